@@ -1,0 +1,111 @@
+// Package keys spells every Redis key of Cloakroom, and no other package does.
+//
+// Session keys carry the configured prefix, one letter for what they hold, and
+// a shard tag in braces, which is all that Redis Cluster hashes:
+//
+//	cr:s:{tag}:<session ID>      the session, a hash
+//	cr:t:{tag}                   all sessions of the shard, by creation
+//	cr:c:{tag}:<creator>         sessions of a creator, by creation
+//	cr:x:{tag}                   the catalogue: cards, by expiration
+//	cr:u:{tag}:<user ID>         sessions of a user, by creation
+//	cr:a:{tag}:<fingerprint ID>  sessions of a user agent, by creation
+//	cr:k:{tag}:<token hash>      sessions with a token of somebody else's making
+//	cr:d:{tag}:<session ID>      tombstone
+//	cr:p:{tag}                   writes under way across shards
+//
+// Everything of one session is in the shard of its ID, but its u, a and k
+// entries, which are in the shard of what they are named after.
+package keys
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// MaxShards is the largest number of shards.
+const MaxShards = 128
+
+// DefaultPrefix is the prefix of all keys unless another is configured.
+const DefaultPrefix = "cr:"
+
+// Space spells the keys of one deployment. It is immutable.
+type Space struct {
+	prefix string
+	tags   []string // "{ab}", by shard
+}
+
+// NewSpace returns the keys under prefix in the given number of shards, which
+// must be a power of two up to MaxShards. Braces in the prefix are refused,
+// because Redis Cluster would hash what they enclose.
+func NewSpace(prefix string, shards int) (*Space, error) {
+	if strings.ContainsAny(prefix, "{}") {
+		return nil, fmt.Errorf("the key prefix %q must not contain braces", prefix)
+	}
+	if shards < 1 || shards > MaxShards || shards&(shards-1) != 0 {
+		return nil, fmt.Errorf("the number of shards must be a power of two from 1 to %d, not %d", MaxShards, shards)
+	}
+	s := &Space{prefix: prefix, tags: make([]string, shards)}
+	for k := range s.tags {
+		j := (2*k + 1) * 128 / shards
+		s.tags[k] = "{" + tags[j*tagLen:(j+1)*tagLen] + "}"
+	}
+	return s, nil
+}
+
+// Shards returns the number of shards, P.
+func (s *Space) Shards() int { return len(s.tags) }
+
+// Prefix returns what every key begins with.
+func (s *Space) Prefix() string { return s.prefix }
+
+// Meta is the key of the deployment's settings.
+func (s *Space) Meta() string { return s.prefix + "meta" }
+
+// ShardOf returns the shard of a session.
+func (s *Space) ShardOf(id session.ID) int { return s.shard(string(id)) }
+
+// Session is the key of a session's hash.
+func (s *Space) Session(id session.ID) string { return s.named("s:", string(id)) }
+
+// Tombstone is the key that a deleted session leaves behind.
+func (s *Space) Tombstone(id session.ID) string { return s.named("d:", string(id)) }
+
+// User is the list of a user's sessions.
+func (s *Space) User(id string) string { return s.named("u:", id) }
+
+// Agent is the list of a user agent's sessions.
+func (s *Space) Agent(fingerprint string) string { return s.named("a:", fingerprint) }
+
+// Token is the list of the sessions with a token of somebody else's making.
+func (s *Space) Token(h session.TokenHash) string { return s.named("k:", string(h[:])) }
+
+// Created is the list of all sessions of a shard.
+func (s *Space) Created(shard int) string { return s.prefix + "t:" + s.tags[shard] }
+
+// Creator is the list of a creator's sessions in a shard.
+func (s *Space) Creator(shard int, creator string) string {
+	return s.prefix + "c:" + s.tags[shard] + ":" + creator
+}
+
+// Catalogue is the list of all cards of a shard.
+func (s *Space) Catalogue(shard int) string { return s.prefix + "x:" + s.tags[shard] }
+
+// Pending is the list of a shard's writes that touch other shards and are under way.
+func (s *Space) Pending(shard int) string { return s.prefix + "p:" + s.tags[shard] }
+
+func (s *Space) named(kind, name string) string {
+	return s.prefix + kind + s.tags[s.shard(name)] + ":" + name
+}
+
+func (s *Space) shard(name string) int {
+	if len(s.tags) == 1 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	sum := h.Sum64()
+	return int((sum ^ sum>>32) & uint64(len(s.tags)-1))
+}

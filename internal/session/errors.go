@@ -1,0 +1,34 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a store answers besides success. Every other error means that the
+// answer is not known: callers treat it as ErrUnavailable. (I2)
+var (
+	// ErrNotFound: there is no such session, or it has ended.
+	ErrNotFound = errors.New("session does not exist")
+	// ErrConflict: the stored version is not the one that the caller read; read again.
+	ErrConflict = errors.New("the session was changed meanwhile")
+	// ErrDeleted: the session was deleted at this sequence or a later one, so
+	// this older version is not let in.
+	ErrDeleted = errors.New("the session was deleted with a higher sequence")
+	// ErrUnavailable: Redis is away, late or out of order. It says nothing
+	// about the session.
+	ErrUnavailable = errors.New("the session store is unavailable")
+	// ErrFull: the store takes no further session.
+	ErrFull = errors.New("the session store is full")
+)
+
+// InvalidError says which field of an input is wrong, and why. Field is its
+// path in JSON names ("factors.user.id"), Problem a phrase that names the
+// limit ("must have at most 200 characters").
+type InvalidError struct {
+	Field   string
+	Problem string
+}
+
+// Error returns field and problem in one line.
+func (e *InvalidError) Error() string { return fmt.Sprintf("invalid %s: %s", e.Field, e.Problem) }
