@@ -1,95 +1,169 @@
-// Package cache is the session store: Get, Put, Delete, Search of whole
+// Package cache is the session store: Get, Put, Delete and Search of whole
 // sessions, kept in Redis as hashes whose TTL is their expiration date.
 //
 // Writes are optimistic: Put and Delete act on the version that the caller
 // read and answer session.ErrConflict if another writer was faster. Every
-// error that is not one of the sentinels of package session, or an
-// *index.TooCostlyError, wraps session.ErrUnavailable. (I2)
+// error that is not one of the sentinels of package session, an
+// *session.InvalidError or an *index.TooCostlyError wraps
+// session.ErrUnavailable. (I2)
 //
-// A Store is safe for concurrent use. It never sees HTTP.
+// A Store is safe for concurrent use by any number of goroutines and
+// processes. It never sees HTTP.
 package cache
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
-// Config configures a Store. Redis is required; other zero fields mean their defaults.
+// Config configures a Store. Redis is required; other zero fields mean their
+// defaults. The clients should not retry by themselves (MaxRetries -1): a
+// write that may have happened is repeated by Put, which knows how.
 type Config struct {
 	Redis redis.UniversalClient
+	// Costly serves costly searches, so that they take no connection from
+	// other calls; default Redis.
+	Costly redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
 	// Shards is P; 0 takes the recorded one, or 1 where none is recorded yet.
 	Shards int
 	// Clock is the store's clock; nil follows Redis' TIME (see Run).
 	Clock func() session.Time
-	// MaxCandidates is how many sessions a search may examine; default 20,000.
+	// MaxCandidates is how many sessions a search may examine; default
+	// index.DefaultMaxCandidates.
 	MaxCandidates int
-	// MaxSessions is how many sessions may be stored; 0 has no limit.
+	// MaxSessions is how many sessions may be stored; 0 has no limit. It needs
+	// a store of one shard.
 	MaxSessions int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
 
 // Store is a session store in Redis. Make it with Open.
-type Store struct{}
+type Store struct {
+	rdb         redis.UniversalClient
+	costly      redis.UniversalClient
+	keys        *keys.Space
+	index       *index.Index
+	clock       func() session.Time
+	follow      *clock // nil if Config.Clock was given
+	maxSessions int
+	log         *slog.Logger
+	swept       atomic.Uint64
+	backlog     atomic.Int64
+}
 
-// Open connects: it checks the server, records or compares the number of
-// shards, loads the scripts and reads the server's clock. It starts no
+// layout is the version of what is in Redis, recorded with the number of shards.
+const layout = 1
+
+// Open connects: it records the number of shards or compares it with the
+// recorded one, loads the scripts, and reads the server's clock. It starts no
 // goroutine; Run does the background work.
-func Open(ctx context.Context, c Config) (*Store, error) { panic("under construction") }
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Prefix == "" {
+		c.Prefix = keys.DefaultPrefix
+	}
+	s := &Store{rdb: c.Redis, costly: c.Costly, clock: c.Clock, maxSessions: c.MaxSessions, log: c.Logger}
+	if s.costly == nil {
+		s.costly = c.Redis
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
+	if err != nil {
+		return nil, err
+	}
+	if s.keys, err = keys.NewSpace(c.Prefix, shards); err != nil {
+		return nil, err
+	}
+	if c.MaxSessions > 0 && shards > 1 {
+		return nil, errors.New("a limit on stored sessions needs a store of one shard")
+	}
+	s.index = index.New(index.Config{Redis: c.Redis, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates})
+	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
+		return nil, unavailable(err)
+	}
+	if s.clock == nil {
+		s.follow = newClock()
+		s.clock = s.follow.now
+		for range 3 {
+			if err := s.follow.measure(ctx, s.rdb); err != nil {
+				return nil, unavailable(err)
+			}
+		}
+	}
+	return s, nil
+}
 
-// Run follows the server's clock and sweeps expired sessions' entries, until
-// ctx ends. It returns nil then.
-func (s *Store) Run(ctx context.Context) error { panic("under construction") }
+// agreeOnShards records the number of shards under the prefix, the first to
+// come, and refuses another number than the recorded one.
+func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (int, error) {
+	first := max(asked, 1)
+	space, err := keys.NewSpace(prefix, first)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.rdb.SetNX(ctx, space.Meta(), fmt.Sprintf("layout=%d shards=%d", layout, first), 0).Err(); err != nil {
+		return 0, unavailable(err)
+	}
+	recorded, err := s.rdb.Get(ctx, space.Meta()).Result()
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	var haveLayout, have int
+	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+		return 0, fmt.Errorf("the key %s holds %q, which is not Cloakroom's; choose another key prefix", space.Meta(), recorded)
+	}
+	if haveLayout != layout {
+		return 0, fmt.Errorf("the sessions under the key prefix %q have layout %d, this version reads layout %d", prefix, haveLayout, layout)
+	}
+	if asked != 0 && asked != have {
+		return 0, fmt.Errorf("the sessions under the key prefix %q are spread over %d shards, not %d; to change that, export them and import them under another prefix", prefix, have, asked)
+	}
+	return have, nil
+}
 
-// Now is the store's clock. (I1)
-func (s *Store) Now() session.Time { panic("under construction") }
+// Now is the store's clock: Redis' time, however wrong this machine's is. (I1)
+func (s *Store) Now() session.Time { return s.clock() }
+
+// Shards returns P, the number of shards.
+func (s *Store) Shards() int { return s.keys.Shards() }
 
 // Ping says whether Redis answers.
-func (s *Store) Ping(ctx context.Context) error { panic("under construction") }
-
-// Get returns the session with this ID, or session.ErrNotFound.
-func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
-	panic("under construction")
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.rdb.Ping(ctx).Err(); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
-// GetByToken returns the session whose current token is token, whoever made
-// it, or session.ErrNotFound.
-func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, error) {
-	panic("under construction")
-}
-
-// Put stores next in place of old, the version that the caller read; a nil old
-// says that there is none. It answers session.ErrConflict if that is not so,
-// session.ErrDeleted if the session was deleted with a sequence not below
-// next.Sequence, session.ErrFull if no further session fits. next must not be
-// due. A Put whose reply was lost is safely repeated with the same arguments
-// by Put itself.
-func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
-	panic("under construction")
-}
-
-// Deleted says what a delete left behind.
-type Deleted struct {
-	// Sequence is one above that of the deleted version.
-	Sequence   uint64
-	ChangeDate session.Time
-}
-
-// Delete deletes old, the version that the caller read, and leaves a tombstone
-// with the sequence of the deletion. It answers session.ErrConflict if another
-// version is stored, session.ErrNotFound if there is none.
-func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) (Deleted, error) {
-	panic("under construction")
-}
-
-// Search returns the page that q asks for, as index.Query.Match defines it.
-// A search that is too costly gets an *index.TooCostlyError.
+// Search returns the page that q asks for, as index.Query.Match defines it. A
+// search that is too costly gets an *index.TooCostlyError.
 func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
-	panic("under construction")
+	page, err := s.index.Search(ctx, q, s.clock())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return page, nil
+}
+
+// unavailable marks an error of Redis, the network or the context as such, and
+// leaves those alone that have a meaning of their own. (I2)
+func unavailable(err error) error {
+	var costly *index.TooCostlyError
+	var invalid *session.InvalidError
+	if errors.Is(err, session.ErrUnavailable) || errors.As(err, &costly) || errors.As(err, &invalid) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 }

@@ -1,9 +1,81 @@
-// Package index answers which sessions match a search. It keeps the entries of
-// every session in Redis sorted sets (Entries), plans a Query over them,
-// pages with exact totals, and sweeps away what has expired. It reads
-// documents only through the Resolve function that its caller gives it, and
-// knows nothing of caches or HTTP.
+// Package index answers which sessions match a search. It names the entries of
+// every session in Redis' sorted sets (Card), plans a Query over them, pages
+// with exact totals, and sweeps away what has expired. It reads documents only
+// through the Resolve function that its caller gives it, and knows nothing of
+// caches or HTTP.
+//
+// Reads run no Lua, never write, and touch at most 250 elements of a set with
+// one command. (I10)
 //
 // Operating range: millions of sessions per shard, pages of up to some
 // thousand, searches that examine up to Config.MaxCandidates sessions.
 package index
+
+import (
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// chunk is the most elements that one read command touches. (I10)
+	chunk = 250
+	// costly is the number of candidates above which a search waits for one of
+	// the few places for such searches, and uses their connections.
+	costly = 1000
+	// costlyAtOnce is how many costly searches run at a time.
+	costlyAtOnce = 4
+	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
+	DefaultMaxCandidates = 20_000
+)
+
+// Resolve returns the stored sessions with the given IDs, in their order, nil
+// for an ID that has none. It may return sessions that are due. Their Token,
+// Version and EntryTag may be missing. It is asked for at most 250 at a time;
+// costly says that a costly search asks, which must not hold up others.
+type Resolve func(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error)
+
+// Config configures an Index. Redis, Keys and Resolve are required.
+type Config struct {
+	Redis redis.UniversalClient
+	// Costly serves costly searches, so that they take no connection from the
+	// others; nil uses Redis.
+	Costly  redis.UniversalClient
+	Keys    *keys.Space
+	Resolve Resolve
+	// MaxCandidates is how many sessions a search may examine; 0 means
+	// DefaultMaxCandidates.
+	MaxCandidates int
+}
+
+// Index finds sessions. It is safe for concurrent use.
+type Index struct {
+	rdb           redis.UniversalClient
+	costlyRdb     redis.UniversalClient
+	keys          *keys.Space
+	resolve       Resolve
+	maxCandidates int
+	costly        *semaphore.Weighted
+}
+
+// New returns an Index. It connects to nothing and starts nothing.
+func New(c Config) *Index {
+	ix := &Index{
+		rdb:           c.Redis,
+		costlyRdb:     c.Costly,
+		keys:          c.Keys,
+		resolve:       c.Resolve,
+		maxCandidates: c.MaxCandidates,
+		costly:        semaphore.NewWeighted(costlyAtOnce),
+	}
+	if ix.costlyRdb == nil {
+		ix.costlyRdb = c.Redis
+	}
+	if ix.maxCandidates == 0 {
+		ix.maxCandidates = DefaultMaxCandidates
+	}
+	return ix
+}

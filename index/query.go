@@ -193,4 +193,3 @@ type Page struct {
 	// Sessions are those of the page, in order.
 	Sessions []*session.Stored
 }
-

@@ -1,0 +1,33 @@
+-- delete: removes the version of a session that the caller read, with its
+-- entries in this shard, and leaves a tombstone. It begins with what frees
+-- memory: a Redis at maxmemory refuses a script at its first write that needs
+-- memory, but not one that has begun to write.
+--
+-- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
+--       6... other lists of this shard
+-- ARGV: 1 version that the caller read, 2 session ID, 3 card,
+--       4 tombstone, 5 its TTL (ms), 6 now (µs),
+--       7 note of entries to remove in other shards ('' = none)
+-- Returns ok; done: this very delete has happened before; conflict: another
+-- version is stored; gone: none is.
+local stored = redis.call('HGET', KEYS[1], 'v')
+if not stored then
+  if redis.call('GET', KEYS[2]) == ARGV[4] then
+    return 'done'
+  end
+  return 'gone'
+end
+if stored ~= ARGV[1] then
+  return 'conflict'
+end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[3], ARGV[2])
+redis.call('ZREM', KEYS[4], ARGV[3])
+for i = 6, #KEYS do
+  redis.call('ZREM', KEYS[i], ARGV[2])
+end
+redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+if ARGV[7] ~= '' then
+  redis.call('ZADD', KEYS[5], ARGV[6], ARGV[7])
+end
+return 'ok'

@@ -1,0 +1,237 @@
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/put.lua
+var putLua string
+
+var putScript = redis.NewScript(putLua)
+
+const (
+	// attempts is how often a write is tried whose reply was lost, or that
+	// something was in the way of that Put itself can clear.
+	attempts = 3
+	// noteFor is how long a write across shards may take before the sweeper
+	// condemns it.
+	noteFor = time.Minute
+	// versionLen is the length of a version, in random bytes.
+	versionLen = 8
+)
+
+// Put stores next in place of old, the version that the caller read; a nil old
+// says that there is none. It answers session.ErrConflict if that is not so,
+// session.ErrDeleted if the session was deleted with a sequence not below
+// next.Sequence, session.ErrFull if no further session fits. next must not be
+// due. Put repeats a write whose reply was lost; it happens once all the same.
+// After session.ErrUnavailable it may or may not have happened.
+func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
+	inTheWay := old == nil // what the caller did not see may be cleared
+	for range attempts {
+		w := s.newWrite(next, old)
+		result, err := s.put(ctx, w)
+		if err != nil {
+			return err // whether it happened is not known; the sweeper looks after the note
+		}
+		if result == "ok" || result == "done" {
+			if w.dropNote != "" {
+				// It is noted: what fails now is done by the sweeper.
+				_ = s.index.DropNamed(ctx, w.shard, &w.oldCard)
+			}
+			return nil
+		}
+		s.withdraw(ctx, w)
+		switch {
+		case result == "deleted":
+			return session.ErrDeleted
+		case result == "full":
+			return session.ErrFull
+		case result == "late":
+			return fmt.Errorf("%w: a write took longer than %v", session.ErrUnavailable, noteFor)
+		case result == "unswept":
+			// The session has ended and its hash is gone, its entries are not yet.
+			if err := s.index.Forget(ctx, next.ID, s.clock()); err != nil {
+				return unavailable(err)
+			}
+		case result != "conflict":
+			return fmt.Errorf("BUG: put.lua answered %q", result)
+		case !inTheWay:
+			return session.ErrConflict
+		default:
+			// A session that is due is replaced with its entries.
+			if old, err = s.read(ctx, next.ID); err != nil {
+				return err
+			}
+			if old != nil && !old.Due(s.clock()) {
+				return session.ErrConflict
+			}
+		}
+	}
+	return session.ErrConflict
+}
+
+// put tries once, and returns what put.lua answers.
+func (s *Store) put(ctx context.Context, w *write) (string, error) {
+	if w.note != "" {
+		if err := s.addNamed(ctx, w); err != nil {
+			return "", err
+		}
+	}
+	return runScript(ctx, s.rdb, putScript, w.keys, w.args)
+}
+
+// write is one put, worked out.
+type write struct {
+	shard         int
+	card, oldCard index.Card
+	named         []string // lists in other shards that get an entry
+	note          string   // of these, "" if there are none
+	dropNote      string   // of the entries of oldCard in other shards, "" if they stay
+	keys          []string
+	args          []any
+}
+
+// newWrite works out what put.lua has to do. With one shard that is all.
+// With several, the entries of user, user agent and token are in other shards:
+// they are added before the script, and what they replace is removed after it.
+// They carry the version of the write that added them as their tag, so that no
+// removal that comes late takes an entry that a later version needs. (I5)
+func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
+	facts := next.Facts()
+	version := make([]byte, versionLen)
+	_, _ = rand.Read(version) // never fails
+	fresh := session.Stored{Facts: facts, Token: next.Token, TokenForeign: next.TokenForeign, Version: string(version)}
+
+	w := &write{shard: s.keys.ShardOf(next.ID), card: index.CardOf(&fresh)}
+	named := w.card.NamedLists(s.keys)
+	var gets, loses, oldNamed []string
+	oldVersion, oldPacked, sameDate := "", "", false
+	if old != nil {
+		oldVersion = old.Version
+		w.oldCard = index.CardOf(old)
+		oldPacked = w.oldCard.Pack()
+		oldNamed = w.oldCard.NamedLists(s.keys)
+		sameDate = old.Creation == facts.Creation
+	}
+	if s.keys.Shards() == 1 {
+		gets, loses = named, oldNamed
+	} else if sameDate && slices.Equal(named, oldNamed) {
+		w.card.Tag = w.oldCard.Tag
+	} else {
+		w.card.Tag = fresh.Version
+		if len(named) > 0 {
+			w.named, w.note = named, index.AddNote(&w.card)
+		}
+		if len(oldNamed) > 0 {
+			w.dropNote = index.DropNote(&w.oldCard)
+		}
+	}
+	if list := w.card.CreatorList(s.keys); list != "" {
+		gets = append(gets, list)
+	}
+	if old != nil {
+		if list := w.oldCard.CreatorList(s.keys); list != "" {
+			loses = append(loses, list)
+		}
+	}
+	had := loses
+	loses = slices.DeleteFunc(slices.Clone(loses), func(list string) bool { return slices.Contains(gets, list) })
+	if sameDate {
+		gets = slices.DeleteFunc(gets, func(list string) bool { return slices.Contains(had, list) })
+	}
+
+	w.keys = make([]string, 0, 5+len(gets)+len(loses))
+	w.keys = append(w.keys, s.keys.Session(next.ID), s.keys.Tombstone(next.ID), s.keys.Created(w.shard), s.keys.Catalogue(w.shard), s.keys.Pending(w.shard))
+	w.keys = append(append(w.keys, gets...), loses...)
+	ends := ""
+	if next.ExpirationDate != session.Never {
+		// Rounded up: Redis must not drop it before its instant.
+		ends = strconv.FormatInt((int64(next.ExpirationDate)+999)/1000, 10)
+	}
+	fields, gone := s.hashOf(next, w.card.Tag, fresh.Version)
+	w.args = []any{
+		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), index.Score(facts.Creation),
+		ends, w.card.Pack(), index.Score(facts.Expiration), oldPacked,
+		len(gets), w.note, w.dropNote, index.Score(s.clock()),
+		s.maxSessions, len(fields),
+	}
+	w.args = append(append(w.args, fields...), gone...)
+	return w
+}
+
+// hashOf returns the fields and values of a session's hash, and the fields
+// that it must not have.
+func (s *Store) hashOf(next *session.Session, tag, version string) (fields, gone []any) {
+	doc := encodeDocument(nil, session.AppendJSON(nil, next))
+	fields = append(fields, fieldDoc, doc, fieldVersion, version)
+	optional := func(set bool, field string, value any) {
+		if set {
+			fields = append(fields, field, value)
+		} else {
+			gone = append(gone, field)
+		}
+	}
+	optional(next.Creator != "", fieldCreator, next.Creator)
+	optional(!next.Token.IsZero() && !next.TokenForeign, fieldToken, next.Token[:])
+	optional(!next.Token.IsZero() && next.TokenForeign, fieldForeign, next.Token[:])
+	optional(tag != "", fieldTag, tag)
+	return fields, gone
+}
+
+// addNamed adds the entries in other shards, after it has noted that it does.
+// If the process dies, or the write loses, the sweeper removes them.
+func (s *Store) addNamed(ctx context.Context, w *write) error {
+	if err := s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err(); err != nil {
+		return unavailable(err)
+	}
+	pipe := s.rdb.Pipeline()
+	for _, list := range w.named {
+		pipe.ZAdd(ctx, list, redis.Z{Score: float64(w.card.Creation), Member: w.card.Member()})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// withdraw removes the entries that a write has added which then lost. What
+// fails here is done by the sweeper.
+func (s *Store) withdraw(ctx context.Context, w *write) {
+	if w.note == "" {
+		return
+	}
+	pipe := s.rdb.Pipeline()
+	for _, list := range w.named {
+		pipe.ZRem(ctx, list, w.card.Member())
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		_ = s.rdb.ZRem(ctx, s.keys.Pending(w.shard), w.note).Err()
+	}
+}
+
+// runScript runs a script that may be repeated with the same arguments, and
+// does so when the connection fails before the reply is there.
+func runScript(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, keys []string, args []any) (result string, err error) {
+	for range attempts {
+		if result, err = script.Run(ctx, rdb, keys, args...).Text(); err == nil {
+			return result, nil
+		}
+		var answered redis.Error
+		if errors.As(err, &answered) || ctx.Err() != nil {
+			break
+		}
+	}
+	return "", unavailable(err)
+}

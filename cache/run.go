@@ -1,0 +1,86 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// sweepEvery is how long the sweeper rests when nothing is due.
+	sweepEvery = 250 * time.Millisecond
+	// backgroundTimeout bounds one step of background work.
+	backgroundTimeout = 5 * time.Second
+)
+
+// Run follows the server's clock and sweeps expired sessions' entries, until
+// ctx ends. It returns nil then. Faults are logged and tried again.
+func (s *Store) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if s.follow != nil {
+		group.Go(func() error { return s.repeat(ctx, "follow Redis' clock", clockEvery, s.followClock) })
+	}
+	group.Go(func() error { return s.repeat(ctx, "sweep", sweepEvery, s.sweepBacklog) })
+	return group.Wait()
+}
+
+func (s *Store) followClock(ctx context.Context) error { return s.follow.measure(ctx, s.rdb) }
+
+// sweepBacklog clears what is due, and tells how much of it is left.
+func (s *Store) sweepBacklog(ctx context.Context) error {
+	_, err := s.Sweep(ctx)
+	if left, countErr := s.index.Backlog(ctx, s.clock()); countErr == nil {
+		s.backlog.Store(left)
+	}
+	return err
+}
+
+// Sweep clears all that is due now: the entries of expired sessions, and what
+// writes that were cut off left behind. It returns how many of both it cleared.
+func (s *Store) Sweep(ctx context.Context) (swept int, err error) {
+	for more := true; more; {
+		var n int
+		n, more, err = s.index.Sweep(ctx, s.clock())
+		swept += n
+		s.swept.Add(uint64(n))
+		if err != nil {
+			return swept, unavailable(err)
+		}
+	}
+	return swept, nil
+}
+
+// SweepStats returns how many expired sessions and cut-off writes this process
+// has cleared, and how many due sessions were left after the last sweep: as
+// many as that, at most, the total of a large search may be too high.
+func (s *Store) SweepStats() (swept uint64, backlog int64) {
+	return s.swept.Load(), s.backlog.Load()
+}
+
+// repeat does a step, rests, and does it again until ctx ends. A fault is
+// logged when it begins and when it has passed.
+func (s *Store) repeat(ctx context.Context, name string, every time.Duration, step func(context.Context) error) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	failing := false
+	for {
+		stepCtx, cancel := context.WithTimeout(ctx, backgroundTimeout)
+		err := step(stepCtx)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !failing:
+			s.log.Warn("background work fails and is tried again", "work", name, "error", err)
+		case err == nil && failing:
+			s.log.Info("background work succeeds again", "work", name)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}

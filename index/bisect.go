@@ -1,0 +1,106 @@
+package index
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// pivots is how many dates one round trip of a bisection tries.
+const pivots = 7
+
+// bisect finds a creation date with at most q.Offset sessions of all shards
+// before it, in the order of q, and hardly fewer.
+func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error) {
+	if q.Offset <= chunk {
+		if q.Ascending {
+			return start{byDate: true, date: d.dates.Min}, nil
+		}
+		return start{byDate: true, date: d.dates.Max}, nil
+	}
+	from, to, err := ix.span(ctx, d)
+	if err != nil {
+		return start{}, err
+	}
+	if !q.Ascending {
+		from, to = to, from
+	}
+	// Invariant: at most q.Offset come before from. Dates between from and to
+	// are tried until what remains to skip is small, or one instant is left.
+	for distance(from, to) > 1 {
+		dates := make([]session.Time, 0, pivots)
+		for i := range session.Time(pivots) {
+			dates = append(dates, from+(to-from)/(pivots+1)*(i+1)+(to-from)%(pivots+1)*(i+1)/(pivots+1))
+		}
+		dates = slices.Compact(dates)
+		before, err := ix.countBefore(ctx, q, d, dates)
+		if err != nil {
+			return start{}, err
+		}
+		best := int64(-1)
+		for i, date := range dates {
+			if before[i] > int64(q.Offset) {
+				to = date
+				break
+			}
+			from, best = date, before[i]
+		}
+		if best >= 0 && int64(q.Offset)-best <= chunk {
+			break
+		}
+	}
+	return start{byDate: true, date: from}, nil
+}
+
+func distance(a, b session.Time) session.Time { return max(a-b, b-a) }
+
+// span returns the creation dates between which the driver's sessions lie.
+func (ix *Index) span(ctx context.Context, d *driver) (from, to session.Time, err error) {
+	pipe := ix.rdb.Pipeline()
+	ends := make([]*redis.ZSliceCmd, 0, 2*len(d.lists))
+	for _, key := range d.lists {
+		l := list{key: key, dates: d.dates}
+		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
+		l.desc = true
+		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, 0, err
+	}
+	from, to = session.Never, anyDate.Min
+	for _, e := range ends {
+		for _, z := range e.Val() {
+			from = min(from, timeOfScore(z.Score))
+			to = max(to, timeOfScore(z.Score))
+		}
+	}
+	if from > to {
+		from, to = 0, 0
+	}
+	return from, to, nil
+}
+
+// countBefore counts, over all shards, what comes before each date.
+func (ix *Index) countBefore(ctx context.Context, q *Query, d *driver, dates []session.Time) ([]int64, error) {
+	pipe := ix.rdb.Pipeline()
+	counts := make([]*redis.IntCmd, 0, len(d.lists)*len(dates))
+	for _, key := range d.lists {
+		for _, date := range dates {
+			if q.Ascending {
+				counts = append(counts, pipe.ZCount(ctx, key, minScore(d.dates), "("+Score(date)))
+			} else {
+				counts = append(counts, pipe.ZCount(ctx, key, "("+Score(date), maxScore(d.dates)))
+			}
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	before := make([]int64, len(dates))
+	for i, c := range counts {
+		before[i%len(dates)] += c.Val()
+	}
+	return before, nil
+}

@@ -1,0 +1,118 @@
+package index
+
+import (
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// driver is where a search takes its candidates from: IDs that were given, or
+// a range of one or more sorted sets. Every session that matches is a candidate
+// of every driver of its query.
+type driver struct {
+	kind  Kind         // 0: all that the caller, or anybody, may see
+	ids   []session.ID // kind KindIDs
+	value string       // kinds KindUser, KindAgent, KindCreator
+	lists []string
+	dates Dates // of the lists' scores
+	cards bool  // the lists hold cards
+	// covers says that its live candidates are exactly the sessions that match.
+	covers bool
+	count  int64 // candidates, once counted
+}
+
+// drivers returns what could drive q, the most promising first.
+func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
+	var ds []*driver
+	// With more than one shard a user's list may hold entries of writes that
+	// were cut off, so that its length is no total.
+	tight := ix.keys.Shards() == 1
+	free := n.expires == anyDate && q.Sees.All && !n.byIDs
+	only := func(own string, others ...string) bool {
+		for _, o := range others {
+			if o != "" {
+				return false
+			}
+		}
+		return free && own != ""
+	}
+	if n.byIDs {
+		ds = append(ds, &driver{kind: KindIDs, ids: n.ids, count: int64(len(n.ids))})
+	}
+	if n.user != "" {
+		ds = append(ds, &driver{kind: KindUser, value: n.user, lists: []string{ix.keys.User(n.user)}, dates: n.creation, covers: tight && only(n.user, n.agent, n.creator)})
+	}
+	if n.agent != "" {
+		ds = append(ds, &driver{kind: KindAgent, value: n.agent, lists: []string{ix.keys.Agent(n.agent)}, dates: n.creation, covers: tight && only(n.agent, n.user, n.creator)})
+	}
+	if n.creator != "" {
+		ds = append(ds, &driver{kind: KindCreator, value: n.creator, lists: ix.creatorLists(n.creator), dates: n.creation, covers: only(n.creator, n.user, n.agent)})
+	}
+	if n.expires != anyDate {
+		ds = append(ds, &driver{kind: KindExpiration, lists: ix.shardLists(ix.keys.Catalogue), dates: n.expires, cards: true})
+	}
+	switch {
+	case !q.Sees.All && len(q.Sees.Orgs) == 0:
+		ds = append(ds, &driver{lists: ix.ownLists(&q.Sees), dates: n.creation})
+	case n.user == "" && n.agent == "" && n.creator == "": // those are ranges of creation dates themselves
+		d := &driver{lists: ix.shardLists(ix.keys.Created), dates: n.creation, covers: free}
+		if n.creation != anyDate {
+			d.kind = KindCreation
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+func (ix *Index) shardLists(key func(shard int) string) []string {
+	lists := make([]string, ix.keys.Shards())
+	for k := range lists {
+		lists[k] = key(k)
+	}
+	return lists
+}
+
+func (ix *Index) creatorLists(creator string) []string {
+	return ix.shardLists(func(k int) string { return ix.keys.Creator(k, creator) })
+}
+
+// ownLists are the lists of the sessions that a caller without session.read sees.
+func (ix *Index) ownLists(c *Sees) []string {
+	var lists []string
+	if c.UserID != "" {
+		lists = append(lists, ix.keys.User(c.UserID))
+		lists = append(lists, ix.creatorLists(c.UserID)...)
+	}
+	if c.AgentID != "" {
+		lists = append(lists, ix.keys.Agent(c.AgentID))
+	}
+	return lists
+}
+
+// cheapest counts the candidates of each driver, in one round trip, and
+// returns the one with the fewest.
+func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
+	pipe := ix.rdb.Pipeline()
+	counts := make([][]*redis.IntCmd, len(ds))
+	for i, d := range ds {
+		for _, key := range d.lists {
+			counts[i] = append(counts[i], pipe.ZCount(ctx, key, minScore(d.dates), maxScore(d.dates)))
+		}
+	}
+	if pipe.Len() > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, err
+		}
+	}
+	best := ds[0]
+	for i, d := range ds {
+		for _, c := range counts[i] {
+			d.count += c.Val()
+		}
+		if d.count < best.count {
+			best = d
+		}
+	}
+	return best, nil
+}

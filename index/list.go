@@ -1,0 +1,186 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// entry is one element of a sorted set: a session by creation date, or a card
+// by expiration date.
+type entry struct {
+	at     session.Time
+	member string
+}
+
+func (e entry) compare(f entry) int {
+	return cmp.Or(cmp.Compare(e.at, f.at), cmp.Compare(e.member, f.member))
+}
+
+// list reads the elements of a sorted set within dates, in order, in chunks.
+//
+// It goes on after the last element that it gave, by score and member, however
+// the set has changed meanwhile: an element that stays in the set all the
+// while is given exactly once. (I9) Ranks only tell it where to look.
+type list struct {
+	rdb   redis.Cmdable
+	key   string
+	dates Dates
+	desc  bool
+
+	buf     []entry // read, but not given yet
+	last    entry   // the last one read
+	started bool
+	ended   bool
+	rank    int64 // about the rank, in reading order, of the element after last
+}
+
+// slack is how far a rank may have moved before it has to be asked for again.
+const slack = 25
+
+// first queues the reading of the first chunk.
+func (l *list) first(ctx context.Context, pipe redis.Pipeliner) *redis.ZSliceCmd {
+	return pipe.ZRangeArgsWithScores(ctx, l.byScore(0, chunk))
+}
+
+// filled takes the first chunk, from an unknown rank.
+func (l *list) filled(z []redis.Z) {
+	l.rank = -1
+	l.take(z, len(z) < chunk)
+}
+
+// byScore is a range of l by its dates.
+func (l *list) byScore(offset, count int64) redis.ZRangeArgs {
+	a := redis.ZRangeArgs{Key: l.key, Start: minScore(l.dates), Stop: maxScore(l.dates), ByScore: true, Rev: l.desc, Offset: offset, Count: count}
+	if l.desc { // go-redis takes Start for the high end then
+		a.Start, a.Stop = a.Stop, a.Start
+	}
+	return a
+}
+
+func minScore(d Dates) string { return Score(d.Min) }
+
+func maxScore(d Dates) string { return Score(d.Max) }
+
+// take adds what was read, as far as it is new and within the dates.
+func (l *list) take(z []redis.Z, ended bool) {
+	for i := range z {
+		e := entry{timeOfScore(z[i].Score), z[i].Member.(string)}
+		if l.started && !l.before(l.last, e) {
+			continue
+		}
+		if l.rank >= 0 {
+			l.rank++
+		}
+		if !l.inside(e.at) {
+			ended = true
+			break
+		}
+		l.buf = append(l.buf, e)
+		l.last, l.started = e, true
+	}
+	l.ended = l.ended || ended
+}
+
+// inside is whether a score is within the dates; those from 2255 on have one score.
+func (l *list) inside(t session.Time) bool {
+	return t >= min(l.dates.Min, session.MaxScore) && (t <= l.dates.Max || l.dates.Max >= session.MaxScore)
+}
+
+// before is whether e comes before f in reading order.
+func (l *list) before(e, f entry) bool {
+	if l.desc {
+		e, f = f, e
+	}
+	return e.compare(f) < 0
+}
+
+// next gives the next element; ok is false at the end.
+func (l *list) next(ctx context.Context) (e entry, ok bool, err error) {
+	for len(l.buf) == 0 {
+		if l.ended {
+			return entry{}, false, nil
+		}
+		if err := l.more(ctx); err != nil {
+			return entry{}, false, err
+		}
+	}
+	e, l.buf = l.buf[0], l.buf[1:]
+	return e, true, nil
+}
+
+// more reads the chunk after l.last. It looks at the ranks from a little
+// before where that should be: if what it sees begins at or before last,
+// everything after last in it follows last without a gap. Otherwise elements
+// before it have gone in such number that it asks for the rank again.
+func (l *list) more(ctx context.Context) error {
+	if !l.started {
+		z, err := l.rdb.ZRangeArgsWithScores(ctx, l.byScore(0, chunk)).Result()
+		if err != nil {
+			return err
+		}
+		l.filled(z)
+		return nil
+	}
+	for range 100 {
+		if l.rank < 0 {
+			if err := l.findRank(ctx); err != nil {
+				return err
+			}
+		}
+		from := max(l.rank-slack, 0)
+		z, err := l.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: l.key, Start: from, Stop: from + chunk - 1, Rev: l.desc}).Result()
+		if err != nil {
+			return err
+		}
+		contiguous := from == 0
+		if len(z) > 0 {
+			contiguous = contiguous || !l.before(l.last, entry{timeOfScore(z[0].Score), z[0].Member.(string)})
+		}
+		if !contiguous {
+			l.rank = -1
+			continue
+		}
+		known := len(l.buf)
+		skipped := int64(0)
+		for skipped < int64(len(z)) && !l.before(l.last, entry{timeOfScore(z[skipped].Score), z[skipped].Member.(string)}) {
+			skipped++
+		}
+		l.rank = from + skipped
+		l.take(z[skipped:], len(z) < chunk)
+		if len(l.buf) == known && !l.ended {
+			l.rank = from + int64(len(z)) // all of it was old: last is further on
+			continue
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
+}
+
+// findRank finds where to go on: behind last if it is still where it was, else
+// where the elements with its score begin.
+func (l *list) findRank(ctx context.Context) error {
+	at := Score(l.last.at)
+	var rank, before *redis.IntCmd
+	pipe := l.rdb.Pipeline()
+	if l.desc {
+		rank = pipe.ZRevRank(ctx, l.key, l.last.member)
+		before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+	} else {
+		rank = pipe.ZRank(ctx, l.key, l.last.member)
+		before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
+	}
+	same := pipe.ZCount(ctx, l.key, at, at)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	l.rank = before.Val()
+	if r := rank.Val(); rank.Err() == nil && before.Val() <= r && r < before.Val()+same.Val() {
+		l.rank = r + 1
+	}
+	return nil
+}

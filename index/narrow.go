@@ -1,0 +1,83 @@
+package index
+
+import (
+	"math"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// narrowed is what the AND of a query's predicates comes to.
+type narrowed struct {
+	ids      []session.ID // without duplicates; only if byIDs
+	byIDs    bool
+	user     string // "" = any
+	agent    string
+	creator  string
+	creation Dates
+	expires  Dates
+}
+
+var anyDate = Dates{math.MinInt64, session.Never}
+
+// narrow ANDs the predicates of q. ok is false if nothing can match.
+func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
+	n.creation, n.expires = anyDate, anyDate
+	for i := range q.Predicates {
+		p := &q.Predicates[i]
+		same := true
+		switch p.Kind {
+		case KindIDs:
+			n.narrowIDs(p.IDs)
+			same = len(n.ids) > 0
+		case KindUser:
+			same = agree(&n.user, p.Value)
+		case KindAgent:
+			same = agree(&n.agent, p.Value)
+		case KindCreator:
+			same = agree(&n.creator, p.Value)
+		case KindCreation:
+			n.creation = n.creation.and(p.Dates)
+		case KindExpiration:
+			n.expires = n.expires.and(p.Dates)
+		default:
+			same = false
+		}
+		if !same {
+			return n, false
+		}
+	}
+	// Every live session ends after now: "active sessions" is no condition, and
+	// "ended by now" matches nothing.
+	if n.expires.and(Dates{now + 1, session.Never}).empty() {
+		return n, false
+	}
+	if n.expires.Min <= now+1 && n.expires.Max == session.Never {
+		n.expires = anyDate
+	}
+	return n, !n.creation.empty()
+}
+
+// agree narrows a value that has to equal each of its predicates.
+func agree(have *string, want string) bool {
+	if want == "" || (*have != "" && *have != want) {
+		return false
+	}
+	*have = want
+	return true
+}
+
+func (n *narrowed) narrowIDs(ids []session.ID) {
+	if n.byIDs {
+		asked := make(map[session.ID]bool, len(ids))
+		for _, id := range ids {
+			asked[id] = true
+		}
+		n.ids = slices.DeleteFunc(n.ids, func(id session.ID) bool { return !asked[id] })
+		return
+	}
+	n.byIDs = true
+	n.ids = slices.Clone(ids)
+	slices.Sort(n.ids)
+	n.ids = slices.Compact(n.ids)
+}

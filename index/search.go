@@ -1,0 +1,160 @@
+package index
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// Search returns the page that q asks for, as Query.Match defines it at now, by
+// the store's clock. It answers *TooCostlyError if more than
+// Config.MaxCandidates sessions would have to be examined; every other error
+// is Redis' or the context's.
+//
+// A search for the few sessions of a user or a user agent takes two round
+// trips: their list, their documents. So does a page of everything, of a
+// creator or of a creation range: counts and the page's IDs, its documents.
+// Others count the candidates of each predicate first, and examine the fewest.
+func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
+	n, ok := narrow(q, now)
+	if !ok || (!q.Sees.All && len(q.Sees.Orgs) == 0 && q.Sees.UserID == "" && q.Sees.AgentID == "") {
+		return &Page{At: now}, nil
+	}
+	ds := ix.drivers(q, &n)
+	first := ds[0]
+	switch {
+	case first.kind == KindIDs && len(first.ids) <= chunk:
+		return ix.examine(ctx, q, now, positions(first.ids))
+	case first.kind == KindUser || first.kind == KindAgent:
+		found, all, err := ix.short(ctx, first)
+		if err != nil {
+			return nil, err
+		}
+		if all {
+			return ix.examine(ctx, q, now, found)
+		}
+	case len(ds) == 1 && first.covers:
+		return ix.ranked(ctx, q, now, first)
+	}
+
+	d, err := ix.cheapest(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
+	if d.covers && d.count > chunk {
+		return ix.ranked(ctx, q, now, d)
+	}
+	if d.count > int64(ix.maxCandidates) {
+		e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All}
+		if d.kind != 0 {
+			e.Predicate = d.kind.String()
+		}
+		return nil, e
+	}
+	rdb := ix.rdb
+	if d.count > costly {
+		if err := ix.costly.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer ix.costly.Release(1)
+		rdb = ix.costlyRdb
+	}
+	found, err := ix.collect(ctx, rdb, q, d)
+	if err != nil {
+		return nil, err
+	}
+	return ix.examine(ctx, q, now, found)
+}
+
+// position is where a session stands in a search's order.
+type position struct {
+	creation session.Time // 0 as long as it is not known
+	id       session.ID
+}
+
+func positions(ids []session.ID) []position {
+	ps := make([]position, len(ids))
+	for i, id := range ids {
+		ps[i].id = id
+	}
+	return ps
+}
+
+// short reads the first chunk of a list; all is false if there is more.
+func (ix *Index) short(ctx context.Context, d *driver) (found []position, all bool, err error) {
+	l := &list{key: d.lists[0], dates: d.dates}
+	z, err := ix.rdb.ZRangeArgsWithScores(ctx, l.byScore(0, chunk)).Result()
+	if err != nil || len(z) == chunk {
+		return nil, false, err
+	}
+	found = make([]position, len(z))
+	for i := range z {
+		found[i] = position{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))}
+	}
+	return found, true, nil
+}
+
+// collect reads all candidates of a driver. Cards that can not match are left out.
+func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Query, d *driver) ([]position, error) {
+	if d.kind == KindIDs {
+		return positions(d.ids), nil
+	}
+	lists := make([]*list, len(d.lists))
+	firsts := make([]*redis.ZSliceCmd, len(d.lists))
+	pipe := rdb.Pipeline()
+	for i, key := range d.lists {
+		lists[i] = &list{rdb: rdb, key: key, dates: d.dates}
+		firsts[i] = lists[i].first(ctx, pipe)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	found := make([]position, 0, d.count)
+	for i, l := range lists {
+		l.filled(firsts[i].Val())
+		for read := 0; ; read++ {
+			e, ok, err := l.next(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				break
+			}
+			if read > 2*ix.maxCandidates { // grew since it was counted
+				return nil, &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All}
+			}
+			if !d.cards {
+				found = append(found, position{e.at, MemberID(e.member)})
+				continue
+			}
+			c, err := UnpackCard(e.member)
+			if err != nil {
+				return nil, err
+			}
+			if facts := c.Facts(e.at); q.maybe(&facts) {
+				found = append(found, position{c.Creation, c.ID})
+			}
+		}
+	}
+	return found, nil
+}
+
+// maybe rules out what a card shows not to match. Its expiration date may be
+// coarser than the document's, and it does not know the organization.
+func (q *Query) maybe(s *session.Facts) bool {
+	for i := range q.Predicates {
+		if p := &q.Predicates[i]; p.Kind != KindExpiration && p.Kind != KindIDs && !p.Match(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// unique sorts by ID and drops repeats: a session can be in several of a
+// driver's lists, or in one of them twice after a write was cut off.
+func unique(ps []position) []position {
+	slices.SortFunc(ps, func(a, b position) int { return compareIDs(a.id, b.id) })
+	return slices.CompactFunc(ps, func(a, b position) bool { return a.id == b.id })
+}

@@ -1,0 +1,135 @@
+package session
+
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
+
+// MaxNameLen is the longest user ID, fingerprint, name, address or
+// description, in characters.
+const MaxNameLen = 200
+
+// maxDate is the last microsecond of the year 9999, the last that RFC 3339 can write.
+const maxDate Time = 253402300799999999
+
+// Validate checks s against all limits; maxBytes is that of its document. The
+// error is an *InvalidError for the first field that is at fault.
+func (s *Session) Validate(maxBytes int) error {
+	if _, err := ParseID(string(s.ID)); err != nil {
+		return err
+	}
+	c := checker{bytes: fixedLen + len(s.ID)}
+	c.date("creationDate", s.CreationDate)
+	c.date("changeDate", s.ChangeDate)
+	// The sequence of the next write must not overflow.
+	c.fail(s.Sequence == math.MaxUint64, "sequence", "must be at most 18446744073709551614")
+	c.factors(&s.Factors)
+	for key, value := range s.Metadata {
+		c.key("metadata", key, 1)
+		c.bytes += base64Len(len(value))
+	}
+	c.userAgent(&s.UserAgent)
+	if s.ExpirationDate != Never {
+		c.fail(s.ExpirationDate < 0 || s.ExpirationDate > maxDate, "expirationDate", "must be a date of the years 1970 to 9999")
+	}
+	c.text("creator", s.Creator)
+	if c.err != nil {
+		return c.err
+	}
+	// Most sessions are so far below the limit that they need not be written to be measured.
+	if c.bytes > maxBytes && len(AppendJSON(nil, s)) > maxBytes {
+		return &InvalidError{"session", fmt.Sprintf("must have at most %d bytes", maxBytes)}
+	}
+	return nil
+}
+
+// What a document needs at most, besides the text of its values: for its
+// fixed fields, and for each entry of a map or an array.
+const (
+	fixedLen = 1024
+	entryLen = 32
+	// escapedLen is the length of the longest escape of a byte, \u001f.
+	escapedLen = 6
+)
+
+func base64Len(n int) int { return (n + 2) / 3 * 4 }
+
+// checker keeps the first fault, and an upper bound of the document's length.
+type checker struct {
+	err   error
+	bytes int
+}
+
+func (c *checker) fail(wrong bool, field, problem string) {
+	if wrong && c.err == nil {
+		c.err = &InvalidError{field, problem}
+	}
+}
+
+func (c *checker) factors(f *Factors) {
+	c.fail(f.User == nil && len(f.Names()) > 0, "factors.user", "is required with other factors")
+	if u := f.User; u != nil {
+		c.date("factors.user.verifiedAt", u.VerifiedAt)
+		c.fail(u.ID == "", "factors.user.id", fmt.Sprintf("must have 1 to %d characters", MaxNameLen))
+		c.text("factors.user.id", u.ID)
+		c.text("factors.user.loginName", u.LoginName)
+		c.text("factors.user.displayName", u.DisplayName)
+		c.text("factors.user.organizationId", u.OrganizationID)
+	}
+	c.factor("factors.password.verifiedAt", f.Password)
+	if f.WebAuthN != nil {
+		c.date("factors.webAuthN.verifiedAt", f.WebAuthN.VerifiedAt)
+	}
+	c.factor("factors.intent.verifiedAt", f.Intent)
+	c.factor("factors.totp.verifiedAt", f.TOTP)
+	c.factor("factors.otpSms.verifiedAt", f.OTPSMS)
+	c.factor("factors.otpEmail.verifiedAt", f.OTPEmail)
+	c.factor("factors.recoveryCode.verifiedAt", f.RecoveryCode)
+}
+
+func (c *checker) factor(field string, f *Factor) {
+	if f != nil {
+		c.date(field, f.VerifiedAt)
+	}
+}
+
+func (c *checker) userAgent(u *UserAgent) {
+	c.optionalText("userAgent.fingerprintId", u.FingerprintID)
+	c.optionalText("userAgent.ip", u.IP)
+	c.optionalText("userAgent.description", u.Description)
+	for name, values := range u.Header {
+		c.key("userAgent.header", name, 0)
+		for _, v := range values {
+			c.fail(!utf8.ValidString(v), "userAgent.header", "must be valid UTF-8")
+			c.bytes += entryLen + escapedLen*len(v)
+		}
+	}
+}
+
+func (c *checker) date(field string, t Time) {
+	c.fail(t < 0 || t >= MaxScore, field, "must be a date of the years 1970 to 2254")
+}
+
+func (c *checker) text(field, s string) {
+	c.bytes += escapedLen * len(s)
+	c.fail(!utf8.ValidString(s), field, "must be valid UTF-8")
+	if len(s) > MaxNameLen {
+		c.fail(utf8.RuneCountInString(s) > MaxNameLen, field, fmt.Sprintf("must have at most %d characters", MaxNameLen))
+	}
+}
+
+func (c *checker) optionalText(field string, s *string) {
+	if s != nil {
+		c.text(field, *s)
+	}
+}
+
+// key checks a key of a map. The error does not repeat it, so that it is the
+// same whichever key of several is met first.
+func (c *checker) key(field, key string, shortest int) {
+	c.bytes += entryLen + escapedLen*len(key)
+	c.fail(!utf8.ValidString(key), field, "must have keys of valid UTF-8")
+	n := utf8.RuneCountInString(key)
+	c.fail(n < shortest || n > MaxNameLen, field, fmt.Sprintf("must have keys of %d to %d characters", shortest, MaxNameLen))
+}
