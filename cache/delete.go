@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"fmt"
 	"time"
@@ -32,6 +33,9 @@ type Deleted struct {
 // there is none. It goes through on a Redis that is out of memory. After
 // session.ErrUnavailable it may or may not have happened.
 func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) (Deleted, error) {
+	if old.Due(s.clock()) {
+		return Deleted{}, session.ErrNotFound
+	}
 	card := index.CardOf(old)
 	shard := s.keys.ShardOf(old.ID)
 	scriptKeys := []string{s.keys.Session(old.ID), s.keys.Tombstone(old.ID), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
@@ -45,8 +49,10 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 		note = index.DropNote(&card)
 	}
 	deleted := Deleted{Sequence: old.Sequence + 1, ChangeDate: s.clock()}
-	// The version makes this delete known again when its reply is lost.
-	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, old.Version)
+	// Random bytes make this delete known again when its reply is lost.
+	var nonce [versionLen]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, nonce)
 	result, err := runScript(ctx, s.rdb, deleteScript, scriptKeys, []any{
 		old.Version, string(old.ID), card.Pack(), tombstone, tombstoneFor.Milliseconds(), index.Score(deleted.ChangeDate), note,
 	})
@@ -61,6 +67,10 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 		}
 		return deleted, nil
 	case "conflict":
+		// Get tells a later version from one that has ended, too.
+		if _, err := s.Get(ctx, old.ID); err != nil {
+			return Deleted{}, err
+		}
 		return Deleted{}, session.ErrConflict
 	case "gone":
 		return Deleted{}, session.ErrNotFound

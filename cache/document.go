@@ -32,7 +32,7 @@ var dict1 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary1, []b
 // large enough.
 func encodeDocument(dst, doc []byte) []byte {
 	dst = slices.Grow(dst[:0], 1+s2.MaxEncodedLen(len(doc)))
-	block := dict1().EncodeBetter(dst[1:cap(dst)], doc)
+	block := dict1().Encode(dst[1:cap(dst)], doc)
 	if len(block) >= len(doc) {
 		return append(append(dst, storedPlain), doc...)
 	}

@@ -38,6 +38,9 @@ const (
 // due. Put repeats a write whose reply was lost; it happens once all the same.
 // After session.ErrUnavailable it may or may not have happened.
 func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
+	if old != nil && old.Due(s.clock()) {
+		return session.ErrConflict // it has ended since the caller read it
+	}
 	inTheWay := old == nil // what the caller did not see may be cleared
 	for range attempts {
 		w := s.newWrite(next, old)
@@ -206,18 +209,13 @@ func (s *Store) addNamed(ctx context.Context, w *write) error {
 	return nil
 }
 
-// withdraw removes the entries that a write has added which then lost. What
-// fails here is done by the sweeper.
+// withdraw removes the entries that a write has added which then lost. It goes
+// by the note: a write whose reply was lost may have been done and built upon
+// before its repetition lost, and then its note is gone and its entries stay.
+// What fails here is done by the sweeper.
 func (s *Store) withdraw(ctx context.Context, w *write) {
-	if w.note == "" {
-		return
-	}
-	pipe := s.rdb.Pipeline()
-	for _, list := range w.named {
-		pipe.ZRem(ctx, list, w.card.Member())
-	}
-	if _, err := pipe.Exec(ctx); err == nil {
-		_ = s.rdb.ZRem(ctx, s.keys.Pending(w.shard), w.note).Err()
+	if w.note != "" {
+		_, _ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
 	}
 }
 

@@ -14,11 +14,12 @@ const pivots = 7
 // bisect finds a creation date with at most q.Offset sessions of all shards
 // before it, in the order of q, and hardly fewer.
 func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error) {
-	if q.Offset <= chunk {
+	offset := int64(q.Offset)
+	if offset <= chunk {
 		if q.Ascending {
-			return start{byDate: true, date: d.dates.Min}, nil
+			return start{byDate: true, date: d.dates.Min, skip: offset}, nil
 		}
-		return start{byDate: true, date: d.dates.Max}, nil
+		return start{byDate: true, date: d.dates.Max, skip: offset}, nil
 	}
 	from, to, err := ix.span(ctx, d)
 	if err != nil {
@@ -29,7 +30,8 @@ func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error)
 	}
 	// Invariant: at most q.Offset come before from. Dates between from and to
 	// are tried until what remains to skip is small, or one instant is left.
-	for distance(from, to) > 1 {
+	at := start{byDate: true, skip: offset}
+	for distance(from, to) > 1 && at.skip > chunk {
 		dates := make([]session.Time, 0, pivots)
 		for i := range session.Time(pivots) {
 			dates = append(dates, from+(to-from)/(pivots+1)*(i+1)+(to-from)%(pivots+1)*(i+1)/(pivots+1))
@@ -39,19 +41,16 @@ func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error)
 		if err != nil {
 			return start{}, err
 		}
-		best := int64(-1)
 		for i, date := range dates {
-			if before[i] > int64(q.Offset) {
+			if before[i] > offset {
 				to = date
 				break
 			}
-			from, best = date, before[i]
-		}
-		if best >= 0 && int64(q.Offset)-best <= chunk {
-			break
+			from, at.skip = date, offset-before[i]
 		}
 	}
-	return start{byDate: true, date: from}, nil
+	at.date = from
+	return at, nil
 }
 
 func distance(a, b session.Time) session.Time { return max(a-b, b-a) }

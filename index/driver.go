@@ -20,6 +20,9 @@ type driver struct {
 	// covers says that its live candidates are exactly the sessions that match.
 	covers bool
 	count  int64 // candidates, once counted
+	// repeats is how many of the lists may hold one session, so that count is
+	// up to that many times too high.
+	repeats int
 }
 
 // drivers returns what could drive q, the most promising first.
@@ -54,7 +57,7 @@ func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 	}
 	switch {
 	case !q.Sees.All && len(q.Sees.Orgs) == 0:
-		ds = append(ds, &driver{lists: ix.ownLists(&q.Sees), dates: n.creation})
+		ds = append(ds, &driver{lists: ix.ownLists(&q.Sees), dates: n.creation, repeats: 3})
 	case n.user == "" && n.agent == "" && n.creator == "": // those are ranges of creation dates themselves
 		d := &driver{lists: ix.shardLists(ix.keys.Created), dates: n.creation, covers: free}
 		if n.creation != anyDate {
@@ -106,6 +109,9 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 		}
 	}
 	best := ds[0]
+	for _, d := range ds {
+		d.repeats = max(d.repeats, 1)
+	}
 	for i, d := range ds {
 		for _, c := range counts[i] {
 			d.count += c.Val()

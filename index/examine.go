@@ -21,9 +21,8 @@ func (q *Query) compare(a, b position) int {
 }
 
 // examine answers a search by looking at the document of every candidate, so
-// that it is exact whatever the lists say. (I9)
+// that it is exact whatever the lists say. No candidate may come twice. (I9)
 func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []position) (*Page, error) {
-	candidates = unique(candidates)
 	matches := make([]position, 0, len(candidates))
 	// The documents of few candidates are kept for the page; of many, those of
 	// the page are read again.
@@ -107,9 +106,11 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			}
 		}
 	}
-	// A session that was put with another creation date meanwhile may stand elsewhere now.
-	slices.SortStableFunc(page.Sessions, func(a, b *session.Stored) int {
+	// A session that was put with another creation date meanwhile may stand
+	// elsewhere now, and may have been met twice.
+	slices.SortFunc(page.Sessions, func(a, b *session.Stored) int {
 		return q.compare(position{a.Creation, a.ID}, position{b.Creation, b.ID})
 	})
+	page.Sessions = slices.CompactFunc(page.Sessions, func(a, b *session.Stored) bool { return a.ID == b.ID })
 	return nil
 }

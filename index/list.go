@@ -42,15 +42,15 @@ type list struct {
 // slack is how far a rank may have moved before it has to be asked for again.
 const slack = 25
 
-// first queues the reading of the first chunk.
-func (l *list) first(ctx context.Context, pipe redis.Pipeliner) *redis.ZSliceCmd {
-	return pipe.ZRangeArgsWithScores(ctx, l.byScore(0, chunk))
+// first queues the reading of the first elements, a chunk at the most.
+func (l *list) first(ctx context.Context, pipe redis.Pipeliner, size int64) *redis.ZSliceCmd {
+	return pipe.ZRangeArgsWithScores(ctx, l.byScore(0, size))
 }
 
-// filled takes the first chunk, from an unknown rank.
-func (l *list) filled(z []redis.Z) {
+// filled takes the first elements, from an unknown rank.
+func (l *list) filled(z []redis.Z, size int64) {
 	l.rank = -1
-	l.take(z, len(z) < chunk)
+	l.take(z, int64(len(z)) < size)
 }
 
 // byScore is a range of l by its dates.
@@ -123,7 +123,7 @@ func (l *list) more(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.filled(z)
+		l.filled(z, chunk)
 		return nil
 	}
 	for range 100 {

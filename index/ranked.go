@@ -38,6 +38,7 @@ type start struct {
 	rank   int64
 	byDate bool
 	date   session.Time
+	skip   int64 // about how many come between date and the page
 }
 
 // ranked answers a search whose driver covers it, at any offset, without
@@ -123,6 +124,9 @@ func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time
 		from += base
 	}
 	window := min(int64(q.Limit)+slack, maxWindow)
+	if at.byDate { // the shards share the page about evenly
+		window = min(2*(at.skip+int64(q.Limit))/int64(len(d.lists))+slack, chunk)
+	}
 
 	var count, before *redis.IntCmd
 	var due *redis.ZSliceCmd
@@ -139,7 +143,7 @@ func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time
 				before = pipe.ZCount(ctx, p.key, minScore(d.dates), "("+Score(at.date))
 				rest.dates.Min = at.date
 			}
-			chunks = append(chunks, rest.first(ctx, pipe))
+			chunks = append(chunks, rest.first(ctx, pipe, window))
 			return nil
 		}
 		if !p.openAtStart() {
@@ -156,7 +160,7 @@ func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time
 	p.count = count.Val()
 	if at.byDate {
 		p.before = before.Val()
-		p.filled(chunks[0].Val())
+		p.filled(chunks[0].Val(), window)
 	} else {
 		base := int64(0)
 		if before != nil {

@@ -33,7 +33,7 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 			return nil, err
 		}
 		if all {
-			return ix.examine(ctx, q, now, found)
+			return ix.examine(ctx, q, now, unique(found))
 		}
 	case len(ds) == 1 && first.covers:
 		return ix.ranked(ctx, q, now, first)
@@ -46,12 +46,8 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if d.covers && d.count > chunk {
 		return ix.ranked(ctx, q, now, d)
 	}
-	if d.count > int64(ix.maxCandidates) {
-		e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All}
-		if d.kind != 0 {
-			e.Predicate = d.kind.String()
-		}
-		return nil, e
+	if d.count > int64(ix.maxCandidates*d.repeats) {
+		return nil, ix.tooCostly(q, d)
 	}
 	rdb := ix.rdb
 	if d.count > costly {
@@ -65,7 +61,18 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if err != nil {
 		return nil, err
 	}
+	if len(found) > ix.maxCandidates {
+		return nil, ix.tooCostly(q, d)
+	}
 	return ix.examine(ctx, q, now, found)
+}
+
+func (ix *Index) tooCostly(q *Query, d *driver) error {
+	e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All && len(q.Sees.Orgs) == 0}
+	if d.kind != 0 {
+		e.Predicate = d.kind.String()
+	}
+	return e
 }
 
 // position is where a session stands in a search's order.
@@ -96,7 +103,8 @@ func (ix *Index) short(ctx context.Context, d *driver) (found []position, all bo
 	return found, true, nil
 }
 
-// collect reads all candidates of a driver. Cards that can not match are left out.
+// collect reads all candidates of a driver, each once, in the order of their
+// IDs. Cards that can not match are left out.
 func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Query, d *driver) ([]position, error) {
 	if d.kind == KindIDs {
 		return positions(d.ids), nil
@@ -106,14 +114,14 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	pipe := rdb.Pipeline()
 	for i, key := range d.lists {
 		lists[i] = &list{rdb: rdb, key: key, dates: d.dates}
-		firsts[i] = lists[i].first(ctx, pipe)
+		firsts[i] = lists[i].first(ctx, pipe, chunk)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
 	found := make([]position, 0, d.count)
 	for i, l := range lists {
-		l.filled(firsts[i].Val())
+		l.filled(firsts[i].Val(), chunk)
 		for read := 0; ; read++ {
 			e, ok, err := l.next(ctx)
 			if err != nil {
@@ -122,8 +130,8 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 			if !ok {
 				break
 			}
-			if read > 2*ix.maxCandidates { // grew since it was counted
-				return nil, &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All}
+			if read > 2*ix.maxCandidates { // it has grown since it was counted
+				return nil, ix.tooCostly(q, d)
 			}
 			if !d.cards {
 				found = append(found, position{e.at, MemberID(e.member)})
@@ -138,7 +146,7 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 			}
 		}
 	}
-	return found, nil
+	return unique(found), nil
 }
 
 // maybe rules out what a card shows not to match. Its expiration date may be

@@ -146,6 +146,17 @@ func (ix *Index) DropNamed(ctx context.Context, shard int, c *Card) error {
 	return ix.rdb.ZRem(ctx, ix.keys.Pending(shard), DropNote(c)).Err()
 }
 
+// Condemn ends a write that has noted that it adds the named entries of c, and
+// removes these. It does nothing, and says so, if the note is gone: then the
+// write has been done, and a stored session may need its entries. (I5)
+func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) (bool, error) {
+	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard)}, Score(now), AddNote(c), DropNote(c)).Int()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, ix.DropNamed(ctx, shard, c)
+}
+
 // sweepNotes ends the writes of a shard that are past their time.
 func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (ended int, full bool, err error) {
 	if ix.keys.Shards() == 1 {
@@ -161,19 +172,18 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 		if err != nil {
 			return ended, false, err
 		}
+		condemned := true
 		if note[0] == 'a' {
-			n, err := condemnScript.Run(ctx, ix.rdb, []string{pending}, Score(now), note, DropNote(&c)).Int()
-			if err != nil {
-				return ended, false, err
-			}
-			if n == 0 {
-				continue
-			}
+			condemned, err = ix.Condemn(ctx, shard, &c, now)
+		} else {
+			err = ix.DropNamed(ctx, shard, &c)
 		}
-		if err := ix.DropNamed(ctx, shard, &c); err != nil {
+		if err != nil {
 			return ended, false, err
 		}
-		ended++
+		if condemned {
+			ended++
+		}
 	}
 	return ended, len(notes) == sweepBatch, nil
 }

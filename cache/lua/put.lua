@@ -13,7 +13,7 @@
 --       15 how many field arguments follow, 16... these, then fields to remove
 -- Returns ok; done: this very write has happened before; conflict: another
 -- version is stored; deleted: a tombstone forbids it; unswept: entries of an
--- expired session with this ID remain; late: the note has been condemned; full.
+-- expired session with this ID remain; late: the note has been condemned; full: no further session may be stored.
 local stored = redis.call('HGET', KEYS[1], 'v') or ''
 if stored == ARGV[1] then
   return 'done'
@@ -68,8 +68,5 @@ if ARGV[12] ~= '' then
 end
 if ARGV[11] ~= '' then
   redis.call('ZREM', KEYS[5], ARGV[11])
-end
-if tombstone then
-  redis.call('DEL', KEYS[2])
 end
 return 'ok'

@@ -1,5 +1,5 @@
--- condemn: turns the note of a write that never came to its end into the note
--- of entries to remove. From then on that write's script is refused, so its
+-- condemn: turns the note of a write that lost, or never came to its end, into
+-- the note of entries to remove. From then on that write's script is refused, so its
 -- entries in other shards can be removed safely.
 --
 -- KEYS: 1 pending

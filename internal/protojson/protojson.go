@@ -73,8 +73,9 @@ func Decode(body []byte, fn func(r *Reader) error) error {
 
 	err := fn(r)
 	if err == nil {
+		end := r.valueStart()
 		if _, e := r.dec.ReadToken(); e != io.EOF {
-			err = r.fail(r.valueStart(), "unexpected data after the end of the object")
+			err = r.fail(end, "unexpected data after the end of the object")
 		}
 	}
 	r.body, r.in = nil, bytes.Buffer{}

@@ -141,9 +141,9 @@ func parseDuration(text []byte) (time.Duration, bool) {
 	if seconds == maxSeconds && nanos > 0 {
 		return 0, false
 	}
-	const longest = math.MaxInt64 / int64(time.Second)
+	const longest, longestNanos = math.MaxInt64 / int64(time.Second), math.MaxInt64 % int64(time.Second)
 	d := time.Duration(math.MaxInt64)
-	if seconds < longest {
+	if seconds < longest || seconds == longest && int64(nanos) <= longestNanos {
 		d = time.Duration(seconds)*time.Second + time.Duration(nanos)
 	}
 	if negative {

@@ -10,6 +10,14 @@ import (
 // description, in characters.
 const MaxNameLen = 200
 
+// What is wrong with a value, written once so that a valid session costs no formatting.
+var (
+	tooLong   = fmt.Sprintf("must have at most %d characters", MaxNameLen)
+	wrongUser = fmt.Sprintf("must have 1 to %d characters", MaxNameLen)
+	wrongKey  = fmt.Sprintf("must have keys of 1 to %d characters", MaxNameLen)
+	wrongName = fmt.Sprintf("must have keys of at most %d characters", MaxNameLen)
+)
+
 // maxDate is the last microsecond of the year 9999, the last that RFC 3339 can write.
 const maxDate Time = 253402300799999999
 
@@ -20,20 +28,7 @@ func (s *Session) Validate(maxBytes int) error {
 		return err
 	}
 	c := checker{bytes: fixedLen + len(s.ID)}
-	c.date("creationDate", s.CreationDate)
-	c.date("changeDate", s.ChangeDate)
-	// The sequence of the next write must not overflow.
-	c.fail(s.Sequence == math.MaxUint64, "sequence", "must be at most 18446744073709551614")
-	c.factors(&s.Factors)
-	for key, value := range s.Metadata {
-		c.key("metadata", key, 1)
-		c.bytes += base64Len(len(value))
-	}
-	c.userAgent(&s.UserAgent)
-	if s.ExpirationDate != Never {
-		c.fail(s.ExpirationDate < 0 || s.ExpirationDate > maxDate, "expirationDate", "must be a date of the years 1970 to 9999")
-	}
-	c.text("creator", s.Creator)
+	c.session(s)
 	if c.err != nil {
 		return c.err
 	}
@@ -67,11 +62,29 @@ func (c *checker) fail(wrong bool, field, problem string) {
 	}
 }
 
+func (c *checker) session(s *Session) {
+	c.date("creationDate", s.CreationDate)
+	c.date("changeDate", s.ChangeDate)
+	// The sequence of the next write must not overflow.
+	c.fail(s.Sequence == math.MaxUint64, "sequence", "must be at most 18446744073709551614")
+	c.factors(&s.Factors)
+	for key, value := range s.Metadata {
+		c.fail(key == "", "metadata", wrongKey)
+		c.key("metadata", key, wrongKey)
+		c.bytes += base64Len(len(value))
+	}
+	c.userAgent(&s.UserAgent)
+	if s.ExpirationDate != Never {
+		c.fail(s.ExpirationDate < 0 || s.ExpirationDate > maxDate, "expirationDate", "must be a date of the years 1970 to 9999")
+	}
+	c.text("creator", s.Creator)
+}
+
 func (c *checker) factors(f *Factors) {
 	c.fail(f.User == nil && len(f.Names()) > 0, "factors.user", "is required with other factors")
 	if u := f.User; u != nil {
 		c.date("factors.user.verifiedAt", u.VerifiedAt)
-		c.fail(u.ID == "", "factors.user.id", fmt.Sprintf("must have 1 to %d characters", MaxNameLen))
+		c.fail(u.ID == "", "factors.user.id", wrongUser)
 		c.text("factors.user.id", u.ID)
 		c.text("factors.user.loginName", u.LoginName)
 		c.text("factors.user.displayName", u.DisplayName)
@@ -99,7 +112,7 @@ func (c *checker) userAgent(u *UserAgent) {
 	c.optionalText("userAgent.ip", u.IP)
 	c.optionalText("userAgent.description", u.Description)
 	for name, values := range u.Header {
-		c.key("userAgent.header", name, 0)
+		c.key("userAgent.header", name, wrongName)
 		for _, v := range values {
 			c.fail(!utf8.ValidString(v), "userAgent.header", "must be valid UTF-8")
 			c.bytes += entryLen + escapedLen*len(v)
@@ -115,7 +128,7 @@ func (c *checker) text(field, s string) {
 	c.bytes += escapedLen * len(s)
 	c.fail(!utf8.ValidString(s), field, "must be valid UTF-8")
 	if len(s) > MaxNameLen {
-		c.fail(utf8.RuneCountInString(s) > MaxNameLen, field, fmt.Sprintf("must have at most %d characters", MaxNameLen))
+		c.fail(utf8.RuneCountInString(s) > MaxNameLen, field, tooLong)
 	}
 }
 
@@ -127,9 +140,10 @@ func (c *checker) optionalText(field string, s *string) {
 
 // key checks a key of a map. The error does not repeat it, so that it is the
 // same whichever key of several is met first.
-func (c *checker) key(field, key string, shortest int) {
+func (c *checker) key(field, key, wrongLen string) {
 	c.bytes += entryLen + escapedLen*len(key)
 	c.fail(!utf8.ValidString(key), field, "must have keys of valid UTF-8")
-	n := utf8.RuneCountInString(key)
-	c.fail(n < shortest || n > MaxNameLen, field, fmt.Sprintf("must have keys of %d to %d characters", shortest, MaxNameLen))
+	if len(key) > MaxNameLen {
+		c.fail(utf8.RuneCountInString(key) > MaxNameLen, field, wrongLen)
+	}
 }

@@ -1,0 +1,103 @@
+# The Go version is that of go.mod, here and in the Dockerfile.
+GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
+
+# Tools, each at one version, built and cached by the go command; they are not in go.mod.
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+
+# Stamped into the binary; empty without git or a tag.
+COMMIT  := $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-modified 2>/dev/null)
+RELEASE := $(shell git describe --tags --exact-match 2>/dev/null)
+LDFLAGS := -s -w -X main.commit=$(COMMIT) -X main.release=$(RELEASE)
+
+IMAGE    ?= cloakroom
+FUZZTIME ?= 30s
+OPS      ?= 2000000
+RACE_OPS ?= 10000
+
+# The directories of the packages that have a function whose name begins with $(1).
+packages = $(sort $(dir $(shell grep -rl --include='*_test.go' '^func $(1)' .)))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build, and run with sample sessions in a private Redis
+	@bin/cloakroom dev
+
+.PHONY: build
+build: ## Build bin/cloakroom
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
+
+.PHONY: test
+test: redis ## Run all tests; installs redis-server if it is missing
+	go test -count=1 -shuffle=on -timeout 14m ./...
+
+.PHONY: redis
+redis: ## Make sure that a redis-server is installed
+	@.ci/install-redis
+
+.PHONY: race
+race: redis ## Run all tests with the race detector (needs a C compiler), RACE_OPS per property
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 14m ./...
+
+.PHONY: check
+check: lint test race ## Check format, vet, staticcheck, go.mod, tests, race
+
+.PHONY: lint
+lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	@$(GOFUMPT) -w .
+
+.PHONY: fmt-check
+fmt-check:
+	@files=$$($(GOFUMPT) -l .) || exit 1; \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+.PHONY: staticcheck
+staticcheck:
+	$(STATICCHECK) ./...
+
+.PHONY: tidy-check
+tidy-check: ## Check that go.mod and go.sum are tidy
+	go mod tidy -diff
+
+.PHONY: bench
+bench: redis ## Run the Go micro-benchmarks
+	go test -run '^$$' -bench . -benchmem $(call packages,Benchmark)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	@set -e; for dir in $(call packages,Fuzz); do \
+		for target in $$(grep -h '^func Fuzz' $$dir*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
+			echo "$$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+.PHONY: property
+property: redis ## Run the property tests with OPS operations (2000000)
+	CLOAKROOM_TEST_OPS=$(OPS) go test -count=1 -v -timeout 24h -run 'TestI9' $(call packages,TestI9)
+
+.PHONY: cover
+cover: redis ## Measure the tests' coverage: total here, details in cover.html
+	go test -count=1 -timeout 14m -coverpkg=./... -coverprofile=cover.out ./...
+	@go tool cover -html=cover.out -o cover.html
+	@go tool cover -func=cover.out | tail -n 1
+
+.PHONY: docker
+docker: ## Build the container image IMAGE (cloakroom)
+	docker build --build-arg GO_VERSION=$(GO_VERSION) --build-arg LDFLAGS='$(LDFLAGS)' -t $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	@rm -rf bin cover.out cover.html

@@ -1,0 +1,299 @@
+// Package cloakroom_test holds the rules of the whole repository as tests: which package may know which, and what no file
+// may contain.
+package cloakroom_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/cloakroom-dev/cloakroom"
+
+// arrows says which packages of ours each package may import. A new package is drawn here first.
+var arrows = map[string][]string{
+	"internal/protojson": {},
+	"internal/session":   {"internal/protojson"},
+	"internal/keys":      {"internal/session"},
+	"index":              {"internal/session", "internal/keys"},
+	"cache":              {"index", "internal/session", "internal/keys"},
+	"httpapi":            {"cache", "index", "internal/session", "internal/protojson"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/session", "internal/keys"},
+	"bench":              {},
+	"":                   {},
+
+	// For tests only: nobody's product code may import these.
+	"internal/redistest": {},
+	"internal/storetest": {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
+}
+
+// testOnly are the packages that only tests, and each other, may import.
+var testOnly = []string{"internal/redistest", "internal/storetest"}
+
+// homes says which packages may import a module, or a package of it, in product code.
+var homes = map[string][]string{
+	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
+	"github.com/fasthttp/router":    {"httpapi"},
+	"github.com/redis/go-redis":     {"cache", "index", "cmd/cloakroom", "internal/redistest", "internal/storetest"},
+	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
+	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
+	"github.com/knadh/koanf":        {"cmd/cloakroom"},
+	"flag":                          {"cmd/cloakroom", "bench"},
+	"github.com/goccy/go-json":      {"internal/protojson"},
+	"encoding/json/v2":              {},
+	"testing":                       testOnly,
+}
+
+type pkg struct {
+	ImportPath, Name             string
+	Standard                     bool
+	Imports, Deps                []string
+	TestImports, XTestImports    []string
+	GoFiles, TestGoFiles         []string
+	XTestGoFiles, IgnoredGoFiles []string
+}
+
+// dir returns the package's directory in the repository, "" for the root.
+func (p *pkg) dir() string { return local(p.ImportPath) }
+
+// local returns a package of ours as a directory, and others as they are.
+func local(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+func isOurs(importPath string) bool {
+	return importPath == module || strings.HasPrefix(importPath, module+"/")
+}
+
+// list returns the packages of the repository.
+var list = sync.OnceValues(func() ([]*pkg, error) {
+	cmd := exec.Command("go", "list", "-json", "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, errors.Join(err, errors.New(stderr.String()))
+	}
+	var all []*pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := new(pkg)
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+})
+
+func packages(t *testing.T) []*pkg {
+	t.Helper()
+	all, err := list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 8 {
+		t.Fatalf("go list found %d packages only", len(all))
+	}
+	return all
+}
+
+func TestArrows_PackagesImportOnlyTheirNeighbours(t *testing.T) {
+	for _, p := range packages(t) {
+		may, drawn := arrows[p.dir()]
+		if !drawn {
+			t.Errorf("%s is not drawn in arrows", p.dir())
+			continue
+		}
+		for _, imported := range p.Imports {
+			if isOurs(imported) && !slices.Contains(may, local(imported)) {
+				t.Errorf("%s imports %s", p.dir(), local(imported))
+			}
+		}
+	}
+}
+
+// What arrows forbids directly must not come in by a detour, nor through a third party.
+func TestArrows_NothingForbiddenIsReached(t *testing.T) {
+	f := func(from string, never ...string) {
+		t.Helper()
+		for _, p := range packages(t) {
+			if p.dir() != from {
+				continue
+			}
+			for _, dep := range p.Deps {
+				for _, n := range never {
+					if local(dep) == n || strings.HasPrefix(local(dep), n+"/") {
+						t.Errorf("%s reaches %s", from, local(dep))
+					}
+				}
+			}
+			return
+		}
+		t.Errorf("there is no package %s", from)
+	}
+	const fasthttp, goRedis = "github.com/valyala/fasthttp", "github.com/redis/go-redis"
+	f("internal/session", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
+	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
+	f("index", fasthttp, "cache", "httpapi")
+	f("cache", fasthttp, "httpapi")
+	f("httpapi", "cmd", "bench")
+	f("cmd/cloakroom", append([]string{"bench", "testing"}, testOnly...)...)
+	f("bench", "cmd", "httpapi", "cache", "index", "internal/session", "internal/keys", "internal/protojson")
+}
+
+func TestArrows_TestsOfBenchImportNothingOfOurs(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.dir() != "bench" {
+			continue
+		}
+		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
+			if isOurs(imported) && imported != p.ImportPath {
+				t.Errorf("bench's tests import %s", imported)
+			}
+		}
+	}
+}
+
+func TestArrows_ThirdPartiesStayInTheirHomes(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for prefix, home := range homes {
+				if (imported == prefix || strings.HasPrefix(imported, prefix+"/")) && !slices.Contains(home, p.dir()) {
+					t.Errorf("%s imports %s, which only %v may", p.dir(), imported, home)
+				}
+			}
+		}
+	}
+}
+
+func TestNames_NoPackageIsNamedAfterNothing(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range []string{"util", "utils", "common", "manager", "service", "helper", "helpers", "misc"} {
+			if p.Name == name || path.Base(p.ImportPath) == name {
+				t.Errorf("%s is named %s", p.dir(), name)
+			}
+		}
+	}
+}
+
+// files returns the repository's files with one of the extensions, without those of hidden and build directories.
+func files(t *testing.T, extensions ...string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || name == "bin"):
+			return filepath.SkipDir
+		case !d.IsDir() && slices.Contains(extensions, filepath.Ext(name)):
+			found = append(found, filepath.ToSlash(name))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("there is no file with the extension %v", extensions)
+	}
+	return found
+}
+
+// inspect calls f for each use of a function or method x.name in the Go files that want accepts. receiver is the import
+// path if x is an imported package, else the name of x.
+func inspect(t *testing.T, want func(file string) bool, f func(receiver, name, position string)) {
+	t.Helper()
+	for _, name := range files(t, ".go") {
+		if !want(name) {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		imported := map[string]string{}
+		for _, spec := range file.Imports {
+			importPath, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			as := path.Base(importPath)
+			if spec.Name != nil {
+				as = spec.Name.Name
+			}
+			imported[as] = importPath
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok {
+					receiver := x.Name
+					if importPath, ok := imported[receiver]; ok {
+						receiver = importPath
+					}
+					f(receiver, sel.Sel.Name, set.Position(sel.Pos()).String())
+				}
+			}
+			return true
+		})
+	}
+}
+
+// isTest reports whether a file belongs to tests only.
+func isTest(file string) bool {
+	return strings.HasSuffix(file, "_test.go") || slices.Contains(testOnly, path.Dir(file))
+}
+
+func TestTests_NeitherSleepNorSkip(t *testing.T) {
+	inspect(t, isTest, func(receiver, name, position string) {
+		switch {
+		case receiver == "time" && name == "Sleep":
+			t.Errorf("%s: a test sleeps; wait for the event", position)
+		case slices.Contains([]string{"t", "b", "f", "tb", "rt"}, receiver) && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, name):
+			t.Errorf("%s: a test skips", position)
+		}
+	})
+}
+
+func TestEnvironment_IsReadByCommandsOnly(t *testing.T) {
+	product := func(file string) bool { return !isTest(file) }
+	inspect(t, product, func(receiver, name, position string) {
+		reads := receiver == "os" && slices.Contains([]string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}, name)
+		if reads && !strings.HasPrefix(position, "cmd/") && !strings.HasPrefix(position, "bench/") {
+			t.Errorf("%s: os.%s outside of cmd and bench", position, name)
+		}
+	})
+}
+
+func TestFiles_NameNoPathOfTheMachineTheyWereWrittenOn(t *testing.T) {
+	machinePath := regexp.MustCompile(`(?:^|[^\w.~-])/(?:work|root|home|Users)/\w`)
+	for _, name := range files(t, ".go", ".md", ".lua") {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(content), "\n") {
+			if machinePath.MatchString(line) {
+				t.Errorf("%s:%d: %s", name, i+1, line)
+			}
+		}
+	}
+}

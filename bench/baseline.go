@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	maxBaselineBytes = 64 << 20
+	shutdownTimeout  = 5 * time.Second
+)
+
+// baseline serves a constant JSON body to every request: what fasthttp alone can do on this machine with as many bytes.
+func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("baseline", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
+	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	body, err := jsonOf(*size)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
+	if err != nil {
+		return err
+	}
+	server := &fasthttp.Server{
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			ctx.SetContentType("application/json")
+			ctx.Response.SetBodyRaw(body)
+		},
+		NoDefaultServerHeader: true,
+		CloseOnShutdown:       true,
+		ReadTimeout:           time.Minute,
+		WriteTimeout:          time.Minute,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Fprintf(stdout, "listening on %s\n", listener.Addr())
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err = server.ShutdownWithContext(shutdownCtx)
+	return errors.Join(err, <-served) // I7
+}
+
+// jsonOf returns a JSON document of exactly size bytes.
+func jsonOf(size int) ([]byte, error) {
+	const head, tail = `{"pad":"`, `"}`
+	if least := len(head) + len(tail); size < least || size > maxBaselineBytes {
+		return nil, fmt.Errorf("baseline: --bytes must be between %d and %d, not %d", least, maxBaselineBytes, size)
+	}
+	return []byte(head + strings.Repeat("x", size-len(head)-len(tail)) + tail), nil
+}

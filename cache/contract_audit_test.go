@@ -1,0 +1,186 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+// audit checks what stands in Redis against the sessions that live. (I5)
+func (s *testStore) audit(t rapid.TB, swept bool) {
+	t.Helper()
+	s.auditOf(t, s.live(t), swept)
+}
+
+// live reads every session that has a hash and lives.
+func (s *testStore) live(t rapid.TB) (live []*session.Stored) {
+	t.Helper()
+	iter := s.client.Scan(context.Background(), 0, s.keys.Prefix()+"s:*", 1000).Iterator()
+	for iter.Next(context.Background()) {
+		_, id, _ := strings.Cut(iter.Val(), "}:")
+		stored, err := s.Get(context.Background(), session.ID(id))
+		if errors.Is(err, session.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		live = append(live, stored)
+	}
+	if err := iter.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+// auditOf checks, by reading all keys, that every live session has its hash,
+// exactly one card and all its entries, each with its score. If swept, nothing
+// else may be there but tombstones and the settings.
+func (s *testStore) auditOf(t rapid.TB, live []*session.Stored, swept bool) {
+	t.Helper()
+	got, err := readLists(context.Background(), s.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[entry]float64)
+	lives := make(map[session.ID]bool)
+	hashes := make(map[string]bool)
+	for _, stored := range live {
+		lives[stored.ID] = true
+		hashes[s.keys.Session(stored.ID)] = true
+		entries, err := s.entriesOf(context.Background(), stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e, score := range entries {
+			want[e] = score
+		}
+	}
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for e, score := range want {
+		if have, ok := got.entries[e]; !ok || have != score {
+			fault("the entry %q of %q is missing, or has the score %v, not %v", e.member, e.key, have, score)
+		}
+	}
+	for key := range hashes {
+		if !got.others[key] {
+			fault("the hash %q is missing", key)
+		}
+	}
+	for e := range got.entries {
+		_, wanted := want[e]
+		switch {
+		case wanted:
+		case swept:
+			fault("the entry %q of %q is left over", e.member, e.key)
+		case lives[s.sessionOf(e)] && (s.keys.Shards() == 1 || isLocal(s.keys, e.key)):
+			// Entries in the session's own shard change with it.
+			fault("the entry %q of %q is not the live session's", e.member, e.key)
+		}
+	}
+	for key := range got.others {
+		if swept && !hashes[key] && key != s.keys.Meta() && !strings.HasPrefix(key, s.keys.Prefix()+"d:") {
+			fault("the key %q is left over", key)
+		}
+	}
+	if len(faults) > 0 {
+		slices.Sort(faults)
+		t.Fatalf("P=%d, %d faults:\n%s", s.keys.Shards(), len(faults), strings.Join(faults[:min(len(faults), 12)], "\n"))
+	}
+}
+
+// entry is a member of a sorted set.
+type entry struct{ key, member string }
+
+type lists struct {
+	entries map[entry]float64
+	others  map[string]bool // keys of other types
+}
+
+// readLists reads all keys of the server.
+func readLists(ctx context.Context, client redis.UniversalClient) (*lists, error) {
+	l := &lists{entries: make(map[entry]float64), others: make(map[string]bool)}
+	iter := client.Scan(ctx, 0, "*", 1000).Iterator()
+	for iter.Next(ctx) {
+		key := iter.Val()
+		members, err := client.ZRangeWithScores(ctx, key, 0, -1).Result()
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			l.others[key] = true
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, z := range members {
+			l.entries[entry{key, z.Member.(string)}] = z.Score
+		}
+	}
+	return l, iter.Err()
+}
+
+// entriesOf spells out the entries that a session must have.
+func (s *testStore) entriesOf(ctx context.Context, stored *session.Stored) (map[entry]float64, error) {
+	tag, err := s.client.HGet(ctx, s.keys.Session(stored.ID), "tag").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	card := index.Card{ID: stored.ID, Creation: stored.Creation, UserID: stored.UserID, AgentID: stored.AgentID, Creator: stored.Creator, Tag: tag}
+	if stored.TokenForeign {
+		card.Token = stored.Token
+	}
+	own, creation := s.keys.ShardOf(stored.ID), float64(stored.Creation)
+	ends := float64(stored.Expiration)
+	if stored.Expiration >= session.MaxScore {
+		ends = math.Inf(1)
+	}
+	member := string(stored.ID)
+	entries := map[entry]float64{
+		{s.keys.Created(own), member}:        creation,
+		{s.keys.Catalogue(own), card.Pack()}: ends,
+	}
+	if stored.Creator != "" {
+		entries[entry{s.keys.Creator(own, stored.Creator), member}] = creation
+	}
+	if s.keys.Shards() > 1 {
+		member += "\x00" + tag
+	}
+	if stored.UserID != "" {
+		entries[entry{s.keys.User(stored.UserID), member}] = creation
+	}
+	if stored.AgentID != "" {
+		entries[entry{s.keys.Agent(stored.AgentID), member}] = creation
+	}
+	if stored.TokenForeign {
+		entries[entry{s.keys.Token(stored.Token), member}] = creation
+	}
+	return entries, nil
+}
+
+// sessionOf returns whose entry e is.
+func (s *testStore) sessionOf(e entry) session.ID {
+	if strings.HasPrefix(e.key, s.keys.Prefix()+"x:") {
+		card, err := index.UnpackCard(e.member)
+		if err != nil {
+			return ""
+		}
+		return card.ID
+	}
+	id, _, _ := strings.Cut(e.member, "\x00")
+	return session.ID(id)
+}
+
+// isLocal says whether a list is in the shard of the sessions that it holds.
+func isLocal(k *keys.Space, key string) bool {
+	kind := strings.TrimPrefix(key, k.Prefix())
+	return strings.HasPrefix(kind, "t:") || strings.HasPrefix(kind, "c:") || strings.HasPrefix(kind, "x:")
+}

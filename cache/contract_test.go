@@ -1,0 +1,113 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+// The suite that the brute-force model passes too.
+func TestContract(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		client := startRedis(t)
+		storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
+			if l.MaxSessions > 0 && shards > 1 {
+				// Only a store of one shard can count its sessions: this is the same as the test of P=1.
+				s := openEmpty(t, startRedis(t), 1, l)
+				return s.Store, s.clock.Advance
+			}
+			s := openEmpty(t, client, shards, l)
+			t.Cleanup(func() {
+				if !t.Failed() {
+					s.audit(t, false)
+				}
+			})
+			return s.Store, s.clock.Advance
+		})
+	})
+}
+
+func TestContractMiniredis(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
+		s := openEmpty(t, startMiniredis(t), 1, l)
+		return s.Store, s.clock.Advance
+	})
+}
+
+// eachShards runs a test for a store of one shard and for one of several.
+func eachShards(t *testing.T, test func(t *testing.T, shards int)) {
+	for _, shards := range []int{1, 4} {
+		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) { test(t, shards) })
+	}
+}
+
+// startRedis starts a Redis of the test's own and returns a client of it.
+func startRedis(t *testing.T, conf ...string) *redis.Client {
+	t.Helper()
+	return socketClient(t, redistest.Start(t, conf...))
+}
+
+func socketClient(t *testing.T, server *redistest.Server) *redis.Client {
+	t.Helper()
+	return server.Client(t, func(o *redis.Options) { o.Network, o.Addr = "unix", server.Socket })
+}
+
+func startMiniredis(t *testing.T) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1, DisableIdentity: true})
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}
+
+// testStore is a store with the clock that drives it and the keys it uses.
+type testStore struct {
+	*cache.Store
+	client redis.UniversalClient
+	clock  *storetest.Clock
+	keys   *keys.Space
+}
+
+// openEmpty empties the server and opens a store on it.
+func openEmpty(t rapid.TB, client redis.UniversalClient, shards int, l storetest.Limits) *testStore {
+	t.Helper()
+	if err := client.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, client, shards, storetest.NewClock(), l)
+}
+
+// open opens a store that goes by clock.
+func open(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) *testStore {
+	t.Helper()
+	store, err := cache.Open(context.Background(), cache.Config{
+		Redis: client, Shards: shards, Clock: clock.Now, MaxCandidates: l.MaxCandidates, MaxSessions: l.MaxSessions,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	space, err := keys.NewSpace(keys.DefaultPrefix, shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testStore{Store: store, client: client, clock: clock, keys: space}
+}
+
+func (s *testStore) sweep(t rapid.TB) {
+	t.Helper()
+	if _, err := s.Sweep(context.Background()); err != nil {
+		t.Fatalf("Sweep: %v", err)
+	}
+}

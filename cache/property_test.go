@@ -1,0 +1,89 @@
+package cache_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+// propertyOps is how many operations the property test does at least, unless
+// CLOAKROOM_TEST_OPS says otherwise.
+const propertyOps = 100_000
+
+func TestI9_StoreAnswersAsTheModel(t *testing.T) {
+	ops := propertyOps
+	if text := os.Getenv("CLOAKROOM_TEST_OPS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("CLOAKROOM_TEST_OPS=%s: want a number of operations", text)
+		}
+		ops = n
+	}
+	eachShards(t, func(t *testing.T, shards int) {
+		checkProperty(t, startRedis(t), shards, ops/2, 400)
+	})
+}
+
+func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
+	checkProperty(t, startMiniredis(t), 1, 2000, 0)
+}
+
+// checkProperty runs the property test until it has done ops operations, on
+// stores that begin empty or with a crowd.
+func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, crowd int) {
+	t.Helper()
+	setFlag(t, "rapid.steps", "150")
+	for done := 0; done < ops && !t.Failed(); {
+		rapid.Check(t, func(t *rapid.T) {
+			s := openEmpty(t, client, shards, storetest.Limits{})
+			done += storetest.Property(t, s.subject(rapid.SampledFrom([]int{0, 0, 0, crowd}).Draw(t, "crowd")))
+		})
+	}
+}
+
+// subject returns s as the property test takes it.
+func (s *testStore) subject(crowd int) storetest.Subject {
+	return storetest.Subject{
+		Store: s.Store,
+		Clock: s.clock,
+		Sweep: func(ctx context.Context) error {
+			_, err := s.Sweep(ctx)
+			return err
+		},
+		Audit: func(t rapid.TB, live []*session.Stored, swept bool) { s.auditOf(t, live, swept) },
+		Crowd: crowd,
+	}
+}
+
+// setFlag sets a flag of the test binary until the end of the test.
+func setFlag(t *testing.T, name, value string) {
+	t.Helper()
+	before := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := flag.Set(name, before); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Searches while writers change other sessions.
+func TestI9_SearchWhileOthersWrite(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
+		storetest.Churn(t, s.subject(0), 1500)
+		if t.Failed() {
+			return
+		}
+		s.audit(t, false)
+	})
+}

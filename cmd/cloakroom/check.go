@@ -1,0 +1,104 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+)
+
+// crossCheck looks at settings together, each of which is good alone, and
+// reads the API keys.
+func crossCheck(c *config, wrong *faults) {
+	if c.good("redis-url") && c.redisURL.isZero() {
+		wrong.addf("--redis-url is required: %s", redisURLForms)
+	}
+	if _, err := keys.NewSpace(c.keyPrefix, 1); err != nil {
+		wrong.addf("--redis-key-prefix: %v", err)
+	}
+	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
+		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
+	}
+	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
+		wrong.addf("--search-default-limit (%d) must not be above --search-max-limit (%d)", c.defaultLimit, c.maxLimit)
+	}
+	if c.good("max-session-bytes", "max-body-bytes") && c.maxSession > c.maxBody {
+		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.maxSession), bytesText(c.maxBody))
+	}
+	checkLifetimes(c, wrong)
+	checkListeners(c, wrong)
+	checkKeys(c, wrong)
+}
+
+// good says whether each of the settings is good alone.
+func (c *config) good(names ...string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(c.bad, n) })
+}
+
+func checkLifetimes(c *config, wrong *faults) {
+	if !c.good("default-lifetime", "max-lifetime") || c.maxLifetime == 0 {
+		return
+	}
+	if c.defaultLifetime > c.maxLifetime {
+		wrong.addf("--default-lifetime (%v) must not be above --max-lifetime (%v)", c.defaultLifetime, c.maxLifetime)
+	}
+	if c.defaultLifetime == 0 {
+		wrong.addf("--default-lifetime must be set when --max-lifetime (%v) is, because 0 never expires", c.maxLifetime)
+	}
+}
+
+func checkListeners(c *config, wrong *faults) {
+	if c.good("http-addr", "admin-addr") && c.httpAddr == c.adminAddr && !strings.HasSuffix(c.httpAddr, ":0") {
+		wrong.addf("--http-addr and --admin-addr must differ, both are %s", c.httpAddr)
+	}
+	if !c.anonymous {
+		return
+	}
+	for _, l := range []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"admin-addr", c.adminAddr}} {
+		if c.good(l.flag) && !loopback(l.addr) {
+			wrong.addf("--auth-anonymous is refused because --%s %s is neither loopback nor a unix socket; use --auth-keys-file", l.flag, l.addr)
+		}
+	}
+}
+
+// checkKeys makes sure that somebody may call.
+func checkKeys(c *config, wrong *faults) {
+	switch {
+	case !c.good("auth-keys-file", "auth-anonymous"):
+	case c.keysFile != "":
+		k, err := readKeys(c.keysFile)
+		if err != nil {
+			wrong.addf("--auth-keys-file: %v", err)
+			return
+		}
+		c.apiKeys = k
+	case !c.anonymous:
+		wrong.addf("nobody could call: set --auth-keys-file (`cloakroom key new --file keys.yaml …` makes one), " +
+			"or --auth-anonymous to try out")
+	}
+}
+
+func readKeys(path string) (*httpapi.APIKeys, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.ParseAPIKeys(b)
+}
+
+// loopback says whether only this machine can reach addr.
+func loopback(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+)
+
+// config is the effective configuration. Every field belongs to one setting.
+type config struct {
+	configFile  string
+	printConfig bool
+
+	httpAddr  string
+	adminAddr string
+	pprof     bool
+
+	redisURL  redisURL
+	keyPrefix string
+	shards    int
+
+	instanceID string
+	keysFile   string
+	anonymous  bool
+
+	defaultLimit, maxLimit, maxCandidates int
+	maxBody, maxSession                   int
+	defaultLifetime, maxLifetime          time.Duration
+
+	logLevel        slog.Level
+	logFormat       string
+	shutdownTimeout time.Duration
+
+	// apiKeys are those of keysFile at the start, nil without one.
+	apiKeys *httpapi.APIKeys
+	// values are the effective values as they were given, by setting.
+	values map[string]string
+	// bad are the settings with a fault of their own.
+	bad []string
+	// warnings are what is odd and no fault.
+	warnings []string
+}
+
+// where says which sources a setting may come from.
+type where uint8
+
+const (
+	anywhere  where = iota
+	notInFile       // flag and environment
+	flagOnly
+)
+
+// setting is one setting: its name is that of the flag and of the key in the
+// YAML file; the environment variable is CLOAKROOM_ and the name in upper case
+// with underscores. Flags, --help, print-config and the test of the
+// documentation all come from the table that settings returns.
+type setting struct {
+	name  string
+	def   string
+	value value
+	help  string
+	from  where
+}
+
+// settings is the table of all settings; their values go to c.
+func settings(c *config) []setting {
+	return []setting{
+		{"config", "", text(&c.configFile, 4096), "YAML file with settings, named as the flags", notInFile},
+		{"print-config", "false", boolean(&c.printConfig), "print the effective configuration as YAML, secrets masked, and exit", flagOnly},
+
+		{"http-addr", "127.0.0.1:8080", address(&c.httpAddr), "where the API listens", anywhere},
+		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
+		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
+
+		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},
+		{"redis-key-prefix", keys.DefaultPrefix, text(&c.keyPrefix, 64), "what every Redis key begins with", anywhere},
+		{"redis-shards", "0", shards(&c.shards), "number of shards of the key space; 0 takes the recorded one, or 1", anywhere},
+
+		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
+		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
+
+		{"search-default-limit", "1000", number(&c.defaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
+		{"search-max-limit", "1000", number(&c.maxLimit, 1, 100_000), "most sessions per page", anywhere},
+		{"search-max-candidates", "20000", number(&c.maxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
+		{"max-body-bytes", "256KiB", size(&c.maxBody, 1<<10, 64<<20), "largest request body, except for import", anywhere},
+		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
+		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
+		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
+
+		{"log-level", "info", level(&c.logLevel), "least level that is logged", anywhere},
+		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
+		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "how long requests under way may take at the end", anywhere},
+	}
+}
+
+// devDefaults are the defaults that differ for dev.
+var devDefaults = map[string]string{
+	"redis-url":      "embedded:",
+	"auth-anonymous": "true",
+	"log-format":     "text",
+}

@@ -1,0 +1,368 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// loadWith loads the configuration of serve.
+func loadWith(t *testing.T, args, env []string) (*config, error) {
+	t.Helper()
+	return load(&program{name: "serve", args: args, env: env})
+}
+
+// enough is the least that serve needs.
+var enough = []string{"--redis-url", "memory:", "--auth-anonymous"}
+
+func with(more ...string) []string { return append(slices.Clone(enough), more...) }
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cloakroom.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// faultsOf returns the faults of a refused configuration.
+func faultsOf(t *testing.T, err error) []string {
+	t.Helper()
+	var usage *usageError
+	if !errors.As(err, &usage) {
+		t.Fatalf("got error %v, want a usage error", err)
+	}
+	return usage.faults
+}
+
+func TestDefaultsAreGood(t *testing.T) {
+	for _, s := range settings(&config{}) {
+		if !s.value.set(s.def) {
+			t.Errorf("the default %q of --%s is not %s", s.def, s.name, s.value.allowed)
+		}
+		if s.help == "" || s.name != strings.ToLower(s.name) {
+			t.Errorf("--%s: name or help is odd", s.name)
+		}
+		if s.from != flagOnly && kubernetes(envName(s.name)) {
+			t.Errorf("%s looks as if Kubernetes had set it", envName(s.name))
+		}
+	}
+	for name := range devDefaults {
+		if !slices.ContainsFunc(settings(&config{}), func(s setting) bool { return s.name == name }) {
+			t.Errorf("the default of dev for %s belongs to no setting", name)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	file := writeFile(t, "search-max-limit: 300\nsearch-default-limit: 1\n")
+	f := func(args, env []string, want int) {
+		t.Helper()
+		c, err := loadWith(t, with(args...), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.maxLimit != want {
+			t.Errorf("flags %q, environment %q: got %d, want %d", args, env, c.maxLimit, want)
+		}
+	}
+	flag, env, yaml := "--search-max-limit=500", "CLOAKROOM_SEARCH_MAX_LIMIT=400", "--config="+file
+	low := "--search-default-limit=1"
+	f([]string{low}, nil, 1000)
+	f([]string{low, yaml}, nil, 300)
+	f([]string{low}, []string{env}, 400)
+	f([]string{low, yaml}, []string{env}, 400)
+	f([]string{low, flag}, nil, 500)
+	f([]string{low, flag, yaml}, nil, 500)
+	f([]string{low, flag}, []string{env}, 500)
+	f([]string{low, flag, yaml}, []string{env}, 500)
+	f([]string{low, flag, "--search-max-limit", "600"}, nil, 600)
+	f([]string{low}, []string{env, "CLOAKROOM_CONFIG=" + file}, 400)
+	f([]string{low}, []string{"CLOAKROOM_CONFIG=" + file}, 300)
+	f([]string{low, yaml}, []string{"CLOAKROOM_SEARCH_MAX_LIMIT="}, 300) // empty is not set
+}
+
+func TestEverySettingFromEverySource(t *testing.T) {
+	keysFile := writeFile(t, "keys: []\n")
+	other := map[string]string{
+		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
+		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-anonymous": "true",
+		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB",
+		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
+		"shutdown-timeout": "3s",
+	}
+	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
+	for _, s := range settings(&config{}) {
+		if s.from != anywhere {
+			continue
+		}
+		v, ok := other[s.name]
+		if !ok {
+			t.Errorf("no value to try for --%s", s.name)
+			continue
+		}
+		values := map[string]string{s.name: v}
+		if s.name == "max-lifetime" {
+			values["default-lifetime"] = "1h"
+		}
+		if s.name == "redis-shards" {
+			values["redis-url"] = "embedded:"
+		}
+		for k, v := range base {
+			if _, ok := values[k]; !ok {
+				values[k] = v
+			}
+		}
+		var flags, env, yaml []string
+		for k, v := range values {
+			flags = append(flags, "--"+k+"="+v)
+			env = append(env, envName(k)+"="+v)
+			yaml = append(yaml, k+": '"+v+"'")
+		}
+		file := writeFile(t, strings.Join(yaml, "\n"))
+		for _, src := range []struct {
+			name      string
+			args, env []string
+		}{{"flags", flags, nil}, {"environment", nil, env}, {"file", []string{"--config", file}, nil}} {
+			c, err := loadWith(t, src.args, src.env)
+			if err != nil {
+				t.Errorf("%s from %s: %v", s.name, src.name, err)
+				continue
+			}
+			if got := c.values[s.name]; got != v {
+				t.Errorf("%s from %s: got %q, want %q", s.name, src.name, got, v)
+			}
+		}
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	file := writeFile(t, "http-adr: 127.0.0.1:1\nlog_level: debug\nredis-shards: 3\nadmin-addr: [1]\nmax-body-bytes: lots\nconfig: x\n")
+	_, err := loadWith(t, []string{
+		"--config", file, "--no-such", "value", "-x", "--pprof=maybe", "--http-addr", "nowhere", "--max-body-bytes=1MiB", "stray",
+		"--search-default-limit=5", "--search-max-limit=4", "--shutdown-timeout",
+	}, []string{"CLOAKROOM_LOG_FORMAT=xml", "CLOAKROOM_DEFAULT_LIFETIME=-1s"})
+	got := faultsOf(t, err)
+	for _, want := range []string{
+		`flag: unknown flag "--no-such"`,
+		`flag: unknown flag "-x"`,
+		`flag: --pprof: "maybe" is not true or false`,
+		`flag: --http-addr: "nowhere" is not HOST:PORT`,
+		`flag: --shutdown-timeout needs a value`,
+		`unexpected argument: number 10 is not a flag`,
+		`file: unknown setting "http-adr"`,
+		`file: unknown setting "log_level"; did you mean log-level?`,
+		`file: unknown setting "config"`,
+		`file: redis-shards: "3" is not 0, or a power of two up to 128`,
+		`file: admin-addr must be a single value`,
+		`file: max-body-bytes: "lots" is not a number of bytes from 1KiB to 64MiB`,
+		`environment: CLOAKROOM_LOG_FORMAT: "xml" is not json or text`,
+		`environment: CLOAKROOM_DEFAULT_LIFETIME: "-1s" is not a duration`,
+		`--redis-url is required: redis://`,
+		`--search-default-limit (5) must not be above --search-max-limit (4)`,
+		`nobody could call: set --auth-keys-file`,
+	} {
+		i := slices.IndexFunc(got, func(s string) bool { return strings.HasPrefix(s, want) })
+		if i < 0 {
+			t.Errorf("no fault begins with %s", want)
+			continue
+		}
+		got = slices.Delete(got, i, i+1)
+	}
+	for _, f := range got {
+		t.Errorf("unexpected fault: %s", f)
+	}
+}
+
+func TestBadValues(t *testing.T) {
+	f := func(name string, values ...string) {
+		t.Helper()
+		for _, v := range values {
+			_, err := loadWith(t, with("--"+name+"="+v), nil)
+			got := faultsOf(t, err)
+			if !strings.HasPrefix(got[0], "flag: --"+name) {
+				t.Errorf("--%s=%s: got %q", name, v, got)
+			}
+		}
+	}
+	f("http-addr", "", "8080", "host", "host:http", "host:65536", "host:-1", "host:080", "unix:", "unix:"+strings.Repeat("x", 101))
+	f("redis-shards", "-1", "3", "256", "x")
+	f("search-max-limit", "0", "-1", "100001", "1e3", "")
+	f("max-body-bytes", "1023", "65MiB", "-1", "1KB", "KiB", "9223372036854775807GiB")
+	f("max-session-bytes", "2MiB")
+	f("default-lifetime", "5", "-1s", "forever", "900001h")
+	f("shutdown-timeout", "0", "11m")
+	f("log-level", "INFO", "trace")
+	f("auth-anonymous", "yes", "1")
+	f("instance-id", strings.Repeat("ü", 201), "a\nb")
+	f("redis-url", "localhost:6379", "http://h", "redis//h", "embedded", "embedded://x", "memory")
+}
+
+func TestGoodValues(t *testing.T) {
+	c, err := loadWith(t, with("--max-body-bytes=1 MiB", "--max-session-bytes=2048B", "--default-lifetime=1h30m",
+		"--http-addr=[::1]:0", "--admin-addr=unix:"+filepath.Join(t.TempDir(), "a")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.maxBody != 1<<20 || c.maxSession != 2048 || c.defaultLifetime != 90*time.Minute {
+		t.Errorf("got %d, %d, %v", c.maxBody, c.maxSession, c.defaultLifetime)
+	}
+}
+
+func TestCrossChecks(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		_, err := loadWith(t, args, nil)
+		got := faultsOf(t, err)
+		if len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%q: got %q, want %q", args, got, want)
+		}
+	}
+	f("--redis-url is required", "--auth-anonymous")
+	f("nobody could call", "--redis-url=memory:")
+	f("must not contain braces", with("--redis-key-prefix={x}")...)
+	f("--max-session-bytes (16KiB) must not be above --max-body-bytes (8KiB)", with("--max-body-bytes=8KiB")...)
+	f("--default-lifetime (2h0m0s) must not be above --max-lifetime (1h0m0s)", with("--default-lifetime=2h", "--max-lifetime=1h")...)
+	f("--default-lifetime must be set", with("--max-lifetime=1h")...)
+	f("--redis-shards must be 0 or 1 with", with("--redis-shards=4")...)
+	f("must differ", with("--http-addr=127.0.0.1:9090")...)
+	f("no such file", with("--auth-keys-file=/nonexistent/keys.yaml")...)
+	f("no such file", with("--config=/nonexistent/c.yaml")...)
+	f("entry 1", with("--auth-keys-file="+writeFile(t, "keys:\n- name: x\n"))...)
+	f("not a number of bytes", with("--max-session-bytes=x", "--max-body-bytes=1KiB")...) // no second fault from the first
+}
+
+func TestAnonymousNeedsLoopback(t *testing.T) {
+	f := func(flag, addr string, good bool) {
+		t.Helper()
+		_, err := loadWith(t, with("--"+flag+"="+addr), nil)
+		if good && err != nil {
+			t.Errorf("--%s=%s: %v", flag, addr, err)
+		}
+		if !good && !strings.Contains(faultsOf(t, err)[0], "--auth-anonymous is refused because --"+flag) {
+			t.Errorf("--%s=%s: %v", flag, addr, err)
+		}
+	}
+	for _, flag := range []string{"http-addr", "admin-addr"} {
+		for _, addr := range []string{"127.0.0.1:1", "127.9.8.7:1", "[::1]:1", "localhost:1", "unix:/tmp/x", "[::ffff:127.0.0.1]:1"} {
+			f(flag, addr, true)
+		}
+		for _, addr := range []string{"0.0.0.0:1", ":1", "[::]:1", "10.0.0.1:1", "example.com:1", "localhost.example.com:1", "127.0.0.1.example.com:1"} {
+			f(flag, addr, false)
+		}
+	}
+	keysFile := writeFile(t, "keys: []\n")
+	if _, err := loadWith(t, []string{"--redis-url=memory:", "--http-addr=:1", "--admin-addr=:2", "--auth-keys-file", keysFile}, nil); err != nil {
+		t.Errorf("with keys instead: %v", err)
+	}
+}
+
+func TestEnvironmentWarnings(t *testing.T) {
+	c, err := loadWith(t, enough, []string{
+		"CLOAKROOM_HTTP_ADRR=x", "CLOAKROOM_PRINT_CONFIG=true", "CLOAKROOM_=", "cloakroom_log_level=debug", "OTHER=1", "CLOAKROOM=1",
+		"CLOAKROOM_PORT=tcp://10.0.0.1:8080", "CLOAKROOM_PORT_8080_TCP=tcp://10.0.0.1:8080", "CLOAKROOM_PORT_8080_TCP_ADDR=10.0.0.1",
+		"CLOAKROOM_SERVICE_HOST=10.0.0.1", "CLOAKROOM_SERVICE_PORT_HTTP=8080", "CLOAKROOM_API_PORT=tcp://10.0.0.2:1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"unknown environment variable CLOAKROOM_ is ignored",
+		"unknown environment variable CLOAKROOM_HTTP_ADRR is ignored",
+		"unknown environment variable CLOAKROOM_PRINT_CONFIG is ignored",
+	}
+	if !slices.Equal(c.warnings, want) {
+		t.Errorf("got %q, want %q", c.warnings, want)
+	}
+}
+
+func TestHelpFlag(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"--no-such", "--help"}} {
+		if _, err := loadWith(t, args, nil); !errors.Is(err, pflag.ErrHelp) {
+			t.Errorf("%q: got %v", args, err)
+		}
+	}
+}
+
+func TestI6_FaultsDoNotShowSecrets(t *testing.T) {
+	const secret = "hunter2"
+	f := func(args, env []string) {
+		t.Helper()
+		_, err := loadWith(t, args, env)
+		if err == nil {
+			t.Errorf("%q, %q: accepted", args, env)
+		} else if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q, %q: the error shows the secret: %v", args, env, err)
+		}
+	}
+	for _, url := range []string{
+		"redis://:" + secret + "@host:port", "redis://:" + secret + "/x@host", "redis://:" + secret + "#x@host", "redis://:12#" + secret + "@host",
+		"redis://" + secret + "@host", "redis://:" + secret + "@host/db", "redis://host?password=" + secret, "postgres://u:" + secret + "@host",
+		"redis://:%zz" + secret + "@host", secret,
+	} {
+		f([]string{"--auth-anonymous", "--redis-url", url}, nil)
+		f([]string{"--auth-anonymous"}, []string{"CLOAKROOM_REDIS_URL=" + url})
+		f([]string{"--auth-anonymous", "--config", writeFile(t, "redis-url: '"+url+"'\n")}, nil)
+	}
+	f(with("--redis-password="+secret), nil)
+	f(with("--redis-password", secret), nil)
+	f(with(secret), nil)
+	f(with("--config", writeFile(t, secret)), nil)
+	f(with("--config", writeFile(t, "- "+secret)), nil)
+	f(with("--config", writeFile(t, "redis-pasword: "+secret)), nil)
+}
+
+func TestYAMLFaults(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		_, err := loadWith(t, with("--config", writeFile(t, text)), nil)
+		if got := faultsOf(t, err); len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	f("redis-url: embedded:", `needs quotes: redis-url: "embedded:"`)
+	f("just text", "must be a YAML mapping")
+	f("pprof: true\npprof: false", `mapping key "pprof" already defined`)
+	f("http:\n  addr: 127.0.0.1:1", `unknown setting "http/addr"; did you mean http-addr?`)
+	f("pprof:", "file: pprof must be a single value: true or false")
+	f("print-config: true", `unknown setting "print-config"`)
+	if _, err := loadWith(t, with("--config", writeFile(t, "# nothing\n")), nil); err != nil {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func TestI6_PrintConfigMasksAndReads(t *testing.T) {
+	const secret = "hunter2"
+	args := []string{
+		"serve", "--print-config", "--redis-url=redis://user:" + secret + "@redis.example.com:6380/2", "--auth-anonymous",
+		"--instance-id=true", "--search-max-limit=2000", "--default-lifetime=12h", "--log-level=debug",
+	}
+	var out, log bytes.Buffer
+	if code := run(t.Context(), args, nil, &out, &log, nil); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, log.String())
+	}
+	if strings.Contains(out.String(), secret) || !strings.Contains(out.String(), "redis-url: redis://user:xxxxx@redis.example.com:6380/2\n") {
+		t.Errorf("the password is not masked:\n%s", out.String())
+	}
+	c, err := loadWith(t, []string{"--config", writeFile(t, out.String())}, nil)
+	if err != nil {
+		t.Fatalf("what is printed is not read: %v\n%s", err, out.String())
+	}
+	again, _ := loadWith(t, args[2:], nil)
+	for name, v := range again.values {
+		if name != "redis-url" && name != "config" && c.values[name] != v {
+			t.Errorf("%s: printed %q reads as %q", name, v, c.values[name])
+		}
+	}
+	if c.instanceID != "true" || c.maxLimit != 2000 || c.defaultLifetime != 12*time.Hour {
+		t.Errorf("got %q, %d, %v", c.instanceID, c.maxLimit, c.defaultLifetime)
+	}
+}

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+func embeddedArgs(dir string) []string {
+	return append([]string{"serve", "--redis-url", "embedded:" + dir, "--auth-anonymous"}, quick()...)
+}
+
+// shortDir is a directory whose path leaves room for a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "cr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func TestEmbeddedSurvivesRestart(t *testing.T) {
+	dir := filepath.Join(shortDir(t), "data with space")
+	p := launch(t, embeddedArgs(dir))
+	api, _ := p.ready(t)
+	id := create(t, api, "u1")
+	if code := p.stop(); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%s: %v, %v", dir, info, err)
+	}
+	p = launch(t, embeddedArgs(dir))
+	api, _ = p.ready(t)
+	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
+	if got := total(t, api, "{}"); got != "1" {
+		t.Errorf("got %s sessions", got)
+	}
+}
+
+func TestEmbeddedSettings(t *testing.T) {
+	dir := shortDir(t)
+	p := launch(t, embeddedArgs(dir))
+	p.ready(t)
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, socketName)})
+	defer func() { _ = rdb.Close() }()
+	for name, want := range map[string]string{
+		"port": "0", "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction",
+		"hash-max-listpack-value": "4096", "save": "", "dir": dir,
+	} {
+		if got := rdb.ConfigGet(t.Context(), name).Val()[name]; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestEmbeddedTemporaryIsRemoved(t *testing.T) {
+	tmp := shortDir(t)
+	t.Setenv("TMPDIR", tmp)
+	p := launch(t, embeddedArgs(""))
+	api, _ := p.ready(t)
+	create(t, api, "u1")
+	if n := entries(t, tmp); n != 1 {
+		t.Errorf("%d entries while it runs", n)
+	}
+	p.stop()
+	if n := entries(t, tmp); n != 0 {
+		t.Errorf("%d entries left behind", n)
+	}
+}
+
+func entries(t *testing.T, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestEmbeddedLongPath(t *testing.T) {
+	tmp := shortDir(t)
+	t.Setenv("TMPDIR", tmp)
+	dir := filepath.Join(shortDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
+	p := launch(t, embeddedArgs(dir))
+	api, _ := p.ready(t)
+	id := create(t, api, "u1")
+	p.stop()
+	if n := entries(t, tmp); n != 0 {
+		t.Errorf("%d entries left behind", n)
+	}
+	p = launch(t, embeddedArgs(dir))
+	api, _ = p.ready(t)
+	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
+}
+
+// serverOf returns the process ID of the server whose socket is in dir.
+func serverOf(t *testing.T, dir string) int {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, socketName)})
+	defer func() { _ = rdb.Close() }()
+	info, err := rdb.InfoMap(t.Context(), "server").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(info["Server"]["process_id"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestEmbeddedServerDies(t *testing.T) {
+	dir := shortDir(t)
+	p := launch(t, embeddedArgs(dir))
+	p.ready(t)
+	if err := syscall.Kill(serverOf(t, dir), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if got := p.logged(t, "stopped after a failure", 1)["error"].(string); !strings.Contains(got, "embedded redis: redis-server ended: signal: killed") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestEmbeddedServerHangsAtTheEnd(t *testing.T) {
+	dir := shortDir(t)
+	p := launch(t, embeddedArgs(dir))
+	p.ready(t)
+	pid := serverOf(t, dir)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.stop(); code != exitOK { // by SIGKILL
+		t.Errorf("exit code %d", code)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the server is still there: %v", err)
+	}
+}
+
+func TestEmbeddedServerDiesWithUs(t *testing.T) {
+	dir := shortDir(t)
+	cmd, _ := process(t, "ready", embeddedArgs(dir)...)
+	pid := serverOf(t, dir)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	// The server holds the lock of its directory until it has ended: a new
+	// start waits for it.
+	p := launch(t, embeddedArgs(dir))
+	p.ready(t)
+	if now := serverOf(t, dir); now == pid {
+		t.Error("the old server is still there")
+	}
+}
+
+func TestEmbeddedDirectoryHasOneUser(t *testing.T) {
+	dir := shortDir(t)
+	p := launch(t, embeddedArgs(dir))
+	api, _ := p.ready(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // does not wait for the lock
+	_, err := newEmbedded(ctx, dir, os.Environ(), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), dir+" is in use by another cloakroom") {
+		t.Errorf("got %v", err)
+	}
+	create(t, api, "u1") // the first is not disturbed
+}
+
+func TestEmbeddedLeftoverServer(t *testing.T) {
+	dir := shortDir(t)
+	lock, err := lockDir(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A child that has inherited the lock, as the server of a crashed run.
+	leftover := exec.Command("/bin/sh", "-c", "read line")
+	leftover.ExtraFiles = []*os.File{lock}
+	stdin, err := leftover.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(leftover.Start(), lock.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := lockDir(ctx, dir); err == nil || !strings.Contains(err.Error(), "or by the redis-server that one left behind") {
+		t.Errorf("got %v", err)
+	}
+	if err := errors.Join(stdin.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := lockDir(t.Context(), dir) // waits for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = leftover.Wait()
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEmbeddedServerThatDoesNotStart(t *testing.T) {
+	bin := t.TempDir()
+	script := "#!/bin/sh\necho 'Fatal: no such directive'\nexit 3\n"
+	if err := os.WriteFile(filepath.Join(bin, "valkey-server"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := launchIn(t, embeddedArgs(""), []string{"PATH=" + bin})
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if log := p.stderr.String(); !strings.Contains(log, "valkey-server ended: exit status 3; it said: Fatal: no such directive") {
+		t.Errorf("got %s", log)
+	}
+}
+
+func TestNoServerOnPath(t *testing.T) {
+	empty := []string{"PATH=" + t.TempDir() + "::relative"}
+	p := launchIn(t, embeddedArgs(""), empty)
+	if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), "apt install redis-server") {
+		t.Errorf("serve: exit code %d", code)
+	}
+	// dev gives up its temporary Redis, but not a durable one.
+	p = launchIn(t, append([]string{"dev", "--redis-url=embedded:" + t.TempDir()}, quick()...), empty)
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("dev with a directory: exit code %d", code)
+	}
+	p = launchIn(t, append([]string{"dev"}, quick()...), empty)
+	p.logged(t, "falling back to memory:", 1)
+	p.logged(t, "sample sessions stored", 1)
+	if line := p.logged(t, "ready", 1); line["redis"] != "memory:" {
+		t.Errorf("got %v", line)
+	}
+}
+
+func TestServerLog(t *testing.T) {
+	out := newOutput()
+	s := &serverLog{log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	write := func(text string) {
+		if _, err := io.WriteString(s, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("star")
+	write("ting\n\nmore\n")
+	s.warn(true)
+	write(strings.Repeat("x", 3*maxLine) + "\n")
+	for i := range 10 {
+		write(strconv.Itoa(i) + "\n")
+	}
+	got := out.String()
+	for _, want := range []string{"level=DEBUG msg=\"embedded redis says\" line=starting\n", "level=DEBUG msg=\"embedded redis says\" line=more\n", "level=WARN"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the log", want)
+		}
+	}
+	if s.tail() != "; it said: 5 / 6 / 7 / 8 / 9" {
+		t.Errorf("got %q", s.tail())
+	}
+}
+
+func TestRedisOptions(t *testing.T) {
+	u, ok := parseRedisURL("rediss://user:pass@host:1/3?read_timeout=3s&pool_size=7")
+	if !ok {
+		t.Fatal("refused")
+	}
+	o := u.options
+	if o.Addr != "host:1" || o.DB != 3 || o.TLSConfig == nil || o.Username != "user" || o.Password != "pass" {
+		t.Errorf("got %+v", o)
+	}
+	if o.MaxRetries != -1 || !o.ContextTimeoutEnabled || o.Protocol != 3 || o.ReadTimeout != 3*time.Second || o.WriteTimeout != time.Second ||
+		o.PoolSize != 7 || o.MaxActiveConns != 7 {
+		t.Errorf("got %+v", o)
+	}
+	if u.masked != "rediss://user:xxxxx@host:1/3?read_timeout=3s&pool_size=7" {
+		t.Errorf("got %s", u.masked)
+	}
+	u, ok = parseRedisURL("unix:///run/redis.sock?db=2")
+	if !ok || u.options.Network != "unix" || u.options.Addr != "/run/redis.sock" || u.options.DB != 2 {
+		t.Errorf("got %+v", u.options)
+	}
+}
+
+func TestHealthOfEmbedded(t *testing.T) {
+	dir := shortDir(t)
+	p := launch(t, embeddedArgs(dir))
+	_, admin := p.ready(t)
+	pid := serverOf(t, dir)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	want(t, http.StatusServiceUnavailable, "GET", admin+"/readyz", "")
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	want(t, http.StatusOK, "GET", admin+"/readyz", "")
+}

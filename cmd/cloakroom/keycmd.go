@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/spf13/pflag"
+)
+
+const keyHelp = `Usage: cloakroom key new --name NAME --user-id ID [flags]
+
+Prints a new API key, once and alone, on standard output. Only its SHA-256 is
+kept: in the keys file, or in the entry printed on standard error.
+
+  --name        tells the key apart in logs
+  --user-id     the user behind the key, creator of what it creates
+  --agent-id    fingerprint ID of the key's user agent
+  --permission  session.read, session.write or session.delete, for the
+                instance, or @ORG for one organization; may repeat
+  --file        keys file to create or to append to
+`
+
+// key is the subcommand: key new.
+func key(_ context.Context, p *program) error {
+	if len(p.args) == 0 {
+		return &usageError{faults: []string{"say `cloakroom key new`; --help lists its flags"}}
+	}
+	if p.args[0] == "-h" || p.args[0] == "--help" {
+		_, err := io.WriteString(p.stdout, keyHelp)
+		return err
+	}
+	if p.args[0] != "new" {
+		return &usageError{faults: []string{"knows only `cloakroom key new`"}}
+	}
+	k, path, err := keyFlags(p.args[1:])
+	if errors.Is(err, pflag.ErrHelp) {
+		_, err = io.WriteString(p.stdout, keyHelp)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	secret, hash := httpapi.NewAPIKeySecret()
+	k.SHA256 = hash
+	entry, err := httpapi.AppendAPIKey(nil, k)
+	if err != nil {
+		return &usageError{faults: []string{err.Error()}}
+	}
+	if path == "" {
+		_, err = fmt.Fprintf(p.stderr, "Put this into your keys file, then send SIGHUP to cloakroom:\n\n%s\n", entry)
+	} else if err = appendKey(path, k); err == nil {
+		_, err = fmt.Fprintf(p.stderr, "The hash of the key is in %s; send SIGHUP to cloakroom.\n", path)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(p.stderr, "The key is shown this once:"); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, secret)
+	return err
+}
+
+// keyFlags reads the flags of key new.
+func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
+	flags := newFlags()
+	flags.StringVar(&k.Name, "name", "", "")
+	flags.StringVar(&k.UserID, "user-id", "", "")
+	flags.StringVar(&k.AgentID, "agent-id", "", "")
+	flags.StringArrayVar(&k.Permissions, "permission", nil, "")
+	flags.StringVar(&path, "file", "", "")
+	var wrong faults
+	if err := parseFlags(flags, args, &wrong); err != nil {
+		return k, "", err
+	}
+	if k.Name == "" {
+		wrong.addf("--name is required")
+	}
+	if k.UserID == "" {
+		wrong.addf("--user-id is required")
+	}
+	return k, path, wrong.err()
+}
+
+// appendKey adds k to the file at path, or makes it. A reader sees the old
+// file or the new one, never a part; two at once do not lose a key.
+func appendKey(path string, k httpapi.APIKey) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }() // gives up the lock
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", dir.Name(), err)
+	}
+	old, mode, owner, err := readWithMode(path)
+	if err != nil {
+		return err
+	}
+	text, err := httpapi.AppendAPIKey(old, k)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".keys-")
+	if err != nil {
+		return err
+	}
+	_, written := tmp.Write(text)
+	err = errors.Join(written, tmp.Chmod(mode), chown(tmp, owner), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return dir.Sync()
+}
+
+// readWithMode reads a file with its mode and owner; one that does not exist
+// is empty, 0600 and has no owner yet.
+func readWithMode(path string) (text []byte, mode os.FileMode, owner *syscall.Stat_t, err error) {
+	text, err = os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0o600, nil, nil
+	}
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	owner, _ = info.Sys().(*syscall.Stat_t)
+	return text, info.Mode().Perm(), owner, nil
+}
+
+// chown keeps the owner of the file that f will replace, so that the server
+// can still read it.
+func chown(f *os.File, owner *syscall.Stat_t) error {
+	if owner == nil || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	yamlparser "github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+const envPrefix = "CLOAKROOM_"
+
+// delim splits no name: names have no slashes.
+const delim = "/"
+
+// load reads the configuration: flags over environment over file over
+// defaults. Every value that is given is checked, also one that another source
+// overrides. All faults come in one *usageError; pflag.ErrHelp means that help
+// was asked for.
+func load(p *program) (*config, error) {
+	c := &config{values: map[string]string{}}
+	table := settings(c)
+	defaults(table, p.name)
+	flags := flagSet(table)
+	var wrong faults
+	if err := parseFlags(flags, p.args, &wrong); err != nil {
+		return nil, err
+	}
+	fromEnv := readEnv(table, p.env, c)
+	fromFile := koanf.New(delim)
+	readable := true
+	if path, source := configPath(flags, fromEnv); path != "" {
+		readable = readFile(path, source, table, fromFile, &wrong)
+	}
+
+	all := koanf.New(delim)
+	layers := []error{
+		all.Merge(fromFile),
+		all.Merge(fromEnv),
+		all.Load(posflag.ProviderWithValue(flags, delim, all, func(k, v string) (string, any) { return k, v }), nil),
+	}
+	if err := errors.Join(layers...); err != nil {
+		return nil, fmt.Errorf("BUG: merging the configuration: %w", err)
+	}
+	for _, s := range table {
+		if !check(s, flags, fromEnv, fromFile, &wrong) {
+			c.bad = append(c.bad, s.name)
+		}
+		c.values[s.name] = all.String(s.name)
+	}
+	if readable { // else what is missing may stand in the file
+		crossCheck(c, &wrong)
+	}
+	return c, wrong.err()
+}
+
+// defaults puts the defaults of dev into the table.
+func defaults(table []setting, subcommand string) {
+	if subcommand != "dev" {
+		return
+	}
+	for i := range table {
+		if d, ok := devDefaults[table[i].name]; ok {
+			table[i].def = d
+		}
+	}
+}
+
+// check parses the default of s and the value from every source that gives
+// one, the effective one last, so that it is the one that is kept. It says
+// whether all of them are good.
+func check(s setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wrong *faults) bool {
+	good := s.value.set(s.def)
+	try := func(source, v string) {
+		switch {
+		case s.value.set(v):
+			return
+		case s.value.secret:
+			wrong.addf("%s is not one of %s", source, s.value.allowed)
+		default:
+			wrong.addf("%s: %s is not %s", source, quote(v), s.value.allowed)
+		}
+		good = false
+	}
+	if fromFile.Exists(s.name) {
+		try("file: "+s.name, fromFile.String(s.name))
+	}
+	if fromEnv.Exists(s.name) {
+		try("environment: "+envName(s.name), fromEnv.String(s.name))
+	}
+	if f := flags.Lookup(s.name); f.Changed {
+		try("flag: --"+s.name, f.Value.String())
+	}
+	return good
+}
+
+// quote shortens what is shown of a bad value.
+func quote(v string) string {
+	if len(v) > 60 {
+		return fmt.Sprintf("%q…", v[:60])
+	}
+	return fmt.Sprintf("%q", v)
+}
+
+func envName(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// readEnv returns the settings in the environment. An empty variable counts as
+// not set. An unknown one is a warning, unless Kubernetes injects its like for
+// a service named cloakroom.
+func readEnv(table []setting, environ []string, c *config) *koanf.Koanf {
+	names := map[string]string{}
+	for _, s := range table {
+		if s.from != flagOnly {
+			names[envName(s.name)] = s.name
+		}
+	}
+	k := koanf.New(delim)
+	// The provider of the environment reports no errors.
+	_ = k.Load(env.Provider(delim, env.Opt{
+		Prefix:      envPrefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, v string) (string, any) {
+			setting, ok := names[name]
+			switch {
+			case !ok && !kubernetes(name):
+				c.warnings = append(c.warnings, "unknown environment variable "+name+" is ignored")
+			case v == "":
+				return "", nil
+			}
+			return setting, v
+		},
+	}), nil)
+	slices.Sort(c.warnings)
+	return k
+}
+
+// kubernetes says whether name has the shape of the variables that Kubernetes
+// sets in every pod for a service called cloakroom, or cloakroom-something.
+func kubernetes(name string) bool {
+	rest := name[len(envPrefix)-1:]
+	return strings.HasSuffix(rest, "_PORT") || strings.Contains(rest, "_PORT_") || strings.Contains(rest, "_SERVICE_")
+}
+
+// configPath returns the file to read and where it was named.
+func configPath(flags *pflag.FlagSet, fromEnv *koanf.Koanf) (path, source string) {
+	if f := flags.Lookup("config"); f.Changed {
+		return f.Value.String(), "flag: --config"
+	}
+	return fromEnv.String("config"), "environment: " + envName("config")
+}
+
+// readFile reads the YAML file into k, each value as text. It says whether the
+// file could be read as YAML.
+func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *faults) bool {
+	raw := koanf.New(delim)
+	if err := raw.Load(file.Provider(path), yamlparser.Parser()); err != nil {
+		wrong.addf("%s: %s", source, fileProblem(path, err))
+		return false
+	}
+	for _, name := range raw.Keys() {
+		i := slices.IndexFunc(table, func(s setting) bool { return s.name == name && s.from == anywhere })
+		if i < 0 {
+			wrong.addf("file: unknown setting %s%s", quote(name), nearest(name, table))
+			continue
+		}
+		switch v := raw.Get(name).(type) {
+		case nil, []any, map[string]any:
+			wrong.addf("file: %s must be a single value: %s", name, table[i].value.allowed)
+		default:
+			// Setting a single key can not fail.
+			_ = k.Set(name, fmt.Sprint(v))
+		}
+	}
+	return true
+}
+
+// fileProblem says what is wrong with a file, without quoting its content,
+// which may be anything. (I6)
+func fileProblem(path string, err error) string {
+	var types *yaml.TypeError
+	var io *os.PathError
+	switch {
+	case errors.As(err, &io):
+		return io.Error()
+	case errors.As(err, &types):
+		for _, e := range types.Errors {
+			if strings.Contains(e, "mapping key") {
+				return path + ": " + e
+			}
+		}
+		return path + " must be a YAML mapping of settings to values"
+	}
+	problem := path + ": " + err.Error()
+	if strings.Contains(problem, "mapping values are not allowed") {
+		problem += ` (a value that ends in a colon needs quotes: redis-url: "embedded:")`
+	}
+	return problem
+}

@@ -1,0 +1,110 @@
+// Command cloakroom is a session cache sidecar: it keeps authentication
+// sessions in Redis and answers ZITADEL's session API over HTTP.
+//
+// main is a page: run does everything, with its arguments, environment,
+// outputs and signals given, so that a test can be the program.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it ran, and failed
+	exitUsage  = 2 // it was asked for something that it does not do
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	redis.SetLogger(silence{})
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hangup))
+}
+
+// silence takes the place of go-redis' own log, which is not structured; its
+// errors reach our log through the calls that meet them.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// program is what a subcommand gets.
+type program struct {
+	name           string // "serve"
+	args, env      []string
+	stdout, stderr io.Writer
+	// hangup delivers SIGHUP.
+	hangup <-chan os.Signal
+}
+
+type subcommand struct {
+	name, help string
+	run        func(ctx context.Context, p *program) error
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"serve", "serve the API from the Redis at --redis-url", serve},
+		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
+		{"key", "make an API key: cloakroom key new --help", key},
+		{"version", "print version, commit and Go version", version},
+		{"help", "print this help", help},
+	}
+}
+
+// run is the program. It returns its exit code when everything that it started
+// has ended. ctx ends on SIGINT and SIGTERM.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hangup <-chan os.Signal) int {
+	name, rest := "help", []string(nil)
+	if len(args) > 0 {
+		name, rest = args[0], args[1:]
+	}
+	if name == "-h" || name == "--help" {
+		name = "help"
+	}
+	all := subcommands()
+	i := slices.IndexFunc(all, func(s subcommand) bool { return s.name == name })
+	if i < 0 {
+		_, _ = fmt.Fprintf(stderr, "cloakroom: unknown subcommand %q; `cloakroom help` lists them\n", name)
+		return exitUsage
+	}
+	err := all[i].run(ctx, &program{name: name, args: rest, env: env, stdout: stdout, stderr: stderr, hangup: hangup})
+	var usage *usageError
+	var logged *loggedError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &logged):
+		return exitFailed
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(stderr, "cloakroom %s: %v\n", name, err)
+		return exitUsage
+	}
+	_, _ = fmt.Fprintf(stderr, "cloakroom %s: %v\n", name, err)
+	return exitFailed
+}
+
+func help(_ context.Context, p *program) error {
+	_, err := fmt.Fprint(p.stdout, "Cloakroom, a session cache sidecar.\n\nUsage: cloakroom SUBCOMMAND [flags]\n\n")
+	for _, s := range subcommands() {
+		if err == nil {
+			_, err = fmt.Fprintf(p.stdout, "  %-9s %s\n", s.name, s.help)
+		}
+	}
+	if err == nil {
+		_, err = fmt.Fprint(p.stdout, "\n`cloakroom serve --help` lists the flags.\n")
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/pflag"
+)
+
+// serve is the subcommand: it serves until ctx ends.
+func serve(ctx context.Context, p *program) error { return start(ctx, p, nil) }
+
+// sidecar is a running cloakroom.
+type sidecar struct {
+	c       *config
+	p       *program
+	log     *slog.Logger
+	version string
+	parts   *parts
+	metrics *prometheus.Registry
+	ready   *readiness
+	admin   net.Listener
+	http    net.Listener
+}
+
+// start runs serve and dev: it reads the configuration, starts the parts one
+// after the other, calls then (if there is one) when requests are served, waits
+// until ctx ends or a part fails, and stops the parts in reverse.
+func start(ctx context.Context, p *program, then func(context.Context, *sidecar, *cache.Store) error) error {
+	c, err := load(p)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return printFlags(p.stdout, p.name)
+	case err != nil:
+		return err
+	case c.printConfig:
+		return printConfig(p.stdout, c)
+	}
+	s := &sidecar{
+		c: c, p: p, log: newLogger(p.stderr, c.logLevel, c.logFormat),
+		parts: newParts(), metrics: prometheus.NewRegistry(), ready: newReadiness(),
+	}
+	s.version, _ = build()
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, w := range c.warnings {
+		s.log.Warn(w)
+	}
+
+	failed := s.startParts(ctx, then)
+	if failed == nil {
+		failed = s.parts.wait(ctx)
+	}
+	s.ready.no("cloakroom is stopping")
+	s.log.Info("stopping")
+	if err := errors.Join(failed, s.parts.stop()); err != nil {
+		s.log.Error("stopped after a failure", "error", err)
+		return &loggedError{err}
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// startParts starts everything. If ctx ends meanwhile it returns nil.
+func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *sidecar, *cache.Store) error) error {
+	var err error
+	// The admin listener comes first, so that /readyz says what is missing.
+	if s.admin, err = listen(ctx, "admin-addr", s.c.adminAddr); err != nil {
+		return err
+	}
+	s.startAdmin()
+	s.log.Info("starting", "version", s.version, "admin", addressOf(s.admin), "redis", s.c.redisURL.masked)
+
+	b, err := s.startBackend(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	store, err := s.openStore(ctx, b)
+	if err != nil || store == nil {
+		return err
+	}
+	s.parts.start("session store", store.Run)
+
+	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
+		return err
+	}
+	if err := s.startAPI(store); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	s.ready.yes(store)
+	s.log.Info("ready", "http", addressOf(s.http), "admin", addressOf(s.admin), "redis", b.name,
+		"shards", store.Shards(), "version", s.version)
+	if then != nil {
+		return then(ctx, s, store)
+	}
+	return nil
+}
+
+func (s *sidecar) startAdmin() {
+	a := httpapi.NewAdmin(httpapi.AdminConfig{
+		Ready:   s.ready.check,
+		Metrics: s.metrics,
+		Pprof:   s.c.pprof || loopback(s.c.adminAddr),
+		Logger:  s.log,
+	})
+	s.parts.start("admin listener", func(ctx context.Context) error {
+		return a.Run(ctx, s.admin, s.c.shutdownTimeout)
+	})
+}
+
+func (s *sidecar) startAPI(store *cache.Store) error {
+	api, err := httpapi.New(httpapi.Config{
+		Store:           store,
+		InstanceID:      s.c.instanceID,
+		Anonymous:       s.c.anonymous,
+		DefaultLimit:    s.c.defaultLimit,
+		MaxLimit:        s.c.maxLimit,
+		MaxBodyBytes:    s.c.maxBody,
+		MaxSessionBytes: s.c.maxSession,
+		DefaultLifetime: s.c.defaultLifetime,
+		MaxLifetime:     s.c.maxLifetime,
+		Version:         s.version,
+		Logger:          s.log,
+		Metrics:         s.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	api.SetKeys(s.c.apiKeys)
+	s.parts.start("API listener", func(ctx context.Context) error {
+		return api.Run(ctx, s.http, s.c.shutdownTimeout)
+	})
+	s.parts.start("reload of the API keys", func(ctx context.Context) error {
+		return s.reloadKeys(ctx, api)
+	})
+	return nil
+}
+
+// reloadKeys reads the file with the API keys again whenever SIGHUP comes,
+// until ctx ends. A file that is broken changes nothing.
+func (s *sidecar) reloadKeys(ctx context.Context, api *httpapi.Server) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.p.hangup:
+		}
+		if s.c.keysFile == "" {
+			s.log.Warn("SIGHUP: there is no --auth-keys-file to reload")
+			continue
+		}
+		k, err := readKeys(s.c.keysFile)
+		if err != nil {
+			s.log.Error("SIGHUP: the API keys were not reloaded, the old ones stay", "error", err)
+			continue
+		}
+		api.SetKeys(k)
+		s.log.Info("SIGHUP: API keys reloaded", "keys", k.Len())
+	}
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+func TestServeWithRedis(t *testing.T) {
+	redis := redistest.Start(t)
+	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--instance-id=i1"}, quick()...))
+	api, admin := p.ready(t)
+	id := create(t, api, "u1")
+	if answer := want(t, 200, "GET", api+"/v2/sessions/"+id, ""); !strings.Contains(answer, `"u1"`) {
+		t.Errorf("got %s", answer)
+	}
+	if got := total(t, api, `{"queries":[{"userIdQuery":{"id":"u1"}}]}`); got != "1" {
+		t.Errorf("got %s sessions", got)
+	}
+	if answer := want(t, 200, "DELETE", api+"/v2/sessions/"+id, ""); !strings.Contains(answer, `"resourceOwner":"i1"`) {
+		t.Errorf("got %s", answer)
+	}
+	want(t, 404, "GET", api+"/v2/sessions/"+id, "")
+
+	want(t, 200, "GET", admin+"/livez", "")
+	want(t, 200, "GET", admin+"/readyz", "")
+	want(t, 200, "GET", admin+"/debug/pprof/cmdline", "")
+	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "go_goroutines") {
+		t.Errorf("got %s", answer)
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	p.logged(t, "stopped", 1)
+}
+
+func TestReadyzSaysWhyNot(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.Stop()
+	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...))
+	starting := p.logged(t, "starting", 1)
+	p.logged(t, "redis is not usable yet, trying again", 1)
+	admin := "http://" + starting["admin"].(string)
+	if answer := want(t, 503, "GET", admin+"/readyz", ""); !strings.Contains(answer, "waiting for redis") {
+		t.Errorf("got %s", answer)
+	}
+	want(t, 200, "GET", admin+"/livez", "")
+
+	redis.Restart()
+	api, _ := p.ready(t)
+	create(t, api, "u1")
+	want(t, 200, "GET", admin+"/readyz", "")
+
+	redis.Stop()
+	if answer := want(t, 503, "GET", admin+"/readyz", ""); !strings.Contains(answer, "unavailable") {
+		t.Errorf("got %s", answer)
+	}
+	redis.Restart()
+	want(t, 200, "GET", admin+"/readyz", "")
+}
+
+func TestStopWhileRedisIsAway(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.Stop()
+	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...))
+	p.logged(t, "redis is not usable yet, trying again", 1)
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestOtherShardsAreRefused(t *testing.T) {
+	redis := redistest.Start(t)
+	args := append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...)
+	p := launch(t, append(args, "--redis-shards=4"))
+	if got := p.logged(t, "ready", 1)["shards"]; got != 4.0 {
+		t.Errorf("got %v shards", got)
+	}
+	p.stop()
+	p = launch(t, append(args, "--redis-shards=2"))
+	if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), "spread over 4 shards, not 2") {
+		t.Errorf("exit code %d", code)
+	}
+	p = launch(t, args)
+	if got := p.logged(t, "ready", 1)["shards"]; got != 4.0 {
+		t.Errorf("got %v shards", got)
+	}
+}
+
+func TestI6_LogDoesNotShowThePassword(t *testing.T) {
+	redis := redistest.Start(t, "requirepass hunter2")
+	url := "redis://:hunter2@" + strings.TrimPrefix(redis.URL(), "redis://")
+	p := launch(t, append([]string{"serve", "--redis-url", url, "--auth-anonymous", "--log-level=debug"}, quick()...))
+	p.ready(t)
+	p.stop()
+	wrong := launch(t, append([]string{"serve", "--redis-url", strings.Replace(url, "hunter2", "hunter3", 1), "--auth-anonymous"}, quick()...))
+	wrong.logged(t, "redis is not usable yet, trying again", 2)
+	wrong.stop()
+	if log := p.stderr.String() + wrong.stderr.String(); strings.Contains(log, "hunter") || !strings.Contains(log, "redis://:xxxxx@") {
+		t.Error("the log shows the password, or no URL")
+	}
+}
+
+func TestPprofOnlyWhereItMay(t *testing.T) {
+	keysFile := writeFile(t, "keys: []\n")
+	f := func(status int, more ...string) {
+		t.Helper()
+		p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--http-addr=127.0.0.1:0"}, more...))
+		_, admin := p.ready(t)
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(admin, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, status, "GET", "http://127.0.0.1:"+port+"/debug/pprof/cmdline", "")
+		p.stop()
+	}
+	f(404, "--admin-addr=0.0.0.0:0")
+	f(200, "--admin-addr=0.0.0.0:0", "--pprof")
+	f(200, "--admin-addr=127.0.0.1:0")
+}
+
+func TestPortTaken(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	taken := ln.Addr().String()
+	for _, flag := range []string{"http-addr", "admin-addr"} {
+		p := launch(t, append(append([]string{"dev"}, quick()...), "--"+flag+"="+taken))
+		if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), "cannot listen on "+taken+": the port is taken; choose another with --"+flag) {
+			t.Errorf("--%s: exit code %d", flag, code)
+		}
+	}
+}
+
+func TestUnixSockets(t *testing.T) {
+	dir := t.TempDir()
+	path, admin := filepath.Join(dir, "api"), filepath.Join(dir, "admin")
+	stale(t, path)
+	args := []string{"serve", "--redis-url=memory:", "--auth-anonymous", "--http-addr=unix:" + path, "--admin-addr=unix:" + admin}
+	p := launch(t, args)
+	if got := p.logged(t, "ready", 1)["http"]; got != "unix:"+path {
+		t.Errorf("got %v", got)
+	}
+	for _, s := range []string{path, admin} {
+		if info, err := os.Stat(s); err != nil || info.Mode().Perm() != 0o660 {
+			t.Errorf("%s: %v, %v", s, info, err)
+		}
+	}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}}
+	res, err := c.Post("http://any.name/v2/sessions/search", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != 200 {
+		t.Errorf("got %d, %v", res.StatusCode, err)
+	}
+	second := launch(t, args)
+	if code := second.wait(); code != exitFailed || !strings.Contains(second.stderr.String(), "another process listens there") {
+		t.Errorf("exit code %d", code)
+	}
+	p.stop()
+	for _, s := range []string{path, admin} {
+		if _, err := os.Stat(s); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", s, err)
+		}
+	}
+}
+
+// stale leaves a socket behind on which nobody listens, as a crash does.
+func stale(t *testing.T, path string) {
+	t.Helper()
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestListenLeavesFilesAlone(t *testing.T) {
+	path := writeFile(t, "precious")
+	if _, err := listen(t.Context(), "http-addr", "unix:"+path); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+		t.Errorf("got %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+// selfCommand runs this test's binary as the program, in a process of its own.
+func selfCommand(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+// process starts the program in a process of its own, and returns it when its
+// log has this message.
+func process(t *testing.T, message string, args ...string) (*exec.Cmd, *output) {
+	t.Helper()
+	cmd, log := selfCommand(t, args...), newOutput()
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	(&cloakroom{stderr: log}).logged(t, message, 1)
+	return cmd, log
+}
+
+func TestSignals(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cmd, log := process(t, "ready", append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...)...)
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		p := &cloakroom{stderr: log}
+		p.logged(t, "SIGHUP: there is no --auth-keys-file to reload", 1)
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		p.logged(t, "stopped", 1)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+	}
+}
+
+func TestEnvironmentOfKubernetes(t *testing.T) {
+	p := launch(t, append([]string{"serve"}, quick()...), "CLOAKROOM_REDIS_URL=memory:", "CLOAKROOM_AUTH_ANONYMOUS=true",
+		"CLOAKROOM_PORT=tcp://10.0.0.1:80", "CLOAKROOM_SERVICE_HOST=10.0.0.1", "CLOAKROOM_TYPO=1")
+	p.ready(t)
+	p.logged(t, "unknown environment variable CLOAKROOM_TYPO is ignored", 1)
+	if log := p.stderr.String(); strings.Contains(log, "CLOAKROOM_PORT") || strings.Contains(log, "CLOAKROOM_SERVICE") {
+		t.Error("variables of Kubernetes are in the log")
+	}
+}
+
+func TestMemory(t *testing.T) {
+	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...))
+	api, _ := p.ready(t)
+	if got := p.logged(t, "memory: is for trying out only: sessions are gone at exit", 1)["most_sessions"]; got != 10_000.0 {
+		t.Errorf("got %v", got)
+	}
+	id := create(t, api, "u1")
+	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
+	var ids []string
+	for range 50 {
+		ids = append(ids, create(t, api, "u2"))
+	}
+	b, err := json.Marshal(map[string]any{"queries": []any{map[string]any{"idsQuery": map[string]any{"ids": ids}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := total(t, api, string(b)); got != "50" {
+		t.Errorf("got %s", got)
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+)
+
+// value parses the value of one setting and keeps it.
+type value struct {
+	// allowed says what set takes, for errors and help.
+	allowed string
+	// kind is the YAML tag of the value.
+	kind string
+	// set parses s and keeps the result if it is good. It does not say why
+	// not: allowed does.
+	set func(s string) bool
+	// secret says that the value must not be shown as given. (I6)
+	secret bool
+}
+
+func text(to *string, most int) value {
+	return value{fmt.Sprintf("text of at most %d characters", most), "!!str", func(s string) bool {
+		if utf8.RuneCountInString(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
+			return false
+		}
+		*to = s
+		return true
+	}, false}
+}
+
+func boolean(to *bool) value {
+	return value{"true or false", "!!bool", func(s string) bool {
+		*to = s == "true"
+		return s == "true" || s == "false"
+	}, false}
+}
+
+func number(to *int, least, most int) value {
+	return value{fmt.Sprintf("a whole number from %d to %d", least, most), "!!int", func(s string) bool {
+		n, err := strconv.Atoi(s)
+		*to = n
+		return err == nil && n >= least && n <= most
+	}, false}
+}
+
+func shards(to *int) value {
+	allowed := fmt.Sprintf("0, or a power of two up to %d", keys.MaxShards)
+	return value{allowed, "!!int", func(s string) bool {
+		n, err := strconv.Atoi(s)
+		if err == nil && n != 0 {
+			_, err = keys.NewSpace("", n)
+		}
+		*to = n
+		return err == nil
+	}, false}
+}
+
+func size(to *int, least, most int) value {
+	allowed := fmt.Sprintf("a number of bytes from %s to %s, plain or with B, KiB or MiB", bytesText(least), bytesText(most))
+	return value{allowed, "!!str", func(s string) bool {
+		n, ok := parseBytes(s)
+		*to = n
+		return ok && n >= least && n <= most
+	}, false}
+}
+
+// parseBytes reads "16384", "256KiB", "1 MiB".
+func parseBytes(s string) (int, bool) {
+	unit := 1
+	for _, u := range []struct {
+		name  string
+		bytes int
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}} {
+		if rest, ok := strings.CutSuffix(s, u.name); ok {
+			s, unit = strings.TrimRight(rest, " "), u.bytes
+			break
+		}
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > math.MaxInt/unit {
+		return 0, false
+	}
+	return n * unit, true
+}
+
+func bytesText(n int) string {
+	switch {
+	case n%(1<<20) == 0:
+		return strconv.Itoa(n>>20) + "MiB"
+	case n%(1<<10) == 0:
+		return strconv.Itoa(n>>10) + "KiB"
+	}
+	return strconv.Itoa(n)
+}
+
+func duration(to *time.Duration, least, most time.Duration) value {
+	allowed := fmt.Sprintf("a duration from %v to %v, as 90s, 15m, 12h", least, most)
+	return value{allowed, "!!str", func(s string) bool {
+		d, err := time.ParseDuration(s)
+		*to = d
+		return err == nil && d >= least && d <= most
+	}, false}
+}
+
+func oneOf(to *string, allowed ...string) value {
+	return value{strings.Join(allowed, " or "), "!!str", func(s string) bool {
+		*to = s
+		return slices.Contains(allowed, s)
+	}, false}
+}
+
+func level(to *slog.Level) value {
+	names := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	return value{"debug, info, warn or error", "!!str", func(s string) bool {
+		l, ok := names[s]
+		*to = l
+		return ok
+	}, false}
+}
+
+func address(to *string) value {
+	return value{"HOST:PORT, :PORT or unix:PATH (at most 100 bytes)", "!!str", func(s string) bool {
+		*to = s
+		if path, ok := strings.CutPrefix(s, "unix:"); ok {
+			return path != "" && len(path) <= maxSocketPath && !strings.ContainsRune(path, 0)
+		}
+		_, port, err := net.SplitHostPort(s)
+		if err != nil {
+			return false
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		return err == nil && strconv.FormatUint(n, 10) == port
+	}, false}
+}
+
+func redisAt(to *redisURL) value {
+	return value{redisURLForms, "!!str", func(s string) bool {
+		u, ok := parseRedisURL(s)
+		*to = u
+		return ok
+	}, true}
+}

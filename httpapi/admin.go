@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+	"github.com/valyala/fasthttp/pprofhandler"
+)
+
+// AdminConfig configures an Admin. Zero fields leave out what they are for.
+type AdminConfig struct {
+	// Ready says whether the program can do its work; /readyz asks it. nil is
+	// always ready.
+	Ready func(context.Context) error
+	// Metrics is what /metrics shows.
+	Metrics prometheus.Gatherer
+	// Pprof adds /debug/pprof/, which lets a caller read memory and stop the program.
+	Pprof bool
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Admin is the listener for operators: /livez, /readyz, /metrics and, where
+// that is wanted, /debug/pprof/. It asks for no credentials: its listener must
+// not be reachable for others. Make it with NewAdmin.
+type Admin struct {
+	config  AdminConfig
+	log     *slog.Logger
+	metrics fasthttp.RequestHandler
+}
+
+// readyPatience bounds how long /readyz waits for Ready.
+const readyPatience = time.Second
+
+// NewAdmin returns an Admin. It starts no goroutine; Run does the work.
+func NewAdmin(c AdminConfig) *Admin {
+	a := &Admin{config: c, log: c.Logger}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	if c.Metrics != nil {
+		a.metrics = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
+	}
+	return a
+}
+
+// Run serves ln until ctx ends, then drains it as Server.Run does.
+func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+	limits := defaultTimeouts
+	limits.write = 2 * time.Minute // a profile takes as long as it is asked to
+	server := newHTTPServer(a.log, limits)
+	server.GetOnly = true
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	server.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http) }
+	server.ErrorHandler = func(http *fasthttp.RequestCtx, err error) { writeError(http, asReadError(err)) }
+	return serve(ctx, server, ln, shutdownTimeout, cut)
+}
+
+func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.Error("an admin request failed by a bug", "panic", p)
+			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"})
+		}
+	}()
+	path := string(http.Path())
+	switch {
+	case path == "/livez":
+		http.SetBodyString("ok\n")
+	case path == "/readyz":
+		a.ready(base, http)
+	case path == "/metrics" && a.metrics != nil:
+		a.metrics(http)
+	case a.config.Pprof && len(path) >= len(pprofPath) && path[:len(pprofPath)] == pprofPath:
+		pprofhandler.PprofHandler(http)
+	default:
+		writeError(http, errNoRoute)
+	}
+}
+
+const pprofPath = "/debug/pprof/"
+
+// ready answers 200 or 503. The reason is for operators, in plain text.
+func (a *Admin) ready(base context.Context, http *fasthttp.RequestCtx) {
+	if a.config.Ready != nil {
+		ctx, cancel := context.WithTimeout(base, readyPatience)
+		defer cancel()
+		if err := a.config.Ready(ctx); err != nil {
+			http.SetStatusCode(fasthttp.StatusServiceUnavailable)
+			http.SetBodyString("not ready: " + err.Error() + "\n")
+			return
+		}
+	}
+	http.SetBodyString("ready\n")
+}

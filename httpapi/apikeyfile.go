@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// AppendAPIKey returns the text of a keys file with one more entry. Comments
+// stay. An empty text becomes a new file. It refuses a text that ParseAPIKeys
+// refuses, and a key that does not fit in: a name or hash that is taken, a
+// permission that does not exist.
+func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
+	before, err := ParseAPIKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	list, err := readAPIKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range list {
+		if other.Name == k.Name {
+			return nil, fmt.Errorf("there is a key with the name %q already", k.Name)
+		}
+	}
+	entry, err := yaml.Marshal([]apiKeyYAML{{k.Name, k.UserID, k.AgentID, k.Permissions, k.SHA256}})
+	if err != nil {
+		return nil, err
+	}
+	root, err := parseYAML(text)
+	if err != nil {
+		return nil, err
+	}
+	var after []byte
+	if root == nil {
+		after = fmt.Appendf(bytes.Clone(endLine(text)), "keys:\n%s", indent(entry, "  "))
+	} else {
+		after = insertEntry(endLine(text), root, entry)
+	}
+	// The text was edited as text, to keep it as its owner wrote it: look that
+	// it reads as meant.
+	got, err := ParseAPIKeys(after)
+	if err != nil {
+		return nil, err
+	}
+	if got.Len() != before.Len()+1 {
+		return nil, fmt.Errorf("the keys file ends in a way that no entry can be appended to; put the list keys in block style")
+	}
+	return after, nil
+}
+
+// apiKeyYAML has the fields of an entry in the order in which they are written.
+type apiKeyYAML struct {
+	Name        string   `yaml:"name"`
+	UserID      string   `yaml:"userId"`
+	AgentID     string   `yaml:"agentId,omitempty"`
+	Permissions []string `yaml:"permissions,flow"`
+	SHA256      string   `yaml:"sha256"`
+}
+
+// insertEntry puts entry at the end of the list keys, which is the only field
+// of root and so ends the text.
+func insertEntry(text []byte, root *yaml.Node, entry []byte) []byte {
+	list := root.Content[1]
+	if list.Kind == yaml.SequenceNode && len(list.Content) > 0 && list.Style&yaml.FlowStyle == 0 {
+		lines := strings.Split(string(text), "\n")
+		first := lines[list.Content[0].Line-1]
+		margin := first[:len(first)-len(strings.TrimLeft(first, " "))]
+		return append(bytes.Clone(text), indent(entry, margin)...)
+	}
+	if list.Tag == "!!null" && list.Value == "" {
+		return append(bytes.Clone(text), indent(entry, "  ")...)
+	}
+	// An empty or inline list: write what stands in it line by line.
+	var doc, items yaml.Node
+	if yaml.Unmarshal(text, &doc) != nil || yaml.Unmarshal(entry, &items) != nil {
+		return text
+	}
+	list = doc.Content[0].Content[1]
+	list.Kind, list.Tag, list.Value, list.Style = yaml.SequenceNode, "!!seq", "", 0
+	list.Content = append(list.Content, items.Content[0].Content...)
+	var out bytes.Buffer
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	if e.Encode(&doc) != nil {
+		return text
+	}
+	return out.Bytes()
+}
+
+// endLine returns text with a newline at its end, if there is text.
+func endLine(text []byte) []byte {
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return append(bytes.Clone(text), '\n')
+	}
+	return text
+}
+
+// indent puts margin before every line.
+func indent(text []byte, margin string) []byte {
+	var out []byte
+	for line := range bytes.Lines(text) {
+		out = append(append(out, margin...), line...)
+	}
+	return out
+}

@@ -1,0 +1,234 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"go.yaml.in/yaml/v3"
+)
+
+// APIKey is one entry of a keys file.
+type APIKey struct {
+	// Name tells the key apart in logs.
+	Name string
+	// UserID is the caller behind the key: the creator of the sessions that it creates.
+	UserID string
+	// AgentID is the fingerprint of the caller's user agent; "" has none.
+	AgentID string
+	// Permissions are session.read, session.write, session.delete, each for
+	// the instance, or with @ORG for one organization.
+	Permissions []string
+	// SHA256 is the hash of the secret, in hex. The secret itself is kept nowhere. (I6)
+	SHA256 string
+}
+
+// APIKeys are the keys that a Server accepts. It is immutable; nil has none.
+type APIKeys struct {
+	byHash map[[sha256.Size]byte]*caller
+}
+
+// Len is the number of keys.
+func (k *APIKeys) Len() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.byHash)
+}
+
+// find returns the caller whose key is secret, or nil. It compares hashes of
+// 256 random bits, so its time tells nothing about another key.
+func (k *APIKeys) find(secret string) *caller {
+	if k == nil {
+		return nil
+	}
+	return k.byHash[sha256.Sum256([]byte(secret))]
+}
+
+// ParseAPIKeys reads a keys file: a list `keys` of entries with name, userId,
+// agentId (optional), permissions and sha256. An empty file has no keys. The
+// error lists all faults, each with the entry and its field.
+func ParseAPIKeys(text []byte) (*APIKeys, error) {
+	list, err := readAPIKeys(text)
+	faults := []error{err}
+	if err != nil && list == nil {
+		return nil, err
+	}
+	k := &APIKeys{byHash: make(map[[sha256.Size]byte]*caller, len(list))}
+	names := make(map[string]int, len(list))
+	for i, key := range list {
+		where := key.where(i)
+		fault := func(format string, args ...any) {
+			faults = append(faults, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
+		}
+		c, problems := key.caller()
+		for _, p := range problems {
+			fault("%s", p)
+		}
+		if first, taken := names[key.Name]; taken && key.Name != "" {
+			fault("name: also that of entry %d", first+1)
+		} else {
+			names[key.Name] = i
+		}
+		hash, err := hex.DecodeString(key.SHA256)
+		switch {
+		case key.SHA256 == "":
+			fault("sha256: is missing")
+		case err != nil || len(hash) != sha256.Size:
+			fault("sha256: must be the SHA-256 of a key, 64 hexadecimal digits")
+		case k.byHash[[sha256.Size]byte(hash)] != nil:
+			fault("sha256: also that of another entry")
+		default:
+			k.byHash[[sha256.Size]byte(hash)] = c
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// where names an entry in an error.
+func (k *APIKey) where(i int) string {
+	if k.Name == "" {
+		return fmt.Sprintf("keys: entry %d", i+1)
+	}
+	return fmt.Sprintf("keys: entry %d (%q)", i+1, k.Name)
+}
+
+// caller returns who calls with k, and what is wrong with k.
+func (k *APIKey) caller() (*caller, []string) {
+	var problems []string
+	for _, f := range []struct {
+		name, value string
+		required    bool
+	}{{"name", k.Name, true}, {"userId", k.UserID, true}, {"agentId", k.AgentID, false}} {
+		if f.required && f.value == "" {
+			problems = append(problems, f.name+": is missing")
+		}
+		if utf8.RuneCountInString(f.value) > session.MaxNameLen {
+			problems = append(problems, fmt.Sprintf("%s: must have at most %d characters", f.name, session.MaxNameLen))
+		}
+	}
+	c := &caller{name: k.Name, userID: k.UserID, agentID: k.AgentID}
+	for _, p := range k.Permissions {
+		if err := c.permit(p); err != nil {
+			problems = append(problems, "permissions: "+err.Error())
+		}
+	}
+	return c, problems
+}
+
+// readAPIKeys reads the entries as they are written. A nil list means that the
+// text is no keys file at all.
+func readAPIKeys(text []byte) ([]APIKey, error) {
+	root, err := parseYAML(text)
+	if err != nil || root == nil {
+		return nil, err
+	}
+	list := []APIKey{}
+	var faults []error
+	err = eachField(root, "the keys file", func(name string, value *yaml.Node) error {
+		if name != "keys" {
+			return fmt.Errorf("line %d: %q is not known here: a keys file has only the list keys", value.Line, name)
+		}
+		if value.Tag == "!!null" {
+			return nil
+		}
+		if value.Kind != yaml.SequenceNode {
+			return fmt.Errorf("line %d: keys must be a list", value.Line)
+		}
+		for i, entry := range value.Content {
+			key, err := readAPIKey(entry, i)
+			if err != nil {
+				faults = append(faults, err)
+			}
+			list = append(list, key)
+		}
+		return nil
+	})
+	return list, errors.Join(append(faults, err)...)
+}
+
+func readAPIKey(entry *yaml.Node, i int) (key APIKey, err error) {
+	err = eachField(entry, fmt.Sprintf("keys: entry %d", i+1), func(name string, value *yaml.Node) error {
+		var into any
+		switch name {
+		case "name":
+			into = &key.Name
+		case "userId":
+			into = &key.UserID
+		case "agentId":
+			into = &key.AgentID
+		case "sha256":
+			into = &key.SHA256
+		case "permissions":
+			into = &key.Permissions
+		default:
+			return fmt.Errorf("keys: entry %d: line %d: %q is not a field of a key: name, userId, agentId, permissions, sha256", i+1, value.Line, name)
+		}
+		if value.Decode(into) != nil {
+			want := "a text"
+			if name == "permissions" {
+				want = "a list of texts"
+			}
+			return fmt.Errorf("keys: entry %d: %s: line %d: must be %s", i+1, name, value.Line, want)
+		}
+		return nil
+	})
+	return key, err
+}
+
+// parseYAML returns the one document in text, nil if it is empty.
+func parseYAML(text []byte) (*yaml.Node, error) {
+	d := yaml.NewDecoder(strings.NewReader(string(text)))
+	var doc, more yaml.Node
+	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("not YAML: %w", err)
+	}
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errors.New("a keys file has only one YAML document")
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
+		return nil, nil
+	}
+	return doc.Content[0], nil
+}
+
+// eachField calls f for each field of a mapping and joins the errors.
+func eachField(n *yaml.Node, what string, f func(name string, value *yaml.Node) error) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("%s: line %d: must have fields", what, n.Line)
+	}
+	var faults []error
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i].Value, n.Content[i+1]
+		if seen[name] {
+			faults = append(faults, fmt.Errorf("%s: line %d: %s is given twice", what, value.Line, name))
+			continue
+		}
+		seen[name] = true
+		faults = append(faults, f(name, value))
+	}
+	return errors.Join(faults...)
+}
+
+// NewAPIKeySecret makes the secret of an API key, "ck_" and 43 characters that
+// hold 256 random bits, and the hash that a keys file has of it.
+func NewAPIKeySecret() (secret, sha256Hex string) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	secret = "ck_" + base64.RawURLEncoding.EncodeToString(random[:])
+	hash := sha256.Sum256([]byte(secret))
+	return secret, hex.EncodeToString(hash[:])
+}

@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// maxAttempts bounds how often a write is tried that others overtake.
+	maxAttempts = 64
+	// firstPause and longestPause bound the pauses between attempts.
+	firstPause   = 500 * time.Microsecond
+	longestPause = 32 * time.Millisecond
+)
+
+// attempts counts the attempts of a write that reads, changes and puts back.
+// Between them it pauses, longer each time and by chance, so that writers of
+// the same session step out of each other's way.
+type attempts struct {
+	ctx   context.Context
+	count int
+	pause time.Duration
+}
+
+func newAttempts(ctx context.Context) attempts { return attempts{ctx: ctx, pause: firstPause} }
+
+// next says whether there is one more attempt, and waits for its turn. It is
+// false after maxAttempts, or when the context ends.
+func (a *attempts) next() bool {
+	a.count++
+	if a.count == 1 {
+		return true
+	}
+	if a.count > maxAttempts || a.ctx.Err() != nil {
+		return false
+	}
+	timer := time.NewTimer(rand.N(a.pause) + 1)
+	defer timer.Stop()
+	a.pause = min(2*a.pause, longestPause)
+	select {
+	case <-timer.C:
+		return true
+	case <-a.ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,55 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// authenticate finds out who calls. authorization is the value of the header.
+func (s *Server) authenticate(ctx context.Context, authorization string) (*caller, error) {
+	if authorization == "" {
+		if s.config.Anonymous {
+			return anonymous, nil
+		}
+		return nil, errNoCredentials
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, errBadCredentials
+	}
+	if c := s.keys.Load().find(token); c != nil {
+		return c, nil
+	}
+	stored, err := s.config.Store.GetByToken(ctx, token)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, errBadCredentials
+	}
+	if err != nil {
+		return nil, err // I2
+	}
+	return sessionCaller(stored)
+}
+
+// sessionCaller is the caller behind a session token: the session's user, on
+// its user agent, without permissions. A session without a user, or with
+// nothing but a user, proves nothing.
+func sessionCaller(stored *session.Stored) (*caller, error) {
+	parsed, err := session.ParseDoc(stored.Doc)
+	if err != nil {
+		return nil, brokenDoc(stored.ID, err)
+	}
+	if parsed.Factors.User == nil || len(parsed.Factors.Names()) == 0 {
+		return nil, errBadCredentials
+	}
+	return &caller{name: "session " + string(stored.ID), userID: stored.UserID, agentID: stored.AgentID}, nil
+}
+
+// brokenDoc is the error of a stored document that can not be read.
+func brokenDoc(id session.ID, err error) error {
+	return fmt.Errorf("%w: the document of session %s: %s", session.ErrUnavailable, id, err)
+}

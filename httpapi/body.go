@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+)
+
+// maxKeptBody is the largest body buffer that waits for the next request.
+const maxKeptBody = 64 << 10
+
+// readBody reads the request's body into c.body, at most limit bytes.
+func (c *call) readBody(limit int) error {
+	c.body = c.body[:0]
+	length := c.http.Request.Header.ContentLength()
+	stream := c.http.RequestBodyStream()
+	if stream == nil || length == 0 || length == -2 {
+		c.bodyRead = true
+		return nil
+	}
+	if length > limit {
+		return tooLarge(limit)
+	}
+	// A stream may end early without an error; a stated length tells.
+	want := length
+	if length < 0 { // chunked
+		want = limit + 1
+	}
+	for len(c.body) < want {
+		c.body = slices.Grow(c.body, min(want-len(c.body), 8<<10))
+		n, err := stream.Read(c.body[len(c.body):min(cap(c.body), want)])
+		c.body = c.body[:len(c.body)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return asReadError(err)
+		}
+	}
+	switch {
+	case length < 0 && len(c.body) > limit:
+		return tooLarge(limit)
+	case length >= 0 && len(c.body) < length:
+		return errTruncated
+	}
+	c.bodyRead = true
+	return nil
+}
+
+func tooLarge(limit int) *apiError {
+	return &apiError{
+		code: codeExhausted, http: http.StatusRequestEntityTooLarge,
+		text: fmt.Sprintf("request body too large: at most %d bytes", limit), close: true,
+	}
+}

@@ -1,0 +1,186 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+// call is one request and its answer. Handlers must not keep it, nor its body.
+// What they take from it as a string is a copy. (I8)
+type call struct {
+	http   *fasthttp.RequestCtx
+	route  *route
+	caller *caller
+
+	requestID string
+	// id is the session ID in the path, not checked.
+	id string
+	// body is the request's body; bodyRead says that nothing of it is left on
+	// the connection.
+	body     []byte
+	bodyRead bool
+	// session is the ID of the session that the call is about, for the log.
+	session session.ID
+	// out is room for making an answer.
+	out []byte
+}
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// handle makes the server's handler of a route: it guards, reads, authenticates,
+// asks the route's own handler, maps its error, counts and logs. All of it
+// happens here and only here.
+func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
+	label := r.label()
+	return func(ctx *fasthttp.RequestCtx) {
+		start := time.Now()
+		c := calls.Get().(*call)
+		c.http, c.route = ctx, r
+		c.requestID = requestID(ctx)
+		ctx.Response.Header.Set(headerRequestID, c.requestID)
+		ctx.Response.Header.SetContentType(contentTypeJSON)
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+
+		err := s.run(base, c, loopbackOnly)
+		var e *apiError
+		if err != nil {
+			e = asAPIError(err)
+			writeError(ctx, e)
+		}
+		if !c.bodyRead && hasBody(ctx) {
+			// The rest of the body would be read as the next request.
+			ctx.Response.SetConnectionClose()
+		}
+		took := time.Since(start)
+		s.metrics.answered(label, ctx.Response.StatusCode(), took)
+		s.audit(base, c, e, err, took)
+		c.release()
+	}
+}
+
+// run answers c, or says why not.
+func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("a request failed by a bug", "request_id", c.requestID, "call", c.route.call,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &apiError{code: codeInternal, text: "An internal error occurred: request " + c.requestID, close: true}
+		}
+	}()
+	if err := guard(c.http, loopbackOnly); err != nil {
+		return err
+	}
+	ctx := base
+	if !c.route.streams {
+		if err := c.readBody(s.config.MaxBodyBytes); err != nil {
+			return err
+		}
+		// The server's own context must not be handed on: it is reused, and
+		// never ends.
+		timed, cancel := context.WithTimeout(base, s.limits.request)
+		defer cancel()
+		ctx = timed
+	}
+	if !c.route.open {
+		c.caller, err = s.authenticate(ctx, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)))
+		if err != nil {
+			return err
+		}
+	}
+	c.id = pathID(c.http)
+	return c.route.do(s, ctx, c)
+}
+
+// pathID returns the session ID in the path. Some clients escape the colon
+// that an ID may have.
+func pathID(http *fasthttp.RequestCtx) string {
+	raw, _ := http.UserValue("id").(string)
+	if strings.IndexByte(raw, '%') < 0 {
+		return strings.Clone(raw) // I8
+	}
+	id, err := url.PathUnescape(raw)
+	if err != nil {
+		return strings.Clone(raw) // no ID has a percent sign
+	}
+	return id
+}
+
+// param returns the value of a query parameter under any of its names, and
+// whether it is there. Given twice, it is refused: which one counts would be
+// anybody's guess.
+func (c *call) param(names ...string) (value string, given bool, err error) {
+	args := c.http.QueryArgs()
+	if args.Len() == 0 {
+		return "", false, nil
+	}
+	for _, name := range names {
+		for _, v := range args.PeekMulti(name) {
+			if given {
+				return "", false, &apiError{code: codeInvalid, text: "the query parameter " + names[0] + " is given twice"}
+			}
+			value, given = string(v), true
+		}
+	}
+	return value, given, nil
+}
+
+// audit logs a write, done or refused, and every failure of ours. It has
+// neither the path, nor the query, nor any header: they hold tokens. (I6)
+func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
+	status := c.http.Response.StatusCode()
+	level, message := slog.LevelInfo, "write"
+	switch {
+	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
+		level, message = slog.LevelError, "request failed"
+	case !c.route.writes:
+		return
+	case e != nil:
+		message = "write refused"
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs,
+		slog.String("request_id", c.requestID),
+		slog.String("call", c.route.call),
+		slog.Int("status", status),
+		slog.Duration("took", took))
+	if c.caller != nil {
+		attrs = append(attrs, slog.String("caller", c.caller.name), slog.String("user_id", c.caller.userID))
+	}
+	if c.session != "" {
+		attrs = append(attrs, slog.String("session_id", string(c.session)))
+	}
+	if e != nil {
+		attrs = append(attrs, slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
+	}
+	if level == slog.LevelError && err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	s.log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// hasBody says whether the request announced a body.
+func hasBody(http *fasthttp.RequestCtx) bool {
+	n := http.Request.Header.ContentLength()
+	return n != 0 && n != -2
+}
+
+// release gives c back. Buffers of ordinary size stay with it.
+func (c *call) release() {
+	body, out := c.body, c.out
+	if cap(body) > maxKeptBody {
+		body = nil
+	}
+	clear(body) // it may hold a secret
+	*c = call{body: body[:0], out: out[:0]}
+	calls.Put(c)
+}

@@ -1,0 +1,62 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+func decodeCreate(c *call) (*changes, error) {
+	d := changesDecoder{message: messageCreate}
+	err := d.decode(c.body)
+	return &d.changes, err
+}
+
+// createSession answers CreateSession.
+func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
+	if !c.caller.write.all {
+		return errDenied
+	}
+	if err := q.possible(); err != nil {
+		return err
+	}
+	lifetime := q.lifetime
+	if lifetime == 0 {
+		lifetime = s.config.DefaultLifetime
+	}
+	// An ID of ours may be taken: the write tells, and another one is made.
+	for a := newAttempts(ctx); a.next(); {
+		now := s.config.Store.Now()
+		next := &session.Session{
+			ID: session.NewID(now), CreationDate: now, ChangeDate: now, Sequence: 1,
+			UserAgent: q.agent, Creator: c.caller.userID,
+		}
+		var err error
+		if next.ExpirationDate, err = s.expiration(messageCreate, now, lifetime); err != nil {
+			return err
+		}
+		if err := q.apply(next, now); err != nil {
+			return err
+		}
+		if err := next.Validate(s.config.MaxSessionBytes); err != nil {
+			return err
+		}
+		var token string
+		token, next.Token = session.NewToken(next.ID)
+		err = s.config.Store.Put(ctx, next, nil)
+		if errors.Is(err, session.ErrConflict) || errors.Is(err, session.ErrDeleted) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.session = next.ID
+		c.writeDetails(s.config.InstanceID, details{next.Sequence, next.ChangeDate})
+		c.writeField("sessionId", string(next.ID))
+		c.writeField("sessionToken", token)
+		return c.end(http.StatusCreated)
+	}
+	return errConflict
+}

@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// deleteRequest is DeleteSessionRequest.
+type deleteRequest struct {
+	token string
+}
+
+// decodeDelete reads the body, which may be missing. A token may stand in the
+// query instead, for clients that can not send a body with DELETE.
+func decodeDelete(c *call) (q deleteRequest, err error) {
+	if q.token, _, err = c.param("sessionToken", "session_token"); err != nil {
+		return q, err
+	}
+	err = protojson.Decode(c.body, func(r *protojson.Reader) error {
+		return r.Object(func(name string) error {
+			switch name {
+			case "sessionToken":
+				return r.String(&q.token)
+			case "sessionId":
+				var ignored string // the path has it
+				return r.String(&ignored)
+			}
+			return nil
+		})
+	})
+	return q, err
+}
+
+// deleteSession answers DeleteSession. What is not there counts as deleted.
+func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) error {
+	for a := newAttempts(ctx); a.next(); {
+		old, err := s.find(ctx, c.id)
+		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
+			return s.deleted(c, details{changeDate: s.config.Store.Now()})
+		}
+		if err != nil {
+			return err
+		}
+		c.session = old.ID
+		if q.token != "" {
+			if !old.Token.Matches(q.token) {
+				return errDeleteToken
+			}
+		} else if !c.caller.mayDelete(&old.Facts) {
+			return errDenied
+		}
+		gone, err := s.config.Store.Delete(ctx, old, "deleted")
+		if errors.Is(err, session.ErrConflict) || errors.Is(err, session.ErrNotFound) {
+			continue // look again: it may have another token or user now
+		}
+		if err != nil {
+			return err
+		}
+		return s.deleted(c, details{gone.Sequence, gone.ChangeDate})
+	}
+	return errConflict
+}
+
+func (s *Server) deleted(c *call, d details) error {
+	c.writeDetails(s.config.InstanceID, d)
+	return c.end(http.StatusOK)
+}

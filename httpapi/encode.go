@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"strconv"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+const contentTypeJSON = "application/json"
+
+// flush moves what was made so far into the answer.
+func (c *call) flush() {
+	c.http.Response.AppendBody(c.out)
+	c.out = c.out[:0]
+}
+
+// details of a write: of which version, when, and whose.
+type details struct {
+	sequence   uint64 // 0 is left out
+	changeDate session.Time
+}
+
+// writeDetails begins an answer with the details of a write. The caller closes
+// the object.
+func (c *call) writeDetails(owner string, d details) {
+	b := append(c.out, `{"details":{`...)
+	if d.sequence != 0 {
+		b = append(b, `"sequence":`...)
+		b = protojson.AppendUint64(b, d.sequence)
+		b = append(b, ',')
+	}
+	b = append(b, `"changeDate":`...)
+	b = protojson.AppendTime(b, int64(d.changeDate))
+	if owner != "" {
+		b = append(b, `,"resourceOwner":`...)
+		b = protojson.AppendString(b, owner)
+	}
+	c.out = append(b, '}')
+}
+
+// writeField adds a field to the object under way, unless its value is empty.
+func (c *call) writeField(name, value string) {
+	if value == "" {
+		return
+	}
+	b := append(c.out, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	c.out = protojson.AppendString(b, value)
+}
+
+// end closes the object under way and the answer with it.
+func (c *call) end(status int) error {
+	c.out = append(c.out, '}')
+	c.flush()
+	c.http.SetStatusCode(status)
+	return nil
+}
+
+func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }

@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+// getRequest is GetSessionRequest.
+type getRequest struct {
+	token string
+}
+
+func decodeGet(c *call) (q getRequest, err error) {
+	var given bool
+	if q.token, given, err = c.param("sessionToken", "session_token"); err != nil {
+		return q, err
+	}
+	if c.route.beta {
+		return q, nil
+	}
+	if !nameLength(c.id) {
+		return q, invalid("GetSessionRequest", "SessionId", wrongLength)
+	}
+	if given && !nameLength(q.token) {
+		return q, invalid("GetSessionRequest", "SessionToken", wrongLength)
+	}
+	return q, nil
+}
+
+const wrongLength = "value length must be between 1 and 200 runes, inclusive"
+
+func nameLength(s string) bool {
+	n := utf8.RuneCountInString(s)
+	return 1 <= n && n <= session.MaxNameLen
+}
+
+// getSession answers GetSession. A session token decides alone, also against
+// the caller's permissions, as in ZITADEL.
+func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
+	stored, err := s.find(ctx, c.id)
+	if err != nil {
+		return err
+	}
+	if q.token != "" {
+		if !stored.Token.Matches(q.token) {
+			return errGetToken
+		}
+	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
+		return errDenied
+	}
+	tag := etag(stored.Sequence)
+	c.http.Response.Header.Set(fasthttp.HeaderETag, tag)
+	if list := c.http.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(list) > 0 && matches(string(list), stored.Sequence, true) {
+		c.http.SetStatusCode(http.StatusNotModified)
+		return nil
+	}
+	c.out = append(c.out, `{"session":`...)
+	c.flush()
+	c.http.Response.AppendBody(stored.Doc)
+	return c.end(http.StatusOK)
+}
+
+// find reads the session with an ID from outside. An ID that no session can
+// have is unknown.
+func (s *Server) find(ctx context.Context, id string) (*session.Stored, error) {
+	parsed, err := session.ParseID(id)
+	if err != nil {
+		return nil, errUnknownSession
+	}
+	return s.config.Store.Get(ctx, parsed)
+}

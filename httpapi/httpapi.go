@@ -1,0 +1,130 @@
+// Package httpapi serves ZITADEL's session API, v2 and v2beta, over REST: it
+// decodes, authenticates, authorises, asks the store, and encodes. It is the
+// only package that knows HTTP, and the only place where an error becomes a
+// status.
+//
+// It keeps no session and no index of its own, makes no decision about which
+// sessions match a search, and speaks neither HTTP/2 nor TLS: a gateway stands
+// in front of it. Nothing that points into a buffer of the HTTP server leaves
+// the package (I8), and no secret reaches a log line, an error or a metric (I6).
+//
+// Operating range: thousands of connections, request bodies up to
+// Config.MaxBodyBytes, pages up to Config.MaxLimit sessions, imports of any
+// length in constant memory.
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config configures a Server. Store is required; other zero fields mean their
+// defaults.
+type Config struct {
+	Store *cache.Store
+	// InstanceID is the resource owner that answers to writes name.
+	InstanceID string
+	// Anonymous gives callers without credentials all permissions, under the
+	// user ID "anonymous". Requests over TCP must then name a loopback host,
+	// so that a web page can not reach the API by DNS rebinding.
+	Anonymous bool
+	// DefaultLimit is how many sessions a search without a limit answers; default 1000.
+	DefaultLimit int
+	// MaxLimit is the largest limit that a search may ask for; default 1000.
+	MaxLimit int
+	// MaxBodyBytes is the size of the largest request body, but for imports; default 256 KiB.
+	MaxBodyBytes int
+	// MaxSessionBytes is the size of the largest session, as JSON; default 16 KiB.
+	MaxSessionBytes int
+	// DefaultLifetime is that of a session created without one; 0 never expires.
+	DefaultLifetime time.Duration
+	// MaxLifetime is the longest lifetime that a caller may ask for; 0 has no limit.
+	MaxLifetime time.Duration
+	// Version is what GET /version answers; default "unknown".
+	Version string
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Metrics registers the server's metrics; nil has none.
+	Metrics prometheus.Registerer
+}
+
+const (
+	defaultLimit           = 1000
+	defaultMaxBodyBytes    = 256 << 10
+	defaultMaxSessionBytes = 16 << 10
+)
+
+// Server answers the session API. Make it with New. It is safe for concurrent
+// use, and may serve several listeners at once.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	keys    atomic.Pointer[APIKeys]
+	metrics *metrics
+	limits  timeouts
+	// imports holds a place for each import that runs.
+	imports chan struct{}
+}
+
+// New checks c and returns a server without API keys. It starts no goroutine;
+// Run does the work.
+func New(c Config) (*Server, error) {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(c.Store == nil, "httpapi: Store is missing")
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"DefaultLimit", c.DefaultLimit}, {"MaxLimit", c.MaxLimit},
+		{"MaxBodyBytes", c.MaxBodyBytes}, {"MaxSessionBytes", c.MaxSessionBytes},
+	} {
+		fault(n.value < 0, "httpapi: %s must not be negative, got %d", n.name, n.value)
+	}
+	fault(c.DefaultLifetime < 0, "httpapi: DefaultLifetime must not be negative, got %s", c.DefaultLifetime)
+	fault(c.MaxLifetime < 0, "httpapi: MaxLifetime must not be negative, got %s", c.MaxLifetime)
+	if c.MaxLimit == 0 {
+		c.MaxLimit = max(defaultLimit, c.DefaultLimit)
+	}
+	if c.DefaultLimit == 0 {
+		c.DefaultLimit = min(defaultLimit, c.MaxLimit)
+	}
+	fault(c.DefaultLimit > c.MaxLimit, "httpapi: DefaultLimit (%d) must not be above MaxLimit (%d)", c.DefaultLimit, c.MaxLimit)
+	fault(c.MaxLifetime > 0 && c.DefaultLifetime > c.MaxLifetime,
+		"httpapi: DefaultLifetime (%s) must not be above MaxLifetime (%s)", c.DefaultLifetime, c.MaxLifetime)
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = defaultMaxBodyBytes
+	}
+	if c.MaxSessionBytes == 0 {
+		c.MaxSessionBytes = defaultMaxSessionBytes
+	}
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, imports: make(chan struct{}, maxImports)}
+	m, err := newMetrics(c.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s.metrics = m
+	return s, nil
+}
+
+// SetKeys replaces the API keys, for requests that begin after it; nil has none.
+func (s *Server) SetKeys(k *APIKeys) { s.keys.Store(k) }

@@ -1,0 +1,232 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+const (
+	// importWorkers is how many sessions of an import are written at a time.
+	importWorkers = 16
+	// importQueue is how many decoded sessions wait for each worker. Reading
+	// stops when a queue is full, so an import takes the same memory whatever
+	// its length.
+	importQueue = 16
+	// maxImports is how many imports run at a time.
+	maxImports = 2
+	// The log tells how far an import is after so many lines, or so long.
+	progressLines = 100_000
+	progressPause = 5 * time.Second
+)
+
+// importLine is one decoded line.
+type importLine struct {
+	number uint64
+	put    putRequest
+}
+
+// importRun is one import under way.
+type importRun struct {
+	s     *Server
+	by    *caller
+	log   *slog.Logger
+	stop  context.CancelCauseFunc
+	tally tally
+}
+
+// importSessions answers POST /v2/sessions/import: one session per line, as
+// PUT takes it. A broken line is told with its number and costs only itself.
+//
+// Lines are decoded in order and handed to a few workers. The lines of one
+// session go to the same worker, so that they are written in order too.
+//
+// If the store stays away, the import ends with 503, and the message names the
+// first line that was not taken. To send everything again is safe.
+func (s *Server) importSessions(base context.Context, c *call) error {
+	if !c.caller.write.all {
+		return errDenied
+	}
+	select {
+	case s.imports <- struct{}{}:
+		defer func() { <-s.imports }()
+	default:
+		return &apiError{code: codeExhausted, text: fmt.Sprintf("at most %d imports may run at a time", maxImports), close: true}
+	}
+	ctx, stop := context.WithCancelCause(base)
+	defer stop(nil)
+	run := &importRun{
+		s: s, by: c.caller, stop: stop,
+		log: s.log.With("request_id", c.requestID, "caller", c.caller.name),
+	}
+	run.log.Info("import begins")
+	err := run.read(ctx, newImportReader(c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra))
+	run.report("import ends", err)
+	if err != nil {
+		return err
+	}
+	c.bodyRead = true
+	c.out = run.tally.append(c.out)
+	c.flush()
+	c.http.SetStatusCode(http.StatusOK)
+	return nil
+}
+
+// read reads all lines and waits until they are stored.
+func (run *importRun) read(ctx context.Context, lines *importReader) error {
+	var workers sync.WaitGroup // I7
+	queues := make([]chan importLine, importWorkers)
+	for i := range queues {
+		queues[i] = make(chan importLine, importQueue)
+		workers.Go(func() {
+			for line := range queues[i] {
+				run.store(ctx, &line)
+			}
+		})
+	}
+	err := run.distribute(ctx, lines, queues)
+	if err != nil {
+		run.stop(err)
+	}
+	for _, q := range queues {
+		close(q)
+	}
+	workers.Wait()
+	if err != nil {
+		return err
+	}
+	return run.aborted(ctx)
+}
+
+// aborted says why the import was given up, nil if it was not.
+func (run *importRun) aborted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, errUnavailable) {
+		return errUnavailable // the server was told to end
+	}
+	t := run.tally.snapshot()
+	return &apiError{code: codeUnavailable, close: true, text: fmt.Sprintf(
+		"%s; line %d is the first that was not taken, %d were stored, %d were expired, %d failed; the whole import can be sent again",
+		errUnavailable.text, t.lost, t.stored, t.expired, t.failed)}
+}
+
+// distribute decodes the lines and hands each to the worker of its session.
+func (run *importRun) distribute(ctx context.Context, lines *importReader, queues []chan importLine) error {
+	seed := maphash.MakeSeed()
+	reported := time.Now()
+	for {
+		text, number, err := lines.next()
+		if err == errLineTooLong {
+			run.tally.fail(number, fmt.Sprintf("the line is too long: at most %d bytes", lines.limit()))
+			continue
+		}
+		if err != nil || number == 0 {
+			return err
+		}
+		if number%progressLines == 0 || time.Since(reported) > progressPause {
+			reported = time.Now()
+			run.report("import goes on", nil)
+		}
+		line := importLine{number: number, put: putRequest{guessNew: true}}
+		if err := line.decode(text); err != nil {
+			run.tally.fail(number, asAPIError(err).Error())
+			continue
+		}
+		id := maphash.String(seed, string(line.put.session.ID))
+		select {
+		case queues[id%importWorkers] <- line:
+		case <-ctx.Done():
+			run.tally.lose(number)
+			return run.aborted(ctx)
+		}
+	}
+}
+
+// decode reads one line. Nothing of it points into text. (I8)
+func (l *importLine) decode(text []byte) (err error) {
+	l.put.session, l.put.given, err = session.DecodeJSON(text)
+	if err != nil {
+		return err
+	}
+	_, err = session.ParseID(string(l.put.session.ID))
+	return err
+}
+
+// store stores one line. While the store is away it tries again, for some
+// time; then it gives the import up.
+func (run *importRun) store(ctx context.Context, line *importLine) {
+	deadline := time.Now().Add(run.s.limits.patience)
+	for a := (attempts{ctx: ctx, pause: longestPause}); a.next(); {
+		done, err := run.try(ctx, line)
+		switch {
+		case err == nil && done.expired:
+			run.tally.add(&run.tally.expired)
+			return
+		case err == nil:
+			run.tally.add(&run.tally.stored)
+			return
+		case asAPIError(err) != errUnavailable:
+			run.tally.fail(line.number, asAPIError(err).Error())
+			return
+		case time.Now().After(deadline):
+			run.log.Error("import gives up", "line", line.number, "error", err)
+			run.tally.lose(line.number)
+			run.stop(errUnavailable)
+			return
+		}
+		a.count = 1 // patience alone bounds these attempts
+	}
+	run.tally.lose(line.number)
+}
+
+// try stores one line, within the time that any other write has.
+func (run *importRun) try(ctx context.Context, line *importLine) (putResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, run.s.limits.request)
+	defer cancel()
+	return run.s.put(ctx, run.by, &line.put)
+}
+
+// report logs how far the import is.
+func (run *importRun) report(message string, err error) {
+	t := run.tally.snapshot()
+	attrs := []any{"lines", t.lines(), "stored", t.stored, "expired", t.expired, "failed", t.failed}
+	if err != nil {
+		run.log.Error(message, append(attrs, "error", err)...)
+		return
+	}
+	run.log.Info(message, attrs...)
+}
+
+// append writes the answer.
+func (t *tally) append(b []byte) []byte {
+	n := t.snapshot()
+	b = append(b, `{"stored":`...)
+	b = appendInt(b, int(n.stored))
+	b = append(b, `,"expired":`...)
+	b = appendInt(b, int(n.expired))
+	b = append(b, `,"failed":`...)
+	b = appendInt(b, int(n.failed))
+	b = append(b, `,"errors":[`...)
+	for i, e := range n.errors {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"line":`...)
+		b = appendInt(b, int(e.line))
+		b = append(b, `,"message":`...)
+		b = protojson.AppendString(b, e.message)
+		b = append(b, '}')
+	}
+	return append(b, `]}`...)
+}

@@ -1,0 +1,157 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// putRequest is a whole session, as PUT and import take it.
+type putRequest struct {
+	session *session.Session
+	given   session.Given
+	// issueToken asks for a token of our making.
+	issueToken bool
+	// precondition checks the stored version; nil checks nothing.
+	precondition func(exists bool, sequence uint64) error
+	// guessNew skips the first look for a stored version: most imported
+	// sessions are new, and the write tells if one is not.
+	guessNew bool
+}
+
+// putResult is what became of a putRequest.
+type putResult struct {
+	next    *session.Session
+	token   string
+	created bool
+	// expired says that the session was due, so that nothing is stored.
+	expired bool
+}
+
+func decodePut(c *call) (*putRequest, error) {
+	q := &putRequest{precondition: c.precondition}
+	issue, given, err := c.param("issueToken", "issue_token")
+	if err != nil {
+		return nil, err
+	}
+	if given {
+		if q.issueToken, err = strconv.ParseBool(issue); err != nil {
+			return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must be true or false"}
+		}
+	}
+	if q.session, q.given, err = session.DecodeJSON(c.body); err != nil {
+		return nil, err
+	}
+	if q.issueToken && q.given.TokenSHA256 {
+		return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must not be given together with tokenSha256"}
+	}
+	q.session.ID, err = session.ParseID(c.id)
+	return q, err
+}
+
+// putSession answers PUT of a session.
+func (s *Server) putSession(ctx context.Context, c *call, q *putRequest) error {
+	c.session = q.session.ID
+	if !c.caller.write.all {
+		return errDenied
+	}
+	done, err := s.put(ctx, c.caller, q)
+	if err != nil {
+		return err
+	}
+	c.writeDetails(s.config.InstanceID, details{done.next.Sequence, done.next.ChangeDate})
+	c.writeField("sessionToken", done.token)
+	if done.created {
+		return c.end(http.StatusCreated)
+	}
+	return c.end(http.StatusOK)
+}
+
+// put stores a whole session in the place of whatever is stored, unless that
+// has a higher sequence. by creates what has no creator.
+func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult, error) {
+	for a := newAttempts(ctx); a.next(); {
+		now := s.config.Store.Now()
+		var old *session.Stored
+		if a.count > 1 || !q.guessNew || q.session.ExpirationDate <= now {
+			var err error
+			old, err = s.config.Store.Get(ctx, q.session.ID)
+			if err != nil && !errors.Is(err, session.ErrNotFound) {
+				return putResult{}, err // I2
+			}
+		}
+		done, err := s.replace(ctx, by, q, old, now)
+		if errors.Is(err, session.ErrConflict) {
+			continue
+		}
+		return done, err
+	}
+	return putResult{}, errConflict
+}
+
+// replace puts q in the place of old, nil if nothing is stored.
+func (s *Server) replace(ctx context.Context, by *caller, q *putRequest, old *session.Stored, now session.Time) (putResult, error) {
+	if q.precondition != nil {
+		var sequence uint64
+		if old != nil {
+			sequence = old.Sequence
+		}
+		if err := q.precondition(old != nil, sequence); err != nil {
+			return putResult{}, err
+		}
+	}
+	next, token := q.complete(by, old, now)
+	if err := next.Validate(s.config.MaxSessionBytes); err != nil {
+		return putResult{}, err
+	}
+	if old != nil && next.Sequence < old.Sequence {
+		return putResult{}, errStale
+	}
+	done := putResult{next: next, token: token, created: old == nil}
+	if next.ExpirationDate <= now { // I1
+		done = putResult{next: next, expired: true}
+		if old == nil {
+			return done, nil
+		}
+		_, err := s.config.Store.Delete(ctx, old, "expired")
+		if errors.Is(err, session.ErrNotFound) {
+			err = nil
+		}
+		return done, err
+	}
+	return done, s.config.Store.Put(ctx, next, old)
+}
+
+// complete fills in what q does not say: from the stored version, or else as
+// for a new session.
+func (q *putRequest) complete(by *caller, old *session.Stored, now session.Time) (next *session.Session, token string) {
+	copied := *q.session
+	next = &copied
+	creation, sequence, creator := now, uint64(1), by.userID
+	if old != nil {
+		creation, sequence, creator = old.Creation, old.Sequence+1, old.Creator
+	}
+	if !q.given.CreationDate {
+		next.CreationDate = creation
+	}
+	if !q.given.ChangeDate {
+		next.ChangeDate = now
+	}
+	if !q.given.Sequence {
+		next.Sequence = sequence
+	}
+	if !q.given.Creator {
+		next.Creator = creator
+	}
+	switch {
+	case q.issueToken:
+		token, next.Token = session.NewToken(next.ID)
+		next.TokenForeign = false
+	case old != nil && (!q.given.TokenSHA256 || next.Token == old.Token):
+		next.Token, next.TokenForeign = old.Token, old.TokenForeign
+	}
+	return next, token
+}

@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+)
+
+// route is one line of the API: what is asked, and who answers.
+type route struct {
+	method, path string
+	// call is the name of the call in logs.
+	call string
+	// beta is the older version of the API, which knows less.
+	beta bool
+	// open needs no credentials.
+	open bool
+	// writes is logged, whether it succeeds or is refused.
+	writes bool
+	// streams reads its body itself, and takes as long as that takes.
+	streams bool
+	do      handler
+}
+
+// handler answers a call that is authenticated and whose body has been read.
+type handler func(s *Server, ctx context.Context, c *call) error
+
+// routes is the whole API.
+var routes = slices.Concat(
+	sessionService("/v2", false),
+	sessionService("/v2beta", true),
+	[]route{
+		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, do: answer(decodePut, (*Server).putSession)},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, do: (*Server).importSessions},
+		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
+	},
+)
+
+// sessionService has the calls of ZITADEL's session service.
+func sessionService(prefix string, beta bool) []route {
+	return []route{
+		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, do: answer(decodeList, (*Server).listSessions)},
+		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, do: answer(decodeGet, (*Server).getSession)},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, do: answer(decodeCreate, (*Server).createSession)},
+		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, do: answer(decodeSet, (*Server).setSession)},
+		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, do: answer(decodeDelete, (*Server).deleteSession)},
+	}
+}
+
+// What answers to requests outside the API.
+var (
+	unknownRoute  = route{call: noRoute, open: true, do: fail(errNoRoute)}
+	unknownMethod = route{call: noRoute, open: true, do: (*Server).methods}
+)
+
+// answer makes a handler of what reads a request and what answers it.
+func answer[Request any](decode func(*call) (Request, error), do func(*Server, context.Context, *call, Request) error) handler {
+	return func(s *Server, ctx context.Context, c *call) error {
+		request, err := decode(c)
+		if err != nil {
+			return err
+		}
+		return do(s, ctx, c, request)
+	}
+}
+
+// methods refuses a method. Allow names the others; the router adds OPTIONS,
+// which nobody answers.
+func (s *Server) methods(_ context.Context, c *call) error {
+	h := &c.http.Response.Header
+	allow := strings.Split(string(h.Peek(fasthttp.HeaderAllow)), ", ")
+	allow = slices.DeleteFunc(allow, func(m string) bool { return m == fasthttp.MethodOptions })
+	h.Set(fasthttp.HeaderAllow, strings.Join(allow, ", "))
+	return errNoMethod
+}
+
+// fail makes a handler that only ever answers err.
+func fail(err error) handler {
+	return func(*Server, context.Context, *call) error { return err }
+}
+
+// router returns the handler of all routes. base ends when the server cuts off
+// what is under way.
+func (s *Server) router(base context.Context, loopbackOnly bool) fasthttp.RequestHandler {
+	r := router.New()
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleOPTIONS = false
+	for i := range routes {
+		h := s.handle(base, &routes[i], loopbackOnly)
+		r.Handle(routes[i].method, routes[i].path, h)
+		if routes[i].method == fasthttp.MethodGet {
+			r.HEAD(routes[i].path, h) // RFC 9110, 9.1
+		}
+	}
+	r.NotFound = s.handle(base, &unknownRoute, loopbackOnly)
+	r.MethodNotAllowed = s.handle(base, &unknownMethod, loopbackOnly)
+	return r.Handler
+}
+
+// label names a route in metrics.
+func (r *route) label() string {
+	if r.call == noRoute {
+		return noRoute
+	}
+	return r.method + " " + r.path
+}

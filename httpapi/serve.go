@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// timeouts bound how long a request may take.
+type timeouts struct {
+	// read is for a whole request, write for the answer, idle between two requests.
+	read, write, idle time.Duration
+	// request is how long the store may take for one request.
+	request time.Duration
+	// pause is the longest silence within an import, patience how long an
+	// import waits for a store that is away.
+	pause, patience time.Duration
+}
+
+var defaultTimeouts = timeouts{
+	read:     10 * time.Second,
+	write:    30 * time.Second,
+	idle:     2 * time.Minute,
+	request:  time.Second,
+	pause:    30 * time.Second,
+	patience: 5 * time.Second,
+}
+
+// maxHeaderBytes bounds the request line and headers: room for access tokens
+// and cookies.
+const maxHeaderBytes = 16 << 10
+
+// maxConnections bounds the memory that connections take, at 16 KiB and more each.
+const maxConnections = 16384
+
+// Run serves ln until ctx ends. Then it stops accepting, answers what is under
+// way with Connection: close, and returns nil. What takes longer than
+// shutdownTimeout is cut off. Everything that Run started has ended when it
+// returns. (I7)
+func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	_, isUnix := ln.Addr().(*net.UnixAddr)
+	server := newHTTPServer(s.log, s.limits)
+	server.Handler = s.router(base, s.config.Anonymous && !isUnix)
+	server.ErrorHandler = s.refuse
+	// Bodies are read by the handlers, each with its own bound: an import is
+	// longer than memory.
+	server.StreamRequestBody = true
+	return serve(ctx, server, ln, shutdownTimeout, cut)
+}
+
+func newHTTPServer(log *slog.Logger, t timeouts) *fasthttp.Server {
+	return &fasthttp.Server{
+		ReadTimeout:                  t.read,
+		WriteTimeout:                 t.write,
+		IdleTimeout:                  t.idle,
+		ReadBufferSize:               maxHeaderBytes,
+		Concurrency:                  maxConnections,
+		NoDefaultServerHeader:        true,
+		CloseOnShutdown:              true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		Logger:                       connectionLog{log},
+	}
+}
+
+// connectionLog logs that a connection failed. It leaves the values out: they
+// can hold a header, with a token in it. (I6)
+type connectionLog struct{ log *slog.Logger }
+
+// Printf logs the kind of message.
+func (l connectionLog) Printf(format string, _ ...any) {
+	l.log.Debug("a connection failed", "kind", format)
+}
+
+// refuse answers what never became a request.
+func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
+	e := asReadError(err)
+	writeError(http, e)
+	s.metrics.refused(e.status())
+}
+
+// asReadError says why a request could not be read. It never repeats what was
+// received. (I6)
+func asReadError(err error) *apiError {
+	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
+		return errHeaderTooLarge
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return errSlow
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errTruncated
+	}
+	return errHTTP
+}
+
+// serve runs server on ln until ctx ends, then drains it. Connections that are
+// still busy after timeout are closed, after cut was called.
+func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
+	open := &connections{}
+	server.ConnState = open.observe
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+
+	var failure error
+	running := true
+	select {
+	case failure = <-served:
+		running = false
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	// ShutdownWithContext knows ln only once Serve has begun; closing it here
+	// too ends a Serve that begins later.
+	_ = ln.Close()
+	err := server.ShutdownWithContext(drain)
+	if running {
+		failure = <-served
+	}
+	if drain.Err() != nil && err != nil {
+		cut()
+		open.close()
+		_ = server.Shutdown() // waits for the handlers of what was just closed
+	}
+	return failure
+}
+
+// connections are those that are open.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+// observe is told of every change of a connection; requests on it are passed over.
+func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = make(map[net.Conn]struct{})
+	}
+	if state == fasthttp.StateNew {
+		c.open[conn] = struct{}{}
+	} else {
+		delete(c.open, conn)
+	}
+}
+
+// close closes all of them; their handlers notice.
+func (c *connections) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		_ = conn.Close()
+	}
+}

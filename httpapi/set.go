@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+func decodeSet(c *call) (*changes, error) {
+	d := changesDecoder{message: messageSet}
+	err := d.decode(c.body)
+	return &d.changes, err
+}
+
+// setSession answers SetSession: it reads the session, changes it, and puts it
+// back in the place of what it read. If another writer was faster, it begins
+// again, so that no update is lost.
+func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
+	for a := newAttempts(ctx); a.next(); {
+		old, err := s.find(ctx, c.id)
+		if err != nil {
+			return err
+		}
+		c.session = old.ID
+		if !c.caller.write.covers(old.OrgID) {
+			return errDenied
+		}
+		if err := q.possible(); err != nil {
+			return err
+		}
+		if err := c.precondition(true, old.Sequence); err != nil {
+			return err
+		}
+		token, d, err := s.change(ctx, old, q)
+		if errors.Is(err, session.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.writeDetails(s.config.InstanceID, d)
+		c.writeField("sessionToken", token)
+		return c.end(http.StatusOK)
+	}
+	return errConflict
+}
+
+// change puts a changed version in the place of old. Where nothing changes,
+// nothing is written and there is no token.
+func (s *Server) change(ctx context.Context, old *session.Stored, q *changes) (token string, d details, err error) {
+	next, err := session.ParseDoc(old.Doc)
+	if err != nil {
+		return "", details{}, brokenDoc(old.ID, err)
+	}
+	now := s.config.Store.Now()
+	if err := q.apply(next, now); err != nil {
+		return "", details{}, err
+	}
+	if q.lifetime != 0 {
+		if next.ExpirationDate, err = s.expiration(messageSet, now, q.lifetime); err != nil {
+			return "", details{}, err
+		}
+	}
+	if bytes.Equal(session.AppendJSON(nil, next), old.Doc) {
+		return "", details{old.Sequence, next.ChangeDate}, nil
+	}
+	next.Sequence++
+	next.ChangeDate = max(now, next.ChangeDate)
+	next.Creator = old.Creator
+	token, next.Token = session.NewToken(next.ID)
+	if err := next.Validate(s.config.MaxSessionBytes); err != nil {
+		return "", details{}, err
+	}
+	if err := s.config.Store.Put(ctx, next, old); err != nil {
+		return "", details{}, err
+	}
+	return token, details{next.Sequence, next.ChangeDate}, nil
+}

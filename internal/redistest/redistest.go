@@ -1,0 +1,271 @@
+// Package redistest gives a test what it needs to see real Redis behaviour, good and bad: a private redis-server
+// process (Start), a TCP proxy in front of it that delays, stalls and cuts (NewProxy), and a go-redis hook that cuts a
+// write between any two of its round trips (Faults).
+//
+// It is for tests only. It never replaces Redis by an imitation, and it never skips: a test that cannot have its server
+// fails, and says how to install one.
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	startTimeout = 10 * time.Second // a server that does not answer by then is broken
+	stopTimeout  = 10 * time.Second // a server that ignores SIGTERM for so long is killed
+	startTries   = 5                // other processes may take the port between our look and the server's bind
+)
+
+// Server is a redis-server process of one test. Its methods fail that test when the process does not obey; they must
+// not be called from several goroutines at once.
+type Server struct {
+	// Addr is the TCP address, "127.0.0.1:port". It stays the same over Restart.
+	Addr string
+	// Socket is the path of the unix socket. It stays the same over Restart.
+	Socket string
+
+	t    testing.TB
+	bin  string
+	dir  string
+	conf []string
+	proc *process // nil while the server is down
+}
+
+// Start starts a redis-server (or valkey-server) found on PATH, with a directory of its own, and waits until it answers.
+// It keeps nothing on disk unless conf says so; each conf is a line of redis.conf such as "maxmemory 20mb", and wins over
+// our defaults. The server is killed at the end of the test, and by the kernel if the test's process dies (on Linux).
+// A start takes about 15 ms, so each test has its own server and none needs FLUSHALL.
+func Start(t testing.TB, conf ...string) *Server {
+	t.Helper()
+	bin, err := lookPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: it holds the test's name, and a unix socket's path is limited to 107 bytes.
+	dir, err := os.MkdirTemp("", "cr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, bin: bin, dir: dir, conf: conf, Socket: filepath.Join(dir, "s")}
+	t.Cleanup(func() {
+		s.Kill() // Stop would wait for the server's next 100 ms tick, for files that are removed now
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("redistest: %v", err)
+		}
+	})
+	for range startTries {
+		s.Addr = freeAddr(t)
+		if err = s.start(); err == nil {
+			return s
+		}
+	}
+	t.Fatal(err)
+	return nil
+}
+
+func lookPath() (string, error) {
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if bin, err := exec.LookPath(name); err == nil {
+			return bin, nil
+		}
+	}
+	return "", errors.New("redistest: neither redis-server nor valkey-server is on PATH; " +
+		"`make test` installs it, or: apt-get install redis-server, apk add redis, dnf install redis, brew install redis")
+}
+
+// freeAddr returns a loopback address that nobody listens on. Its port is below the range that the kernel hands out for
+// outgoing connections (32768 and up on Linux), so that none of those takes it while a server is down for a restart.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("redistest: no free port on 127.0.0.1")
+	return ""
+}
+
+// start runs the process and waits until it answers.
+func (s *Server) start() error {
+	_, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return err
+	}
+	lines := append([]string{
+		"bind 127.0.0.1",
+		"port " + port,
+		"unixsocket " + s.Socket,
+		"dir " + s.dir,
+		"daemonize no",
+		`save ""`,
+		"appendonly no",
+	}, s.conf...)
+	file, logFile := filepath.Join(s.dir, "redis.conf"), filepath.Join(s.dir, "log")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	proc, err := startProcess(s.bin, file, logFile)
+	if err != nil {
+		return err
+	}
+	if err := s.waitReady(proc); err != nil {
+		proc.kill()
+		log, _ := os.ReadFile(logFile)
+		return fmt.Errorf("redistest: %s did not start: %w; its log:\n%s", s.bin, err, log)
+	}
+	s.proc = proc
+	return nil
+}
+
+// waitReady pings over the unix socket: it is ours for certain, while the TCP port could be answered by somebody else's
+// server. Redis listens on TCP first, and exits if it cannot.
+func (s *Server) waitReady(proc *process) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ping(ctx, s.Socket)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-proc.done:
+			return errors.New("it exited")
+		case <-ctx.Done():
+			return fmt.Errorf("no answer after %v: %w", startTimeout, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// ping asks once whether the server is ready. While it loads its data, Redis answers -LOADING.
+func ping(ctx context.Context, socket string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	buf := make([]byte, 512)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return err
+	}
+	// With requirepass the server is as ready as without.
+	if reply := string(buf[:n]); !strings.HasPrefix(reply, "+PONG") && !strings.HasPrefix(reply, "-NOAUTH") {
+		return fmt.Errorf("PING was answered by %q", reply)
+	}
+	return nil
+}
+
+// URL returns the server's address as a redis:// URL.
+func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+
+// Client returns a client of the server over TCP, closed at the end of t. It does not retry, honours the deadlines of
+// contexts, and sends pipelines over the same connections as single commands. Each option may change its settings, for
+// example Addr to go through a Proxy.
+func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Client {
+	t.Helper()
+	o := &redis.Options{
+		Addr:                     s.Addr,
+		Protocol:                 3,
+		MaxRetries:               -1,
+		PipelinePoolSize:         -1,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	for _, option := range options {
+		option(o)
+	}
+	c := redis.NewClient(o)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("redistest: close the client: %v", err)
+		}
+	})
+	return c
+}
+
+// Kill ends the server with SIGKILL, as a crash would, and waits until it is gone. Nothing happens if it is down.
+func (s *Server) Kill() {
+	if s.proc != nil {
+		s.proc.kill()
+		s.proc = nil
+	}
+}
+
+// Stop ends the server with SIGTERM, and waits until it is gone; a server that does not obey is killed and the test
+// fails. A paused server is resumed first. Nothing happens if it is down.
+func (s *Server) Stop() {
+	s.t.Helper()
+	if s.proc == nil {
+		return
+	}
+	if !s.proc.stop(stopTimeout) {
+		s.t.Errorf("redistest: the server ignored SIGTERM for %v", stopTimeout)
+	}
+	s.proc = nil
+}
+
+// Restart stops the server if it runs, and starts it again at the same addresses with the same configuration and
+// directory. Only what the configuration made it keep on disk survives.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	if err := s.start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Pause freezes the server with SIGSTOP: connections stay open and new ones are accepted by the kernel, but nothing is
+// answered until Resume. When it returns, the server no longer runs (on Linux; elsewhere it stops a moment later).
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	if err := waitStopped(s.proc.pid()); err != nil {
+		s.t.Fatalf("redistest: pause: %v", err)
+	}
+}
+
+// Resume ends a Pause.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.signal(syscall.SIGCONT)
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if s.proc == nil {
+		s.t.Fatalf("redistest: %v: the server is down", sig)
+	}
+	if err := s.proc.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redistest: %v: %v", sig, err)
+	}
+}

@@ -1,0 +1,192 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+)
+
+var docSeeds = []string{
+	`{}`,
+	`{"id":"a","creationDate":"1970-01-01T00:00:00Z","changeDate":"1970-01-01T00:00:00Z","sequence":"1"}`,
+	`{"id":"a","creationDate":"2026-01-02T03:04:05Z","changeDate":"2026-01-02T03:04:05.5+01:00","sequence":7,"factors":{"user":{}},"expirationDate":"9999-12-31T23:59:59.999999999Z"}`,
+	`{"creationDate":"2026-01-02T03:04:05Z","changeDate":"2026-01-02T03:04:05Z","sequence":"0","factors":{"user":{"id":"u\n","loginName":"\""},"webAuthN":{"userVerified":true}},"userAgent":{"ip":""}}`,
+	`{"creationDate":"2026-01-02T03:04:05Z","changeDate":"2026-01-02T03:04:05Z","sequence":"1","metadata":{"}":"eA=="},"userAgent":{"fingerprintId":"\\","header":{"\"":{"values":["]"]},"b":{}}}}`,
+	`{"id":"a","user_agent":{"fingerprint_id":"f"},"userAgent":null}`,
+	`{"creator":"c","tokenSha256":"000000000000000000000000000000000000000000000000000000000000000f","metadata":{"a":"_w"}}`,
+	`{"factors":{"password":{}}}`, `{"metadata":{"a":null}}`, `{"sequence":-1}`,
+}
+
+func TestDecodeJSON(t *testing.T) {
+	f := func(body string, want Session, given Given) {
+		t.Helper()
+		got, gotGiven, err := DecodeJSON([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			return
+		}
+		if want.ExpirationDate == 0 && !given.ExpirationDate {
+			want.ExpirationDate = Never
+		}
+		if !reflect.DeepEqual(*got, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", body, *got, want)
+		}
+		if gotGiven != given {
+			t.Errorf("%s: given %+v, want %+v", body, gotGiven, given)
+		}
+	}
+	ptr := func(s string) *string { return &s }
+	hash := TokenHash{31: 0xaf}
+	hex := strings.Repeat("0", 62) + "aF"
+
+	f(``, Session{}, Given{})
+	f(`{}`, Session{}, Given{})
+	f(`{"id":"a","sequence":3}`, Session{ID: "a", Sequence: 3}, Given{ID: true, Sequence: true})
+	f(`{"creation_date":"1970-01-01T00:00:01Z","change_date":"1970-01-01T01:00:02+01:00","expiration_date":"1970-01-01T00:00:00Z"}`,
+		Session{CreationDate: 1_000_000, ChangeDate: 2_000_000}, Given{CreationDate: true, ChangeDate: true, ExpirationDate: true})
+	f(`{"creationDate":"1970-01-01T00:00:00.0000019Z"}`, Session{CreationDate: 1}, Given{CreationDate: true})
+	f(`{"creationDate":"1969-12-31T23:59:59.9999991Z"}`, Session{CreationDate: -1}, Given{CreationDate: true})
+	f(`{"expirationDate":"9999-12-31T23:59:59.999999Z"}`, Session{ExpirationDate: maxDate}, Given{ExpirationDate: true})
+
+	// What equals unset is not given.
+	f(`{"id":"","sequence":0,"creator":"","tokenSha256":"","creationDate":null,"factors":null,"userAgent":{},"metadata":{}}`, Session{}, Given{})
+
+	f(`{"creator":"c","tokenSha256":"`+hex+`"}`, Session{Creator: "c", Token: hash, TokenForeign: true}, Given{Creator: true, TokenSHA256: true})
+	f(`{"token_sha256":"`+hex+`"}`, Session{Token: hash, TokenForeign: true}, Given{TokenSHA256: true})
+
+	f(`{"factors":{"user":{"verified_at":"1970-01-01T00:00:01Z","id":"u","login_name":"l","displayName":"d","organization_id":"o","avatar":1},"password":{},"web_auth_n":{"user_verified":true},
+		"webAuthn":{},"intent":null,"totp":{"verifiedAt":"1970-01-01T00:00:01Z"},"otp_sms":{},"otpEmail":{},"recovery_code":{}}}`,
+		Session{Factors: Factors{
+			User:     &UserFactor{VerifiedAt: 1_000_000, ID: "u", LoginName: "l", DisplayName: "d", OrganizationID: "o"},
+			Password: &Factor{}, WebAuthN: &WebAuthNFactor{UserVerified: true}, TOTP: &Factor{1_000_000}, OTPSMS: &Factor{}, OTPEmail: &Factor{}, RecoveryCode: &Factor{},
+		}}, Given{})
+	f(`{"metadata":{"a_b":"_w","aB":""}}`, Session{Metadata: map[string][]byte{"a_b": {0xff}, "aB": {}}}, Given{})
+	f(`{"userAgent":{"fingerprintId":"f","ip":"","description":null,"header":{"user_agent":{"values":["a","b"]},"x":{},"y":{"values":null}}}}`,
+		Session{UserAgent: UserAgent{FingerprintID: ptr("f"), IP: ptr(""), Header: map[string][]string{"user_agent": {"a", "b"}, "x": nil, "y": nil}}}, Given{})
+}
+
+func TestDecodeJSONErrors(t *testing.T) {
+	f := func(body, want string) {
+		t.Helper()
+		s, given, err := DecodeJSON([]byte(body))
+		var e *protojson.Error
+		if !errors.As(err, &e) || s != nil || given != (Given{}) {
+			t.Errorf("%s: got %v, %v, %v", body, s, given, err)
+			return
+		}
+		if !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got the error %v, want %s", body, err, want)
+		}
+	}
+	const hash = "tokenSha256: must be the 64 hexadecimal digits of a SHA-256"
+	f(`{"tokenSha256":"abc"}`, hash)
+	f(`{"tokenSha256":"`+strings.Repeat("g", 64)+`"}`, hash)
+	f(`{"tokenSha256":"`+strings.Repeat("0", 64)+`"}`, hash)
+	f(`{"tokenSha256":"`+strings.Repeat("0", 66)+`"}`, hash)
+	f(`{"token_sha256":"","tokenSha256":""}`, "tokenSha256: is given twice")
+	f(`{"sequence":-1}`, "sequence: must not be negative")
+	f(`{"factors":{"web_auth_n":{},"webAuthN":{}}}`, "factors.webAuthN: is given twice")
+	f(`{"factors":{"totp":{"verifiedAt":1}}}`, "factors.totp.verifiedAt: must be an RFC 3339 timestamp")
+	f(`{"factors":{"user":[]}}`, "factors.user: must be an object")
+	f(`{"metadata":{"a":"?"}}`, `metadata["a"]: must be valid base64`)
+	f(`{"metadata":{"a":null}}`, `metadata["a"]: must not be null`)
+	f(`{"userAgent":{"header":{"a":{"values":[1]}}}}`, `userAgent.header["a"].values[0]: must be a string`)
+	f(`{"userAgent":{"header":{"a":["1"]}}}`, `userAgent.header["a"]: must be an object`)
+}
+
+// The hash of a token is a secret's, so a wrong one is not repeated.
+func TestI6_DecodeJSONDoesNotRepeatTheHash(t *testing.T) {
+	_, _, err := DecodeJSON([]byte(`{"tokenSha256":"deadbeef"}`))
+	if err == nil || strings.Contains(err.Error(), "dead") {
+		t.Error(err)
+	}
+}
+
+func TestI8_NothingPointsIntoTheBody(t *testing.T) {
+	doc := AppendJSON(nil, sample())
+	s, err := ParseDoc(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f Facts
+	if err := FactsOf(doc, &f); err != nil {
+		t.Fatal(err)
+	}
+	for i := range doc {
+		doc[i] = '#'
+	}
+	if !reflect.DeepEqual(s, sample()) {
+		t.Errorf("got %+v", s)
+	}
+	if f != sample().Facts() {
+		t.Errorf("got %+v", f)
+	}
+}
+
+// In a stored document creator and tokenSha256 are fields like any unknown one.
+func TestParseDocTakesNoSecrets(t *testing.T) {
+	s, err := ParseDoc([]byte(`{"creator":"c","tokenSha256":"` + strings.Repeat("1", 64) + `"}`))
+	if err != nil || s.Creator != "" || !s.Token.IsZero() || s.TokenForeign {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+// FuzzDecodeJSON: what is accepted can be stored, read back as it was, and is
+// JSON to encoding/json too.
+func FuzzDecodeJSON(f *testing.F) {
+	f.Add(AppendJSON(nil, sample()))
+	for _, s := range docSeeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, _, err := DecodeJSON(body)
+		if err != nil {
+			return
+		}
+		if len(bytes.Trim(body, " \t\r\n")) > 0 && !json.Valid(body) {
+			t.Fatalf("%q is not JSON", body)
+		}
+		// A header without values is as good as one with an empty list.
+		for name, values := range s.UserAgent.Header {
+			if len(values) == 0 {
+				s.UserAgent.Header[name] = nil
+			}
+		}
+		const limit = 4096
+		valid := s.Validate(limit)
+		doc := AppendJSON(nil, s)
+		if (valid == nil) && len(doc) > limit {
+			t.Fatalf("%q has %d bytes and is valid", body, len(doc))
+		}
+		back, err := ParseDoc(doc)
+		if err != nil || !json.Valid(doc) {
+			t.Fatalf("%q became %q: %v", body, doc, err)
+		}
+		s.Creator, s.Token, s.TokenForeign = "", TokenHash{}, false
+		if s.Factors.User == nil {
+			s.Factors = Factors{}
+		}
+		if !reflect.DeepEqual(back, s) {
+			t.Fatalf("%q became %q:\n got %+v\nwant %+v", body, doc, back, s)
+		}
+		if again := AppendJSON(nil, back); !bytes.Equal(again, doc) {
+			t.Fatalf("%q is not stable: %q", doc, again)
+		}
+		checkFacts(t, doc, s)
+	})
+}
+
+func BenchmarkParseDoc(b *testing.B) {
+	doc := AppendJSON(nil, sample())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseDoc(doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

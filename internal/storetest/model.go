@@ -1,0 +1,211 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// Model is a session store in a map. It does everything in the plainest way:
+// a search looks at every session. Its costs are those of brute force, so it
+// is for tests. It is safe for concurrent use.
+type Model struct {
+	clock  func() session.Time
+	limits Limits
+
+	mu         sync.Mutex
+	sessions   map[session.ID]*session.Stored
+	tombstones map[session.ID]tombstone
+	versions   int
+}
+
+type tombstone struct {
+	sequence uint64
+	until    session.Time
+}
+
+// NewModel returns an empty model whose time is clock's.
+func NewModel(clock func() session.Time, l Limits) *Model {
+	if l.MaxCandidates == 0 {
+		l.MaxCandidates = defaultMaxCandidates
+	}
+	return &Model{
+		clock:      clock,
+		limits:     l,
+		sessions:   make(map[session.ID]*session.Stored),
+		tombstones: make(map[session.ID]tombstone),
+	}
+}
+
+// Now is the model's clock.
+func (m *Model) Now() session.Time { return m.clock() }
+
+// Get is Store's.
+func (m *Model) Get(_ context.Context, id session.ID) (*session.Stored, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.live(id); s != nil {
+		return s, nil
+	}
+	return nil, session.ErrNotFound
+}
+
+// GetByToken is Store's. Of several sessions with one foreign token it returns
+// the one with the lowest ID.
+func (m *Model) GetByToken(_ context.Context, token string) (*session.Stored, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found *session.Stored
+	for id := range m.sessions {
+		s := m.live(id)
+		if s == nil || !s.Token.Matches(token) || found != nil && found.ID < id {
+			continue
+		}
+		found = s
+	}
+	if found == nil {
+		return nil, session.ErrNotFound
+	}
+	return found, nil
+}
+
+// Put is Store's.
+func (m *Model) Put(_ context.Context, next *session.Session, old *session.Stored) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.live(next.ID)
+	t, deleted := m.tombstones[next.ID]
+	switch {
+	case s == nil && old != nil, s != nil && (old == nil || old.Version != s.Version):
+		return session.ErrConflict
+	case deleted && t.until > m.clock() && t.sequence >= next.Sequence:
+		return session.ErrDeleted
+	case s == nil && m.limits.MaxSessions > 0 && m.count() >= m.limits.MaxSessions:
+		return session.ErrFull
+	}
+	m.versions++
+	m.sessions[next.ID] = &session.Stored{
+		Facts:        next.Facts(),
+		Doc:          document(next),
+		Token:        next.Token,
+		TokenForeign: next.TokenForeign,
+		Version:      strconv.Itoa(m.versions),
+	}
+	return nil
+}
+
+// Delete is Store's.
+func (m *Model) Delete(_ context.Context, old *session.Stored, _ string) (cache.Deleted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.live(old.ID)
+	if s == nil {
+		return cache.Deleted{}, session.ErrNotFound
+	}
+	if s.Version != old.Version {
+		return cache.Deleted{}, session.ErrConflict
+	}
+	delete(m.sessions, old.ID)
+	d := cache.Deleted{Sequence: old.Sequence + 1, ChangeDate: m.clock()}
+	m.tombstones[old.ID] = tombstone{d.Sequence, d.ChangeDate.Add(TombstoneTTL)}
+	return d, nil
+}
+
+// Search is Store's. What is too costly is decided by tooCostly.
+func (m *Model) Search(_ context.Context, q *index.Query) (*index.Page, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock()
+	var live, found []*session.Stored
+	for _, s := range m.sessions {
+		if s.Due(now) {
+			continue
+		}
+		live = append(live, s)
+		if q.Match(&s.Facts, now) {
+			found = append(found, s)
+		}
+	}
+	if err := tooCostly(q, live, now, m.limits.MaxCandidates); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b *session.Stored) int { return compare(a, b, q.Ascending) })
+	total := uint64(len(found))
+	from := min(q.Offset, total)
+	to := min(from+uint64(max(q.Limit, 0)), total)
+	return &index.Page{Total: total, At: now, Sessions: found[from:to]}, nil
+}
+
+// compare orders sessions as index.Query.Ascending says.
+func compare(a, b *session.Stored, ascending bool) int {
+	c := cmp.Or(cmp.Compare(a.Creation, b.Creation), cmp.Compare(a.ID, b.ID))
+	if !ascending {
+		c = -c
+	}
+	return c
+}
+
+// live returns the session with this ID, nil if there is none or it is due.
+func (m *Model) live(id session.ID) *session.Stored {
+	if s := m.sessions[id]; s != nil && !s.Due(m.clock()) {
+		return s
+	}
+	return nil
+}
+
+func (m *Model) count() (n int) {
+	for id := range m.sessions {
+		if m.live(id) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// holders returns the live sessions whose token is token.
+func (m *Model) holders(token string) (ids []session.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.sessions {
+		if s := m.live(id); s != nil && s.Token.Matches(token) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Live returns all live sessions, in no order.
+func (m *Model) Live() (live []*session.Stored) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.sessions {
+		if s := m.live(id); s != nil {
+			live = append(live, s)
+		}
+	}
+	return live
+}
+
+// due counts the sessions that have ended since the last sweep.
+func (m *Model) due() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.sessions) - m.count()
+}
+
+// sweep drops the sessions that have ended.
+func (m *Model) sweep() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, s := range m.sessions {
+		if s.Due(m.clock()) {
+			delete(m.sessions, id)
+		}
+	}
+}

@@ -1,0 +1,401 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"pgregory.net/rapid"
+)
+
+// Subject is a store that Property holds against the model.
+type Subject struct {
+	Store Store
+	// Clock is the store's; Property moves it.
+	Clock *Clock
+	// Sweep sweeps every shard once.
+	Sweep func(ctx context.Context) error
+	// Audit checks what is stored, by reading it without the store: the live
+	// sessions have all their entries, and if swept nothing else has any.
+	Audit func(t rapid.TB, live []*session.Stored, swept bool)
+	// Crowd is how many sessions are there before the first operation.
+	Crowd int
+}
+
+const (
+	// maxDue is the backlog of ended sessions up to which totals are promised
+	// to be exact; the sweeper keeps it shorter.
+	maxDue = 90
+	// maxAdvance keeps tombstones alive during a run.
+	maxAdvance = TombstoneTTL - time.Hour
+)
+
+// Property does random operations on a store and on the model, side by side:
+// both must answer the same, and in the end what the store keeps must be
+// right. It returns the number of operations. (I5, I9)
+func Property(t *rapid.T, s Subject) int {
+	p := &property{
+		ctx:     context.Background(),
+		Subject: s,
+		model:   NewModel(s.Clock.Now, Limits{MaxCandidates: 1 << 30}),
+		start:   s.Clock.Now(),
+		seen:    make(map[session.ID][]pair),
+		ids:     60 + 2*s.Crowd,
+	}
+	p.crowd(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"create":          p.create,
+		"create again":    p.create,
+		"put":             p.put,
+		"put stale":       p.putStale,
+		"set":             p.set,
+		"set again":       p.set,
+		"delete":          p.delete,
+		"delete stale":    p.deleteStale,
+		"get":             p.get,
+		"token":           p.token,
+		"advance":         p.advance,
+		"advance to end":  p.advanceToEnd,
+		"sweep":           p.sweep,
+		"search":          p.search,
+		"search again":    p.search,
+		"search narrowly": p.search,
+		"search caller":   p.searchCaller,
+	})
+	p.end(t)
+	return p.ops
+}
+
+// pair is one version of a session in the store and in the model; nil for none.
+type pair struct{ store, model *session.Stored }
+
+type property struct {
+	ctx context.Context
+	Subject
+	model  *Model
+	start  session.Time
+	seen   map[session.ID][]pair // versions that were read
+	tokens []string
+	ids    int
+	ops    int
+}
+
+// crowd stores sessions on several goroutines. They come from one drawn seed.
+func (p *property) crowd(t *rapid.T) {
+	if p.Crowd == 0 {
+		return
+	}
+	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	sessions := make([]*session.Session, 0, p.Crowd)
+	for _, i := range rng.Perm(p.ids)[:p.Crowd] {
+		s := New(number(i), p.start, Created(p.start+session.Time(rng.IntN(200))), Creator("c"+strconv.Itoa(rng.IntN(2))))
+		if rng.IntN(8) > 0 {
+			User("u"+strconv.Itoa(rng.IntN(3)), "o"+strconv.Itoa(rng.IntN(2)))(s)
+		}
+		if rng.IntN(8) > 0 {
+			Agent("a" + strconv.Itoa(rng.IntN(4)))(s)
+		}
+		if rng.IntN(2) > 0 {
+			s.ExpirationDate = session.Never
+		} else {
+			s.ExpirationDate += session.Time(rng.IntN(300)) * 60e6
+		}
+		sessions = append(sessions, s)
+	}
+	for _, store := range []Store{p.Store, p.model} {
+		if err := putAll(p.ctx, store, sessions); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (p *property) id(t *rapid.T) session.ID {
+	return number(rapid.IntRange(0, p.ids-1).Draw(t, "id"))
+}
+
+// read gets a session from both and compares.
+func (p *property) read(t *rapid.T, id session.ID) (pair, error) {
+	got, err := p.Store.Get(p.ctx, id)
+	want, wantErr := p.model.Get(p.ctx, id)
+	if !sameError(err, wantErr) {
+		t.Fatalf("Get(%s): %v, want %v", id, err, wantErr)
+	}
+	if err != nil {
+		return pair{}, err
+	}
+	same(t, got, want)
+	v := pair{got, want}
+	if n := len(p.seen[id]); n == 0 || p.seen[id][n-1].store.Version != got.Version {
+		p.seen[id] = append(p.seen[id], v)
+	}
+	return v, nil
+}
+
+// live reads one of the sessions that are there, if there is one.
+func (p *property) live(t *rapid.T) (pair, bool) {
+	from := rapid.IntRange(0, p.ids-1).Draw(t, "live")
+	for i := range p.ids {
+		id := number((from + i) % p.ids)
+		if _, err := p.model.Get(p.ctx, id); err == nil {
+			v, err := p.read(t, id)
+			return v, err == nil
+		}
+	}
+	return pair{}, false
+}
+
+// session draws a session of anybody's.
+func (p *property) session(t *rapid.T, id session.ID) *session.Session {
+	now := p.Clock.Now()
+	s := New(id, now, Creator(rapid.SampledFrom([]string{"c0", "c1", "u0", ""}).Draw(t, "creator")))
+	switch rapid.IntRange(0, 3).Draw(t, "created") {
+	case 0:
+		Created(p.start + session.Time(rapid.IntRange(0, 9).Draw(t, "micros")))(s)
+	case 1:
+		Created(p.start.Add(time.Duration(rapid.IntRange(-3, 3).Draw(t, "hours")) * time.Hour))(s)
+	}
+	if user := rapid.SampledFrom([]string{"u0", "u1", "u2", ""}).Draw(t, "user"); user != "" {
+		User(user, rapid.SampledFrom([]string{"o0", "o1", ""}).Draw(t, "org"))(s)
+	}
+	if agent := rapid.SampledFrom([]string{"a0", "a1", "a2", ""}).Draw(t, "agent"); agent != "" {
+		Agent(agent)(s)
+	}
+	p.expires(t, s)
+	p.issue(t, s)
+	return s
+}
+
+func (p *property) expires(t *rapid.T, s *session.Session) {
+	now := p.Clock.Now()
+	switch rapid.IntRange(0, 6).Draw(t, "expires") {
+	case 0:
+		s.ExpirationDate = session.Never
+	case 1:
+		s.ExpirationDate = session.MaxScore + session.Time(rapid.IntRange(-1, 2).Draw(t, "2255"))
+	case 2:
+		s.ExpirationDate = now + 1
+	default:
+		s.ExpirationDate = now.Add(time.Duration(rapid.IntRange(1, 12).Draw(t, "minutes")) * time.Minute)
+	}
+}
+
+func (p *property) issue(t *rapid.T, s *session.Session) {
+	s.Token, s.TokenForeign = session.TokenHash{}, false
+	switch rapid.IntRange(0, 3).Draw(t, "token") {
+	case 0:
+		token, hash := session.NewToken(s.ID)
+		p.tokens = append(p.tokens, token)
+		s.Token = hash
+	case 1:
+		token := "foreign" + strconv.Itoa(rapid.IntRange(0, 4).Draw(t, "foreign"))
+		p.tokens = append(p.tokens, token)
+		ForeignToken(token)(s)
+	}
+	if len(p.tokens) > 30 {
+		p.tokens = slices.Delete(p.tokens, 0, 10)
+	}
+}
+
+// store puts s in place of old in both and compares.
+func (p *property) store(t *rapid.T, s *session.Session, old pair) {
+	p.ops++
+	want := p.model.Put(p.ctx, s, old.model)
+	err := p.Store.Put(p.ctx, s, old.store)
+	if !sameError(err, want) {
+		t.Fatalf("Put(%+v, %s): %v, want %v", s.Facts(), show(old.store), err, want)
+	}
+	_, _ = p.read(t, s.ID)
+}
+
+func (p *property) create(t *rapid.T) {
+	s := p.session(t, p.id(t))
+	s.Sequence = uint64(rapid.SampledFrom([]int{1, 2, 5, 12, 40}).Draw(t, "sequence"))
+	p.store(t, s, pair{})
+}
+
+func (p *property) put(t *rapid.T) {
+	if old, ok := p.live(t); ok {
+		s := p.session(t, old.model.ID)
+		s.Sequence = old.model.Sequence + uint64(rapid.IntRange(1, 3).Draw(t, "more"))
+		p.store(t, s, old)
+	}
+}
+
+// set changes what SetSession changes.
+func (p *property) set(t *rapid.T) {
+	old, ok := p.live(t)
+	if !ok {
+		return
+	}
+	s, err := session.ParseDoc(old.model.Doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Creator, s.Token, s.TokenForeign = old.model.Creator, old.model.Token, old.model.TokenForeign
+	s.Sequence++
+	s.ChangeDate = p.Clock.Now()
+	if rapid.Bool().Draw(t, "metadata") {
+		Metadata("k"+strconv.Itoa(p.ops), []byte("v"))(s)
+	}
+	if rapid.Bool().Draw(t, "extend") {
+		p.expires(t, s)
+	}
+	if rapid.Bool().Draw(t, "new token") {
+		p.issue(t, s)
+	}
+	if s.Factors.User == nil && rapid.Bool().Draw(t, "check user") {
+		User("u1", "o0")(s)
+	}
+	p.store(t, s, old)
+}
+
+func (p *property) stale(t *rapid.T) (pair, bool) {
+	id := p.id(t)
+	for i := range p.ids {
+		if versions := p.seen[number(i)]; number(i) >= id && len(versions) > 0 {
+			return versions[rapid.IntRange(0, len(versions)-1).Draw(t, "version")], true
+		}
+	}
+	return pair{}, false
+}
+
+func (p *property) putStale(t *rapid.T) {
+	if old, ok := p.stale(t); ok {
+		s := p.session(t, old.model.ID)
+		s.Sequence = old.model.Sequence + 1
+		p.store(t, s, old)
+	}
+}
+
+func (p *property) delete(t *rapid.T) {
+	if old, ok := p.live(t); ok {
+		p.remove(t, old)
+	}
+}
+
+func (p *property) deleteStale(t *rapid.T) {
+	if old, ok := p.stale(t); ok {
+		p.remove(t, old)
+	}
+}
+
+func (p *property) remove(t *rapid.T, old pair) {
+	p.ops++
+	want, wantErr := p.model.Delete(p.ctx, old.model, "revoked")
+	got, err := p.Store.Delete(p.ctx, old.store, "revoked")
+	if !sameError(err, wantErr) && !(readAgain(err) && readAgain(wantErr)) || got != want {
+		t.Fatalf("Delete(%s): %+v, %v, want %+v, %v", show(old.store), got, err, want, wantErr)
+	}
+	_, _ = p.read(t, old.model.ID)
+}
+
+func (p *property) get(t *rapid.T) {
+	p.ops++
+	_, _ = p.read(t, p.id(t))
+}
+
+func (p *property) token(t *rapid.T) {
+	if len(p.tokens) == 0 {
+		return
+	}
+	p.ops++
+	token := rapid.SampledFrom(p.tokens).Draw(t, "token")
+	holders := p.model.holders(token)
+	got, err := p.Store.GetByToken(p.ctx, token)
+	if len(holders) == 0 {
+		if !errors.Is(err, session.ErrNotFound) {
+			t.Fatalf("GetByToken(%s): %s, %v, want ErrNotFound", token, show(got), err)
+		}
+		return
+	}
+	if err != nil || !slices.Contains(holders, got.ID) {
+		t.Fatalf("GetByToken(%s): %s, %v, want one of %v", token, show(got), err, holders)
+	}
+	want, err := p.model.Get(p.ctx, got.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, want)
+}
+
+func (p *property) advance(t *rapid.T) {
+	p.moveTo(t, p.Clock.Now().Add(time.Duration(rapid.IntRange(1, 400).Draw(t, "seconds"))*time.Second))
+}
+
+// advanceToEnd moves to just before or exactly to the end of a session.
+func (p *property) advanceToEnd(t *rapid.T) {
+	if s, ok := p.live(t); ok {
+		p.moveTo(t, s.model.Expiration-session.Time(rapid.IntRange(0, 1).Draw(t, "before")))
+	}
+}
+
+func (p *property) moveTo(t *rapid.T, to session.Time) {
+	if to <= p.Clock.Now() || to > p.start.Add(maxAdvance) {
+		return
+	}
+	p.ops++
+	p.Clock.Advance(to.Sub(p.Clock.Now()))
+	if p.model.due() > maxDue {
+		p.sweep(t)
+	}
+}
+
+func (p *property) sweep(t *rapid.T) {
+	p.ops++
+	if err := p.Sweep(p.ctx); err != nil {
+		t.Fatalf("Sweep: %v", err)
+	}
+	p.model.sweep()
+}
+
+// end checks what is stored, and that nothing is left once all have ended.
+func (p *property) end(t *rapid.T) {
+	p.Audit(t, p.model.Live(), false)
+	p.sweep(t)
+	p.Audit(t, p.model.Live(), true)
+	for _, s := range p.model.Live() {
+		if s.Expiration >= session.MaxScore-1 {
+			v, err := p.read(t, s.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.remove(t, v)
+		}
+	}
+	p.Clock.Advance(48 * time.Hour)
+	p.sweep(t)
+	p.Audit(t, nil, true)
+}
+
+func same(t rapid.TB, got, want *session.Stored) {
+	if got.Facts != want.Facts || !bytes.Equal(got.Doc, want.Doc) || got.Token != want.Token || got.TokenForeign != want.TokenForeign {
+		t.Fatalf("session %s, want %s", show(got), show(want))
+	}
+}
+
+// readAgain says that a delete found another version, or none. Which of them
+// is not promised while one of the versions has ended and is still there.
+func readAgain(err error) bool {
+	return errors.Is(err, session.ErrConflict) || errors.Is(err, session.ErrNotFound)
+}
+
+// sameError compares errors as callers see them.
+func sameError(got, want error) bool {
+	if want == nil {
+		return got == nil
+	}
+	return errors.Is(got, want)
+}
+
+func show(s *session.Stored) string {
+	if s == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%+v %s token %x, foreign %v", s.Facts, s.Doc, s.Token, s.TokenForeign)
+}

@@ -1,0 +1,121 @@
+package storetest
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"pgregory.net/rapid"
+)
+
+func (p *property) search(t *rapid.T) { p.compare(t, p.query(t, all)) }
+
+func (p *property) searchCaller(t *rapid.T) {
+	var sees index.Sees
+	if rapid.Bool().Draw(t, "user") {
+		sees.UserID = rapid.SampledFrom([]string{"u0", "u1", "c0"}).Draw(t, "caller")
+	}
+	if rapid.Bool().Draw(t, "agent") {
+		sees.AgentID = rapid.SampledFrom([]string{"a0", "a1"}).Draw(t, "caller's agent")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "orgs") == 0 {
+		sees.Orgs = []string{rapid.SampledFrom([]string{"o0", "o1", ""}).Draw(t, "org")}
+	}
+	p.compare(t, p.query(t, sees))
+}
+
+// compare asks both and compares sessions, order and totals. (I9)
+func (p *property) compare(t *rapid.T, q *index.Query) {
+	p.ops++
+	want, err := p.model.Search(p.ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Store.Search(p.ctx, q)
+	if err != nil {
+		t.Fatalf("Search(%+v): %v", q, err)
+	}
+	if got.Total != want.Total || got.At != want.At || !slices.Equal(pageIDs(got), pageIDs(want)) {
+		t.Fatalf("Search(%+v):\n%v of %d at %d, want\n%v of %d at %d",
+			q, pageIDs(got), got.Total, got.At, pageIDs(want), want.Total, want.At)
+	}
+	for i := range got.Sessions {
+		// A page's sessions may come without their tokens.
+		if g, w := got.Sessions[i], want.Sessions[i]; g.Facts != w.Facts || string(g.Doc) != string(w.Doc) {
+			t.Fatalf("Search(%+v): session %s, want %s", q, show(g), show(w))
+		}
+	}
+}
+
+func (p *property) query(t *rapid.T, sees index.Sees) *index.Query {
+	q := &index.Query{Sees: sees, Ascending: rapid.Bool().Draw(t, "ascending")}
+	q.Limit = rapid.SampledFrom([]int{0, 1, 2, 5, 20, 1000}).Draw(t, "limit")
+	if rapid.Bool().Draw(t, "later page") {
+		q.Offset = uint64(rapid.IntRange(0, 1+p.ids/2).Draw(t, "offset"))
+	}
+	for range rapid.SampledFrom([]int{0, 1, 1, 1, 2, 2, 3, 4}).Draw(t, "predicates") {
+		q.Predicates = append(q.Predicates, p.predicate(t))
+	}
+	return q
+}
+
+func (p *property) predicate(t *rapid.T) index.Predicate {
+	switch index.Kind(rapid.IntRange(1, 6).Draw(t, "kind")) {
+	case index.KindIDs:
+		return index.ByIDs(p.explicit(t)...)
+	case index.KindUser:
+		return index.ByUser(rapid.SampledFrom([]string{"u0", "u1", "u2", "none", ""}).Draw(t, "user"))
+	case index.KindAgent:
+		return index.ByAgent(rapid.SampledFrom([]string{"a0", "a1", "a2", "none", ""}).Draw(t, "agent"))
+	case index.KindCreator:
+		return index.ByCreator(rapid.SampledFrom([]string{"c0", "c1", "u0", "gateway", ""}).Draw(t, "creator"))
+	case index.KindCreation:
+		return index.ByCreation(p.dates(t, p.start+session.Time(rapid.IntRange(-1, 201).Draw(t, "micros"))))
+	default:
+		return index.ByExpiration(p.dates(t, p.someEnd(t)))
+	}
+}
+
+// explicit draws IDs: a few, or a long row of which many are unknown.
+func (p *property) explicit(t *rapid.T) []session.ID {
+	from := rapid.IntRange(0, p.ids-1).Draw(t, "from")
+	n := rapid.SampledFrom([]int{0, 1, 3, 30, 300}).Draw(t, "IDs")
+	ids := numbers(from, from+n)
+	if n > 1 && rapid.Bool().Draw(t, "twice") {
+		ids = append(ids, ids[0])
+	}
+	return ids
+}
+
+// someEnd draws an instant at or near which sessions end.
+func (p *property) someEnd(t *rapid.T) session.Time {
+	switch rapid.IntRange(0, 3).Draw(t, "end") {
+	case 0:
+		return p.Clock.Now()
+	case 1:
+		return session.MaxScore + session.Time(rapid.IntRange(-2, 3).Draw(t, "2255"))
+	case 2:
+		if s, ok := p.live(t); ok && s.model.Expiration != session.Never {
+			return s.model.Expiration
+		}
+	}
+	return p.Clock.Now().Add(time.Duration(rapid.IntRange(-2, 12).Draw(t, "minutes")) * time.Minute)
+}
+
+// dates draws what a method makes of an instant, or an interval that begins there.
+func (p *property) dates(t *rapid.T, at session.Time) index.Dates {
+	switch rapid.IntRange(0, 7).Draw(t, "dates") {
+	case 0:
+		return index.Dates{Min: at, Max: at + session.Time(rapid.IntRange(-1, 50).Draw(t, "length"))}
+	case 1:
+		return index.Dates{Min: at - 3600e6, Max: at.Add(time.Hour)}
+	case 2:
+		return rapid.SampledFrom([]index.Dates{
+			always, {Min: math.MinInt64, Max: session.Never - 1}, {Min: session.Never, Max: session.Never}, {Min: 1, Max: 0},
+		}).Draw(t, "bounds")
+	}
+	nanos := time.Duration(rapid.SampledFrom([]int{0, 0, 1, 999}).Draw(t, "nanos"))
+	return index.Compare(index.Method(rapid.IntRange(0, 4).Draw(t, "method")), at.Std().Add(nanos))
+}
