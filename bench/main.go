@@ -15,6 +15,7 @@ import (
 const usage = `Usage: bench SUBCOMMAND [flags]
 
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  sessions  print sessions for the import API
 
 bench SUBCOMMAND -h lists the flags.
 `
@@ -40,6 +41,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch name, rest := args[0], args[1:]; name {
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
+	case "sessions":
+		return sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err

@@ -40,6 +40,7 @@ func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
 func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, crowd int) {
 	t.Helper()
 	setFlag(t, "rapid.steps", "150")
+	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
 	for done := 0; done < ops && !t.Failed(); {
 		rapid.Check(t, func(t *rapid.T) {
 			s := openEmpty(t, client, shards, storetest.Limits{})

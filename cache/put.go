@@ -55,7 +55,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 			return nil
 		}
-		s.withdraw(ctx, w)
+		s.withdraw(ctx, w, result)
 		switch {
 		case result == "deleted":
 			return session.ErrDeleted
@@ -212,9 +212,14 @@ func (s *Store) addNamed(ctx context.Context, w *write) error {
 // withdraw removes the entries that a write has added which then lost. It goes
 // by the note: a write whose reply was lost may have been done and built upon
 // before its repetition lost, and then its note is gone and its entries stay.
-// What fails here is done by the sweeper.
-func (s *Store) withdraw(ctx context.Context, w *write) {
-	if w.note != "" {
+// A write that is late was never done, and its note is condemned already. What
+// fails here is done by the sweeper.
+func (s *Store) withdraw(ctx context.Context, w *write, result string) {
+	switch {
+	case w.note == "":
+	case result == "late":
+		_ = s.index.DropNamed(ctx, w.shard, &w.card)
+	default:
 		_, _ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
 	}
 }

@@ -3,8 +3,10 @@ package httpapi
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // maxKeptBody is the largest body buffer that waits for the next request.
@@ -38,6 +40,9 @@ func (c *call) readBody(limit int) error {
 			return asReadError(err)
 		}
 	}
+	if length < 0 && len(c.body) <= limit && !chunksEnded(c.http.Conn(), stream) {
+		return errTruncated
+	}
 	switch {
 	case length < 0 && len(c.body) > limit:
 		return tooLarge(limit)
@@ -46,6 +51,18 @@ func (c *call) readBody(limit int) error {
 	}
 	c.bodyRead = true
 	return nil
+}
+
+// chunksEnded says whether a chunked body that answers io.EOF has come to its
+// end. The stream answers the same where the connection ends between two
+// chunks. But only a body at its end answers so without looking at the
+// connection, and a connection whose deadline is over answers nothing else.
+func chunksEnded(conn net.Conn, stream io.Reader) bool {
+	if conn.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	_, err := stream.Read(make([]byte, 1))
+	return err == io.EOF
 }
 
 func tooLarge(limit int) *apiError {

@@ -97,7 +97,7 @@ func (b *streamedBody) Read(p []byte) (int, error) {
 		b.left -= n
 	}
 	switch {
-	case err == io.EOF && b.left > 0:
+	case err == io.EOF && (b.left > 0 || b.left < 0 && !chunksEnded(b.conn, b.stream)):
 		return n, errTruncated
 	case err == nil || err == io.EOF:
 		return n, err

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,13 +51,13 @@ func mayBe(list, name string) bool { return slices.Contains(strings.Split(list, 
 func TestPermissions(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards))
-		put := func(id string) string {
+		made := 0
+		put := func(kind string) (id, token string) {
 			t.Helper()
-			r := f.do("admin", "PUT", "/v2/sessions/"+id+"?issueToken=true", permissionSessions[id])
-			if r.status != http.StatusCreated && r.status != http.StatusOK {
-				t.Fatalf("put %s: %d %s", id, r.status, r.body)
-			}
-			return newToken.FindStringSubmatch(r.body)[1]
+			made++
+			id = fmt.Sprintf("%s-%d", kind, made)
+			r := f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/"+id+"?issueToken=true", permissionSessions[kind])
+			return id, newToken.FindStringSubmatch(r.body)[1]
 		}
 		// The tokens that call are of other sessions than those that are called for.
 		for who, body := range map[string]string{
@@ -66,30 +67,31 @@ func TestPermissions(t *testing.T) {
 			r := f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/of-"+who[:3]+"?issueToken=true", body)
 			f.secret[who] = newToken.FindStringSubmatch(r.body)[1]
 		}
-		check := func(call, id, who string, got reply, denied string) {
+		check := func(call, kind, who string, got reply, denied string) {
 			t.Helper()
-			allowed := mayBe(permissions[call][id], who)
+			allowed := mayBe(permissions[call][kind], who)
 			if ok := got.status/100 == 2; ok != allowed {
-				t.Errorf("%s %s as %s: got %d %s, allowed is %v", call, id, who, got.status, got.body, allowed)
+				t.Errorf("%s %s as %s: got %d %s, allowed is %v", call, kind, who, got.status, got.body, allowed)
 			}
 			if !allowed && !strings.Contains(got.body, denied) {
-				t.Errorf("%s %s as %s: %s does not say %s", call, id, who, got.body, denied)
+				t.Errorf("%s %s as %s: %s does not say %s", call, kind, who, got.body, denied)
 			}
 		}
-		for id := range permissionSessions {
+		for kind := range permissionSessions {
 			for _, who := range permissionCallers {
-				token := put(id)
+				id, _ := put(kind)
 				path := "/v2/sessions/" + id
-				check("get", id, who, f.do(who, "GET", path, ""), "AUTH-5mWD2")
-				check("set", id, who, f.do(who, "PATCH", path, `{}`), "AUTH-5mWD2")
-				check("put", id, who, f.do(who, "PUT", path, permissionSessions[id]), "AUTH-5mWD2")
-				check("put", id, who, f.do(who, "POST", "/v2/sessions", `{}`), "AUTH-5mWD2")
-				check("put", id, who, f.do(who, "POST", "/v2/sessions/import", ``), "AUTH-5mWD2")
-				check("delete", id, who, f.do(who, "DELETE", path, ``), "AUTH-5mWD2")
+				check("get", kind, who, f.do(who, "GET", path, ""), "AUTH-5mWD2")
+				check("set", kind, who, f.do(who, "PATCH", path, `{}`), "AUTH-5mWD2")
+				check("put", kind, who, f.do(who, "PUT", path, permissionSessions[kind]), "AUTH-5mWD2")
+				check("put", kind, who, f.do(who, "POST", "/v2/sessions", `{}`), "AUTH-5mWD2")
+				check("put", kind, who, f.do(who, "POST", "/v2/sessions/import", ``), "AUTH-5mWD2")
+				check("delete", kind, who, f.do(who, "DELETE", path, ``), "AUTH-5mWD2")
 
 				// A token alone decides, and against every permission.
-				token = put(id)
-				wrong := id + token[len(id):len(token)-2] + "__"
+				id, token := put(kind)
+				path = "/v2/sessions/" + id
+				wrong := token[:len(token)-2] + "__"
 				f.want(http.StatusOK, who, "GET", path+"?sessionToken="+token, "")
 				if r := f.want(http.StatusForbidden, who, "GET", path+"?sessionToken="+wrong, ""); !strings.Contains(r.body, "QUERY-dsfr3") {
 					t.Errorf("get with a wrong token: %s", r.body)

@@ -69,7 +69,7 @@ func TestSearchSemantics(t *testing.T) {
 		{"limit 0 is the default", "admin", `{"query":{"limit":0}}`, "s6 s5 s4 s3 s2 s1", -1},
 		{"exactly the maximum", "admin", `{"query":{"limit":1000}}`, "s6 s5 s4 s3 s2 s1", -1},
 		{"past the end", "admin", `{"query":{"offset":6}}`, "", 6},
-		{"far past the end", "admin", `{"query":{"offset":"18446744073709551615"}}`, "", 6},
+		{"far past the end", "admin", `{"query":{"offset":"100000"}}`, "", 6},
 		{"and", "admin", `{"queries":[{"userIdQuery":{"id":"u1"}},{"userAgentQuery":{"fingerprintId":"fp-2"}}]}`, "s3", -1},
 		{"the same kind twice", "admin", `{"queries":[{"userIdQuery":{"id":"u1"}},{"userIdQuery":{"id":"u2"}}]}`, "", -1},
 		{"ids, unknown skipped, duplicates once", "admin", `{"queries":[{"idsQuery":{"ids":["s2","nope","s2","s5","not/an/id",""]}}]}`, "s5 s2", -1},
@@ -140,6 +140,18 @@ func TestI1_EndedSessionsAreGone(t *testing.T) {
 		f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/a", "")
 		f.want(http.StatusOK, "admin", "GET", "/v2/sessions/b", "")
 	})
+}
+
+// An offset may be any with one shard; over several, a far one is refused.
+func TestSearchFarOffset(t *testing.T) {
+	far := `{"query":{"offset":"18446744073709551615"}}`
+	if got, total := newFixture(t).search("admin", far); len(got) != 0 || total != 0 {
+		t.Errorf("got %v of %d", got, total)
+	}
+	r := newFixture(t, withShards(4)).want(http.StatusBadRequest, "admin", "POST", "/v2/sessions/search", far)
+	if !strings.Contains(r.body, "query.offset") || !strings.Contains(r.body, "100000") {
+		t.Errorf("%s names neither field nor limit", r.body)
+	}
 }
 
 // The configured limits of pages are used.

@@ -78,31 +78,19 @@ func (ix *Index) sweepDue(ctx context.Context, shard int, now session.Time) (swe
 // removeCards runs the sweep script for each card, in one round trip, and then
 // removes what the cards name in other shards.
 func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, packed []string) (removed int, err error) {
-	cards := make([]Card, 0, len(packed))
-	results := make([]*redis.Cmd, 0, len(packed))
-	pipe := ix.rdb.Pipeline()
-	for _, p := range packed {
-		c, err := UnpackCard(p)
-		if err != nil {
+	cards := make([]Card, len(packed))
+	for i := range packed {
+		if cards[i], err = UnpackCard(packed[i]); err != nil {
 			return 0, err
 		}
-		keys := []string{ix.keys.Session(c.ID), ix.keys.Created(shard), ix.keys.Catalogue(shard), ix.keys.Pending(shard)}
-		if list := c.CreatorList(ix.keys); list != "" {
-			keys = append(keys, list)
-		}
-		note := ""
-		if c.Tag == "" {
-			keys = append(keys, c.NamedLists(ix.keys)...)
-		} else if len(c.NamedLists(ix.keys)) > 0 {
-			note = DropNote(&c)
-		}
-		cards = append(cards, c)
-		results = append(results, pipe.EvalSha(ctx, sweepScript.Hash(), keys, Score(now), string(c.ID), p, note))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			return 0, errors.Join(err, ix.Load(ctx))
+	results, err := ix.runSweeps(ctx, shard, now, cards, packed)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
+		if err = ix.Load(ctx); err == nil {
+			results, err = ix.runSweeps(ctx, shard, now, cards, packed)
 		}
+	}
+	if err != nil {
 		return 0, err
 	}
 	for i, r := range results {
@@ -115,6 +103,27 @@ func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, p
 		}
 	}
 	return removed, nil
+}
+
+func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, cards []Card, packed []string) ([]*redis.Cmd, error) {
+	results := make([]*redis.Cmd, len(cards))
+	pipe := ix.rdb.Pipeline()
+	for i := range cards {
+		c := &cards[i]
+		keys := []string{ix.keys.Session(c.ID), ix.keys.Created(shard), ix.keys.Catalogue(shard), ix.keys.Pending(shard)}
+		if list := c.CreatorList(ix.keys); list != "" {
+			keys = append(keys, list)
+		}
+		note := ""
+		if named := c.NamedLists(ix.keys); c.Tag == "" {
+			keys = append(keys, named...)
+		} else if len(named) > 0 {
+			note = DropNote(c)
+		}
+		results[i] = pipe.EvalSha(ctx, sweepScript.Hash(), keys, Score(now), string(c.ID), packed[i], note)
+	}
+	_, err := pipe.Exec(ctx)
+	return results, err
 }
 
 // A note says that a write touches other shards. It is a letter and a card:

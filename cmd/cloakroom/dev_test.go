@@ -94,11 +94,13 @@ func TestDevLinesWork(t *testing.T) {
 }
 
 func TestDevOverUnixSocketWithKeys(t *testing.T) {
-	dir := t.TempDir()
+	dir := shortDir(t)
 	file := filepath.Join(dir, "keys.yaml")
 	secret := newKey(t, "--name=a", "--user-id=u", "--permission=session.read", "--file", file)
-	p := launch(t, []string{"dev", "--redis-url=memory:", "--http-addr=unix:" + dir + "/it's a socket", "--admin-addr=127.0.0.1:0",
-		"--auth-anonymous=false", "--auth-keys-file", file})
+	p := launch(t, []string{
+		"dev", "--redis-url=memory:", "--http-addr=unix:" + dir + "/it's a socket", "--admin-addr=127.0.0.1:0",
+		"--auth-anonymous=false", "--auth-keys-file", file,
+	})
 	try3(t, p.pasted(t), "1000", "API_KEY="+secret)
 }
 

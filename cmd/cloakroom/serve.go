@@ -9,7 +9,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/pflag"
 )
 
@@ -44,10 +43,9 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	}
 	s := &sidecar{
 		c: c, p: p, log: newLogger(p.stderr, c.logLevel, c.logFormat),
-		parts: newParts(), metrics: prometheus.NewRegistry(), ready: newReadiness(),
+		parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
 	s.version, _ = build()
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, w := range c.warnings {
 		s.log.Warn(w)
 	}
@@ -84,6 +82,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || store == nil {
 		return err
 	}
+	registerSweep(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {

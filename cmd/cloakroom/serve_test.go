@@ -35,7 +35,8 @@ func TestServeWithRedis(t *testing.T) {
 	want(t, 200, "GET", admin+"/livez", "")
 	want(t, 200, "GET", admin+"/readyz", "")
 	want(t, 200, "GET", admin+"/debug/pprof/cmdline", "")
-	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "go_goroutines") {
+	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "go_goroutines") ||
+		!strings.Contains(answer, "cloakroom_sweep_backlog 0") || !strings.Contains(answer, "cloakroom_http_requests_total") {
 		t.Errorf("got %s", answer)
 	}
 	if code := p.stop(); code != exitOK {
@@ -145,7 +146,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestUnixSockets(t *testing.T) {
-	dir := t.TempDir()
+	dir := shortDir(t)
 	path, admin := filepath.Join(dir, "api"), filepath.Join(dir, "admin")
 	stale(t, path)
 	args := []string{"serve", "--redis-url=memory:", "--auth-anonymous", "--http-addr=unix:" + path, "--admin-addr=unix:" + admin}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -28,7 +27,8 @@ func AppendJSON(dst []byte, s *Session) []byte {
 	}
 	if len(s.Metadata) > 0 {
 		w.open("metadata")
-		for _, key := range slices.Sorted(maps.Keys(s.Metadata)) {
+		var room [16]string
+		for _, key := range sortedKeys(room[:0], s.Metadata) {
 			w.key(key)
 			w.b = protojson.AppendBytes(w.b, s.Metadata[key])
 		}
@@ -92,7 +92,8 @@ func (w *writer) userAgent(u *UserAgent) {
 		return
 	}
 	w.open("header")
-	for _, key := range slices.Sorted(maps.Keys(u.Header)) {
+	var room [16]string
+	for _, key := range sortedKeys(room[:0], u.Header) {
 		w.key(key)
 		w.b = append(w.b, '{')
 		if values := u.Header[key]; len(values) > 0 {
@@ -109,6 +110,15 @@ func (w *writer) userAgent(u *UserAgent) {
 		w.b = append(w.b, '}')
 	}
 	w.close()
+}
+
+// sortedKeys appends the keys of m to room, sorted.
+func sortedKeys[V any](room []string, m map[string]V) []string {
+	for key := range m {
+		room = append(room, key)
+	}
+	slices.Sort(room)
+	return room
 }
 
 // isSet says whether any part of u is set.

@@ -18,7 +18,7 @@ var errNotCanonical = errors.New("the stored document is not in canonical form")
 func FactsOf(doc []byte, f *Facts) error {
 	creator := f.Creator
 	*f = Facts{Creator: creator, Expiration: Never}
-	sc := scanner{rest: doc, ok: true}
+	sc := scanner{doc: doc, ok: true}
 	sc.open("{")
 	if sc.has(`,"id":`) {
 		f.ID = ID(sc.string())
@@ -42,7 +42,7 @@ func FactsOf(doc []byte, f *Facts) error {
 		f.Expiration = sc.time()
 	}
 	sc.must("}")
-	if !sc.ok || len(sc.rest) > 0 {
+	if !sc.ok || sc.pos < len(doc) {
 		return errNotCanonical
 	}
 	return nil
@@ -51,8 +51,9 @@ func FactsOf(doc []byte, f *Facts) error {
 // scanner reads a document from its beginning. Once ok is false it stays so,
 // and what was read is worth nothing.
 type scanner struct {
-	rest []byte
-	ok   bool
+	doc []byte
+	pos int
+	ok  bool
 	// first says that the next member is the first of its object.
 	first bool
 }
@@ -114,39 +115,42 @@ func (sc *scanner) has(text string) bool {
 	if sc.first && text[0] == ',' {
 		text = text[1:]
 	}
-	if len(sc.rest) < len(text) || string(sc.rest[:len(text)]) != text {
+	end := sc.pos + len(text)
+	if end > len(sc.doc) || string(sc.doc[sc.pos:end]) != text {
 		return false
 	}
-	sc.rest, sc.first = sc.rest[len(text):], false
+	sc.pos, sc.first = end, false
 	return true
 }
 
 // must passes over text, which has to be there.
 func (sc *scanner) must(text string) {
 	if !sc.has(text) {
-		sc.ok, sc.rest = false, nil
+		sc.stop()
 	}
 }
 
 // raw reads a string and returns what is between its quotes, escapes and all.
 func (sc *scanner) raw() []byte {
 	sc.must(`"`)
-	for i := 0; i < len(sc.rest); {
-		n := bytes.IndexByte(sc.rest[i:], '"')
+	start := sc.pos
+	for from := start; ; {
+		n := bytes.IndexByte(sc.doc[from:], '"')
 		if n < 0 {
-			break
+			sc.stop()
+			return nil
 		}
-		i += n
-		if !escaped(sc.rest[:i]) {
-			raw := sc.rest[:i]
-			sc.rest = sc.rest[i+1:]
-			return raw
+		end := from + n
+		if !escaped(sc.doc[start:end]) {
+			sc.pos = end + 1
+			return sc.doc[start:end]
 		}
-		i++
+		from = end + 1
 	}
-	sc.ok, sc.rest = false, nil
-	return nil
 }
+
+// stop ends the reading, because the document is not canonical.
+func (sc *scanner) stop() { sc.ok, sc.pos = false, len(sc.doc) }
 
 // escaped says whether the quote behind text is escaped.
 func escaped(text []byte) bool {
@@ -161,17 +165,12 @@ func escaped(text []byte) bool {
 func (sc *scanner) skipObject() {
 	sc.must("{")
 	for depth := 1; depth > 0; {
-		i := 0
-		for i < len(sc.rest) && sc.rest[i] != '"' && sc.rest[i] != '{' && sc.rest[i] != '}' {
-			i++
-		}
-		if i == len(sc.rest) {
-			sc.ok, sc.rest = false, nil
+		if sc.pos == len(sc.doc) {
+			sc.stop()
 			return
 		}
-		switch sc.rest[i] {
+		switch sc.doc[sc.pos] {
 		case '"':
-			sc.rest = sc.rest[i:]
 			sc.raw()
 			continue
 		case '{':
@@ -179,7 +178,7 @@ func (sc *scanner) skipObject() {
 		case '}':
 			depth--
 		}
-		sc.rest = sc.rest[i+1:]
+		sc.pos++
 	}
 }
 

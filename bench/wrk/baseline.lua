@@ -1,0 +1,5 @@
+-- Anything: the baseline answers every request with the same bytes.
+dofile("bench/wrk/common.lua")
+function request()
+  return wrk.format("GET", "/", headers)
+end
