@@ -34,7 +34,7 @@ build: ## Build bin/cloakroom
 
 .PHONY: test
 test: redis ## Run all tests; installs redis-server if it is missing
-	go test -count=1 -shuffle=on -timeout 14m ./...
+	go test -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: redis
 redis: ## Make sure that a redis-server is installed
@@ -42,7 +42,7 @@ redis: ## Make sure that a redis-server is installed
 
 .PHONY: race
 race: redis ## Run all tests with the race detector (needs a C compiler), RACE_OPS per property
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 14m ./...
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: check
 check: lint test race ## Check format, vet, staticcheck, go.mod, tests, race
@@ -90,7 +90,7 @@ property: redis ## Run the property tests with OPS operations (2000000)
 
 .PHONY: cover
 cover: redis ## Measure the tests' coverage: total here, details in cover.html
-	go test -count=1 -timeout 14m -coverpkg=./... -coverprofile=cover.out ./...
+	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -n 1
 

@@ -27,7 +27,7 @@ func TestI9_StoreAnswersAsTheModel(t *testing.T) {
 		ops = n
 	}
 	eachShards(t, func(t *testing.T, shards int) {
-		checkProperty(t, startRedis(t), shards, ops/2, 400)
+		checkProperty(t, startRedis(t), shards, ops/2, 1200)
 	})
 }
 
@@ -36,21 +36,28 @@ func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
 }
 
 // checkProperty runs the property test until it has done ops operations, on
-// stores that begin empty or with a crowd.
-func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, crowd int) {
+// stores that begin empty or with a crowd, of largest sessions at most.
+func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int) {
 	t.Helper()
 	setFlag(t, "rapid.steps", "150")
 	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
 	for done := 0; done < ops && !t.Failed(); {
 		rapid.Check(t, func(t *rapid.T) {
-			s := openEmpty(t, client, shards, storetest.Limits{})
-			done += storetest.Property(t, s.subject(rapid.SampledFrom([]int{0, 0, 0, crowd}).Draw(t, "crowd")))
+			size := 0
+			if largest > 0 {
+				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "crowd")
+			}
+			limit := rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "candidates")
+			s := openEmpty(t, client, shards, storetest.Limits{MaxCandidates: limit})
+			subject := s.subject()
+			subject.Crowd, subject.MaxCandidates = size, limit
+			done += storetest.Property(t, subject)
 		})
 	}
 }
 
 // subject returns s as the property test takes it.
-func (s *testStore) subject(crowd int) storetest.Subject {
+func (s *testStore) subject() storetest.Subject {
 	return storetest.Subject{
 		Store: s.Store,
 		Clock: s.clock,
@@ -59,7 +66,6 @@ func (s *testStore) subject(crowd int) storetest.Subject {
 			return err
 		},
 		Audit: func(t rapid.TB, live []*session.Stored, swept bool) { s.auditOf(t, live, swept) },
-		Crowd: crowd,
 	}
 }
 
@@ -81,7 +87,7 @@ func setFlag(t *testing.T, name, value string) {
 func TestI9_SearchWhileOthersWrite(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
-		storetest.Churn(t, s.subject(0), 1500)
+		storetest.Churn(t, s.subject(), 1500)
 		if t.Failed() {
 			return
 		}

@@ -165,6 +165,9 @@ func TestBadInputKeepsTheConnection(t *testing.T) {
 		ask(f.post("/v2/sessions/unknown", `{}`), 405)
 		ask(f.post("/v2/nothing", `{}`), 404)
 		ask(f.post("/v2/sessions/import", `{"id":"a"}`), 200)
+		for _, path := range []string{"/v2/sessions/search", "/v2/sessions/import"} {
+			ask(strings.Replace(f.post(path, "2\r\n{}\r\n0\r\n\r\n"), "Content-Length: 12", "Transfer-Encoding: chunked", 1), 200)
+		}
 		ask(strings.Replace(f.post("/v2/sessions", `{}`), f.secret["admin"], "wrong", 1), 401)
 	}
 }

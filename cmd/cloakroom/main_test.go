@@ -200,6 +200,27 @@ func want(t *testing.T, status int, method, url, body string, header ...string) 
 	return answer
 }
 
+// eventually calls until it gets this status: a client needs a moment to see
+// that its Redis is back.
+func eventually(t *testing.T, status int, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		got, answer := call(t, "GET", url, "")
+		if got == status {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: got %d %s, want %d", url, got, answer, status)
+		}
+	}
+}
+
 // create stores a session of a user and returns its ID.
 func create(t *testing.T, api, user string, header ...string) string {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +21,9 @@ const memorySessions = 10_000
 // memory is a Redis look-alike in this process, for trying out.
 type memory struct {
 	server *miniredis.Miniredis
+
+	mu     sync.Mutex
+	closed bool
 }
 
 // newMemory makes one. Run makes its time pass and closes it.
@@ -37,21 +41,37 @@ func newMemory() (*memory, error) {
 // can open; net.Pipe would block a pipeline whose replies are not read yet.
 func (m *memory) options() *redis.Options {
 	return clientOptions(&redis.Options{
-		Addr: "memory",
-		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			fds, err := socketPair()
-			if err != nil {
-				return nil, err
-			}
-			ours, err1 := fileConn(fds[0])
-			theirs, err2 := fileConn(fds[1])
-			if err := errors.Join(err1, err2); err != nil {
-				return nil, fmt.Errorf("connecting to the in-process store: %w", err)
-			}
-			m.server.Server().ServeConn(theirs)
-			return ours, nil
-		},
+		Addr:   "memory",
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return m.dial() },
 	})
+}
+
+// dial connects. The client dials in the background, now and then after it
+// was closed, so the server may be gone by then.
+func (m *memory) dial() (net.Conn, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, net.ErrClosed
+	}
+	fds, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	ours, err1 := fileConn(fds[0])
+	theirs, err2 := fileConn(fds[1])
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("connecting to the in-process store: %w", err)
+	}
+	m.server.Server().ServeConn(theirs)
+	return ours, nil
+}
+
+func (m *memory) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.server.Close()
 }
 
 // socketPair returns two connected sockets that no child process inherits.
@@ -77,7 +97,7 @@ func fileConn(fd int) (net.Conn, error) {
 // Run makes the time of TTLs pass, once a second, until ctx ends; then it
 // closes the server.
 func (m *memory) Run(ctx context.Context) error {
-	defer m.server.Close()
+	defer m.close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last := time.Now()

@@ -67,7 +67,7 @@ func TestReadyzSaysWhyNot(t *testing.T) {
 		t.Errorf("got %s", answer)
 	}
 	redis.Restart()
-	want(t, 200, "GET", admin+"/readyz", "")
+	eventually(t, 200, admin+"/readyz")
 }
 
 func TestStopWhileRedisIsAway(t *testing.T) {

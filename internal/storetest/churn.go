@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	churnStable  = 400 // sessions that nobody touches
+	churnStable  = 900 // sessions that nobody touches
 	churnMoving  = 300 // IDs that writers create, replace and delete
 	churnWriters = 3
 	churnReaders = 3
@@ -136,9 +136,9 @@ func (c *churn) search(ctx context.Context, rng *rand.Rand) error {
 }
 
 func (c *churn) query(rng *rand.Rand) *index.Query {
-	q := &index.Query{Sees: all, Ascending: rng.IntN(2) == 0, Limit: []int{1000, 1000, 50, 5, 0}[rng.IntN(5)]}
+	q := &index.Query{Sees: all, Ascending: rng.IntN(2) == 0, Limit: []int{2000, 2000, 50, 5, 0}[rng.IntN(5)]}
 	if rng.IntN(3) == 0 {
-		q.Offset = uint64(rng.IntN(200))
+		q.Offset = uint64(rng.IntN(700))
 	}
 	switch rng.IntN(6) {
 	case 0:
@@ -160,7 +160,7 @@ func (c *churn) query(rng *rand.Rand) *index.Query {
 		case 4:
 			p = index.ByExpiration(index.Dates{Min: c.start.Add(time.Duration(rng.IntN(3)) * time.Hour), Max: c.start.Add(time.Duration(2+rng.IntN(4)) * time.Hour)})
 		case 5:
-			p = index.ByIDs(numbers(rng.IntN(300), 300+rng.IntN(400))...)
+			p = index.ByIDs(numbers(rng.IntN(300), 300+rng.IntN(900))...)
 		}
 		q.Predicates = append(q.Predicates, p)
 	}
@@ -183,6 +183,10 @@ func (c *churn) check(q *index.Query, p *index.Page) error {
 	if len(p.Sessions) > q.Limit || uint64(len(p.Sessions)) > p.Total {
 		return fmt.Errorf("%d sessions are too many", len(p.Sessions))
 	}
+	place := make(map[session.ID]int, len(want))
+	for i, s := range want {
+		place[s.ID] = i
+	}
 	at := -1 // where the page's next untouched session is in want
 	seen := make(map[session.ID]bool)
 	for i, s := range p.Sessions {
@@ -195,8 +199,8 @@ func (c *churn) check(q *index.Query, p *index.Page) error {
 			return fmt.Errorf("session %s is out of order", s.ID)
 		}
 		seen[s.ID] = true
-		found := slices.IndexFunc(want, func(w *session.Stored) bool { return w.ID == s.ID })
-		if found < 0 {
+		found, untouched := place[s.ID]
+		if !untouched {
 			continue
 		}
 		if at < 0 {

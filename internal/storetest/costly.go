@@ -55,10 +55,14 @@ func tooCostly(q *index.Query, live []*session.Stored, now session.Time, limit i
 	return e
 }
 
-// candidates counts the live sessions that match p and q's creation dates.
+// far says that an expiration date counts as never when candidates are sought.
+func far(t session.Time) bool { return t >= session.MaxScore }
+
+// candidates counts the live sessions that match p, as far as entries tell, and
+// q's creation dates.
 func candidates(q *index.Query, p *index.Predicate, live []*session.Stored) (n int) {
 	for _, s := range live {
-		if !p.Match(&s.Facts) {
+		if !p.Match(&s.Facts) && !(far(s.Expiration) && p.Kind == index.KindExpiration && far(p.Dates.Max)) {
 			continue
 		}
 		matches := true

@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -190,6 +191,13 @@ func (m *Model) Live() (live []*session.Stored) {
 		}
 	}
 	return live
+}
+
+// stored returns all sessions that are live or not swept yet, in no order.
+func (m *Model) stored() []*session.Stored {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.sessions))
 }
 
 // due counts the sessions that have ended since the last sweep.

@@ -26,6 +26,8 @@ type Subject struct {
 	Audit func(t rapid.TB, live []*session.Stored, swept bool)
 	// Crowd is how many sessions are there before the first operation.
 	Crowd int
+	// MaxCandidates is the store's limit, if it may refuse searches.
+	MaxCandidates int
 }
 
 const (
@@ -72,6 +74,12 @@ func Property(t *rapid.T, s Subject) int {
 	return p.ops
 }
 
+// Few users and agents, so that searches hit; one of each is hard to spell.
+var (
+	users  = []string{"u0", "u1", "}{: ü\x00"}
+	agents = []string{"a0", "a1", "0123456789abcdef0123456789abcdef"}
+)
+
 // pair is one version of a session in the store and in the model; nil for none.
 type pair struct{ store, model *session.Stored }
 
@@ -96,10 +104,10 @@ func (p *property) crowd(t *rapid.T) {
 	for _, i := range rng.Perm(p.ids)[:p.Crowd] {
 		s := New(number(i), p.start, Created(p.start+session.Time(rng.IntN(200))), Creator("c"+strconv.Itoa(rng.IntN(2))))
 		if rng.IntN(8) > 0 {
-			User("u"+strconv.Itoa(rng.IntN(3)), "o"+strconv.Itoa(rng.IntN(2)))(s)
+			User(users[rng.IntN(len(users))], "o"+strconv.Itoa(rng.IntN(2)))(s)
 		}
 		if rng.IntN(8) > 0 {
-			Agent("a" + strconv.Itoa(rng.IntN(4)))(s)
+			Agent(agents[rng.IntN(len(agents))])(s)
 		}
 		if rng.IntN(2) > 0 {
 			s.ExpirationDate = session.Never
@@ -160,10 +168,10 @@ func (p *property) session(t *rapid.T, id session.ID) *session.Session {
 	case 1:
 		Created(p.start.Add(time.Duration(rapid.IntRange(-3, 3).Draw(t, "hours")) * time.Hour))(s)
 	}
-	if user := rapid.SampledFrom([]string{"u0", "u1", "u2", ""}).Draw(t, "user"); user != "" {
+	if user := rapid.SampledFrom(append(users, "")).Draw(t, "user"); user != "" {
 		User(user, rapid.SampledFrom([]string{"o0", "o1", ""}).Draw(t, "org"))(s)
 	}
-	if agent := rapid.SampledFrom([]string{"a0", "a1", "a2", ""}).Draw(t, "agent"); agent != "" {
+	if agent := rapid.SampledFrom(append(agents, "")).Draw(t, "agent"); agent != "" {
 		Agent(agent)(s)
 	}
 	p.expires(t, s)

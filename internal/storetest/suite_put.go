@@ -152,7 +152,10 @@ var putTests = []contractTest{
 		f.found([]index.Predicate{index.ByUser("u")}, "1", "2")
 	}},
 	{name: "long IDs and odd ones", run: func(f *fixture) {
-		ids := []session.ID{"-", "0", "9", "A", "_", "a", "a.b:c", "~", session.ID(strings.Repeat("~", session.MaxIDLen))}
+		ids := []session.ID{
+			"-", "0", "0123456789", "1234567890", "123456789012345678901234567890", "9", "9223372036854775807", "9223372036854775808", "A", "_", "a",
+			"a.b:c", "abcdef01abcdef01abcdef01abcdef01", "~", session.ID(strings.Repeat("~", session.MaxIDLen)),
+		}
 		for _, id := range ids {
 			f.put(New(id, f.start, User("u", "o")))
 		}

@@ -173,8 +173,8 @@ func (f *fixture) bruteForce(sessions []*session.Session, ps ...index.Predicate)
 	f.found(ps, want...)
 }
 
-// number returns the i-th of a row of IDs that sort as their numbers do.
-func number(i int) session.ID { return session.ID(strconv.Itoa(100_000 + i)) }
+// number returns the i-th of a row of IDs that look like ours.
+func number(i int) session.ID { return session.ID(strconv.Itoa(1_700_000_000_000_000_000 + i)) }
 
 // crowd returns n sessions, numbered, that share a user, an agent and a
 // creator, created step apart from the given instant on.
