@@ -95,7 +95,7 @@ func storedOf(values []any) (*session.Stored, error) {
 	if foreign := textOf(values[3]); foreign != "" {
 		token, s.TokenForeign = foreign, true
 	}
-	if token != "" && copy(s.Token[:], token) != len(token) {
+	if copy(s.Token[:], token) != len(token) || token != "" && len(token) != len(s.Token) {
 		return nil, errors.New("the stored token hash has a wrong length")
 	}
 	s.Version, s.EntryTag = textOf(values[4]), textOf(values[5])

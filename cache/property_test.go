@@ -41,7 +41,8 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 	t.Helper()
 	setFlag(t, "rapid.steps", "150")
 	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
-	for done := 0; done < ops && !t.Failed(); {
+	done := 0
+	for done < ops && !t.Failed() {
 		rapid.Check(t, func(t *rapid.T) {
 			size := 0
 			if largest > 0 {
@@ -54,6 +55,7 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 			done += storetest.Property(t, subject)
 		})
 	}
+	t.Logf("%d operations", done)
 }
 
 // subject returns s as the property test takes it.

@@ -55,7 +55,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 			return nil
 		}
-		s.withdraw(ctx, w, result)
+		s.withdraw(ctx, w)
 		switch {
 		case result == "deleted":
 			return session.ErrDeleted
@@ -209,18 +209,24 @@ func (s *Store) addNamed(ctx context.Context, w *write) error {
 	return nil
 }
 
-// withdraw removes the entries that a write has added which then lost. It goes
-// by the note: a write whose reply was lost may have been done and built upon
-// before its repetition lost, and then its note is gone and its entries stay.
-// A write that is late was never done, and its note is condemned already. What
-// fails here is done by the sweeper.
-func (s *Store) withdraw(ctx context.Context, w *write, result string) {
-	switch {
-	case w.note == "":
-	case result == "late":
+// withdraw removes the entries that a write has added which then lost. A write
+// whose reply was lost may have been done, and built upon, before its
+// repetition lost: then its note is gone, and as long as a stored version has
+// its tag, its entries stay. The note may also be gone because the sweeper has
+// condemned the write; then nothing has its tag and nothing ever will, since a
+// put keeps a tag only on top of a version that has it. What fails here is
+// done by the sweeper. (I5)
+func (s *Store) withdraw(ctx context.Context, w *write) {
+	if w.note == "" {
+		return
+	}
+	condemned, err := s.index.Condemn(ctx, w.shard, &w.card, s.clock())
+	if err != nil || condemned {
+		return
+	}
+	tag, err := s.rdb.HGet(ctx, s.keys.Session(w.card.ID), fieldTag).Result()
+	if (err == nil || errors.Is(err, redis.Nil)) && tag != w.card.Tag {
 		_ = s.index.DropNamed(ctx, w.shard, &w.card)
-	default:
-		_, _ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
 	}
 }
 

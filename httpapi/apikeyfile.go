@@ -79,7 +79,11 @@ func insertEntry(text []byte, root *yaml.Node, entry []byte) []byte {
 	if yaml.Unmarshal(text, &doc) != nil || yaml.Unmarshal(entry, &items) != nil {
 		return text
 	}
+	name := doc.Content[0].Content[0]
 	list = doc.Content[0].Content[1]
+	// A comment behind the list has no place behind its lines.
+	name.HeadComment = strings.TrimPrefix(name.HeadComment+"\n"+list.LineComment, "\n")
+	list.LineComment = ""
 	list.Kind, list.Tag, list.Value, list.Style = yaml.SequenceNode, "!!seq", "", 0
 	list.Content = append(list.Content, items.Content[0].Content...)
 	var out bytes.Buffer

@@ -68,7 +68,9 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 		log: s.log.With("request_id", c.requestID, "caller", c.caller.name),
 	}
 	run.log.Info("import begins")
-	err := run.read(ctx, newImportReader(c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra))
+	lines := newImportReader(ctx, c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra)
+	defer lines.close()
+	err := run.read(ctx, lines)
 	run.report("import ends", err)
 	if err != nil {
 		return err
@@ -80,7 +82,8 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	return nil
 }
 
-// read reads all lines and waits until they are stored.
+// read reads all lines and waits until they are stored. What a client sent
+// before it failed is stored too.
 func (run *importRun) read(ctx context.Context, lines *importReader) error {
 	var workers sync.WaitGroup // I7
 	queues := make([]chan importLine, importWorkers)
@@ -93,26 +96,14 @@ func (run *importRun) read(ctx context.Context, lines *importReader) error {
 		})
 	}
 	err := run.distribute(ctx, lines, queues)
-	if err != nil {
-		run.stop(err)
-	}
 	for _, q := range queues {
 		close(q)
 	}
 	workers.Wait()
-	if err != nil {
+	if ctx.Err() == nil {
 		return err
 	}
-	return run.aborted(ctx)
-}
-
-// aborted says why the import was given up, nil if it was not.
-func (run *importRun) aborted(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	cause := context.Cause(ctx)
-	if !errors.Is(cause, errUnavailable) {
+	if !errors.Is(context.Cause(ctx), errUnavailable) {
 		return errUnavailable // the server was told to end
 	}
 	t := run.tally.snapshot()
@@ -148,7 +139,7 @@ func (run *importRun) distribute(ctx context.Context, lines *importReader, queue
 		case queues[id%importWorkers] <- line:
 		case <-ctx.Done():
 			run.tally.lose(number)
-			return run.aborted(ctx)
+			return nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func TestImportBrokenLines(t *testing.T) {
 			{``, ""},
 			{"  \t\r", ""},
 			{`{"id":"b"`, "unexpected end"},
-			{`not json`, "syntax"},
+			{`not json`, "must be an object"},
 			{`{"id":"b","id":"c"}`, "twice"},
 			{`{"id":"b","sequence":-1}`, "sequence"},
 			{`{"id":"a/b"}`, "invalid id"},
@@ -226,15 +227,17 @@ func TestI2_ImportWithoutRedis(t *testing.T) {
 	}
 }
 
-// waitFor polls until done, or until the test's own deadline.
+// waitFor polls until done. A minute is for ever.
 func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
-		case <-t.Context().Done():
-			t.Fatalf("waiting for %s", what)
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
 		case <-tick.C:
 		}
 	}
@@ -269,12 +272,13 @@ func TestImportOutlivesAnOutage(t *testing.T) {
 // line that was cut is not.
 func TestImportClientGoesAway(t *testing.T) {
 	f := newFixture(t)
-	for _, framing := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked"} {
+	for _, framing := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
 		conn, err := net.Dial("tcp", f.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		body := `{"id":"whole"}` + "\n" + `{"id":"cut"}`
+		// The server begins a request when it has read 8 KiB of its body.
+		body := strings.Repeat("\n", 8<<10) + `{"id":"whole"}` + "\n" + `{"id":"cut"}`
 		if strings.HasPrefix(framing, "T") {
 			body = fmt.Sprintf("%x\r\n%s\r\n", len(body), body)
 		}
@@ -286,11 +290,23 @@ func TestImportClientGoesAway(t *testing.T) {
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/cut", "")
 }
 
+// While a client is silent, an import that is given up ends all the same.
+func TestImportGivesUpOnASilentClient(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.limits.patience, s.limits.pause = 20*time.Millisecond, time.Hour })
+	f.proxy.Refuse(true)
+	f.proxy.CutAll()
+	res, body := f.raw("POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+
+		"\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n"+`{"id":"a"}`+"\n\r\n", false)
+	if res.StatusCode != http.StatusServiceUnavailable || !res.Close || !strings.Contains(body, "line 1 is the first") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+}
+
 // A client that falls silent is cut off.
 func TestImportSilence(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.pause = 20 * time.Millisecond })
 	res, body := f.raw("POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+
-		"\r\nContent-Length: 1000\r\n\r\n"+`{"id":"a"}`+"\n", false)
+		"\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n"+`{"id":"a"}`+"\n\r\n", false)
 	if res.StatusCode != http.StatusRequestTimeout || !res.Close {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}

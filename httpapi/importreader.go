@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -20,19 +21,23 @@ var errLineTooLong = errors.New("line too long")
 type importReader struct {
 	in     *bufio.Reader
 	number uint64
+	// close ends the reader's interest in its context.
+	close func() bool
 }
 
 // newImportReader reads the body of c, line by line of at most limit bytes.
-// The client may be silent for pause at a time.
-func newImportReader(c *call, pause time.Duration, limit int) *importReader {
+// The client may be silent for pause at a time. When ctx ends, reading fails.
+// The caller closes the reader before it ends ctx itself.
+func newImportReader(ctx context.Context, c *call, pause time.Duration, limit int) *importReader {
 	body := &streamedBody{
-		conn: c.http.Conn(), stream: c.http.RequestBodyStream(), pause: pause,
+		ctx: ctx, conn: c.http.Conn(), stream: c.http.RequestBodyStream(), pause: pause,
 		left: c.http.Request.Header.ContentLength(),
 	}
 	if body.stream == nil {
 		body.stream = bytes.NewReader(nil)
 	}
-	return &importReader{in: bufio.NewReaderSize(body, limit+1)}
+	wake := func() { _ = body.conn.SetReadDeadline(time.Unix(1, 0)) }
+	return &importReader{in: bufio.NewReaderSize(body, limit+1), close: context.AfterFunc(ctx, wake)}
 }
 
 // limit is the length of the longest line.
@@ -80,6 +85,7 @@ func (r *importReader) skip() error {
 // streamedBody reads a request's body as it comes. Each read may take as long
 // as pause, in place of the bound that other requests have as a whole.
 type streamedBody struct {
+	ctx    context.Context
 	conn   net.Conn
 	stream io.Reader
 	pause  time.Duration
@@ -91,6 +97,11 @@ type streamedBody struct {
 func (b *streamedBody) Read(p []byte) (int, error) {
 	if err := b.conn.SetReadDeadline(time.Now().Add(b.pause)); err != nil {
 		return 0, errTruncated
+	}
+	// The context's end sets a deadline in the past. If that came before the
+	// deadline above, it is seen here; if it comes after, the read sees it.
+	if b.ctx.Err() != nil {
+		return 0, errUnavailable
 	}
 	n, err := b.stream.Read(p)
 	if b.left >= 0 {

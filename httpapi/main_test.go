@@ -141,6 +141,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	closed bool // the connection, by the server
 }
 
 // do sends a request as the caller with an API key of that name, "" for none.
@@ -183,7 +184,7 @@ func (f *fixture) stream(as, method, path string, body io.Reader, headers ...str
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return reply{res.StatusCode, res.Header, string(text)}, err
+	return reply{res.StatusCode, res.Header, string(text), res.Close}, err
 }
 
 // want sends a request and fails the test unless it is answered with status.

@@ -105,7 +105,7 @@ func asReadError(err error) *apiError {
 // serve runs server on ln until ctx ends, then drains it. Connections that are
 // still busy after timeout are closed, after cut was called.
 func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
-	open := &connections{}
+	open := newConnections()
 	server.ConnState = open.observe
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
@@ -129,8 +129,8 @@ func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeou
 	if drain.Err() != nil && err != nil {
 		cut()
 		open.close()
-		_ = server.Shutdown() // waits for the handlers of what was just closed
 	}
+	open.wait() // I7
 	return failure
 }
 
@@ -138,22 +138,30 @@ func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeou
 type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
+	none *sync.Cond // told when the last one has ended
 }
 
-// observe is told of every change of a connection; requests on it are passed over.
+func newConnections() *connections {
+	c := &connections{open: make(map[net.Conn]struct{})}
+	c.none = sync.NewCond(&c.mu)
+	return c
+}
+
+// observe is told of every change of a connection; requests on it are passed
+// over. A connection has ended when its handler has.
 func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open == nil {
-		c.open = make(map[net.Conn]struct{})
-	}
 	if state == fasthttp.StateNew {
 		c.open[conn] = struct{}{}
-	} else {
-		delete(c.open, conn)
+		return
+	}
+	delete(c.open, conn)
+	if len(c.open) == 0 {
+		c.none.Broadcast()
 	}
 }
 
@@ -163,5 +171,14 @@ func (c *connections) close() {
 	defer c.mu.Unlock()
 	for conn := range c.open {
 		_ = conn.Close()
+	}
+}
+
+// wait waits until all have ended.
+func (c *connections) wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.open) > 0 {
+		c.none.Wait()
 	}
 }

@@ -106,11 +106,30 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			}
 		}
 	}
-	// A session that was put with another creation date meanwhile may stand
-	// elsewhere now, and may have been met twice.
+	if kept == nil {
+		settle(q, page)
+	}
+	// What came in between count and page counts as before.
+	if len(page.Sessions) > 0 {
+		page.Total = max(page.Total, q.Offset+uint64(len(page.Sessions)))
+	}
+	return nil
+}
+
+// settle puts a page in order whose documents were read after its list: a
+// session that was put with another creation date meanwhile may stand
+// elsewhere now, and may have been met twice.
+func settle(q *Query, page *Page) {
+	met := make(map[session.ID]bool, len(page.Sessions))
+	page.Sessions = slices.DeleteFunc(page.Sessions, func(s *session.Stored) bool {
+		again := met[s.ID]
+		met[s.ID] = true
+		if again && page.Total > 0 {
+			page.Total--
+		}
+		return again
+	})
 	slices.SortFunc(page.Sessions, func(a, b *session.Stored) int {
 		return q.compare(position{a.Creation, a.ID}, position{b.Creation, b.ID})
 	})
-	page.Sessions = slices.CompactFunc(page.Sessions, func(a, b *session.Stored) bool { return a.ID == b.ID })
-	return nil
 }

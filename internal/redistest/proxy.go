@@ -79,7 +79,7 @@ func (p *Proxy) Refuse(on bool) {
 	switch {
 	case p.ctx.Err() != nil || on == (p.listener == nil):
 	case on:
-		p.listener.Close()
+		closeListener(p.listener)
 		p.listener = nil
 	default:
 		l, err := net.Listen("tcp", p.Addr)
@@ -123,7 +123,9 @@ func (p *Proxy) accept(listener net.Listener) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.listener == listener { // nobody closed it
 				p.t.Errorf("redistest: proxy: %v", err)
 			}
 			return

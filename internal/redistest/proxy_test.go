@@ -195,12 +195,13 @@ func TestProxy_ResetsClientsWhenTheServerIsAway(t *testing.T) {
 	s := redistest.Start(t)
 	p := redistest.NewProxy(t, s.Addr)
 	s.Kill()
+	// The reset may come while Dial still looks at its new connection, or later.
 	conn, err := net.Dial("tcp", p.Addr)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		defer conn.Close()
+		_, err = conn.Read(make([]byte, 1))
 	}
-	defer conn.Close()
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v, want a reset", err)
 	}
 }

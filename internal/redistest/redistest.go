@@ -95,12 +95,21 @@ func freeAddr(t testing.TB) string {
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
 		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
+			closeListener(l)
 			return addr
 		}
 	}
 	t.Fatal("redistest: no free port on 127.0.0.1")
 	return ""
+}
+
+// closeListener closes l. Its port refuses from then on, and is free: while another goroutine forks a process, that has a
+// copy of l for a moment, and a mere Close would leave the copy listening.
+func closeListener(l net.Listener) {
+	if raw, err := l.(*net.TCPListener).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+	}
+	l.Close()
 }
 
 // start runs the process and waits until it answers.

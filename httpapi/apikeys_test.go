@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	hash1 = "1111111111111111111111111111111111111111111111111111111111111111"
+	hash2 = "2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+func TestParseAPIKeys(t *testing.T) {
+	good := func(text string, want int) *APIKeys {
+		t.Helper()
+		k, err := ParseAPIKeys([]byte(text))
+		if err != nil || k.Len() != want {
+			t.Fatalf("%q: got %d keys, %v", text, k.Len(), err)
+		}
+		return k
+	}
+	good("", 0)
+	good("# nothing yet\n", 0)
+	good("---\n", 0)
+	good("keys:\n", 0)
+	good("keys: []\n", 0)
+	secret, hash := NewAPIKeySecret()
+	k := good(`
+keys:
+  # who may read
+  - name: gateway
+    userId: svc-gateway
+    agentId: fp
+    permissions: [session.read, session.write@org-1, "session.write@org-2", session.write@org-1]
+    sha256: `+strings.ToUpper(hash)+`
+  - {name: other, userId: "42", sha256: `+hash2+`}
+`, 2)
+	c := k.find(secret)
+	if c == nil || c.userID != "svc-gateway" || c.agentID != "fp" || !c.read.all || c.write.all || len(c.write.orgs) != 2 ||
+		!c.write.covers("org-2") || c.write.covers("org-3") || c.delete.all || c.delete.orgs != nil {
+		t.Errorf("got %+v", c)
+	}
+	if k.find("ck_wrong") != nil || k.find("") != nil || k.find(hash) != nil || (*APIKeys)(nil).find(secret) != nil || (*APIKeys)(nil).Len() != 0 {
+		t.Error("found what is no key")
+	}
+}
+
+// All faults are told at once, each with its entry and its field.
+func TestParseAPIKeysFaults(t *testing.T) {
+	for text, faults := range map[string][]string{
+		"keys: 3":                         {"keys must be a list"},
+		"key: []":                         {`"key" is not known`},
+		"- a":                             {"must have fields"},
+		"keys: [":                         {"not YAML"},
+		"keys: []\n---\nkeys: []\n":       {"one YAML document"},
+		"keys: []\nkeys: []\n":            {"given twice"},
+		"keys:\n- hello\n":                {"entry 1", "must have fields"},
+		"keys:\n- name: a\n  name: b\n":   {"entry 1", "name is given twice"},
+		"keys:\n- name: a\n  secret: x\n": {"entry 1", `"secret" is not a field`, "userId: is missing", "sha256: is missing"},
+		"keys:\n- {name: [a], permissions: session.read, userId: u, sha256: " + hash1 + "}\n": {"entry 1: name: line 2: must be a text", "permissions: line 2: must be a list of texts"},
+		"keys:\n- {name: a, userId: u, sha256: " + hash1 + "}\n- {name: a, userId: '', permissions: [session.admin, 'session.read@'], sha256: " + hash1 + "}\n- {userId: " +
+			strings.Repeat("x", 201) + ", sha256: abc}\n": {
+			`entry 2 ("a"): name: also that of entry 1`, `entry 2 ("a"): userId: is missing`, `entry 2 ("a"): permissions: "session.admin"`,
+			`entry 2 ("a"): permissions: "session.read@" has no organization`, `entry 2 ("a"): sha256: also that of another`,
+			"entry 3: name: is missing", "entry 3: userId: must have at most 200", "entry 3: sha256: must be the SHA-256",
+		},
+	} {
+		k, err := ParseAPIKeys([]byte(text))
+		if err == nil || k != nil {
+			t.Errorf("%q: got %d keys, %v", text, k.Len(), err)
+			continue
+		}
+		for _, f := range faults {
+			if !strings.Contains(err.Error(), f) {
+				t.Errorf("%q: the error does not say %s:\n%v", text, f, err)
+			}
+		}
+	}
+}
+
+func TestNewAPIKeySecret(t *testing.T) {
+	secret, hash := NewAPIKeySecret()
+	if !regexp.MustCompile(`^ck_[A-Za-z0-9_-]{43}$`).MatchString(secret) {
+		t.Errorf("the secret is %q", secret)
+	}
+	sum := sha256.Sum256([]byte(secret))
+	if hash != hex.EncodeToString(sum[:]) {
+		t.Errorf("the hash is %s", hash)
+	}
+	if other, _ := NewAPIKeySecret(); other == secret {
+		t.Error("two secrets are the same")
+	}
+}
+
+// One more entry leaves the text as its owner wrote it.
+func TestAppendAPIKey(t *testing.T) {
+	key := APIKey{Name: "new: #1", UserID: "123", AgentID: "fp", Permissions: []string{"session.read@a, b", "session.write"}, SHA256: hash2}
+	entry := func(margin string) string {
+		return margin + "- name: 'new: #1'\n" + margin + "  userId: \"123\"\n" + margin + "  agentId: fp\n" +
+			margin + "  permissions: ['session.read@a, b', session.write]\n" + margin + "  sha256: \"" + hash2 + "\"\n"
+	}
+	old := "- name: old\n    userId: u\n    sha256: \"" + hash1 + "\""
+	flush := "- name: old\n  userId: u\n  sha256: \"" + hash1 + "\""
+	for before, after := range map[string]string{
+		"":                                "keys:\n" + entry("  "),
+		"# comment":                       "# comment\nkeys:\n" + entry("  "),
+		"keys:\n":                         "keys:\n" + entry("  "),
+		"keys:\n  " + old:                 "keys:\n  " + old + "\n" + entry("  "),
+		"keys:\n" + flush + "\n":          "keys:\n" + flush + "\n" + entry(""),
+		"# a\nkeys: # b\n  " + old + "\n": "# a\nkeys: # b\n  " + old + "\n" + entry("  "),
+		"keys:\n  " + old + "\n  # end\n": "keys:\n  " + old + "\n  # end\n" + entry("  "),
+	} {
+		got, err := AppendAPIKey([]byte(before), key)
+		if err != nil || string(got) != after {
+			t.Errorf("%q became %v\n%s\nwant\n%s", before, err, got, after)
+		}
+	}
+	// Inline lists are written line by line; comments stay.
+	for _, before := range []string{"# a\nkeys: [] # b\n", "# a\nkeys: [{name: old, userId: u, sha256: \"" + hash1 + "\"}] # b\n"} {
+		got, err := AppendAPIKey([]byte(before), key)
+		if err != nil || !strings.Contains(string(got), "# a") || !strings.Contains(string(got), "# b") {
+			t.Errorf("%q became %v\n%s", before, err, got)
+		}
+		list, err := readAPIKeys(got)
+		if err != nil || list[len(list)-1].Name != key.Name || len(list[len(list)-1].Permissions) != 2 {
+			t.Errorf("%q reads as %+v, %v", before, list, err)
+		}
+	}
+}
+
+func TestAppendAPIKeyRefuses(t *testing.T) {
+	text := []byte("keys:\n- {name: old, userId: u, sha256: " + hash1 + "}\n")
+	for what, k := range map[string]APIKey{
+		"already":       {Name: "old", UserID: "u", SHA256: hash2},
+		"also that of":  {Name: "new", UserID: "u", SHA256: hash1},
+		"userId":        {Name: "new", SHA256: hash2},
+		"name":          {UserID: "u", SHA256: hash2},
+		"sha256":        {Name: "new", UserID: "u", SHA256: "x"},
+		"session.admin": {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
+	} {
+		if got, err := AppendAPIKey(text, k); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%+v: got %s, %v, want an error about %s", k, got, err, what)
+		}
+	}
+	if got, err := AppendAPIKey([]byte("keys: 3"), APIKey{Name: "new", UserID: "u", SHA256: hash2}); err == nil {
+		t.Errorf("appended to a broken file:\n%s", got)
+	}
+}
+
+// New keys hold from the next request on; none is nobody.
+func TestSetKeys(t *testing.T) {
+	f := newFixture(t)
+	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
+	f.server.SetKeys(nil)
+	f.want(401, "admin", "POST", "/v2/sessions/search", `{}`)
+	old := f.secret["admin"]
+	f.server.SetKeys(f.keys())
+	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
+	f.want(401, old, "POST", "/v2/sessions/search", `{}`)
+}

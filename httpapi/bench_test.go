@@ -1,0 +1,123 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+// newTestCall is a call without a server.
+func newTestCall(body []byte) *call {
+	return &call{http: new(fasthttp.RequestCtx), route: &route{}, caller: anonymous, body: body}
+}
+
+var benchBodies = map[string]string{
+	"empty": `{}`,
+	"user":  `{"query":{"limit":5},"queries":[{"userIdQuery":{"id":"178204173316174381"}}],"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"}`,
+	"all": `{"query":{"offset":"0","limit":100,"asc":true},"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE","queries":[{"idsQuery":{"ids":["218480890961985793","218480890961985794"]}},` +
+		`{"userIdQuery":{"id":"178204173316174381"}},{"creatorQuery":{"id":"login-ui"}},{"userAgentQuery":{"fingerprintId":"fp"}},` +
+		`{"creationDateQuery":{"creationDate":"2023-05-04T08:38:50.123456Z","method":"TIMESTAMP_QUERY_METHOD_GREATER"}},` +
+		`{"expirationDateQuery":{"expirationDate":"2023-05-04T08:38:50Z","method":"TIMESTAMP_QUERY_METHOD_LESS"}}]}`,
+}
+
+func BenchmarkDecodeList(b *testing.B) {
+	for name, body := range benchBodies {
+		b.Run(name, func(b *testing.B) {
+			c := newTestCall([]byte(body))
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decodeList(c); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecodeCreate(b *testing.B) {
+	body := `{"checks":{"user":{"userId":"178204173316174381"}},"metadata":{"cart":"NDI="},"userAgent":{"fingerprintId":"fp","ip":"192.0.2.7"},"lifetime":"18000s"}`
+	c := newTestCall([]byte(body))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeCreate(c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchPage is a page of n sessions of 829 bytes and a little more each.
+func benchPage(n int) *index.Page {
+	p := &index.Page{Total: uint64(n), At: 1}
+	fill := strings.Repeat("x", 700)
+	for i := range n {
+		s := session.Session{ID: session.ID(fmt.Sprint(218480890961985793 + i)), Sequence: 3, Metadata: map[string][]byte{"k": []byte(fill)}, ExpirationDate: session.Never}
+		p.Sessions = append(p.Sessions, &session.Stored{Facts: s.Facts(), Doc: session.AppendJSON(nil, &s)})
+	}
+	return p
+}
+
+func BenchmarkAssemblePage(b *testing.B) {
+	for _, n := range []int{0, 5, 100, 1000} {
+		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
+			page := benchPage(n)
+			c := newTestCall(nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.http.Response.ResetBody()
+				c.writePage(page)
+				_ = c.end(200)
+			}
+			b.SetBytes(int64(len(c.http.Response.Body())))
+		})
+	}
+}
+
+// BenchmarkHandle is all that a request costs here without network and store.
+func BenchmarkHandle(b *testing.B) {
+	f := newFixture(b)
+	r := route{method: "GET", path: "/bench", call: "Bench", do: (*Server).version}
+	h := f.server.handle(context.Background(), &r, false)
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		h(&ctx)
+	}
+	if ctx.Response.StatusCode() != 200 {
+		b.Fatal(ctx.Response.StatusCode())
+	}
+}
+
+// BenchmarkSearchByUser is a whole request over loopback, with Redis.
+func BenchmarkSearchByUser(b *testing.B) {
+	f := newFixture(b)
+	var lines strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&lines, `{"id":"s%d","factors":{"user":{"id":"u%d"},"password":{}}}`+"\n", i, i%200)
+	}
+	f.want(200, "admin", "POST", "/v2/sessions/import", lines.String())
+	client := &fasthttp.Client{}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+		req.SetRequestURI(f.url + "/v2/sessions/search")
+		req.Header.SetMethod("POST")
+		req.Header.Set("Authorization", "Bearer "+f.secret["reader"])
+		req.SetBodyString(`{"queries":[{"userIdQuery":{"id":"u7"}}]}`)
+		for pb.Next() {
+			if err := client.Do(req, res); err != nil || res.StatusCode() != 200 {
+				b.Errorf("%d %v", res.StatusCode(), err)
+				return
+			}
+		}
+	})
+	client.CloseIdleConnections()
+}

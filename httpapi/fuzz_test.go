@@ -1,0 +1,271 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// secondOpinion decodes body with encoding/json. It fails the test if that
+// finds fault with a body that we took.
+func secondOpinion(t *testing.T, body []byte) object {
+	t.Helper()
+	if !utf8.Valid(body) {
+		t.Fatalf("invalid UTF-8 was taken: %q", body)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return object{}
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var tree map[string]any
+	if err := d.Decode(&tree); err != nil {
+		t.Fatalf("%q was taken, encoding/json says %v", body, err)
+	}
+	if d.More() {
+		t.Fatalf("%q was taken, encoding/json finds more behind it", body)
+	}
+	return tree
+}
+
+// object is a JSON object as encoding/json decodes it.
+type object map[string]any
+
+// field returns the value under a lowerCamel name or its snake_case form.
+func (o object) field(name string) any {
+	if v, ok := o[name]; ok {
+		return v
+	}
+	var snake strings.Builder
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			snake.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		snake.WriteRune(c)
+	}
+	return o[snake.String()]
+}
+
+func (o object) object(name string) object {
+	m, _ := o.field(name).(map[string]any)
+	return m
+}
+
+func (o object) text(name string) string {
+	s, _ := o.field(name).(string)
+	return s
+}
+
+// uint returns a whole number, however it is written.
+func (o object) uint(name string) uint64 {
+	var digits string
+	switch v := o.field(name).(type) {
+	case json.Number:
+		digits = v.String()
+	case string:
+		digits = v
+	default:
+		return 0
+	}
+	n, ok := new(big.Rat).SetString(digits)
+	if !ok || !n.IsInt() || !n.Num().IsUint64() {
+		return 1<<64 - 1
+	}
+	return n.Num().Uint64()
+}
+
+// refused checks that a fault has its place in the error table.
+func refused(t *testing.T, body []byte, err error) {
+	t.Helper()
+	if e := asAPIError(err); e.code != codeInvalid && e.code != codeUnimplemented {
+		t.Errorf("%q was refused with code %d: %v", body, e.code, err)
+	}
+	if !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\x00\r\n") {
+		t.Errorf("%q was refused with the text %q", body, err)
+	}
+}
+
+func FuzzDecodeList(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `{"query":{"offset":"1","limit":2.0e1,"asc":true},"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"}`,
+		`{"queries":[{"idsQuery":{"ids":["a","b"]}},{"userIdQuery":{"id":"u"}},{"creatorQuery":{}},{"userAgentQuery":{"fingerprintId":"f"}}]}`,
+		`{"queries":[{"creation_date_query":{"creation_date":"2023-05-04T08:38:50.123456789+02:00","method":2}},{"expirationDateQuery":{}}]}`,
+		`{"queries":[{}]}`, `{"queries":[{"creatorQuery":{"id":""}}]}`, `{"query":null,"queries":null,"x":[{"y":1}]}`,
+		`{"queries":[{"user\u0049dQuery":{"id":"\u00e4\ud83d\ude00"}}]}`,
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	who := &caller{userID: "me", agentID: "mine"}
+	f.Fuzz(func(t *testing.T, body []byte, beta bool) {
+		q, err := decodeList(&call{body: body, caller: who, route: &route{beta: beta}})
+		if err != nil {
+			refused(t, body, err)
+			return
+		}
+		tree := secondOpinion(t, body)
+		query := tree.object("query")
+		asc, _ := query.field("asc").(bool)
+		if q.query.Offset != query.uint("offset") || uint64(q.limit) != query.uint("limit") || q.query.Ascending != asc {
+			t.Errorf("%q: got %+v", body, q)
+		}
+		list, _ := tree.field("queries").([]any)
+		if len(list) != len(q.query.Predicates) {
+			t.Fatalf("%q: got %d predicates", body, len(q.query.Predicates))
+		}
+		for i, p := range q.query.Predicates {
+			comparePredicate(t, body, p, list[i].(map[string]any))
+		}
+	})
+}
+
+// comparePredicate compares a predicate with its query as encoding/json has it.
+func comparePredicate(t *testing.T, body []byte, p index.Predicate, query object) {
+	t.Helper()
+	o := query.object(p.Kind.String())
+	if o == nil {
+		t.Errorf("%q: got %+v", body, p)
+	}
+	want := p.Value
+	switch p.Kind {
+	case index.KindIDs:
+		list, _ := o.field("ids").([]any)
+		if !slices.EqualFunc(p.IDs, list, func(id session.ID, v any) bool { return string(id) == v }) {
+			t.Errorf("%q: got %v", body, p.IDs)
+		}
+	case index.KindUser:
+		want = o.text("id")
+	case index.KindCreator:
+		if want = o.text("id"); want == "" {
+			want = "me"
+		}
+	case index.KindAgent:
+		if want = o.text("fingerprintId"); want == "" {
+			want = "mine"
+		}
+	}
+	if p.Value != want {
+		t.Errorf("%q: got %q, want %q", body, p.Value, want)
+	}
+}
+
+func FuzzDecodeChanges(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `{"checks":{"user":{"userId":"u"}},"metadata":{"k":"dg=="},"lifetime":"18000.5s"}`,
+		`{"checks":{"password":{"password":"p"}},"challenges":{"otpSms":{}}}`, `{"checks":{"user":{"login_name":"l"}}}`,
+		`{"factors":{"user":{"id":"u","verifiedAt":"2023-05-04T08:38:50Z"},"webAuthN":{"userVerified":true},"totp":{}}}`,
+		`{"userAgent":{"fingerprintId":"","header":{"h":{"values":["a"]}}},"sessionToken":"x"}`, `{"lifetime":"0s"}`, `{"lifetime":null,"checks":null}`,
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, set bool) {
+		decode := decodeCreate
+		if set {
+			decode = decodeSet
+		}
+		q, err := decode(&call{body: body})
+		if err != nil {
+			refused(t, body, err)
+			return
+		}
+		tree := secondOpinion(t, body)
+		user := tree.object("checks").object("user")
+		if want := user.text("userId"); q.userID != want {
+			t.Errorf("%q: got the user %q, want %q", body, q.userID, want)
+		}
+		if u := tree.object("factors").object("user"); u != nil && q.factors.User.ID != u.text("id") {
+			t.Errorf("%q: got the factor %+v", body, q.factors.User)
+		}
+		if m := tree.object("metadata"); len(m) != len(q.metadata) {
+			t.Errorf("%q: got %d values of metadata", body, len(q.metadata))
+		}
+		if (tree.text("lifetime") != "") != (q.lifetime > 0) {
+			t.Errorf("%q: got the lifetime %s", body, q.lifetime)
+		}
+		if !set {
+			if id, given := tree.object("userAgent").field("fingerprintId").(string); given != (q.agent.FingerprintID != nil) || given && *q.agent.FingerprintID != id {
+				t.Errorf("%q: got the user agent %+v", body, q.agent)
+			}
+		}
+		// What is applied to a session is a session that can be kept, or told why not.
+		s := &session.Session{ID: "s", Sequence: 1, ExpirationDate: session.Never}
+		var wrong *session.InvalidError
+		if err := q.apply(s, 1); err != nil {
+			if !errors.As(err, &wrong) {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		if err := s.Validate(1 << 20); err != nil {
+			return
+		}
+		if _, err := session.ParseDoc(session.AppendJSON(nil, s)); err != nil {
+			t.Errorf("%q: what is kept can not be read: %v", body, err)
+		}
+	})
+}
+
+func FuzzDecodeDelete(f *testing.F) {
+	for _, seed := range []string{``, `{}`, `{"sessionToken":"t"}`, `{"session_id":"s","session_token":"t"}`, `{"sessionToken":null}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := newTestCall(body)
+		q, err := decodeDelete(c)
+		if err != nil {
+			refused(t, body, err)
+			return
+		}
+		if want := secondOpinion(t, body).text("sessionToken"); q.token != want {
+			t.Errorf("%q: got %q, want %q", body, q.token, want)
+		}
+	})
+}
+
+func FuzzParseAPIKeys(f *testing.F) {
+	f.Add([]byte("keys:\n  - name: a\n    userId: u\n    permissions: [session.read]\n    sha256: " + hash1 + "\n"))
+	f.Add([]byte("keys: []"))
+	f.Add([]byte("# c\nkeys:\n- {name: a, userId: u, sha256: " + hash2 + "} # d\n"))
+	f.Add([]byte("keys: &a [*a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before, err := ParseAPIKeys(text)
+		if (before == nil) != (err != nil) {
+			t.Fatalf("%q: got %v and %v", text, before, err)
+		}
+		if err != nil {
+			return
+		}
+		const hash3 = "3333333333333333333333333333333333333333333333333333333333333333"
+		after, err := AppendAPIKey(text, APIKey{Name: "\x00new", UserID: "u", SHA256: hash3})
+		if err != nil {
+			return
+		}
+		if k, err := ParseAPIKeys(after); err != nil || k.Len() != before.Len()+1 {
+			t.Errorf("%q became %q, %v", text, after, err)
+		}
+	})
+}
+
+func FuzzETags(f *testing.F) {
+	f.Add(`"1"`, uint64(1), false)
+	f.Add(`W/"1", "2"`, uint64(2), true)
+	f.Add(`*`, uint64(3), false)
+	f.Fuzz(func(t *testing.T, list string, sequence uint64, weak bool) {
+		if !matches(etag(sequence), sequence, weak) {
+			t.Errorf("%s does not match itself", etag(sequence))
+		}
+		if matches(list, sequence, weak) && !strings.Contains(list, "*") && !strings.Contains(list, etag(sequence)) {
+			t.Errorf("%q matches %d", list, sequence)
+		}
+	})
+}
