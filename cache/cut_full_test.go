@@ -186,6 +186,16 @@ func TestTTL(t *testing.T) {
 		if live := s.live(t); len(live) != 1 || live[0].ID != "2" || live[0].UserID != "bob" {
 			t.Errorf("%+v, want bob's session alone", live)
 		}
+		old, err := s.Get(t.Context(), "2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Delete(t.Context(), old, "revoked"); err != nil {
+			t.Fatal(err)
+		}
+		if ttl := client.PTTL(t.Context(), s.keys.Tombstone("2")).Val(); ttl <= 0 || ttl > storetest.TombstoneTTL {
+			t.Errorf("the tombstone lives %v, want up to %v", ttl, storetest.TombstoneTTL)
+		}
 	})
 }
 

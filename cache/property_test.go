@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
@@ -89,10 +90,13 @@ func setFlag(t *testing.T, name, value string) {
 func TestI9_SearchWhileOthersWrite(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
-		storetest.Churn(t, s.subject(), 1500)
+		storetest.Churn(t, s.subject(), 1000)
 		if t.Failed() {
 			return
 		}
 		s.audit(t, false)
+		s.clock.Advance(2 * time.Minute) // what was under way is cut off now
+		s.sweep(t)
+		s.audit(t, true)
 	})
 }

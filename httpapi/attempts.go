@@ -19,20 +19,23 @@ const (
 // the same session step out of each other's way.
 type attempts struct {
 	ctx   context.Context
-	count int
 	pause time.Duration
+	max   int // 0: as many as the context lets
+	count int
 }
 
-func newAttempts(ctx context.Context) attempts { return attempts{ctx: ctx, pause: firstPause} }
+func newAttempts(ctx context.Context) attempts {
+	return attempts{ctx: ctx, pause: firstPause, max: maxAttempts}
+}
 
 // next says whether there is one more attempt, and waits for its turn. It is
-// false after maxAttempts, or when the context ends.
+// false after the last one, or when the context ends.
 func (a *attempts) next() bool {
 	a.count++
 	if a.count == 1 {
 		return true
 	}
-	if a.count > maxAttempts || a.ctx.Err() != nil {
+	if a.max > 0 && a.count > a.max || a.ctx.Err() != nil {
 		return false
 	}
 	timer := time.NewTimer(rand.N(a.pause) + 1)

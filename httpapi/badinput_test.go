@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -49,17 +50,18 @@ func (f *fixture) post(path, body string, headers ...string) string {
 		strings.Join(append(headers, ""), "\r\n") + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
+func (f *fixture) chunked(body string, headers ...string) string {
+	return "POST /v2/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + f.secret["admin"] + "\r\nTransfer-Encoding: chunked\r\n" +
+		strings.Join(append(headers, ""), "\r\n") + "\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+}
+
 // Each bad request gets its error, with the connection closed where its rest
 // can not be told from a next request, and the server goes on as before.
 func TestBadInput(t *testing.T) {
 	f := newFixture(t, func(s *setup) {
 		s.config.MaxBodyBytes = 8 << 10
-		s.limits.read = 200 * time.Millisecond
 	})
-	chunked := func(body string, more ...string) string {
-		return "POST /v2/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + f.secret["admin"] + "\r\nTransfer-Encoding: chunked\r\n" +
-			strings.Join(append(more, ""), "\r\n") + "\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
-	}
+	chunked := f.chunked
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, _ = io.WriteString(z, `{}`)
@@ -105,11 +107,6 @@ func TestBadInput(t *testing.T) {
 		{name: "headers of 64 KiB", request: f.post(search, `{}`, "X-Long: "+strings.Repeat("x", 64<<10)), status: 431, message: "at most 16384 bytes", closed: true},
 		{name: "headers of 15 KiB", request: f.post(search, `{}`, "X-Long: "+strings.Repeat("x", 15<<10)), status: 200},
 		{name: "no HTTP", request: "hello\r\n\r\n", status: 400, message: "malformed", closed: true},
-		{name: "a slow header", request: "GET / HTTP/1.1\r\nHost: h\r\n", status: 408, message: "in time", closed: true},
-		{name: "a slow body", request: strings.Replace(f.post(search, `{}`), "Content-Length: 2", "Content-Length: 20", 1), status: 408, message: "in time", closed: true},
-		{name: "a slow long body", request: strings.Replace(f.post(search, strings.Repeat(" ", 8<<10-100)), "Content-Length: 8092", "Content-Length: 8192", 1), status: 408, message: "in time", closed: true},
-		{name: "a slow chunk", request: strings.TrimSuffix(chunked(`{}`), "0\r\n\r\n"), status: 408, message: "in time", closed: true},
-		{name: "a slow end of a chunk", request: strings.TrimSuffix(chunked(`{}`), "\r\n0\r\n\r\n"), status: 400, message: "malformed", closed: true},
 		{name: "a header with a control character", request: f.post(search, `{}`, "Authorization: Bearer \x01"+f.secret["admin"]), status: 400, message: "malformed", closed: true},
 		{name: "a body that nobody reads", request: strings.Replace(f.post("/v2/sessions/import", `{}`), f.secret["admin"], f.secret["nobody"], 1), status: 403, closed: true},
 		{name: "a body for GET", request: "GET /version HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", status: 200},
@@ -128,6 +125,67 @@ func TestBadInput(t *testing.T) {
 	}
 	if strings.Contains(f.logs.String(), f.secret["admin"]) {
 		t.Error("the log has the API key")
+	}
+}
+
+// A client that is too slow is told so, and costs others nothing.
+func TestSlowClients(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.limits.read = 500 * time.Millisecond })
+	var wg sync.WaitGroup
+	for _, c := range []struct {
+		name, request string
+		status        int
+		message       string
+	}{
+		{name: "a slow header", request: "GET / HTTP/1.1\r\nHost: h\r\n", status: 408, message: "in time"},
+		{name: "a slow body", request: strings.Replace(f.post("/v2/sessions/search", `{}`), "Content-Length: 2", "Content-Length: 20", 1), status: 408, message: "in time"},
+		{name: "a slow long body", request: strings.Replace(f.post("/v2/sessions/search", strings.Repeat(" ", 8<<10-100)), "Content-Length: 8092", "Content-Length: 8192", 1), status: 408, message: "in time"},
+		{name: "a slow chunk", request: strings.TrimSuffix(f.chunked(`{}`), "0\r\n\r\n"), status: 408, message: "in time"},
+		{name: "a slow end of a chunk", request: strings.TrimSuffix(f.chunked(`{}`), "\r\n0\r\n\r\n"), status: 400, message: "malformed"},
+	} {
+		wg.Go(func() {
+			res, body := f.raw(c.request, false)
+			if res.StatusCode != c.status || !strings.Contains(body, c.message) || !res.Close {
+				t.Errorf("%s: got %d %s, closed %v", c.name, res.StatusCode, body, res.Close)
+			}
+		})
+	}
+	f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{}`)
+	wg.Wait()
+	f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{}`)
+}
+
+// A client that sends its whole body before it looks for an answer finds the
+// answer, though nobody wanted the body.
+func TestRefusalIsNotLost(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/v2/sessions", "/v2/nothing"} {
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, f.post(path, strings.Repeat(" ", 8<<20))); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %d", path, res.StatusCode)
+		}
+		conn.Close()
+	}
+}
+
+// A client that waits for leave to send its body gets it.
+func TestExpectContinue(t *testing.T) {
+	f := newFixture(t)
+	f.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Hour
+	f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{}`, "Expect", "100-continue")
+	r := f.want(http.StatusOK, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`, "Expect", "100-continue")
+	if !strings.Contains(r.body, `"stored":1`) {
+		t.Errorf("got %s", r.body)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxKeptBody is the largest body buffer that waits for the next request.
+// maxKeptBody is the largest buffer that waits for the next request.
 const maxKeptBody = 64 << 10
 
 // readBody reads the request's body into c.body, at most limit bytes.

@@ -58,8 +58,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 			writeError(ctx, e)
 		}
 		if !c.bodyRead && hasBody(ctx) {
-			// The rest of the body would be read as the next request.
-			ctx.Response.SetConnectionClose()
+			closeUnread(ctx)
 		}
 		took := time.Since(start)
 		s.metrics.answered(label, ctx.Response.StatusCode(), took)
@@ -72,9 +71,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("a request failed by a bug", "request_id", c.requestID, "call", c.route.call,
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = &apiError{code: codeInternal, text: "An internal error occurred: request " + c.requestID, close: true}
+			err = s.bug(p, c.requestID, c.route.call)
 		}
 	}()
 	if err := guard(c.http, loopbackOnly); err != nil {
@@ -99,6 +96,13 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	}
 	c.id = pathID(c.http)
 	return c.route.do(s, ctx, c)
+}
+
+// bug logs a panic and returns what the caller is told: nothing of it.
+func (s *Server) bug(panicked any, requestID, call string) error {
+	s.log.Error("a request failed by a bug", "request_id", requestID, "call", call,
+		"panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+	return &apiError{code: codeInternal, text: "An internal error occurred: request " + requestID, close: true}
 }
 
 // pathID returns the session ID in the path. Some clients escape the colon
@@ -179,6 +183,9 @@ func (c *call) release() {
 	body, out := c.body, c.out
 	if cap(body) > maxKeptBody {
 		body = nil
+	}
+	if cap(out) > maxKeptBody {
+		out = nil
 	}
 	clear(body) // it may hold a secret
 	*c = call{body: body[:0], out: out[:0]}

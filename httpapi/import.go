@@ -41,6 +41,8 @@ type importRun struct {
 	log   *slog.Logger
 	stop  context.CancelCauseFunc
 	tally tally
+
+	requestID string
 }
 
 // importSessions answers POST /v2/sessions/import: one session per line, as
@@ -64,7 +66,7 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	ctx, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	run := &importRun{
-		s: s, by: c.caller, stop: stop,
+		s: s, by: c.caller, stop: stop, requestID: c.requestID,
 		log: s.log.With("request_id", c.requestID, "caller", c.caller.name),
 	}
 	run.log.Info("import begins")
@@ -158,6 +160,7 @@ func (l *importLine) decode(text []byte) (err error) {
 // time; then it gives the import up.
 func (run *importRun) store(ctx context.Context, line *importLine) {
 	deadline := time.Now().Add(run.s.limits.patience)
+	// Patience, not a number, bounds these attempts.
 	for a := (attempts{ctx: ctx, pause: longestPause}); a.next(); {
 		done, err := run.try(ctx, line)
 		switch {
@@ -176,13 +179,17 @@ func (run *importRun) store(ctx context.Context, line *importLine) {
 			run.stop(errUnavailable)
 			return
 		}
-		a.count = 1 // patience alone bounds these attempts
 	}
 	run.tally.lose(line.number)
 }
 
 // try stores one line, within the time that any other write has.
-func (run *importRun) try(ctx context.Context, line *importLine) (putResult, error) {
+func (run *importRun) try(ctx context.Context, line *importLine) (_ putResult, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = run.s.bug(p, run.requestID, "ImportSessions")
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, run.s.limits.request)
 	defer cancel()
 	return run.s.put(ctx, run.by, &line.put)

@@ -84,6 +84,7 @@ func (l connectionLog) Printf(format string, _ ...any) {
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 	e := asReadError(err)
 	writeError(http, e)
+	closeUnread(http)
 	s.metrics.refused(e.status())
 }
 
@@ -108,7 +109,7 @@ func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeou
 	open := newConnections()
 	server.ConnState = open.observe
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	go func() { served <- server.Serve(lingeringListener{ln}) }()
 
 	var failure error
 	running := true
@@ -165,11 +166,14 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// close closes all of them; their handlers notice.
+// close closes all of them at once; their handlers notice.
 func (c *connections) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
+		if l, ok := conn.(*lingeringConn); ok {
+			conn = l.Conn
+		}
 		_ = conn.Close()
 	}
 }

@@ -23,8 +23,9 @@ const (
 	churnReaders = 3
 )
 
-// Churn searches while writers change other sessions, and checks what is
-// promised of a search meanwhile: every session that nobody touches is in the
+// Churn searches while writers create, replace, delete and sweep other
+// sessions, of which some end meanwhile, and checks what is promised of a search:
+// every session that nobody touches is in the
 // page iff it matches, in its place, and exactly once in the total; no session
 // is in the page twice, and none that does not match. It does the given number
 // of searches. (I9)
@@ -45,22 +46,13 @@ func Churn(t *testing.T, s Subject, searches int) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	errs := make(chan error, churnWriters+churnReaders+1)
+	errs := make(chan error, churnWriters+churnReaders)
 	var left atomic.Int64
 	left.Store(int64(searches))
-	var readers, others sync.WaitGroup
+	var readers, writers sync.WaitGroup
 	for w := range churnWriters {
-		others.Go(func() { errs <- c.write(ctx, rand.New(rand.NewPCG(3, uint64(w)))) })
+		writers.Go(func() { errs <- c.write(ctx, rand.New(rand.NewPCG(3, uint64(w)))) })
 	}
-	others.Go(func() {
-		for ctx.Err() == nil {
-			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-				errs <- fmt.Errorf("Sweep: %w", err)
-				return
-			}
-		}
-		errs <- nil
-	})
 	for r := range churnReaders {
 		readers.Go(func() {
 			var err error
@@ -73,7 +65,7 @@ func Churn(t *testing.T, s Subject, searches int) {
 	}
 	readers.Wait()
 	stop()
-	others.Wait()
+	writers.Wait()
 	close(errs)
 	for err := range errs {
 		if err != nil {
@@ -97,9 +89,18 @@ func (c *churn) session(rng *rand.Rand, id session.ID) *session.Session {
 		Agent("a"+strconv.Itoa(rng.IntN(3))), Creator("c"+strconv.Itoa(rng.IntN(2))))
 }
 
-// write changes sessions until ctx ends. Writers get in each other's way on purpose.
+// write changes sessions until ctx ends. Writers get in each other's way on
+// purpose, move the clock, and sweep.
 func (c *churn) write(ctx context.Context, rng *rand.Rand) error {
 	for ctx.Err() == nil {
+		switch rng.IntN(100) {
+		case 0:
+			c.Clock.Advance(100 * time.Millisecond)
+		case 1:
+			if err := c.Sweep(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("Sweep: %w", err)
+			}
+		}
 		id := c.moving[rng.IntN(len(c.moving))]
 		old, err := c.Store.Get(ctx, id)
 		if err == nil && rng.IntN(3) == 0 {
@@ -108,6 +109,9 @@ func (c *churn) write(ctx context.Context, rng *rand.Rand) error {
 			next := c.session(rng, id)
 			// Above every tombstone: a delete takes one more than its session has.
 			next.Sequence = 2 * c.writes.Add(1)
+			if rng.IntN(2) == 0 {
+				next.ExpirationDate = c.Clock.Now().Add(time.Duration(1+rng.IntN(30)) * 100 * time.Millisecond)
+			}
 			if rng.IntN(4) == 0 {
 				ForeignToken("foreign" + strconv.Itoa(rng.IntN(4)))(next)
 			}

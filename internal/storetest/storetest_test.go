@@ -37,5 +37,5 @@ func TestChurn(t *testing.T) {
 		Store: storetest.NewModel(clock.Now, storetest.Limits{}),
 		Clock: clock,
 		Sweep: func(context.Context) error { return nil },
-	}, 2000)
+	}, 500)
 }

@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const apiDoc = "../docs/api.md"
+
+func readDoc(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(apiDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// docs/api.md names every route, every error with an ID, every permission and
+// every query.
+func TestDocsNameEverything(t *testing.T) {
+	doc := readDoc(t)
+	var names []string
+	for _, r := range routes {
+		names = append(names, "`"+r.method+" "+r.path+"`", "| "+r.call+" |")
+	}
+	for _, e := range []*apiError{
+		errNoCredentials, errBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
+		errNoRoute, errNoMethod, errConflict,
+	} {
+		names = append(names, "`"+e.Error()+"`")
+	}
+	names = append(names, "session.read", "session.write", "session.delete", "idsQuery", "userIdQuery", "creationDateQuery",
+		"creatorQuery", "userAgentQuery", "expirationDateQuery", "issueToken", "tokenSha256", "If-Match", "If-None-Match", "## Differences from ZITADEL")
+	for _, name := range names {
+		if !strings.Contains(doc, name) {
+			t.Errorf("%s does not have %s", apiDoc, name)
+		}
+	}
+	// And no route that does not exist.
+	for _, m := range regexp.MustCompile("`((?:GET|POST|PUT|PATCH|DELETE) /[^` ?]*)`").FindAllStringSubmatch(doc, -1) {
+		known := false
+		for _, r := range routes {
+			known = known || m[1] == r.method+" "+r.path
+		}
+		if !known {
+			t.Errorf("%s has the route %s", apiDoc, m[1])
+		}
+	}
+	if n := strings.Count(doc, "\n"); n > 250 {
+		t.Errorf("%s has %d lines, want 250 at most", apiDoc, n)
+	}
+}
+
+// sample is a place in docs/api.md that shows a body of a golden file: a
+// comment with the file, the title and which half, and a block of code.
+var sample = regexp.MustCompile("(?s)(<!-- golden: ([^\\n:]+): ([^\\n]+): (request|answer) -->\n```json\n)(.*?)(```)")
+
+// The samples of docs/api.md are bodies of the golden files, so they are what
+// a server takes and answers.
+func TestDocsSamplesAreGolden(t *testing.T) {
+	doc := readDoc(t)
+	found := sample.FindAllStringSubmatch(doc, -1)
+	if len(found) == 0 || len(found) != strings.Count(doc, "<!-- golden:") || len(found) != strings.Count(doc, "```json") {
+		t.Fatalf("%s has %d samples, %d comments, %d blocks", apiDoc, len(found), strings.Count(doc, "<!-- golden:"), strings.Count(doc, "```json"))
+	}
+	for _, m := range found {
+		want := goldenBody(t, m[2], m[3], m[4]) + "\n"
+		if *update {
+			doc = strings.Replace(doc, m[0], m[1]+want+m[6], 1)
+		} else if m[5] != want {
+			t.Errorf("%s: %s (%s) differs from the golden file:\n%s\nwant:\n%s", m[2], m[3], m[4], m[5], want)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(apiDoc, []byte(doc), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func goldenBody(t *testing.T, file, title, half string) string {
+	t.Helper()
+	for _, e := range readGolden(t, "testdata/"+file) {
+		if e.title != title {
+			continue
+		}
+		if half == "request" {
+			return e.body
+		}
+		_, body, _ := strings.Cut(e.answer, "\n\n")
+		return body
+	}
+	t.Fatalf("%s has no %q", file, title)
+	return ""
+}
