@@ -15,22 +15,22 @@ const pivots = 7
 // before it, in the order of q, and hardly fewer.
 func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error) {
 	offset := int64(q.Offset)
+	at := start{byDate: true, date: d.dates.Max, skip: offset}
+	if q.Ascending {
+		at.date = d.dates.Min
+	}
 	if offset <= chunk {
-		if q.Ascending {
-			return start{byDate: true, date: d.dates.Min, skip: offset}, nil
-		}
-		return start{byDate: true, date: d.dates.Max, skip: offset}, nil
+		return at, nil
 	}
 	from, to, err := ix.span(ctx, d)
-	if err != nil {
-		return start{}, err
+	if err != nil || from > to { // nothing is within the dates
+		return at, err
 	}
 	if !q.Ascending {
 		from, to = to, from
 	}
 	// Invariant: at most q.Offset come before from. Dates between from and to
 	// are tried until what remains to skip is small, or one instant is left.
-	at := start{byDate: true, skip: offset}
 	for distance(from, to) > 1 && at.skip > chunk {
 		dates := make([]session.Time, 0, pivots)
 		for i := range session.Time(pivots) {
@@ -55,7 +55,8 @@ func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error)
 
 func distance(a, b session.Time) session.Time { return max(a-b, b-a) }
 
-// span returns the creation dates between which the driver's sessions lie.
+// span returns the creation dates between which the driver's sessions lie, the
+// first above the second if there are none.
 func (ix *Index) span(ctx context.Context, d *driver) (from, to session.Time, err error) {
 	pipe := ix.rdb.Pipeline()
 	ends := make([]*redis.ZSliceCmd, 0, 2*len(d.lists))
@@ -74,9 +75,6 @@ func (ix *Index) span(ctx context.Context, d *driver) (from, to session.Time, er
 			from = min(from, timeOfScore(z.Score))
 			to = max(to, timeOfScore(z.Score))
 		}
-	}
-	if from > to {
-		from, to = 0, 0
 	}
 	return from, to, nil
 }
