@@ -86,8 +86,10 @@ func New(c Config) (*Server, error) {
 		name  string
 		value int
 	}{
-		{"DefaultLimit", c.DefaultLimit}, {"MaxLimit", c.MaxLimit},
-		{"MaxBodyBytes", c.MaxBodyBytes}, {"MaxSessionBytes", c.MaxSessionBytes},
+		{"DefaultLimit", c.DefaultLimit},
+		{"MaxLimit", c.MaxLimit},
+		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxSessionBytes", c.MaxSessionBytes},
 	} {
 		fault(n.value < 0, "httpapi: %s must not be negative, got %d", n.name, n.value)
 	}

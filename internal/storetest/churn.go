@@ -98,7 +98,7 @@ func (c *churn) write(ctx context.Context, rng *rand.Rand) error {
 			c.Clock.Advance(100 * time.Millisecond)
 		case 1:
 			if err := c.Sweep(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("Sweep: %w", err)
+				return fmt.Errorf("sweep: %w", err)
 			}
 		}
 		id := c.moving[rng.IntN(len(c.moving))]
@@ -131,7 +131,7 @@ func (c *churn) search(ctx context.Context, rng *rand.Rand) error {
 	q := c.query(rng)
 	p, err := c.Store.Search(ctx, q)
 	if err != nil {
-		return fmt.Errorf("Search(%+v): %w", q, err)
+		return fmt.Errorf("search %+v: %w", q, err)
 	}
 	if err := c.check(q, p); err != nil {
 		return fmt.Errorf("Search(%+v): %w; total %d, page %v", q, err, p.Total, pageIDs(p))

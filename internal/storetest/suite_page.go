@@ -50,6 +50,23 @@ var pageTests = []contractTest{
 			}
 		}
 	}},
+	{name: "an offset into nothing", run: func(f *fixture) {
+		f.puts(crowd(400, f.start, 1))
+		for _, d := range []index.Dates{
+			{Min: session.Never, Max: session.Never},
+			{Min: session.MaxScore - 1, Max: session.Never},
+			{Min: f.start + 400, Max: f.start + 500},
+			{Min: 0, Max: f.start - 1},
+			{Min: math.MinInt64, Max: -1},
+		} {
+			for _, offset := range []uint64{0, 1, 251, 399, 400, 5000} {
+				for _, ps := range [][]index.Predicate{{index.ByCreation(d)}, {index.ByCreation(d), index.ByUser("crowd")}, {index.ByCreation(d), index.ByCreator("crowd")}} {
+					f.page(index.Query{Predicates: ps, Sees: all, Limit: 5, Offset: offset}, 0)
+					f.page(index.Query{Predicates: ps, Sees: all, Limit: 5, Offset: offset, Ascending: true}, 0)
+				}
+			}
+		}
+	}},
 	{name: "a page of 1,000", run: func(f *fixture) {
 		f.puts(crowd(1300, f.start, 3))
 		for _, ps := range crowdPredicates(1300) {

@@ -67,7 +67,8 @@ var searchTests = []contractTest{
 	{name: "what matches nothing", run: func(f *fixture) {
 		population(f)
 		for _, p := range []index.Predicate{
-			{}, index.ByIDs(), index.ByIDs(""), index.ByUser(""), index.ByAgent(""), index.ByCreator(""),
+			{},
+			index.ByIDs(), index.ByIDs(""), index.ByUser(""), index.ByAgent(""), index.ByCreator(""),
 			index.ByCreation(index.Dates{Min: 1, Max: 0}), index.ByExpiration(index.Dates{Min: 1, Max: 0}),
 			index.ByCreation(index.Dates{Min: session.Never, Max: session.Never}),
 			index.ByExpiration(index.Dates{Min: 0, Max: f.start}),

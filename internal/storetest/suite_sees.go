@@ -43,8 +43,15 @@ var seesTests = []contractTest{
 	{name: "every caller and predicate", run: func(f *fixture) {
 		sessions := population(f)
 		callers := []index.Sees{
-			{}, {All: true}, {UserID: "u1"}, {UserID: "c2"}, {AgentID: "a1"}, {UserID: "u2", AgentID: "a2"},
-			{Orgs: []string{"o1"}}, {Orgs: []string{"o2"}, UserID: "c2"}, {Orgs: []string{"o1", "o2"}, UserID: "c1", AgentID: "a1"},
+			{},
+			{All: true},
+			{UserID: "u1"},
+			{UserID: "c2"},
+			{AgentID: "a1"},
+			{UserID: "u2", AgentID: "a2"},
+			{Orgs: []string{"o1"}},
+			{Orgs: []string{"o2"}, UserID: "c2"},
+			{Orgs: []string{"o1", "o2"}, UserID: "c1", AgentID: "a1"},
 			{All: true, UserID: "none"},
 		}
 		ps := []index.Predicate{
