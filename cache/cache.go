@@ -113,16 +113,19 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, err
 	}
-	if err := s.rdb.SetNX(ctx, space.Meta(), fmt.Sprintf("layout=%d shards=%d", layout, first), 0).Err(); err != nil {
-		return 0, unavailable(err)
-	}
 	recorded, err := s.rdb.Get(ctx, space.Meta()).Result()
+	if errors.Is(err, redis.Nil) { // only then written: a full Redis takes no write, and must open all the same
+		err = s.rdb.SetNX(ctx, space.Meta(), fmt.Sprintf("layout=%d shards=%d", layout, first), 0).Err()
+		if err == nil {
+			recorded, err = s.rdb.Get(ctx, space.Meta()).Result()
+		}
+	}
 	if err != nil {
 		return 0, unavailable(err)
 	}
 	var haveLayout, have int
 	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
-		return 0, fmt.Errorf("the key %s holds %q, which is not Cloakroom's; choose another key prefix", space.Meta(), recorded)
+		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {
 		return 0, fmt.Errorf("the sessions under the key prefix %q have layout %d, this version reads layout %d", prefix, haveLayout, layout)

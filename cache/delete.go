@@ -32,6 +32,9 @@ type Deleted struct {
 // session.ErrConflict if another version is stored, session.ErrNotFound if
 // there is none. It goes through on a Redis that is out of memory. After
 // session.ErrUnavailable it may or may not have happened.
+//
+// An old without a Version says that nothing is stored: then only the
+// tombstone is left, with the sequence above old.Sequence.
 func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) (Deleted, error) {
 	if old.Due(s.clock()) {
 		return Deleted{}, session.ErrNotFound
@@ -53,7 +56,7 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 	var nonce [versionLen]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, nonce)
-	result, err := runScript(ctx, s.rdb, deleteScript, scriptKeys, []any{
+	result, _, err := runScript(ctx, s.rdb, deleteScript, scriptKeys, []any{
 		old.Version, string(old.ID), card.Pack(), tombstone, tombstoneFor.Milliseconds(), index.Score(deleted.ChangeDate), note,
 	})
 	if err != nil {
@@ -63,7 +66,7 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 	case "ok", "done":
 		if note != "" {
 			// It is noted: what fails now is done by the sweeper.
-			_ = s.index.DropNamed(ctx, shard, &card)
+			_ = s.index.DropNamed(ctx, shard, card)
 		}
 		return deleted, nil
 	case "conflict":

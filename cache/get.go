@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -18,6 +19,12 @@ const (
 	fieldForeign = "foreign" // SHA-256 of a token that somebody else made
 	fieldVersion = "v"       // random, drawn by the write
 	fieldTag     = "tag"     // version of the write that added the entries in other shards
+)
+
+// What is read of a hash, in the order in which storedOf takes it.
+var (
+	allFields    = []string{fieldDoc, fieldCreator, fieldToken, fieldForeign, fieldVersion, fieldTag}
+	searchFields = allFields[:2]
 )
 
 // Get returns the session with this ID, or session.ErrNotFound.
@@ -34,7 +41,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error)
 
 // read returns what is stored, due or not, and nil if nothing is.
 func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error) {
-	values, err := s.rdb.HMGet(ctx, s.keys.Session(id), fieldDoc, fieldCreator, fieldToken, fieldForeign, fieldVersion, fieldTag).Result()
+	values, err := s.rdb.HMGet(ctx, s.keys.Session(id), allFields...).Result()
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -45,22 +52,18 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	return stored, nil
 }
 
-// resolve reads the sessions with these IDs in one round trip, for the index.
-// Tokens and versions, which searches do not need, stay where they are.
-func (s *Store) resolve(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error) {
-	rdb := s.rdb
-	if costly {
-		rdb = s.costly
+// readAll returns what is stored under each ID, in one round trip.
+func readAll(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID, fields []string) ([]*session.Stored, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
 	pipe := rdb.Pipeline()
 	replies := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		replies[i] = pipe.HMGet(ctx, s.keys.Session(id), fieldDoc, fieldCreator)
+		replies[i] = pipe.HMGet(ctx, space.Session(id), fields...)
 	}
-	if len(ids) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, err
-		}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
 	}
 	found := make([]*session.Stored, len(ids))
 	for i, reply := range replies {
@@ -72,8 +75,18 @@ func (s *Store) resolve(ctx context.Context, ids []session.ID, costly bool) ([]*
 	return found, nil
 }
 
-// storedOf decodes a hash's fields, in the order of the constants above, as
-// many as there are. It returns nil if there is no document.
+// resolve reads sessions for the index. Tokens and versions, which searches do
+// not need, stay where they are.
+func (s *Store) resolve(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error) {
+	rdb := s.rdb
+	if costly {
+		rdb = s.costly
+	}
+	return readAll(ctx, rdb, s.keys, ids, searchFields)
+}
+
+// storedOf decodes the values of allFields or searchFields. It returns nil if
+// there is no document.
 func storedOf(values []any) (*session.Stored, error) {
 	packed := textOf(values[0])
 	if packed == "" {
@@ -88,7 +101,7 @@ func storedOf(values []any) (*session.Stored, error) {
 		return nil, err
 	}
 	s.Creator = textOf(values[1])
-	if len(values) == 2 {
+	if len(values) == len(searchFields) {
 		return s, nil
 	}
 	token := textOf(values[2])
@@ -107,11 +120,17 @@ func textOf(value any) string {
 	return text
 }
 
-// maxTokenHolders is how many sessions with one foreign token are looked at.
-const maxTokenHolders = 16
+const (
+	// tokenHolders is how many sessions with one foreign token are looked at in
+	// one round trip, maxTokenHolders in all. There should be one, and any
+	// number that have ended but are not swept away.
+	tokenHolders    = 16
+	maxTokenHolders = 256
+)
 
 // GetByToken returns the session whose current token is token, whoever made
-// it, or session.ErrNotFound.
+// it, or session.ErrNotFound. Of several with one foreign token it is the one
+// that was created last.
 func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, error) {
 	if id, ok := session.SplitToken(token); ok {
 		stored, err := s.Get(ctx, id)
@@ -122,20 +141,29 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 			return nil, err
 		}
 	}
-	// Of the sessions that were put with this token, the newest that still has it.
-	members, err := s.rdb.ZRevRange(ctx, s.keys.Token(session.HashToken(token)), 0, maxTokenHolders-1).Result()
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	for _, member := range members {
-		stored, err := s.Get(ctx, index.MemberID(member))
-		switch {
-		case errors.Is(err, session.ErrNotFound):
-		case err != nil:
-			return nil, err
-		case stored.Token.Matches(token):
-			return stored, nil
+	list := s.keys.Token(session.HashToken(token))
+	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
+		members, err := s.rdb.ZRevRange(ctx, list, from, from+tokenHolders-1).Result()
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		ids := make([]session.ID, len(members))
+		for i, member := range members {
+			ids[i] = index.MemberID(member)
+		}
+		found, err := readAll(ctx, s.rdb, s.keys, ids, allFields)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		now := s.clock()
+		for _, stored := range found {
+			if stored != nil && !stored.Due(now) && stored.Token.Matches(token) {
+				return stored, nil
+			}
+		}
+		if len(members) < tokenHolders {
+			return nil, session.ErrNotFound
 		}
 	}
-	return nil, session.ErrNotFound
+	return nil, fmt.Errorf("%w: too many sessions have this token", session.ErrUnavailable)
 }

@@ -36,7 +36,8 @@ const (
 // session.ErrDeleted if the session was deleted with a sequence not below
 // next.Sequence, session.ErrFull if no further session fits. next must not be
 // due. Put repeats a write whose reply was lost; it happens once all the same.
-// After session.ErrUnavailable it may or may not have happened.
+// After session.ErrUnavailable it may or may not have happened; that is also
+// the answer if another write came before the repetition.
 func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
 	if old != nil && old.Due(s.clock()) {
 		return session.ErrConflict // it has ended since the caller read it
@@ -44,14 +45,14 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	inTheWay := old == nil // what the caller did not see may be cleared
 	for range attempts {
 		w := s.newWrite(next, old)
-		result, err := s.put(ctx, w)
+		result, lost, err := s.put(ctx, w)
 		if err != nil {
 			return err // whether it happened is not known; the sweeper looks after the note
 		}
 		if result == "ok" || result == "done" {
 			if w.dropNote != "" {
 				// It is noted: what fails now is done by the sweeper.
-				_ = s.index.DropNamed(ctx, w.shard, &w.oldCard)
+				_ = s.index.DropNamed(ctx, w.shard, w.oldCard)
 			}
 			return nil
 		}
@@ -70,6 +71,10 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 		case result != "conflict":
 			return fmt.Errorf("BUG: put.lua answered %q", result)
+		case lost:
+			// Either another writer was faster, or this write has been done and
+			// another writer came after it: to do it again might do it twice.
+			return fmt.Errorf("%w: a write lost its reply and met another one", session.ErrUnavailable)
 		case !inTheWay:
 			return session.ErrConflict
 		default:
@@ -85,11 +90,11 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	return session.ErrConflict
 }
 
-// put tries once, and returns what put.lua answers.
-func (s *Store) put(ctx context.Context, w *write) (string, error) {
+// put tries once, and returns what put.lua answers; lost is as in runScript.
+func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, err error) {
 	if w.note != "" {
 		if err := s.addNamed(ctx, w); err != nil {
-			return "", err
+			return "", false, err
 		}
 	}
 	return runScript(ctx, s.rdb, putScript, w.keys, w.args)
@@ -196,17 +201,20 @@ func (s *Store) hashOf(next *session.Session, tag, version string) (fields, gone
 // addNamed adds the entries in other shards, after it has noted that it does.
 // If the process dies, or the write loses, the sweeper removes them.
 func (s *Store) addNamed(ctx context.Context, w *write) error {
-	if err := s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err(); err != nil {
-		return unavailable(err)
+	err := repeat(ctx, func(bool) error {
+		return s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err()
+	})
+	if err != nil {
+		return err
 	}
-	pipe := s.rdb.Pipeline()
-	for _, list := range w.named {
-		pipe.ZAdd(ctx, list, redis.Z{Score: float64(w.card.Creation), Member: w.card.Member()})
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return unavailable(err)
-	}
-	return nil
+	return repeat(ctx, func(bool) error {
+		pipe := s.rdb.Pipeline()
+		for _, list := range w.named {
+			pipe.ZAdd(ctx, list, redis.Z{Score: float64(w.card.Creation), Member: w.card.Member()})
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
 }
 
 // withdraw removes the entries that a write has added which then lost. A write
@@ -226,21 +234,31 @@ func (s *Store) withdraw(ctx context.Context, w *write) {
 	}
 	tag, err := s.rdb.HGet(ctx, s.keys.Session(w.card.ID), fieldTag).Result()
 	if (err == nil || errors.Is(err, redis.Nil)) && tag != w.card.Tag {
-		_ = s.index.DropNamed(ctx, w.shard, &w.card)
+		_ = s.index.DropNamed(ctx, w.shard, w.card)
 	}
 }
 
 // runScript runs a script that may be repeated with the same arguments, and
-// does so when the connection fails before the reply is there.
-func runScript(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, keys []string, args []any) (result string, err error) {
-	for range attempts {
-		if result, err = script.Run(ctx, rdb, keys, args...).Text(); err == nil {
-			return result, nil
+// does so when the connection fails before the reply is there. lost says that
+// an earlier run may have happened.
+func runScript(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, keys []string, args []any) (result string, lost bool, err error) {
+	err = repeat(ctx, func(again bool) error {
+		lost = again
+		result, err = script.Run(ctx, rdb, keys, args...).Text()
+		return err
+	})
+	return result, lost, err
+}
+
+// repeat does what may be done twice until it is answered, at most three times.
+func repeat(ctx context.Context, do func(again bool) error) (err error) {
+	for i := range attempts {
+		if err = do(i > 0); err == nil {
+			return nil
 		}
-		var answered redis.Error
-		if errors.As(err, &answered) || ctx.Err() != nil {
+		if _, answered := errors.AsType[redis.Error](err); answered || ctx.Err() != nil {
 			break
 		}
 	}
-	return "", unavailable(err)
+	return unavailable(err)
 }

@@ -223,3 +223,5 @@ func TestI5_PutAfterRedisDroppedTheHash(t *testing.T) {
 		}
 	}
 }
+
+func z(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }

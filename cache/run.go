@@ -2,35 +2,60 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
 	// sweepEvery is how long the sweeper rests when nothing is due.
 	sweepEvery = 250 * time.Millisecond
+	// metaEvery is how often the recorded number of shards is compared.
+	metaEvery = 5 * time.Second
 	// backgroundTimeout bounds one step of background work.
 	backgroundTimeout = 5 * time.Second
 )
 
 // Run follows the server's clock and sweeps expired sessions' entries, until
-// ctx ends. It returns nil then. Faults are logged and tried again.
+// ctx ends. It returns nil then. Faults are logged and tried again, but for one:
+// if Redis lost its data and another process has recorded another number of
+// shards since, the two would not see each other's sessions, and Run returns an
+// error that is no session.ErrUnavailable.
 func (s *Store) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if s.follow != nil {
-		group.Go(func() error { return s.repeat(ctx, "follow Redis' clock", clockEvery, s.followClock) })
+		group.Go(func() error { return s.loop(ctx, "follow Redis' clock", clockEvery, s.followClock) })
 	}
-	group.Go(func() error { return s.repeat(ctx, "sweep", sweepEvery, s.sweepBacklog) })
+	group.Go(func() error { return s.loop(ctx, "sweep", sweepEvery, s.sweepBacklog) })
+	group.Go(func() error { return s.loop(ctx, "compare the number of shards", metaEvery, s.compareShards) })
 	return group.Wait()
 }
 
-func (s *Store) followClock(ctx context.Context) error { return s.follow.measure(ctx, s.rdb) }
+func (s *Store) followClock(ctx context.Context) error {
+	if err := s.follow.measure(ctx, s.rdb); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
 
-// sweepBacklog clears what is due, and tells how much of it is left.
+// compareShards records the number of shards again if Redis has lost it.
+func (s *Store) compareShards(ctx context.Context) error {
+	_, err := s.agreeOnShards(ctx, s.keys.Prefix(), s.keys.Shards())
+	return err
+}
+
+// sweepBacklog clears what is due, and tells how much of it is left. That the
+// backlog was too long for one step is no fault.
 func (s *Store) sweepBacklog(ctx context.Context) error {
-	_, err := s.Sweep(ctx)
-	if left, countErr := s.index.Backlog(ctx, s.clock()); countErr == nil {
+	swept, err := s.Sweep(ctx)
+	if swept > 0 && ctx.Err() != nil {
+		err = nil
+	}
+	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if left, countErr := s.index.Backlog(countCtx, s.clock()); countErr == nil {
 		s.backlog.Store(left)
 	}
 	return err
@@ -58,9 +83,9 @@ func (s *Store) SweepStats() (swept uint64, backlog int64) {
 	return s.swept.Load(), s.backlog.Load()
 }
 
-// repeat does a step, rests, and does it again until ctx ends. A fault is
+// loop does a step, rests, and does it again until ctx ends. A fault is
 // logged when it begins and when it has passed.
-func (s *Store) repeat(ctx context.Context, name string, every time.Duration, step func(context.Context) error) error {
+func (s *Store) loop(ctx context.Context, name string, every time.Duration, step func(context.Context) error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	failing := false
@@ -71,6 +96,8 @@ func (s *Store) repeat(ctx context.Context, name string, every time.Duration, st
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case err != nil && !errors.Is(err, session.ErrUnavailable):
+			return err
 		case err != nil && !failing:
 			s.log.Warn("background work fails and is tried again", "work", name, "error", err)
 		case err == nil && failing:

@@ -13,7 +13,8 @@ const pivots = 7
 
 // bisect finds a creation date with at most q.Offset sessions of all shards
 // before it, in the order of q, and hardly fewer.
-func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error) {
+func (r *ranking) bisect(ctx context.Context) (start, error) {
+	q, d := r.q, r.d
 	offset := int64(q.Offset)
 	at := start{byDate: true, date: d.dates.Max, skip: offset}
 	if q.Ascending {
@@ -22,7 +23,7 @@ func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error)
 	if offset <= chunk {
 		return at, nil
 	}
-	from, to, err := ix.span(ctx, d)
+	from, to, err := r.span(ctx)
 	if err != nil || from > to { // nothing is within the dates
 		return at, err
 	}
@@ -37,7 +38,7 @@ func (ix *Index) bisect(ctx context.Context, q *Query, d *driver) (start, error)
 			dates = append(dates, from+(to-from)/(pivots+1)*(i+1)+(to-from)%(pivots+1)*(i+1)/(pivots+1))
 		}
 		dates = slices.Compact(dates)
-		before, err := ix.countBefore(ctx, q, d, dates)
+		before, err := r.countBefore(ctx, dates)
 		if err != nil {
 			return start{}, err
 		}
@@ -57,11 +58,11 @@ func distance(a, b session.Time) session.Time { return max(a-b, b-a) }
 
 // span returns the creation dates between which the driver's sessions lie, the
 // first above the second if there are none.
-func (ix *Index) span(ctx context.Context, d *driver) (from, to session.Time, err error) {
-	pipe := ix.rdb.Pipeline()
-	ends := make([]*redis.ZSliceCmd, 0, 2*len(d.lists))
-	for _, key := range d.lists {
-		l := list{key: key, dates: d.dates}
+func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
+	pipe := r.rdb.Pipeline()
+	ends := make([]*redis.ZSliceCmd, 0, 2*len(r.d.lists))
+	for _, key := range r.d.lists {
+		l := list{key: key, dates: r.d.dates}
 		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
 		l.desc = true
 		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
@@ -80,15 +81,15 @@ func (ix *Index) span(ctx context.Context, d *driver) (from, to session.Time, er
 }
 
 // countBefore counts, over all shards, what comes before each date.
-func (ix *Index) countBefore(ctx context.Context, q *Query, d *driver, dates []session.Time) ([]int64, error) {
-	pipe := ix.rdb.Pipeline()
-	counts := make([]*redis.IntCmd, 0, len(d.lists)*len(dates))
-	for _, key := range d.lists {
+func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int64, error) {
+	pipe := r.rdb.Pipeline()
+	counts := make([]*redis.IntCmd, 0, len(r.d.lists)*len(dates))
+	for _, key := range r.d.lists {
 		for _, date := range dates {
-			if q.Ascending {
-				counts = append(counts, pipe.ZCount(ctx, key, minScore(d.dates), "("+Score(date)))
+			if r.q.Ascending {
+				counts = append(counts, pipe.ZCount(ctx, key, minScore(r.d.dates), "("+Score(date)))
 			} else {
-				counts = append(counts, pipe.ZCount(ctx, key, "("+Score(date), maxScore(d.dates)))
+				counts = append(counts, pipe.ZCount(ctx, key, "("+Score(date), maxScore(r.d.dates)))
 			}
 		}
 	}

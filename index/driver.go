@@ -122,3 +122,19 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 	}
 	return best, nil
 }
+
+// holds is whether the driver's lists hold the session of this card.
+func (d *driver) holds(c *Card) bool {
+	if !d.dates.Contains(c.Creation) {
+		return false
+	}
+	switch d.kind {
+	case KindUser:
+		return c.UserID == d.value
+	case KindAgent:
+		return c.AgentID == d.value
+	case KindCreator:
+		return c.Creator == d.value
+	}
+	return true
+}

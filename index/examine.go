@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,44 +21,47 @@ func (q *Query) compare(a, b position) int {
 	return -c
 }
 
+func (q *Query) sort(sessions []*session.Stored) {
+	slices.SortFunc(sessions, func(a, b *session.Stored) int {
+		return q.compare(position{a.Creation, a.ID}, position{b.Creation, b.ID})
+	})
+}
+
 // examine answers a search by looking at the document of every candidate, so
 // that it is exact whatever the lists say. No candidate may come twice. (I9)
 func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []position) (*Page, error) {
-	matches := make([]position, 0, len(candidates))
-	// The documents of few candidates are kept for the page; of many, those of
-	// the page are read again.
-	many := len(candidates) > costly
-	var kept map[session.ID]*session.Stored
-	if !many {
-		kept = make(map[session.ID]*session.Stored, len(candidates))
+	if len(candidates) > costly {
+		return ix.examineMany(ctx, q, now, candidates)
 	}
-	ids := make([]session.ID, 0, min(len(candidates), chunk))
-	for part := range slices.Chunk(candidates, chunk) {
-		ids = ids[:0]
-		for i := range part {
-			ids = append(ids, part[i].id)
-		}
-		found, err := ix.resolve(ctx, ids, many)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range found {
-			if s == nil || !q.Match(&s.Facts, now) {
-				continue
-			}
-			matches = append(matches, position{s.Creation, s.ID})
-			if !many {
-				kept[s.ID] = s
-			}
-		}
+	var matches []*session.Stored
+	err := ix.eachMatch(ctx, q, now, candidates, func(s *session.Stored) { matches = append(matches, s) })
+	if err != nil {
+		return nil, err
+	}
+	q.sort(matches)
+	page := &Page{At: now, Total: uint64(len(matches))}
+	if q.Offset < page.Total {
+		page.Sessions = matches[q.Offset:]
+		page.Sessions = page.Sessions[:min(q.Limit, len(page.Sessions))]
+	}
+	return page, nil
+}
+
+// examineMany does not keep the documents of all matches: it reads those of
+// the page again.
+func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []position) (*Page, error) {
+	matches := make([]position, 0, len(candidates))
+	err := ix.eachMatch(ctx, q, now, candidates, func(s *session.Stored) { matches = append(matches, position{s.Creation, s.ID}) })
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(matches, q.compare)
 	page := &Page{At: now, Total: uint64(len(matches))}
-	if q.Offset >= uint64(len(matches)) || q.Limit == 0 {
+	if q.Offset >= page.Total || q.Limit == 0 {
 		return page, nil
 	}
 	rest := matches[q.Offset:]
-	err := ix.fill(ctx, q, now, page, kept, func() (position, bool, error) {
+	return page, ix.fill(ctx, q, now, page, func() (position, bool, error) {
 		if len(rest) == 0 {
 			return position{}, false, nil
 		}
@@ -65,71 +69,77 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 		rest = rest[1:]
 		return p, true, nil
 	})
-	return page, err
+}
+
+// eachMatch reads the candidates' documents, a chunk at a time, and gives those that match.
+func (ix *Index) eachMatch(ctx context.Context, q *Query, now session.Time, candidates []position, give func(*session.Stored)) error {
+	ids := make([]session.ID, 0, min(len(candidates), chunk))
+	for part := range slices.Chunk(candidates, chunk) {
+		ids = ids[:0]
+		for i := range part {
+			ids = append(ids, part[i].id)
+		}
+		found, err := ix.resolve(ctx, ids, len(candidates) > costly)
+		if err != nil {
+			return err
+		}
+		for _, s := range found {
+			if s != nil && q.Match(&s.Facts, now) {
+				give(s)
+			}
+		}
+	}
+	return nil
 }
 
 // fill resolves the page's sessions from a source in order. One that has gone
 // or changed since it was counted is left out and taken off the total, and the
-// next takes its place.
-func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, kept map[session.ID]*session.Stored, next func() (position, bool, error)) error {
+// next takes its place; after MaxCandidates such ones it gives up.
+func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, next func() (position, bool, error)) error {
 	page.Sessions = make([]*session.Stored, 0, min(q.Limit, chunk))
+	met := make(map[session.ID]bool, min(q.Limit, chunk))
 	var ids []session.ID
+	gone := 0
 	for ended := false; !ended && len(page.Sessions) < q.Limit; {
-		ids = ids[:0]
-		for want := min(chunk, q.Limit-len(page.Sessions)); len(ids) < want; {
+		want := min(chunk, q.Limit-len(page.Sessions))
+		if gone > 0 {
+			want = chunk // more may be gone
+		}
+		for ids = ids[:0]; len(ids) < want && !ended; {
 			p, ok, err := next()
 			if err != nil {
 				return err
 			}
-			if !ok {
-				ended = true
-				break
+			if ended = !ok; ok {
+				ids = append(ids, p.id)
 			}
-			ids = append(ids, p.id)
 		}
-		found := make([]*session.Stored, len(ids))
-		if kept != nil {
-			for i, id := range ids {
-				found[i] = kept[id]
-			}
-		} else if len(ids) > 0 {
-			var err error
-			if found, err = ix.resolve(ctx, ids, false); err != nil {
-				return err
-			}
+		found, err := ix.resolve(ctx, ids, gone > costly)
+		if err != nil {
+			return err
 		}
 		for _, s := range found {
-			if s != nil && q.Match(&s.Facts, now) {
-				page.Sessions = append(page.Sessions, s)
-			} else if page.Total > 0 {
-				page.Total--
+			if len(page.Sessions) == q.Limit {
+				break
 			}
+			// A session that was put with another creation date meanwhile may
+			// be met twice.
+			if s == nil || !q.Match(&s.Facts, now) || met[s.ID] {
+				gone++
+				page.Total -= min(page.Total, 1)
+				continue
+			}
+			met[s.ID] = true
+			page.Sessions = append(page.Sessions, s)
+		}
+		if gone > ix.maxCandidates {
+			return fmt.Errorf("%w: too many sessions end while they are listed, try again", session.ErrUnavailable)
 		}
 	}
-	if kept == nil {
-		settle(q, page)
-	}
+	q.sort(page.Sessions)
 	// What came in between count and page counts as before.
 	if len(page.Sessions) > 0 {
 		page.Total = max(page.Total, q.Offset+uint64(len(page.Sessions)))
 	}
 	return nil
-}
-
-// settle puts a page in order whose documents were read after its list: a
-// session that was put with another creation date meanwhile may stand
-// elsewhere now, and may have been met twice.
-func settle(q *Query, page *Page) {
-	met := make(map[session.ID]bool, len(page.Sessions))
-	page.Sessions = slices.DeleteFunc(page.Sessions, func(s *session.Stored) bool {
-		again := met[s.ID]
-		met[s.ID] = true
-		if again && page.Total > 0 {
-			page.Total--
-		}
-		return again
-	})
-	slices.SortFunc(page.Sessions, func(a, b *session.Stored) int {
-		return q.compare(position{a.Creation, a.ID}, position{b.Creation, b.ID})
-	})
 }

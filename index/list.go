@@ -39,6 +39,8 @@ type list struct {
 	rank    int64 // about the rank, in reading order, of the element after last
 }
 
+var errTooFast = fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
+
 // slack is how far a rank may have moved before it has to be asked for again.
 const slack = 25
 
@@ -158,7 +160,7 @@ func (l *list) more(ctx context.Context) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
+	return errTooFast
 }
 
 // findRank finds where to go on: behind last if it is still where it was, else

@@ -28,7 +28,7 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 		same := true
 		switch p.Kind {
 		case KindIDs:
-			n.narrowIDs(p.IDs)
+			n.narrowIDs(p.ids)
 			same = len(n.ids) > 0
 		case KindUser:
 			same = agree(&n.user, p.Value)
@@ -49,10 +49,11 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 	}
 	// Every live session ends after now: "active sessions" is no condition, and
 	// "ended by now" matches nothing.
-	if n.expires.and(Dates{now + 1, session.Never}).empty() {
+	live := Dates{now + 1, session.Never}
+	if n.expires = n.expires.and(live); n.expires.empty() {
 		return n, false
 	}
-	if n.expires.Min <= now+1 && n.expires.Max == session.Never {
+	if n.expires == live {
 		n.expires = anyDate
 	}
 	return n, !n.creation.empty()
@@ -68,16 +69,12 @@ func agree(have *string, want string) bool {
 }
 
 func (n *narrowed) narrowIDs(ids []session.ID) {
-	if n.byIDs {
-		asked := make(map[session.ID]bool, len(ids))
-		for _, id := range ids {
-			asked[id] = true
-		}
-		n.ids = slices.DeleteFunc(n.ids, func(id session.ID) bool { return !asked[id] })
+	if !n.byIDs {
+		n.byIDs, n.ids = true, ids
 		return
 	}
-	n.byIDs = true
-	n.ids = slices.Clone(ids)
-	slices.Sort(n.ids)
-	n.ids = slices.Compact(n.ids)
+	n.ids = slices.DeleteFunc(slices.Clone(n.ids), func(id session.ID) bool {
+		_, asked := slices.BinarySearch(ids, id)
+		return !asked
+	})
 }

@@ -45,13 +45,20 @@ func (k Kind) String() string {
 // ByCreation or ByExpiration; the zero value matches nothing.
 type Predicate struct {
 	Kind  Kind
-	IDs   []session.ID // KindIDs
+	ids   []session.ID // KindIDs: sorted, each once
 	Value string       // KindUser, KindAgent, KindCreator
 	Dates Dates        // KindCreation, KindExpiration
 }
 
 // ByIDs matches the sessions with one of ids; none match nothing.
-func ByIDs(ids ...session.ID) Predicate { return Predicate{Kind: KindIDs, IDs: ids} }
+func ByIDs(ids ...session.ID) Predicate {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return Predicate{Kind: KindIDs, ids: slices.Compact(ids)}
+}
+
+// IDs returns the session IDs of a predicate made with ByIDs, sorted, each once.
+func (p *Predicate) IDs() []session.ID { return p.ids }
 
 // ByUser matches the sessions of a user; "" matches nothing.
 func ByUser(id string) Predicate { return Predicate{Kind: KindUser, Value: id} }
@@ -169,7 +176,8 @@ func (q *Query) Match(s *session.Facts, now session.Time) bool {
 func (p *Predicate) Match(s *session.Facts) bool {
 	switch p.Kind {
 	case KindIDs:
-		return slices.Contains(p.IDs, s.ID)
+		_, found := slices.BinarySearch(p.ids, s.ID)
+		return found
 	case KindUser:
 		return p.Value != "" && s.UserID == p.Value
 	case KindAgent:

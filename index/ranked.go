@@ -9,37 +9,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxWindow is the most elements of one list that the first round trip of a
-// ranked search reads, in commands of one chunk each.
-const maxWindow = 4 * chunk
-
-// maxMergedOffset is the largest offset of a ranked search over several shards.
-const maxMergedOffset = 100_000
-
-// maxOffset is beyond every list, and leaves room for arithmetic.
-const maxOffset = 1 << 52
-
-// part is one shard's share of a ranked search: its list, and what one
-// MULTI saw of it.
-type part struct {
-	list
-	shard int
-	count int64 // elements within the dates
-	// before is how many of these come before the first that the list gives.
-	before int64
-	// dead are the list's sessions that have ended but are not swept away yet,
-	// the first 250 of them.
-	dead map[session.ID]session.Time // by creation date
-}
-
-// start says where a part's reading begins: at a rank within the dates (one
-// shard), or at a creation date (bisected).
-type start struct {
-	rank   int64
-	byDate bool
-	date   session.Time
-	skip   int64 // about how many come between date and the page
-}
+const (
+	// maxWindow is the most elements of one list that the first round trip of a
+	// ranked search reads, in commands of one chunk each.
+	maxWindow = 4 * chunk
+	// maxMergedOffset is the largest offset of a ranked search over several shards.
+	maxMergedOffset = 100_000
+	// maxOffset is beyond every list, and leaves room for arithmetic.
+	maxOffset = 1 << 52
+	// looks is how often a ranked search begins anew because what it looked at
+	// has changed meanwhile.
+	looks = 10
+)
 
 // ranked answers a search whose driver covers it, at any offset, without
 // looking at what comes before the page: totals are counts, and the page is
@@ -47,100 +28,169 @@ type start struct {
 // shard's cards and list entries change together (I5): it is subtracted from
 // the total and left out of the page. (I9)
 func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver) (*Page, error) {
+	r := &ranking{ix: ix, rdb: ix.rdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
 	}
-	parts, skip, err := ix.begin(ctx, q, now, d)
+	if len(d.lists) > 1 && q.Offset > costly { // sessions of one instant have to be passed one by one
+		if err := ix.costly.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer ix.costly.Release(1)
+		r.rdb = ix.costlyRdb
+	}
+	for i, key := range d.lists {
+		r.parts[i] = &part{shard: i, list: list{key: key}}
+	}
+	skip, err := r.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	page := &Page{At: now}
-	for _, p := range parts {
+	page, partial := &Page{At: now}, false
+	for _, p := range r.parts {
 		page.Total += uint64(max(p.count-int64(len(p.dead)), 0))
+		partial = partial || p.partial
 	}
 	if q.Limit == 0 || q.Offset >= page.Total {
 		return page, nil
 	}
-	next := merge(ctx, parts, q)
+	next := merge(ctx, r.parts, q)
 	for ; skip > 0; skip-- {
 		if _, ok, err := next(); err != nil || !ok {
 			return page, err
 		}
 	}
-	err = ix.fill(ctx, q, now, page, nil, next)
+	counted := page.Total
+	err = ix.fill(ctx, q, now, page, next)
+	if partial {
+		page.Total = counted // what is due beyond the cards that were read may be in it, or not
+	}
 	return page, err
+}
+
+// ranking is one ranked search under way.
+type ranking struct {
+	ix    *Index
+	rdb   redis.UniversalClient
+	q     *Query
+	now   session.Time
+	d     *driver
+	parts []*part
+}
+
+// part is one shard's share: its list, and what one MULTI saw of it.
+type part struct {
+	list
+	shard int
+	count int64 // elements within the dates
+	// before is how many of these come before the first that the list gives.
+	before int64
+	// dead are the list's sessions that have ended but are not swept away yet,
+	// by creation date; partial says that there are more.
+	dead    map[session.ID]session.Time
+	partial bool
+	// backlog is the shard's due cards, read when they do not fit one chunk.
+	backlog []entry
+}
+
+// start says where the reading begins: at a rank within the dates (one shard),
+// or at a creation date (bisected).
+type start struct {
+	rank   int64
+	byDate bool
+	date   session.Time
+	skip   int64 // about how many come between date and the page
 }
 
 // begin opens the parts at or a little before the page; skip is how many live
 // sessions they give before it.
-func (ix *Index) begin(ctx context.Context, q *Query, now session.Time, d *driver) (parts []*part, skip int64, err error) {
-	offset := int64(min(q.Offset, maxOffset))
+func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
+	offset := int64(min(r.q.Offset, maxOffset))
 	at := start{rank: offset}
-	for range 10 {
-		if len(d.lists) > 1 {
-			if at, err = ix.bisect(ctx, q, d); err != nil {
-				return nil, 0, err
+	for range looks {
+		if len(r.parts) > 1 {
+			if at, err = r.bisect(ctx); err != nil {
+				return 0, err
 			}
 		}
-		if parts, err = ix.look(ctx, q, now, d, at); err != nil {
-			return nil, 0, err
+		settled, err := r.look(ctx, at)
+		if err != nil {
+			return 0, err
+		}
+		if !settled {
+			continue
 		}
 		skip = offset
-		for _, p := range parts {
+		for _, p := range r.parts {
 			skip -= p.before - p.deadBefore(at)
 		}
-		if skip >= 0 {
-			return parts, skip, nil
+		switch {
+		case skip < 0: // since the start was chosen, sessions have come in before it
+			at.rank = offset
+		case !at.byDate && skip > chunk: // so many dead come before the page
+			at.rank = min(at.rank+skip, maxOffset)
+		default:
+			return skip, nil
 		}
-		// Since the start was chosen, sessions have come in before it: choose again.
 	}
-	return nil, 0, fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
+	return 0, errTooFast
 }
 
 // look reads counts, due cards and the first window of every part, one MULTI a
-// shard, so that a shard's three answers belong together.
-func (ix *Index) look(ctx context.Context, q *Query, now session.Time, d *driver, at start) ([]*part, error) {
-	parts := make([]*part, len(d.lists))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for i, key := range d.lists {
-		p := &part{shard: i, list: list{rdb: ix.rdb, key: key, dates: d.dates, desc: !q.Ascending}}
-		parts[i] = p
-		if len(parts) == 1 {
-			return parts, ix.lookAt(ctx, p, q, now, d, at)
-		}
-		group.Go(func() error { return ix.lookAt(groupCtx, p, q, now, d, at) })
+// shard, so that a shard's answers belong together. It says whether all due
+// cards are known; if not, it is to be called again.
+func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) {
+	if len(r.parts) == 1 {
+		return r.lookAt(ctx, r.parts[0], at)
 	}
-	return parts, group.Wait()
+	all := make([]bool, len(r.parts))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for i, p := range r.parts {
+		group.Go(func() (err error) {
+			all[i], err = r.lookAt(groupCtx, p, at)
+			return err
+		})
+	}
+	err = group.Wait()
+	settled = true
+	for i := range all {
+		settled = settled && all[i]
+	}
+	return settled, err
 }
 
-func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time, d *driver, at start) error {
+func (r *ranking) lookAt(ctx context.Context, p *part, at start) (settled bool, err error) {
+	p.list = list{rdb: r.rdb, key: p.key, dates: r.d.dates, desc: !r.q.Ascending}
 	from := at.rank
 	if !at.byDate && !p.openAtStart() {
-		base, err := p.outside(ctx, ix.rdb).Result()
+		base, err := p.outside(ctx, r.rdb).Result()
 		if err != nil {
-			return err
+			return false, err
 		}
 		from += base
 	}
-	window := min(int64(q.Limit)+slack, maxWindow)
+	limit := int64(min(r.q.Limit, maxWindow))
+	window := min(limit+slack, maxWindow)
 	if at.byDate { // the shards share the page about evenly
-		window = min(2*(at.skip+int64(q.Limit))/int64(len(d.lists))+slack, chunk)
+		window = min(2*(at.skip+limit)/int64(len(r.parts))+slack, chunk)
 	}
 
-	var count, before *redis.IntCmd
+	catalogue := r.ix.keys.Catalogue(p.shard)
+	var count, before, dues *redis.IntCmd
 	var due *redis.ZSliceCmd
 	var chunks []*redis.ZSliceCmd
-	_, err := ix.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		count = pipe.ZCount(ctx, p.key, minScore(d.dates), maxScore(d.dates))
-		due = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: ix.keys.Catalogue(p.shard), Start: "-inf", Stop: Score(now), ByScore: true, Count: chunk})
+	_, err = r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		count = pipe.ZCount(ctx, p.key, minScore(p.dates), maxScore(p.dates))
+		dues = pipe.ZCount(ctx, catalogue, "-inf", Score(r.now))
+		due = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: catalogue, Start: "-inf", Stop: Score(r.now), ByScore: true, Count: chunk})
 		if at.byDate {
 			rest := p.list
 			if p.desc {
-				before = pipe.ZCount(ctx, p.key, "("+Score(at.date), maxScore(d.dates))
+				before = pipe.ZCount(ctx, p.key, "("+Score(at.date), maxScore(p.dates))
 				rest.dates.Max = at.date
 			} else {
-				before = pipe.ZCount(ctx, p.key, minScore(d.dates), "("+Score(at.date))
+				before = pipe.ZCount(ctx, p.key, minScore(p.dates), "("+Score(at.date))
 				rest.dates.Min = at.date
 			}
 			chunks = append(chunks, rest.first(ctx, pipe, window))
@@ -155,7 +205,7 @@ func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	p.count = count.Val()
 	if at.byDate {
@@ -169,91 +219,7 @@ func (ix *Index) lookAt(ctx context.Context, p *part, q *Query, now session.Time
 		p.before = max(from-base, 0)
 		p.window(from, base, window, chunks)
 	}
-	p.dead = make(map[session.ID]session.Time)
-	for _, z := range due.Val() {
-		c, err := UnpackCard(z.Member.(string))
-		if err != nil {
-			return err
-		}
-		if d.holds(&c) {
-			p.dead[c.ID] = c.Creation
-		}
-	}
-	return nil
-}
-
-// openAtStart is whether no element can come before those within the dates.
-func (l *list) openAtStart() bool {
-	if l.desc {
-		return l.dates.Max == session.Never
-	}
-	return l.dates.Min == anyDate.Min
-}
-
-// outside counts the elements that come before those within the dates: it is
-// the rank of the first of these.
-func (l *list) outside(ctx context.Context, c redis.Cmdable) *redis.IntCmd {
-	if l.desc {
-		return c.ZCount(ctx, l.key, "("+maxScore(l.dates), "+inf")
-	}
-	return c.ZCount(ctx, l.key, "-inf", "("+minScore(l.dates))
-}
-
-// window takes the chunks read from rank from on. Elements before rank base are
-// outside the dates: base has grown since from was chosen.
-func (l *list) window(from, base, size int64, chunks []*redis.ZSliceCmd) {
-	l.rank = from
-	read := int64(0)
-	for _, c := range chunks {
-		z := c.Val()
-		read += int64(len(z))
-		if early := min(max(base-l.rank, 0), int64(len(z))); early > 0 {
-			z = z[early:]
-			l.rank += early
-		}
-		l.take(z, false)
-	}
-	l.ended = l.ended || read < size
-}
-
-// holds is whether the driver's lists hold the session of this card.
-func (d *driver) holds(c *Card) bool {
-	if !d.dates.Contains(c.Creation) {
-		return false
-	}
-	switch d.kind {
-	case KindUser:
-		return c.UserID == d.value
-	case KindAgent:
-		return c.AgentID == d.value
-	case KindCreator:
-		return c.Creator == d.value
-	}
-	return true
-}
-
-// deadBefore is how many dead sessions come before what the part gives.
-func (p *part) deadBefore(at start) int64 {
-	n := int64(0)
-	var first *entry
-	if len(p.buf) > 0 {
-		first = &p.buf[0]
-	}
-	for id, creation := range p.dead {
-		switch {
-		case at.byDate && p.desc:
-			if creation > at.date {
-				n++
-			}
-		case at.byDate:
-			if creation < at.date {
-				n++
-			}
-		case first == nil || p.list.before(entry{creation, string(id)}, *first):
-			n++
-		}
-	}
-	return n
+	return r.bury(ctx, p, due.Val(), dues.Val())
 }
 
 // merge gives the live sessions of all parts in the order of q.

@@ -13,32 +13,42 @@ import (
 // Config.MaxCandidates sessions would have to be examined; every other error
 // is Redis' or the context's.
 //
-// A search for the few sessions of a user or a user agent takes two round
-// trips: their list, their documents. So does a page of everything, of a
-// creator or of a creation range: counts and the page's IDs, its documents.
-// Others count the candidates of each predicate first, and examine the fewest.
+// A search for the few sessions of a user, a user agent, or of a caller without
+// session.read takes two round trips: lists, documents. So does a page of
+// everything, of a creator or of a creation range: counts and the page's IDs,
+// documents. Others count the candidates of each predicate first, and examine
+// the fewest.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
 	n, ok := narrow(q, now)
-	if !ok || (!q.Sees.All && len(q.Sees.Orgs) == 0 && q.Sees.UserID == "" && q.Sees.AgentID == "") {
+	own := !q.Sees.All && len(q.Sees.Orgs) == 0
+	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return &Page{At: now}, nil
 	}
-	ds := ix.drivers(q, &n)
-	first := ds[0]
+	var short []string
 	switch {
-	case first.kind == KindIDs && len(first.ids) <= chunk:
-		return ix.examine(ctx, q, now, positions(first.ids))
-	case first.kind == KindUser || first.kind == KindAgent:
-		found, all, err := ix.short(ctx, first)
+	case n.byIDs && len(n.ids) <= chunk:
+		return ix.examine(ctx, q, now, positions(n.ids))
+	case n.user != "":
+		short = []string{ix.keys.User(n.user)}
+	case n.agent != "":
+		short = []string{ix.keys.Agent(n.agent)}
+	case own:
+		short = ix.ownLists(&q.Sees)
+	}
+	if len(short) > 0 {
+		found, all, err := ix.short(ctx, short, n.creation)
 		if err != nil {
 			return nil, err
 		}
 		if all {
 			return ix.examine(ctx, q, now, unique(found))
 		}
-	case len(ds) == 1 && first.covers:
-		return ix.ranked(ctx, q, now, first)
 	}
 
+	ds := ix.drivers(q, &n)
+	if len(ds) == 1 && ds[0].covers {
+		return ix.ranked(ctx, q, now, ds[0])
+	}
 	d, err := ix.cheapest(ctx, ds)
 	if err != nil {
 		return nil, err
@@ -89,16 +99,25 @@ func positions(ids []session.ID) []position {
 	return ps
 }
 
-// short reads the first chunk of a list; all is false if there is more.
-func (ix *Index) short(ctx context.Context, d *driver) (found []position, all bool, err error) {
-	l := &list{key: d.lists[0], dates: d.dates}
-	z, err := ix.rdb.ZRangeArgsWithScores(ctx, l.byScore(0, chunk)).Result()
-	if err != nil || len(z) == chunk {
+// short reads the first chunk of each list; all is false if there is more.
+func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []position, all bool, err error) {
+	chunks := make([]*redis.ZSliceCmd, len(lists))
+	pipe := ix.rdb.Pipeline()
+	for i, key := range lists {
+		l := &list{key: key, dates: dates}
+		chunks[i] = l.first(ctx, pipe, chunk)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, false, err
 	}
-	found = make([]position, len(z))
-	for i := range z {
-		found[i] = position{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))}
+	for _, c := range chunks {
+		z := c.Val()
+		if len(z) == chunk {
+			return nil, false, nil
+		}
+		for i := range z {
+			found = append(found, position{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))})
+		}
 	}
 	return found, true, nil
 }
@@ -138,10 +157,8 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 				continue
 			}
 			c, err := UnpackCard(e.member)
-			if err != nil {
-				return nil, err
-			}
-			if facts := c.Facts(e.at); q.maybe(&facts) {
+			facts := c.Facts(e.at)
+			if err == nil && q.maybe(&facts) { // a card that can not be read is no session's
 				found = append(found, position{c.Creation, c.ID})
 			}
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
 //go:embed lua/sweep.lua
@@ -30,23 +32,33 @@ func (ix *Index) Load(ctx context.Context) error {
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with
 // their entries, and ends up to 50 writes that were cut off. It returns how
-// many it removed or ended, and whether more are waiting. Any number of
-// processes may sweep at the same time.
+// many it removed or ended, and whether more are waiting. What it can not
+// clear it reports, and goes on with the rest. Any number of processes may
+// sweep at the same time.
 func (ix *Index) Sweep(ctx context.Context, now session.Time) (swept int, more bool, err error) {
-	for shard := range ix.keys.Shards() {
-		n, full, err := ix.sweepDue(ctx, shard, now)
-		swept += n
-		if err != nil {
-			return swept, false, err
-		}
-		m, fullNotes, err := ix.sweepNotes(ctx, shard, now)
-		swept += m
-		if err != nil {
-			return swept, false, err
-		}
-		more = more || full || fullNotes
+	type result struct {
+		swept int
+		more  bool
+		err   error
 	}
-	return swept, more, nil
+	results := make([]result, ix.keys.Shards())
+	var group errgroup.Group
+	group.SetLimit(4)
+	for shard := range results {
+		group.Go(func() error {
+			n, full, err := ix.sweepDue(ctx, shard, now)
+			m, fullNotes, errNotes := ix.sweepNotes(ctx, shard, now)
+			results[shard] = result{n + m, (full && n > 0) || (fullNotes && m > 0), errors.Join(err, errNotes)}
+			return nil
+		})
+	}
+	_ = group.Wait() // results have the errors
+	for _, r := range results {
+		swept += r.swept
+		more = more || r.more
+		err = errors.Join(err, r.err)
+	}
+	return swept, more, err
 }
 
 // Backlog counts the sessions that are due at now and not swept away yet.
@@ -72,40 +84,50 @@ func (ix *Index) sweepDue(ctx context.Context, shard int, now session.Time) (swe
 		return 0, false, err
 	}
 	swept, err = ix.removeCards(ctx, shard, now, cards)
-	return swept, len(cards) == sweepBatch && swept > 0, err
+	return swept, len(cards) == sweepBatch, err
 }
 
 // removeCards runs the sweep script for each card, in one round trip, and then
-// removes what the cards name in other shards.
+// removes what the cards name in other shards. A card that can not be read is
+// removed alone: it names nothing.
 func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, packed []string) (removed int, err error) {
-	cards := make([]Card, len(packed))
-	for i := range packed {
-		if cards[i], err = UnpackCard(packed[i]); err != nil {
-			return 0, err
-		}
-	}
-	results, err := ix.runSweeps(ctx, shard, now, cards, packed)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
-		if err = ix.Load(ctx); err == nil {
-			results, err = ix.runSweeps(ctx, shard, now, cards, packed)
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	for i, r := range results {
-		if n, _ := r.Int(); n == 0 {
+	cards := make([]Card, 0, len(packed))
+	members := make([]string, 0, len(packed))
+	var bad []any
+	for _, p := range packed {
+		c, err := UnpackCard(p)
+		if err != nil {
+			bad = append(bad, p)
 			continue
 		}
-		removed++
-		if err := ix.DropNamed(ctx, shard, &cards[i]); err != nil {
-			return removed, err
+		cards, members = append(cards, c), append(members, p)
+	}
+	if len(bad) > 0 {
+		if err := ix.rdb.ZRem(ctx, ix.keys.Catalogue(shard), bad...).Err(); err != nil {
+			return 0, err
+		}
+		removed = len(bad)
+	}
+	results, err := ix.runSweeps(ctx, shard, now, cards, members)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
+		if err = ix.Load(ctx); err == nil {
+			results, err = ix.runSweeps(ctx, shard, now, cards, members)
 		}
 	}
-	return removed, nil
+	var gone []Card
+	for i, r := range results {
+		if n, rerr := r.Int(); rerr == nil && n == 1 {
+			removed++
+			gone = append(gone, cards[i])
+		}
+	}
+	return removed, errors.Join(err, ix.DropNamed(ctx, shard, gone...))
 }
 
 func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, cards []Card, packed []string) ([]*redis.Cmd, error) {
+	if len(cards) == 0 {
+		return nil, nil
+	}
 	results := make([]*redis.Cmd, len(cards))
 	pipe := ix.rdb.Pipeline()
 	for i := range cards {
@@ -136,23 +158,32 @@ func AddNote(c *Card) string { return "a" + c.Pack() }
 // DropNote notes that the named entries of c are to be removed.
 func DropNote(c *Card) string { return "d" + c.Pack() }
 
-// DropNamed removes the named entries of c from other shards, and then the
-// note that asks for it. The session with this card must be gone for good, or
-// have been replaced by a version with another tag; its tag makes sure that no
+// DropNamed removes the named entries of cards from other shards, and then the
+// notes that ask for it. The session with such a card must be gone for good, or
+// have been replaced by a version with another tag; the tag makes sure that no
 // other version's entries are touched. (I5)
-func (ix *Index) DropNamed(ctx context.Context, shard int, c *Card) error {
-	lists := c.NamedLists(ix.keys)
-	if c.Tag == "" || len(lists) == 0 {
+func (ix *Index) DropNamed(ctx context.Context, shard int, cards ...Card) error {
+	pipe := ix.rdb.Pipeline()
+	notes := make([]any, 0, len(cards))
+	for i := range cards {
+		c := &cards[i]
+		if c.Tag == "" {
+			continue
+		}
+		for _, list := range c.NamedLists(ix.keys) {
+			pipe.ZRem(ctx, list, c.Member())
+		}
+		notes = append(notes, DropNote(c))
+	}
+	if len(notes) == 0 {
 		return nil
 	}
-	pipe := ix.rdb.Pipeline()
-	for _, list := range lists {
-		pipe.ZRem(ctx, list, c.Member())
+	if pipe.Len() > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
-	return ix.rdb.ZRem(ctx, ix.keys.Pending(shard), DropNote(c)).Err()
+	return ix.rdb.ZRem(ctx, ix.keys.Pending(shard), notes...).Err()
 }
 
 // Condemn ends a write that has noted that it adds the named entries of c, and
@@ -163,7 +194,7 @@ func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Ti
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, ix.DropNamed(ctx, shard, c)
+	return true, ix.DropNamed(ctx, shard, *c)
 }
 
 // sweepNotes ends the writes of a shard that are past their time.
@@ -176,45 +207,49 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 	if err != nil {
 		return 0, false, err
 	}
+	var dropped []Card
 	for _, note := range notes {
 		c, err := UnpackCard(note[1:])
-		if err != nil {
-			return ended, false, err
-		}
-		condemned := true
-		if note[0] == 'a' {
-			condemned, err = ix.Condemn(ctx, shard, &c, now)
-		} else {
-			err = ix.DropNamed(ctx, shard, &c)
-		}
-		if err != nil {
-			return ended, false, err
-		}
-		if condemned {
+		switch {
+		case err != nil: // it names nothing
+			if err := ix.rdb.ZRem(ctx, pending, note).Err(); err != nil {
+				return ended, false, err
+			}
 			ended++
+		case note[0] == 'a':
+			condemned, err := ix.Condemn(ctx, shard, &c, now)
+			if err != nil {
+				return ended, false, err
+			}
+			if condemned {
+				ended++
+			}
+		default:
+			dropped = append(dropped, c)
 		}
 	}
-	return ended, len(notes) == sweepBatch, nil
+	if err := ix.DropNamed(ctx, shard, dropped...); err != nil {
+		return ended, false, err
+	}
+	return ended + len(dropped), len(notes) == sweepBatch, nil
 }
 
 // Forget removes what is left of a session whose hash Redis has dropped: its
 // card and entries. It looks through the shard's catalogue from the earliest
-// expiration on, where the card of a session that ended a moment ago is.
+// expiration on, where the card of a session that ended a moment ago is, and
+// gives up after MaxCandidates cards.
 func (ix *Index) Forget(ctx context.Context, id session.ID, now session.Time) error {
 	shard := ix.keys.ShardOf(id)
 	l := &list{rdb: ix.rdb, key: ix.keys.Catalogue(shard), dates: anyDate}
-	for {
+	for range ix.maxCandidates {
 		e, ok, err := l.next(ctx)
 		if err != nil || !ok {
 			return err
 		}
-		c, err := UnpackCard(e.member)
-		if err != nil {
-			return err
-		}
-		if c.ID == id {
+		if c, err := UnpackCard(e.member); err == nil && c.ID == id {
 			_, err := ix.removeCards(ctx, shard, now, []string{e.member})
 			return err
 		}
 	}
+	return fmt.Errorf("%w: entries of a lost session with this ID are not cleared yet, try again", session.ErrUnavailable)
 }

@@ -5,20 +5,27 @@
 --
 -- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
 --       6... other lists of this shard
--- ARGV: 1 version that the caller read, 2 session ID, 3 card,
+-- ARGV: 1 version that the caller read ('' = none), 2 session ID, 3 card,
 --       4 tombstone, 5 its TTL (ms), 6 now (µs),
 --       7 note of entries to remove in other shards ('' = none)
 -- Returns ok; done: this very delete has happened before; conflict: another
 -- version is stored; gone: none is.
-local stored = redis.call('HGET', KEYS[1], 'v')
-if not stored then
-  if redis.call('GET', KEYS[2]) == ARGV[4] then
-    return 'done'
-  end
-  return 'gone'
+local tombstone = redis.call('GET', KEYS[2])
+if tombstone == ARGV[4] then
+  return 'done'
 end
+local stored = redis.call('HGET', KEYS[1], 'v') or ''
 if stored ~= ARGV[1] then
-  return 'conflict'
+  return stored == '' and 'gone' or 'conflict'
+end
+if stored == '' then
+  -- Nothing is there: only the tombstone is left, unless there is a higher one.
+  local last = tombstone and string.match(tombstone, '^%d+') or ''
+  local this = string.match(ARGV[4], '^%d+')
+  if #last < #this or (#last == #this and last < this) then
+    redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+  end
+  return 'ok'
 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[3], ARGV[2])

@@ -65,7 +65,7 @@ func (p *property) costly(q *index.Query) bool {
 	for i := range q.Predicates {
 		n := candidates(q, &q.Predicates[i], stored)
 		if q.Predicates[i].Kind == index.KindIDs {
-			n = len(q.Predicates[i].IDs)
+			n = len(q.Predicates[i].IDs())
 		}
 		if n <= p.MaxCandidates {
 			return false
