@@ -36,6 +36,9 @@ func TestI5_FullRedis(t *testing.T) {
 		if err := client.SetRange(t.Context(), filler, maxmemory-1, "x").Err(); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := cache.Open(t.Context(), cache.Config{Redis: client}); err != nil {
+			t.Errorf("a process that starts on a full Redis: %v", err)
+		}
 		get := func(id session.ID) *session.Stored {
 			t.Helper()
 			stored, err := s.Get(t.Context(), id)
