@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -87,7 +88,11 @@ func readKeys(path string) (*httpapi.APIKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.ParseAPIKeys(b)
+	k, err := httpapi.ParseAPIKeys(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return k, nil
 }
 
 // loopback says whether only this machine can reach addr.

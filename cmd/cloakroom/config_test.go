@@ -33,6 +33,10 @@ func writeFile(t *testing.T, text string) string {
 	return path
 }
 
+// keysWithOne is a keys file that nobody has the key of.
+const keysWithOne = "keys:\n- name: a\n  userId: u\n  permissions: []\n" +
+	"  sha256: 0000000000000000000000000000000000000000000000000000000000000000\n"
+
 // faultsOf returns the faults of a refused configuration.
 func faultsOf(t *testing.T, err error) []string {
 	t.Helper()
@@ -91,7 +95,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestEverySettingFromEverySource(t *testing.T) {
-	keysFile := writeFile(t, "keys: []\n")
+	keysFile := writeFile(t, keysWithOne)
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-anonymous": "true",
@@ -193,7 +197,8 @@ func TestBadValues(t *testing.T) {
 			}
 		}
 	}
-	f("http-addr", "", "8080", "host", "host:http", "host:65536", "host:-1", "host:080", "unix:", "unix:"+strings.Repeat("x", 101))
+	f("http-addr", "", "8080", "host", "host:http", "host:65536", "host:99999", "host:-1", "host:080", "unix:", "unix:"+strings.Repeat("x", 101))
+	f("admin-addr", "host:99999", ":65536")
 	f("redis-shards", "-1", "3", "256", "x")
 	f("search-max-limit", "0", "-1", "100001", "1e3", "")
 	f("max-body-bytes", "1023", "65MiB", "-1", "1KB", "KiB", "9223372036854775807GiB")
@@ -203,7 +208,8 @@ func TestBadValues(t *testing.T) {
 	f("log-level", "INFO", "trace")
 	f("auth-anonymous", "yes", "1")
 	f("instance-id", strings.Repeat("ü", 201), "a\nb")
-	f("redis-url", "localhost:6379", "http://h", "redis//h", "embedded", "embedded://x", "memory")
+	f("redis-url", "localhost:6379", "http://h", "redis//h", "embedded", "embedded://x", "memory",
+		"redis://h:99999", "rediss://u:p@[::1]:65536/1", "redis://h:0", "redis://h:-1")
 }
 
 func TestGoodValues(t *testing.T) {
@@ -214,6 +220,11 @@ func TestGoodValues(t *testing.T) {
 	}
 	if c.maxBody != 1<<20 || c.maxSession != 2048 || c.defaultLifetime != 90*time.Minute {
 		t.Errorf("got %d, %d, %v", c.maxBody, c.maxSession, c.defaultLifetime)
+	}
+	for _, url := range []string{"redis://h:65535", "redis://h:1/1", "redis://h", "redis://h:", "rediss://[::1]:6380"} {
+		if _, err := loadWith(t, []string{"--auth-anonymous", "--redis-url=" + url}, nil); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 
@@ -236,6 +247,10 @@ func TestCrossChecks(t *testing.T) {
 	f("must differ", with("--http-addr=127.0.0.1:9090")...)
 	f("no such file", with("--auth-keys-file=/nonexistent/keys.yaml")...)
 	f("no such file", with("--config=/nonexistent/c.yaml")...)
+	for _, empty := range []string{"", "# nothing yet\n", "keys:\n", "keys: []\n"} {
+		file := writeFile(t, empty)
+		f("--auth-keys-file: "+file+": the keys file has no keys", "--redis-url=memory:", "--auth-keys-file="+file)
+	}
 	f("entry 1", with("--auth-keys-file="+writeFile(t, "keys:\n- name: x\n"))...)
 	f("not a number of bytes", with("--max-session-bytes=x", "--max-body-bytes=1KiB")...) // no second fault from the first
 }
@@ -259,7 +274,7 @@ func TestAnonymousNeedsLoopback(t *testing.T) {
 			f(flag, addr, false)
 		}
 	}
-	keysFile := writeFile(t, "keys: []\n")
+	keysFile := writeFile(t, keysWithOne)
 	if _, err := loadWith(t, []string{"--redis-url=memory:", "--http-addr=:1", "--admin-addr=:2", "--auth-keys-file", keysFile}, nil); err != nil {
 		t.Errorf("with keys instead: %v", err)
 	}
@@ -281,6 +296,25 @@ func TestEnvironmentWarnings(t *testing.T) {
 	}
 	if !slices.Equal(c.warnings, want) {
 		t.Errorf("got %q, want %q", c.warnings, want)
+	}
+}
+
+func TestWarningsWithoutALog(t *testing.T) {
+	env := []string{"CLOAKROOM_REDIS_ULR=memory:", "CLOAKROOM_LOG_LEVEL=error"}
+	const warning = "cloakroom serve: warning: unknown environment variable CLOAKROOM_REDIS_ULR is ignored\n"
+	var out, log bytes.Buffer
+	if code := run(t.Context(), append([]string{"serve", "--print-config"}, enough...), env, &out, &log, nil); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if log.String() != warning || strings.Contains(out.String(), "warning") {
+		t.Errorf("got %q, and\n%s", log.String(), out.String())
+	}
+	log.Reset()
+	if code := run(t.Context(), []string{"serve", "--auth-anonymous"}, env, &out, &log, nil); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.HasPrefix(log.String(), warning+"cloakroom serve: --redis-url is required") {
+		t.Errorf("got %q", log.String())
 	}
 }
 
@@ -332,10 +366,52 @@ func TestYAMLFaults(t *testing.T) {
 	f("just text", "must be a YAML mapping")
 	f("pprof: true\npprof: false", `mapping key "pprof" already defined`)
 	f("http:\n  addr: 127.0.0.1:1", `unknown setting "http/addr"; did you mean http-addr?`)
+	f("search-max-limit: 1e3", `file: search-max-limit: "1e3" is not a whole number`)
+	f("a: &a {b: *a}", `unknown setting "a/b"`)
+	f("instance-id: &a {b: *a}", `unknown setting "instance-id/b"`)
+	f("instance-id: {}", "file: instance-id must be a single value")
+	f("pprof: ~", "file: pprof must be a single value: true or false")
 	f("pprof:", "file: pprof must be a single value: true or false")
 	f("print-config: true", `unknown setting "print-config"`)
 	if _, err := loadWith(t, with("--config", writeFile(t, "# nothing\n")), nil); err != nil {
 		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func TestYAMLScalarsAreReadAsWritten(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		c, err := loadWith(t, with("--config", writeFile(t, text)), nil)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			return
+		}
+		if c.instanceID != want {
+			t.Errorf("%q: got %q, want %q", text, c.instanceID, want)
+		}
+	}
+	for _, v := range []string{"0123", "0o17", "0x1F", "1e3", "1_000", "1.50", ".5", "2026-01-02", "2026-01-02T03:04:05Z", "True", "yes", "1:30", ".inf"} {
+		f("instance-id: "+v, v)
+		f("instance-id: '"+v+"'", v)
+		f("instance-id: "+v+" # a comment", v)
+	}
+	f("instance-id: ''", "")
+	f("instance-id: \"a\\x62\"", "ab")
+	f("instance-id: !!str 017", "017")
+	f("redis-key-prefix: &x 1e3\ninstance-id: *x", "1e3")
+	c, err := loadWith(t, with("--config", writeFile(t, "redis-key-prefix: 1e3\nsearch-max-limit: 2000\npprof: true\ndefault-lifetime: 0")), nil)
+	if err != nil || c.keyPrefix != "1e3" || c.maxLimit != 2000 || !c.pprof {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestPrintConfigKeepsTexts(t *testing.T) {
+	for _, v := range []string{"0123", "1e3", "true", "null", "~", "", "a: b", "# c", "2026-01-02"} {
+		code, out, log := once(t, append([]string{"serve", "--print-config", "--instance-id=" + v}, enough...)...)
+		c, err := loadWith(t, []string{"--config", writeFile(t, out)}, nil)
+		if code != exitOK || err != nil || c.instanceID != v {
+			t.Errorf("%q: %d, %s, %v, printed as\n%s", v, code, log, err, out)
+		}
 	}
 }
 

@@ -27,10 +27,12 @@ const (
 	// lockTimeout is how long to wait for a server that a crash left behind.
 	lockTimeout = 3 * time.Second
 	socketName  = "redis.sock"
+	// appendDir is where a durable server keeps the sessions, in its directory.
+	appendDir = "appendonlydir"
 )
 
-// embedded is a private Redis server. It listens on a unix socket in a
-// directory that only this user can enter, and on no port.
+// embedded is a private Redis server. It listens on a unix socket that only
+// this user can open, and on no port. Only this user can read its files.
 //
 // The lock of a given directory is a file lock that the server inherits: as
 // long as this process or its server lives, nobody else starts one there.
@@ -70,6 +72,9 @@ func newEmbedded(ctx context.Context, dir string, env []string, log *slog.Logger
 		return nil, err
 	}
 	if e.lock, err = lockDir(ctx, e.dir); err != nil {
+		return nil, err
+	}
+	if err = ownDir(filepath.Join(e.dir, appendDir)); err != nil {
 		return nil, err
 	}
 	e.socket = filepath.Join(e.dir, socketName)
@@ -165,7 +170,7 @@ func (e *embedded) args() []string {
 	return []string{
 		"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700",
 		"--daemonize", "no", "--logfile", "", "--loglevel", "warning",
-		"--save", "", "--appendonly", appendOnly, "--appendfsync", "everysec",
+		"--save", "", "--appendonly", appendOnly, "--appendfsync", "everysec", "--appenddirname", appendDir,
 		"--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "4096",
 	}
 }
@@ -193,7 +198,10 @@ func (e *embedded) Run(ctx context.Context) (err error) {
 		return cmd.Process.Signal(syscall.SIGTERM)
 	}
 	cmd.WaitDelay = stopTimeout
-	ended := cmd.Run()
+	ended := startPrivate(cmd)
+	if ended == nil {
+		ended = cmd.Wait()
+	}
 	if ctx.Err() != nil {
 		return nil
 	}

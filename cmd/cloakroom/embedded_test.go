@@ -56,6 +56,119 @@ func TestEmbeddedSurvivesRestart(t *testing.T) {
 	}
 }
 
+// open lists the files below dir that other users can read or write, given
+// that they can enter dir.
+func open(t *testing.T, dir string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && info.Mode().Perm()&0o077 == 0 {
+			return filepath.SkipDir
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			found = append(found, path+" "+info.Mode().String())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestI6_EmbeddedFilesAreForNobodyElse(t *testing.T) {
+	dir := shortDir(t)
+	mode := func(path string, m os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode(dir, 0o755)
+	p := launch(t, embeddedArgs(dir))
+	api, _ := p.ready(t)
+	id := create(t, api, "u1")
+	if found := open(t, dir); len(found) > 0 {
+		t.Errorf("a new store in a 0755 directory: others can open %q", found)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, appendDir, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files in %s: %v", appendDir, err)
+	}
+	for _, f := range files { // the umask alone keeps them, too
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", f, info.Mode(), err)
+		}
+	}
+	p.stop()
+
+	// As a server without the umask leaves it.
+	mode(filepath.Join(dir, appendDir), 0o755)
+	for _, f := range files {
+		mode(f, 0o644)
+	}
+	if found := open(t, dir); len(found) == 0 {
+		t.Fatal("others can open nothing before the second start")
+	}
+	p = launch(t, embeddedArgs(dir))
+	api, _ = p.ready(t)
+	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
+	if found := open(t, dir); len(found) > 0 {
+		t.Errorf("an existing store: others can open %q", found)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the directory itself was changed: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestOwnDirRefusesWhatOthersPrepared(t *testing.T) {
+	dir := shortDir(t)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := ownDir(link); err == nil || !strings.Contains(err.Error(), "must be a directory") {
+		t.Errorf("a link: got %v", err)
+	}
+	foreign := "/" // of root
+	if os.Geteuid() == 0 {
+		foreign = filepath.Join(dir, "foreign")
+		if err := errors.Join(os.Mkdir(foreign, 0o755), os.Chown(foreign, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ownDir(foreign); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+		t.Errorf("another user's: got %v", err)
+	}
+	if err := ownDir(filepath.Join(dir, "missing", "parent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no parent: got %v", err)
+	}
+}
+
+func TestStartPrivateLeavesOurUmask(t *testing.T) {
+	before := syscall.Umask(0o022)
+	defer syscall.Umask(before)
+	cmd := exec.Command("/bin/sh", "-c", "umask")
+	out := newOutput()
+	cmd.Stdout = out
+	if err := errors.Join(startPrivate(cmd), cmd.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(out.String()); got != "0077" {
+		t.Errorf("the umask of the child is %s", got)
+	}
+	if ours := syscall.Umask(0o022); ours != 0o022 {
+		t.Errorf("our umask is %#o", ours)
+	}
+}
+
 func TestEmbeddedSettings(t *testing.T) {
 	dir := shortDir(t)
 	p := launch(t, embeddedArgs(dir))

@@ -102,10 +102,28 @@ func TestKeysFileIsReloaded(t *testing.T) {
 	}
 	broken(3, "no such file")
 
+	rewrite("")
+	broken(4, file+": the keys file has no keys")
 	rewrite("keys: []\n")
+	broken(5, file+": the keys file has no keys")
+
+	third := newKey(t, "--name=third", "--user-id=svc", "--permission=session.read", "--file="+file)
 	p.hangup <- syscall.SIGHUP
 	p.logged(t, "SIGHUP: API keys reloaded", 2)
 	search(401, first)
+	search(200, third)
+}
+
+func TestKeyIntoAFileWithoutKeys(t *testing.T) {
+	for _, text := range []string{"", "\n", "# mine\n", "keys:\n", "keys: []\n", "# mine\nkeys: [] # none\n"} {
+		file := writeFile(t, text)
+		for n, name := range []string{"a", "b"} {
+			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
+			if k, err := readKeys(file); err != nil || k.Len() != n+1 {
+				t.Errorf("%q: got %d keys, %v", text, k.Len(), err)
+			}
+		}
+	}
 }
 
 func TestKeyFileKeepsItsMode(t *testing.T) {
@@ -167,7 +185,7 @@ func TestKeyFaults(t *testing.T) {
 	}
 	f(exitUsage, "2 faults:\n  - --name is required\n  - --user-id is required")
 	f(exitUsage, `unknown flag "--user"`, "--name=a", "--user", "u")
-	f(exitUsage, "session.reed", "--name=a", "--user-id=u", "--permission=session.reed")
+	f(exitUsage, "permissions[0]: must be session.read, ", "--name=a", "--user-id=u", "--permission=session.reed")
 	f(exitUsage, "at most 200 characters", "--name=a", "--user-id="+strings.Repeat("u", 201))
 	f(exitFailed, "no such file", "--name=a", "--user-id=u", "--file=/nonexistent/keys.yaml")
 	if err := os.WriteFile(file, []byte("keys: nonsense\n"), 0o600); err != nil {

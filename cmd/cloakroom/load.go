@@ -3,17 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
-	yamlparser "github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 )
 
 const envPrefix = "CLOAKROOM_"
@@ -23,8 +19,8 @@ const delim = "/"
 
 // load reads the configuration: flags over environment over file over
 // defaults. Every value that is given is checked, also one that another source
-// overrides. All faults come in one *usageError; pflag.ErrHelp means that help
-// was asked for.
+// overrides. All faults come in one *usageError, with the config as far as it
+// is good; pflag.ErrHelp means that help was asked for.
 func load(p *program) (*config, error) {
 	c := &config{values: map[string]string{}}
 	table := settings(c)
@@ -157,52 +153,4 @@ func configPath(flags *pflag.FlagSet, fromEnv *koanf.Koanf) (path, source string
 		return f.Value.String(), "flag: --config"
 	}
 	return fromEnv.String("config"), "environment: " + envName("config")
-}
-
-// readFile reads the YAML file into k, each value as text. It says whether the
-// file could be read as YAML.
-func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *faults) bool {
-	raw := koanf.New(delim)
-	if err := raw.Load(file.Provider(path), yamlparser.Parser()); err != nil {
-		wrong.addf("%s: %s", source, fileProblem(path, err))
-		return false
-	}
-	for _, name := range raw.Keys() {
-		i := slices.IndexFunc(table, func(s setting) bool { return s.name == name && s.from == anywhere })
-		if i < 0 {
-			wrong.addf("file: unknown setting %s%s", quote(name), nearest(name, table))
-			continue
-		}
-		switch v := raw.Get(name).(type) {
-		case nil, []any, map[string]any:
-			wrong.addf("file: %s must be a single value: %s", name, table[i].value.allowed)
-		default:
-			// Setting a single key can not fail.
-			_ = k.Set(name, fmt.Sprint(v))
-		}
-	}
-	return true
-}
-
-// fileProblem says what is wrong with a file, without quoting its content,
-// which may be anything. (I6)
-func fileProblem(path string, err error) string {
-	var types *yaml.TypeError
-	var io *os.PathError
-	switch {
-	case errors.As(err, &io):
-		return io.Error()
-	case errors.As(err, &types):
-		for _, e := range types.Errors {
-			if strings.Contains(e, "mapping key") {
-				return path + ": " + e
-			}
-		}
-		return path + " must be a YAML mapping of settings to values"
-	}
-	problem := path + ": " + err.Error()
-	if strings.Contains(problem, "mapping values are not allowed") {
-		problem += ` (a value that ends in a colon needs quotes: redis-url: "embedded:")`
-	}
-	return problem
 }

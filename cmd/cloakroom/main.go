@@ -27,7 +27,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	// A second signal ends the process at once, if the first takes too long.
+	context.AfterFunc(ctx, stop)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	redis.SetLogger(silence{})

@@ -12,7 +12,7 @@ import (
 
 const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// likewise, " +
 	"unix://[[USER]:PASSWORD@]/PATH[?db=DB], embedded:, embedded:DIR or memory: " +
-	"(special characters of a password are percent-encoded)"
+	"(special characters of a password are percent-encoded; PORT is a number from 1 to 65535)"
 
 // redisURL says where the sessions are. The zero value says nothing.
 type redisURL struct {
@@ -53,7 +53,7 @@ func parseRedisURL(s string) (redisURL, bool) {
 		}
 	}
 	o, err := redis.ParseURL(s)
-	if err != nil {
+	if err != nil || u.Port() != "" && !validPort(u.Port(), 1) {
 		return redisURL{}, false
 	}
 	return redisURL{masked: u.Redacted(), options: clientOptions(o)}, true

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 
@@ -33,12 +34,18 @@ type sidecar struct {
 // until ctx ends or a part fails, and stops the parts in reverse.
 func start(ctx context.Context, p *program, then func(context.Context, *sidecar, *cache.Store) error) error {
 	c, err := load(p)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
+	if errors.Is(err, pflag.ErrHelp) {
 		return printFlags(p.stdout, p.name)
-	case err != nil:
+	}
+	if c != nil && (err != nil || c.printConfig) { // there is no log yet
+		for _, w := range c.warnings {
+			_, _ = fmt.Fprintf(p.stderr, "cloakroom %s: warning: %s\n", p.name, w)
+		}
+	}
+	if err != nil {
 		return err
-	case c.printConfig:
+	}
+	if c.printConfig {
 		return printConfig(p.stdout, c)
 	}
 	s := &sidecar{

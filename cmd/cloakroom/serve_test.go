@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
@@ -34,7 +36,9 @@ func TestServeWithRedis(t *testing.T) {
 
 	want(t, 200, "GET", admin+"/livez", "")
 	want(t, 200, "GET", admin+"/readyz", "")
-	want(t, 200, "GET", admin+"/debug/pprof/cmdline", "")
+	want(t, 200, "GET", admin+"/debug/pprof/goroutine", "")
+	want(t, 404, "GET", admin+"/debug/pprof/cmdline", "") // I6: --redis-url may hold a password
+	want(t, 403, "GET", admin+"/metrics", "", "Origin", "http://evil.example")
 	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "go_goroutines") ||
 		!strings.Contains(answer, "cloakroom_sweep_backlog 0") || !strings.Contains(answer, "cloakroom_http_requests_total") {
 		t.Errorf("got %s", answer)
@@ -98,6 +102,29 @@ func TestOtherShardsAreRefused(t *testing.T) {
 	}
 }
 
+// TestEndsIfOthersRecordAnotherNumberOfShards is about a Redis that lost its
+// data, and a second process that came first after that.
+func TestEndsIfOthersRecordAnotherNumberOfShards(t *testing.T) {
+	redis := redistest.Start(t)
+	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--redis-shards=4"}, quick()...))
+	p.ready(t)
+	rdb := redis.Client(t)
+	meta, err := rdb.Get(t.Context(), "cr:meta").Result()
+	if err != nil || !strings.HasSuffix(meta, " shards=4") {
+		t.Fatalf("got %q, %v", meta, err)
+	}
+	if err := rdb.Set(t.Context(), "cr:meta", strings.TrimSuffix(meta, "4")+"2", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	got := p.logged(t, "stopped after a failure", 1)["error"].(string)
+	if !strings.HasPrefix(got, "session store: ") || !strings.Contains(got, "spread over 2 shards, not 4") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestI6_LogDoesNotShowThePassword(t *testing.T) {
 	redis := redistest.Start(t, "requirepass hunter2")
 	url := "redis://:hunter2@" + strings.TrimPrefix(redis.URL(), "redis://")
@@ -113,7 +140,7 @@ func TestI6_LogDoesNotShowThePassword(t *testing.T) {
 }
 
 func TestPprofOnlyWhereItMay(t *testing.T) {
-	keysFile := writeFile(t, "keys: []\n")
+	keysFile := writeFile(t, keysWithOne)
 	f := func(status int, more ...string) {
 		t.Helper()
 		p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--http-addr=127.0.0.1:0"}, more...))
@@ -122,7 +149,7 @@ func TestPprofOnlyWhereItMay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want(t, status, "GET", "http://127.0.0.1:"+port+"/debug/pprof/cmdline", "")
+		want(t, status, "GET", "http://127.0.0.1:"+port+"/debug/pprof/goroutine", "")
 		p.stop()
 	}
 	f(404, "--admin-addr=0.0.0.0:0")
@@ -247,6 +274,57 @@ func TestSignals(t *testing.T) {
 		p.logged(t, "stopped", 1)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)
+		}
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cmd, log := process(t, "ready", append([]string{"serve", "--redis-url=memory:", "--auth-anonymous", "--shutdown-timeout=10m"}, quick()...)...)
+		p := &cloakroom{stderr: log}
+		conn, err := net.Dial("tcp", p.logged(t, "ready", 1)["http"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		// An import that does not end holds the shutdown up. The answer to its
+		// first bytes says that it is under way.
+		_, err = io.WriteString(conn, "POST /v2/sessions/import HTTP/1.1\r\nHost: 127.0.0.1\r\n"+
+			"Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		p.logged(t, "stopping", 1)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		again := time.NewTicker(20 * time.Millisecond)
+		defer again.Stop()
+		for err = nil; err == nil; {
+			_ = cmd.Process.Signal(sig) // more than once: the first one may come while the handler is taken away
+			select {
+			case err = <-ended:
+				if err == nil {
+					t.Fatalf("%v: the program ended with code 0", sig)
+				}
+			case <-again.C:
+			case <-t.Context().Done():
+				t.Fatal(t.Context().Err())
+			}
+		}
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != sig {
+			t.Errorf("%v: %v", sig, err)
+		}
+		if strings.Contains(log.String(), `"stopped"`) {
+			t.Errorf("%v: the shutdown did not last", sig)
 		}
 	}
 }

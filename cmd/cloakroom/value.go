@@ -128,18 +128,21 @@ func level(to *slog.Level) value {
 }
 
 func address(to *string) value {
-	return value{"HOST:PORT, :PORT or unix:PATH (at most 100 bytes)", "!!str", func(s string) bool {
+	return value{"HOST:PORT, :PORT (a number from 0 to 65535; 0 takes a free one) or unix:PATH (at most 100 bytes)", "!!str", func(s string) bool {
 		*to = s
 		if path, ok := strings.CutPrefix(s, "unix:"); ok {
 			return path != "" && len(path) <= maxSocketPath && !strings.ContainsRune(path, 0)
 		}
 		_, port, err := net.SplitHostPort(s)
-		if err != nil {
-			return false
-		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		return err == nil && strconv.FormatUint(n, 10) == port
+		return err == nil && validPort(port, 0)
 	}, false}
+}
+
+// validPort says whether port is a number from least to 65535, without signs
+// and leading zeros.
+func validPort(port string, least uint64) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n >= least && strconv.FormatUint(n, 10) == port
 }
 
 func redisAt(to *redisURL) value {
