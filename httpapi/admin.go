@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,8 +29,10 @@ type AdminConfig struct {
 }
 
 // Admin is the listener for operators: /livez, /readyz, /metrics and, where
-// that is wanted, /debug/pprof/. It asks for no credentials: its listener must
-// not be reachable for others. Make it with NewAdmin.
+// that is wanted, /debug/pprof/, but for the program's arguments, which can hold
+// a password. It asks for no credentials: its listener must not be reachable for
+// others. On loopback it serves no other host name, and no web page of another
+// site. Make it with NewAdmin.
 type Admin struct {
 	config  AdminConfig
 	log     *slog.Logger
@@ -58,18 +62,39 @@ func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.D
 	server.GetOnly = true
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	server.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http) }
-	server.ErrorHandler = func(http *fasthttp.RequestCtx, err error) { writeError(http, asReadError(err)) }
-	return serve(ctx, server, ln, shutdownTimeout, cut)
+	addr, isTCP := ln.Addr().(*net.TCPAddr)
+	loopbackOnly := isTCP && addr.IP.IsLoopback()
+	server.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http, loopbackOnly) }
+	server.ErrorHandler = refuseAdmin
+	return serve(ctx, a.log, server, ln, shutdownTimeout, cut)
 }
 
-func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx) {
+// refuseAdmin answers what the server itself refuses.
+func refuseAdmin(http *fasthttp.RequestCtx, err error) {
+	if errors.Is(err, fasthttp.ErrGetOnly) {
+		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
+		writeError(http, errNoMethod)
+	} else {
+		writeError(http, asReadError(err))
+	}
+	if hasBody(&http.Request.Header) {
+		closeUnread(http)
+	}
+}
+
+func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopbackOnly bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("an admin request failed by a bug", "panic", p)
 			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"})
 		}
 	}()
+	if loopbackOnly {
+		if err := fromHere(&http.Request.Header); err != nil {
+			writeError(http, asAPIError(err))
+			return
+		}
+	}
 	path := string(http.Path())
 	switch {
 	case path == "/livez":
@@ -78,7 +103,7 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx) {
 		a.ready(base, http)
 	case path == "/metrics" && a.metrics != nil:
 		a.metrics(http)
-	case a.config.Pprof && len(path) >= len(pprofPath) && path[:len(pprofPath)] == pprofPath:
+	case a.config.Pprof && strings.HasPrefix(path, pprofPath) && path != pprofPath+"cmdline":
 		pprofhandler.PprofHandler(http)
 	default:
 		writeError(http, errNoRoute)

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 )
 
 // adminServer runs an Admin and returns how to ask it.
-func adminServer(t *testing.T, c AdminConfig) func(method, path string) (int, string) {
+func adminServer(t *testing.T, c AdminConfig) func(method, path string, headers ...string) (int, string) {
 	t.Helper()
 	ln := listen(t)
 	ctx, stop := context.WithCancel(context.Background())
@@ -28,12 +29,16 @@ func adminServer(t *testing.T, c AdminConfig) func(method, path string) (int, st
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return func(method, path string) (int, string) {
+	return func(method, path string, headers ...string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+ln.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		for i := 0; i < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+		req.Host = req.Header.Get("Host")
 		res, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +48,7 @@ func adminServer(t *testing.T, c AdminConfig) func(method, path string) (int, st
 		if err != nil {
 			t.Fatal(err)
 		}
-		return res.StatusCode, string(body)
+		return res.StatusCode, res.Header.Get("Allow") + string(body)
 	}
 }
 
@@ -70,10 +75,12 @@ func TestAdmin(t *testing.T) {
 		{"HEAD", "/livez", 200, ""},
 		{"GET", "/readyz", 200, "ready"},
 		{"GET", "/metrics", 200, "test_total 0"},
-		{"GET", "/debug/pprof/cmdline", 200, "httpapi.test"},
+		{"GET", "/debug/pprof/cmdline", 404, "Not Found"},
+		{"GET", "/debug/pprof/./cmdline", 404, "Not Found"},
+		{"GET", "/debug/pprof/%63mdline", 404, "Not Found"},
 		{"GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
 		{"GET", "/v2/sessions/a", 404, `{"code":5,"message":"Not Found"}`},
-		{"POST", "/livez", 400, ""},
+		{"POST", "/livez", 405, `GET, HEAD{"code":12,"message":"Method Not Allowed"}`},
 	} {
 		if status, body := ask(c.method, c.path); status != c.status || !strings.Contains(body, c.body) {
 			t.Errorf("%s %s: got %d %.200s, want %d %s", c.method, c.path, status, body, c.status, c.body)
@@ -85,6 +92,36 @@ func TestAdmin(t *testing.T) {
 	}
 	if status, _ := ask("GET", "/livez"); status != 200 {
 		t.Errorf("without its store the program is not alive: %d", status)
+	}
+}
+
+// On loopback the admin listener serves no web page of elsewhere, whatever name
+// it has given this machine.
+func TestAdminOnLoopback(t *testing.T) {
+	ask := adminServer(t, AdminConfig{Pprof: true})
+	for _, c := range []struct {
+		status  int
+		headers []string
+	}{
+		{200, nil},
+		{200, []string{"Host", "localhost:9999"}},
+		{200, []string{"Origin", "http://localhost:9999", "Sec-Fetch-Site", "same-origin"}},
+		{403, []string{"Host", "rebound.example.com"}},
+		{403, []string{"Origin", "https://example.com"}},
+		{403, []string{"Sec-Fetch-Site", "cross-site"}},
+	} {
+		for _, path := range []string{"/debug/pprof/goroutine?debug=1", "/livez"} {
+			if status, body := ask("GET", path, c.headers...); status != c.status {
+				t.Errorf("%s with %v: got %d %.200s, want %d", path, c.headers, status, body, c.status)
+			}
+		}
+	}
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.SetHost("node-7")
+	ctx.Request.SetRequestURI("/livez")
+	NewAdmin(AdminConfig{}).handle(t.Context(), &ctx, false)
+	if ctx.Response.StatusCode() != http.StatusOK {
+		t.Errorf("on another address a host name is refused: %d", ctx.Response.StatusCode())
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 )
 
 // AppendAPIKey returns the text of a keys file with one more entry. Comments
-// stay. An empty text becomes a new file. It refuses a text that ParseAPIKeys
-// refuses, and a key that does not fit in: a name or hash that is taken, a
-// permission that does not exist.
+// stay. A text without keys becomes a new file. Any other text that ParseAPIKeys
+// refuses is refused, and a key that does not fit in: a name or hash that is
+// taken, a permission that does not exist.
 func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
-	before, err := ParseAPIKeys(text)
+	before, err := parseAPIKeys(text)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -53,9 +54,19 @@ func (k *APIKeys) find(secret string) *caller {
 }
 
 // ParseAPIKeys reads a keys file: a list `keys` of entries with name, userId,
-// agentId (optional), permissions and sha256. An empty file has no keys. The
-// error lists all faults, each with the entry and its field.
+// agentId (optional), permissions and sha256. A file without a key is refused:
+// it may have been cut short. The error lists all faults, each with the entry
+// and its field, and repeats no value of the file, where a secret may stand. (I6)
 func ParseAPIKeys(text []byte) (*APIKeys, error) {
+	k, err := parseAPIKeys(text)
+	if err == nil && k.Len() == 0 {
+		return nil, errors.New("the keys file has no keys: the list keys must have at least one entry")
+	}
+	return k, err
+}
+
+// parseAPIKeys reads a keys file, which may be empty.
+func parseAPIKeys(text []byte) (*APIKeys, error) {
 	list, err := readAPIKeys(text)
 	faults := []error{err}
 	if err != nil && list == nil {
@@ -64,9 +75,8 @@ func ParseAPIKeys(text []byte) (*APIKeys, error) {
 	k := &APIKeys{byHash: make(map[[sha256.Size]byte]*caller, len(list))}
 	names := make(map[string]int, len(list))
 	for i, key := range list {
-		where := key.where(i)
 		fault := func(format string, args ...any) {
-			faults = append(faults, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
+			faults = append(faults, fmt.Errorf("keys: entry %d: %s", i+1, fmt.Sprintf(format, args...)))
 		}
 		c, problems := key.caller()
 		for _, p := range problems {
@@ -95,14 +105,6 @@ func ParseAPIKeys(text []byte) (*APIKeys, error) {
 	return k, nil
 }
 
-// where names an entry in an error.
-func (k *APIKey) where(i int) string {
-	if k.Name == "" {
-		return fmt.Sprintf("keys: entry %d", i+1)
-	}
-	return fmt.Sprintf("keys: entry %d (%q)", i+1, k.Name)
-}
-
 // caller returns who calls with k, and what is wrong with k.
 func (k *APIKey) caller() (*caller, []string) {
 	var problems []string
@@ -118,9 +120,9 @@ func (k *APIKey) caller() (*caller, []string) {
 		}
 	}
 	c := &caller{name: k.Name, userID: k.UserID, agentID: k.AgentID}
-	for _, p := range k.Permissions {
+	for i, p := range k.Permissions {
 		if err := c.permit(p); err != nil {
-			problems = append(problems, "permissions: "+err.Error())
+			problems = append(problems, fmt.Sprintf("permissions[%d]: %s", i, err))
 		}
 	}
 	return c, problems
@@ -137,7 +139,7 @@ func readAPIKeys(text []byte) ([]APIKey, error) {
 	var faults []error
 	err = eachField(root, "the keys file", func(name string, value *yaml.Node) error {
 		if name != "keys" {
-			return fmt.Errorf("line %d: %q is not known here: a keys file has only the list keys", value.Line, name)
+			return fmt.Errorf("line %d: a field is not known here: a keys file has only the list keys", value.Line)
 		}
 		if value.Tag == "!!null" {
 			return nil
@@ -172,7 +174,7 @@ func readAPIKey(entry *yaml.Node, i int) (key APIKey, err error) {
 		case "permissions":
 			into = &key.Permissions
 		default:
-			return fmt.Errorf("keys: entry %d: line %d: %q is not a field of a key: name, userId, agentId, permissions, sha256", i+1, value.Line, name)
+			return fmt.Errorf("keys: entry %d: line %d: must be a field of a key: name, userId, agentId, permissions or sha256", i+1, value.Line)
 		}
 		if value.Decode(into) != nil {
 			want := "a text"
@@ -186,6 +188,9 @@ func readAPIKey(entry *yaml.Node, i int) (key APIKey, err error) {
 	return key, err
 }
 
+// lineOf finds the line in an error of the YAML library.
+var lineOf = regexp.MustCompile(`: line \d+`)
+
 // parseYAML returns the one document in text, nil if it is empty.
 func parseYAML(text []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
@@ -193,7 +198,8 @@ func parseYAML(text []byte) (*yaml.Node, error) {
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("not YAML: %w", err)
+		// What the library says may repeat what stands there.
+		return nil, errors.New("not YAML" + lineOf.FindString(err.Error()))
 	}
 	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("a keys file has only one YAML document")
@@ -214,7 +220,7 @@ func eachField(n *yaml.Node, what string, f func(name string, value *yaml.Node) 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i].Value, n.Content[i+1]
 		if seen[name] {
-			faults = append(faults, fmt.Errorf("%s: line %d: %s is given twice", what, value.Line, name))
+			faults = append(faults, fmt.Errorf("%s: line %d: a field is given twice", what, value.Line))
 			continue
 		}
 		seen[name] = true

@@ -22,11 +22,12 @@ func TestParseAPIKeys(t *testing.T) {
 		}
 		return k
 	}
-	good("", 0)
-	good("# nothing yet\n", 0)
-	good("---\n", 0)
-	good("keys:\n", 0)
-	good("keys: []\n", 0)
+	// A file that was cut short must not replace the keys.
+	for _, empty := range []string{"", "# nothing yet\n", "---\n", "keys:\n", "keys: []\n"} {
+		if k, err := ParseAPIKeys([]byte(empty)); k != nil || err == nil || !strings.Contains(err.Error(), "has no keys") {
+			t.Errorf("%q: got %v, %v", empty, k, err)
+		}
+	}
 	secret, hash := NewAPIKeySecret()
 	k := good(`
 keys:
@@ -52,19 +53,19 @@ keys:
 func TestParseAPIKeysFaults(t *testing.T) {
 	for text, faults := range map[string][]string{
 		"keys: 3":                         {"keys must be a list"},
-		"key: []":                         {`"key" is not known`},
+		"key: []":                         {"line 1: a field is not known"},
 		"- a":                             {"must have fields"},
 		"keys: [":                         {"not YAML"},
 		"keys: []\n---\nkeys: []\n":       {"one YAML document"},
-		"keys: []\nkeys: []\n":            {"given twice"},
+		"keys: []\nkeys: []\n":            {"line 2: a field is given twice"},
 		"keys:\n- hello\n":                {"entry 1", "must have fields"},
-		"keys:\n- name: a\n  name: b\n":   {"entry 1", "name is given twice"},
-		"keys:\n- name: a\n  secret: x\n": {"entry 1", `"secret" is not a field`, "userId: is missing", "sha256: is missing"},
+		"keys:\n- name: a\n  name: b\n":   {"entry 1", "line 3: a field is given twice"},
+		"keys:\n- name: a\n  secret: x\n": {"entry 1: line 3: must be a field of a key: name, userId", "userId: is missing", "sha256: is missing"},
 		"keys:\n- {name: [a], permissions: session.read, userId: u, sha256: " + hash1 + "}\n": {"entry 1: name: line 2: must be a text", "permissions: line 2: must be a list of texts"},
 		"keys:\n- {name: a, userId: u, sha256: " + hash1 + "}\n- {name: a, userId: '', permissions: [session.admin, 'session.read@'], sha256: " + hash1 + "}\n- {userId: " +
 			strings.Repeat("x", 201) + ", sha256: abc}\n": {
-			`entry 2 ("a"): name: also that of entry 1`, `entry 2 ("a"): userId: is missing`, `entry 2 ("a"): permissions: "session.admin"`,
-			`entry 2 ("a"): permissions: "session.read@" has no organization`, `entry 2 ("a"): sha256: also that of another`,
+			"entry 2: name: also that of entry 1", "entry 2: userId: is missing", "entry 2: permissions[0]: must be session.read, session.write or session.delete",
+			"entry 2: permissions[1]: must have an organization", "entry 2: sha256: also that of another",
 			"entry 3: name: is missing", "entry 3: userId: must have at most 200", "entry 3: sha256: must be the SHA-256",
 		},
 	} {
@@ -77,6 +78,26 @@ func TestParseAPIKeysFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), f) {
 				t.Errorf("%q: the error does not say %s:\n%v", text, f, err)
 			}
+		}
+	}
+}
+
+// A secret that was pasted into the wrong place of a keys file stands in no
+// fault, which is logged.
+func TestI6_ParseAPIKeysFaultsRepeatNothing(t *testing.T) {
+	for _, text := range []string{
+		"ck_pasted", "ck_pasted: x", "ck_pasted: x\nck_pasted: y", "keys: ck_pasted", "keys: *ck_pasted", "keys:\n- ck_pasted", "keys: [ck_pasted",
+		"keys:\n- ck_pasted: x\n  ck_pasted: y", "keys:\n- \"\\ck_pasted\"", "keys: !!int ck_pasted", "%ck_pasted\n---\nkeys:",
+		"keys:\n- {name: ck_pasted, name: ck_pasted}", "keys:\n- {name: [ck_pasted]}", "keys:\n- {permissions: ck_pasted}",
+		"keys:\n- {name: n, permissions: [ck_pasted]}", "keys:\n- {name: n, permissions: [ck_pasted@]}", "keys:\n- {name: n, permissions: [session.read, 'ck_pasted@o']}",
+		"keys:\n- {name: n, permissions: ['session.read@ck_pasted" + strings.Repeat("x", 200) + "']}", "keys:\n- {name: n, userId: u, sha256: ck_pasted}",
+		"keys:\n- {name: ck_pasted}\n- {name: ck_pasted}", "keys:\n- {userId: ck_pasted" + strings.Repeat("x", 200) + "}",
+	} {
+		k, err := ParseAPIKeys([]byte(text))
+		if err == nil || k != nil {
+			t.Errorf("%q: got %d keys", text, k.Len())
+		} else if strings.Contains(err.Error(), "ck_pasted") {
+			t.Errorf("%q: the error has the secret:\n%v", text, err)
 		}
 	}
 }
@@ -134,12 +155,12 @@ func TestAppendAPIKey(t *testing.T) {
 func TestAppendAPIKeyRefuses(t *testing.T) {
 	text := []byte("keys:\n- {name: old, userId: u, sha256: " + hash1 + "}\n")
 	for what, k := range map[string]APIKey{
-		"already":       {Name: "old", UserID: "u", SHA256: hash2},
-		"also that of":  {Name: "new", UserID: "u", SHA256: hash1},
-		"userId":        {Name: "new", SHA256: hash2},
-		"name":          {UserID: "u", SHA256: hash2},
-		"sha256":        {Name: "new", UserID: "u", SHA256: "x"},
-		"session.admin": {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
+		"already":        {Name: "old", UserID: "u", SHA256: hash2},
+		"also that of":   {Name: "new", UserID: "u", SHA256: hash1},
+		"userId":         {Name: "new", SHA256: hash2},
+		"name":           {UserID: "u", SHA256: hash2},
+		"sha256":         {Name: "new", UserID: "u", SHA256: "x"},
+		"permissions[0]": {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
 	} {
 		if got, err := AppendAPIKey(text, k); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: got %s, %v, want an error about %s", k, got, err, what)

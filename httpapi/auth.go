@@ -10,6 +10,7 @@ import (
 )
 
 // authenticate finds out who calls. authorization is the value of the header.
+// Only a session token needs the store.
 func (s *Server) authenticate(ctx context.Context, authorization string) (*caller, error) {
 	if authorization == "" {
 		if s.config.Anonymous {
@@ -25,6 +26,8 @@ func (s *Server) authenticate(ctx context.Context, authorization string) (*calle
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.request)
+	defer cancel()
 	stored, err := s.config.Store.GetByToken(ctx, token)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, errBadCredentials

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -81,7 +82,8 @@ func TestBadInput(t *testing.T) {
 		{name: "large enough", request: f.post(search, "{}"+strings.Repeat(" ", 8<<10-2)), status: 200},
 		{name: "too large, chunked", request: chunked(strings.Repeat(" ", 8<<10+1)), status: 413, message: "at most 8192 bytes", closed: true},
 		{name: "chunked", request: chunked("{}"), status: 201},
-		{name: "enormous, announced only", request: "POST " + search + " HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n" + strings.Repeat(" ", 8<<10), status: 413, message: "at most 8192", closed: true},
+		{name: "enormous, announced only", request: "POST " + search + " HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n" + strings.Repeat(" ", 8<<10), status: 401, message: "auth header missing", closed: true},
+		{name: "enormous, announced only, by a known caller", request: "POST " + search + " HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + f.secret["reader"] + "\r\nContent-Length: 99999999999\r\n\r\n ", status: 413, message: "at most 8192", closed: true},
 		{name: "too deep, unknown field", request: f.post(search, deep), status: 400, message: "nested deeper"},
 		{name: "too deep, known field", request: f.post(search, arrays), status: 400, message: "proto:"},
 		{name: "truncated JSON", request: f.post(search, `{"queries":[{"userIdQuery":{"id":"al`), status: 400, message: "unexpected end"},
@@ -103,13 +105,19 @@ func TestBadInput(t *testing.T) {
 		{name: "both lengths", request: strings.Replace(chunked(`{}`), "Transfer-Encoding", "Content-Length: 2\r\nTransfer-Encoding", 1), status: 400, message: "Content-Length and Transfer-Encoding", closed: true},
 		{name: "both lengths, the other way round", request: chunked(`{}`, "content-length: 2"), status: 400, message: "Content-Length and Transfer-Encoding", closed: true},
 		{name: "both lengths, identity", request: f.post(search, `{}`, "Transfer-Encoding: identity"), status: 400, message: "Content-Length and Transfer-Encoding", closed: true},
+		{name: "both lengths, identity and 0", request: f.post(search, ``, "Transfer-Encoding: identity"), status: 400, message: "Content-Length and Transfer-Encoding", closed: true},
+		{name: "both lengths, chunked and 0", request: f.post(search, ``, "Transfer-Encoding: chunked"), status: 400, message: "Content-Length and Transfer-Encoding", closed: true},
+		{name: "identity", request: strings.Replace(f.post(search, ``), "Content-Length: 0", "Transfer-Encoding: identity", 1), status: 400, message: "must be chunked", closed: true},
+		{name: "another coding", request: strings.Replace(chunked(`{}`), "chunked", "gzip, chunked", 1), status: 400, closed: true},
+		{name: "chunked twice", request: chunked(`{}`, "Transfer-Encoding: chunked"), status: 400, closed: true},
+		{name: "chunked in capitals", request: strings.Replace(chunked(`{}`), "chunked", "Chunked", 1), status: 201},
 		{name: "two lengths", request: f.post(search, `{}`, "Content-Length: 2"), status: 400, message: "malformed", closed: true},
 		{name: "headers of 64 KiB", request: f.post(search, `{}`, "X-Long: "+strings.Repeat("x", 64<<10)), status: 431, message: "at most 16384 bytes", closed: true},
 		{name: "headers of 15 KiB", request: f.post(search, `{}`, "X-Long: "+strings.Repeat("x", 15<<10)), status: 200},
 		{name: "no HTTP", request: "hello\r\n\r\n", status: 400, message: "malformed", closed: true},
 		{name: "a header with a control character", request: f.post(search, `{}`, "Authorization: Bearer \x01"+f.secret["admin"]), status: 400, message: "malformed", closed: true},
 		{name: "a body that nobody reads", request: strings.Replace(f.post("/v2/sessions/import", `{}`), f.secret["admin"], f.secret["nobody"], 1), status: 403, closed: true},
-		{name: "a body for GET", request: "GET /version HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", status: 200},
+		{name: "a body for GET", request: "GET /version HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", status: 200, closed: true},
 	} {
 		res, body := f.raw(c.request, c.halfClose)
 		if res.StatusCode != c.status || !strings.Contains(body, c.message) {
@@ -159,7 +167,7 @@ func TestSlowClients(t *testing.T) {
 // answer, though nobody wanted the body.
 func TestRefusalIsNotLost(t *testing.T) {
 	f := newFixture(t)
-	for _, path := range []string{"/v2/sessions", "/v2/nothing"} {
+	for path, want := range map[string]int{"/v2/sessions": 413, "/v2/nothing": 404, "/v2/sessions/s": 405} {
 		conn, err := net.Dial("tcp", f.addr)
 		if err != nil {
 			t.Fatal(err)
@@ -171,8 +179,8 @@ func TestRefusalIsNotLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("%s: got %d", path, res.StatusCode)
+		if res.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", path, res.StatusCode, want)
 		}
 		conn.Close()
 	}
@@ -186,6 +194,81 @@ func TestExpectContinue(t *testing.T) {
 	r := f.want(http.StatusOK, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`, "Expect", "100-continue")
 	if !strings.Contains(r.body, `"stored":1`) {
 		t.Errorf("got %s", r.body)
+	}
+	// One that waits without hope is told at once: the first line that it gets
+	// is the refusal.
+	limit := f.server.config.MaxBodyBytes
+	for _, c := range []struct {
+		as, path string
+		length   int
+		status   int
+	}{
+		{"admin", "/v2/sessions", limit + 1, 413},
+		{"admin", "/v2/sessions", limit, 100},
+		{"writer", "/v2/sessions/import", 1 << 40, 100},
+		{"wrong", "/v2/sessions/import", 1 << 40, 401},
+		{"admin", "/v2/nothing", 2, 404},
+		{"admin", "/v2/sessions/s", 2, 405},
+	} {
+		secret := f.secret[c.as]
+		request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", c.path, cmp.Or(secret, c.as), c.length)
+		if status := f.firstStatus(request); status != c.status {
+			t.Errorf("%s of %d bytes as %s: got %d, want %d", c.path, c.length, c.as, status, c.status)
+		}
+	}
+}
+
+// firstStatus sends bytes over a connection of its own, keeps it open, and
+// returns the status of the first answer, which may be 100.
+func (f *fixture) firstStatus(request string) int {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		f.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		f.t.Fatalf("no answer to %.60q: %v", request, err)
+	}
+	var status int
+	if _, err := fmt.Sscanf(line, "HTTP/1.1 %d", &status); err != nil {
+		f.t.Fatal(err)
+	}
+	return status
+}
+
+// Who may not is told so before the body is there. The server would wait for
+// it for an hour.
+func TestRefusesUnread(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.limits.read = time.Hour })
+	almost := strings.Repeat(" ", f.server.config.MaxBodyBytes-1)
+	for _, body := range []string{"", " ", almost} {
+		for _, c := range []struct {
+			path, as string
+			status   int
+		}{
+			{"/v2/sessions", "", 401},
+			{"/v2/sessions/import", "", 401},
+			{"/v2/nothing", "", 404},
+			{"/v2/sessions/s", "", 405},
+			{"/v2/sessions", "wrong", 401},
+			{"/v2/nothing", "wrong", 404},
+		} {
+			if body == "" && c.as != "" {
+				continue // a handler is asked when the first byte is there
+			}
+			request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n", c.path, f.server.config.MaxBodyBytes)
+			if c.as != "" {
+				request += "Authorization: Bearer " + c.as + "\r\n"
+			}
+			if status := f.firstStatus(request + "\r\n" + body); status != c.status {
+				t.Errorf("%s as %q with %d bytes: got %d, want %d", c.path, c.as, len(body), status, c.status)
+			}
+		}
 	}
 }
 
@@ -220,13 +303,14 @@ func TestBadInputKeepsTheConnection(t *testing.T) {
 		ask(f.post("/v2/sessions/search", `{`), 400)
 		ask(f.post("/v2/sessions/search", `{}`), 200)
 		ask(f.post("/v2/sessions/search", long), 200) // longer than what is read ahead
-		ask(f.post("/v2/sessions/unknown", `{}`), 405)
-		ask(f.post("/v2/nothing", `{}`), 404)
+		ask(strings.Replace(f.post("/v2/sessions/unknown", ``), "POST", "PATCH", 1), 404)
+		ask(f.post("/v2/sessions/unknown", ``), 405)
+		ask(f.post("/v2/nothing", ``), 404)
 		ask(f.post("/v2/sessions/import", `{"id":"a"}`), 200)
 		for _, path := range []string{"/v2/sessions/search", "/v2/sessions/import"} {
 			ask(strings.Replace(f.post(path, "2\r\n{}\r\n0\r\n\r\n"), "Content-Length: 12", "Transfer-Encoding: chunked", 1), 200)
 		}
-		ask(strings.Replace(f.post("/v2/sessions", `{}`), f.secret["admin"], "wrong", 1), 401)
+		ask(strings.Replace(f.post("/v2/sessions", ``), f.secret["admin"], "wrong", 1), 401)
 	}
 }
 
@@ -293,12 +377,43 @@ func TestAnonymous(t *testing.T) {
 			t.Errorf("%s: %s", host, r.body)
 		}
 	}
+	for _, c := range []struct {
+		status  int
+		headers []string
+	}{
+		{200, []string{"Origin", "http://localhost:3000"}},
+		{200, []string{"Origin", "https://[::1]:3000", "Sec-Fetch-Site", "same-origin"}},
+		{200, []string{"Origin", "http://127.0.0.1"}},
+		{200, []string{"Sec-Fetch-Site", "none"}},
+		{403, []string{"Origin", "https://example.com"}},
+		{403, []string{"Origin", "null"}},
+		{403, []string{"Origin", "file://localhost"}},
+		{403, []string{"Origin", "http://localhost.example.com"}},
+		{403, []string{"Origin", "http://localhost@example.com"}},
+		{403, []string{"Origin", "localhost"}},
+		{403, []string{"Sec-Fetch-Site", "cross-site"}},
+		{403, []string{"Sec-Fetch-Site", "same-site"}},
+		{403, []string{"Origin", "http://localhost:3000", "Sec-Fetch-Site", "cross-site"}},
+	} {
+		r := f.want(c.status, "", "POST", "/v2/sessions/search", `{}`, append(c.headers, "Content-Type", "text/plain")...)
+		if c.status == 403 && !strings.Contains(r.body, "Sec-Fetch-Site") {
+			t.Errorf("%v: %s", c.headers, r.body)
+		}
+	}
+	// Each of several counts.
+	for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
+		good := map[string]string{"Origin": "http://localhost", "Sec-Fetch-Site": "none"}[name]
+		res, _ := f.raw("POST /v2/sessions HTTP/1.1\r\nHost: localhost\r\n"+name+": "+good+"\r\n"+name+": https://example.com\r\nContent-Length: 0\r\n\r\n", false)
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("a second %s is passed over: %d", name, res.StatusCode)
+		}
+	}
 	for _, host := range []string{"", "[::1%25lo]", "::1%lo", "[", ":80", "127.0.0.1@evil"} {
 		if loopbackHost(host) {
 			t.Errorf("%q is taken for a loopback name", host)
 		}
 	}
 	closed := newFixture(t)
-	closed.want(http.StatusOK, "", "GET", "/version", "", "Host", "example.com")
+	closed.want(http.StatusOK, "", "GET", "/version", "", "Host", "example.com", "Origin", "https://example.com", "Sec-Fetch-Site", "cross-site")
 	closed.want(http.StatusUnauthorized, "", "POST", "/v2/sessions", `{}`)
 }

@@ -37,7 +37,7 @@ type call struct {
 
 var calls = sync.Pool{New: func() any { return new(call) }}
 
-// handle makes the server's handler of a route: it guards, reads, authenticates,
+// handle makes the server's handler of a route: it guards, authenticates, reads,
 // asks the route's own handler, maps its error, counts and logs. All of it
 // happens here and only here.
 func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
@@ -52,12 +52,17 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 
 		err := s.run(base, c, loopbackOnly)
+		if err == errContinue {
+			admit(ctx)
+			c.release()
+			return
+		}
 		var e *apiError
 		if err != nil {
 			e = asAPIError(err)
 			writeError(ctx, e)
 		}
-		if !c.bodyRead && hasBody(ctx) {
+		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)
 		}
 		took := time.Since(start)
@@ -77,6 +82,22 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if err := guard(c.http, loopbackOnly); err != nil {
 		return err
 	}
+	// What is refused here is refused unread: who has no credentials gets no
+	// memory for a body.
+	if c.route.open {
+		return c.route.do(s, base, c)
+	}
+	c.caller, err = s.authenticate(base, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)))
+	if err != nil {
+		return err
+	}
+	c.id = pathID(c.http)
+	if !c.route.streams && c.http.Request.Header.ContentLength() > s.config.MaxBodyBytes {
+		return tooLarge(s.config.MaxBodyBytes)
+	}
+	if expected(c.http) {
+		return errContinue
+	}
 	ctx := base
 	if !c.route.streams {
 		if err := c.readBody(s.config.MaxBodyBytes); err != nil {
@@ -88,13 +109,6 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		defer cancel()
 		ctx = timed
 	}
-	if !c.route.open {
-		c.caller, err = s.authenticate(ctx, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)))
-		if err != nil {
-			return err
-		}
-	}
-	c.id = pathID(c.http)
 	return c.route.do(s, ctx, c)
 }
 
@@ -170,12 +184,6 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	s.log.LogAttrs(ctx, level, message, attrs...)
-}
-
-// hasBody says whether the request announced a body.
-func hasBody(http *fasthttp.RequestCtx) bool {
-	n := http.Request.Header.ContentLength()
-	return n != 0 && n != -2
 }
 
 // release gives c back. Buffers of ordinary size stay with it.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,14 +49,15 @@ func (c *caller) mayDelete(s *session.Facts) bool {
 	return c.userID != "" && s.UserID == c.userID || c.delete.covers(s.OrgID)
 }
 
-// permit adds a permission such as "session.read" or "session.write@ORG".
+// permit adds a permission such as "session.read" or "session.write@ORG". Its
+// errors do not repeat the permission. (I6)
 func (c *caller) permit(permission string) error {
 	name, org, scoped := strings.Cut(permission, "@")
 	if scoped && org == "" {
-		return fmt.Errorf("%q has no organization after the @", permission)
+		return errors.New("must have an organization after the @")
 	}
 	if len(org) > session.MaxNameLen {
-		return fmt.Errorf("the organization of a permission must have at most %d characters", session.MaxNameLen)
+		return fmt.Errorf("the organization must have at most %d characters", session.MaxNameLen)
 	}
 	var g *grant
 	switch name {
@@ -66,7 +68,7 @@ func (c *caller) permit(permission string) error {
 	case "session.delete":
 		g = &c.delete
 	default:
-		return fmt.Errorf("%q is not a permission: session.read, session.write or session.delete, with @ORG for one organization", permission)
+		return errors.New("must be session.read, session.write or session.delete, with @ORG for one organization")
 	}
 	if !scoped {
 		g.all = true

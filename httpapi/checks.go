@@ -261,15 +261,13 @@ func (q *changes) possible() error {
 }
 
 // expiration is when a session ends whose lifetime begins now; 0 is no lifetime.
+// Dates have microseconds: a lifetime of less lasts one.
 func (s *Server) expiration(message string, now session.Time, lifetime time.Duration) (session.Time, error) {
-	if limit := s.config.MaxLifetime; limit > 0 && (lifetime == 0 || lifetime > limit) {
-		if lifetime == 0 {
-			return now.Add(limit), nil
-		}
+	if limit := s.config.MaxLifetime; limit > 0 && lifetime > limit {
 		return 0, invalid(message, "Lifetime", "value must be at most "+limit.String())
 	}
 	if lifetime == 0 {
 		return session.Never, nil
 	}
-	return now.Add(lifetime), nil
+	return now.Add(max(lifetime, time.Microsecond)), nil
 }

@@ -88,7 +88,7 @@ var (
 	errConflict     = &apiError{code: codeAborted, text: "the session is being changed by others; try again"}
 	errStale        = &apiError{code: codeExists, text: "a version with a higher sequence is stored"}
 	errDeleted      = &apiError{code: codeExists, text: session.ErrDeleted.Error()}
-	errFull         = &apiError{code: codeExhausted, text: session.ErrFull.Error()}
+	errFull         = &apiError{code: codeExhausted, text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &apiError{code: codePrecondition, http: http.StatusPreconditionFailed, text: "the stored session has another sequence than If-Match asks for"}
 
 	errHeaderTooLarge = &apiError{code: codeExhausted, http: http.StatusRequestHeaderFieldsTooLarge, text: "request headers too large: at most 16384 bytes", close: true}
@@ -98,7 +98,11 @@ var (
 	errTwoLengths     = &apiError{code: codeInvalid, text: "a request must not have both Content-Length and Transfer-Encoding", close: true}
 	errCompressed     = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "compressed request bodies are not supported: send no Content-Encoding"}
 	errCharset        = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the charset of a request body must be utf-8"}
+	errTransferCoding = &apiError{code: codeInvalid, text: "the Transfer-Encoding must be chunked", close: true}
 	errHost           = &apiError{code: codeDenied, text: "without authentication only loopback names are served: the Host must be localhost, 127.0.0.0/8 or [::1]"}
+	errOrigin         = &apiError{code: codeDenied, text: "without authentication web pages of other sites are not served: the Origin must be one of localhost, 127.0.0.0/8 or [::1], and Sec-Fetch-Site same-origin or none"}
+	// errContinue is no answer: the client may send the body that it has announced.
+	errContinue = errors.New("the body may be sent")
 )
 
 // invalid is an error in the shape of ZITADEL's request validation.

@@ -253,7 +253,7 @@ func TestGolden(t *testing.T) {
 
 // goldenSetup is the configuration of the golden files.
 func goldenSetup(s *setup) {
-	s.config.MaxLifetime = 30 * 24 * time.Hour
+	s.config.DefaultLifetime, s.config.MaxLifetime = 30*24*time.Hour, 30*24*time.Hour
 	s.config.MaxSessionBytes = 2048
 	s.config.MaxBodyBytes = 16 << 10
 	s.store.MaxCandidates = 20

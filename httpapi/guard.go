@@ -14,15 +14,16 @@ import (
 // looked at.
 func guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
 	h := &http.Request.Header
-	if loopbackOnly && !loopbackHost(string(h.Host())) {
-		return errHost
+	if loopbackOnly {
+		if err := fromHere(h); err != nil {
+			return err
+		}
 	}
-	length := h.ContentLength()
-	if length == 0 || length == -2 {
-		return nil // no body
+	if err := framing(h.RawHeaders()); err != nil {
+		return err
 	}
-	if twoLengths(h.RawHeaders()) {
-		return errTwoLengths
+	if !hasBody(h) {
+		return nil
 	}
 	if e := h.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
 		return errCompressed
@@ -33,21 +34,67 @@ func guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
 	return nil
 }
 
-// twoLengths says whether a request states the length of its body in two ways.
-// The server keeps only one of them, and a proxy before us may have believed
-// the other: the rest of the body would be read as the next request.
-func twoLengths(rawHeaders []byte) bool {
-	length, encoding := false, false
+// fromHere refuses what a web page may have sent that is open in a browser on
+// this machine: a request for another host name than this machine's own, which
+// DNS can point here, and one that the browser says another site has made. A
+// page needs no leave for a request of type text/plain, whose body we read all
+// the same; it does not get to see the answer, but the request is done.
+func fromHere(h *fasthttp.RequestHeader) error {
+	if !loopbackHost(string(h.Host())) {
+		return errHost
+	}
+	for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
+		if !loopbackOrigin(string(origin)) {
+			return errOrigin
+		}
+	}
+	for _, site := range h.PeekAll("Sec-Fetch-Site") {
+		if s := string(site); s != "same-origin" && s != "none" {
+			return errOrigin
+		}
+	}
+	return nil
+}
+
+// loopbackOrigin says whether an Origin (RFC 6454) is a page of this machine.
+// "null" may be anybody's.
+func loopbackOrigin(origin string) bool {
+	scheme, host, ok := strings.Cut(origin, "://")
+	return ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && loopbackHost(host)
+}
+
+// framing refuses a request whose body may end elsewhere for a proxy before us,
+// so that the rest would be read as the next request: one that states a length
+// and a transfer coding, of which the server keeps only one, and one whose
+// coding is not chunked.
+func framing(rawHeaders []byte) error {
+	length, coding := false, false
+	var wrong error
 	for line := range bytes.Lines(rawHeaders) {
-		name, _, _ := bytes.Cut(line, []byte(":"))
+		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch name = bytes.TrimSpace(name); len(name) {
 		case len(fasthttp.HeaderContentLength):
 			length = length || bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength))
 		case len(fasthttp.HeaderTransferEncoding):
-			encoding = encoding || bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding))
+			if !bytes.EqualFold(name, []byte(fasthttp.HeaderTransferEncoding)) {
+				continue
+			}
+			coding = true
+			if !bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked")) {
+				wrong = errTransferCoding
+			}
 		}
 	}
-	return length && encoding
+	if length && coding {
+		return errTwoLengths
+	}
+	return wrong
+}
+
+// hasBody says whether a request announces a body.
+func hasBody(h *fasthttp.RequestHeader) bool {
+	n := h.ContentLength()
+	return n != 0 && n != -2
 }
 
 // utf8Charset says whether a content type leaves the charset open or names

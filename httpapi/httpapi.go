@@ -31,8 +31,9 @@ type Config struct {
 	// InstanceID is the resource owner that answers to writes name.
 	InstanceID string
 	// Anonymous gives callers without credentials all permissions, under the
-	// user ID "anonymous". Requests over TCP must then name a loopback host,
-	// so that a web page can not reach the API by DNS rebinding.
+	// user ID "anonymous". Requests over TCP must then name a loopback host and
+	// not come from a web page of another site, which could otherwise reach the
+	// API by DNS rebinding, or by a plain POST.
 	Anonymous bool
 	// DefaultLimit is how many sessions a search without a limit answers; default 1000.
 	DefaultLimit int
@@ -44,7 +45,9 @@ type Config struct {
 	MaxSessionBytes int
 	// DefaultLifetime is that of a session created without one; 0 never expires.
 	DefaultLifetime time.Duration
-	// MaxLifetime is the longest lifetime that a caller may ask for; 0 has no limit.
+	// MaxLifetime is the longest lifetime that a caller may ask for; 0 has no
+	// limit. It needs a DefaultLifetime. It does not bind the dates that Put and
+	// Import state.
 	MaxLifetime time.Duration
 	// Version is what GET /version answers; default "unknown".
 	Version string
@@ -104,6 +107,8 @@ func New(c Config) (*Server, error) {
 	fault(c.DefaultLimit > c.MaxLimit, "httpapi: DefaultLimit (%d) must not be above MaxLimit (%d)", c.DefaultLimit, c.MaxLimit)
 	fault(c.MaxLifetime > 0 && c.DefaultLifetime > c.MaxLifetime,
 		"httpapi: DefaultLifetime (%s) must not be above MaxLifetime (%s)", c.DefaultLifetime, c.MaxLifetime)
+	fault(c.MaxLifetime > 0 && c.DefaultLifetime == 0,
+		"httpapi: MaxLifetime (%s) needs a DefaultLifetime: without one, sessions never expire", c.MaxLifetime)
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}

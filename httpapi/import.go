@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -51,8 +50,9 @@ type importRun struct {
 // Lines are decoded in order and handed to a few workers. The lines of one
 // session go to the same worker, so that they are written in order too.
 //
-// If the store stays away, the import ends with 503, and the message names the
-// first line that was not taken. To send everything again is safe.
+// If the store stays away, the import ends with 503. Then, and where the body
+// ends early, the message has the counts and names the first line that was not
+// taken. To send everything again is safe.
 func (s *Server) importSessions(base context.Context, c *call) error {
 	if !c.caller.write.all {
 		return errDenied
@@ -102,16 +102,18 @@ func (run *importRun) read(ctx context.Context, lines *importReader) error {
 		close(q)
 	}
 	workers.Wait()
-	if ctx.Err() == nil {
-		return err
+	if ctx.Err() != nil { // the store stays away, or the server was told to end
+		err = errUnavailable
 	}
-	if !errors.Is(context.Cause(ctx), errUnavailable) {
-		return errUnavailable // the server was told to end
+	if err == nil {
+		return nil
 	}
+	e := *asAPIError(err)
 	t := run.tally.snapshot()
-	return &apiError{code: codeUnavailable, close: true, text: fmt.Sprintf(
-		"%s; line %d is the first that was not taken, %d were stored, %d were expired, %d failed; the whole import can be sent again",
-		errUnavailable.text, t.lost, t.stored, t.expired, t.failed)}
+	e.close = true
+	e.text = fmt.Sprintf("%s; line %d is the first that was not taken, %d were stored, %d were expired, %d failed; the whole import can be sent again",
+		e.text, t.lost, t.stored, t.expired, t.failed)
+	return &e
 }
 
 // distribute decodes the lines and hands each to the worker of its session.
@@ -124,8 +126,12 @@ func (run *importRun) distribute(ctx context.Context, lines *importReader, queue
 			run.tally.fail(number, fmt.Sprintf("the line is too long: at most %d bytes", lines.limit()))
 			continue
 		}
-		if err != nil || number == 0 {
+		if err != nil {
+			run.tally.lose(number)
 			return err
+		}
+		if number == 0 {
+			return nil
 		}
 		if number%progressLines == 0 || time.Since(reported) > progressPause {
 			reported = time.Now()

@@ -290,6 +290,24 @@ func TestImportClientGoesAway(t *testing.T) {
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/cut", "")
 }
 
+// An import whose body ends early tells how far it came.
+func TestImportEndsEarly(t *testing.T) {
+	f := newFixture(t)
+	head := "POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + f.secret["writer"] + "\r\n"
+	body := `{"id":"a"}` + "\n\n" + `{"id":"b","expirationDate":"2050-01-01T00:00:00Z"}` + "\nbroken\n" + `{"id":"c"}` + "\n" + `{"id":"cut`
+	for framing, message := range map[string]string{
+		"Content-Length: 100000\r\n\r\n" + body:                                                    "the request body ended early",
+		fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body):             "the request body ended early",
+		fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\nno chunk\r\n", len(body), body): "malformed HTTP request",
+	} {
+		res, answer := f.raw(head+framing, true)
+		want := message + "; line 6 is the first that was not taken, 2 were stored, 1 were expired, 1 failed; the whole import can be sent again"
+		if res.StatusCode != http.StatusBadRequest || !res.Close || !strings.Contains(answer, want) {
+			t.Errorf("%.60q: got %d %s, want %s", framing, res.StatusCode, answer, want)
+		}
+	}
+}
+
 // While a client is silent, an import that is given up ends all the same.
 func TestImportGivesUpOnASilentClient(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.patience, s.limits.pause = 20*time.Millisecond, time.Hour })

@@ -31,6 +31,27 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 type lingeringConn struct {
 	net.Conn
 	unread atomic.Bool
+	// begun says that something has been read.
+	begun atomic.Bool
+}
+
+func (c *lingeringConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.begun.Load() {
+		c.begun.Store(true)
+	}
+	return n, err
+}
+
+// endIfSilent makes the connection seem at its end, if nothing has been read
+// yet. What has come already is still read and answered.
+func (c *lingeringConn) endIfSilent() {
+	if c.begun.Load() {
+		return
+	}
+	if half, ok := c.Conn.(interface{ CloseRead() error }); !ok || half.CloseRead() != nil {
+		_ = c.Conn.Close()
+	}
 }
 
 // Close closes the connection. If the client may still be sending, it first

@@ -73,7 +73,7 @@ func (d *listDecoder) request(name string) error {
 			return nil
 		})
 	case "queries":
-		return d.Array(d.searchQuery)
+		return d.Messages(d.searchQuery)
 	case "sortingColumn":
 		// Both columns sort by creation date.
 		var column int32
@@ -135,12 +135,15 @@ func (d *listDecoder) member(name string, p *index.Predicate, i int) func(string
 			if name != "ids" {
 				return nil
 			}
-			return d.Array(func(int) error {
+			var ids []session.ID
+			err := d.Array(func(int) error {
 				var id string
 				err := d.String(&id)
-				p.IDs = append(p.IDs, session.ID(id))
+				ids = append(ids, session.ID(id))
 				return err
 			})
+			*p = index.ByIDs(ids...)
+			return err
 		}
 	case "userIdQuery":
 		*p = index.ByUser("")

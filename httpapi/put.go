@@ -112,15 +112,17 @@ func (s *Server) replace(ctx context.Context, by *caller, q *putRequest, old *se
 	}
 	done := putResult{next: next, token: token, created: old == nil}
 	if next.ExpirationDate <= now { // I1
-		done = putResult{next: next, expired: true}
-		if old == nil {
-			return done, nil
+		// Nothing older than it may come back, whatever was stored.
+		gone := session.Stored{Facts: session.Facts{ID: next.ID, Expiration: session.Never}}
+		if old != nil {
+			gone = *old
 		}
-		_, err := s.config.Store.Delete(ctx, old, "expired")
+		gone.Sequence = max(gone.Sequence, max(next.Sequence, 1)-1)
+		_, err := s.config.Store.Delete(ctx, &gone, "expired")
 		if errors.Is(err, session.ErrNotFound) {
-			err = nil
+			err = session.ErrConflict // it has ended, or was deleted, since it was read
 		}
-		return done, err
+		return putResult{next: next, expired: true}, err
 	}
 	return done, s.config.Store.Put(ctx, next, old)
 }

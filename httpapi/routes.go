@@ -16,7 +16,7 @@ type route struct {
 	call string
 	// beta is the older version of the API, which knows less.
 	beta bool
-	// open needs no credentials.
+	// open needs no credentials, and no body.
 	open bool
 	// writes is logged, whether it succeeds or is refused.
 	writes bool
@@ -25,7 +25,8 @@ type route struct {
 	do      handler
 }
 
-// handler answers a call that is authenticated and whose body has been read.
+// handler answers a call that is authenticated and whose body has been read; an
+// open route is neither.
 type handler func(s *Server, ctx context.Context, c *call) error
 
 // routes is the whole API.

@@ -51,9 +51,12 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	server.Handler = s.router(base, s.config.Anonymous && !isUnix)
 	server.ErrorHandler = s.refuse
 	// Bodies are read by the handlers, each with its own bound: an import is
-	// longer than memory.
+	// longer than memory. Before a handler nearly nothing is read.
 	server.StreamRequestBody = true
-	return serve(ctx, server, ln, shutdownTimeout, cut)
+	server.MaxRequestBodySize = prefetch
+	server.HeaderReceived = s.refuseUnread
+	server.ExpectHandler = expect(server.Handler)
+	return serve(ctx, s.log, server, ln, shutdownTimeout, cut)
 }
 
 func newHTTPServer(log *slog.Logger, t timeouts) *fasthttp.Server {
@@ -105,7 +108,7 @@ func asReadError(err error) *apiError {
 
 // serve runs server on ln until ctx ends, then drains it. Connections that are
 // still busy after timeout are closed, after cut was called.
-func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
+func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
 	served := make(chan error, 1)
@@ -123,13 +126,15 @@ func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeou
 	// ShutdownWithContext knows ln only once Serve has begun; closing it here
 	// too ends a Serve that begins later.
 	_ = ln.Close()
+	open.drain()
 	err := server.ShutdownWithContext(drain)
 	if running {
 		failure = <-served
 	}
 	if drain.Err() != nil && err != nil {
 		cut()
-		open.close()
+		n := open.close()
+		log.Warn("requests were cut off, because they took longer than the shutdown may", "connections", n, "timeout", timeout)
 	}
 	open.wait() // I7
 	return failure
@@ -137,13 +142,14 @@ func serve(ctx context.Context, server *fasthttp.Server, ln net.Listener, timeou
 
 // connections are those that are open.
 type connections struct {
-	mu   sync.Mutex
-	open map[net.Conn]struct{}
-	none *sync.Cond // told when the last one has ended
+	mu       sync.Mutex
+	open     map[*lingeringConn]struct{}
+	draining bool
+	none     *sync.Cond // told when the last one has ended
 }
 
 func newConnections() *connections {
-	c := &connections{open: make(map[net.Conn]struct{})}
+	c := &connections{open: make(map[*lingeringConn]struct{})}
 	c.none = sync.NewCond(&c.mu)
 	return c
 }
@@ -154,28 +160,45 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
 		return
 	}
+	l, ok := conn.(*lingeringConn)
+	if !ok {
+		panic("BUG: a connection that the listener has not made")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == fasthttp.StateNew {
-		c.open[conn] = struct{}{}
+		if c.draining {
+			l.endIfSilent()
+		}
+		c.open[l] = struct{}{}
 		return
 	}
-	delete(c.open, conn)
+	delete(c.open, l)
 	if len(c.open) == 0 {
 		c.none.Broadcast()
 	}
 }
 
-// close closes all of them at once; their handlers notice.
-func (c *connections) close() {
+// drain ends the connections on which nothing has come yet. The server closes
+// those that rest between two requests, but passes over these.
+func (c *connections) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for conn := range c.open {
-		if l, ok := conn.(*lingeringConn); ok {
-			conn = l.Conn
-		}
-		_ = conn.Close()
+	c.draining = true
+	for l := range c.open {
+		l.endIfSilent()
 	}
+}
+
+// close closes all of them at once; their handlers notice. It returns how many
+// there were.
+func (c *connections) close() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l := range c.open {
+		_ = l.Conn.Close()
+	}
+	return len(c.open)
 }
 
 // wait waits until all have ended.

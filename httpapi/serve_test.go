@@ -98,6 +98,67 @@ func TestI7_RunCutsOff(t *testing.T) {
 	if len(f.server.imports) != 0 {
 		t.Error("Run returned before the import ended")
 	}
+	if !strings.Contains(f.logs.String(), "requests were cut off") || !strings.Contains(f.logs.String(), "connections=1") {
+		t.Errorf("the log does not tell what was cut off:\n%s", f.logs)
+	}
+}
+
+// A connection on which nothing has come yet does not hold the drain up, not
+// even one that is accepted while it goes on; a request that has come is answered. (I7)
+func TestI7_RunDrainsSilentConnections(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.limits.read = time.Hour })
+	ln := listen(t)
+	stop, ended := f.serveOn(ln, time.Hour)
+	silent, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	// Connections are accepted in order: with the answer to a later one the
+	// silent one is known to the server.
+	f.url = "http://" + ln.Addr().String()
+	f.want(http.StatusOK, "", "GET", "/version", "")
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("Run waits for a connection that has sent nothing")
+	}
+	if rest, err := io.ReadAll(silent); len(rest) > 0 || err != nil {
+		t.Errorf("the silent connection got %q, %v", rest, err)
+	}
+
+	open := newConnections()
+	open.drain()
+	client, server := tcpPair(t)
+	_, _ = io.WriteString(client, "sent before")
+	if _, err := io.ReadFull(server, make([]byte, 1)); err != nil { // it has come
+		t.Fatal(err)
+	}
+	l := &lingeringConn{Conn: server}
+	open.observe(l, fasthttp.StateNew)
+	if rest, err := io.ReadAll(l); string(rest) != "ent before" || err != nil {
+		t.Errorf("got %q, %v", rest, err)
+	}
+}
+
+// tcpPair returns both ends of a connection.
+func tcpPair(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	ln := listen(t)
+	defer ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
 }
 
 // A context that has ended already serves nothing and leaves nothing behind.
@@ -218,6 +279,9 @@ func TestNewRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+	if _, err := New(Config{Store: new(cache.Store), MaxLifetime: 1}); err == nil || !strings.Contains(err.Error(), "needs a DefaultLifetime") {
+		t.Errorf("got %v: without a lifetime, a session would have none", err)
 	}
 	if _, err := New(Config{Store: new(cache.Store), DefaultLimit: -1, MaxLimit: -1, MaxLifetime: -1}); err == nil {
 		t.Error("negative values are taken")

@@ -146,6 +146,12 @@ func TestLifetimes(t *testing.T) {
 	if e := expiration(never, `{"lifetime":"1.5s"}`); e == nil || !e.Equal(start.Add(1500*time.Millisecond)) {
 		t.Errorf("a lifetime of 1.5s ends at %v", e)
 	}
+	if e := expiration(never, `{"lifetime":"0.000001s"}`); e == nil || !e.Equal(start.Add(time.Microsecond)) {
+		t.Errorf("a lifetime of a microsecond ends at %v", e)
+	}
+	if e := expiration(never, `{"lifetime":"0.000000001s"}`); e == nil || !e.Equal(start.Add(time.Microsecond)) {
+		t.Errorf("a lifetime of a nanosecond ends at %v", e)
+	}
 	if e := expiration(never, `{"lifetime":"9223372036s"}`); e == nil || e.Year() != 2342 {
 		t.Errorf("a lifetime of 292 years ends at %v", e)
 	}
@@ -174,7 +180,7 @@ func TestStoreFull(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.store.MaxSessions = 1 })
 	f.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{}`)
 	r := f.want(http.StatusTooManyRequests, "admin", "POST", "/v2/sessions", `{}`)
-	if !strings.Contains(r.body, `"code":8`) || !strings.Contains(r.body, session.ErrFull.Error()) {
+	if !strings.Contains(r.body, `"code":8`) || !strings.Contains(r.body, session.ErrFull.Error()+": it holds as many sessions as it may") {
 		t.Errorf("got %s", r.body)
 	}
 }

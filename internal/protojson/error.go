@@ -72,7 +72,8 @@ func (r *Reader) syntax(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		offset, problem = len(r.body), "unexpected end"
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		problem = "a name is given twice"
+		problem = duplicate
+		r.within(s)
 	case errors.Is(err, jsontext.ErrNonStringName):
 		problem = "a name must be a string"
 	case strings.Contains(text, "UTF-8"):
@@ -83,6 +84,20 @@ func (r *Reader) syntax(err error) error {
 		problem = "invalid escape sequence"
 	}
 	return r.fail(offset, problem)
+}
+
+// within adds to the path what lies between the value being read and the one
+// that s is about, the name itself included.
+func (r *Reader) within(s *jsontext.SyntacticError) {
+	if s == nil {
+		return
+	}
+	depth := 0
+	for name := range s.JSONPointer.Tokens() {
+		if depth++; depth > len(r.path) {
+			r.path = append(r.path, segment{name: name})
+		}
+	}
 }
 
 // valueStart is the offset of the next value.

@@ -153,7 +153,13 @@ func (r *Reader) Map(fn func(key string) error) error {
 
 // Array reads an array and calls fn with the index of each element, to read
 // it. null elements are refused.
-func (r *Reader) Array(fn func(i int) error) error {
+func (r *Reader) Array(fn func(i int) error) error { return r.array(fn, false) }
+
+// Messages reads an array of objects and calls fn with the index of each, to
+// read it. A null element reads as an empty object.
+func (r *Reader) Messages(fn func(i int) error) error { return r.array(fn, true) }
+
+func (r *Reader) array(fn func(i int) error, nulls bool) error {
 	if r.Null() {
 		return nil
 	}
@@ -168,7 +174,9 @@ func (r *Reader) Array(fn func(i int) error) error {
 			_, err := r.dec.ReadToken()
 			return r.syntax(err)
 		case jsontext.KindNull:
-			return r.Fail("must not be null")
+			if !nulls {
+				return r.Fail("must not be null")
+			}
 		case jsontext.KindInvalid:
 			_, err := r.dec.ReadToken()
 			return r.syntax(err)

@@ -1,0 +1,50 @@
+package httpapi
+
+import "github.com/valyala/fasthttp"
+
+// A client may announce its body and wait for leave to send it (RFC 9110,
+// 10.1.1). The route's handler then runs twice: first for the headers alone,
+// which end with errContinue or with a refusal, then with the body.
+
+// prefetch is how much of a body the server reads before a handler is asked; it
+// can not be told to read nothing.
+const prefetch = 1
+
+// The keys of what is noted at a request between the two runs.
+type (
+	expectKey struct{}
+	admitKey  struct{}
+)
+
+// expect is the server's ExpectHandler. It answers 100, or the status of the
+// refusal that handler has written.
+func expect(handler fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
+	return func(ctx *fasthttp.RequestCtx) int {
+		ctx.SetUserValue(expectKey{}, true)
+		handler(ctx)
+		admitted := ctx.UserValue(admitKey{}) != nil
+		ctx.ResetUserValues()
+		if admitted {
+			ctx.Response.Reset()
+			return fasthttp.StatusContinue
+		}
+		return ctx.Response.StatusCode()
+	}
+}
+
+// expected says whether the client waits for leave to send its body.
+func expected(ctx *fasthttp.RequestCtx) bool { return ctx.UserValue(expectKey{}) != nil }
+
+// admit gives that leave.
+func admit(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(admitKey{}, true) }
+
+// refuseUnread is the server's HeaderReceived. The server waits for the first
+// byte of a body before it asks a handler. A request without credentials is
+// answered without: it is taken for one whose client waits for leave, and no
+// route gives leave to it.
+func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if !s.config.Anonymous && hasBody(h) && len(h.Peek(fasthttp.HeaderAuthorization)) == 0 {
+		h.Set(fasthttp.HeaderExpect, "100-continue")
+	}
+	return fasthttp.RequestConfig{}
+}
