@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	redis.SetLogger(silence{})
 	// I7: whatever a test starts has ended.
 	goleak.VerifyTestMain(m,
+		// A pool that could not dial tries again every second, and sees only then that it was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
