@@ -3,12 +3,14 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
 // cliff opens a store with live and ended sessions, the latter not swept: every
@@ -112,18 +114,160 @@ func TestI9_FirstPageOfACliff(t *testing.T) {
 	}
 }
 
+// TestI9_DeepPagesBehindTheDead has the oldest sessions end, many more than a
+// page's offset, and asks for pages behind them: with nothing going on, and
+// while sweepers clear them.
+func TestI9_DeepPagesBehindTheDead(t *testing.T) {
+	const ended, live = 4000, 1500
+	for _, shards := range []int{1, 4} {
+		begin := session.TimeOf(time.Now())
+		now := begin
+		s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t), Shards: shards, Clock: func() session.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := func(i uint64) session.ID { return session.ID(fmt.Sprintf("s%06d", i)) }
+		for i := range uint64(ended + live) {
+			made := &session.Session{ID: id(i), CreationDate: begin.Add(time.Duration(i) * time.Millisecond), ChangeDate: begin, Sequence: 1, ExpirationDate: session.Never, Creator: "creator"}
+			if i < ended {
+				made.ExpirationDate = begin.Add(time.Hour)
+			}
+			if err := s.Put(t.Context(), made, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now = begin.Add(2 * time.Hour)
+		check := func() {
+			t.Helper()
+			for _, ascending := range []bool{true, false} {
+				for _, offset := range []uint64{0, 200, 260, 300, 500, 1000, 1495, 1500, 4000, 1 << 53} {
+					page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 10, Offset: offset, Ascending: ascending})
+					if shards > 1 && offset > 100_000 {
+						continue // refused
+					}
+					if err != nil {
+						t.Errorf("P=%d, offset %d: %v", shards, offset, err)
+						continue
+					}
+					want := min(max(live-int64(min(offset, live)), 0), 10)
+					if page.Total != live || int64(len(page.Sessions)) != want {
+						t.Errorf("P=%d, offset %d: %d sessions of %d, want %d of %d", shards, offset, len(page.Sessions), page.Total, want, live)
+						continue
+					}
+					for i, x := range page.Sessions {
+						at := ended + offset + uint64(i)
+						if !ascending {
+							at = ended + live - 1 - offset - uint64(i)
+						}
+						if x.ID != id(at) {
+							t.Errorf("P=%d, offset %d, ascending %v: session %d is %s, want %s", shards, offset, ascending, i, x.ID, id(at))
+							break
+						}
+					}
+				}
+			}
+		}
+		check()
+		var sweepers sync.WaitGroup
+		for range 2 {
+			sweepers.Go(func() {
+				if _, err := s.Sweep(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		check()
+		sweepers.Wait()
+		check()
+	}
+}
+
+// TestI9_SessionsComeInBeforeTheRange puts more sessions than a window holds
+// between the two looks of a search for an older range, which has dead ones.
+func TestI9_SessionsComeInBeforeTheRange(t *testing.T) {
+	begin := session.TimeOf(time.Now())
+	now := begin
+	rdb := redistest.Start(t).Client(t)
+	s, err := Open(t.Context(), Config{Redis: rdb, Clock: func() session.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(i int, created, expires session.Time) {
+		t.Helper()
+		if err := s.Put(t.Context(), &session.Session{ID: session.ID(fmt.Sprintf("s%06d", i)), CreationDate: created, ChangeDate: begin, Sequence: 1, ExpirationDate: expires}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 400 {
+		expires := session.Never
+		if i < 100 {
+			expires = begin.Add(time.Hour)
+		}
+		put(i, begin.Add(time.Duration(i)*time.Millisecond), expires)
+	}
+	now = begin.Add(2 * time.Hour)
+	came := false
+	watch := &readWatch{seen: map[string]int{}, check: func(cmd redis.Cmder) error {
+		if cmd.Name() == "zcount" && !came {
+			came = true
+			for i := range 40 {
+				put(1000+i, now, session.Never)
+			}
+		}
+		return nil
+	}}
+	rdb.AddHook(watch)
+	page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 10, Predicates: []index.Predicate{index.ByCreation(index.Dates{Min: 0, Max: begin.Add(time.Hour)})}})
+	if err != nil || page.Total != 300 || len(page.Sessions) != 10 || page.Sessions[0].ID != "s000399" || !came {
+		t.Errorf("%+v, %v, want 10 of 300 from s000399 on", page, err)
+	}
+}
+
+// TestI5_ALateNoteTakesNothing has the note of a write come back after the
+// write was done, as a packet that was sent again may bring it.
+func TestI5_ALateNoteTakesNothing(t *testing.T) {
+	begin := session.TimeOf(time.Now())
+	now := begin
+	s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t), Shards: 4, Clock: func() session.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := &session.Session{ID: "x", CreationDate: begin, ChangeDate: begin, Sequence: 1, ExpirationDate: session.Never, Factors: session.Factors{User: &session.UserFactor{ID: "user"}}}
+	if err := s.Put(t.Context(), made, nil); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := s.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := index.CardOf(stored)
+	pending := s.keys.Pending(s.keys.ShardOf("x"))
+	s.rdb.ZAdd(t.Context(), pending, z(float64(now.Add(noteFor)), index.AddNote(&card)))
+	now = now.Add(2 * noteFor)
+	if _, err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 10, Predicates: []index.Predicate{index.ByUser("user")}})
+	if err != nil || page.Total != 1 {
+		t.Errorf("the live session is not in its user's list: %+v, %v", page, err)
+	}
+	if n := s.rdb.Exists(t.Context(), pending).Val(); n != 0 {
+		t.Error("the note is left over")
+	}
+}
+
 // TestSweepPassesOverWhatItCanNotRead puts a card and a note of no known shape
 // before all others.
 func TestSweepPassesOverWhatItCanNotRead(t *testing.T) {
 	s := cliff(t, 4, 10, 30, 0)
 	for shard := range s.Shards() {
 		s.rdb.ZAdd(t.Context(), s.keys.Catalogue(shard), z(1, "\x03future"))
-		s.rdb.ZAdd(t.Context(), s.keys.Pending(shard), z(1, "xfuture"))
+		s.rdb.ZAdd(t.Context(), s.keys.Pending(shard), z(1, "xfuture"), z(1, ""))
 	}
 	if _, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 100}); err != nil {
 		t.Errorf("search: %v", err)
 	}
-	if swept, err := s.Sweep(t.Context()); err != nil || swept != 30+2*s.Shards() {
+	if swept, err := s.Sweep(t.Context()); err != nil || swept != 30+3*s.Shards() {
 		t.Errorf("swept %d: %v", swept, err)
 	}
 }

@@ -21,9 +21,11 @@ var putLua string
 var putScript = redis.NewScript(putLua)
 
 const (
-	// attempts is how often a write is tried whose reply was lost, or that
-	// something was in the way of that Put itself can clear.
+	// attempts is how often a write is sent whose reply was lost.
 	attempts = 3
+	// clearings is how often a put begins anew after it has cleared what was in
+	// its way: a session that has ended, its entries, both one after the other.
+	clearings = 5
 	// noteFor is how long a write across shards may take before the sweeper
 	// condemns it.
 	noteFor = time.Minute
@@ -43,7 +45,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 		return session.ErrConflict // it has ended since the caller read it
 	}
 	inTheWay := old == nil // what the caller did not see may be cleared
-	for range attempts {
+	for range clearings {
 		w := s.newWrite(next, old)
 		result, lost, err := s.put(ctx, w)
 		if err != nil {
@@ -217,24 +219,11 @@ func (s *Store) addNamed(ctx context.Context, w *write) error {
 	})
 }
 
-// withdraw removes the entries that a write has added which then lost. A write
-// whose reply was lost may have been done, and built upon, before its
-// repetition lost: then its note is gone, and as long as a stored version has
-// its tag, its entries stay. The note may also be gone because the sweeper has
-// condemned the write; then nothing has its tag and nothing ever will, since a
-// put keeps a tag only on top of a version that has it. What fails here is
-// done by the sweeper. (I5)
+// withdraw removes the entries that a write has added which then lost. What
+// fails here is done by the sweeper. (I5)
 func (s *Store) withdraw(ctx context.Context, w *write) {
-	if w.note == "" {
-		return
-	}
-	condemned, err := s.index.Condemn(ctx, w.shard, &w.card, s.clock())
-	if err != nil || condemned {
-		return
-	}
-	tag, err := s.rdb.HGet(ctx, s.keys.Session(w.card.ID), fieldTag).Result()
-	if (err == nil || errors.Is(err, redis.Nil)) && tag != w.card.Tag {
-		_ = s.index.DropNamed(ctx, w.shard, w.card)
+	if w.note != "" {
+		_ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
 	}
 }
 

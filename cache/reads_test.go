@@ -44,13 +44,14 @@ func (w *readWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 }
 
 func (w *readWatch) look(cmds ...redis.Cmder) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, cmd := range cmds {
+		err := w.check(cmd)
+		w.mu.Lock()
 		w.seen[cmd.Name()]++
-		if err := w.check(cmd); err != nil {
+		if err != nil {
 			w.wrong = append(w.wrong, err.Error())
 		}
+		w.mu.Unlock()
 	}
 }
 

@@ -63,15 +63,19 @@ func (s *Store) sweepBacklog(ctx context.Context) error {
 
 // Sweep clears all that is due now: the entries of expired sessions, and what
 // writes that were cut off left behind. It returns how many of both it cleared.
+// A fault in one shard does not keep it from the others.
 func (s *Store) Sweep(ctx context.Context) (swept int, err error) {
-	for more := true; more; {
+	for more := true; more && ctx.Err() == nil; {
 		var n int
 		n, more, err = s.index.Sweep(ctx, s.clock())
 		swept += n
 		s.swept.Add(uint64(n))
-		if err != nil {
-			return swept, unavailable(err)
-		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return swept, unavailable(err)
 	}
 	return swept, nil
 }

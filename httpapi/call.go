@@ -170,7 +170,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 		slog.String("request_id", c.requestID),
 		slog.String("call", c.route.call),
 		slog.Int("status", status),
-		slog.Duration("took", took))
+		slog.Float64("took_ms", float64(took.Microseconds())/1000))
 	if c.caller != nil {
 		attrs = append(attrs, slog.String("caller", c.caller.name), slog.String("user_id", c.caller.userID))
 	}

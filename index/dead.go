@@ -5,41 +5,61 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/redis/go-redis/v9"
 )
 
-// bury finds the dead of a part: the sessions that its list counted though
-// they are due. first is the beginning of the shard's due cards, dues how many
-// there were, both seen in the MULTI that counted the list.
-//
-// More than a chunk of them have to be read separately, while sweepers remove
-// them from their beginning. What was read before fits the MULTI if, behind the
-// chunk that it saw, it has exactly as many cards as the MULTI counted: a card
-// that is due never becomes so later, since now stands still. Otherwise they
-// are read again, and settled is false: the MULTI has to be repeated.
-func (r *ranking) bury(ctx context.Context, p *part, first []redis.Z, dues int64) (settled bool, err error) {
-	p.dead, p.partial = make(map[session.ID]session.Time), false
-	cards := make([]entry, len(first))
-	for i := range first {
-		cards[i] = entry{timeOfScore(first[i].Score), first[i].Member.(string)}
+// bury finds the dead of every part: the sessions that its list counted though
+// they are due. settled is false if what the MULTIs saw is not enough to tell,
+// and they have to be repeated.
+func (r *ranking) bury(ctx context.Context) (settled bool, err error) {
+	dues := int64(0)
+	for _, p := range r.parts {
+		dues += p.dues
 	}
-	switch {
-	case dues <= int64(len(first)):
-	case dues > int64(r.ix.maxCandidates):
+	partial := dues > int64(r.ix.maxCandidates)
+	if partial && r.q.Offset > 0 {
 		// An expiry cliff. The first page only has to leave out what is dead;
 		// where a later one begins is not known until the sweeper is done.
-		if r.q.Offset > 0 {
-			return false, fmt.Errorf("%w: %d sessions have ended and are being cleared, try again", session.ErrUnavailable, dues)
+		return false, fmt.Errorf("%w: %d sessions have ended and are being cleared, try again", session.ErrUnavailable, dues)
+	}
+	if dues > costly && !partial {
+		if err := r.enter(ctx); err != nil {
+			return false, err
 		}
-		p.partial = true
-	default:
+	}
+	settled = true
+	for _, p := range r.parts {
+		known, err := r.buryPart(ctx, p, partial)
+		if err != nil {
+			return false, err
+		}
+		// A window that lies before the dates altogether says nothing of where
+		// the dead are.
+		settled = settled && known && (len(p.buf) > 0 || p.ended)
+	}
+	return settled, nil
+}
+
+// buryPart finds the dead of a part among the shard's due cards. More than a
+// chunk of these have to be read separately, while sweepers remove them from
+// their beginning. What was read before fits the MULTI if, behind the chunk
+// that it saw, there are exactly as many cards as it counted: now stands still,
+// so that none becomes due later, but for a session that another process puts
+// with an expiration date that is over before the put is done. Otherwise they
+// are read again.
+func (r *ranking) buryPart(ctx context.Context, p *part, partial bool) (known bool, err error) {
+	cards := make([]entry, len(p.due))
+	for i := range p.due {
+		cards[i] = entry{timeOfScore(p.due[i].Score), p.due[i].Member.(string)}
+	}
+	p.dead, p.partial = make(map[session.ID]session.Time), partial
+	if p.dues > int64(len(cards)) && !partial {
 		last := cards[len(cards)-1]
 		for _, c := range p.backlog {
 			if last.compare(c) < 0 {
 				cards = append(cards, c)
 			}
 		}
-		if dues != int64(len(cards)) {
+		if p.dues != int64(len(cards)) {
 			return false, r.readBacklog(ctx, p)
 		}
 	}
@@ -67,18 +87,24 @@ func (r *ranking) readBacklog(ctx context.Context, p *part) error {
 
 // deadBefore is how many dead sessions come before what the part gives.
 func (p *part) deadBefore(at start) int64 {
+	if at.byDate {
+		return p.deadBeforeDate(at.date)
+	}
 	n := int64(0)
 	for id, creation := range p.dead {
-		switch {
-		case at.byDate && p.desc:
-			if creation > at.date {
-				n++
-			}
-		case at.byDate:
-			if creation < at.date {
-				n++
-			}
-		case len(p.buf) == 0 || p.list.before(entry{creation, string(id)}, p.buf[0]):
+		if len(p.buf) == 0 || p.list.before(entry{creation, string(id)}, p.buf[0]) {
+			n++
+		}
+	}
+	return n
+}
+
+// deadBeforeDate is how many dead sessions come before a creation date, in
+// reading order.
+func (p *part) deadBeforeDate(date session.Time) int64 {
+	n := int64(0)
+	for _, creation := range p.dead {
+		if p.desc && creation > date || !p.desc && creation < date {
 			n++
 		}
 	}

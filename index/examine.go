@@ -122,11 +122,13 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			if len(page.Sessions) == q.Limit {
 				break
 			}
-			// A session that was put with another creation date meanwhile may
-			// be met twice.
-			if s == nil || !q.Match(&s.Facts, now) || met[s.ID] {
+			if s == nil || !q.Match(&s.Facts, now) {
 				gone++
 				page.Total -= min(page.Total, 1)
+				continue
+			}
+			if met[s.ID] { // put with another creation date meanwhile
+				gone++
 				continue
 			}
 			met[s.ID] = true

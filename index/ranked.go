@@ -19,7 +19,7 @@ const (
 	maxOffset = 1 << 52
 	// looks is how often a ranked search begins anew because what it looked at
 	// has changed meanwhile.
-	looks = 10
+	looks = 20
 )
 
 // ranked answers a search whose driver covers it, at any offset, without
@@ -32,12 +32,11 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
 	}
+	defer r.leave()
 	if len(d.lists) > 1 && q.Offset > costly { // sessions of one instant have to be passed one by one
-		if err := ix.costly.Acquire(ctx, 1); err != nil {
+		if err := r.enter(ctx); err != nil {
 			return nil, err
 		}
-		defer ix.costly.Release(1)
-		r.rdb = ix.costlyRdb
 	}
 	for i, key := range d.lists {
 		r.parts[i] = &part{shard: i, list: list{key: key}}
@@ -76,6 +75,26 @@ type ranking struct {
 	now   session.Time
 	d     *driver
 	parts []*part
+	// costly says that it has one of the places for costly searches.
+	costly bool
+}
+
+// enter waits for a place for costly searches, and uses their connections.
+func (r *ranking) enter(ctx context.Context) error {
+	if r.costly {
+		return nil
+	}
+	if err := r.ix.costly.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	r.costly, r.rdb = true, r.ix.costlyRdb
+	return nil
+}
+
+func (r *ranking) leave() {
+	if r.costly {
+		r.ix.costly.Release(1)
+	}
 }
 
 // part is one shard's share: its list, and what one MULTI saw of it.
@@ -85,6 +104,9 @@ type part struct {
 	count int64 // elements within the dates
 	// before is how many of these come before the first that the list gives.
 	before int64
+	// dues is how many cards of the shard are due, due the first chunk of them.
+	dues int64
+	due  []redis.Z
 	// dead are the list's sessions that have ended but are not swept away yet,
 	// by creation date; partial says that there are more.
 	dead    map[session.ID]session.Time
@@ -104,11 +126,16 @@ type start struct {
 
 // begin opens the parts at or a little before the page; skip is how many live
 // sessions they give before it.
+//
+// With one shard it tries the page's rank first. If many dead come before the
+// page, that is too early, and the page's date is bisected, as with several
+// shards; once the dead are known, bisecting takes them into account.
 func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	offset := int64(min(r.q.Offset, maxOffset))
-	at := start{rank: offset}
+	at := start{rank: offset, byDate: len(r.parts) > 1}
+	exact := false // the start was chosen with all dead known
 	for range looks {
-		if len(r.parts) > 1 {
+		if at.byDate {
 			if at, err = r.bisect(ctx); err != nil {
 				return 0, err
 			}
@@ -118,55 +145,51 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 			return 0, err
 		}
 		if !settled {
+			exact = false
 			continue
 		}
-		skip = offset
+		skip, live := offset, int64(0)
 		for _, p := range r.parts {
 			skip -= p.before - p.deadBefore(at)
+			live += p.count - int64(len(p.dead))
 		}
-		switch {
-		case skip < 0: // since the start was chosen, sessions have come in before it
-			at.rank = offset
-		case !at.byDate && skip > chunk: // so many dead come before the page
-			at.rank = min(at.rank+skip, maxOffset)
-		default:
-			return skip, nil
+		if offset >= live || skip >= 0 && (skip <= chunk || exact) {
+			return max(skip, 0), nil
 		}
+		// Too early; or, since the start was chosen, sessions have come in
+		// before it, or dead ones have been swept: choose again.
+		at.byDate, exact = true, true
 	}
 	return 0, errTooFast
 }
 
 // look reads counts, due cards and the first window of every part, one MULTI a
-// shard, so that a shard's answers belong together. It says whether all due
-// cards are known; if not, it is to be called again.
+// shard, so that a shard's answers belong together. It says whether that is
+// enough to go by; if not, it is to be called again.
 func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) {
 	if len(r.parts) == 1 {
-		return r.lookAt(ctx, r.parts[0], at)
+		err = r.lookAt(ctx, r.parts[0], at)
+	} else {
+		group, groupCtx := errgroup.WithContext(ctx)
+		group.SetLimit(4)
+		for _, p := range r.parts {
+			group.Go(func() error { return r.lookAt(groupCtx, p, at) })
+		}
+		err = group.Wait()
 	}
-	all := make([]bool, len(r.parts))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(4)
-	for i, p := range r.parts {
-		group.Go(func() (err error) {
-			all[i], err = r.lookAt(groupCtx, p, at)
-			return err
-		})
+	if err != nil {
+		return false, err
 	}
-	err = group.Wait()
-	settled = true
-	for i := range all {
-		settled = settled && all[i]
-	}
-	return settled, err
+	return r.bury(ctx)
 }
 
-func (r *ranking) lookAt(ctx context.Context, p *part, at start) (settled bool, err error) {
+func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	p.list = list{rdb: r.rdb, key: p.key, dates: r.d.dates, desc: !r.q.Ascending}
 	from := at.rank
 	if !at.byDate && !p.openAtStart() {
 		base, err := p.outside(ctx, r.rdb).Result()
 		if err != nil {
-			return false, err
+			return err
 		}
 		from += base
 	}
@@ -180,7 +203,7 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) (settled bool, 
 	var count, before, dues *redis.IntCmd
 	var due *redis.ZSliceCmd
 	var chunks []*redis.ZSliceCmd
-	_, err = r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		count = pipe.ZCount(ctx, p.key, minScore(p.dates), maxScore(p.dates))
 		dues = pipe.ZCount(ctx, catalogue, "-inf", Score(r.now))
 		due = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: catalogue, Start: "-inf", Stop: Score(r.now), ByScore: true, Count: chunk})
@@ -205,9 +228,9 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) (settled bool, 
 		return nil
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
-	p.count = count.Val()
+	p.count, p.dues, p.due = count.Val(), dues.Val(), due.Val()
 	if at.byDate {
 		p.before = before.Val()
 		p.filled(chunks[0].Val(), window)
@@ -219,7 +242,7 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) (settled bool, 
 		p.before = max(from-base, 0)
 		p.window(from, base, window, chunks)
 	}
-	return r.bury(ctx, p, due.Val(), dues.Val())
+	return nil
 }
 
 // merge gives the live sessions of all parts in the order of q.

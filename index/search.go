@@ -99,7 +99,8 @@ func positions(ids []session.ID) []position {
 	return ps
 }
 
-// short reads the first chunk of each list; all is false if there is more.
+// short reads the first chunk of each list; all is false if there is more, or
+// so much that the search is a costly one.
 func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []position, all bool, err error) {
 	chunks := make([]*redis.ZSliceCmd, len(lists))
 	pipe := ix.rdb.Pipeline()
@@ -119,7 +120,7 @@ func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found 
 			found = append(found, position{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))})
 		}
 	}
-	return found, true, nil
+	return found, len(found) <= costly, nil
 }
 
 // collect reads all candidates of a driver, each once, in the order of their

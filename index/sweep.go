@@ -187,14 +187,16 @@ func (ix *Index) DropNamed(ctx context.Context, shard int, cards ...Card) error 
 }
 
 // Condemn ends a write that has noted that it adds the named entries of c, and
-// removes these. It does nothing, and says so, if the note is gone: then the
-// write has been done, and a stored session may need its entries. (I5)
-func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) (bool, error) {
-	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard)}, Score(now), AddNote(c), DropNote(c)).Int()
+// removes these, unless a stored version has their tag: then the write was done,
+// whether its note was removed or came late. A tag that no stored version has is
+// dead for ever: a put keeps a tag only on top of a version that has it, and the
+// write's own script does not run without its note. (I5)
+func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) error {
+	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard), ix.keys.Session(c.ID)}, Score(now), AddNote(c), DropNote(c), c.Tag).Int()
 	if err != nil || n == 0 {
-		return false, err
+		return err
 	}
-	return true, ix.DropNamed(ctx, shard, *c)
+	return ix.DropNamed(ctx, shard, *c)
 }
 
 // sweepNotes ends the writes of a shard that are past their time.
@@ -209,21 +211,22 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 	}
 	var dropped []Card
 	for _, note := range notes {
-		c, err := UnpackCard(note[1:])
+		kind, packed := byte(0), ""
+		if note != "" {
+			kind, packed = note[0], note[1:]
+		}
+		c, err := UnpackCard(packed)
 		switch {
 		case err != nil: // it names nothing
 			if err := ix.rdb.ZRem(ctx, pending, note).Err(); err != nil {
 				return ended, false, err
 			}
 			ended++
-		case note[0] == 'a':
-			condemned, err := ix.Condemn(ctx, shard, &c, now)
-			if err != nil {
+		case kind == 'a':
+			if err := ix.Condemn(ctx, shard, &c, now); err != nil {
 				return ended, false, err
 			}
-			if condemned {
-				ended++
-			}
+			ended++
 		default:
 			dropped = append(dropped, c)
 		}

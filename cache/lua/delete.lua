@@ -23,6 +23,7 @@ if stored == '' then
   local last = tombstone and string.match(tombstone, '^%d+') or ''
   local this = string.match(ARGV[4], '^%d+')
   if #last < #this or (#last == #this and last < this) then
+    redis.call('DEL', KEYS[2]) -- begins to write, as below
     redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
   end
   return 'ok'

@@ -1,11 +1,12 @@
--- condemn: turns the note of a write that lost, or never came to its end, into
--- the note of entries to remove. From then on that write's script is refused, so its
--- entries in other shards can be removed safely.
+-- condemn: ends a write that lost, or never came to its end: from then on its
+-- script is refused, and its entries in other shards may be removed. If a stored
+-- version has the write's tag, the write was done after all, and they stay.
 --
--- KEYS: 1 pending
--- ARGV: 1 now (µs), 2 note of the write, 3 note of its entries
--- Returns 1 if the write was condemned, 0 if it has ended meanwhile.
-if redis.call('ZREM', KEYS[1], ARGV[2]) == 0 then
+-- KEYS: 1 pending, 2 session
+-- ARGV: 1 now (µs), 2 note of the write, 3 note of its entries, 4 its tag
+-- Returns 1 if the entries are to be removed, 0 if they stay.
+redis.call('ZREM', KEYS[1], ARGV[2])
+if redis.call('HGET', KEYS[2], 'tag') == ARGV[4] then
   return 0
 end
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[3])
