@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,18 +142,17 @@ func TestI5_PutAgainAfterExpiry(t *testing.T) {
 				created := storetest.Created(s.Now())
 				first(t, s)
 				s.clock.Advance(2 * time.Hour)
-				again := false
+				var again atomic.Bool // shards are swept at the same time
 				s.faults.Arm(redistest.Cut{Before: func(_ int, cmds []redis.Cmder) error {
-					if again || cmds[0].Name() != "evalsha" {
+					if cmds[0].Name() != "evalsha" || !again.CompareAndSwap(false, true) {
 						return nil
 					}
-					again = true
 					return s.Put(t.Context(), storetest.New("1", s.Now(), append(parts, created)...), nil)
 				}})
 				if _, err := s.frail.Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if !again {
+				if !again.Load() {
 					t.Fatal("the sweeper had nothing to remove")
 				}
 				s.audit(t, true)
