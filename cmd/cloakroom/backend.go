@@ -113,8 +113,8 @@ func (s *sidecar) openStore(ctx context.Context, b *backend) (*cache.Store, erro
 		if !errors.Is(err, session.ErrUnavailable) {
 			return nil, err
 		}
-		s.log.Warn("redis is not usable yet, trying again", "redis", b.name, "in", pause.String(), "error", err)
 		s.ready.no("waiting for redis: " + err.Error())
+		s.log.Warn("redis is not usable yet, trying again", "redis", b.name, "in", pause.String(), "error", err)
 		if err := s.parts.pause(ctx, pause); err != nil {
 			return nil, err
 		}
