@@ -28,10 +28,11 @@ const module = "github.com/cloakroom-dev/cloakroom"
 // arrows says which packages of ours each package may import. A new package is drawn here first.
 var arrows = map[string][]string{
 	"internal/protojson": {},
+	"internal/packed":    {},
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
-	"index":              {"internal/session", "internal/keys"},
-	"cache":              {"index", "internal/session", "internal/keys"},
+	"index":              {"internal/session", "internal/keys", "internal/packed"},
+	"cache":              {"index", "internal/session", "internal/keys", "internal/packed"},
 	"httpapi":            {"cache", "index", "internal/session", "internal/protojson"},
 	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/session", "internal/keys"},
 	"bench":              {},

@@ -236,7 +236,7 @@ func TestI5_ALateNoteTakesNothing(t *testing.T) {
 	if err := s.Put(t.Context(), made, nil); err != nil {
 		t.Fatal(err)
 	}
-	stored, err := s.Get(t.Context(), "x")
+	stored, err := s.GetFresh(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,8 +62,9 @@ type Store struct {
 	backlog     atomic.Int64
 }
 
-// layout is the version of what is in Redis, recorded with the number of shards.
-const layout = 1
+// layout is the version of what is in Redis, recorded with the number of
+// shards. A program reads one layout.
+const layout = 2
 
 // Open connects: it records the number of shards or compares it with the
 // recorded one, loads the scripts, and reads the server's clock. It starts no
@@ -128,7 +129,7 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {
-		return 0, fmt.Errorf("the sessions under the key prefix %q have layout %d, this version reads layout %d", prefix, haveLayout, layout)
+		return 0, fmt.Errorf("the sessions under the key prefix %q have layout %d, and this version of Cloakroom reads layout %d only; choose another key prefix", prefix, haveLayout, layout)
 	}
 	if asked != 0 && asked != have {
 		return 0, fmt.Errorf("the sessions under the key prefix %q are spread over %d shards, not %d; to change that, export them and import them under another prefix", prefix, have, asked)

@@ -41,7 +41,7 @@ func TestI5_FullRedis(t *testing.T) {
 		}
 		get := func(id session.ID) *session.Stored {
 			t.Helper()
-			stored, err := s.Get(t.Context(), id)
+			stored, err := s.GetFresh(t.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -189,7 +189,7 @@ func TestTTL(t *testing.T) {
 		if live := s.live(t); len(live) != 1 || live[0].ID != "2" || live[0].UserID != "bob" {
 			t.Errorf("%+v, want bob's session alone", live)
 		}
-		old, err := s.Get(t.Context(), "2")
+		old, err := s.GetFresh(t.Context(), "2")
 		if err != nil {
 			t.Fatal(err)
 		}

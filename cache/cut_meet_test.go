@@ -28,7 +28,7 @@ var meetings = []struct {
 		return store.Put(ctx, storetest.New("1", s.Now(), append(bob, storetest.Sequence(9))...), nil)
 	}},
 	{"set", func(ctx context.Context, s *cutStore, store *cache.Store) error {
-		old, err := store.Get(ctx, "1")
+		old, err := store.GetFresh(ctx, "1")
 		if err != nil {
 			return err
 		}

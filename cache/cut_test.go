@@ -59,7 +59,7 @@ type operation struct {
 // put writes a version of session "1" unless a later one is there.
 func put(sequence uint64, parts ...storetest.Part) func(context.Context, *cutStore, *cache.Store) error {
 	return func(ctx context.Context, s *cutStore, store *cache.Store) error {
-		old, err := store.Get(ctx, "1")
+		old, err := store.GetFresh(ctx, "1")
 		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			return err
 		}
@@ -72,7 +72,7 @@ func put(sequence uint64, parts ...storetest.Part) func(context.Context, *cutSto
 
 // remove deletes session "1" unless it is gone.
 func remove(ctx context.Context, _ *cutStore, store *cache.Store) error {
-	old, err := store.Get(ctx, "1")
+	old, err := store.GetFresh(ctx, "1")
 	if errors.Is(err, session.ErrNotFound) {
 		return nil
 	}

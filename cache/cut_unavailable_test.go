@@ -20,6 +20,14 @@ var calls = map[string]func(ctx context.Context, s *testStore, old *session.Stor
 		_, err := s.Get(ctx, "1")
 		return err
 	},
+	"GetFresh": func(ctx context.Context, s *testStore, _ *session.Stored) error {
+		_, err := s.GetFresh(ctx, "1")
+		return err
+	},
+	"GetByTokenFresh, foreign": func(ctx context.Context, s *testStore, _ *session.Stored) error {
+		_, err := s.GetByTokenFresh(ctx, "ada's")
+		return err
+	},
 	"GetByToken, of ours": func(ctx context.Context, s *testStore, _ *session.Stored) error {
 		token, _ := session.NewToken("1")
 		_, err := s.GetByToken(ctx, token)
@@ -107,12 +115,13 @@ func TestI2_RedisAway(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
 			proxy := redistest.NewProxy(t, server.Addr)
-			client := server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr })
+			// After as many failed dials as its size, a pool dials once a second only.
+			client := server.Client(t, func(o *redis.Options) { o.Addr, o.PoolSize = proxy.Addr, 200 })
 			s := openEmpty(t, client, shards, storetest.Limits{})
 			if err := s.Put(t.Context(), storetest.New("1", s.Now(), ada...), nil); err != nil {
 				t.Fatal(err)
 			}
-			old, err := s.Get(t.Context(), "1")
+			old, err := s.GetFresh(t.Context(), "1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,14 +191,29 @@ func TestI2_BrokenData(t *testing.T) {
 	client := startRedis(t)
 	for name, breaks := range map[string]func(ctx context.Context, key string) error{
 		"wrong type": func(ctx context.Context, key string) error { return client.Set(ctx, key, "x", 0).Err() },
+		"no creator": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\x01").Err()
+		},
+		"half a creator": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\x01\x0agateway").Err()
+		},
+		"half a token": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\x03\x00half").Err()
+		},
+		"no document": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\x01\x00").Err()
+		},
 		"broken document": func(ctx context.Context, key string) error {
-			return client.HSet(ctx, key, "doc", "\x01broken").Err()
+			return client.HSet(ctx, key, "doc", "\x01\x00\x01broken").Err()
+		},
+		"no session": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\x01\x00\x00{}").Err()
 		},
 		"document of a later version": func(ctx context.Context, key string) error {
-			return client.HSet(ctx, key, "doc", "\xfe{}").Err()
+			return client.HSet(ctx, key, "doc", "\x01\x00\xfe{}").Err()
 		},
-		"token of a wrong length": func(ctx context.Context, key string) error {
-			return client.HSet(ctx, key, "token", "short", "foreign", "short").Err()
+		"a later format": func(ctx context.Context, key string) error {
+			return client.HSet(ctx, key, "doc", "\xfe\x00\x00{}").Err()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,11 +224,10 @@ func TestI2_BrokenData(t *testing.T) {
 			if err := breaks(t.Context(), s.keys.Session("1")); err != nil {
 				t.Fatal(err)
 			}
-			reads := []string{"Get", "GetByToken, of ours", "GetByToken, foreign"}
-			if name != "token of a wrong length" { // searches read no tokens
-				reads = append(reads, "Search all", "Search by IDs", "Search by user", "Search by two")
-			}
-			for _, call := range reads {
+			for _, call := range []string{
+				"Get", "GetFresh", "GetByToken, of ours", "GetByToken, foreign", "GetByTokenFresh, foreign",
+				"Search all", "Search by IDs", "Search by user", "Search by two",
+			} {
 				isUnavailable(t, call, calls[call](t.Context(), s, nil))
 			}
 		})

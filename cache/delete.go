@@ -27,7 +27,7 @@ type Deleted struct {
 	ChangeDate session.Time
 }
 
-// Delete deletes old, the version that the caller read, and leaves a tombstone
+// Delete deletes old, the version that the caller read with GetFresh, and leaves a tombstone
 // with the sequence of the deletion and the reason, a short word. It answers
 // session.ErrConflict if another version is stored, session.ErrNotFound if
 // there is none. It goes through on a Redis that is out of memory. After
@@ -70,8 +70,8 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 		}
 		return deleted, nil
 	case "conflict":
-		// Get tells a later version from one that has ended, too.
-		if _, err := s.Get(ctx, old.ID); err != nil {
+		// GetFresh tells a later version from one that has ended, too.
+		if _, err := s.GetFresh(ctx, old.ID); err != nil {
 			return Deleted{}, err
 		}
 		return Deleted{}, session.ErrConflict

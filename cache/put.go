@@ -33,8 +33,8 @@ const (
 	versionLen = 8
 )
 
-// Put stores next in place of old, the version that the caller read; a nil old
-// says that there is none. It answers session.ErrConflict if that is not so,
+// Put stores next in place of old, the version that the caller read with
+// GetFresh; a nil old says that there is none. It answers session.ErrConflict if that is not so,
 // session.ErrDeleted if the session was deleted with a sequence not below
 // next.Sequence, session.ErrFull if no further session fits. next must not be
 // due. Put repeats a write whose reply was lost; it happens once all the same.
@@ -81,7 +81,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			return session.ErrConflict
 		default:
 			// A session that is due is replaced with its entries.
-			if old, err = s.read(ctx, next.ID); err != nil {
+			if old, err = s.readFresh(ctx, next.ID); err != nil {
 				return err
 			}
 			if old != nil && !old.Due(s.clock()) {
@@ -170,7 +170,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 		// Rounded up: Redis must not drop it before its instant.
 		ends = strconv.FormatInt((int64(next.ExpirationDate)+999)/1000, 10)
 	}
-	fields, gone := s.hashOf(next, w.card.Tag, fresh.Version)
+	fields, gone := hashOf(next, w.card.Tag, fresh.Version)
 	w.args = []any{
 		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), index.Score(facts.Creation),
 		ends, w.card.Pack(), index.Score(facts.Expiration), oldPacked,
@@ -183,21 +183,12 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 
 // hashOf returns the fields and values of a session's hash, and the fields
 // that it must not have.
-func (s *Store) hashOf(next *session.Session, tag, version string) (fields, gone []any) {
-	doc := encodeDocument(nil, session.AppendJSON(nil, next))
-	fields = append(fields, fieldDoc, doc, fieldVersion, version)
-	optional := func(set bool, field string, value any) {
-		if set {
-			fields = append(fields, field, value)
-		} else {
-			gone = append(gone, field)
-		}
+func hashOf(next *session.Session, tag, version string) (fields, gone []any) {
+	fields = []any{fieldDoc, appendStored(nil, next), fieldVersion, version}
+	if tag == "" {
+		return fields, []any{fieldTag}
 	}
-	optional(next.Creator != "", fieldCreator, next.Creator)
-	optional(!next.Token.IsZero() && !next.TokenForeign, fieldToken, next.Token[:])
-	optional(!next.Token.IsZero() && next.TokenForeign, fieldForeign, next.Token[:])
-	optional(tag != "", fieldTag, tag)
-	return fields, gone
+	return append(fields, fieldTag, tag), nil
 }
 
 // addNamed adds the entries in other shards, after it has noted that it does.

@@ -10,8 +10,8 @@ import (
 )
 
 // authenticate finds out who calls. authorization is the value of the header.
-// Only a session token needs the store.
-func (s *Server) authenticate(ctx context.Context, authorization string) (*caller, error) {
+// Only a session token needs the store; if writes, no copy of its session decides.
+func (s *Server) authenticate(ctx context.Context, authorization string, writes bool) (*caller, error) {
 	if authorization == "" {
 		if s.config.Anonymous {
 			return anonymous, nil
@@ -28,7 +28,11 @@ func (s *Server) authenticate(ctx context.Context, authorization string) (*calle
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.limits.request)
 	defer cancel()
-	stored, err := s.config.Store.GetByToken(ctx, token)
+	byToken := s.config.Store.GetByToken
+	if writes {
+		byToken = s.config.Store.GetByTokenFresh
+	}
+	stored, err := byToken(ctx, token)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, errBadCredentials
 	}

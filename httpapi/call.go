@@ -87,7 +87,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
-	c.caller, err = s.authenticate(base, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)))
+	c.caller, err = s.authenticate(base, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)), c.route.writes)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func decodeDelete(c *call) (q deleteRequest, err error) {
 // deleteSession answers DeleteSession. What is not there counts as deleted.
 func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) error {
 	for a := newAttempts(ctx); a.next(); {
-		old, err := s.find(ctx, c.id)
+		old, err := s.findFresh(ctx, c.id)
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})
 		}

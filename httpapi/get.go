@@ -41,7 +41,11 @@ func nameLength(s string) bool {
 // getSession answers GetSession. A session token decides alone, also against
 // the caller's permissions, as in ZITADEL.
 func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
-	stored, err := s.find(ctx, c.id)
+	id, err := knownID(c.id)
+	if err != nil {
+		return err
+	}
+	stored, err := s.config.Store.Get(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -64,12 +68,20 @@ func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
 	return c.end(http.StatusOK)
 }
 
-// find reads the session with an ID from outside. An ID that no session can
-// have is unknown.
-func (s *Server) find(ctx context.Context, id string) (*session.Stored, error) {
+// findFresh reads the session with an ID from outside, in order to write it.
+func (s *Server) findFresh(ctx context.Context, id string) (*session.Stored, error) {
+	parsed, err := knownID(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.config.Store.GetFresh(ctx, parsed)
+}
+
+// knownID checks an ID from outside. One that no session can have is unknown.
+func knownID(id string) (session.ID, error) {
 	parsed, err := session.ParseID(id)
 	if err != nil {
-		return nil, errUnknownSession
+		return "", errUnknownSession
 	}
-	return s.config.Store.Get(ctx, parsed)
+	return parsed, nil
 }

@@ -78,7 +78,7 @@ func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult,
 		var old *session.Stored
 		if a.count > 1 || !q.guessNew || q.session.ExpirationDate <= now {
 			var err error
-			old, err = s.config.Store.Get(ctx, q.session.ID)
+			old, err = s.config.Store.GetFresh(ctx, q.session.ID)
 			if err != nil && !errors.Is(err, session.ErrNotFound) {
 				return putResult{}, err // I2
 			}

@@ -20,7 +20,7 @@ func decodeSet(c *call) (*changes, error) {
 // again, so that no update is lost.
 func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 	for a := newAttempts(ctx); a.next(); {
-		old, err := s.find(ctx, c.id)
+		old, err := s.findFresh(ctx, c.id)
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,10 @@ package index
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/packed"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -120,10 +120,10 @@ func (c *Card) Pack() string {
 	}
 	b = append(b, format)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Creation))
-	b = appendPacked(b, string(c.ID))
-	b = appendPacked(b, c.UserID)
-	b = appendPacked(b, c.AgentID)
-	b = appendPacked(b, c.Creator)
+	b = packed.Append(b, string(c.ID))
+	b = packed.Append(b, c.UserID)
+	b = packed.Append(b, c.AgentID)
+	b = packed.Append(b, c.Creator)
 	if format == cardToken {
 		b = append(b, c.Token[:]...)
 	}
@@ -141,7 +141,7 @@ func UnpackCard(s string) (Card, error) {
 	var id string
 	for _, field := range []*string{&id, &c.UserID, &c.AgentID, &c.Creator} {
 		var ok bool
-		if *field, rest, ok = cutPacked(rest); !ok {
+		if *field, rest, ok = packed.Cut(rest); !ok {
 			return c, errBadCard
 		}
 	}
@@ -154,84 +154,4 @@ func UnpackCard(s string) (Card, error) {
 	}
 	c.Tag = rest
 	return c, nil
-}
-
-// A packed string is a length of up to 15,871 in one or two bytes and the
-// bytes; a decimal number of 10–19 digits, the usual ID, takes one byte and
-// eight; 32 or more lower-case hexadecimal digits, the usual fingerprint, take half.
-const (
-	packedNumber = 0xff
-	packedHex    = 0xfe
-	longLength   = 0x80 // two bytes: 0x80 | high 6 bits, low 8 bits
-)
-
-func appendPacked(b []byte, s string) []byte {
-	if len(s) >= 10 && len(s) <= 19 && s[0] != '0' {
-		if n, err := strconv.ParseUint(s, 10, 64); err == nil && n <= math.MaxInt64 && s[0] != '+' {
-			return binary.BigEndian.AppendUint64(append(b, packedNumber), n)
-		}
-	}
-	if len(s) >= 8 && len(s)%2 == 0 && len(s) < 256 && isHex(s) {
-		b = append(b, packedHex, byte(len(s)/2))
-		for i := 0; i < len(s); i += 2 {
-			b = append(b, unhex(s[i])<<4|unhex(s[i+1]))
-		}
-		return b
-	}
-	if len(s) < longLength {
-		b = append(b, byte(len(s)))
-	} else {
-		b = append(b, longLength|byte(len(s)>>8), byte(len(s)))
-	}
-	return append(b, s...)
-}
-
-func cutPacked(s string) (field, rest string, ok bool) {
-	if s == "" {
-		return "", "", false
-	}
-	n, rest := int(s[0]), s[1:]
-	switch {
-	case n == packedNumber:
-		if len(rest) < 8 {
-			return "", "", false
-		}
-		return strconv.FormatUint(binary.BigEndian.Uint64([]byte(rest[:8])), 10), rest[8:], true
-	case n == packedHex:
-		if rest == "" || len(rest) < 1+int(rest[0]) {
-			return "", "", false
-		}
-		const digits = "0123456789abcdef"
-		raw := rest[1 : 1+int(rest[0])]
-		out := make([]byte, 0, 2*len(raw))
-		for i := range len(raw) {
-			out = append(out, digits[raw[i]>>4], digits[raw[i]&15])
-		}
-		return string(out), rest[1+len(raw):], true
-	case n >= longLength:
-		if rest == "" {
-			return "", "", false
-		}
-		n, rest = (n&^longLength)<<8|int(rest[0]), rest[1:]
-	}
-	if len(rest) < n {
-		return "", "", false
-	}
-	return rest[:n], rest[n:], true
-}
-
-func isHex(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c - 'a' + 10
 }

@@ -33,7 +33,7 @@ const (
 )
 
 // Resolve returns the stored sessions with the given IDs, in their order, nil
-// for an ID that has none. It may return sessions that are due. Their Token,
+// for an ID that has none. It may return sessions that are due. Their
 // Version and EntryTag may be missing. It is asked for at most 250 at a time;
 // costly says that a costly search asks, which must not hold up others.
 type Resolve func(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error)

@@ -109,10 +109,12 @@ type Stored struct {
 	Token        TokenHash
 	TokenForeign bool
 	// Version names this stored version: random bytes that every write draws
-	// anew. A write replaces exactly the version that its caller read.
+	// anew. A write replaces exactly the version that its caller read. Only
+	// who reads in order to write gets it; "" otherwise.
 	Version string
 	// EntryTag is the Version of the write that added this session's entries
-	// in other shards; "" with one shard. Only cache and index read it.
+	// in other shards; "" with one shard. It comes with Version. Only cache and
+	// index read it.
 	EntryTag string
 }
 

@@ -102,7 +102,7 @@ func (c *churn) write(ctx context.Context, rng *rand.Rand) error {
 			}
 		}
 		id := c.moving[rng.IntN(len(c.moving))]
-		old, err := c.Store.Get(ctx, id)
+		old, err := c.Store.GetFresh(ctx, id)
 		if err == nil && rng.IntN(3) == 0 {
 			_, err = c.Store.Delete(ctx, old, "churn")
 		} else if err == nil || errors.Is(err, session.ErrNotFound) {

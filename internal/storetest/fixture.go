@@ -62,23 +62,29 @@ func (f *fixture) is(got *session.Stored, s *session.Session) {
 // refused checks that Put(s, old) fails with want and changes nothing.
 func (f *fixture) refused(want error, s *session.Session, old *session.Stored) {
 	f.Helper()
-	before, beforeErr := f.store.Get(f.Context(), s.ID)
+	before, beforeErr := f.store.GetFresh(f.Context(), s.ID)
 	if err := f.store.Put(f.Context(), s, old); !errors.Is(err, want) {
 		f.Fatalf("Put(%s): %v, want %v", s.ID, err, want)
 	}
-	after, afterErr := f.store.Get(f.Context(), s.ID)
+	after, afterErr := f.store.GetFresh(f.Context(), s.ID)
 	if !errors.Is(afterErr, beforeErr) || (before != nil) != (after != nil) || before != nil && before.Version != after.Version {
 		f.Fatalf("the refused Put(%s) changed the session: %+v, %v, before %+v, %v", s.ID, after, afterErr, before, beforeErr)
 	}
 }
 
-// get returns the session with this ID.
+// get returns the session with this ID, after it has checked that Get and
+// GetFresh say the same of it.
 func (f *fixture) get(id session.ID) *session.Stored {
 	f.Helper()
-	s, err := f.store.Get(f.Context(), id)
+	s, err := f.store.GetFresh(f.Context(), id)
+	if err != nil {
+		f.Fatalf("GetFresh(%s): %v", id, err)
+	}
+	read, err := f.store.Get(f.Context(), id)
 	if err != nil {
 		f.Fatalf("Get(%s): %v", id, err)
 	}
+	same(f, read, s)
 	return s
 }
 
@@ -88,21 +94,28 @@ func (f *fixture) gone(id session.ID) {
 	if s, err := f.store.Get(f.Context(), id); !errors.Is(err, session.ErrNotFound) || s != nil {
 		f.Fatalf("Get(%s): %+v, %v, want ErrNotFound", id, s, err)
 	}
+	if s, err := f.store.GetFresh(f.Context(), id); !errors.Is(err, session.ErrNotFound) || s != nil {
+		f.Fatalf("GetFresh(%s): %+v, %v, want ErrNotFound", id, s, err)
+	}
 }
 
 // token checks whose session a token leads to; "" for nobody's.
 func (f *fixture) token(token string, want session.ID) {
 	f.Helper()
-	s, err := f.store.GetByToken(f.Context(), token)
-	switch {
-	case want == "":
-		if !errors.Is(err, session.ErrNotFound) || s != nil {
-			f.Fatalf("GetByToken: %+v, %v, want ErrNotFound", s, err)
+	for name, byToken := range map[string]func(context.Context, string) (*session.Stored, error){
+		"GetByToken": f.store.GetByToken, "GetByTokenFresh": f.store.GetByTokenFresh,
+	} {
+		s, err := byToken(f.Context(), token)
+		switch {
+		case want == "":
+			if !errors.Is(err, session.ErrNotFound) || s != nil {
+				f.Fatalf("%s: %+v, %v, want ErrNotFound", name, s, err)
+			}
+		case err != nil:
+			f.Fatalf("%s: %v, want session %s", name, err, want)
+		case s.ID != want || !s.Token.Matches(token):
+			f.Fatalf("%s: session %s with token %x, want %s", name, s.ID, s.Token, want)
 		}
-	case err != nil:
-		f.Fatalf("GetByToken: %v, want session %s", err, want)
-	case s.ID != want || !s.Token.Matches(token):
-		f.Fatalf("GetByToken: session %s with token %x, want %s", s.ID, s.Token, want)
 	}
 }
 

@@ -47,8 +47,22 @@ func NewModel(clock func() session.Time, l Limits) *Model {
 // Now is the model's clock.
 func (m *Model) Now() session.Time { return m.clock() }
 
-// Get is Store's.
-func (m *Model) Get(_ context.Context, id session.ID) (*session.Stored, error) {
+// Get is Store's: it tells no Version.
+func (m *Model) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
+	return withoutVersion(m.GetFresh(ctx, id))
+}
+
+func withoutVersion(s *session.Stored, err error) (*session.Stored, error) {
+	if s == nil {
+		return nil, err
+	}
+	copied := *s
+	copied.Version = ""
+	return &copied, err
+}
+
+// GetFresh is Store's.
+func (m *Model) GetFresh(_ context.Context, id session.ID) (*session.Stored, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := m.live(id); s != nil {
@@ -73,7 +87,12 @@ func (m *Model) GetByToken(_ context.Context, token string) (*session.Stored, er
 	if found == nil {
 		return nil, session.ErrNotFound
 	}
-	return found, nil
+	return withoutVersion(found, nil)
+}
+
+// GetByTokenFresh is Store's.
+func (m *Model) GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error) {
+	return m.GetByToken(ctx, token)
 }
 
 // Put is Store's.

@@ -89,15 +89,20 @@ type property struct {
 
 // read gets a session from both and compares.
 func (p *property) read(t *rapid.T, id session.ID) (pair, error) {
-	got, err := p.Store.Get(p.ctx, id)
-	want, wantErr := p.model.Get(p.ctx, id)
+	got, err := p.Store.GetFresh(p.ctx, id)
+	want, wantErr := p.model.GetFresh(p.ctx, id)
 	if !sameError(err, wantErr) {
-		t.Fatalf("Get(%s): %v, want %v", id, err, wantErr)
+		t.Fatalf("GetFresh(%s): %v, want %v", id, err, wantErr)
+	}
+	read, readErr := p.Store.Get(p.ctx, id)
+	if !sameError(readErr, wantErr) {
+		t.Fatalf("Get(%s): %v, want %v", id, readErr, wantErr)
 	}
 	if err != nil {
 		return pair{}, err
 	}
 	same(t, got, want)
+	same(t, read, want)
 	v := pair{got, want}
 	if n := len(p.seen[id]); n == 0 || p.seen[id][n-1].store.Version != got.Version {
 		p.seen[id] = append(p.seen[id], v)

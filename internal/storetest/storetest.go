@@ -21,7 +21,9 @@ import (
 type Store interface {
 	Now() session.Time
 	Get(ctx context.Context, id session.ID) (*session.Stored, error)
+	GetFresh(ctx context.Context, id session.ID) (*session.Stored, error)
 	GetByToken(ctx context.Context, token string) (*session.Stored, error)
+	GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error)
 	Put(ctx context.Context, next *session.Session, old *session.Stored) error
 	Delete(ctx context.Context, old *session.Stored, reason string) (cache.Deleted, error)
 	Search(ctx context.Context, q *index.Query) (*index.Page, error)

@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/packed"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// The fields of a session's hash. Who only reads a session needs fieldDoc
+// alone; the others are for writes and their scripts.
+const (
+	fieldDoc     = "doc" // head and document, packed (appendStored)
+	fieldVersion = "v"   // random, drawn by the write
+	fieldTag     = "tag" // version of the write that added the entries in other shards
+)
+
+// What fieldDoc holds: a byte for the format, the creator as a packed text, the
+// token's hash unless there is none, and the packed document.
+const (
+	storedBare    = 1 // no token
+	storedOwn     = 2 // with a token of ours
+	storedForeign = 3 // with a token that somebody else made
+)
+
+var errDamaged = errors.New("what is stored is damaged")
+
+// appendStored appends what fieldDoc holds of s.
+func appendStored(dst []byte, s *session.Session) []byte {
+	format := byte(storedOwn)
+	switch {
+	case s.Token.IsZero():
+		format = storedBare
+	case s.TokenForeign:
+		format = storedForeign
+	}
+	dst = packed.Append(append(dst, format), s.Creator)
+	if format != storedBare {
+		dst = append(dst, s.Token[:]...)
+	}
+	return append(dst, encodeDocument(nil, session.AppendJSON(nil, s))...)
+}
+
+// storedOf unpacks what fieldDoc holds. It returns nil for "", which says that
+// nothing is stored. The result has neither Version nor EntryTag.
+func storedOf(field string) (*session.Stored, error) {
+	if field == "" {
+		return nil, nil
+	}
+	s := new(session.Stored)
+	creator, rest, ok := packed.Cut(field[1:])
+	if !ok {
+		return nil, errDamaged
+	}
+	switch field[0] {
+	case storedBare:
+	case storedOwn, storedForeign:
+		if len(rest) < len(s.Token) {
+			return nil, errDamaged
+		}
+		rest = rest[copy(s.Token[:], rest):]
+		s.TokenForeign = field[0] == storedForeign
+	default:
+		return nil, fmt.Errorf("the session is stored in format %d, which this program does not know", field[0])
+	}
+	var err error
+	if s.Doc, err = decodeDocument(nil, bytesOf(rest)); err != nil {
+		return nil, err
+	}
+	s.Creator = creator
+	return s, session.FactsOf(s.Doc, &s.Facts)
+}
+
+// bytesOf returns the bytes of text, which nobody may write to.
+func bytesOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
+
+// readFresh returns what is stored, due or not, with Version and EntryTag, and
+// nil if nothing is.
+func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
+	found, err := readAllFresh(ctx, s.rdb, s.keys, []session.ID{id})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return found[0], nil
+}
+
+// readAllFresh returns what is stored under each ID, with Version and
+// EntryTag, in one round trip.
+func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
+	replies := make([]*redis.SliceCmd, len(ids))
+	_, _ = rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+		for i, id := range ids {
+			replies[i] = pipe.HMGet(ctx, space.Session(id), fieldDoc, fieldVersion, fieldTag)
+		}
+		return nil
+	})
+	found := make([]*session.Stored, len(ids))
+	for i, reply := range replies {
+		values, err := reply.Result()
+		if err != nil {
+			return nil, err
+		}
+		if found[i], err = storedOf(textOf(values[0])); err != nil {
+			return nil, fmt.Errorf("session %s: %w", ids[i], err)
+		}
+		if found[i] != nil {
+			found[i].Version, found[i].EntryTag = textOf(values[1]), textOf(values[2])
+		}
+	}
+	return found, nil
+}
+
+// readAll returns what is stored under each ID, in one round trip.
+func readAll(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
+	replies := make([]*redis.StringCmd, len(ids))
+	_, _ = rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+		for i, id := range ids {
+			replies[i] = pipe.HGet(ctx, space.Session(id), fieldDoc)
+		}
+		return nil
+	})
+	found := make([]*session.Stored, len(ids))
+	for i, reply := range replies {
+		field, err := reply.Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
+		if found[i], err = storedOf(field); err != nil {
+			return nil, fmt.Errorf("session %s: %w", ids[i], err)
+		}
+	}
+	return found, nil
+}
+
+func textOf(value any) string {
+	text, _ := value.(string)
+	return text
+}

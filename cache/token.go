@@ -1,0 +1,84 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+const (
+	// tokenHolders is how many sessions with one foreign token are looked at in
+	// one round trip, maxTokenHolders in all. There should be one, and any
+	// number that have ended but are not swept away.
+	tokenHolders    = 16
+	maxTokenHolders = 256
+)
+
+// GetByToken returns the session whose current token is token, whoever made
+// it, or session.ErrNotFound. Of several with one foreign token it is the one
+// that was created last. Like Get it is for those who only read.
+func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, error) {
+	if id, ok := session.SplitToken(token); ok {
+		stored, err := s.Get(ctx, id)
+		if found, err := holder(stored, err, token); found != nil || err != nil {
+			return found, err
+		}
+	}
+	return s.getByForeignToken(ctx, token)
+}
+
+// GetByTokenFresh is GetByToken by what Redis has now: for those who let a
+// token decide over a write. What it returns has no Version.
+func (s *Store) GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error) {
+	if id, ok := session.SplitToken(token); ok {
+		stored, err := s.GetFresh(ctx, id)
+		if found, err := holder(stored, err, token); found != nil || err != nil {
+			return found, err
+		}
+	}
+	return s.getByForeignToken(ctx, token)
+}
+
+// holder returns what was read if token is its token, nil if it is another's
+// or nothing was found.
+func holder(stored *session.Stored, err error, token string) (*session.Stored, error) {
+	switch {
+	case err == nil && stored.Token.Matches(token):
+		return stored, nil
+	case err != nil && !errors.Is(err, session.ErrNotFound):
+		return nil, err // I2
+	}
+	return nil, nil
+}
+
+// getByForeignToken looks the token up by its hash, in Redis.
+func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.Stored, error) {
+	list := s.keys.Token(session.HashToken(token))
+	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
+		members, err := s.rdb.ZRevRange(ctx, list, from, from+tokenHolders-1).Result()
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		ids := make([]session.ID, len(members))
+		for i, member := range members {
+			ids[i] = index.MemberID(member)
+		}
+		found, err := readAll(ctx, s.rdb, s.keys, ids)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		now := s.clock()
+		for _, stored := range found {
+			if stored != nil && !stored.Due(now) && stored.Token.Matches(token) {
+				return stored, nil
+			}
+		}
+		if len(members) < tokenHolders {
+			return nil, session.ErrNotFound
+		}
+	}
+	return nil, fmt.Errorf("%w: too many sessions have this token", session.ErrUnavailable)
+}

@@ -1,0 +1,119 @@
+// Package packed writes short texts in few bytes, for what is kept in Redis a
+// million times: IDs, fingerprints, names. It imports nothing else of ours.
+package packed
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+)
+
+// A packed text is a length of up to 15,871 in one or two bytes and the bytes;
+// a decimal number of 10–19 digits, the usual ID, takes one byte and eight; 8
+// or more lower-case hexadecimal digits, the usual fingerprint, take half and
+// two bytes. Every text has one packed form.
+const (
+	number     = 0xff
+	hex        = 0xfe
+	longLength = 0x80 // two bytes: 0x80 | high 6 bits, low 8 bits
+	// MaxLen is the longest text.
+	MaxLen = 0x7d<<8 | 0xff
+)
+
+// Append appends s, packed. s has at most MaxLen bytes.
+func Append(b []byte, s string) []byte {
+	if n, ok := Number(s); ok {
+		return binary.BigEndian.AppendUint64(append(b, number), n)
+	}
+	if len(s) >= 8 && len(s)%2 == 0 && len(s) < 256 && IsHex(s) {
+		return AppendHex(append(b, hex, byte(len(s)/2)), s)
+	}
+	if len(s) < longLength {
+		b = append(b, byte(len(s)))
+	} else {
+		b = append(b, longLength|byte(len(s)>>8), byte(len(s)))
+	}
+	return append(b, s...)
+}
+
+// Cut splits s behind the packed text that it begins with, and unpacks that.
+func Cut(s string) (text, rest string, ok bool) {
+	if s == "" {
+		return "", "", false
+	}
+	n, rest := int(s[0]), s[1:]
+	switch {
+	case n == number:
+		if len(rest) < 8 {
+			return "", "", false
+		}
+		return strconv.FormatUint(binary.BigEndian.Uint64([]byte(rest[:8])), 10), rest[8:], true
+	case n == hex:
+		if rest == "" || len(rest) < 1+int(rest[0]) {
+			return "", "", false
+		}
+		raw := rest[1 : 1+int(rest[0])]
+		return Hex(raw), rest[1+len(raw):], true
+	case n >= longLength:
+		if rest == "" {
+			return "", "", false
+		}
+		n, rest = (n&^longLength)<<8|int(rest[0]), rest[1:]
+	}
+	if len(rest) < n {
+		return "", "", false
+	}
+	return rest[:n], rest[n:], true
+}
+
+// Number returns the number that s writes, if s is a decimal number of 10–19
+// digits without a leading zero that fits 63 bits: then s is exactly the
+// number's decimal form.
+func Number(s string) (n uint64, ok bool) {
+	if len(s) < 10 || len(s) > 19 || s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		d := s[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		n = n*10 + uint64(d) // 19 digits fit 64 bits
+	}
+	return n, n <= math.MaxInt64
+}
+
+// IsHex says whether s has only lower-case hexadecimal digits.
+func IsHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendHex appends the bytes that an even number of lower-case hexadecimal digits write.
+func AppendHex(b []byte, digits string) []byte {
+	for i := 0; i < len(digits); i += 2 {
+		b = append(b, value(digits[i])<<4|value(digits[i+1]))
+	}
+	return b
+}
+
+// Hex returns raw in lower-case hexadecimal digits.
+func Hex(raw string) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 0, 2*len(raw))
+	for i := range len(raw) {
+		out = append(out, digits[raw[i]>>4], digits[raw[i]&15])
+	}
+	return string(out)
+}
+
+func value(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c - 'a' + 10
+}
