@@ -27,7 +27,28 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 			return found, err
 		}
 	}
-	return s.getByForeignToken(ctx, token)
+	hash := session.HashToken(token)
+	epoch, usable := s.near.begin()
+	if !usable {
+		return s.getByForeignToken(ctx, token)
+	}
+	if id, ok := s.near.tokens.get(hash); ok {
+		stored, err := s.Get(ctx, id)
+		if found, err := holder(stored, err, token); err != nil || found != nil && s.near.holds(epoch) {
+			s.near.tokens.count(1, 0)
+			return found, err
+		}
+	}
+	s.near.tokens.count(0, 1)
+	var stored *session.Stored
+	_, _, err := s.near.tokens.fetchOne(ctx, hash, s.near.fresh.clock(), false, func(ctx context.Context) (session.ID, error) {
+		var err error
+		if stored, err = s.getByForeignToken(ctx, token); err != nil {
+			return "", err
+		}
+		return stored.ID, nil
+	}, func(session.ID) bool { return true })
+	return stored, err
 }
 
 // GetByTokenFresh is GetByToken by what Redis has now: for those who let a
