@@ -64,7 +64,7 @@ type Store struct {
 	index       *index.Index
 	clock       func() session.Time
 	follow      *clock // nil if Config.Clock was given
-	near        *near // nil if there is none
+	near        *near  // nil if there is none
 	maxSessions int
 	log         *slog.Logger
 	swept       atomic.Uint64

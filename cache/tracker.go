@@ -26,7 +26,9 @@ const (
 type tracker struct {
 	near *near
 	rdb  *redis.Client
-	log  *slog.Logger
+	// options say where the link goes: where rdb goes.
+	options *redis.Options
+	log     *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
 	tick func(time.Duration) (<-chan time.Time, func())
 	// state is what an operator is told.
@@ -36,7 +38,7 @@ type tracker struct {
 }
 
 func newTracker(n *near, rdb *redis.Client, log *slog.Logger) *tracker {
-	t := &tracker{near: n, rdb: rdb, log: log, tick: newTick}
+	t := &tracker{near: n, rdb: rdb, options: rdb.Options(), log: log, tick: newTick}
 	t.say("not connected yet")
 	return t
 }
@@ -84,6 +86,7 @@ func (t *tracker) run(ctx context.Context) error {
 			}
 		}
 		ticks, stop := t.tick(wait)
+		t.near.saw("down")
 		select {
 		case <-ctx.Done():
 		case <-ticks:
@@ -99,7 +102,7 @@ func (t *tracker) run(ctx context.Context) error {
 func (t *tracker) keep(ctx context.Context, announce func()) (up bool, err error) {
 	n := t.near
 	dialCtx, cancel := context.WithTimeout(ctx, linkTimeout)
-	l, err := dialLink(dialCtx, t.rdb.Options(), n.space.Followed(), n.invalidateKey, n.flush)
+	l, err := dialLink(dialCtx, t.options, n.space.Followed(), n.invalidateKey, n.flush)
 	cancel()
 	if err != nil {
 		return false, err

@@ -30,8 +30,8 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			return ix.examine(ctx, q, now, within(list, n.creation))
+		if list = within(list, n.creation); ok && len(list) <= ix.maxCandidates {
+			return ix.examine(ctx, q, now, list)
 		}
 	}
 	var short []string
