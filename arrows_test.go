@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/protojson": {},
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
+	"internal/batch":     {},
 	"index":              {"internal/session", "internal/keys"},
 	"cache":              {"index", "internal/session", "internal/keys"},
 	"httpapi":            {"cache", "index", "internal/session", "internal/protojson"},
@@ -49,7 +50,7 @@ var testOnly = []string{"internal/redistest", "internal/storetest"}
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"cache", "index", "cmd/cloakroom", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"cache", "index", "cmd/cloakroom", "internal/batch", "internal/redistest", "internal/storetest"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},

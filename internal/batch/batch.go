@@ -95,10 +95,12 @@ func New(rdb Redis, c Config) *Batcher {
 // If ctx ends first, Do returns ctx.Err() at once, and nothing happens to the
 // connection: cmds that were not sent never will be; those that were belong to
 // the batch from then on, as do their arguments. The caller must not look at
-// them again, nor change what they refer to. Only a caller that finds no batch
-// under way, and whose deadline, if any, is not before the batch's, makes the
-// trip itself, which spares two wake-ups; it does not notice that ctx was
-// cancelled, and returns when the batch ends.
+// them again, nor change what they refer to.
+//
+// A caller that finds no batch under way, and whose deadline, if any, is not
+// before a batch's, makes the trip itself, which spares two wake-ups. Such a
+// caller notices that ctx is cancelled only while it waits for a connection; at
+// the latest it returns when the batch ends.
 //
 // An error that is context.DeadlineExceeded can be the batch's: ctx.Err() tells.
 // ErrFull and ErrClosed say that nothing was sent.
@@ -117,7 +119,7 @@ func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	case err != nil:
 		return err
 	case g == nil:
-		b.alone(cmds)
+		b.alone(ctx, cmds)
 	default:
 		select {
 		case <-g.done:

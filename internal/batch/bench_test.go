@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,11 @@ var ways = []way{
 	{"batch1", batched(1)},
 	{"batch2", batched(2)},
 	{"batch4", batched(4)},
-	{"batch8", batched(8)},
+	{"hurried2", func(b *testing.B, c *redis.Client) func(context.Context, ...redis.Cmder) error {
+		batcher := batch.New(c, batch.Config{Timeout: 2 * time.Second}) // beyond the callers' deadlines: none makes its own trip
+		b.Cleanup(batcher.Close)
+		return batcher.Do
+	}},
 	{"async1", async(1)},
 	{"async4", async(4)},
 }
@@ -86,13 +91,21 @@ const (
 
 func benchKey(user, session int) string { return fmt.Sprintf("cr:s:{}:%d-%d", user, session) }
 
-// Get is one HGET of 300 bytes.
+// Get is one HGET of 300 bytes; far is a link that takes a millisecond.
 func BenchmarkGet(b *testing.B) {
 	keys := make([]string, benchUsers)
 	for i := range keys {
 		keys[i] = benchKey(i, 0)
 	}
-	compare(b, func(ctx context.Context, do func(context.Context, ...redis.Cmder) error, n int) error {
+	b.Run("near", func(b *testing.B) { compare(b, 0, getOf(keys)) })
+	b.Run("far", func(b *testing.B) { compare(b, time.Millisecond, getOf(keys)) })
+}
+
+// operation is what one caller does, the n-th of all.
+type operation func(ctx context.Context, do func(context.Context, ...redis.Cmder) error, n int) error
+
+func getOf(keys []string) operation {
+	return func(ctx context.Context, do func(context.Context, ...redis.Cmder) error, n int) error {
 		cmd := redis.NewStringCmd(ctx, "hget", keys[n%benchUsers], "doc")
 		if err := do(ctx, cmd); err != nil {
 			return err
@@ -101,7 +114,7 @@ func BenchmarkGet(b *testing.B) {
 			return errors.New("a wrong reply")
 		}
 		return nil
-	})
+	}
 }
 
 // Search is a list of five, then their documents.
@@ -110,7 +123,7 @@ func BenchmarkSearch(b *testing.B) {
 	for i := range lists {
 		lists[i] = "cr:u:{}:" + strconv.Itoa(i)
 	}
-	compare(b, func(ctx context.Context, do func(context.Context, ...redis.Cmder) error, n int) error {
+	compare(b, 0, func(ctx context.Context, do func(context.Context, ...redis.Cmder) error, n int) error {
 		list := redis.NewStringSliceCmd(ctx, "zrange", lists[n%benchUsers], "0", "249")
 		if err := do(ctx, list); err != nil {
 			return err
@@ -136,8 +149,14 @@ func BenchmarkSearch(b *testing.B) {
 	})
 }
 
-func compare(b *testing.B, op func(context.Context, func(context.Context, ...redis.Cmder) error, int) error) {
+func compare(b *testing.B, delay time.Duration, op operation) {
 	s := redistest.Start(b)
+	addr, ways := s.Addr, ways
+	if delay > 0 {
+		p := redistest.NewProxy(b, s.Addr)
+		p.Delay(delay)
+		addr, ways = p.Addr, append(slices.Clone(ways), way{"batch8", batched(8)})
+	}
 	fill := s.Client(b).Pipeline()
 	for user := range benchUsers {
 		for session := range benchSessions {
@@ -153,6 +172,7 @@ func compare(b *testing.B, op func(context.Context, func(context.Context, ...red
 		for _, w := range ways {
 			b.Run(fmt.Sprintf("callers=%d/%s", callers, w.name), func(b *testing.B) {
 				c := s.Client(b, func(o *redis.Options) { // as cmd/cloakroom sets them with two cores
+					o.Addr = addr
 					o.PoolSize, o.MaxActiveConns, o.PipelinePoolSize = 20, 20, 0
 					o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = time.Second, time.Second, time.Second
 				})

@@ -193,6 +193,30 @@ func TestDo_TimeoutEndsABatchForAll(t *testing.T) {
 	until(t, "a batch after the stall", func() bool { return b.Do(t.Context(), incr("n")) == nil })
 }
 
+// A lone caller can leave as long as it has no connection.
+func TestDo_LoneCallerLeavesTheQueueForAConnection(t *testing.T) {
+	t.Parallel()
+	c := redistest.Start(t).Client(t, patient, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 1, 1 })
+	held := c.Conn()
+	if err := held.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, c, batch.Config{Timeout: long})
+	ctx, cancel := context.WithCancel(t.Context())
+	lone := start(ctx, b, incr("n"))
+	until(t, "the pool's queue", func() bool { return b.InFlight() == 1 && c.PoolStats().PendingRequests == 1 })
+	cancel()
+	if err := lone.wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want Canceled", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Do(t.Context(), incr("n")); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // A slow link does not let batches overtake each other's replies.
 func TestDo_SlowLink(t *testing.T) {
 	t.Parallel()

@@ -4,13 +4,14 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // alone makes the trip of a caller that found no other under way. Whoever came
 // meanwhile is for a goroutine, so that this caller can go on.
-func (b *Batcher) alone(cmds []redis.Cmder) {
+func (b *Batcher) alone(ctx context.Context, cmds []redis.Cmder) {
 	defer func() { // after a panic too, which is the caller's to recover
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -21,8 +22,19 @@ func (b *Batcher) alone(cmds []redis.Cmder) {
 		b.inFlight--
 		b.trips.Done()
 	}()
-	b.send(cmds)
+	b.send(&lone{ctx, time.Now().Add(b.c.Timeout)}, cmds)
 }
+
+// lone is the context of a caller that makes its own trip, with the deadline of
+// a batch instead of its own, which is further away: what bounds a connection
+// is never a caller's. It needs no timer, and when the caller's ends it does
+// end a wait for a connection, which harms none.
+type lone struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l *lone) Deadline() (time.Time, bool) { return l.deadline, true }
 
 // run sends one group after the other until none waits.
 func (b *Batcher) run() {
@@ -36,7 +48,11 @@ func (b *Batcher) run() {
 		if g == nil {
 			return
 		}
-		b.send(g.cmds)
+		if len(g.cmds) > 0 { // else all of its callers have left
+			ctx, cancel := context.WithTimeout(context.Background(), b.c.Timeout)
+			b.send(ctx, g.cmds)
+			cancel()
+		}
 		close(g.done)
 	}
 }
@@ -57,14 +73,9 @@ func (b *Batcher) next() *group {
 	return g
 }
 
-// send makes one round trip, which no caller's context ends. After it each
-// command has its reply or an error. (I2)
-func (b *Batcher) send(cmds []redis.Cmder) {
-	if len(cmds) == 0 { // all callers have left
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), b.c.Timeout)
-	defer cancel()
+// send makes one round trip. After it each command has its reply or an error.
+// (I2)
+func (b *Batcher) send(ctx context.Context, cmds []redis.Cmder) {
 	pipe := b.pipes.Get().(redis.Pipeliner)
 	_ = pipe.BatchProcess(ctx, cmds...) // only takes them
 	_, err := pipe.Exec(ctx)
