@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -60,6 +61,8 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
+	gets        *batch.Batcher // round trips that single reads share
+	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -89,6 +92,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
+	s.gets, s.searches = batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{})
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -109,7 +113,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
 		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}
@@ -127,6 +131,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// Close waits for the round trips under way. It must be called when nothing
+// uses the store any more, and before its clients are closed. (I7)
+func (s *Store) Close() error {
+	s.gets.Close()
+	s.searches.Close()
+	return nil
 }
 
 // agreeOnShards records the number of shards under the prefix, the first to

@@ -48,11 +48,11 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 
 // read returns what is stored, due or not; nil if nothing is.
 func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error) {
-	field, err := s.rdb.HGet(ctx, s.keys.Session(id), fieldDoc).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	reply := redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
+	if err := s.gets.Do(ctx, reply); err != nil {
 		return nil, unavailable(err)
 	}
-	stored, err := storedOf(field)
+	stored, err := storedOf(reply.Val())
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
@@ -82,12 +82,12 @@ func (s *Store) alive(stored *session.Stored) (*session.Stored, error) {
 // they lack in one round trip. Whether they held all the while, Search asks.
 func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
 	found := make([]*session.Stored, len(candidates))
-	rdb := s.rdb
+	trip := s.searches.Do
 	if how.Costly {
-		rdb = s.costly
+		trip = s.costlyTrip
 	}
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
-		return readAll(ctx, rdb, s.keys, ids)
+		return readAll(ctx, trip, s.keys, ids)
 	}
 	_, usable := s.near.begin()
 	usable = usable && !how.Fresh
@@ -131,4 +131,14 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 		}
 	}
 	return found, nil
+}
+
+// costlyTrip makes a round trip of its own, over the connections of costly searches.
+func (s *Store) costlyTrip(ctx context.Context, cmds ...redis.Cmder) error {
+	pipe := s.costly.Pipeline()
+	_ = pipe.BatchProcess(ctx, cmds...) // only takes them
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -79,15 +80,16 @@ func holder(stored *session.Stored, err error, token string) (*session.Stored, e
 func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.Stored, error) {
 	list := s.keys.Token(session.HashToken(token))
 	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
-		members, err := s.rdb.ZRevRange(ctx, list, from, from+tokenHolders-1).Result()
-		if err != nil {
+		reply := redis.NewStringSliceCmd(ctx, "zrevrange", list, from, from+tokenHolders-1)
+		if err := s.gets.Do(ctx, reply); err != nil {
 			return nil, unavailable(err)
 		}
+		members := reply.Val()
 		ids := make([]session.ID, len(members))
 		for i, member := range members {
 			ids[i] = index.MemberID(member)
 		}
-		found, err := readAll(ctx, s.rdb, s.keys, ids)
+		found, err := readAll(ctx, s.gets.Do, s.keys, ids)
 		if err != nil {
 			return nil, unavailable(err)
 		}

@@ -41,10 +41,11 @@ func (s *Store) userList(ctx context.Context, user string) (list []index.Candida
 // grows and shrinks.
 func (s *Store) readUserList(ctx context.Context, user string) (*userList, error) {
 	key := s.keys.User(user)
-	members, err := s.rdb.ZRangeWithScores(ctx, key, 0, listChunk-1).Result()
-	if err != nil {
+	first := redis.NewZSliceCmd(ctx, "zrange", key, 0, listChunk-1, "withscores")
+	if err := s.searches.Do(ctx, first); err != nil {
 		return nil, err
 	}
+	members := first.Val()
 	if len(members) == listChunk {
 		var card *redis.IntCmd
 		var chunks []*redis.ZSliceCmd

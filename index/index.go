@@ -14,6 +14,7 @@ package index
 import (
 	"context"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -49,9 +50,11 @@ type How struct {
 // or says that it does not have it. The list is not changed by anybody.
 type Users func(ctx context.Context, user string) (list []Candidate, ok bool, err error)
 
-// Config configures an Index. Redis, Keys and Resolve are required.
+// Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
+	// Trips is what searches that are not costly share their round trips on.
+	Trips *batch.Batcher
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
 	Costly  redis.UniversalClient
@@ -69,6 +72,7 @@ type Config struct {
 type Index struct {
 	rdb           redis.UniversalClient
 	costlyRdb     redis.UniversalClient
+	trips         *batch.Batcher
 	keys          *keys.Space
 	resolve       Resolve
 	users         Users
@@ -81,6 +85,7 @@ func New(c Config) *Index {
 	ix := &Index{
 		rdb:           c.Redis,
 		costlyRdb:     c.Costly,
+		trips:         c.Trips,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
 		users:         c.Users,

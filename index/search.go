@@ -124,22 +124,25 @@ func within(list []Candidate, dates Dates) []Candidate {
 // short reads the first chunk of each list; all is false if there is more, or
 // so much that the search is a costly one.
 func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []Candidate, all bool, err error) {
-	chunks := make([]*redis.ZSliceCmd, len(lists))
-	pipe := ix.rdb.Pipeline()
+	chunks := make([]*redis.StringSliceCmd, len(lists))
+	cmds := make([]redis.Cmder, len(lists))
 	for i, key := range lists {
-		l := &list{key: key, dates: dates}
-		chunks[i] = l.first(ctx, pipe, chunk)
+		chunks[i] = redis.NewStringSliceCmd(ctx, "zrange", key, minScore(dates), maxScore(dates), "byscore", "limit", 0, chunk)
+		cmds[i] = chunks[i]
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := ix.trips.Do(ctx, cmds...); err != nil {
 		return nil, false, err
 	}
 	for _, c := range chunks {
-		z := c.Val()
-		if len(z) == chunk {
+		members := c.Val()
+		if len(members) == chunk {
 			return nil, false, nil
 		}
-		for i := range z {
-			found = append(found, Candidate{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))})
+		if found == nil {
+			found = make([]Candidate, 0, len(members)*len(lists))
+		}
+		for _, m := range members {
+			found = append(found, Candidate{ID: MemberID(m)})
 		}
 	}
 	return found, len(found) <= costly, nil

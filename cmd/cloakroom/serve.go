@@ -89,6 +89,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || store == nil {
 		return err
 	}
+	s.parts.onStop("session store", store.Close)
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
 	s.parts.start("session store", store.Run)
