@@ -38,15 +38,20 @@ func nameLength(s string) bool {
 	return 1 <= n && n <= session.MaxNameLen
 }
 
-// getSession answers GetSession. A session token decides alone, also against
-// the caller's permissions, as in ZITADEL.
+// getSession answers GetSession.
 func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
 	stored, err := s.find(ctx, c.id)
 	if err != nil {
 		return err
 	}
-	if q.token != "" {
-		if !stored.Token.Matches(q.token) {
+	return c.writeSession(stored, q.token)
+}
+
+// writeSession answers with stored, if the caller may see it. A session token
+// decides alone, also against the caller's permissions, as in ZITADEL.
+func (c *call) writeSession(stored *session.Stored, token string) error {
+	if token != "" {
+		if !stored.Token.Matches(token) {
 			return errGetToken
 		}
 	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
