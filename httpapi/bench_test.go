@@ -106,7 +106,7 @@ func BenchmarkRequest(b *testing.B) {
 		}},
 		{uri: "/v9/sessions/search", body: benchBodies["user+date"], route: route{
 			method: "POST", path: "/v9/sessions/search", call: "List",
-			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ listRequest) error {
+			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ *listRequest) error {
 				c.writePage(page)
 				return c.end(200)
 			}),
