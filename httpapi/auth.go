@@ -26,9 +26,9 @@ func (s *Server) authenticate(ctx context.Context, authorization string) (*calle
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.request)
-	defer cancel()
-	stored, err := s.config.Store.GetByToken(ctx, token)
+	timed := withLateTimeout(ctx, s.limits.request)
+	defer timed.end()
+	stored, err := s.config.Store.GetByToken(timed, token)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, errBadCredentials
 	}

@@ -105,8 +105,8 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		}
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
-		timed, cancel := context.WithTimeout(base, s.limits.request)
-		defer cancel()
+		timed := withLateTimeout(base, s.limits.request)
+		defer timed.end()
 		ctx = timed
 	}
 	return c.route.do(s, ctx, c)
