@@ -1,26 +1,26 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // authenticate finds out who calls. authorization is the value of the header.
 // Only a session token needs the store.
-func (s *Server) authenticate(ctx context.Context, authorization string) (*caller, error) {
-	if authorization == "" {
+func (s *Server) authenticate(ctx context.Context, authorization []byte) (*caller, error) {
+	if len(authorization) == 0 {
 		if s.config.Anonymous {
 			return anonymous, nil
 		}
 		return nil, errNoCredentials
 	}
-	scheme, token, _ := strings.Cut(authorization, " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	scheme, token, _ := bytes.Cut(authorization, []byte(" "))
+	token = bytes.TrimSpace(token)
+	if !bytes.EqualFold(scheme, []byte("Bearer")) || len(token) == 0 {
 		return nil, errBadCredentials
 	}
 	if c := s.keys.Load().find(token); c != nil {
@@ -28,7 +28,7 @@ func (s *Server) authenticate(ctx context.Context, authorization string) (*calle
 	}
 	timed := withLateTimeout(ctx, s.limits.request)
 	defer timed.end()
-	stored, err := s.config.Store.GetByToken(timed, token)
+	stored, err := s.config.Store.GetByToken(timed, string(token)) // I8
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, errBadCredentials
 	}

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/valyala/fasthttp"
 )
 
 // getRequest is GetSessionRequest.
@@ -57,15 +56,15 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
 		return errDenied
 	}
-	tag := etag(stored.Sequence)
-	c.http.Response.Header.Set(fasthttp.HeaderETag, tag)
-	if list := c.http.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(list) > 0 && matches(string(list), stored.Sequence, true) {
+	var tag [24]byte
+	c.http.Response.Header.SetCanonical(etagName, appendETag(tag[:0], stored.Sequence))
+	if list := c.http.Request.Header.PeekCanonical(ifNoneMatchName); len(list) > 0 && matches(string(list), stored.Sequence, true) {
 		c.http.SetStatusCode(http.StatusNotModified)
 		return nil
 	}
+	c.begin(len(stored.Doc) + len(`{"session":}`))
 	c.out = append(c.out, `{"session":`...)
-	c.flush()
-	c.http.Response.AppendBody(stored.Doc)
+	c.out = append(c.out, stored.Doc...)
 	return c.end(http.StatusOK)
 }
 

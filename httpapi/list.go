@@ -27,17 +27,24 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *listRequest) erro
 }
 
 func (c *call) writePage(page *index.Page) {
-	c.out = append(c.out, `{"details":{"totalResult":`...)
-	c.out = protojson.AppendUint64(c.out, page.Total)
-	c.out = append(c.out, `,"processedSequence":"0","timestamp":`...)
-	c.out = protojson.AppendTime(c.out, int64(page.At))
-	c.out = append(c.out, `},"sessions":[`...)
+	size := pageOverhead
+	for _, stored := range page.Sessions {
+		size += len(stored.Doc) + len(",")
+	}
+	c.begin(size)
+	b := append(c.out, `{"details":{"totalResult":`...)
+	b = protojson.AppendUint64(b, page.Total)
+	b = append(b, `,"processedSequence":"0","timestamp":`...)
+	b = protojson.AppendTime(b, int64(page.At))
+	b = append(b, `},"sessions":[`...)
 	for i, stored := range page.Sessions {
 		if i > 0 {
-			c.out = append(c.out, ',')
+			b = append(b, ',')
 		}
-		c.flush()
-		c.http.Response.AppendBody(stored.Doc)
+		b = append(b, stored.Doc...)
 	}
-	c.out = append(c.out, ']')
+	c.out = append(b, ']')
 }
+
+// pageOverhead is how long a page is without sessions, at most.
+const pageOverhead = 160
