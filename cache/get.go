@@ -27,14 +27,13 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 	if s.near == nil {
 		return s.read(ctx, id)
 	}
-	epoch, usable := s.near.begin()
-	if usable {
-		if stored, ok := s.near.session(id, s.clock()); ok && s.near.holds(epoch) {
-			s.near.sessions.count(1, 0)
-			return stored, nil
-		}
+	epoch := s.near.epochs.now()
+	if stored, ok := s.near.session(id, s.clock()); ok && s.near.holds(epoch) {
+		s.near.sessions.count(1, 0)
+		return stored, nil
 	}
 	s.near.sessions.count(0, 1)
+	epoch, usable := s.near.begin()
 	stored, joined, err := s.near.sessions.fetchOne(ctx, id, s.near.fresh.clock(), usable,
 		func(ctx context.Context) (*session.Stored, error) { return s.read(ctx, id) }, isStored)
 	if joined && !s.near.holds(epoch) {

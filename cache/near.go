@@ -97,7 +97,7 @@ func (n *near) begin() (epoch uint64, usable bool) {
 // holds says whether what was put together from copies since begin may be
 // answered: it is proven to be fresh, by proofs of the same epoch. (I4)
 func (n *near) holds(epoch uint64) bool {
-	return n.fresh.proven() && n.epochs.now() == epoch
+	return n.epochs.linked(epoch) && n.fresh.proven() && n.epochs.now() == epoch
 }
 
 // session returns the copy of a session, nil if it is known not to be. ok is
