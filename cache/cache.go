@@ -63,6 +63,7 @@ type Store struct {
 	costly      redis.UniversalClient
 	gets        *batch.Batcher // round trips that single reads share
 	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
+	writes      *batch.Batcher // likewise scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -92,7 +93,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
-	s.gets, s.searches = batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{})
+	s.gets, s.searches, s.writes = batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{})
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -138,6 +139,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
+	s.writes.Close()
 	return nil
 }
 

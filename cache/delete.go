@@ -58,7 +58,7 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 	var nonce [versionLen]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, nonce)
-	result, _, err := runScript(ctx, s.rdb, deleteScript, scriptKeys, []any{
+	result, _, err := s.runScript(ctx, deleteScript, scriptKeys, []any{
 		old.Version, string(old.ID), card.Pack(), tombstone, tombstoneFor.Milliseconds(), index.Score(deleted.ChangeDate), note,
 	})
 	if err != nil {
