@@ -119,16 +119,16 @@ func (s *Server) bug(panicked any, requestID, call string) error {
 	return &apiError{code: codeInternal, text: "An internal error occurred: request " + requestID, close: true}
 }
 
-// pathID returns the session ID in the path. Some clients escape the colon
-// that an ID may have.
+// pathID returns the session ID in the path, of which the router has made a
+// copy (I8). Some clients escape the colon that an ID may have.
 func pathID(http *fasthttp.RequestCtx) string {
 	raw, _ := http.UserValue("id").(string)
 	if strings.IndexByte(raw, '%') < 0 {
-		return strings.Clone(raw) // I8
+		return raw
 	}
 	id, err := url.PathUnescape(raw)
 	if err != nil {
-		return strings.Clone(raw) // no ID has a percent sign
+		return raw // no ID has a percent sign
 	}
 	return id
 }
