@@ -14,6 +14,7 @@ import (
 
 const usage = `Usage: bench SUBCOMMAND [flags]
 
+  run       measure one scenario at one rate, or in a closed loop
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
   sessions  print sessions for the import API
 
@@ -39,6 +40,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("a subcommand is required")
 	}
 	switch name, rest := args[0], args[1:]; name {
+	case "run":
+		return runCommand(ctx, rest, stdout, stderr)
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
 	case "sessions":
