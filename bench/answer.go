@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,22 +18,8 @@ const (
 type answer struct {
 	status int
 	body   []byte
-	bytes  int  // all that were read for it
+	bytes  int  // headers and all
 	close  bool // the server closes the connection after it
-}
-
-// answerReader reads HTTP/1.1 answers, and no more of HTTP than the programs
-// that are measured send. It costs much less than a client library: generator
-// and server share the cores.
-type answerReader struct {
-	src     io.Reader
-	buf     []byte
-	r, w    int // buf[r:w] is read, but not used
-	chunked []byte
-}
-
-func newAnswerReader(src io.Reader) *answerReader {
-	return &answerReader{src: src, buf: make([]byte, 16<<10)}
 }
 
 var (
@@ -43,57 +30,43 @@ var (
 	errChunk = errors.New("malformed chunk")
 )
 
-// read reads one answer into a.
-func (ar *answerReader) read(a *answer) error {
-	a.bytes = 0
-	for {
-		head, err := ar.head()
-		if err != nil {
-			return err
+// parseAnswer reads the HTTP/1.1 answer that b begins with into a, and returns
+// how long it is; 0 if b is only the begin of one. least is how many bytes b
+// must have before another try is worth while. It knows no more of HTTP than
+// the programs that are measured send, and costs much less than a client
+// library: generator and server share the cores.
+func parseAnswer(b []byte, a *answer) (n, least int, err error) {
+	end := bytes.Index(b, endOfHead)
+	if end < 0 {
+		if len(b) > maxHead {
+			return 0, 0, fmt.Errorf("headers of more than %d bytes", maxHead)
 		}
-		length, chunked, err := parseHead(head, a)
-		if err != nil {
-			return err
-		}
-		a.bytes += len(head)
-		switch {
-		case a.status < 200:
-			continue // 100 Continue
-		case a.status == 204 || a.status == 304:
-			a.body = nil
-			return nil
-		case chunked:
-			return ar.readChunks(a)
-		case length < 0:
-			return errors.New("neither Content-Length nor chunked")
-		}
-		a.body, err = ar.take(length)
-		a.bytes += length
-		return err
+		return 0, len(b) + 1, nil
 	}
-}
-
-// head returns the bytes up to and with the empty line, valid until more is read.
-func (ar *answerReader) head() ([]byte, error) {
-	for from := 0; ; {
-		if i := bytes.Index(ar.buf[ar.r+from:ar.w], endOfHead); i >= 0 {
-			n := from + i + len(endOfHead)
-			head := ar.buf[ar.r : ar.r+n]
-			ar.r += n
-			return head, nil
+	end += len(endOfHead)
+	length, chunked, err := parseHead(b[:end], a)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case a.status < 200: // 100 Continue
+		n, least, err = parseAnswer(b[end:], a)
+		if n > 0 {
+			n += end
+			a.bytes = n
 		}
-		have := ar.w - ar.r
-		if have > maxHead {
-			return nil, fmt.Errorf("headers of more than %d bytes", maxHead)
-		}
-		from = max(0, have-len(endOfHead)+1)
-		if err := ar.fill(); err != nil {
-			if have > 0 && errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
-		}
+		return n, least + end, err
+	case a.status == 204 || a.status == 304:
+		length = 0
+	case chunked:
+		return parseChunks(b, end, a)
+	case length < 0:
+		return 0, 0, errors.New("an answer with neither Content-Length nor chunks")
 	}
+	if n = end + length; len(b) < n {
+		return 0, n, nil
+	}
+	a.body, a.bytes = b[end:n], n
+	return n, 0, nil
 }
 
 // parseHead takes the status, and what ends the body, from an answer's head.
@@ -112,9 +85,9 @@ func parseHead(head []byte, a *answer) (length int, chunked bool, err error) {
 	length = -1
 	for len(rest) > len(endOfLine) {
 		line, rest, _ = bytes.Cut(rest, endOfLine)
-		switch { // the first byte and the colon tell most others apart
+		switch {
 		case headerIs(line, "content-length"):
-			if length, err = number(bytes.TrimSpace(line[len("content-length:"):]), 10); err != nil {
+			if length, err = number(line[len("content-length:"):], 10); err != nil {
 				return 0, false, fmt.Errorf("bad Content-Length: %w", err)
 			}
 		case headerIs(line, "transfer-encoding"):
@@ -132,117 +105,90 @@ func headerIs(line []byte, name string) bool {
 }
 
 func number(b []byte, base int) (int, error) {
-	n, err := strconv.ParseUint(string(b), base, 31)
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(b)), base, 31)
 	if err == nil && n > maxBody {
 		err = fmt.Errorf("a body of %d bytes", n)
 	}
 	return int(n), err
 }
 
-// readChunks reads a chunked body into a buffer of its own.
-func (ar *answerReader) readChunks(a *answer) error {
-	ar.chunked = ar.chunked[:0]
+// parseChunks reads a chunked body, which begins at b[at], into bytes of its own.
+func parseChunks(b []byte, at int, a *answer) (n, least int, err error) {
+	var body []byte
+	for ending := false; ; {
+		i := bytes.Index(b[at:], endOfLine)
+		if i < 0 {
+			if len(b)-at > maxHead {
+				return 0, 0, errChunk
+			}
+			return 0, len(b) + 1, nil
+		}
+		line := b[at : at+i]
+		at += i + len(endOfLine)
+		if ending { // trailers
+			if i == 0 {
+				a.body, a.bytes = body, at
+				return at, 0, nil
+			}
+			continue
+		}
+		size, _, _ := bytes.Cut(line, []byte(";"))
+		length, err := number(size, 16)
+		if err != nil {
+			return 0, 0, errors.Join(errChunk, err)
+		}
+		if length == 0 {
+			ending = true
+			continue
+		}
+		end := at + length + len(endOfLine)
+		switch {
+		case len(body)+length > maxBody:
+			return 0, 0, errChunk
+		case len(b) < end:
+			return 0, end, nil
+		case !bytes.HasSuffix(b[:end], endOfLine):
+			return 0, 0, errChunk
+		}
+		body = append(body, b[at:at+length]...)
+		at = end
+	}
+}
+
+// fetch sends one request on a connection of its own, and waits for the answer.
+func fetch(ctx context.Context, e endpoint, request []byte) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	return exchange(conn, request)
+}
+
+// exchange sends a request and waits for its answer.
+func exchange(conn io.ReadWriter, request []byte) (*answer, error) {
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	a, b := new(answer), make([]byte, 0, 16<<10)
 	for {
-		line, err := ar.line()
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := conn.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if n, _, perr := parseAnswer(b, a); perr != nil || n > 0 {
+			return a, perr
+		}
 		if err != nil {
-			return err
-		}
-		size, _, _ := bytes.Cut(line[:len(line)-2], []byte(";"))
-		n, err := number(bytes.TrimSpace(size), 16)
-		if err != nil {
-			return errors.Join(errChunk, err)
-		}
-		a.bytes += len(line)
-		if n == 0 {
-			break
-		}
-		chunk, err := ar.take(n + 2)
-		if err != nil {
-			return err
-		}
-		if !bytes.HasSuffix(chunk, endOfLine) || len(ar.chunked)+n > maxBody {
-			return errChunk
-		}
-		ar.chunked = append(ar.chunked, chunk[:n]...)
-		a.bytes += n + 2
-	}
-	for { // trailers
-		line, err := ar.line()
-		if err != nil {
-			return err
-		}
-		a.bytes += len(line)
-		if len(line) == len(endOfLine) {
-			a.body = ar.chunked
-			return nil
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
 		}
 	}
-}
-
-// line returns the next line with its end.
-func (ar *answerReader) line() ([]byte, error) {
-	for {
-		if i := bytes.Index(ar.buf[ar.r:ar.w], endOfLine); i >= 0 {
-			line := ar.buf[ar.r : ar.r+i+2]
-			ar.r += len(line)
-			return line, nil
-		}
-		if ar.w-ar.r > maxHead {
-			return nil, errChunk
-		}
-		if err := ar.fill(); err != nil {
-			return nil, unexpected(err)
-		}
-	}
-}
-
-// take returns the next n bytes.
-func (ar *answerReader) take(n int) ([]byte, error) {
-	if ar.r+n > len(ar.buf) {
-		ar.makeRoom(n)
-	}
-	for ar.w-ar.r < n {
-		if err := ar.fill(); err != nil {
-			return nil, unexpected(err)
-		}
-	}
-	b := ar.buf[ar.r : ar.r+n]
-	ar.r += n
-	return b, nil
-}
-
-// fill reads once.
-func (ar *answerReader) fill() error {
-	switch {
-	case ar.r == ar.w:
-		ar.r, ar.w = 0, 0
-	case ar.w == len(ar.buf):
-		ar.makeRoom(2 * (ar.w - ar.r))
-	}
-	n, err := ar.src.Read(ar.buf[ar.w:])
-	ar.w += n
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
-}
-
-// makeRoom moves what is unused to the begin of a buffer of at least n bytes.
-func (ar *answerReader) makeRoom(n int) {
-	buf := ar.buf
-	if n > len(buf) {
-		buf = make([]byte, max(n, 2*len(buf)))
-	}
-	ar.w = copy(buf, ar.buf[ar.r:ar.w])
-	ar.r, ar.buf = 0, buf
-}
-
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -43,12 +43,13 @@ func (c *creator) next(b []byte) ([]byte, int) {
 	return append(b, c.request.bytes...), 201
 }
 
-func (c *creator) check(a *answer, _ bool) error {
+func (c *creator) check(a *answer) error {
 	_, _, err := createdSession(a.body)
 	return err
 }
 
-func (c *creator) lost() {}
+func (c *creator) deep() func([]byte) error { return nil }
+func (c *creator) lost()                    {}
 
 // createdSession takes the ID and the token from an answer to a create. The
 // token must be the ID, a point and 43 characters.
@@ -97,7 +98,7 @@ func (l *login) next(b []byte) ([]byte, int) {
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", l.head("PATCH", "/v2/sessions/"+string(l.id)), len(setBody), setBody), 200
 }
 
-func (l *login) check(a *answer, _ bool) error {
+func (l *login) check(a *answer) error {
 	if !l.setting {
 		id, _, err := createdSession(a.body)
 		l.id = append(l.id[:0], id...)
@@ -112,5 +113,7 @@ func (l *login) check(a *answer, _ bool) error {
 	}
 	return nil
 }
+
+func (l *login) deep() func([]byte) error { return nil }
 
 func (l *login) lost() { l.id = l.id[:0] }

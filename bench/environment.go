@@ -93,7 +93,7 @@ func cpu() string {
 
 // version asks a program for its GET /version. pad is set if it is a baseline.
 func version(ctx context.Context, e endpoint, key string) (fields map[string]string, pad bool, err error) {
-	a, err := fetch(ctx, e, scenarioConfig{host: e.host, key: key}.head("GET", "/version")+"\r\n")
+	a, err := fetch(ctx, e, scenarioConfig{host: e.host, key: key}.get("/version"))
 	if err != nil {
 		return nil, false, err
 	}
@@ -109,22 +109,4 @@ func version(ctx context.Context, e endpoint, key string) (fields map[string]str
 		fields[k] = fmt.Sprint(v)
 	}
 	return fields, false, nil
-}
-
-// fetch sends one request on a connection of its own.
-func fetch(ctx context.Context, e endpoint, request string) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	conn, err := e.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	if _, err := conn.Write([]byte(request)); err != nil {
-		return nil, err
-	}
-	a := new(answer)
-	return a, newAnswerReader(conn).read(a)
 }

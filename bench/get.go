@@ -23,7 +23,7 @@ func newGetter(c scenarioConfig, pick func() int) *getter {
 	return &getter{
 		data:    c.data,
 		pick:    pick,
-		request: newTemplate([]byte(c.head("GET", "/v2/sessions/"+id) + "\r\n")),
+		request: newTemplate(c.get("/v2/sessions/" + id)),
 		id:      newTemplate([]byte(`"id":"` + id + `"`)),
 	}
 }
@@ -34,19 +34,23 @@ func (g *getter) next(b []byte) ([]byte, int) {
 	return append(b, g.request.bytes...), 200
 }
 
-func (g *getter) check(a *answer, deep bool) error {
+func (g *getter) check(a *answer) error {
 	g.id.put(g.current)
 	if !bytes.Contains(a.body, g.id.bytes) {
 		return fmt.Errorf("session %s is not in the answer: %.200s", sessionID(g.current), a.body)
 	}
-	if !deep {
-		return nil
+	return nil
+}
+
+func (g *getter) deep() func([]byte) error {
+	d, i := g.data, g.current
+	return func(body []byte) error {
+		var got struct{ Session sessionJSON }
+		if err := json.Unmarshal(body, &got); err != nil {
+			return err
+		}
+		return got.Session.isSession(d, i)
 	}
-	var got struct{ Session sessionJSON }
-	if err := json.Unmarshal(a.body, &got); err != nil {
-		return err
-	}
-	return got.Session.isSession(g.data, g.current)
 }
 
 func (g *getter) lost() {}

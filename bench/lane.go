@@ -1,202 +1,196 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net"
-	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// lane is one connection and the goroutine that uses it.
+// lane is one connection. It has at most one request on its way.
 type lane struct {
-	load   *load
+	engine *engine
+	n      int
 	client client
-	rec    *recorder
-	begin  time.Time
+	socket socket
 
-	request []byte
-	answer  answer
-	reader  *answerReader
-	count   int // of answers
-
-	// busySince is when the request was sent whose answer is awaited, from the
-	// begin; 0 if none is.
-	busySince atomic.Int64
-	mu        sync.Mutex // conn is replaced by the lane, and cut off by the watchdog
-	conn      net.Conn
+	busy      bool          // a request is on its way
+	due, sent time.Duration // of that request
+	want      int           // its answer's status
+	count     int           // of answers
+	request   []byte
+	answer    answer
+	buf       []byte // of the answer
+	least     int    // how much of it is needed for another try
 }
 
-func newLane(l *load, n int) *lane {
-	r := rand.New(rand.NewPCG(l.seed, uint64(n)+1))
-	return &lane{load: l, client: l.scenario.client(n, r), rec: newRecorder(l.open(), l.length)}
+func newLane(e *engine, n int) *lane {
+	r := rand.New(rand.NewPCG(e.load.seed, uint64(n)+1))
+	return &lane{engine: e, n: n, client: e.load.scenario.client(n, r), socket: noSocket, buf: make([]byte, 0, 16<<10)}
 }
 
-func (la *lane) dial(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, la.load.timeout)
-	defer cancel()
-	conn, err := la.load.target.dial(ctx)
-	if err != nil {
+// connected gives the lane its connection.
+func (la *lane) connected(s socket) error {
+	if err := la.engine.poll.add(s, la.n); err != nil {
+		s.close()
 		return err
 	}
-	la.mu.Lock()
-	la.conn = conn
-	la.mu.Unlock()
-	la.reader = newAnswerReader(conn)
+	la.socket = s
+	la.engine.release(la)
 	return nil
 }
 
-func (la *lane) hangUp() {
-	la.mu.Lock()
-	defer la.mu.Unlock()
-	if la.conn != nil {
-		_ = la.conn.Close()
-		la.conn = nil
+func (la *lane) disconnect() {
+	if la.socket != noSocket {
+		la.socket.close()
+		la.socket = noSocket
 	}
 }
 
-// cutOff makes the lane's awaited answer fail. It is for other goroutines.
-func (la *lane) cutOff() {
-	la.mu.Lock()
-	defer la.mu.Unlock()
-	if la.conn != nil {
-		_ = la.conn.SetDeadline(time.Unix(1, 0))
+// send sends the client's next request.
+func (la *lane) send(due, now time.Duration) {
+	la.request, la.want = la.client.next(la.request[:0])
+	la.due, la.sent, la.busy = due, now, true
+	la.buf, la.least = la.buf[:0], 0
+	la.engine.busy++
+	if la.engine.load.open() && la.engine.measured(due) && now-due > lateAfter {
+		la.engine.rec.late++
+	}
+	if err := la.socket.write(la.request); err != nil {
+		la.fail(err.Error())
 	}
 }
 
-// serve sends jobs until there are no more.
-func (la *lane) serve(ctx context.Context, jobs <-chan job, idle *atomic.Int64) {
-	// What is still in the backlog long after the end is not sent any more.
-	giveUp := la.load.warmup + la.load.length + la.load.timeout
-	for {
-		idle.Add(1)
-		j, ok := <-jobs
-		idle.Add(-1)
-		if !ok {
-			return
-		}
-		measured := j.due >= la.load.warmup
-		sent := time.Since(la.begin)
-		if ctx.Err() != nil || sent > giveUp {
-			if measured {
-				la.rec.dropped++
-			}
-			continue
-		}
-		if measured && sent-j.due > lateAfter {
-			la.rec.late++
-			if j.ours {
-				la.rec.lateOurs++
-			}
-		}
-		la.do(ctx, j.due, sent, measured)
+// ready reads what has come.
+func (la *lane) ready() {
+	if la.socket == noSocket {
+		return // failed in this round
 	}
-}
-
-// loop sends the next request when the last is answered, until the end.
-func (la *lane) loop(ctx context.Context, end time.Duration) {
-	for ctx.Err() == nil {
-		sent := time.Since(la.begin)
-		if sent >= end {
-			return
-		}
-		la.do(ctx, sent, sent, sent >= la.load.warmup)
+	if len(la.buf) == cap(la.buf) || la.least > cap(la.buf) {
+		la.buf = append(make([]byte, 0, max(2*cap(la.buf), la.least)), la.buf...)
 	}
-}
-
-// do sends one request, waits for its answer, checks and records it.
-func (la *lane) do(ctx context.Context, due, sent time.Duration, measured bool) {
-	want, err := la.exchange(ctx, sent)
-	answered := time.Since(la.begin)
-	at := due - la.load.warmup
-	if err != nil {
-		la.hangUp()
-		la.client.lost()
-		if ctx.Err() == nil {
-			la.load.live.errors.Add(1)
-		}
-		if measured {
-			la.rec.sent++
-			la.rec.fail(at, err.Error())
-		}
-		return
-	}
-	la.count++
-	ok, wrong := la.judge(want)
-	if la.answer.close {
-		la.hangUp()
-	}
-	if ok {
-		la.load.live.answered.Add(1)
-	} else {
-		la.load.live.errors.Add(1)
-	}
+	n, err := la.socket.read(la.buf[len(la.buf):cap(la.buf)])
 	switch {
-	case !la.load.open() && answered > la.load.warmup+la.load.length: // else a short run would seem faster than it is
+	case err != nil && !la.busy:
+		la.idleEnd()
 		return
-	case !measured:
+	case errors.Is(err, io.EOF):
+		la.fail(fmt.Sprintf("the connection was closed after %d bytes of the answer", len(la.buf)))
+		return
+	case err != nil:
+		la.fail(err.Error())
 		return
 	}
-	la.rec.sent++
-	la.rec.bytes += uint64(la.answer.bytes)
-	if !ok {
-		la.rec.fail(at, fmt.Sprintf("status %d, not %d: %.200s", la.answer.status, want, la.answer.body))
+	la.buf = la.buf[:len(la.buf)+n]
+	if n == 0 || len(la.buf) < la.least {
 		return
 	}
-	la.rec.answer(at, answered-due, answered-sent)
-	if wrong != nil {
-		la.rec.wrong++
-		la.rec.note("wrong: " + wrong.Error())
+	if !la.busy {
+		la.fail("bytes that no request asked for")
+		return
+	}
+	n, la.least, err = parseAnswer(la.buf, &la.answer)
+	switch {
+	case err != nil:
+		la.fail(err.Error())
+	case n > 0 && n < len(la.buf):
+		la.fail("bytes after the answer")
+	case n > 0:
+		la.answered(la.engine.now())
 	}
 }
 
-// exchange sends the client's next request and reads the answer to it. It
-// returns the status that the answer must have.
-func (la *lane) exchange(ctx context.Context, sent time.Duration) (want int, err error) {
-	if la.conn == nil {
-		if err := la.dial(ctx); err != nil {
-			pauseFor(ctx, watchEvery)
-			return 0, err
+// idleEnd is called when the server closes a connection that nobody waits for.
+func (la *lane) idleEnd() {
+	la.disconnect()
+	for i, free := range la.engine.free {
+		if free == la {
+			la.engine.free = append(la.engine.free[:i], la.engine.free[i+1:]...)
+			break
 		}
 	}
-	la.request, want = la.client.next(la.request[:0])
-	la.busySince.Store(max(int64(sent), 1))
-	_, err = la.conn.Write(la.request)
-	if err == nil {
-		err = la.reader.read(&la.answer)
+	la.engine.redial(la, 0)
+}
+
+// counts says whether the request counts: if it was due while the load was
+// measured, and, in a closed loop, also answered then; else a short run would
+// seem faster than it is.
+func (la *lane) counts(now time.Duration) bool {
+	e := la.engine
+	return e.measured(la.due) && (e.load.open() || now <= e.end)
+}
+
+// fail ends a request that has no answer, and connects again.
+func (la *lane) fail(cause string) {
+	e := la.engine
+	la.disconnect()
+	if la.busy {
+		la.busy = false
+		e.busy--
+		e.load.live.errors.Add(1)
+		la.client.lost()
+		if now := e.now(); la.counts(now) {
+			e.rec.sent++
+			e.rec.fail(la.due-e.load.warmup, cause)
+		}
+	} else {
+		e.rec.note(cause)
 	}
-	la.busySince.Store(0)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errNoAnswer
+	e.redial(la, redialAfter)
+}
+
+// answered checks and records an answer.
+func (la *lane) answered(now time.Duration) {
+	e := la.engine
+	la.busy = false
+	e.busy--
+	la.count++
+	wrong, ok := la.judge()
+	if ok {
+		e.load.live.answered.Add(1)
+	} else {
+		e.load.live.errors.Add(1)
 	}
-	return want, err
+	if la.counts(now) {
+		at := la.due - e.load.warmup
+		e.rec.sent++
+		e.rec.bytes += uint64(la.answer.bytes)
+		if ok {
+			e.rec.answer(at, now-la.due, now-la.sent)
+		} else {
+			e.rec.fail(at, fmt.Sprintf("status %d, not %d: %.200s", la.answer.status, la.want, la.answer.body))
+		}
+		if wrong != nil {
+			e.rec.wrong++
+			e.rec.note("wrong: " + wrong.Error())
+		}
+	}
+	if la.answer.close {
+		la.disconnect()
+		e.redial(la, 0)
+		return
+	}
+	e.release(la)
 }
 
 // judge says whether the answer has the expected status, and what of it is
-// wrong if it has.
-func (la *lane) judge(want int) (ok bool, wrong error) {
-	a := &la.answer
-	if !la.load.checking {
-		return a.status/100 == 2, nil
-	}
-	deep := la.load.deepEvery > 0 && la.count%la.load.deepEvery == 0
-	if a.status != want {
+// wrong if it has. One in so many is also checked in full, on another goroutine.
+func (la *lane) judge() (wrong error, ok bool) {
+	l, a := la.engine.load, &la.answer
+	switch {
+	case !l.checking:
+		return nil, a.status/100 == 2
+	case a.status != la.want:
 		la.client.lost()
-		return false, nil
+		return nil, false
 	}
-	return true, la.client.check(a, deep)
-}
-
-// pauseFor waits for d or the end of ctx.
-func pauseFor(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+	if l.deepEvery > 0 && la.count%l.deepEvery == 0 && len(la.engine.deep) < cap(la.engine.deep) {
+		if check := la.client.deep(); check != nil {
+			body := bytes.Clone(a.body)
+			la.engine.deep <- func() error { return check(body) }
+		}
 	}
+	return la.client.check(a), true
 }

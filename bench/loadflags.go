@@ -113,7 +113,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 // that the dataset is there, and not larger.
 func newestOf(ctx context.Context, c scenarioConfig, e endpoint) (time.Time, error) {
 	get := func(i int) (*answer, error) {
-		return fetch(ctx, e, c.head("GET", "/v2/sessions/"+sessionID(i))+"\r\n")
+		return fetch(ctx, e, c.get("/v2/sessions/"+sessionID(i)))
 	}
 	a, err := get(c.data.sessions - 1)
 	if err != nil {

@@ -87,7 +87,7 @@ const redisCPU = "redis CPU seconds"
 func (m *meters) read(ctx context.Context) reading {
 	r := reading{}
 	if m.hasAdmin {
-		request := "GET /metrics HTTP/1.1\r\nHost: " + m.admin.host + "\r\nConnection: close\r\n\r\n"
+		request := []byte("GET /metrics HTTP/1.1\r\nHost: " + m.admin.host + "\r\nConnection: close\r\n\r\n")
 		if a, err := fetch(ctx, m.admin, request); err == nil && a.status == 200 {
 			r.parseMetrics(a.body)
 		}

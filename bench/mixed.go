@@ -67,11 +67,9 @@ func (m *mixedSearcher) next(b []byte) ([]byte, int) {
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", m.head("POST", searchPath), len(body), body), 200
 }
 
-func (m *mixedSearcher) check(a *answer, deep bool) error {
-	return m.found.check(m.data, a.body, deep)
-}
-
-func (m *mixedSearcher) lost() {}
+func (m *mixedSearcher) check(a *answer) error         { return m.found.check(a.body) }
+func (m *mixedSearcher) deep() func(body []byte) error { return m.found.deep(m.data) }
+func (m *mixedSearcher) lost()                         {}
 
 // someIDs returns up to five sessions in ascending order, without repetition.
 func (m *mixedSearcher) someIDs() []int {

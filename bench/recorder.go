@@ -16,13 +16,12 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(longest), figures)
 }
 
-// recorder is what one connection writes down. Nobody else reads it before the
-// run has ended, so that it needs no lock.
+// recorder is what a run writes down.
 type recorder struct {
 	latency, service *hdrhistogram.Histogram // service is nil if it is the latency
 
 	sent, answered, errors, wrong, late, dropped uint64
-	lateOurs                                     uint64 // late by the generator's own fault
+	lateOurs                                     uint64 // seen late by the generator
 	bytes                                        uint64
 	series                                       []second
 	firstError                                   string
@@ -71,29 +70,6 @@ func (r *recorder) second(at time.Duration) *second {
 	return nil
 }
 
-// merge adds other to r.
-func (r *recorder) merge(other *recorder) {
-	r.latency.Merge(other.latency)
-	if r.service != nil {
-		r.service.Merge(other.service)
-	}
-	r.sent += other.sent
-	r.answered += other.answered
-	r.errors += other.errors
-	r.wrong += other.wrong
-	r.late += other.late
-	r.lateOurs += other.lateOurs
-	r.dropped += other.dropped
-	r.bytes += other.bytes
-	r.note(other.firstError)
-	for i := range other.series {
-		s, o := &r.series[i], &other.series[i]
-		s.answered += o.answered
-		s.errors += o.errors
-		s.times.merge(&o.times)
-	}
-}
-
 // second is one second of a run.
 type second struct {
 	answered, errors uint64
@@ -109,8 +85,8 @@ func (s *second) point(i int) Point {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// coarse is a histogram that is small enough for each second of each
-// connection: its buckets are 1/16 to 1/32 of their value wide.
+// coarse is a histogram that is small enough for each second of a long run: its
+// buckets are 1/16 to 1/32 of their value wide.
 type coarse struct {
 	counts []uint32
 	max    time.Duration
@@ -145,19 +121,6 @@ func (c *coarse) add(d time.Duration) {
 	}
 	c.counts[bucketOf(d)]++
 	c.max = max(c.max, d)
-}
-
-func (c *coarse) merge(other *coarse) {
-	if other.counts == nil {
-		return
-	}
-	if c.counts == nil {
-		c.counts = make([]uint32, coarseCount)
-	}
-	for i, n := range other.counts {
-		c.counts[i] += n
-	}
-	c.max = max(c.max, other.max)
 }
 
 func (c *coarse) quantile(q float64) time.Duration {

@@ -96,6 +96,9 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 		run.Invalid = checker.invalid()
 	}
 	run.Figures = map[string]float64{}
+	if o.hurried {
+		run.Figures["generator_real_time"] = 1
+	}
 	if n := float64(l.live.answered.Load() + l.live.errors.Load()); n > 0 {
 		run.Figures["generator_cpu_us_per_request"] = (cpuTime() - cpuBefore).Seconds() * 1e6 / n
 		m.figures(run.Figures, before, m.read(ctx), n)

@@ -15,13 +15,15 @@ type scenario interface {
 }
 
 // client is what one connection sends, and what it must get. It is used by one
-// goroutine, which alternates next and check.
+// goroutine, which calls next, deep, check.
 type client interface {
 	// next appends the next request to b, and returns the status that its answer must have.
 	next(b []byte) (request []byte, want int)
-	// check says what is untrue in an answer with that status: by a few bytes
-	// of it, or, deep, by all that the scenario knows of it.
-	check(a *answer, deep bool) error
+	// check says what is untrue in an answer with that status, by a few bytes of it.
+	check(a *answer) error
+	// deep returns a check of the same answer's body by all that the scenario
+	// knows of it. It may run later, on another goroutine. nil: there is none.
+	deep() func(body []byte) error
 	// lost says that there was no answer, or one with another status.
 	lost()
 }
@@ -58,6 +60,9 @@ func newScenario(name string, c scenarioConfig) (scenario, error) {
 func (c scenarioConfig) head(method, path string) string {
 	return method + " " + path + " HTTP/1.1\r\nHost: " + c.host + "\r\nAuthorization: Bearer " + c.key + "\r\nContent-Type: application/json\r\n"
 }
+
+// get returns a whole request.
+func (c scenarioConfig) get(path string) []byte { return []byte(c.head("GET", path) + "\r\n") }
 
 // withBody returns a whole request.
 func (c scenarioConfig) withBody(method, path, body string) []byte {

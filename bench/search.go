@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -21,9 +22,9 @@ func newFound() found {
 	return found{first: newTemplate([]byte(`"id":"` + sessionPrefix + places(sessionDigits) + `"`))}
 }
 
-// check compares an answer. Cheaply: the total, and that the page's sessions
-// are there in order, of a long page the first and the last. Deep: all.
-func (f *found) check(d dataset, body []byte, deep bool) error {
+// check looks for the total, and for the page's sessions in their order, of a
+// long page for the first and the last.
+func (f *found) check(body []byte) error {
 	var total [32]byte
 	want := append(strconv.AppendInt(append(total[:0], `"totalResult":"`...), int64(f.total), 10), '"')
 	if !bytes.Contains(body, want) {
@@ -41,22 +42,27 @@ func (f *found) check(d dataset, body []byte, deep bool) error {
 		}
 		rest = rest[i+len(f.first.bytes):]
 	}
-	if !deep {
-		return nil
-	}
-	var got struct{ Sessions []sessionJSON }
-	if err := json.Unmarshal(body, &got); err != nil {
-		return err
-	}
-	if len(got.Sessions) != len(f.page) {
-		return fmt.Errorf("%d sessions on the page, not %d", len(got.Sessions), len(f.page))
-	}
-	for k := range got.Sessions {
-		if err := got.Sessions[k].isSession(d, f.page[k]); err != nil {
+	return nil
+}
+
+// deep returns a check of all sessions on the page.
+func (f *found) deep(d dataset) func(body []byte) error {
+	page := slices.Clone(f.page)
+	return func(body []byte) error {
+		var got struct{ Sessions []sessionJSON }
+		if err := json.Unmarshal(body, &got); err != nil {
 			return err
 		}
+		if len(got.Sessions) != len(page) {
+			return fmt.Errorf("%d sessions on the page, not %d", len(got.Sessions), len(page))
+		}
+		for k := range got.Sessions {
+			if err := got.Sessions[k].isSession(d, page[k]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
 func sameDate(id, field, got string, want time.Time) error {
@@ -102,16 +108,15 @@ type userSearcher struct {
 func (u *userSearcher) next(b []byte) ([]byte, int) {
 	u.user = spread(u.users.next(), u.users.n)
 	u.request.put(u.user)
-	return append(b, u.request.bytes...), 200
-}
-
-func (u *userSearcher) check(a *answer, deep bool) error {
 	u.found.total, u.found.page = perUser, u.found.page[:0]
 	for k := perUser - 1; k >= 0; k-- {
 		u.found.page = append(u.found.page, u.data.ofUser(u.user, k))
 	}
-	return u.found.check(u.data, a.body, deep)
+	return append(b, u.request.bytes...), 200
 }
+
+func (u *userSearcher) check(a *answer) error         { return u.found.check(a.body) }
+func (u *userSearcher) deep() func(body []byte) error { return u.found.deep(u.data) }
 
 func (u *userSearcher) lost() {}
 
@@ -139,15 +144,14 @@ func (s *adminSearcher) next(b []byte) ([]byte, int) {
 	d := s.data
 	s.bodies = fmt.Appendf(s.bodies[:0], `{"query":{"offset":"%d","limit":%d,"asc":false},%s,"queries":[%s,%s]}`, s.at, s.limit, byCreation,
 		creationQuery(d.created(0), "GREATER_OR_EQUALS"), creationQuery(d.newest, "LESS_OR_EQUALS"))
+	s.found.total, s.found.page = d.sessions, s.found.page[:0]
+	for i := d.sessions - 1 - s.at; i >= 0 && len(s.found.page) < s.limit; i-- {
+		s.found.page = append(s.found.page, i)
+	}
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(s.bodies), s.bodies), 200
 }
 
-func (s *adminSearcher) check(a *answer, deep bool) error {
-	s.found.total, s.found.page = s.data.sessions, s.found.page[:0]
-	for i := s.data.sessions - 1 - s.at; i >= 0 && len(s.found.page) < s.limit; i-- {
-		s.found.page = append(s.found.page, i)
-	}
-	return s.found.check(s.data, a.body, deep)
-}
+func (s *adminSearcher) check(a *answer) error         { return s.found.check(a.body) }
+func (s *adminSearcher) deep() func(body []byte) error { return s.found.deep(s.data) }
 
 func (s *adminSearcher) lost() {}
