@@ -84,7 +84,12 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	e.deep = make(chan func() error, deepQueue)
 	deep.Go(func() { e.firstWrong = checkDeep(e.deep, &wrong) })
 	defer collectLittle()()
-	hurried := l.open() && e.poll.hurry()
+	hurried := false
+	if l.open() {
+		slow, ok := hurry()
+		defer slow()
+		hurried = ok
+	}
 	e.begin = time.Now()
 	err = e.work(ctx)
 	length := min(time.Since(e.begin)-l.warmup, l.length)
@@ -328,7 +333,7 @@ type outcome struct {
 	lag         time.Duration
 	length      time.Duration // measured
 	interrupted bool
-	hurried     bool // the generator's thread went before all others
+	hurried     bool // the generator went before all others
 }
 
 // allowedLate is which part of the requests the generator may send late by its

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
+	"os"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -12,24 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for sockets and for the time, in the thread that made it. The
-// runtime's own poller would do, but it wakes a thread and switches goroutines
-// for each answer, and its timers are exact to a millisecond only: that is
-// several times the CPU time and the error.
+// poller waits for sockets and for the time. The runtime's own poller would do,
+// but it wakes a thread and switches goroutines for each answer, and its timers
+// are exact to a millisecond only: that is several times the CPU time and the error.
 type poller struct {
 	epoll, timer int
 	events       []unix.EpollEvent
-	hurried      bool
 }
 
 // timerToken is the timer's place in what wait returns.
 const timerToken = -1
 
 func newPoller() (*poller, error) {
-	runtime.LockOSThread()
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		runtime.UnlockOSThread()
 		return nil, err
 	}
 	p := &poller{epoll: epoll, timer: -1, events: make([]unix.EpollEvent, 256)}
@@ -44,24 +41,38 @@ func newPoller() (*poller, error) {
 }
 
 func (p *poller) close() {
-	if p.hurried {
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
-		_ = unix.SchedSetAttr(0, &attr, 0)
-	}
 	_ = unix.Close(p.epoll)
 	if p.timer >= 0 {
 		_ = unix.Close(p.timer)
 	}
-	runtime.UnlockOSThread()
 }
 
-// hurry lets this thread go before all others when it has something to do, where
+// hurry lets this process go before all others when it has something to do, where
 // the system permits that, so that what an open loop measures is not how long the
-// generator itself waited for a processor.
-func (p *poller) hurry() bool {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
-	p.hurried = unix.SchedSetAttr(0, &attr, 0) == nil
-	return p.hurried
+// generator itself waited for a processor. (All of its threads: every 10 ms the
+// runtime passes a goroutine that never waits on to another one.)
+func hurry() (end func(), ok bool) {
+	ok = schedule(unix.SCHED_FIFO, 1)
+	return func() { schedule(unix.SCHED_NORMAL, 0) }, ok
+}
+
+// schedule sets how the system schedules this process' threads, and those that they start.
+func schedule(policy, priority uint32) bool {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return false
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			continue
+		}
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: priority}
+		if unix.SchedSetAttr(id, &attr, 0) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // add makes wait return token when s can be read. A closed socket is forgotten.
