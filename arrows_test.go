@@ -51,7 +51,7 @@ var testOnly = []string{"internal/redistest", "internal/storetest"}
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"cache", "index", "cmd/cloakroom", "internal/batch", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/redistest", "internal/storetest"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
