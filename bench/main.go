@@ -15,6 +15,8 @@ import (
 const usage = `Usage: bench SUBCOMMAND [flags]
 
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  compare   compare two result files, with their noise
+  report    make one HTML file of result files, with plots
   sessions  print sessions for the import API
 
 bench SUBCOMMAND -h lists the flags.
@@ -41,6 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch name, rest := args[0], args[1:]; name {
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
+	case "compare":
+		return compare(rest, stdout, stderr)
+	case "report":
+		return report(rest, stdout, stderr)
 	case "sessions":
 		return sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":
