@@ -18,7 +18,7 @@ type figureView struct {
 // legendView explains one mark of a plot.
 type legendView struct {
 	Ink  ink
-	Mark string // line, dashed, dot
+	Mark string // line, dashed, dot, peak
 	Text string
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	mostCurves  = 6 // loads in one percentile plot
+	mostCurves  = 4 // loads in one percentile plot
 	mostRepeats = 9 // repeats of a load that are drawn behind it
 	curveStep   = 0.02
 	rarest      = 6 // the plot ends at 99.9999 %
@@ -26,7 +26,7 @@ func percentilesFigure(r *Result) (*figureView, error) {
 	if len(groups) == 0 {
 		return nil, nil
 	}
-	f := &figureView{Title: "Latency by percentile", Caption: "Thick: all valid repeats together. Thin: each repeat."}
+	f := &figureView{Title: "Latency by percentile", Caption: "Valid runs only; repeats of a load are put together, and each is drawn thin behind."}
 	if len(groups) > mostCurves {
 		f.Caption += fmt.Sprintf(" %d of %d loads are drawn.", mostCurves, len(groups))
 		groups = chooseCurves(groups, r.Max)
@@ -56,10 +56,16 @@ func percentilesFigure(r *Result) (*figureView, error) {
 	if closed {
 		f.Caption += " " + closedWarning
 	}
-	p.X.Min, p.X.Max = 0, max(math.Ceil(p.X.Max*2)/2, 2)
+	p.X.Min, p.X.Max = 0, max(p.X.Max, 2)
 	p.X.Tick.Marker = plot.ConstantTicks{
-		{Value: 0, Label: "0 %"}, {Value: math.Log10(2), Label: "50 %"}, {Value: 1, Label: "90 %"}, {Value: 2, Label: "99 %"},
-		{Value: 3, Label: "99.9 %"}, {Value: 4, Label: "99.99 %"}, {Value: 5, Label: "99.999 %"}, {Value: 6, Label: "99.9999 %"},
+		{Value: 0, Label: "0 %"},
+		{Value: math.Log10(2), Label: "50 %"},
+		{Value: 1, Label: "90 %"},
+		{Value: 2, Label: "99 %"},
+		{Value: 3, Label: "99.9 %"},
+		{Value: 4, Label: "99.99 %"},
+		{Value: 5, Label: "99.999 %"},
+		{Value: 6, Label: "99.9999 %"},
 	}
 	useLogTime(p)
 	return f, f.draw(p, 360)

@@ -71,7 +71,7 @@ func rateFigure(t target, groups []*repeats, m *Max) (*figureView, error) {
 	useLogTime(p)
 	p.X.Min = 0
 	p.X.Max *= 1.03
-	p.X.Tick.Marker = commaTicks{}
+	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	if m != nil {
 		addMaxLines(f, p, m)
 	}
@@ -107,18 +107,4 @@ func latencyBounds(objective string) []float64 {
 		}
 	}
 	return bounds
-}
-
-// commaTicks are plot.DefaultTicks with commas in the numbers.
-type commaTicks struct{}
-
-// Ticks implements plot.Ticker.
-func (commaTicks) Ticks(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(low, high)
-	for i := range ticks {
-		if ticks[i].Label != "" {
-			ticks[i].Label = digits(ticks[i].Value)
-		}
-	}
-	return ticks
 }

@@ -48,7 +48,7 @@ func ratioFigure(title, axis string, ratios sample, required bool, requirement s
 	across := func(x float64) plotter.XYs { return plotter.XYs{{X: x, Y: 0.4}, {X: x, Y: last + 0.6}} }
 	low, high, median := ratios.lowest(), ratios.highest(), ratios.median()
 	band := &plotter.Polygon{XYs: []plotter.XYs{{{X: low, Y: 0.4}, {X: high, Y: 0.4}, {X: high, Y: last + 0.6}, {X: low, Y: last + 0.6}}}}
-	band.Color = inkMuted.faint()
+	band.Color = inkGrid.color()
 	p.Add(band)
 	addLine(p, across(1), inkMuted.color(), 1, false)
 	f.legend(seriesInk(0), "dot", "pairs")
@@ -65,6 +65,7 @@ func ratioFigure(title, axis string, ratios sample, required bool, requirement s
 	addDots(p, dots, seriesInk(0).color(), 4, draw.CircleGlyph{})
 	margin := max(0.06*(p.X.Max-p.X.Min), 0.01)
 	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+margin
+	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	p.Y.Min, p.Y.Max = 0.4, last+0.6
 	p.Y.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick {
 		var ticks []plot.Tick

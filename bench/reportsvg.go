@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"image/color"
 	"math"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -179,4 +180,18 @@ func logTimeTicks(low, high float64) []plot.Tick {
 func timeLabel(us float64) string {
 	factor, suffix := micros.scale(us * 1.0001)
 	return fmt.Sprintf("%.3g%s", us*factor, suffix)
+}
+
+// roundTicks labels up to eleven multiples of 1, 2, 5, 10, …
+func roundTicks(low, high float64) []plot.Tick {
+	step := math.Pow(10, logAbove(math.Log10((high-low)/10)))
+	var ticks []plot.Tick
+	for i := math.Ceil(low/step - 1e-9); i*step <= high*(1+1e-9); i++ {
+		label := strconv.FormatFloat(math.Abs(i*step), 'g', 6, 64)
+		if high >= 1000 {
+			label = digits(i * step)
+		}
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: label})
+	}
+	return ticks
 }

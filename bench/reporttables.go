@@ -1,17 +1,36 @@
 package main
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// cellView is a cell of a table; Sub stands below, small.
+type cellView struct{ Text, Sub string }
+
+// tableView is a table. The first column is a name.
+type tableView struct {
+	Head []string
+	Rows [][]cellView
+}
+
+// spreadCell shows the median, and below it the range.
+func spreadCell(u unit, s sample) cellView {
+	text, rest, _ := strings.Cut(u.spread(s), " (")
+	return cellView{text, strings.TrimSuffix(rest, ")")}
+}
 
 // loadsTable has a row for each load: the medians of its valid runs.
 func loadsTable(groups []*repeats) tableView {
 	t := tableView{Head: []string{"load", "valid runs"}}
 	for _, q := range runQuantities {
-		t.Head = append(t.Head, q.name)
+		t.Head = append(t.Head, strings.TrimPrefix(q.name, "latency "))
 	}
 	for _, g := range groups {
-		row := []string{g.load.String(), strconv.Itoa(len(g.valid)) + " of " + strconv.Itoa(len(g.valid)+len(g.invalid))}
+		row := []cellView{{Text: g.load.String()}, {Text: fmt.Sprintf("%d of %d", len(g.valid), len(g.valid)+len(g.invalid))}}
 		for _, q := range runQuantities {
-			row = append(row, q.unit.spread(g.of(q.value)))
+			row = append(row, spreadCell(q.unit, g.of(q.value)))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -33,9 +52,9 @@ func figuresTable(groups []*repeats) tableView {
 		t.Head = append(t.Head, g.load.String())
 	}
 	for _, name := range names {
-		row := []string{name}
+		row := []cellView{{Text: name}}
 		for _, g := range groups {
-			row = append(row, plain.spread(figure(g.valid, name)))
+			row = append(row, spreadCell(plain, figure(g.valid, name)))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -49,30 +68,37 @@ func triesTable(m *Max) tableView {
 		if try.Held {
 			held = "yes"
 		}
-		t.Rows = append(t.Rows, []string{strconv.Itoa(i + 1), perSecond.text(try.Rate), try.Step, held, try.Cause})
+		t.Rows = append(t.Rows, []cellView{{Text: strconv.Itoa(i + 1)}, {Text: perSecond.text(try.Rate)}, {Text: try.Step}, {Text: held}, {Text: try.Cause}})
 	}
 	return t
 }
 
 // runHead names the cells of a run.
-var runHead = []string{
-	"run", "load", "loop", "connections", "measured", "due", "answered", "achieved", "p50", "p99", "p99.9", "max",
-	"service p99", "late", "dropped", "errors", "wrong",
-}
+var runHead = []string{"run", "load", "achieved", "p50", "p99", "p99.9", "max", "service p99", "late", "dropped", "errors", "wrong"}
 
 func newRunView(number int, r *Run) runView {
-	loop := r.Mode
+	how := r.Mode
 	if r.Schedule != "" {
-		loop += ", " + r.Schedule
+		how += ", " + r.Schedule
 	}
+	how += fmt.Sprintf(", %d connections, %s s", r.Connections, digits(r.Seconds))
 	count := func(n uint64) string { return commas(strconv.FormatUint(n, 10)) }
-	g := load{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
+	l := load{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
 	return runView{
-		Cells: []string{
-			strconv.Itoa(number), g.String(), loop, strconv.Itoa(r.Connections), digits(r.Seconds) + " s", count(r.Due), count(r.Answered),
-			perSecond.text(r.Achieved), micros.text(r.Latency.P50), micros.text(r.Latency.P99), micros.text(r.Latency.P999),
-			micros.text(r.Latency.Max), micros.text(r.Service.P99), count(r.Late), count(r.Dropped), count(r.Errors), count(r.Wrong),
+		Cells: []cellView{
+			{Text: strconv.Itoa(number)},
+			{l.String(), how},
+			{perSecond.text(r.Achieved), count(r.Answered) + " of " + count(r.Due)},
+			{Text: micros.text(r.Latency.P50)},
+			{Text: micros.text(r.Latency.P99)},
+			{Text: micros.text(r.Latency.P999)},
+			{Text: micros.text(r.Latency.Max)},
+			{Text: micros.text(r.Service.P99)},
+			{Text: count(r.Late)},
+			{Text: count(r.Dropped)},
+			{Text: count(r.Errors)},
+			{Text: count(r.Wrong)},
 		},
-		Closed: r.Mode == "closed", Invalid: r.Invalid, FirstError: r.FirstError, Bad: r.Errors+r.Wrong > 0,
+		Invalid: r.Invalid, FirstError: r.FirstError,
 	}
 }

@@ -62,7 +62,7 @@ func timeFigure(t target, runs []numbered) (*figureView, error) {
 		if run.Invalid != "" {
 			color, name, invalid = ink.faint, "("+name+")", true
 		}
-		addDots(p, highest, color(inkMuted), 1.3, draw.CircleGlyph{})
+		addDots(p, highest, color(inkMuted), 1.6, draw.CircleGlyph{})
 		addLine(p, p99, color(seriesInk(1)), 1.5, false)
 		addLine(p, p50, color(seriesInk(0)), 1.5, false)
 		marks.starts = append(marks.starts, end)
@@ -75,6 +75,7 @@ func timeFigure(t target, runs []numbered) (*figureView, error) {
 	marks.end = end
 	p.Add(marks)
 	p.X.Min, p.X.Max = 0, end
+	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	useLogTime(p)
 	f := &figureView{Title: "Latency over time: " + t.String(), Caption: "Each second by itself; the numbers above are the runs."}
 	f.legend(seriesInk(0), "line", "p50")
@@ -84,12 +85,12 @@ func timeFigure(t target, runs []numbered) (*figureView, error) {
 		f.Caption += " Runs in brackets are invalid and drawn faint."
 	}
 	if len(errorSeconds) > 0 {
-		var crosses plotter.XYs
+		var marks plotter.XYs
 		for _, x := range errorSeconds {
-			crosses = append(crosses, plotter.XY{X: x, Y: p.Y.Min})
+			marks = append(marks, plotter.XY{X: x, Y: p.Y.Min})
 		}
-		addDots(p, crosses, inkBad.color(), 3, draw.CrossGlyph{})
-		f.legend(inkBad, "cross", fmt.Sprintf("seconds with errors: %d", len(errorSeconds)))
+		addDots(p, marks, inkBad.color(), 4, draw.PyramidGlyph{})
+		f.legend(inkBad, "peak", fmt.Sprintf("seconds with errors: %d", len(errorSeconds)))
 	}
 	return f, f.draw(p, 280)
 }

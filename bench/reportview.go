@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,21 +35,13 @@ type sectionView struct {
 	Environment          []factView
 }
 
-// tableView is a plain table. The first column is a name, the others are values.
-type tableView struct {
-	Head []string
-	Rows [][]string
-}
-
 // factView is a fact about the environment.
 type factView struct{ Name, Value string }
 
 // runView is one run as a row of the table of runs.
 type runView struct {
-	Cells               []string
-	Closed              bool
+	Cells               []cellView
 	Invalid, FirstError string
-	Bad                 bool // errors or wrong answers
 }
 
 func newSection(number int, r *resultFile) (*sectionView, error) {
@@ -69,6 +62,9 @@ func newSection(number int, r *resultFile) (*sectionView, error) {
 		s.Runs = append(s.Runs, newRunView(i+1, run))
 	}
 	groups := groupRepeats(r.Runs)
+	if r.Max != nil {
+		slices.SortStableFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+	}
 	s.Loads = loadsTable(groups)
 	s.Figures = figuresTable(groups)
 	if r.Max != nil {
