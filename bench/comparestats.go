@@ -9,6 +9,7 @@ import (
 
 const (
 	leastToRank  = 4    // repeats on each side, from which on ranks can decide
+	mostToRank   = 200  // repeats of both, up to which the exact test is quick
 	significance = 0.05 // the p below which ranks say that there is a difference
 )
 
@@ -41,7 +42,7 @@ func decide(a, b sample) (direction int, how string) {
 		return 0, "no valid run"
 	case least == 1:
 		return 0, "one run"
-	case least < leastToRank:
+	case least < leastToRank || len(a)+len(b) > mostToRank:
 		return apart(a, b), "ranges"
 	}
 	p, direction := rankTest(a, b)

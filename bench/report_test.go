@@ -81,7 +81,7 @@ func TestReport_ShowsEachKind(t *testing.T) {
 	}
 	f(openSample(t), 2, "INVALID</span> the generator was the bottleneck", "first error: <code>dial tcp", "revocation_p99_ms", "4 of 5",
 		"service time, from when it was sent", "<td>811</td>", "<td>37,200</td>", "maxmemory=0", "p99.9", "seconds with errors: 1")
-	f(closedSample(t), 2, "CLOSED LOOP</span>", "coordinated omission")
+	f(closedSample(t), 2, "CLOSED LOOP</span>", "coordinated omission", "Closed loop: queueing is hidden.")
 	f(pairsSample(t), 5, "Median a/b of 9 valid pairs", "required ≥ 0.90", "met by the median; 9 of 9 pairs meet it")
 	f(maxSample(t), 3, "Highest rate that holds p99&lt;5ms,err&lt;0.01%: 26,000/s (26,000–28,000)", "Rates tried", "p99 9.8 ms",
 		"highest rate that held, 26,000/s", "4 of 7 loads are drawn")
@@ -158,4 +158,41 @@ func TestReport_WritesAFile(t *testing.T) {
 	if err := run(t.Context(), []string{"report"}, io.Discard, io.Discard); err == nil {
 		t.Error("a report of nothing is made")
 	}
+}
+
+func TestRoundTicks_EndWhateverTheRange(t *testing.T) {
+	f := func(low, high float64, want string) {
+		t.Helper()
+		var labels []string
+		for _, tick := range roundTicks(low, high) {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); want != "" && got != want {
+			t.Errorf("%v to %v: got %q, want %q", low, high, got, want)
+		}
+	}
+	f(0, 50, "0 5 10 15 20 25 30 35 40 45 50")
+	f(0, 33_000, "0 5,000 10,000 15,000 20,000 25,000 30,000")
+	f(-0.1, 0.3, "-0.1 -0.05 0 0.05 0.1 0.15 0.2 0.25 0.3")
+	f(1e17, 1e17, "")
+	f(1e300, 1e308, "")
+	f(1e17, 1e17+32, "")
+}
+
+func TestDigits(t *testing.T) {
+	f := func(v float64, want string) {
+		t.Helper()
+		if got := digits(v); got != want {
+			t.Errorf("digits(%v): got %q, want %q", v, got, want)
+		}
+	}
+	f(0, "0")
+	f(0.0000123, "1.2e-05")
+	f(0.0123, "0.0123")
+	f(0.9, "0.900")
+	f(0.9999, "1.00")
+	f(9.999, "10.0")
+	f(99.99, "100")
+	f(999.9, "1,000")
+	f(-1_234_567, "-1,234,567")
 }

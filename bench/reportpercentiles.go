@@ -54,7 +54,7 @@ func percentilesFigure(r *Result) (*figureView, error) {
 		f.legend(inkText, "dashed", "service time, from when it was sent")
 	}
 	if closed {
-		f.Caption += " " + closedWarning
+		f.Caption += " Closed loop: queueing is hidden."
 	}
 	p.X.Min, p.X.Max = 0, max(p.X.Max, 2)
 	p.X.Tick.Marker = plot.ConstantTicks{

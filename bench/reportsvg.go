@@ -185,13 +185,18 @@ func timeLabel(us float64) string {
 // roundTicks labels up to eleven multiples of 1, 2, 5, 10, …
 func roundTicks(low, high float64) []plot.Tick {
 	step := math.Pow(10, logAbove(math.Log10((high-low)/10)))
+	first := math.Ceil(low/step-1e-9) + 0 // never -0
 	var ticks []plot.Tick
-	for i := math.Ceil(low/step - 1e-9); i*step <= high*(1+1e-9); i++ {
-		label := strconv.FormatFloat(math.Abs(i*step), 'g', 6, 64)
-		if high >= 1000 {
-			label = digits(i * step)
+	for i := range 12 {
+		v := (first + float64(i)) * step
+		if !(v <= high+step*1e-9) {
+			break
 		}
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: label})
+		label := strconv.FormatFloat(v, 'g', 6, 64)
+		if high >= 1000 {
+			label = digits(v)
+		}
+		ticks = append(ticks, plot.Tick{Value: v, Label: label})
 	}
 	return ticks
 }

@@ -81,6 +81,9 @@ func timeFigure(t target, runs []numbered) (*figureView, error) {
 	f.legend(seriesInk(0), "line", "p50")
 	f.legend(seriesInk(1), "line", "p99")
 	f.legend(inkMuted, "dot", "max")
+	if runs[0].Mode == "closed" {
+		f.Caption += " Closed loop: queueing is hidden."
+	}
 	if invalid {
 		f.Caption += " Runs in brackets are invalid and drawn faint."
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // closedWarning stands wherever the latencies of a closed loop are shown.
-const closedWarning = "Closed loop: the next request waits for the last answer, so these latencies hide queueing (“coordinated omission”). " +
+const closedWarning = "The next request waits for the last answer, so these latencies hide queueing (“coordinated omission”). " +
 	"They must not be compared with those of an open loop."
 
 // pageView is what the template shows.
