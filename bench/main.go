@@ -19,6 +19,8 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   max       find the highest rate that holds an objective
   seed      store sessions through the import API
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  compare   compare two result files, with their noise
+  report    make one HTML file of result files, with plots
   sessions  print sessions for the import API
 
 bench SUBCOMMAND -h lists the flags.
@@ -51,6 +53,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return seed(ctx, rest, stdout, stderr)
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
+	case "compare":
+		return compare(rest, stdout, stderr)
+	case "report":
+		return report(rest, stdout, stderr)
 	case "sessions":
 		return sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":
