@@ -115,16 +115,16 @@ func (c *comparison) addRuns(force bool) {
 	inA, inB := groupRepeats(c.a.Runs), groupRepeats(c.b.Runs)
 	only := force && len(inA) == 1 && len(inB) == 1
 	for _, a := range inA {
-		i := slices.IndexFunc(inB, func(b *repeats) bool { return only || b.load == a.load })
+		i := slices.IndexFunc(inB, func(b *repeats) bool { return only || b.kind == a.kind })
 		if i < 0 {
-			c.warn("only in A: %s", a.load)
+			c.warn("only in A: %s", a.kind)
 			continue
 		}
 		b := inB[i]
 		inB = slices.Delete(inB, i, i+1)
-		title := a.load.String()
-		if a.load != b.load {
-			title = fmt.Sprintf("A %s; B %s", a.load, b.load)
+		title := a.kind.String()
+		if a.kind != b.kind {
+			title = fmt.Sprintf("A %s; B %s", a.kind, b.kind)
 		}
 		if len(a.valid) == 0 || len(b.valid) == 0 {
 			c.warn("no valid run on both sides: %s", title)
@@ -137,7 +137,7 @@ func (c *comparison) addRuns(force bool) {
 		})
 	}
 	for _, b := range inB {
-		c.warn("only in B: %s", b.load)
+		c.warn("only in B: %s", b.kind)
 	}
 }
 
@@ -149,9 +149,9 @@ var runQuantities = []struct {
 	value func(*Run) float64
 }{
 	{"achieved", perSecond, higherIsFaster, func(r *Run) float64 { return r.Achieved }},
-	{"latency p50", micros, lowerIsFaster, func(r *Run) float64 { return r.Latency.P50 }},
-	{"latency p99", micros, lowerIsFaster, func(r *Run) float64 { return r.Latency.P99 }},
-	{"latency p99.9", micros, lowerIsFaster, func(r *Run) float64 { return r.Latency.P999 }},
+	{"latency p50", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P50 }},
+	{"latency p99", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P99 }},
+	{"latency p99.9", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P999 }},
 	{"errors", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Errors, r) }},
 	{"wrong", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Wrong, r) }},
 	{"late", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Late, r) }},

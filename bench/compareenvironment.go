@@ -64,7 +64,7 @@ func loadWarnings(a, b *repeats) []string {
 		{"warm-up", func(r *Run) string { return digits(r.Warmup) + " s" }},
 	} {
 		if inA, inB := distinct(a.valid, m.value), distinct(b.valid, m.value); inA != inB {
-			warnings = append(warnings, fmt.Sprintf("%s: %s differs: A %s, B %s", a.load, m.what, inA, inB))
+			warnings = append(warnings, fmt.Sprintf("%s: %s differs: A %s, B %s", a.kind, m.what, inA, inB))
 		}
 	}
 	return warnings

@@ -43,7 +43,7 @@ func decide(a, b sample) (direction int, how string) {
 	case least == 1:
 		return 0, "one run"
 	case least < leastToRank || len(a)+len(b) > mostToRank:
-		return apart(a, b), "ranges"
+		return separate(a, b), "ranges"
 	}
 	p, direction := rankTest(a, b)
 	if p >= significance {
@@ -52,8 +52,8 @@ func decide(a, b sample) (direction int, how string) {
 	return direction, fmt.Sprintf("p=%.2g", p)
 }
 
-// apart returns +1 if all of b is above all of a, -1 if it is below, 0 if their ranges meet.
-func apart(a, b sample) int {
+// separate returns +1 if all of b is above all of a, -1 if it is below, 0 if their ranges meet.
+func separate(a, b sample) int {
 	switch {
 	case b.lowest() > a.highest():
 		return +1

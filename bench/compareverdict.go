@@ -65,7 +65,7 @@ func (c *comparison) addMax() {
 	a, b := maxInterval(c.a.Max), maxInterval(c.b.Max)
 	row := comparisonRow{
 		name: "highest rate", a: maxText(c.a.Max.Rate, a), b: maxText(c.b.Max.Rate, b),
-		change: change(c.a.Max.Rate, c.b.Max.Rate), verdict: higherIsFaster.of(apart(a, b)), decided: "ranges",
+		change: change(c.a.Max.Rate, c.b.Max.Rate), verdict: higherIsFaster.of(separate(a, b)), decided: "ranges",
 	}
 	c.tables = append(c.tables, comparisonTable{"Highest rate that holds " + c.a.Max.Objective, []comparisonRow{row}})
 }

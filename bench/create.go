@@ -20,7 +20,7 @@ func (s create) client(_ int, r *rand.Rand) client { return newCreator(s.scenari
 // creator creates sessions.
 type creator struct {
 	users       *zipf
-	request     template
+	request     pattern
 	fingerprint int // where the device's digits begin in the request
 }
 
@@ -31,7 +31,7 @@ func newCreator(c scenarioConfig, r *rand.Rand) *creator {
 	request := c.withBody("POST", "/v2/sessions", body)
 	return &creator{
 		users:       newZipf(c.data.users(), c.zipf, r),
-		request:     newTemplate(request),
+		request:     newPattern(request),
 		fingerprint: bytes.Index(request, []byte(`fingerprintId":"`)) + len(`fingerprintId":"`),
 	}
 }

@@ -13,8 +13,8 @@ import (
 type getter struct {
 	data    dataset
 	pick    func() int
-	request template
-	id      template // "id":"…", as the answer must have it
+	request pattern
+	id      pattern // "id":"…", as the answer must have it
 	current int
 }
 
@@ -23,8 +23,8 @@ func newGetter(c scenarioConfig, pick func() int) *getter {
 	return &getter{
 		data:    c.data,
 		pick:    pick,
-		request: newTemplate(c.get("/v2/sessions/" + id)),
-		id:      newTemplate([]byte(`"id":"` + id + `"`)),
+		request: newPattern(c.get("/v2/sessions/" + id)),
+		id:      newPattern([]byte(`"id":"` + id + `"`)),
 	}
 }
 

@@ -49,13 +49,13 @@ func parseFiles(flags *flag.FlagSet, args []string, stderr io.Writer) ([]string,
 	}
 }
 
-// load is what repeats have in common.
-type load struct {
+// kind is what repeats have in common.
+type kind struct {
 	Side, Label, Mode string
 	Rate              float64 // 0 for a closed run
 }
 
-func (l load) String() string {
+func (l kind) String() string {
 	s := l.Label
 	if l.Side != "" {
 		s = l.Side + ": " + s
@@ -74,23 +74,23 @@ type numbered struct {
 
 // repeats are the runs of a file with the same load, invalid ones apart.
 type repeats struct {
-	load
+	kind
 	valid, invalid []numbered
 }
 
 // groupRepeats returns the runs by load, in the order of their first run.
 func groupRepeats(runs []Run) []*repeats {
 	var groups []*repeats
-	byLoad := map[load]*repeats{}
+	byLoad := map[kind]*repeats{}
 	for i := range runs {
 		run := numbered{&runs[i], i + 1}
-		l := load{Side: run.Side, Label: run.Label, Mode: run.Mode}
+		l := kind{Side: run.Side, Label: run.Label, Mode: run.Mode}
 		if run.Mode != "closed" {
 			l.Rate = run.Rate
 		}
 		g := byLoad[l]
 		if g == nil {
-			g = &repeats{load: l}
+			g = &repeats{kind: l}
 			byLoad[l] = g
 			groups = append(groups, g)
 		}

@@ -11,10 +11,10 @@ import (
 type unit int
 
 const (
-	plain     unit = iota
-	perSecond      // requests a second
-	micros         // a time in µs, written in µs, ms or s
-	share          // 0 to 1, written in %
+	plain        unit = iota
+	perSecond         // requests a second
+	microseconds      // a time in µs, written in µs, ms or s
+	share             // 0 to 1, written in %
 )
 
 // scale returns what a value near v is multiplied by, and the suffix that it then has.
@@ -24,11 +24,11 @@ func (u unit) scale(v float64) (factor float64, suffix string) {
 		return 1, "/s"
 	case u == share:
 		return 100, " %"
-	case u == micros && v >= 1e6:
+	case u == microseconds && v >= 1e6:
 		return 1e-6, " s"
-	case u == micros && v >= 1000:
+	case u == microseconds && v >= 1000:
 		return 1e-3, " ms"
-	case u == micros:
+	case u == microseconds:
 		return 1, " µs"
 	default:
 		return 1, ""

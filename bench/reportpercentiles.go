@@ -41,7 +41,7 @@ func percentilesFigure(r *Result) (*figureView, error) {
 			}
 		}
 		addCurve(p, g.valid, func(r *Run) Distribution { return r.Latency }, c, false)
-		f.legend(c, "line", g.load.String())
+		f.legend(c, "line", g.kind.String())
 		if g.Mode == "closed" {
 			closed = true
 			continue

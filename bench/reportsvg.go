@@ -178,7 +178,7 @@ func logTimeTicks(low, high float64) []plot.Tick {
 
 // timeLabel writes a round time in µs as short as it can be.
 func timeLabel(us float64) string {
-	factor, suffix := micros.scale(us * 1.0001)
+	factor, suffix := microseconds.scale(us * 1.0001)
 	return fmt.Sprintf("%.3g%s", us*factor, suffix)
 }
 

@@ -28,7 +28,7 @@ func loadsTable(groups []*repeats) tableView {
 		t.Head = append(t.Head, strings.TrimPrefix(q.name, "latency "))
 	}
 	for _, g := range groups {
-		row := []cellView{{Text: g.load.String()}, {Text: fmt.Sprintf("%d of %d", len(g.valid), len(g.valid)+len(g.invalid))}}
+		row := []cellView{{Text: g.kind.String()}, {Text: fmt.Sprintf("%d of %d", len(g.valid), len(g.valid)+len(g.invalid))}}
 		for _, q := range runQuantities {
 			row = append(row, spreadCell(q.unit, g.of(q.value)))
 		}
@@ -49,7 +49,7 @@ func figuresTable(groups []*repeats) tableView {
 	}
 	t := tableView{Head: []string{"figure"}}
 	for _, g := range groups {
-		t.Head = append(t.Head, g.load.String())
+		t.Head = append(t.Head, g.kind.String())
 	}
 	for _, name := range names {
 		row := []cellView{{Text: name}}
@@ -83,17 +83,17 @@ func newRunView(number int, r *Run) runView {
 	}
 	how += fmt.Sprintf(", %d connections, %s s", r.Connections, digits(r.Seconds))
 	count := func(n uint64) string { return commas(strconv.FormatUint(n, 10)) }
-	l := load{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
+	l := kind{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
 	return runView{
 		Cells: []cellView{
 			{Text: strconv.Itoa(number)},
 			{l.String(), how},
 			{perSecond.text(r.Achieved), count(r.Answered) + " of " + count(r.Due)},
-			{Text: micros.text(r.Latency.P50)},
-			{Text: micros.text(r.Latency.P99)},
-			{Text: micros.text(r.Latency.P999)},
-			{Text: micros.text(r.Latency.Max)},
-			{Text: micros.text(r.Service.P99)},
+			{Text: microseconds.text(r.Latency.P50)},
+			{Text: microseconds.text(r.Latency.P99)},
+			{Text: microseconds.text(r.Latency.P999)},
+			{Text: microseconds.text(r.Latency.Max)},
+			{Text: microseconds.text(r.Service.P99)},
 			{Text: count(r.Late)},
 			{Text: count(r.Dropped)},
 			{Text: count(r.Errors)},

@@ -48,7 +48,7 @@ func newSection(number int, r *resultFile) (*sectionView, error) {
 	s := &sectionView{
 		Number: number, File: r.name, Kind: orNone(r.Kind), Scenario: orNone(r.Scenario),
 		Started: r.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Command: strings.Join(r.Command, " "),
-		Outcome: outcome(&r.Result), Total: len(r.Runs), Environment: facts(&r.Environment),
+		Outcome: summary(&r.Result), Total: len(r.Runs), Environment: facts(&r.Environment),
 	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
@@ -100,8 +100,8 @@ func (s *sectionView) addPlots(r *Result) error {
 	return nil
 }
 
-// outcome says in a line what came out.
-func outcome(r *Result) string {
+// summary says in a line what came out.
+func summary(r *Result) string {
 	switch {
 	case r.Max != nil && r.Max.Rate > 0:
 		return fmt.Sprintf("Highest rate that holds %s: %s.", r.Max.Objective, maxText(r.Max.Rate, maxInterval(r.Max)))
@@ -118,8 +118,8 @@ func outcome(r *Result) string {
 	groups := groupRepeats(r.Runs)
 	if len(groups) == 1 && len(groups[0].valid) > 0 {
 		g := groups[0]
-		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.load,
-			micros.spread(g.of(func(r *Run) float64 { return r.Latency.P99 })), micros.spread(g.of(func(r *Run) float64 { return r.Latency.P50 })),
+		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.kind,
+			microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P99 })), microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P50 })),
 			perSecond.spread(g.of(func(r *Run) float64 { return r.Achieved })), len(g.valid))
 	}
 	return ""

@@ -69,19 +69,19 @@ func (c scenarioConfig) withBody(method, path, body string) []byte {
 	return fmt.Appendf(nil, "%sContent-Length: %d\r\n\r\n%s", c.head(method, path), len(body), body)
 }
 
-// template is a request with digits in it that change.
-type template struct {
+// pattern is a request with digits in it that change.
+type pattern struct {
 	bytes []byte
 	at    int // where the digits begin
 }
 
-// newTemplate finds the digits by their place-holder, a row of '#'.
-func newTemplate(b []byte) template {
-	return template{bytes: b, at: strings.IndexByte(string(b), '#')}
+// newPattern finds the digits by their place-holder, a row of '#'.
+func newPattern(b []byte) pattern {
+	return pattern{bytes: b, at: strings.IndexByte(string(b), '#')}
 }
 
 // put writes n into the place-holder.
-func (t template) put(n int) { putDigits(t.bytes[t.at:], n, digitsIn(t.bytes[t.at:])) }
+func (t pattern) put(n int) { putDigits(t.bytes[t.at:], n, digitsIn(t.bytes[t.at:])) }
 
 func digitsIn(b []byte) int {
 	n := 0

@@ -15,11 +15,11 @@ import (
 type found struct {
 	total int
 	page  []int
-	first template // "id":"…" of a session, to look for
+	first pattern // "id":"…" of a session, to look for
 }
 
 func newFound() found {
-	return found{first: newTemplate([]byte(`"id":"` + sessionPrefix + places(sessionDigits) + `"`))}
+	return found{first: newPattern([]byte(`"id":"` + sessionPrefix + places(sessionDigits) + `"`))}
 }
 
 // check looks for the total, and for the page's sessions in their order, of a
@@ -92,7 +92,7 @@ func (s searchUser) client(_ int, r *rand.Rand) client {
 	return &userSearcher{
 		data:    s.data,
 		users:   newZipf(s.data.users(), s.zipf, r),
-		request: newTemplate(s.withBody("POST", searchPath, body)),
+		request: newPattern(s.withBody("POST", searchPath, body)),
 		found:   newFound(),
 	}
 }
@@ -100,7 +100,7 @@ func (s searchUser) client(_ int, r *rand.Rand) client {
 type userSearcher struct {
 	data    dataset
 	users   *zipf
-	request template
+	request pattern
 	user    int
 	found   found
 }
