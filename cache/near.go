@@ -64,14 +64,14 @@ func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
 	part := func(share int) uint64 { return max(uint64(maxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
 	n.sessions = newShelf(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
+	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
 	n.lists = newShelf(&n.epochs, part(listShare), 0, weighList)
 	n.tokens = newShelf(&n.epochs, part(tokenShare), 0, weighToken)
 	return n
 }
 
 func weighSession(_ session.ID, s *session.Stored) uint32 {
-	texts := 2*len(s.ID) + len(s.UserID) + len(s.OrgID) + len(s.AgentID) + len(s.Creator)
-	return uint32(copyBytes + cap(s.Doc) + texts)
+	return uint32(copyBytes + cap(s.Doc) + len(s.Creator))
 }
 
 func weighList(user string, l *userList) uint32 {

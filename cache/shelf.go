@@ -26,7 +26,10 @@ type shelf[K comparable, V any] struct {
 	epochs *epochs
 	copies *otter.Cache[K, copyOf[V]]
 	// absent are keys that a load found nothing for; nil if these are not held.
-	absent  *otter.Cache[K, absence]
+	absent *otter.Cache[K, absence]
+	// keyOf returns the key of a value, an equal one that is a part of it, so
+	// that looking it up reads no memory besides; nil takes the caller's.
+	keyOf   func(V) K
 	seed    maphash.Seed
 	stripes [64]stripe[K, V]
 
@@ -130,6 +133,9 @@ func (s *shelf[K, V]) end(key K, l *load[V], value V, found bool, err error) {
 	switch {
 	case err != nil, l.overtaken, l.epoch != s.epochs.now(), !s.epochs.linked(l.epoch):
 	case found:
+		if s.keyOf != nil {
+			key = s.keyOf(value)
+		}
 		s.copies.Set(key, copyOf[V]{l.epoch, value})
 	case s.absent != nil:
 		s.absent.Set(key, absence{l.epoch, l.begun})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -26,7 +27,7 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, writes 
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
 	}
-	timed := withLateTimeout(ctx, s.limits.request)
+	timed := withLateDeadline(ctx, time.Now().Add(s.limits.request))
 	defer timed.end()
 	byToken := s.config.Store.GetByToken
 	if writes {

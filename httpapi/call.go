@@ -43,7 +43,7 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
 	counts := s.metrics.of(r.label())
 	return func(ctx *fasthttp.RequestCtx) {
-		start := time.Now()
+		start := ctx.Time() // when it had been read
 		c := calls.Get().(*call)
 		c.http, c.route = ctx, r
 		c.requestID = appendRequestID(c.requestID, ctx)
@@ -105,7 +105,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		}
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
-		timed := withLateTimeout(base, s.limits.request)
+		timed := withLateDeadline(base, c.http.Time().Add(s.limits.request))
 		defer timed.end()
 		ctx = timed
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lateContext is context.WithTimeout for a call that most often ends before
+// lateContext is context.WithDeadline for a call that most often ends before
 // anybody waits for it: the context with its timer is made when somebody does.
 // It is made once per call and never used again, because a load that others
 // share may hold it for longer than the call.
@@ -20,10 +20,10 @@ type lateContext struct {
 	ended  bool
 }
 
-// withLateTimeout returns a context that ends with parent, after timeout, or
+// withLateDeadline returns a context that ends with parent, at deadline, or
 // with end, which the caller must call.
-func withLateTimeout(parent context.Context, timeout time.Duration) *lateContext {
-	return &lateContext{Context: parent, deadline: time.Now().Add(timeout)}
+func withLateDeadline(parent context.Context, deadline time.Time) *lateContext {
+	return &lateContext{Context: parent, deadline: deadline}
 }
 
 // end ends c.

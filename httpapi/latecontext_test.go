@@ -29,7 +29,7 @@ func TestLateContextIsAContext(t *testing.T) {
 			}
 			parent, endParent := context.WithCancel(base)
 			defer endParent()
-			late := withLateTimeout(parent, 5*time.Second)
+			late := withLateDeadline(parent, time.Now().Add(5*time.Second))
 			defer late.end()
 			plain, endPlain := context.WithTimeout(parent, 5*time.Second)
 			defer endPlain()
@@ -71,7 +71,7 @@ func TestLateContextIsAContext(t *testing.T) {
 					defer end()
 					defer lates[len(lates)-1].end()
 				case "wait":
-					time.Sleep(2 * time.Second) // of the test's own clock
+					<-time.After(2 * time.Second) // of the test's own clock
 				case "end":
 					overdue = overdue || plain.Err() != nil && late.timed == nil
 					late.end()
@@ -119,7 +119,7 @@ func isDone(ctx context.Context) bool {
 // however the two meet.
 func TestLateContextOutlivesItsCall(t *testing.T) {
 	for range 1000 {
-		c := withLateTimeout(context.Background(), time.Hour)
+		c := withLateDeadline(context.Background(), time.Now().Add(time.Hour))
 		var waiting sync.WaitGroup
 		for range 3 {
 			waiting.Go(func() {
@@ -141,7 +141,7 @@ func TestLateContextOutlivesItsCall(t *testing.T) {
 func TestLateContextAllocations(t *testing.T) {
 	parent := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
-		c := withLateTimeout(parent, time.Hour)
+		c := withLateDeadline(parent, time.Now().Add(time.Hour))
 		if c.Err() != nil {
 			t.Error(c.Err())
 		}
