@@ -11,8 +11,8 @@ import (
 )
 
 // authenticate finds out who calls. authorization is the value of the header.
-// Only a session token needs the store; if writes, no copy of its session decides.
-func (s *Server) authenticate(ctx context.Context, authorization []byte, writes bool) (*caller, error) {
+// Only a session token needs the store; if fresh, no copy of its session decides.
+func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh bool) (*caller, error) {
 	if len(authorization) == 0 {
 		if s.config.Anonymous {
 			return anonymous, nil
@@ -30,7 +30,7 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, writes 
 	timed := withLateDeadline(ctx, time.Now().Add(s.limits.request))
 	defer timed.end()
 	byToken := s.config.Store.GetByToken
-	if writes {
+	if fresh {
 		byToken = s.config.Store.GetByTokenFresh
 	}
 	stored, err := byToken(timed, string(token)) // I8

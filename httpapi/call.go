@@ -29,6 +29,8 @@ type call struct {
 	// the connection.
 	body     []byte
 	bodyRead bool
+	// fresh says that no copy of a session in this process may be used.
+	fresh bool
 	// session is the ID of the session that the call is about, for the log.
 	session session.ID
 	// out is the answer under way, from begin to end.
@@ -87,7 +89,10 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
-	c.caller, err = s.authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.route.writes)
+	if err := c.consistency(); err != nil {
+		return err
+	}
+	c.caller, err = s.authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,11 @@ func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
 	if err != nil {
 		return err
 	}
-	stored, err := s.config.Store.Get(ctx, id)
+	get := s.config.Store.Get
+	if c.fresh {
+		get = s.config.Store.GetFresh
+	}
+	stored, err := get(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ var (
 	etagName          = []byte("Etag")
 	ifNoneMatchName   = []byte(fasthttp.HeaderIfNoneMatch)
 	requestIDName     = []byte(headerRequestID)
+	consistencyName   = []byte(headerConsistency)
 
 	noStore = []byte("no-store")
 )

@@ -51,6 +51,7 @@ func decodeList(c *call) (*listRequest, error) {
 	q := new(listRequest)
 	q.query.Predicates = q.room[:0]
 	q.query.Sees = c.caller.sees()
+	q.query.Fresh = c.fresh
 	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta}
 	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
 		d.Reader = r
