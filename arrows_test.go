@@ -28,7 +28,7 @@ const module = "github.com/cloakroom-dev/cloakroom"
 // arrows says which packages of ours each package may import. A new package is drawn here first.
 var arrows = map[string][]string{
 	"internal/protojson": {},
-	"internal/packed":    {},
+	"internal/packed":    {"internal/protojson"},
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
 	"internal/batch":     {},

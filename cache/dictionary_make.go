@@ -1,11 +1,13 @@
 //go:build ignore
 
-// This program writes dictionary.bin: session documents made up of what real
-// ones have in common, in the order that serves S2 best: what is rare first,
-// whole typical documents last. It is deterministic. Stored sessions depend on
-// dictionary 1, so another content needs another file and another version.
+// This program writes the dictionaries: session documents (1), or their texts
+// as packed.SplitDocument leaves them (2), made up of what real ones have in
+// common, in the order that serves S2 best: what is rare first, what is usual
+// last. It is deterministic. Stored sessions depend on the dictionaries, so
+// another content needs another file and another version.
 //
-//	go run dictionary_make.go > dictionary.bin
+//	go run dictionary_make.go dictionary2_make.go 1 > dictionary.bin
+//	go run dictionary_make.go dictionary2_make.go 2 > dictionary2.bin
 package main
 
 import (
@@ -24,18 +26,31 @@ const size = 16 << 10
 var random = rand.New(rand.NewPCG(1, 1))
 
 func main() {
-	var end strings.Builder
-	for i := range 12 {
-		end.Write(session.AppendJSON(nil, typical(11-i)))
+	var all string
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "1":
+		all = documents()
+	case len(os.Args) == 2 && os.Args[1] == "2":
+		all = texts()
+	default:
+		fmt.Fprintln(os.Stderr, "say which dictionary: 1 or 2")
+		os.Exit(2)
 	}
-	var b strings.Builder
-	words(&b) // together more than the size: what is rarest is cut off
-	all := b.String() + end.String()
-	all = all[len(all)-size:]
-	if _, err := os.Stdout.WriteString(all); err != nil {
+	// Together it is more than the size: what is rarest is cut off.
+	if _, err := os.Stdout.WriteString(all[max(len(all)-size, 0):]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// documents is dictionary 1: whole typical documents come last.
+func documents() string {
+	var end, b strings.Builder
+	for i := range 12 {
+		end.Write(session.AppendJSON(nil, typical(11-i)))
+	}
+	words(&b)
+	return b.String() + end.String()
 }
 
 // agent is a browser: its header and what a gateway makes of it.

@@ -1,12 +1,15 @@
 package cache
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/internal/packed"
 	"github.com/klauspost/compress/s2"
 )
 
@@ -15,22 +18,49 @@ import (
 const (
 	storedPlain = 0 // as it is
 	storedS2    = 1 // an S2 block with dictionary 1
+	// storedSplit is taken apart by packed.SplitDocument: the length of the
+	// binary part as a varint, that part, and the texts as an S2 block with
+	// dictionary 2.
+	storedSplit = 2
 )
 
 // maxDocument bounds what a stored document may unpack to.
 const maxDocument = 1 << 20
 
-// dictionary1 is what session documents have in common (dictionary_make.go).
-// It never changes.
-//
-//go:embed dictionary.bin
-var dictionary1 []byte
+// The dictionaries hold what session documents (1) and their texts (2) have in
+// common (dictionary_make.go). They never change.
+var (
+	//go:embed dictionary.bin
+	dictionary1 []byte
+	//go:embed dictionary2.bin
+	dictionary2 []byte
 
-var dict1 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary1, []byte(`{"id":"`)) })
+	dict1 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary1, []byte(`{"id":"`)) })
+	dict2 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary2, []byte("\x00user-agent\x00")) })
+)
+
+// scratch is memory to pack and unpack in.
+type scratch struct{ bin, text, check []byte }
+
+var scratches = sync.Pool{New: func() any {
+	return &scratch{make([]byte, 0, 256), make([]byte, 0, 1024), make([]byte, 0, 2048)}
+}}
+
+// release gives sc back, unless a large document made it large.
+func (sc *scratch) release() {
+	if cap(sc.bin)+cap(sc.text)+cap(sc.check) <= 64<<10 {
+		scratches.Put(sc)
+	}
+}
 
 // encodeDocument packs doc for storage. It uses the memory of dst if that is
-// large enough.
+// large enough. What is packed has been unpacked once, and was the same.
 func encodeDocument(dst, doc []byte) []byte {
+	sc := scratches.Get().(*scratch)
+	defer sc.release()
+	if out, ok := encodeSplit(dst, doc, sc); ok {
+		return out
+	}
 	dst = slices.Grow(dst[:0], 1+s2.MaxEncodedLen(len(doc)))
 	block := dict1().Encode(dst[1:cap(dst)], doc)
 	if len(block) >= len(doc) {
@@ -39,6 +69,26 @@ func encodeDocument(dst, doc []byte) []byte {
 	dst = dst[:1+len(block)]
 	dst[0] = storedS2
 	return dst
+}
+
+// encodeSplit is encodeDocument for a document in canonical form.
+func encodeSplit(dst, doc []byte, sc *scratch) (out []byte, ok bool) {
+	bin, text, ok := packed.SplitDocument(sc.bin[:0], sc.text[:0], doc)
+	sc.bin, sc.text = bin[:0], text[:0]
+	if !ok {
+		return nil, false
+	}
+	check, err := packed.JoinDocument(sc.check[:0], bin, text, len(doc))
+	if err != nil || !bytes.Equal(check, doc) {
+		return nil, false
+	}
+	sc.check = check
+	dst = append(dst[:0], storedSplit)
+	dst = binary.AppendUvarint(dst, uint64(len(bin)))
+	dst = append(dst, bin...)
+	dst = slices.Grow(dst, s2.MaxEncodedLen(len(text)))
+	block := dict2().Encode(dst[len(dst):cap(dst)], text)
+	return dst[:len(dst)+len(block)], true
 }
 
 // decodeDocument unpacks what encodeDocument packed. It uses the memory of dst
@@ -50,23 +100,49 @@ func decodeDocument(dst, stored []byte) ([]byte, error) {
 	switch version, block := stored[0], stored[1:]; version {
 	case storedPlain:
 		if len(block) > maxDocument {
-			return nil, fmt.Errorf("the stored document has more than %d bytes", maxDocument)
+			return nil, errTooLarge
 		}
 		return append(dst[:0], block...), nil
 	case storedS2:
-		n, err := s2.DecodedLen(block)
-		if err != nil {
-			return nil, fmt.Errorf("the stored document is damaged: %w", err)
-		}
-		if n > maxDocument {
-			return nil, fmt.Errorf("the stored document has more than %d bytes", maxDocument)
-		}
-		doc, err := dict1().Decode(dst[:cap(dst)], block)
-		if err != nil {
-			return nil, fmt.Errorf("the stored document is damaged: %w", err)
-		}
-		return doc, nil
+		return unblock(dst, dict1(), block)
+	case storedSplit:
+		return decodeSplit(dst, block)
 	default:
 		return nil, fmt.Errorf("the document is stored in version %d, which this program does not know", version)
 	}
+}
+
+func decodeSplit(dst, stored []byte) ([]byte, error) {
+	n, size := binary.Uvarint(stored)
+	if size <= 0 || n > uint64(len(stored)-size) {
+		return nil, errDamaged
+	}
+	bin, block := stored[size:size+int(n)], stored[size+int(n):]
+	sc := scratches.Get().(*scratch)
+	defer sc.release()
+	text, err := unblock(sc.text, dict2(), block)
+	if err != nil {
+		return nil, err
+	}
+	sc.text = text
+	// Names and quotes make some five hundred bytes of a usual document.
+	return packed.JoinDocument(slices.Grow(dst[:0], 512+2*len(bin)+len(text)), bin, text, maxDocument)
+}
+
+var errTooLarge = fmt.Errorf("the stored document has more than %d bytes", maxDocument)
+
+// unblock unpacks an S2 block of at most maxDocument bytes.
+func unblock(dst []byte, dict *s2.Dict, block []byte) ([]byte, error) {
+	n, err := s2.DecodedLen(block)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if n > maxDocument {
+		return nil, errTooLarge
+	}
+	out, err := dict.Decode(dst[:cap(dst)], block)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return out, nil
 }

@@ -1,23 +1,26 @@
-// Package packed writes short texts in few bytes, for what is kept in Redis a
-// million times: IDs, fingerprints, names. It imports nothing else of ours.
+// Package packed writes in few bytes what is kept in Redis a million times:
+// IDs, fingerprints, names (Append, Cut), and what a session document is made
+// of (SplitDocument, JoinDocument). It compresses nothing.
 package packed
 
 import (
 	"encoding/binary"
 	"math"
 	"strconv"
+	"unsafe"
 )
 
-// A packed text is a length of up to 15,871 in one or two bytes and the bytes;
-// a decimal number of 10–19 digits, the usual ID, takes one byte and eight; 8
-// or more lower-case hexadecimal digits, the usual fingerprint, take half and
-// two bytes. Every text has one packed form.
+// A packed text is a length in one or two bytes, and the bytes. A decimal
+// number of 10–19 digits, the usual ID, takes one byte and eight; a UUID one and
+// sixteen; 8 or more hexadecimal digits, the usual fingerprint, two and half as
+// many. Digits are lower-case. Every text has one packed form.
 const (
 	number     = 0xff
 	hex        = 0xfe
-	longLength = 0x80 // two bytes: 0x80 | high 6 bits, low 8 bits
-	// MaxLen is the longest text.
-	MaxLen = 0x7d<<8 | 0xff
+	uuid       = 0xfd
+	longLength = 0x80 // two bytes: 0x80 | high 7 bits, low 8 bits
+	// MaxLen is the longest text, in bytes.
+	MaxLen = (uuid-longLength)<<8 - 1
 )
 
 // Append appends s, packed. s has at most MaxLen bytes.
@@ -27,6 +30,9 @@ func Append(b []byte, s string) []byte {
 	}
 	if len(s) >= 8 && len(s)%2 == 0 && len(s) < 256 && IsHex(s) {
 		return AppendHex(append(b, hex, byte(len(s)/2)), s)
+	}
+	if isUUID(s) {
+		return appendUUID(append(b, uuid), s)
 	}
 	if len(s) < longLength {
 		b = append(b, byte(len(s)))
@@ -54,6 +60,11 @@ func Cut(s string) (text, rest string, ok bool) {
 		}
 		raw := rest[1 : 1+int(rest[0])]
 		return Hex(raw), rest[1+len(raw):], true
+	case n == uuid:
+		if len(rest) < 16 {
+			return "", "", false
+		}
+		return string(appendUUIDText(make([]byte, 0, uuidLen), rest[:16])), rest[16:], true
 	case n >= longLength:
 		if rest == "" {
 			return "", "", false
@@ -103,13 +114,44 @@ func AppendHex(b []byte, digits string) []byte {
 
 // Hex returns raw in lower-case hexadecimal digits.
 func Hex(raw string) string {
-	const digits = "0123456789abcdef"
-	out := make([]byte, 0, 2*len(raw))
-	for i := range len(raw) {
-		out = append(out, digits[raw[i]>>4], digits[raw[i]&15])
-	}
-	return string(out)
+	return string(appendDigits(make([]byte, 0, 2*len(raw)), raw))
 }
+
+func appendDigits[T string | []byte](dst []byte, raw T) []byte {
+	const digits = "0123456789abcdef"
+	for i := range len(raw) {
+		dst = append(dst, digits[raw[i]>>4], digits[raw[i]&15])
+	}
+	return dst
+}
+
+// uuidLen is the length of a UUID's text.
+const uuidLen = 36
+
+// isUUID says whether s has the form of a UUID, in lower case.
+func isUUID(s string) bool {
+	return len(s) == uuidLen && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
+		IsHex(s[:8]) && IsHex(s[9:13]) && IsHex(s[14:18]) && IsHex(s[19:23]) && IsHex(s[24:])
+}
+
+func appendUUID(b []byte, s string) []byte {
+	for _, part := range [...]string{s[:8], s[9:13], s[14:18], s[19:23], s[24:]} {
+		b = AppendHex(b, part)
+	}
+	return b
+}
+
+// appendUUIDText writes the UUID that raw's 16 bytes are.
+func appendUUIDText[T string | []byte](dst []byte, raw T) []byte {
+	dst = append(appendDigits(dst, raw[:4]), '-')
+	dst = append(appendDigits(dst, raw[4:6]), '-')
+	dst = append(appendDigits(dst, raw[6:8]), '-')
+	dst = append(appendDigits(dst, raw[8:10]), '-')
+	return appendDigits(dst, raw[10:16])
+}
+
+// stringOf returns b as a string, which is valid as long as nobody writes to b.
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func value(c byte) byte {
 	if c <= '9' {

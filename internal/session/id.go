@@ -9,18 +9,18 @@ import (
 // MaxIDLen is the longest session ID that PUT and import accept, in bytes.
 const MaxIDLen = 128
 
-// randomIDBits is the random part of an ID of our own; two IDs made in the
+// RandomIDBits is the random part of an ID of our own; two IDs made in the
 // same millisecond collide with a chance of one in a million, which the write
 // script detects.
-const randomIDBits = 20
+const RandomIDBits = 20
 
 // NewID makes an ID: 19 decimal digits, the milliseconds of now and 20 random
 // bits, so that IDs sort by time, as numbers and as strings, until 2248.
 func NewID(now Time) ID {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
-	low := uint64(binary.BigEndian.Uint32(b[:])) & (1<<randomIDBits - 1)
-	return ID(strconv.FormatUint(uint64(now/1000)<<randomIDBits|low, 10))
+	low := uint64(binary.BigEndian.Uint32(b[:])) & (1<<RandomIDBits - 1)
+	return ID(strconv.FormatUint(uint64(now/1000)<<RandomIDBits|low, 10))
 }
 
 // ParseID checks an ID from outside: 1–128 of A–Z a–z 0–9 . _ ~ : - and
