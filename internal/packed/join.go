@@ -128,7 +128,7 @@ func (j *joiner) date(from int64) int64 {
 	}
 	j.bin = j.bin[size:]
 	// Both are within ±2^58 or the distance is no date's: no overflow.
-	if t := from + distance; distance > minDate-maxDate && distance < maxDate-minDate && minDate <= t && t <= maxDate {
+	if t := from + distance; distance >= minDate-maxDate && distance <= maxDate-minDate && minDate <= t && t <= maxDate {
 		return t
 	}
 	j.stop()
