@@ -59,7 +59,7 @@ type joiner struct {
 	created     int64
 	last        int64 // the last date
 	dates       dateWriter
-	first       bool  // the next member is the first of its object
+	first       bool // the next member is the first of its object
 	bad         bool
 }
 
