@@ -59,7 +59,7 @@ type joiner struct {
 	created     int64
 	last        int64 // the last date
 	dates       dateWriter
-	first       bool  // the next member is the first of its object
+	first       bool // the next member is the first of its object
 	bad         bool
 }
 
@@ -127,8 +127,8 @@ func (j *joiner) date(from int64) int64 {
 		return 0
 	}
 	j.bin = j.bin[size:]
-	// Both are within ±2^58 or the distance is no date's: no overflow.
-	if t := from + distance; distance > minDate-maxDate && distance < maxDate-minDate && minDate <= t && t <= maxDate {
+	const longest = maxDate - minDate // within it, nothing overflows
+	if t := from + distance; -longest <= distance && distance <= longest && minDate <= t && t <= maxDate {
 		return t
 	}
 	j.stop()

@@ -56,7 +56,7 @@ type splitter struct {
 	created   int64
 	last      int64 // the last date
 	dates     dateReader
-	first     bool  // the next member is the first of its object
+	first     bool // the next member is the first of its object
 	bad       bool
 }
 
