@@ -14,7 +14,13 @@ import (
 
 const usage = `Usage: bench SUBCOMMAND [flags]
 
+  run       measure one scenario at one rate, or in a closed loop
+  pairs     run two loads by turns, and report their ratios
+  max       find the highest rate that holds an objective
+  seed      store sessions through the import API
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  compare   compare two result files, with their noise
+  report    make one HTML file of result files, with plots
   sessions  print sessions for the import API
 
 bench SUBCOMMAND -h lists the flags.
@@ -39,8 +45,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("a subcommand is required")
 	}
 	switch name, rest := args[0], args[1:]; name {
+	case "run":
+		return runCommand(ctx, rest, stdout, stderr)
+	case "pairs":
+		return pairsCommand(ctx, rest, stdout, stderr)
+	case "seed":
+		return seed(ctx, rest, stdout, stderr)
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
+	case "compare":
+		return compare(rest, stdout, stderr)
+	case "report":
+		return report(rest, stdout, stderr)
 	case "sessions":
 		return sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":

@@ -17,8 +17,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -44,6 +46,13 @@ type Config struct {
 	// MaxSessions is how many sessions may be stored; 0 has no limit. It needs
 	// a store of one shard.
 	MaxSessions int
+	// NearBytes is about how much memory copies of sessions in this process may
+	// take, in bytes; 0 has none. They are used only while Run runs, and only
+	// where Redis is a *redis.Client of a server with client tracking.
+	NearBytes int
+	// NearStaleness is the bound: what another process has done longer ago is
+	// always seen, whatever messages are lost; default 1 s.
+	NearStaleness time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -52,15 +61,22 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
+	gets        *batch.Batcher // round trips that single reads share
+	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
+	writes      *batch.Batcher // likewise scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
 	follow      *clock // nil if Config.Clock was given
+	near        *near  // nil if there is none
 	maxSessions int
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 }
+
+// defaultStaleness is that of Config.NearStaleness.
+const defaultStaleness = time.Second
 
 // layout is the version of what is in Redis, recorded with the number of
 // shards. A program reads one layout.
@@ -77,6 +93,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
+	s.gets, s.searches, s.writes = batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{})
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -90,7 +107,18 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.MaxSessions > 0 && shards > 1 {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
-	s.index = index.New(index.Config{Redis: c.Redis, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates})
+	if client, ok := c.Redis.(*redis.Client); ok && c.NearBytes > 0 {
+		if c.NearStaleness == 0 {
+			c.NearStaleness = defaultStaleness
+		}
+		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
+		s.near.tracker = newTracker(s.near, client, s.log)
+	}
+	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	if s.near != nil {
+		indexConfig.Users = s.userList
+	}
+	s.index = index.New(indexConfig)
 	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
 		return nil, unavailable(err)
 	}
@@ -104,6 +132,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// Close waits for the round trips under way. It must be called when nothing
+// uses the store any more, and before its clients are closed. (I7)
+func (s *Store) Close() error {
+	s.gets.Close()
+	s.searches.Close()
+	s.writes.Close()
+	return nil
 }
 
 // agreeOnShards records the number of shards under the prefix, the first to
@@ -152,8 +189,25 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Search returns the page that q asks for, as index.Query.Match defines it. A
-// search that is too costly gets an *index.TooCostlyError.
+// search that is too costly gets an *index.TooCostlyError. Unless q wants to be
+// Fresh, it may answer from the near cache, as Get.
 func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
+	if s.near != nil && !q.Fresh {
+		if epoch, usable := s.near.begin(); usable {
+			page, err := s.index.Search(ctx, q, s.clock())
+			if s.near.holds(epoch) {
+				if err != nil {
+					return nil, unavailable(err)
+				}
+				return page, nil
+			}
+		}
+		// Copies may not be used now, or were not proven to be fresh until the
+		// answer was complete. (I4)
+		fresh := *q
+		fresh.Fresh = true
+		q = &fresh
+	}
 	page, err := s.index.Search(ctx, q, s.clock())
 	if err != nil {
 		return nil, unavailable(err)

@@ -36,6 +36,31 @@ func TestContract(t *testing.T) {
 	})
 }
 
+// The same with a near cache, so small that it evicts.
+func TestContractNear(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		client := startRedis(t)
+		hits := uint64(0)
+		storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
+			if l.MaxSessions > 0 {
+				shards = 1
+			}
+			if err := client.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			s, stop := openNear(t, client, shards, storetest.NewClock(), l)
+			t.Cleanup(func() {
+				hits += s.NearStats().Sessions.Hits
+				stop()
+			})
+			return s.Store, s.clock.Advance
+		})
+		if hits == 0 {
+			t.Error("no copy was ever used")
+		}
+	})
+}
+
 func TestContractMiniredis(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
 		s := openEmpty(t, startMiniredis(t), 1, l)
@@ -92,17 +117,39 @@ func openEmpty(t rapid.TB, client redis.UniversalClient, shards int, l storetest
 // open opens a store that goes by clock.
 func open(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) *testStore {
 	t.Helper()
-	store, err := cache.Open(context.Background(), cache.Config{
+	return openConfig(t, clock, cache.Config{
 		Redis: client, Shards: shards, Clock: clock.Now, MaxCandidates: l.MaxCandidates, MaxSessions: l.MaxSessions,
 	})
+}
+
+// openNear opens a store with a small near cache, which runs until stop.
+func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) (s *testStore, stop func()) {
+	t.Helper()
+	s = openConfig(t, clock, cache.Config{
+		Redis: client, Shards: shards, Clock: clock.Now, MaxCandidates: l.MaxCandidates, MaxSessions: l.MaxSessions, NearBytes: 1 << 20,
+	})
+	end, err := s.StartNear()
 	if err != nil {
 		t.Fatal(err)
 	}
-	space, err := keys.NewSpace(keys.DefaultPrefix, shards)
+	return s, func() {
+		if err := end(); err != nil {
+			t.Errorf("the near cache: %v", err)
+		}
+	}
+}
+
+func openConfig(t rapid.TB, clock *storetest.Clock, c cache.Config) *testStore {
+	t.Helper()
+	store, err := cache.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &testStore{Store: store, client: client, clock: clock, keys: space}
+	space, err := keys.NewSpace(keys.DefaultPrefix, store.Shards())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testStore{Store: store, client: c.Redis, clock: clock, keys: space}
 }
 
 func (s *testStore) sweep(t rapid.TB) {

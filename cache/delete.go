@@ -40,6 +40,8 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 		return Deleted{}, session.ErrNotFound
 	}
 	card := index.CardOf(old)
+	s.near.forget(card)
+	defer s.near.forget(card) // I4: also if it is not known whether it happened
 	shard := s.keys.ShardOf(old.ID)
 	scriptKeys := []string{s.keys.Session(old.ID), s.keys.Tombstone(old.ID), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
 	if list := card.CreatorList(s.keys); list != "" {
@@ -56,7 +58,7 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 	var nonce [versionLen]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, nonce)
-	result, _, err := runScript(ctx, s.rdb, deleteScript, scriptKeys, []any{
+	result, _, err := s.runScript(ctx, deleteScript, scriptKeys, []any{
 		old.Version, string(old.ID), card.Pack(), tombstone, tombstoneFor.Milliseconds(), index.Score(deleted.ChangeDate), note,
 	})
 	if err != nil {

@@ -93,6 +93,7 @@ func TestDocumentRoundTrip(t *testing.T) {
 		f(readDocument(t, name), version)
 		f(append(readDocument(t, name), ' '), storedS2)
 	}
+	f(bytes.Replace(readDocument(t, "sample"), []byte("Z"), []byte("+00:00"), 1), storedS2)
 	f(bytes.Repeat([]byte(`{"id":"1"}`), 2000), storedS2)
 	f(random, storedPlain)
 	f([]byte("{}"), storedPlain)
@@ -145,6 +146,7 @@ func TestDocumentDamaged(t *testing.T) {
 		f(split[:n], "damaged")
 	}
 	f(append(bytes.Clone(split), 0, 'a'), "damaged")
+	f([]byte{storedSplit, 200, 1, 0}, "damaged")
 	f(binary.AppendUvarint([]byte{storedSplit}, 1<<63), "damaged")
 	hugeText := binary.AppendUvarint([]byte{storedSplit, 0}, maxDocument+1)
 	f(append(hugeText, 0, 'a'), "more than 1048576 bytes")
@@ -243,6 +245,7 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{storedPlain, '{', '}'})
 	f.Add([]byte{storedS2, 5, 0xfe, 0, 0})
+	f.Add([]byte{storedSplit, 4, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		doc, err := decodeDocument(nil, stored)
 		if err != nil {

@@ -5,23 +5,57 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
-// Get returns the session with this ID, or session.ErrNotFound. It is for
-// those who only read: there is no Version, so it can not be replaced or
-// deleted by what Get returns.
+// Get returns the session with this ID, or session.ErrNotFound. It may answer
+// from the near cache, which lacks what another process has done within
+// Config.NearStaleness at the most. It is for those who only read: there may be
+// no Version, so what Get returns can not be replaced or deleted.
 func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
-	field, err := s.rdb.HGet(ctx, s.keys.Session(id), fieldDoc).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	stored, err := s.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.alive(stored)
+}
+
+// get returns what is held of a session, or stored, due or not; nil if nothing is.
+func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error) {
+	if s.near == nil {
+		return s.read(ctx, id)
+	}
+	epoch := s.near.epochs.now()
+	if stored, ok := s.near.session(id, s.clock()); ok && s.near.holds(epoch) {
+		s.near.sessions.count(1, 0)
+		return stored, nil
+	}
+	s.near.sessions.count(0, 1)
+	epoch, usable := s.near.begin()
+	stored, joined, err := s.near.sessions.fetchOne(ctx, id, s.near.fresh.clock(), usable,
+		func(ctx context.Context) (*session.Stored, error) { return s.read(ctx, id) }, isStored)
+	if joined && !s.near.holds(epoch) {
+		return s.read(ctx, id)
+	}
+	if err != nil {
 		return nil, unavailable(err)
 	}
-	stored, err := storedOf(field)
+	return stored, nil
+}
+
+// read returns what is stored, due or not; nil if nothing is.
+func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error) {
+	reply := redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
+	if err := s.gets.Do(ctx, reply); err != nil {
+		return nil, unavailable(err)
+	}
+	stored, err := storedOf(reply.Val())
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
-	return s.alive(stored)
+	return stored, nil
 }
 
 // GetFresh returns the session with this ID as Redis has it now, with its
@@ -43,11 +77,67 @@ func (s *Store) alive(stored *session.Stored) (*session.Stored, error) {
 	return stored, nil
 }
 
-// resolve reads sessions for the index.
-func (s *Store) resolve(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error) {
-	rdb := s.rdb
-	if costly {
-		rdb = s.costly
+// resolve finds sessions for the index: copies, if those may be used, and what
+// they lack in one round trip. Whether they held all the while, Search asks.
+func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
+	found := make([]*session.Stored, len(candidates))
+	trip := s.searches.Do
+	if how.Costly {
+		trip = s.costlyTrip
 	}
-	return readAll(ctx, rdb, s.keys, ids)
+	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
+		return readAll(ctx, trip, s.keys, ids)
+	}
+	_, usable := s.near.begin()
+	usable = usable && !how.Fresh
+	var missing []session.ID
+	now := s.clock()
+	for i := range candidates {
+		id := candidates[i].ID
+		if usable {
+			var ok bool
+			if found[i], ok = s.near.session(id, now); ok {
+				continue
+			}
+		}
+		if missing == nil {
+			missing = make([]session.ID, 0, len(candidates)-i)
+		}
+		missing = append(missing, id)
+	}
+	if s.near != nil && !how.Fresh {
+		s.near.sessions.count(len(candidates)-len(missing), len(missing))
+	}
+	if len(missing) == 0 {
+		return found, nil
+	}
+	var got []*session.Stored
+	var err error
+	if usable && !how.Costly { // what a costly search reads would drive out what is asked for often
+		got, err = s.near.sessions.fetch(ctx, missing, s.near.fresh.clock(), true, read, isStored)
+	} else {
+		got, err = read(ctx, missing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// missing is a part of candidates, in their order.
+	next := 0
+	for i := range candidates {
+		if next < len(missing) && candidates[i].ID == missing[next] {
+			found[i] = got[next]
+			next++
+		}
+	}
+	return found, nil
+}
+
+// costlyTrip makes a round trip of its own, over the connections of costly searches.
+func (s *Store) costlyTrip(ctx context.Context, cmds ...redis.Cmder) error {
+	pipe := s.costly.Pipeline()
+	_ = pipe.BatchProcess(ctx, cmds...) // only takes them
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
 }

@@ -28,17 +28,22 @@ func TestI9_StoreAnswersAsTheModel(t *testing.T) {
 		ops = n
 	}
 	eachShards(t, func(t *testing.T, shards int) {
-		checkProperty(t, startRedis(t), shards, ops/2, 1200)
+		checkProperty(t, startRedis(t), shards, ops/3, 1200, false)
+	})
+	t.Run("near", func(t *testing.T) {
+		eachShards(t, func(t *testing.T, shards int) {
+			checkProperty(t, startRedis(t), shards, ops/6, 1200, true)
+		})
 	})
 }
 
 func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
-	checkProperty(t, startMiniredis(t), 1, 2000, 0)
+	checkProperty(t, startMiniredis(t), 1, 2000, 0, false)
 }
 
 // checkProperty runs the property test until it has done ops operations, on
 // stores that begin empty or with a crowd, of largest sessions at most.
-func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int) {
+func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int, near bool) {
 	t.Helper()
 	setFlag(t, "rapid.steps", "150")
 	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
@@ -51,6 +56,11 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 			}
 			limit := rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "candidates")
 			s := openEmpty(t, client, shards, storetest.Limits{MaxCandidates: limit})
+			if near {
+				var stop func()
+				s, stop = openNear(t, client, shards, s.clock, storetest.Limits{MaxCandidates: limit})
+				defer stop()
+			}
 			subject := s.subject()
 			subject.Crowd, subject.MaxCandidates = size, limit
 			done += storetest.Property(t, subject)
@@ -70,6 +80,16 @@ func (s *testStore) subject() storetest.Subject {
 		},
 		Audit: func(t rapid.TB, live []*session.Stored, swept bool) { s.auditOf(t, live, swept) },
 	}
+}
+
+// The same with a near cache, whose copies and lists the writers change.
+func TestI9_NearSearchWhileOthersWrite(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		client := startRedis(t)
+		s, stop := openNear(t, client, shards, storetest.NewClock(), storetest.Limits{})
+		defer stop()
+		storetest.Churn(t, s.subject(), 1000)
+	})
 }
 
 // setFlag sets a flag of the test binary until the end of the test.

@@ -94,12 +94,14 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 
 // put tries once, and returns what put.lua answers; lost is as in runScript.
 func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, err error) {
+	s.near.forget(w.card, w.oldCard)
+	defer s.near.forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
 	if w.note != "" {
 		if err := s.addNamed(ctx, w); err != nil {
 			return "", false, err
 		}
 	}
-	return runScript(ctx, s.rdb, putScript, w.keys, w.args)
+	return s.runScript(ctx, putScript, w.keys, w.args)
 }
 
 // write is one put, worked out.
@@ -177,7 +179,10 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 		len(gets), w.note, w.dropNote, index.Score(s.clock()),
 		s.maxSessions, len(fields),
 	}
-	w.args = append(append(w.args, fields...), gone...)
+	w.args = append(w.args, fields...)
+	if old != nil { // else there is no hash that has one
+		w.args = append(w.args, gone...)
+	}
 	return w
 }
 
@@ -220,11 +225,26 @@ func (s *Store) withdraw(ctx context.Context, w *write) {
 
 // runScript runs a script that may be repeated with the same arguments, and
 // does so when the connection fails before the reply is there. lost says that
-// an earlier run may have happened.
-func runScript(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, keys []string, args []any) (result string, lost bool, err error) {
+// an earlier run may have happened. Concurrent scripts share round trips; each
+// is repeated by its own caller alone.
+func (s *Store) runScript(ctx context.Context, script *redis.Script, keys []string, args []any) (result string, lost bool, err error) {
+	words := make([]any, 0, 3+len(keys)+len(args))
+	words = append(words, "evalsha", script.Hash(), len(keys))
+	for _, key := range keys {
+		words = append(words, key)
+	}
+	words = append(words, args...)
 	err = repeat(ctx, func(again bool) error {
 		lost = again
-		result, err = script.Run(ctx, rdb, keys, args...).Text()
+		reply := redis.NewCmd(ctx, words...)
+		err := s.writes.Do(ctx, reply)
+		if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
+			reply = script.Eval(ctx, s.rdb, keys, args...)
+			err = reply.Err()
+		}
+		if err == nil {
+			result, err = reply.Text()
+		}
 		return err
 	})
 	return result, lost, err

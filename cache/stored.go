@@ -115,22 +115,25 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 	return found, nil
 }
 
+// trip makes one round trip. It returns an error unless each command has its
+// reply, or found nothing.
+type trip func(ctx context.Context, cmds ...redis.Cmder) error
+
 // readAll returns what is stored under each ID, in one round trip.
-func readAll(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
+func readAll(ctx context.Context, do trip, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
 	replies := make([]*redis.StringCmd, len(ids))
-	_, _ = rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
-		for i, id := range ids {
-			replies[i] = pipe.HGet(ctx, space.Session(id), fieldDoc)
-		}
-		return nil
-	})
+	cmds := make([]redis.Cmder, len(ids))
+	for i, id := range ids {
+		replies[i] = redis.NewStringCmd(ctx, "hget", space.Session(id), fieldDoc)
+		cmds[i] = replies[i]
+	}
+	if err := do(ctx, cmds...); err != nil {
+		return nil, err
+	}
 	found := make([]*session.Stored, len(ids))
 	for i, reply := range replies {
-		field, err := reply.Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, err
-		}
-		if found[i], err = storedOf(field); err != nil {
+		var err error
+		if found[i], err = storedOf(reply.Val()); err != nil {
 			return nil, fmt.Errorf("session %s: %w", ids[i], err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -27,7 +28,28 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 			return found, err
 		}
 	}
-	return s.getByForeignToken(ctx, token)
+	hash := session.HashToken(token)
+	epoch, usable := s.near.begin()
+	if !usable {
+		return s.getByForeignToken(ctx, token)
+	}
+	if id, ok := s.near.tokens.get(hash); ok {
+		stored, err := s.Get(ctx, id)
+		if found, err := holder(stored, err, token); err != nil || found != nil && s.near.holds(epoch) {
+			s.near.tokens.count(1, 0)
+			return found, err
+		}
+	}
+	s.near.tokens.count(0, 1)
+	var stored *session.Stored
+	_, _, err := s.near.tokens.fetchOne(ctx, hash, s.near.fresh.clock(), false, func(ctx context.Context) (session.ID, error) {
+		var err error
+		if stored, err = s.getByForeignToken(ctx, token); err != nil {
+			return "", err
+		}
+		return stored.ID, nil
+	}, func(session.ID) bool { return true })
+	return stored, err
 }
 
 // GetByTokenFresh is GetByToken by what Redis has now: for those who let a
@@ -58,15 +80,16 @@ func holder(stored *session.Stored, err error, token string) (*session.Stored, e
 func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.Stored, error) {
 	list := s.keys.Token(session.HashToken(token))
 	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
-		members, err := s.rdb.ZRevRange(ctx, list, from, from+tokenHolders-1).Result()
-		if err != nil {
+		reply := redis.NewStringSliceCmd(ctx, "zrevrange", list, from, from+tokenHolders-1)
+		if err := s.gets.Do(ctx, reply); err != nil {
 			return nil, unavailable(err)
 		}
+		members := reply.Val()
 		ids := make([]session.ID, len(members))
 		for i, member := range members {
 			ids[i] = index.MemberID(member)
 		}
-		found, err := readAll(ctx, s.rdb, s.keys, ids)
+		found, err := readAll(ctx, s.gets.Do, s.keys, ids)
 		if err != nil {
 			return nil, unavailable(err)
 		}

@@ -20,6 +20,8 @@ type AdminConfig struct {
 	// Ready says whether the program can do its work; /readyz asks it. nil is
 	// always ready.
 	Ready func(context.Context) error
+	// Details are lines that /readyz?verbose adds.
+	Details func() string
 	// Metrics is what /metrics shows.
 	Metrics prometheus.Gatherer
 	// Pprof adds /debug/pprof/, which lets a caller read memory and stop the program.
@@ -124,4 +126,7 @@ func (a *Admin) ready(base context.Context, http *fasthttp.RequestCtx) {
 		}
 	}
 	http.SetBodyString("ready\n")
+	if a.config.Details != nil && http.QueryArgs().Has("verbose") {
+		_, _ = http.WriteString(a.config.Details())
+	}
 }

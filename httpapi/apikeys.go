@@ -46,11 +46,11 @@ func (k *APIKeys) Len() int {
 
 // find returns the caller whose key is secret, or nil. It compares hashes of
 // 256 random bits, so its time tells nothing about another key.
-func (k *APIKeys) find(secret string) *caller {
+func (k *APIKeys) find(secret []byte) *caller {
 	if k == nil {
 		return nil
 	}
-	return k.byHash[sha256.Sum256([]byte(secret))]
+	return k.byHash[sha256.Sum256(secret)]
 }
 
 // ParseAPIKeys reads a keys file: a list `keys` of entries with name, userId,

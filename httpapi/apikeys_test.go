@@ -39,12 +39,12 @@ keys:
     sha256: `+strings.ToUpper(hash)+`
   - {name: other, userId: "42", sha256: `+hash2+`}
 `, 2)
-	c := k.find(secret)
+	c := k.find([]byte(secret))
 	if c == nil || c.userID != "svc-gateway" || c.agentID != "fp" || !c.read.all || c.write.all || len(c.write.orgs) != 2 ||
 		!c.write.covers("org-2") || c.write.covers("org-3") || c.delete.all || c.delete.orgs != nil {
 		t.Errorf("got %+v", c)
 	}
-	if k.find("ck_wrong") != nil || k.find("") != nil || k.find(hash) != nil || (*APIKeys)(nil).find(secret) != nil || (*APIKeys)(nil).Len() != 0 {
+	if k.find([]byte("ck_wrong")) != nil || k.find(nil) != nil || k.find([]byte(hash)) != nil || (*APIKeys)(nil).find([]byte(secret)) != nil || (*APIKeys)(nil).Len() != 0 {
 		t.Error("found what is no key")
 	}
 }

@@ -1,38 +1,39 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // authenticate finds out who calls. authorization is the value of the header.
-// Only a session token needs the store; if writes, no copy of its session decides.
-func (s *Server) authenticate(ctx context.Context, authorization string, writes bool) (*caller, error) {
-	if authorization == "" {
+// Only a session token needs the store; if fresh, no copy of its session decides.
+func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh bool) (*caller, error) {
+	if len(authorization) == 0 {
 		if s.config.Anonymous {
 			return anonymous, nil
 		}
 		return nil, errNoCredentials
 	}
-	scheme, token, _ := strings.Cut(authorization, " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	scheme, token, _ := bytes.Cut(authorization, []byte(" "))
+	token = bytes.TrimSpace(token)
+	if !bytes.EqualFold(scheme, []byte("Bearer")) || len(token) == 0 {
 		return nil, errBadCredentials
 	}
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limits.request)
-	defer cancel()
+	timed := withLateDeadline(ctx, time.Now().Add(s.limits.request))
+	defer timed.end()
 	byToken := s.config.Store.GetByToken
-	if writes {
+	if fresh {
 		byToken = s.config.Store.GetByTokenFresh
 	}
-	stored, err := byToken(ctx, token)
+	stored, err := byToken(timed, string(token)) // I8
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, errBadCredentials
 	}

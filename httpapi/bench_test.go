@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -9,17 +10,23 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/fasthttp/router"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
 // newTestCall is a call without a server.
 func newTestCall(body []byte) *call {
-	return &call{http: new(fasthttp.RequestCtx), route: &route{}, caller: anonymous, body: body}
+	http := new(fasthttp.RequestCtx)
+	http.Init2(nil, nil, false) // keeps its buffers, as a connection does
+	return &call{http: http, route: &route{}, caller: anonymous, body: body}
 }
 
 var benchBodies = map[string]string{
 	"empty": `{}`,
 	"user":  `{"query":{"limit":5},"queries":[{"userIdQuery":{"id":"178204173316174381"}}],"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"}`,
+	"user+date": `{"query":{"limit":5},"queries":[{"userIdQuery":{"id":"178204173316174381"}},` +
+		`{"creationDateQuery":{"creationDate":"2023-05-04T08:38:50.123456Z","method":"TIMESTAMP_QUERY_METHOD_GREATER"}}]}`,
 	"all": `{"query":{"offset":"0","limit":100,"asc":true},"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE","queries":[{"idsQuery":{"ids":["218480890961985793","218480890961985794"]}},` +
 		`{"userIdQuery":{"id":"178204173316174381"}},{"creatorQuery":{"id":"login-ui"}},{"userAgentQuery":{"fingerprintId":"fp"}},` +
 		`{"creationDateQuery":{"creationDate":"2023-05-04T08:38:50.123456Z","method":"TIMESTAMP_QUERY_METHOD_GREATER"}},` +
@@ -80,20 +87,56 @@ func BenchmarkAssemblePage(b *testing.B) {
 	}
 }
 
-// BenchmarkHandle is all that a request costs here without network and store.
-func BenchmarkHandle(b *testing.B) {
-	f := newFixture(b)
-	r := route{method: "GET", path: "/bench", call: "Bench", do: (*Server).version}
-	h := f.server.handle(context.Background(), &r, false)
-	var ctx fasthttp.RequestCtx
-	ctx.Request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
-	b.ReportAllocs()
-	for b.Loop() {
-		ctx.Response.Reset()
-		h(&ctx)
-	}
-	if ctx.Response.StatusCode() != 200 {
-		b.Fatal(ctx.Response.StatusCode())
+// BenchmarkRequest is all that a request costs here, without the network and
+// with a store that has its answer at hand.
+func BenchmarkRequest(b *testing.B) {
+	f := newFixture(b, func(s *setup) { s.config.Metrics = prometheus.NewRegistry() })
+	stored, page := benchPage(1).Sessions[0], benchPage(5)
+	for _, r := range []struct {
+		route
+		uri, body string
+	}{
+		{uri: "/bench", route: route{method: "GET", path: "/bench", call: "Version", open: true, do: (*Server).version}},
+		{uri: "/v9/sessions/218480890961985793", route: route{
+			method: "GET", path: "/v9/sessions/{id}", call: "Get",
+			do: answer(decodeGet, func(_ *Server, _ context.Context, c *call, q getRequest) error {
+				if _, err := session.ParseID(c.id); err != nil {
+					return err
+				}
+				return c.writeSession(stored, q.token)
+			}),
+		}},
+		{uri: "/v9/sessions/search", body: benchBodies["user+date"], route: route{
+			method: "POST", path: "/v9/sessions/search", call: "List",
+			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ *listRequest) error {
+				c.writePage(page)
+				return c.end(200)
+			}),
+		}},
+	} {
+		b.Run(r.call, func(b *testing.B) {
+			routed := router.New()
+			routed.Handle(r.method, r.path, f.server.handle(context.Background(), &r.route, false))
+			ctx := newTestCall(nil).http
+			raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", r.method, r.uri, f.secret["admin"], len(r.body))
+			if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
+				b.Fatal(err)
+			}
+			body := strings.NewReader(r.body)
+			b.ReportAllocs()
+			for b.Loop() {
+				if r.body != "" {
+					body.Reset(r.body)
+					ctx.Request.SetBodyStream(body, len(r.body))
+				}
+				ctx.Response.Reset()
+				ctx.ResetUserValues()
+				routed.Handler(ctx)
+			}
+			if ctx.Response.StatusCode() != 200 {
+				b.Fatalf("%d %s", ctx.Response.StatusCode(), ctx.Response.Body())
+			}
+		})
 	}
 }
 

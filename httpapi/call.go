@@ -15,23 +15,25 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// call is one request and its answer. Handlers must not keep it, nor its body.
+// call is one request and its answer. Handlers must not keep it, nor its bytes.
 // What they take from it as a string is a copy. (I8)
 type call struct {
 	http   *fasthttp.RequestCtx
 	route  *route
 	caller *caller
 
-	requestID string
+	requestID []byte
 	// id is the session ID in the path, not checked.
 	id string
 	// body is the request's body; bodyRead says that nothing of it is left on
 	// the connection.
 	body     []byte
 	bodyRead bool
+	// fresh says that no copy of a session in this process may be used.
+	fresh bool
 	// session is the ID of the session that the call is about, for the log.
 	session session.ID
-	// out is room for making an answer.
+	// out is the answer under way, from begin to end.
 	out []byte
 }
 
@@ -41,15 +43,15 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 // asks the route's own handler, maps its error, counts and logs. All of it
 // happens here and only here.
 func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
-	label := r.label()
+	counts := s.metrics.of(r.label())
 	return func(ctx *fasthttp.RequestCtx) {
-		start := time.Now()
+		start := ctx.Time() // when it had been read
 		c := calls.Get().(*call)
 		c.http, c.route = ctx, r
-		c.requestID = requestID(ctx)
-		ctx.Response.Header.Set(headerRequestID, c.requestID)
+		c.requestID = appendRequestID(c.requestID, ctx)
+		ctx.Response.Header.SetCanonical(requestIDName, c.requestID)
 		ctx.Response.Header.SetContentType(contentTypeJSON)
-		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+		ctx.Response.Header.SetCanonical(cacheControlName, noStore)
 
 		err := s.run(base, c, loopbackOnly)
 		if err == errContinue {
@@ -66,7 +68,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 			closeUnread(ctx)
 		}
 		took := time.Since(start)
-		s.metrics.answered(label, ctx.Response.StatusCode(), took)
+		counts.answered(ctx.Response.StatusCode(), took)
 		s.audit(base, c, e, err, took)
 		c.release()
 	}
@@ -76,7 +78,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.bug(p, c.requestID, c.route.call)
+			err = s.bug(p, string(c.requestID), c.route.call)
 		}
 	}()
 	if err := guard(c.http, loopbackOnly); err != nil {
@@ -87,7 +89,10 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
-	c.caller, err = s.authenticate(base, string(c.http.Request.Header.Peek(fasthttp.HeaderAuthorization)), c.route.writes)
+	if err := c.consistency(); err != nil {
+		return err
+	}
+	c.caller, err = s.authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh)
 	if err != nil {
 		return err
 	}
@@ -105,8 +110,8 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		}
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
-		timed, cancel := context.WithTimeout(base, s.limits.request)
-		defer cancel()
+		timed := withLateDeadline(base, c.http.Time().Add(s.limits.request))
+		defer timed.end()
 		ctx = timed
 	}
 	return c.route.do(s, ctx, c)
@@ -119,16 +124,16 @@ func (s *Server) bug(panicked any, requestID, call string) error {
 	return &apiError{code: codeInternal, text: "An internal error occurred: request " + requestID, close: true}
 }
 
-// pathID returns the session ID in the path. Some clients escape the colon
-// that an ID may have.
+// pathID returns the session ID in the path, of which the router has made a
+// copy (I8). Some clients escape the colon that an ID may have.
 func pathID(http *fasthttp.RequestCtx) string {
 	raw, _ := http.UserValue("id").(string)
 	if strings.IndexByte(raw, '%') < 0 {
-		return strings.Clone(raw) // I8
+		return raw
 	}
 	id, err := url.PathUnescape(raw)
 	if err != nil {
-		return strings.Clone(raw) // no ID has a percent sign
+		return raw // no ID has a percent sign
 	}
 	return id
 }
@@ -167,7 +172,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	}
 	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs,
-		slog.String("request_id", c.requestID),
+		slog.String("request_id", string(c.requestID)),
 		slog.String("call", c.route.call),
 		slog.Int("status", status),
 		slog.Float64("took_ms", float64(took.Microseconds())/1000))
@@ -188,14 +193,11 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 
 // release gives c back. Buffers of ordinary size stay with it.
 func (c *call) release() {
-	body, out := c.body, c.out
+	body := c.body
 	if cap(body) > maxKeptBody {
 		body = nil
 	}
-	if cap(out) > maxKeptBody {
-		out = nil
-	}
 	clear(body) // it may hold a secret
-	*c = call{body: body[:0], out: out[:0]}
+	*c = call{body: body[:0], requestID: c.requestID[:0]}
 	calls.Put(c)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -9,10 +10,18 @@ import (
 
 const contentTypeJSON = "application/json"
 
-// flush moves what was made so far into the answer.
-func (c *call) flush() {
-	c.http.Response.AppendBody(c.out)
-	c.out = c.out[:0]
+// begin takes the room of the answer's body, with place for size bytes, so that
+// a long answer grows only once. Everything up to end appends to c.out.
+func (c *call) begin(size int) {
+	c.out = slices.Grow(c.http.Response.SwapBody(nil)[:0], size)
+}
+
+// end closes the object under way, and makes it the answer.
+func (c *call) end(status int) error {
+	c.http.Response.SwapBody(append(c.out, '}'))
+	c.out = nil
+	c.http.SetStatusCode(status)
+	return nil
 }
 
 // details of a write: of which version, when, and whose.
@@ -24,6 +33,7 @@ type details struct {
 // writeDetails begins an answer with the details of a write. The caller closes
 // the object.
 func (c *call) writeDetails(owner string, d details) {
+	c.begin(0)
 	b := append(c.out, `{"details":{`...)
 	if d.sequence != 0 {
 		b = append(b, `"sequence":`...)
@@ -48,14 +58,6 @@ func (c *call) writeField(name, value string) {
 	b = append(b, name...)
 	b = append(b, '"', ':')
 	c.out = protojson.AppendString(b, value)
-}
-
-// end closes the object under way and the answer with it.
-func (c *call) end(status int) error {
-	c.out = append(c.out, '}')
-	c.flush()
-	c.http.SetStatusCode(status)
-	return nil
 }
 
 func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }

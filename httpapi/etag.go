@@ -8,8 +8,10 @@ import (
 )
 
 // etag is the entity tag of a session: its sequence, quoted.
-func etag(sequence uint64) string {
-	return `"` + strconv.FormatUint(sequence, 10) + `"`
+func etag(sequence uint64) string { return string(appendETag(nil, sequence)) }
+
+func appendETag(b []byte, sequence uint64) []byte {
+	return append(strconv.AppendUint(append(b, '"'), sequence, 10), '"')
 }
 
 // matches says whether a list of entity tags, as in If-Match or If-None-Match

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/valyala/fasthttp"
 )
 
 // getRequest is GetSessionRequest.
@@ -38,33 +37,42 @@ func nameLength(s string) bool {
 	return 1 <= n && n <= session.MaxNameLen
 }
 
-// getSession answers GetSession. A session token decides alone, also against
-// the caller's permissions, as in ZITADEL.
+// getSession answers GetSession.
 func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
 	id, err := knownID(c.id)
 	if err != nil {
 		return err
 	}
-	stored, err := s.config.Store.Get(ctx, id)
+	get := s.config.Store.Get
+	if c.fresh {
+		get = s.config.Store.GetFresh
+	}
+	stored, err := get(ctx, id)
 	if err != nil {
 		return err
 	}
-	if q.token != "" {
-		if !stored.Token.Matches(q.token) {
+	return c.writeSession(stored, q.token)
+}
+
+// writeSession answers with stored, if the caller may see it. A session token
+// decides alone, also against the caller's permissions, as in ZITADEL.
+func (c *call) writeSession(stored *session.Stored, token string) error {
+	if token != "" {
+		if !stored.Token.Matches(token) {
 			return errGetToken
 		}
 	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
 		return errDenied
 	}
-	tag := etag(stored.Sequence)
-	c.http.Response.Header.Set(fasthttp.HeaderETag, tag)
-	if list := c.http.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(list) > 0 && matches(string(list), stored.Sequence, true) {
+	var tag [24]byte
+	c.http.Response.Header.SetCanonical(etagName, appendETag(tag[:0], stored.Sequence))
+	if list := c.http.Request.Header.PeekCanonical(ifNoneMatchName); len(list) > 0 && matches(string(list), stored.Sequence, true) {
 		c.http.SetStatusCode(http.StatusNotModified)
 		return nil
 	}
+	c.begin(len(stored.Doc) + len(`{"session":}`))
 	c.out = append(c.out, `{"session":`...)
-	c.flush()
-	c.http.Response.AppendBody(stored.Doc)
+	c.out = append(c.out, stored.Doc...)
 	return c.end(http.StatusOK)
 }
 

@@ -66,8 +66,8 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	ctx, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	run := &importRun{
-		s: s, by: c.caller, stop: stop, requestID: c.requestID,
-		log: s.log.With("request_id", c.requestID, "caller", c.caller.name),
+		s: s, by: c.caller, stop: stop, requestID: string(c.requestID),
+		log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name),
 	}
 	run.log.Info("import begins")
 	lines := newImportReader(ctx, c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra)
@@ -78,10 +78,9 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 		return err
 	}
 	c.bodyRead = true
+	c.begin(0)
 	c.out = run.tally.append(c.out)
-	c.flush()
-	c.http.SetStatusCode(http.StatusOK)
-	return nil
+	return c.end(http.StatusOK)
 }
 
 // read reads all lines and waits until they are stored. What a client sent
@@ -212,7 +211,7 @@ func (run *importRun) report(message string, err error) {
 	run.log.Info(message, attrs...)
 }
 
-// append writes the answer.
+// append writes the answer, which the caller closes.
 func (t *tally) append(b []byte) []byte {
 	n := t.snapshot()
 	b = append(b, `{"stored":`...)
@@ -232,5 +231,5 @@ func (t *tally) append(b []byte) []byte {
 		b = protojson.AppendString(b, e.message)
 		b = append(b, '}')
 	}
-	return append(b, `]}`...)
+	return append(b, ']')
 }

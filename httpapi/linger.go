@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -21,7 +22,9 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lingeringConn{Conn: conn}, nil
+	c := &lingeringConn{Conn: conn}
+	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	return c, nil
 }
 
 // lingeringConn is a connection that can be closed while its client still
@@ -33,14 +36,41 @@ type lingeringConn struct {
 	unread atomic.Bool
 	// begun says that something has been read.
 	begun atomic.Bool
+
+	reads, writes deadline
 }
 
-func (c *lingeringConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+func (c *lingeringConn) Read(p []byte) (n int, err error) {
+	if err := c.reads.begin(); err != nil {
+		return 0, err
+	}
+	for again := true; again; again = c.reads.end(err) && n == 0 {
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 && !c.begun.Load() {
 		c.begun.Store(true)
 	}
 	return n, err
+}
+
+func (c *lingeringConn) Write(p []byte) (n int, err error) {
+	if err := c.writes.begin(); err != nil {
+		return 0, err
+	}
+	for again := true; again; again = c.writes.end(err) {
+		var m int
+		m, err = c.Conn.Write(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+func (c *lingeringConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
+
+func (c *lingeringConn) SetWriteDeadline(t time.Time) error { return c.writes.move(t) }
+
+func (c *lingeringConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.reads.move(t), c.writes.move(t))
 }
 
 // endIfSilent makes the connection seem at its end, if nothing has been read
@@ -61,11 +91,14 @@ func (c *lingeringConn) Close() error {
 	if c.unread.CompareAndSwap(true, false) {
 		half, ok := c.Conn.(interface{ CloseWrite() error })
 		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-			_, _ = io.Copy(io.Discard, c.Conn)
+			_, _ = io.Copy(io.Discard, readOnly{c})
 		}
 	}
 	return c.Conn.Close()
 }
+
+// readOnly hides what a connection can do besides.
+type readOnly struct{ io.Reader }
 
 // closeUnread ends the connection after the answer under way, of a request
 // that was not read to its end: the rest would be read as the next request.

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,13 +42,40 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// routeMetrics counts the requests of one route. It looks up only once what
+// most of them need. A nil *routeMetrics counts nothing.
+type routeMetrics struct {
+	all      *metrics
+	route    string
+	ok       func() prometheus.Counter
+	duration func() prometheus.Observer
+}
+
+// of returns the metrics of a route.
+func (m *metrics) of(route string) *routeMetrics {
+	if m == nil {
+		return nil
+	}
+	return &routeMetrics{
+		all: m, route: route,
+		ok: sync.OnceValue(func() prometheus.Counter {
+			return m.requests.WithLabelValues(route, strconv.Itoa(http.StatusOK))
+		}),
+		duration: sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(route) }),
+	}
+}
+
 // answered counts a request.
-func (m *metrics) answered(route string, status int, took time.Duration) {
+func (m *routeMetrics) answered(status int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	if status == http.StatusOK {
+		m.ok().Inc()
+	} else {
+		m.all.requests.WithLabelValues(m.route, strconv.Itoa(status)).Inc()
+	}
+	m.duration().Observe(took.Seconds())
 }
 
 // refused counts what never became a request.

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/hex"
 	"math/rand/v2"
 
 	"github.com/valyala/fasthttp"
@@ -13,18 +12,18 @@ const (
 	maxRequestID = 128
 )
 
-// requestID takes over the ID that a gateway gave to the request, if it is
-// safe to repeat in headers and logs, or makes one.
-func requestID(http *fasthttp.RequestCtx) string {
-	given := http.Request.Header.Peek(headerRequestID)
+// appendRequestID takes over the ID that a gateway gave to the request, if it
+// is safe to repeat in headers and logs, or makes one.
+func appendRequestID(b []byte, http *fasthttp.RequestCtx) []byte {
+	given := http.Request.Header.PeekCanonical(requestIDName)
 	if len(given) > 0 && len(given) <= maxRequestID && plainID(given) {
-		return string(given)
+		return append(b, given...)
 	}
-	var random [8]byte
-	for n, i := rand.Uint64(), 0; i < len(random); n, i = n>>8, i+1 {
-		random[i] = byte(n)
+	const digits = "0123456789abcdef"
+	for n, i := rand.Uint64(), 0; i < 16; n, i = n>>4, i+1 {
+		b = append(b, digits[n&15])
 	}
-	return hex.EncodeToString(random[:])
+	return b
 }
 
 // plainID says whether b has only letters, digits and - _ . : / + = @.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
@@ -232,43 +230,6 @@ func TestPanic(t *testing.T) {
 		if !strings.Contains(f.logs.String(), want) {
 			t.Errorf("the log does not have %s", want)
 		}
-	}
-}
-
-// Requests are counted by route and status, and by nothing that a caller sends.
-func TestMetrics(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
-	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/a", "")
-	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/b", "")
-	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/c", "")
-	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/d", "")
-	f.raw("hello\r\n\r\n", false)
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			name := family.GetName()
-			for _, l := range m.GetLabel() {
-				name += " " + l.GetValue()
-			}
-			got[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	if want := map[string]float64{
-		"cloakroom_http_requests_total 400 none":                        1,
-		"cloakroom_http_requests_total 404 GET /v2/sessions/{id}":       2,
-		"cloakroom_http_requests_total 404 none":                        2,
-		"cloakroom_http_request_duration_seconds GET /v2/sessions/{id}": 2,
-		"cloakroom_http_request_duration_seconds none":                  2,
-	}; !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if _, err := New(Config{Store: f.store, Metrics: registry}); err == nil {
-		t.Error("the same metrics are registered twice")
 	}
 }
 

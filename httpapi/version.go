@@ -9,6 +9,7 @@ import (
 
 // version answers GET /version.
 func (s *Server) version(_ context.Context, c *call) error {
+	c.begin(0)
 	c.out = append(c.out, `{"version":`...)
 	c.out = protojson.AppendString(c.out, s.config.Version)
 	return c.end(http.StatusOK)

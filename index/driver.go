@@ -96,17 +96,17 @@ func (ix *Index) ownLists(c *Sees) []string {
 // cheapest counts the candidates of each driver, in one round trip, and
 // returns the one with the fewest.
 func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
-	pipe := ix.rdb.Pipeline()
 	counts := make([][]*redis.IntCmd, len(ds))
+	var cmds []redis.Cmder
 	for i, d := range ds {
 		for _, key := range d.lists {
-			counts[i] = append(counts[i], pipe.ZCount(ctx, key, minScore(d.dates), maxScore(d.dates)))
+			count := redis.NewIntCmd(ctx, "zcount", key, minScore(d.dates), maxScore(d.dates))
+			counts[i] = append(counts[i], count)
+			cmds = append(cmds, count)
 		}
 	}
-	if pipe.Len() > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, err
-		}
+	if err := ix.trips.Do(ctx, cmds...); err != nil {
+		return nil, err
 	}
 	best := ds[0]
 	for _, d := range ds {

@@ -13,8 +13,8 @@ import (
 func compareIDs(a, b session.ID) int { return strings.Compare(string(a), string(b)) }
 
 // compare orders positions as q asks: by creation date, then by ID.
-func (q *Query) compare(a, b position) int {
-	c := cmp.Or(cmp.Compare(a.creation, b.creation), compareIDs(a.id, b.id))
+func (q *Query) compare(a, b Candidate) int {
+	c := cmp.Or(cmp.Compare(a.Creation, b.Creation), compareIDs(a.ID, b.ID))
 	if q.Ascending {
 		return c
 	}
@@ -23,20 +23,30 @@ func (q *Query) compare(a, b position) int {
 
 func (q *Query) sort(sessions []*session.Stored) {
 	slices.SortFunc(sessions, func(a, b *session.Stored) int {
-		return q.compare(position{a.Creation, a.ID}, position{b.Creation, b.ID})
+		return q.compare(Candidate{a.Creation, a.ID}, Candidate{b.Creation, b.ID})
 	})
 }
 
 // examine answers a search by looking at the document of every candidate, so
 // that it is exact whatever the lists say. No candidate may come twice. (I9)
-func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []position) (*Page, error) {
+func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
 	if len(candidates) > costly {
 		return ix.examineMany(ctx, q, now, candidates)
 	}
 	var matches []*session.Stored
-	err := ix.eachMatch(ctx, q, now, candidates, func(s *session.Stored) { matches = append(matches, s) })
-	if err != nil {
-		return nil, err
+	for part := range slices.Chunk(candidates, chunk) {
+		found, err := ix.resolve(ctx, part, How{Fresh: q.Fresh})
+		if err != nil {
+			return nil, err
+		}
+		if len(candidates) <= chunk {
+			matches = found[:0] // nobody else needs it
+		}
+		for _, s := range found {
+			if s != nil && q.Match(&s.Facts, now) {
+				matches = append(matches, s)
+			}
+		}
 	}
 	q.sort(matches)
 	page := &Page{At: now, Total: uint64(len(matches))}
@@ -49,11 +59,18 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 
 // examineMany does not keep the documents of all matches: it reads those of
 // the page again.
-func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []position) (*Page, error) {
-	matches := make([]position, 0, len(candidates))
-	err := ix.eachMatch(ctx, q, now, candidates, func(s *session.Stored) { matches = append(matches, position{s.Creation, s.ID}) })
-	if err != nil {
-		return nil, err
+func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
+	matches := make([]Candidate, 0, len(candidates))
+	for part := range slices.Chunk(candidates, chunk) {
+		found, err := ix.resolve(ctx, part, How{Costly: true, Fresh: q.Fresh})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range found {
+			if s != nil && q.Match(&s.Facts, now) {
+				matches = append(matches, Candidate{s.Creation, s.ID})
+			}
+		}
 	}
 	slices.SortFunc(matches, q.compare)
 	page := &Page{At: now, Total: uint64(len(matches))}
@@ -61,9 +78,9 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 		return page, nil
 	}
 	rest := matches[q.Offset:]
-	return page, ix.fill(ctx, q, now, page, func() (position, bool, error) {
+	return page, ix.fill(ctx, q, now, page, func() (Candidate, bool, error) {
 		if len(rest) == 0 {
-			return position{}, false, nil
+			return Candidate{}, false, nil
 		}
 		p := rest[0]
 		rest = rest[1:]
@@ -71,50 +88,29 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	})
 }
 
-// eachMatch reads the candidates' documents, a chunk at a time, and gives those that match.
-func (ix *Index) eachMatch(ctx context.Context, q *Query, now session.Time, candidates []position, give func(*session.Stored)) error {
-	ids := make([]session.ID, 0, min(len(candidates), chunk))
-	for part := range slices.Chunk(candidates, chunk) {
-		ids = ids[:0]
-		for i := range part {
-			ids = append(ids, part[i].id)
-		}
-		found, err := ix.resolve(ctx, ids, len(candidates) > costly)
-		if err != nil {
-			return err
-		}
-		for _, s := range found {
-			if s != nil && q.Match(&s.Facts, now) {
-				give(s)
-			}
-		}
-	}
-	return nil
-}
-
 // fill resolves the page's sessions from a source in order. One that has gone
 // or changed since it was counted is left out and taken off the total, and the
 // next takes its place; after MaxCandidates such ones it gives up.
-func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, next func() (position, bool, error)) error {
+func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, next func() (Candidate, bool, error)) error {
 	page.Sessions = make([]*session.Stored, 0, min(q.Limit, chunk))
 	met := make(map[session.ID]bool, min(q.Limit, chunk))
-	var ids []session.ID
+	var ahead []Candidate
 	gone := 0
 	for ended := false; !ended && len(page.Sessions) < q.Limit; {
 		want := min(chunk, q.Limit-len(page.Sessions))
 		if gone > 0 {
 			want = chunk // more may be gone
 		}
-		for ids = ids[:0]; len(ids) < want && !ended; {
+		for ahead = ahead[:0]; len(ahead) < want && !ended; {
 			p, ok, err := next()
 			if err != nil {
 				return err
 			}
 			if ended = !ok; ok {
-				ids = append(ids, p.id)
+				ahead = append(ahead, p)
 			}
 		}
-		found, err := ix.resolve(ctx, ids, gone > costly)
+		found, err := ix.resolve(ctx, ahead, How{Costly: gone > costly, Fresh: q.Fresh})
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ package index
 import (
 	"context"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -32,20 +33,36 @@ const (
 	DefaultMaxCandidates = 20_000
 )
 
-// Resolve returns the stored sessions with the given IDs, in their order, nil
-// for an ID that has none. It may return sessions that are due. Their
-// Version and EntryTag may be missing. It is asked for at most 250 at a time;
-// costly says that a costly search asks, which must not hold up others.
-type Resolve func(ctx context.Context, ids []session.ID, costly bool) ([]*session.Stored, error)
+// Resolve returns the stored sessions of the given candidates, in their order,
+// nil for one that has none. It may return sessions that are due. Their
+// Version and EntryTag may be missing. It is asked for at most 250 at a time.
+type Resolve func(ctx context.Context, candidates []Candidate, how How) ([]*session.Stored, error)
 
-// Config configures an Index. Redis, Keys and Resolve are required.
+// How says how to resolve.
+type How struct {
+	// Costly says that a costly search asks, which must not hold up others.
+	Costly bool
+	// Fresh is as in Query.
+	Fresh bool
+}
+
+// Users returns the whole list of a user's sessions, oldest first, each once,
+// or says that it does not have it. The list is not changed by anybody.
+type Users func(ctx context.Context, user string) (list []Candidate, ok bool, err error)
+
+// Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
+	// Trips is what searches that are not costly share their round trips on.
+	Trips *batch.Batcher
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
 	Costly  redis.UniversalClient
 	Keys    *keys.Space
 	Resolve Resolve
+	// Users knows lists of users; nil knows none. It is not asked by a search
+	// that wants to be Fresh.
+	Users Users
 	// MaxCandidates is how many sessions a search may examine; 0 means
 	// DefaultMaxCandidates.
 	MaxCandidates int
@@ -55,8 +72,10 @@ type Config struct {
 type Index struct {
 	rdb           redis.UniversalClient
 	costlyRdb     redis.UniversalClient
+	trips         *batch.Batcher
 	keys          *keys.Space
 	resolve       Resolve
+	users         Users
 	maxCandidates int
 	costly        *semaphore.Weighted
 }
@@ -66,8 +85,10 @@ func New(c Config) *Index {
 	ix := &Index{
 		rdb:           c.Redis,
 		costlyRdb:     c.Costly,
+		trips:         c.Trips,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
+		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
 		costly:        semaphore.NewWeighted(costlyAtOnce),
 	}

@@ -21,6 +21,8 @@ type Query struct {
 	Offset uint64
 	// Limit is the most sessions that the page may have; 0 asks for the total alone.
 	Limit int
+	// Fresh wants the truth of Redis, past all copies.
+	Fresh bool
 }
 
 // Kind is what a predicate is about.

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -24,10 +25,19 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return &Page{At: now}, nil
 	}
+	if n.user != "" && !n.byIDs && ix.users != nil && !q.Fresh {
+		list, ok, err := ix.users(ctx, n.user)
+		if err != nil {
+			return nil, err
+		}
+		if list = within(list, n.creation); ok && len(list) <= ix.maxCandidates {
+			return ix.examine(ctx, q, now, list)
+		}
+	}
 	var short []string
 	switch {
 	case n.byIDs && len(n.ids) <= chunk:
-		return ix.examine(ctx, q, now, positions(n.ids))
+		return ix.examine(ctx, q, now, candidatesOf(n.ids))
 	case n.user != "":
 		short = []string{ix.keys.User(n.user)}
 	case n.agent != "":
@@ -85,39 +95,54 @@ func (ix *Index) tooCostly(q *Query, d *driver) error {
 	return e
 }
 
-// position is where a session stands in a search's order.
-type position struct {
-	creation session.Time // 0 as long as it is not known
-	id       session.ID
+// Candidate is a session that a search may have to look at.
+type Candidate struct {
+	Creation session.Time // 0 as long as it is not known
+	ID       session.ID
 }
 
-func positions(ids []session.ID) []position {
-	ps := make([]position, len(ids))
+func candidatesOf(ids []session.ID) []Candidate {
+	cs := make([]Candidate, len(ids))
 	for i, id := range ids {
-		ps[i].id = id
+		cs[i].ID = id
 	}
-	return ps
+	return cs
+}
+
+// within returns the part of a list, oldest first, that lies within dates.
+func within(list []Candidate, dates Dates) []Candidate {
+	byCreation := func(c Candidate, t session.Time) int { return cmp.Compare(c.Creation, t) }
+	from, _ := slices.BinarySearchFunc(list, dates.Min, byCreation)
+	list = list[from:]
+	if dates.Max == session.Never {
+		return list
+	}
+	to, _ := slices.BinarySearchFunc(list, dates.Max+1, byCreation)
+	return list[:to]
 }
 
 // short reads the first chunk of each list; all is false if there is more, or
 // so much that the search is a costly one.
-func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []position, all bool, err error) {
-	chunks := make([]*redis.ZSliceCmd, len(lists))
-	pipe := ix.rdb.Pipeline()
+func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []Candidate, all bool, err error) {
+	chunks := make([]*redis.StringSliceCmd, len(lists))
+	cmds := make([]redis.Cmder, len(lists))
 	for i, key := range lists {
-		l := &list{key: key, dates: dates}
-		chunks[i] = l.first(ctx, pipe, chunk)
+		chunks[i] = redis.NewStringSliceCmd(ctx, "zrange", key, minScore(dates), maxScore(dates), "byscore", "limit", 0, chunk)
+		cmds[i] = chunks[i]
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := ix.trips.Do(ctx, cmds...); err != nil {
 		return nil, false, err
 	}
 	for _, c := range chunks {
-		z := c.Val()
-		if len(z) == chunk {
+		members := c.Val()
+		if len(members) == chunk {
 			return nil, false, nil
 		}
-		for i := range z {
-			found = append(found, position{timeOfScore(z[i].Score), MemberID(z[i].Member.(string))})
+		if found == nil {
+			found = make([]Candidate, 0, len(members)*len(lists))
+		}
+		for _, m := range members {
+			found = append(found, Candidate{ID: MemberID(m)})
 		}
 	}
 	return found, len(found) <= costly, nil
@@ -125,9 +150,9 @@ func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found 
 
 // collect reads all candidates of a driver, each once, in the order of their
 // IDs. Cards that can not match are left out.
-func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Query, d *driver) ([]position, error) {
+func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Query, d *driver) ([]Candidate, error) {
 	if d.kind == KindIDs {
-		return positions(d.ids), nil
+		return candidatesOf(d.ids), nil
 	}
 	lists := make([]*list, len(d.lists))
 	firsts := make([]*redis.ZSliceCmd, len(d.lists))
@@ -139,7 +164,7 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	found := make([]position, 0, d.count)
+	found := make([]Candidate, 0, d.count)
 	for i, l := range lists {
 		l.filled(firsts[i].Val(), chunk)
 		for read := 0; ; read++ {
@@ -154,13 +179,13 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 				return nil, ix.tooCostly(q, d)
 			}
 			if !d.cards {
-				found = append(found, position{e.at, MemberID(e.member)})
+				found = append(found, Candidate{e.at, MemberID(e.member)})
 				continue
 			}
 			c, err := UnpackCard(e.member)
 			facts := c.Facts(e.at)
 			if err == nil && q.maybe(&facts) { // a card that can not be read is no session's
-				found = append(found, position{c.Creation, c.ID})
+				found = append(found, Candidate{c.Creation, c.ID})
 			}
 		}
 	}
@@ -180,7 +205,7 @@ func (q *Query) maybe(s *session.Facts) bool {
 
 // unique sorts by ID and drops repeats: a session can be in several of a
 // driver's lists, or in one of them twice after a write was cut off.
-func unique(ps []position) []position {
-	slices.SortFunc(ps, func(a, b position) int { return compareIDs(a.id, b.id) })
-	return slices.CompactFunc(ps, func(a, b position) bool { return a.id == b.id })
+func unique(ps []Candidate) []Candidate {
+	slices.SortFunc(ps, func(a, b Candidate) int { return compareIDs(a.ID, b.ID) })
+	return slices.CompactFunc(ps, func(a, b Candidate) bool { return a.ID == b.ID })
 }

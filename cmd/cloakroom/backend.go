@@ -132,6 +132,8 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		Shards:        s.c.shards,
 		MaxCandidates: s.c.maxCandidates,
 		MaxSessions:   b.maxSessions,
+		NearBytes:     s.c.nearBytes,
+		NearStaleness: s.c.nearStale,
 		Logger:        s.log,
 	})
 }

@@ -21,6 +21,9 @@ type config struct {
 	keyPrefix string
 	shards    int
 
+	nearBytes int
+	nearStale time.Duration
+
 	instanceID string
 	keysFile   string
 	anonymous  bool
@@ -77,6 +80,9 @@ func settings(c *config) []setting {
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},
 		{"redis-key-prefix", keys.DefaultPrefix, text(&c.keyPrefix, 64), "what every Redis key begins with", anywhere},
 		{"redis-shards", "0", shards(&c.shards), "number of shards of the key space; 0 takes the recorded one, or 1", anywhere},
+
+		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
+		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},

@@ -27,3 +27,69 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 		}, func() float64 { _, n := store.SweepStats(); return float64(n) }),
 	)
 }
+
+// registerNear shows what the near cache tells of itself.
+func registerNear(r prometheus.Registerer, store *cache.Store) {
+	r.MustRegister(nearCollector{store})
+}
+
+// nearCollector reads all figures of the near cache together.
+type nearCollector struct{ store *cache.Store }
+
+var (
+	nearHits = prometheus.NewDesc("cloakroom_near_hits_total",
+		"Copies in this process that answered without Redis, by kind.", []string{"kind"}, nil)
+	nearMisses = prometheus.NewDesc("cloakroom_near_misses_total",
+		"Copies that were asked for and had to be read from Redis, by kind.", []string{"kind"}, nil)
+	nearInvalidations = prometheus.NewDesc("cloakroom_near_invalidations_total",
+		"Keys that were forgotten because they changed, by kind.", []string{"kind"}, nil)
+	nearEntries = prometheus.NewDesc("cloakroom_near_entries",
+		"Copies that are held, by kind; unknown session IDs are among the sessions.", []string{"kind"}, nil)
+	nearBytes = prometheus.NewDesc("cloakroom_near_bytes",
+		"About what the copies take, by kind, in bytes.", []string{"kind"}, nil)
+	nearFlushes = prometheus.NewDesc("cloakroom_near_flushes_total",
+		"How often all copies were forgotten.", nil, nil)
+	nearLinksLost = prometheus.NewDesc("cloakroom_near_links_lost_total",
+		"How often the connection for invalidations ended.", nil, nil)
+	nearLinkUp = prometheus.NewDesc("cloakroom_near_link_up",
+		"1 while invalidations come from Redis, else 0.", nil, nil)
+	nearLag = prometheus.NewDesc("cloakroom_near_invalidation_lag_seconds",
+		"How long the newest answer on the connection for invalidations took; no invalidation before it was later.", nil, nil)
+	nearProofAge = prometheus.NewDesc("cloakroom_near_proof_age_seconds",
+		"Time since it was last proven that no invalidation was missed; -1 if it is not. Copies are used while it is below the staleness bound.", nil, nil)
+)
+
+func (c nearCollector) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, to) }
+
+func (c nearCollector) Collect(to chan<- prometheus.Metric) {
+	s := c.store.NearStats()
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for _, k := range []struct {
+		name string
+		of   *cache.NearKind
+	}{{"session", &s.Sessions}, {"list", &s.Lists}, {"token", &s.Tokens}} {
+		counter(nearHits, k.of.Hits, k.name)
+		counter(nearMisses, k.of.Misses, k.name)
+		counter(nearInvalidations, k.of.Invalidations, k.name)
+		gauge(nearEntries, float64(k.of.Entries), k.name)
+		gauge(nearBytes, float64(k.of.Bytes), k.name)
+	}
+	counter(nearFlushes, s.Flushes)
+	counter(nearLinksLost, s.LinksLost)
+	up := 0.0
+	if s.Linked {
+		up = 1
+	}
+	gauge(nearLinkUp, up)
+	gauge(nearLag, s.Lag.Seconds())
+	age := s.ProofAge.Seconds()
+	if s.ProofAge < 0 {
+		age = -1
+	}
+	gauge(nearProofAge, age)
+}

@@ -42,3 +42,12 @@ func (r *readiness) check(ctx context.Context) error {
 	defer cancel()
 	return s.store.Ping(ctx)
 }
+
+// details says how the parts are that may be missing while requests are served.
+func (r *readiness) details() string {
+	s := r.state.Load()
+	if s.store == nil {
+		return ""
+	}
+	return "near cache: " + s.store.NearStats().State + "\n"
+}

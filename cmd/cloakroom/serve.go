@@ -89,7 +89,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || store == nil {
 		return err
 	}
+	s.parts.onStop("session store", store.Close)
 	registerSweep(s.metrics, store)
+	registerNear(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -110,6 +112,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 func (s *sidecar) startAdmin() {
 	a := httpapi.NewAdmin(httpapi.AdminConfig{
 		Ready:   s.ready.check,
+		Details: s.ready.details,
 		Metrics: s.metrics,
 		Pprof:   s.c.pprof || loopback(s.c.adminAddr),
 		Logger:  s.log,

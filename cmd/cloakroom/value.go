@@ -65,7 +65,7 @@ func shards(to *int) value {
 }
 
 func size(to *int, least, most int) value {
-	allowed := fmt.Sprintf("a number of bytes from %s to %s, plain or with B, KiB or MiB", bytesText(least), bytesText(most))
+	allowed := fmt.Sprintf("a number of bytes from %s to %s, plain or with B, KiB, MiB or GiB", bytesText(least), bytesText(most))
 	return value{allowed, "!!str", func(s string) bool {
 		n, ok := parseBytes(s)
 		*to = n
@@ -94,6 +94,10 @@ func parseBytes(s string) (int, bool) {
 
 func bytesText(n int) string {
 	switch {
+	case n == 0:
+		return "0"
+	case n%(1<<30) == 0:
+		return strconv.Itoa(n>>30) + "GiB"
 	case n%(1<<20) == 0:
 		return strconv.Itoa(n>>20) + "MiB"
 	case n%(1<<10) == 0:

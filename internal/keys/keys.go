@@ -96,6 +96,30 @@ func (s *Space) Catalogue(shard int) string { return s.prefix + "x:" + s.tags[sh
 // Pending is the list of a shard's writes that touch other shards and are under way.
 func (s *Space) Pending(shard int) string { return s.prefix + "p:" + s.tags[shard] }
 
+// The kinds of keys that near caches follow.
+const (
+	KindSession = 's'
+	KindUser    = 'u'
+	KindToken   = 'k'
+)
+
+// Followed returns the prefixes of the keys that near caches follow.
+func (s *Space) Followed() []string {
+	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:"}
+}
+
+// Parse returns what a key that near caches follow is about: a session ID, a
+// user ID, or the bytes of a token's hash. ok is false for any other key.
+func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
+	rest, ok := strings.CutPrefix(string(key), s.prefix)
+	if !ok || len(rest) < 3 || rest[1] != ':' || rest[2] != '{' {
+		return 0, "", false
+	}
+	kind = rest[0]
+	_, name, ok = strings.Cut(rest[3:], "}:")
+	return kind, name, ok && (kind == KindSession || kind == KindUser || kind == KindToken)
+}
+
 func (s *Space) named(kind, name string) string {
 	return s.prefix + kind + s.tags[s.shard(name)] + ":" + name
 }

@@ -56,7 +56,12 @@ const (
 	maxNameLen = 32
 )
 
-var readers = sync.Pool{New: func() any { return &Reader{names: make(map[string]string)} }}
+// readers holds Readers whose decoder is reset to read from in, which is empty.
+var readers = sync.Pool{New: func() any {
+	r := &Reader{names: make(map[string]string)}
+	r.dec.Reset(&r.in)
+	return r
+}}
 
 var emptyObject = []byte("{}")
 
@@ -68,7 +73,6 @@ func Decode(body []byte, fn func(r *Reader) error) error {
 	}
 	r := readers.Get().(*Reader)
 	r.body, r.in = body, *bytes.NewBuffer(body)
-	r.dec.Reset(&r.in)
 	r.path, r.seen = r.path[:0], r.seen[:0]
 
 	err := fn(r)

@@ -214,9 +214,8 @@ func parseUint(text []byte, limit uint64) (n uint64, problem string) {
 	if exponent < 0 {
 		return 0, notWhole
 	}
-	tooBig := "must be at most " + strconv.FormatUint(limit, 10)
 	if len(significant)+exponent > 20 {
-		return 0, tooBig
+		return 0, tooBig(limit)
 	}
 	for i := range len(significant) + exponent {
 		d := uint64(0)
@@ -224,12 +223,14 @@ func parseUint(text []byte, limit uint64) (n uint64, problem string) {
 			d = uint64(significant[i] - '0')
 		}
 		if n > (limit-d)/10 {
-			return 0, tooBig
+			return 0, tooBig(limit)
 		}
 		n = n*10 + d
 	}
 	return n, ""
 }
+
+func tooBig(limit uint64) string { return "must be at most " + strconv.FormatUint(limit, 10) }
 
 // parseExponent reads what follows the e of a number. What is beyond ±10^8
 // counts as that: more digits than any text has.

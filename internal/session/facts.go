@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 )
@@ -13,8 +14,9 @@ var errNotCanonical = errors.New("the stored document is not in canonical form")
 
 // FactsOf reads the facts off a document that AppendJSON wrote, without
 // decoding the rest of it. Creator, which is not in the document, is left as
-// it is. A document of another shape is an error; f is undefined then. Nothing
-// in f points into doc.
+// it is. A document of another shape is an error; f is undefined then. The
+// texts in f share the memory of doc, which must not change any more: so a copy
+// of a session is one piece of memory, and its ID is where its document begins.
 func FactsOf(doc []byte, f *Facts) error {
 	creator := f.Creator
 	*f = Facts{Creator: creator, Expiration: Never}
@@ -219,7 +221,7 @@ func (sc *scanner) string() string {
 		sc.ok = false
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw)
+		return unsafe.String(unsafe.SliceData(raw), len(raw))
 	}
 	text, ok := unescape(raw)
 	sc.ok = sc.ok && ok

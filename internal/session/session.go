@@ -102,9 +102,10 @@ func (f *Facts) Due(now Time) bool { return f.Expiration <= now }
 // Stored is one stored version of a session. It is read-only: near copies
 // share it between goroutines.
 type Stored struct {
-	Facts
-	// Doc is the session in its wire form, JSON as AppendJSON writes it.
+	// Doc is the session in its wire form, JSON as AppendJSON writes it. It
+	// stands before the Facts so that what a Get reads is close together.
 	Doc []byte
+	Facts
 	// Token and TokenForeign are as in Session.
 	Token        TokenHash
 	TokenForeign bool

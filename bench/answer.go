@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+const (
+	maxHead = 64 << 10
+	maxBody = 256 << 20
+)
+
+// answer is one HTTP answer. Its body is valid until the next one is read.
+type answer struct {
+	status int
+	body   []byte
+	bytes  int  // headers and all
+	close  bool // the server closes the connection after it
+}
+
+var (
+	endOfHead = []byte("\r\n\r\n")
+	endOfLine = []byte("\r\n")
+	version11 = []byte("HTTP/1.1 ")
+
+	errChunk = errors.New("malformed chunk")
+)
+
+// parseAnswer reads the HTTP/1.1 answer that b begins with into a, and returns
+// how long it is; 0 if b is only the begin of one. least is how many bytes b
+// must have before another try is worth while. It knows no more of HTTP than
+// the programs that are measured send, and costs much less than a client
+// library: generator and server share the cores.
+func parseAnswer(b []byte, a *answer) (n, least int, err error) {
+	end := bytes.Index(b, endOfHead)
+	if end < 0 {
+		if len(b) > maxHead {
+			return 0, 0, fmt.Errorf("headers of more than %d bytes", maxHead)
+		}
+		return 0, len(b) + 1, nil
+	}
+	end += len(endOfHead)
+	length, chunked, err := parseHead(b[:end], a)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case a.status < 200: // 100 Continue
+		n, least, err = parseAnswer(b[end:], a)
+		if n > 0 {
+			n += end
+			a.bytes = n
+		}
+		return n, least + end, err
+	case a.status == 204 || a.status == 304:
+		length = 0
+	case chunked:
+		return parseChunks(b, end, a)
+	case length < 0:
+		return 0, 0, errors.New("an answer with neither Content-Length nor chunks")
+	}
+	if n = end + length; len(b) < n {
+		return 0, n, nil
+	}
+	a.body, a.bytes = b[end:n], n
+	return n, 0, nil
+}
+
+// parseHead takes the status, and what ends the body, from an answer's head.
+func parseHead(head []byte, a *answer) (length int, chunked bool, err error) {
+	line, rest, _ := bytes.Cut(head, endOfLine)
+	if len(line) < len(version11)+3 || !bytes.HasPrefix(line, version11) {
+		return 0, false, fmt.Errorf("not an HTTP/1.1 status line: %.40q", line)
+	}
+	a.status, a.close = 0, false
+	for _, c := range line[len(version11) : len(version11)+3] {
+		if c < '0' || c > '9' {
+			return 0, false, fmt.Errorf("not an HTTP/1.1 status line: %.40q", line)
+		}
+		a.status = a.status*10 + int(c-'0')
+	}
+	length = -1
+	for len(rest) > len(endOfLine) {
+		line, rest, _ = bytes.Cut(rest, endOfLine)
+		switch {
+		case headerIs(line, "content-length"):
+			if length, err = number(line[len("content-length:"):], 10); err != nil {
+				return 0, false, fmt.Errorf("bad Content-Length: %w", err)
+			}
+		case headerIs(line, "transfer-encoding"):
+			chunked = bytes.EqualFold(bytes.TrimSpace(line[len("transfer-encoding:"):]), []byte("chunked"))
+		case headerIs(line, "connection"):
+			a.close = bytes.EqualFold(bytes.TrimSpace(line[len("connection:"):]), []byte("close"))
+		}
+	}
+	return length, chunked, nil
+}
+
+// headerIs reports whether line is the header with that name, in lower case.
+func headerIs(line []byte, name string) bool {
+	return len(line) > len(name) && line[len(name)] == ':' && line[0]|0x20 == name[0] && bytes.EqualFold(line[:len(name)], []byte(name))
+}
+
+func number(b []byte, base int) (int, error) {
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(b)), base, 31)
+	if err == nil && n > maxBody {
+		err = fmt.Errorf("a body of %d bytes", n)
+	}
+	return int(n), err
+}
+
+// parseChunks reads a chunked body, which begins at b[at], into bytes of its own.
+func parseChunks(b []byte, at int, a *answer) (n, least int, err error) {
+	var body []byte
+	for ending := false; ; {
+		i := bytes.Index(b[at:], endOfLine)
+		if i < 0 {
+			if len(b)-at > maxHead {
+				return 0, 0, errChunk
+			}
+			return 0, len(b) + 1, nil
+		}
+		line := b[at : at+i]
+		at += i + len(endOfLine)
+		if ending { // trailers
+			if i == 0 {
+				a.body, a.bytes = body, at
+				return at, 0, nil
+			}
+			continue
+		}
+		size, _, _ := bytes.Cut(line, []byte(";"))
+		length, err := number(size, 16)
+		if err != nil {
+			return 0, 0, errors.Join(errChunk, err)
+		}
+		if length == 0 {
+			ending = true
+			continue
+		}
+		end := at + length + len(endOfLine)
+		switch {
+		case len(body)+length > maxBody:
+			return 0, 0, errChunk
+		case len(b) < end:
+			return 0, end, nil
+		case !bytes.HasSuffix(b[:end], endOfLine):
+			return 0, 0, errChunk
+		}
+		body = append(body, b[at:at+length]...)
+		at = end
+	}
+}
+
+// fetch sends one request on a connection of its own, and waits for the answer.
+func fetch(ctx context.Context, e endpoint, request []byte) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	return exchange(conn, request)
+}
+
+// exchange sends a request and waits for its answer.
+func exchange(conn io.ReadWriter, request []byte) (*answer, error) {
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	a, b := new(answer), make([]byte, 0, 16<<10)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := conn.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if n, _, perr := parseAnswer(b, a); perr != nil || n > 0 {
+			return a, perr
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}

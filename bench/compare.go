@@ -1,0 +1,215 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// compare prints two result files side by side, with their noise.
+func compare(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "Usage: bench compare A.json B.json [flags]")
+		flags.PrintDefaults()
+	}
+	force := flags.Bool("force", false, "compare also different scenarios and objectives, and the only load of A with the only load of B")
+	markdown := flags.Bool("markdown", false, "print Markdown")
+	names, err := parseFiles(flags, args, stderr)
+	if err != nil {
+		return err
+	}
+	if len(names) != 2 {
+		return fmt.Errorf("compare: two result files are required, not %d", len(names))
+	}
+	a, err := readResult(names[0])
+	if err != nil {
+		return err
+	}
+	b, err := readResult(names[1])
+	if err != nil {
+		return err
+	}
+	c, err := compareResults(a, b, *force)
+	if err != nil {
+		return err
+	}
+	if *markdown {
+		return c.markdown(stdout)
+	}
+	return c.text(stdout)
+}
+
+// comparison is what can be said about two results.
+type comparison struct {
+	a, b     *resultFile
+	warnings []string
+	tables   []comparisonTable
+}
+
+type comparisonTable struct {
+	title string
+	rows  []comparisonRow
+}
+
+// comparisonRow is one quantity of A and of B, as it is printed.
+type comparisonRow struct {
+	name, a, b, change, verdict, decided string
+}
+
+// compareResults compares what is comparable. Different scenarios are refused unless forced.
+func compareResults(a, b *resultFile, force bool) (*comparison, error) {
+	c := &comparison{a: a, b: b}
+	if a.Scenario != b.Scenario {
+		if !force {
+			return nil, fmt.Errorf("compare: A measured %q, B %q; --force compares them nevertheless", a.Scenario, b.Scenario)
+		}
+		c.warn("scenario differs: A %s, B %s", a.Scenario, b.Scenario)
+	}
+	if a.Kind != b.Kind {
+		c.warn("kind differs: A %s, B %s", a.Kind, b.Kind)
+	}
+	c.warnings = append(c.warnings, environmentWarnings(&a.Environment, &b.Environment)...)
+	c.warnAboutRuns("A", a.Runs)
+	c.warnAboutRuns("B", b.Runs)
+	if a.Pairs != nil && b.Pairs != nil {
+		c.addPairs()
+	}
+	if a.Max != nil && b.Max != nil {
+		if a.Max.Objective != b.Max.Objective {
+			if !force {
+				return nil, fmt.Errorf("compare: A held %q, B %q; --force compares them nevertheless", a.Max.Objective, b.Max.Objective)
+			}
+			c.warn("objective differs: A %s, B %s", a.Max.Objective, b.Max.Objective)
+		}
+		c.addMax()
+	}
+	c.addRuns(force)
+	if len(c.tables) == 0 {
+		return nil, fmt.Errorf("compare: %s and %s have no load in common", a.name, b.name)
+	}
+	return c, nil
+}
+
+func (c *comparison) warn(format string, args ...any) {
+	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+}
+
+// warnAboutRuns warns about runs that are left out, and those whose answers were not the truth.
+func (c *comparison) warnAboutRuns(side string, runs []Run) {
+	for i := range runs {
+		switch run := &runs[i]; {
+		case run.Invalid != "":
+			c.warn("%s run %d is INVALID and left out: %s", side, i+1, run.Invalid)
+		case run.Wrong > 0:
+			c.warn("%s run %d: wrong answers: %d", side, i+1, run.Wrong)
+		}
+	}
+}
+
+// addRuns adds a table for each load that both files have.
+func (c *comparison) addRuns(force bool) {
+	inA, inB := groupRepeats(c.a.Runs), groupRepeats(c.b.Runs)
+	only := force && len(inA) == 1 && len(inB) == 1
+	for _, a := range inA {
+		i := slices.IndexFunc(inB, func(b *repeats) bool { return only || b.kind == a.kind })
+		if i < 0 {
+			c.warn("only in A: %s", a.kind)
+			continue
+		}
+		b := inB[i]
+		inB = slices.Delete(inB, i, i+1)
+		title := a.kind.String()
+		if a.kind != b.kind {
+			title = fmt.Sprintf("A %s; B %s", a.kind, b.kind)
+		}
+		if len(a.valid) == 0 || len(b.valid) == 0 {
+			c.warn("no valid run on both sides: %s", title)
+			continue
+		}
+		c.warnings = append(c.warnings, loadWarnings(a, b)...)
+		c.tables = append(c.tables, comparisonTable{
+			title: fmt.Sprintf("%s: A %d runs, B %d", title, len(a.valid), len(b.valid)),
+			rows:  runRows(a, b),
+		})
+	}
+	for _, b := range inB {
+		c.warn("only in B: %s", b.kind)
+	}
+}
+
+// runQuantities are compared for each load.
+var runQuantities = []struct {
+	name  string
+	unit  unit
+	words verdictWords
+	value func(*Run) float64
+}{
+	{"achieved", perSecond, higherIsFaster, func(r *Run) float64 { return r.Achieved }},
+	{"latency p50", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P50 }},
+	{"latency p99", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P99 }},
+	{"latency p99.9", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P999 }},
+	{"errors", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Errors, r) }},
+	{"wrong", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Wrong, r) }},
+	{"late", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Late, r) }},
+	{"dropped", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Dropped, r) }},
+}
+
+// ofDue returns n as a share of the requests that were due.
+func ofDue(n uint64, r *Run) float64 { return float64(n) / float64(max(r.Due, 1)) }
+
+func runRows(a, b *repeats) []comparisonRow {
+	var rows []comparisonRow
+	for _, q := range runQuantities {
+		rows = append(rows, newRow(q.name, q.unit, q.words, a.of(q.value), b.of(q.value)))
+	}
+	for _, name := range figureNames(a.valid) {
+		rows = append(rows, newRow(name, plain, higherOrLower, figure(a.valid, name), figure(b.valid, name)))
+	}
+	return rows
+}
+
+// figureNames returns the names of the scenario's own figures.
+func figureNames(runs []numbered) []string {
+	names := map[string]bool{}
+	for _, run := range runs {
+		for name := range run.Figures {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// figure returns the figure of each run that has it.
+func figure(runs []numbered, name string) sample {
+	var values sample
+	for _, run := range runs {
+		if v, ok := run.Figures[name]; ok {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// addPairs compares the ratios a/b within each file.
+func (c *comparison) addPairs() {
+	ratesA, p99sA := pairRatios(&c.a.Result)
+	ratesB, p99sB := pairRatios(&c.b.Result)
+	title := fmt.Sprintf("Ratios a/b of pairs: A %d, B %d", len(ratesA), len(ratesB))
+	var requirements []string
+	for _, p := range []*Pairs{c.a.Pairs, c.b.Pairs} {
+		if r := p.Requirement; r != "" && !slices.Contains(requirements, r) {
+			requirements = append(requirements, r)
+		}
+	}
+	if len(requirements) > 0 {
+		title += "; required " + strings.Join(requirements, " or ")
+	}
+	c.tables = append(c.tables, comparisonTable{title, []comparisonRow{
+		newRow("rate a/b", plain, higherIsFaster, ratesA, ratesB),
+		newRow("p99 a/b", plain, lowerIsFaster, p99sA, p99sB),
+	}})
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"time"
+)
+
+const (
+	perUser  = 5
+	creators = 10
+	// apart is the time from one session's creation to the next one's.
+	apart    = 10 * time.Millisecond
+	lifetime = 30 * 24 * time.Hour
+
+	sessionPrefix = "18826"
+	sessionDigits = 14
+	userPrefix    = "2184808"
+	userDigits    = 11
+	creatorPrefix = "69629026806489"
+)
+
+// dataset is what seed stores and the scenarios ask for. All of it follows from
+// the number of sessions and the date of the newest: five sessions for each
+// user, on two devices, made by ten creators. Session i is 18826 and i in 14
+// digits; its user is 2184808 and i modulo the number of users in 11 digits.
+// Session i+1 is 10 ms younger than session i.
+type dataset struct {
+	sessions int
+	newest   time.Time // creation of the last
+}
+
+func (d dataset) users() int { return d.sessions / perUser }
+
+func (d dataset) userOf(i int) int { return i % d.users() }
+
+// ofUser returns the user's k-th session, 0 ≤ k < 5, the oldest first.
+func (d dataset) ofUser(user, k int) int { return user + k*d.users() }
+
+func (d dataset) created(i int) time.Time {
+	return d.newest.Add(-time.Duration(d.sessions-1-i) * apart)
+}
+
+func (d dataset) expires(i int) time.Time { return d.created(i).Add(lifetime) }
+
+// device is 0 or 1: which of its user's devices session i is on.
+func (d dataset) device(i int) int { return i / d.users() % 2 }
+
+func (d dataset) fingerprint(user, device int) string {
+	h := fnv.New128a()
+	_, _ = fmt.Fprintf(h, "%d %d", user, device)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func sessionID(i int) string { return fmt.Sprintf("%s%0*d", sessionPrefix, sessionDigits, i) }
+
+func userID(user int) string { return fmt.Sprintf("%s%0*d", userPrefix, userDigits, user) }
+
+func creatorID(i int) string { return fmt.Sprintf("%s%03d", creatorPrefix, i%creators) }
+
+// sessionNumber is the inverse of sessionID, −1 for other IDs.
+func sessionNumber(id string) int {
+	if len(id) != len(sessionPrefix)+sessionDigits || id[:len(sessionPrefix)] != sessionPrefix {
+		return -1
+	}
+	i, err := strconv.Atoi(id[len(sessionPrefix):])
+	if err != nil {
+		return -1
+	}
+	return i
+}
+
+// date formats a date as ZITADEL's API wants it.
+func date(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+// appendSession appends session i as a line for the import API.
+func (d dataset) appendSession(b []byte, i int) []byte {
+	user, created := d.userOf(i), d.created(i)
+	at := func(after time.Duration) string { return date(created.Add(after)) }
+	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, sessionID(i), at(0), at(20*time.Second))
+	b = fmt.Appendf(b, `"factors":{"user":{"verifiedAt":"%s","id":"%s","loginName":"user%d@nordwind.example","displayName":"User Number %d","organizationId":"281739955209961483"},`,
+		at(0), userID(user), user, user)
+	b = fmt.Appendf(b, `"password":{"verifiedAt":"%s"},"totp":{"verifiedAt":"%s"}},"metadata":{"client":"d2ViLXBvcnRhbA==","tenant":"bm9yZHdpbmQ="},`,
+		at(9*time.Second), at(20*time.Second))
+	b = fmt.Appendf(b, `"userAgent":{"fingerprintId":"%s","ip":"203.0.113.%d","description":"Chrome 132, Windows","header":{"accept-language":{"values":["sv-SE,sv;q=0.9,en;q=0.8"]},`+
+		`"user-agent":{"values":["Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/132.0"]}}},`, d.fingerprint(user, d.device(i)), user%250)
+	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s"}`+"\n", at(lifetime), creatorID(i))
+}

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	lateAfter = time.Millisecond
+	// longestWait bounds how long the engine does not look whether it should stop.
+	longestWait = 20 * time.Millisecond
+	// redialAfter is how long a lane stays away after its connection failed.
+	redialAfter = 100 * time.Millisecond
+	// deepQueue is how many answers may wait to be checked in full. More are not.
+	deepQueue = 64
+)
+
+// load is one run of the engine.
+type load struct {
+	target   endpoint
+	scenario scenario
+	// checking is off for targets that have no truth: the baseline.
+	checking bool
+	// deepEvery says of how many answers one is checked in full.
+	deepEvery int
+
+	rate     float64 // requests/s; 0 is closed loop
+	schedule string
+	// backlog is how many requests may wait for a free connection.
+	backlog        int
+	connections    int
+	warmup, length time.Duration
+	timeout        time.Duration // of an answer
+	seed           uint64
+
+	live live
+}
+
+// live is what others may look at during a run.
+type live struct {
+	answered, errors, dropped atomic.Uint64
+}
+
+func (l *load) open() bool { return l.rate > 0 }
+
+// run sends the load, and returns what happened. An error means that it could
+// not begin. One thread does it all, so that nothing is locked, and no request
+// waits for a goroutine to be scheduled.
+func (l *load) run(ctx context.Context) (*outcome, error) {
+	e := &engine{load: l, rec: newRecorder(l.open(), l.length), dialed: make(chan dialed, l.connections), end: l.warmup + l.length}
+	if l.open() {
+		next, err := newSchedule(l.schedule, l.rate, newRand(l.seed, 0))
+		if err != nil {
+			return nil, err
+		}
+		e.next = next
+	}
+	var err error
+	if e.poll, err = newPoller(); err != nil {
+		return nil, err
+	}
+	defer e.poll.close()
+	defer e.hangUp()
+	for i := range l.connections {
+		e.lanes = append(e.lanes, newLane(e, i))
+	}
+	for _, lane := range e.lanes {
+		s, err := l.connect(ctx)
+		if err == nil {
+			err = lane.connected(s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+
+	var deep sync.WaitGroup
+	var wrong atomic.Uint64
+	e.deep = make(chan func() error, deepQueue)
+	deep.Go(func() { e.firstWrong = checkDeep(e.deep, &wrong) })
+	defer collectLittle()()
+	hurried := false
+	if l.open() {
+		slow, ok := hurry()
+		defer slow()
+		hurried = ok
+	}
+	e.begin = time.Now()
+	err = e.work(ctx)
+	length := min(time.Since(e.begin)-l.warmup, l.length)
+	close(e.deep)
+	deep.Wait()
+	if err != nil {
+		return nil, err
+	}
+	e.rec.wrong += wrong.Load()
+	e.rec.note(e.firstWrong)
+	o := &outcome{total: e.rec, due: e.due, lag: e.lag, length: length, interrupted: ctx.Err() != nil, hurried: hurried}
+	if !l.open() {
+		o.due = e.rec.sent
+	}
+	return o, nil
+}
+
+// collectLittle makes garbage collections rare until the function that it
+// returns is called: one stops the engine, and waits for threads that do not hurry.
+func collectLittle() (end func()) {
+	const enough = 512 << 20
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(enough)
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
+
+// connect opens a connection.
+func (l *load) connect(ctx context.Context) (socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	conn, err := l.target.dial(ctx)
+	if err != nil {
+		return noSocket, err
+	}
+	return takeSocket(conn)
+}
+
+// checkDeep runs checks until there are no more.
+func checkDeep(checks <-chan func() error, wrong *atomic.Uint64) (first string) {
+	for check := range checks {
+		if err := check(); err != nil {
+			if wrong.Add(1) == 1 {
+				first = "wrong: " + err.Error()
+			}
+		}
+	}
+	return first
+}
+
+// engine is a load that runs.
+type engine struct {
+	load  *load
+	poll  *poller
+	lanes []*lane
+	free  []*lane // connected, without a request
+	begin time.Time
+	end   time.Duration // when the last request may be due
+	rec   *recorder
+
+	next    func() time.Duration // when the next request is due
+	waiting []time.Duration      // due, without a connection
+	due     uint64
+	lag     time.Duration // the longest that the engine itself was late
+	busy    int           // lanes that await an answer
+
+	dialing    int
+	dials      sync.WaitGroup
+	dialed     chan dialed
+	deep       chan func() error
+	firstWrong string
+}
+
+// dialed is a lane's new connection, or that there is none.
+type dialed struct {
+	lane   *lane
+	socket socket
+	err    error
+}
+
+func (e *engine) now() time.Duration { return time.Since(e.begin) }
+
+// work sends requests until the end, and waits for their answers.
+func (e *engine) work(ctx context.Context) error {
+	var nextDue time.Duration
+	if e.load.open() {
+		nextDue = e.next()
+	}
+	var lookedAt time.Duration
+	for ctx.Err() == nil {
+		now := e.now()
+		if now-lookedAt > longestWait {
+			lookedAt = now
+			e.cutOff(now)
+			e.takeDialed()
+		}
+		wait := longestWait
+		if e.load.open() {
+			for ; nextDue <= now && nextDue < e.end; nextDue = e.next() {
+				e.arrive(nextDue, now)
+			}
+			if nextDue < e.end {
+				wait = min(wait, nextDue-e.now())
+			} else if e.busy == 0 && len(e.waiting) == 0 || now > e.end+e.load.timeout {
+				break
+			}
+		} else {
+			for now < e.end && len(e.free) > 0 {
+				e.takeFree().send(now, now)
+				now = e.now()
+			}
+			if now >= e.end && e.busy == 0 {
+				break
+			}
+		}
+		if err := e.poll.wait(wait, func(token int) { e.lanes[token].ready() }); err != nil {
+			return err
+		}
+	}
+	for _, due := range e.waiting { // too late for them
+		e.drop(due)
+	}
+	return nil
+}
+
+// arrive sends a request that is due, lets it wait for a connection, or drops it.
+func (e *engine) arrive(due, now time.Duration) {
+	lag := now - due
+	if e.measured(due) {
+		e.due++
+		e.lag = max(e.lag, lag)
+		if lag > lateAfter {
+			e.rec.lateOurs++
+		}
+	}
+	switch {
+	case len(e.free) > 0:
+		e.takeFree().send(due, e.now())
+	case len(e.waiting) < e.load.backlog:
+		e.waiting = append(e.waiting, due)
+	default:
+		e.drop(due)
+	}
+}
+
+func (e *engine) drop(due time.Duration) {
+	e.load.live.dropped.Add(1)
+	if e.measured(due) {
+		e.rec.dropped++
+	}
+}
+
+// measured says whether a request that is due then counts.
+func (e *engine) measured(due time.Duration) bool { return due >= e.load.warmup }
+
+func (e *engine) takeFree() *lane {
+	lane := e.free[0]
+	copy(e.free, e.free[1:])
+	e.free = e.free[:len(e.free)-1]
+	return lane
+}
+
+// release gives a lane, which has its answer, its next request.
+func (e *engine) release(la *lane) {
+	now := e.now()
+	switch {
+	case e.load.open() && len(e.waiting) > 0:
+		due := e.waiting[0]
+		copy(e.waiting, e.waiting[1:])
+		e.waiting = e.waiting[:len(e.waiting)-1]
+		la.send(due, now)
+	case !e.load.open() && now < e.end:
+		la.send(now, now)
+	default:
+		e.free = append(e.free, la)
+	}
+}
+
+// cutOff gives up answers that do not come.
+func (e *engine) cutOff(now time.Duration) {
+	for _, la := range e.lanes {
+		if la.busy && now-la.sent > e.load.timeout {
+			la.fail("no answer in time")
+		}
+	}
+}
+
+// redial connects a lane again, in the background.
+func (e *engine) redial(la *lane, after time.Duration) {
+	e.dialing++
+	e.dials.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), e.load.timeout)
+		defer cancel()
+		if after > 0 {
+			timer := time.NewTimer(after)
+			defer timer.Stop()
+			<-timer.C
+		}
+		s, err := e.load.connect(ctx)
+		e.dialed <- dialed{lane: la, socket: s, err: err}
+	})
+}
+
+func (e *engine) takeDialed() {
+	for e.dialing > 0 {
+		select {
+		case d := <-e.dialed:
+			e.dialing--
+			err := d.err
+			if err == nil {
+				err = d.lane.connected(d.socket)
+			}
+			if err != nil {
+				e.rec.note(err.Error())
+				e.redial(d.lane, redialAfter)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// hangUp closes all connections.
+func (e *engine) hangUp() {
+	e.dials.Wait()
+	for ; e.dialing > 0; e.dialing-- {
+		if d := <-e.dialed; d.err == nil {
+			d.socket.close()
+		}
+	}
+	for _, la := range e.lanes {
+		la.disconnect()
+	}
+}
+
+// outcome is what a run of the engine came to.
+type outcome struct {
+	total       *recorder
+	due         uint64
+	lag         time.Duration
+	length      time.Duration // measured
+	interrupted bool
+	hurried     bool // the generator went before all others
+}
+
+// allowedLate is which part of the requests the generator may send late by its
+// own fault before the run proves nothing.
+const allowedLate = 0.01
+
+// invalid says why the run proves nothing, "" if it does.
+func (o *outcome) invalid() string {
+	switch t := o.total; {
+	case o.interrupted:
+		return "interrupted"
+	case t.answered == 0:
+		return "nothing was answered"
+	case t.lateOurs > 10 && float64(t.lateOurs) > allowedLate*float64(o.due):
+		return fmt.Sprintf("the generator was the bottleneck: it saw %d of %d requests more than %v after they were due, up to %v",
+			t.lateOurs, o.due, lateAfter, o.lag.Round(10*time.Microsecond))
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// newEnvironment says where and with what a measurement is made.
+func newEnvironment(ctx context.Context, flags *flag.FlagSet, f *loadFlags) Environment {
+	e := Environment{
+		Commit: commit(ctx), Go: runtime.Version(), Kernel: kernel(), CPU: cpu(), Cores: runtime.NumCPU(),
+		Placement: f.placement, Seed: f.seed, Flags: map[string]string{},
+	}
+	flags.VisitAll(func(fl *flag.Flag) {
+		if shown := shownFlag(fl.Name, fl.Value.String()); shown != "" {
+			e.Flags[fl.Name] = shown
+		}
+	})
+	return e
+}
+
+// shownFlag returns a flag's value as results show it, "" if they do not: no
+// secrets, and no paths of this machine.
+func shownFlag(name, value string) string {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "a-"), "b-")
+	switch {
+	case name == "key-file" || name == "out" || value == "":
+		return ""
+	case strings.HasPrefix(value, "unix:"):
+		return "unix:"
+	}
+	if u, err := url.Parse(value); err == nil && (u.User != nil || u.Scheme == "unix") {
+		u.User = nil
+		if u.Scheme == "unix" {
+			return "unix:"
+		}
+		return u.String()
+	}
+	return value
+}
+
+// command returns the command line that a result shows.
+func command(name string, flags *flag.FlagSet) []string {
+	c := []string{"bench", name}
+	flags.Visit(func(fl *flag.Flag) {
+		if shown := shownFlag(fl.Name, fl.Value.String()); shown != "" {
+			c = append(c, "--"+fl.Name+"="+shown)
+		}
+	})
+	return c
+}
+
+// commit returns the commit that is checked out here, else the one of this binary.
+func commit(ctx context.Context) string {
+	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output(); err == nil {
+		return strings.TrimSpace(string(out))
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
+func kernel() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return runtime.GOOS
+	}
+	return runtime.GOOS + " " + strings.TrimSpace(string(b))
+}
+
+func cpu() string {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// version asks a program for its GET /version. pad is set if it is a baseline.
+func version(ctx context.Context, e endpoint, key string) (fields map[string]string, pad bool, err error) {
+	a, err := fetch(ctx, e, scenarioConfig{host: e.host, key: key}.get("/version"))
+	if err != nil {
+		return nil, false, err
+	}
+	var all map[string]any
+	if a.status != 200 || json.Unmarshal(a.body, &all) != nil {
+		return nil, false, nil
+	}
+	if _, pad := all["pad"]; pad {
+		return nil, true, nil
+	}
+	fields = map[string]string{}
+	for k, v := range all {
+		fields[k] = fmt.Sprint(v)
+	}
+	return fields, false, nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+)
+
+// getter asks for sessions by ID.
+type getter struct {
+	data    dataset
+	pick    func() int
+	request pattern
+	id      pattern // "id":"…", as the answer must have it
+	current int
+}
+
+func newGetter(c scenarioConfig, pick func() int) *getter {
+	id := sessionPrefix + places(sessionDigits)
+	return &getter{
+		data:    c.data,
+		pick:    pick,
+		request: newPattern(c.get("/v2/sessions/" + id)),
+		id:      newPattern([]byte(`"id":"` + id + `"`)),
+	}
+}
+
+func (g *getter) next(b []byte) ([]byte, int) {
+	g.current = g.pick()
+	g.request.put(g.current)
+	return append(b, g.request.bytes...), 200
+}
+
+func (g *getter) check(a *answer) error {
+	g.id.put(g.current)
+	if !bytes.Contains(a.body, g.id.bytes) {
+		return fmt.Errorf("session %s is not in the answer: %.200s", sessionID(g.current), a.body)
+	}
+	return nil
+}
+
+func (g *getter) deep() func([]byte) error {
+	d, i := g.data, g.current
+	return func(body []byte) error {
+		var got struct{ Session sessionJSON }
+		if err := json.Unmarshal(body, &got); err != nil {
+			return err
+		}
+		return got.Session.isSession(d, i)
+	}
+}
+
+func (g *getter) lost() {}
+
+// sessionJSON is what is checked of a session in an answer.
+type sessionJSON struct {
+	ID             string
+	CreationDate   string
+	ExpirationDate string
+	Sequence       string
+	Factors        struct {
+		User     struct{ ID, OrganizationID string }
+		Password struct{ VerifiedAt string }
+	}
+	UserAgent struct{ FingerprintID string }
+}
+
+// isSession says how s differs from session i of the dataset.
+func (s *sessionJSON) isSession(d dataset, i int) error {
+	user := d.userOf(i)
+	switch {
+	case s.ID != sessionID(i):
+		return fmt.Errorf("session %s instead of %s", s.ID, sessionID(i))
+	case s.Factors.User.ID != userID(user):
+		return fmt.Errorf("session %s of user %s, not %s", s.ID, s.Factors.User.ID, userID(user))
+	case s.UserAgent.FingerprintID != d.fingerprint(user, d.device(i)):
+		return fmt.Errorf("session %s on another device", s.ID)
+	case s.Sequence != "4" || s.Factors.Password.VerifiedAt == "":
+		return fmt.Errorf("session %s has another sequence, or no password factor", s.ID)
+	}
+	return errors.Join(sameDate(s.ID, "creationDate", s.CreationDate, d.created(i)), sameDate(s.ID, "expirationDate", s.ExpirationDate, d.expires(i)))
+}
+
+type getHot struct{ scenarioConfig }
+
+// newGetHot gets sessions, some of them much more often than others.
+func newGetHot(c scenarioConfig) scenario { return getHot{c} }
+
+func (s getHot) client(_ int, r *rand.Rand) client {
+	z := newZipf(s.data.sessions, s.zipf, r)
+	return newGetter(s.scenarioConfig, func() int { return spread(z.next(), s.data.sessions) })
+}
+
+type coldStart struct {
+	scenarioConfig
+	asked *atomic.Int64
+}
+
+// newColdStart gets each session once, so that no near cache can have it.
+func newColdStart(c scenarioConfig) scenario { return coldStart{c, new(atomic.Int64)} }
+
+func (s coldStart) client(int, *rand.Rand) client {
+	return newGetter(s.scenarioConfig, func() int {
+		return spread(int(s.asked.Add(1)-1)%s.data.sessions, s.data.sessions)
+	})
+}
+
+// invalid says whether sessions were asked for twice.
+func (s coldStart) invalid() string {
+	if n := s.asked.Load(); n > int64(s.data.sessions) {
+		return fmt.Sprintf("%d gets of %d sessions: the near cache may have had some", n, s.data.sessions)
+	}
+	return ""
+}

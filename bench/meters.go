@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// meters read what the program under test and its Redis say of themselves
+// before and after a run. Either may be absent.
+type meters struct {
+	admin         endpoint
+	hasAdmin      bool
+	redis         *redis.Client
+	redisVersion  string
+	redisSettings map[string]string
+}
+
+// redisSettingNames are the settings of Redis that change what a measurement shows.
+var redisSettingNames = []string{
+	"maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "io-threads",
+	"hash-max-listpack-entries", "hash-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value",
+}
+
+func openMeters(ctx context.Context, f *loadFlags) (*meters, error) {
+	m := &meters{}
+	if f.admin != "" {
+		e, err := parseEndpoint(f.admin)
+		if err != nil {
+			return nil, fmt.Errorf("--admin: %w", err)
+		}
+		m.admin, m.hasAdmin = e, true
+	}
+	if f.redis == "" {
+		return m, nil
+	}
+	client, err := openRedis(f.redis, 1)
+	if err != nil {
+		return nil, err
+	}
+	m.redis, m.redisSettings = client, map[string]string{}
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	m.redisVersion = infoField(info, "redis_version")
+	for _, name := range redisSettingNames {
+		if values, err := client.ConfigGet(ctx, name).Result(); err == nil { // an ACL may forbid it
+			if v, ok := values[name]; ok {
+				m.redisSettings[name] = v
+			}
+		}
+	}
+	return m, nil
+}
+
+// openRedis opens a plain client, as an ordinary user of it would, with that many connections.
+func openRedis(url string, connections int) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("--redis: not a URL of a Redis") // err may hold a password
+	}
+	options.PoolSize = connections
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
+}
+
+func (m *meters) close() {
+	if m.redis != nil {
+		_ = m.redis.Close()
+	}
+}
+
+// reading is the sum of each series of /metrics by name, and Redis' CPU seconds.
+type reading map[string]float64
+
+const redisCPU = "redis CPU seconds"
+
+// read returns what can be read.
+func (m *meters) read(ctx context.Context) reading {
+	r := reading{}
+	if m.hasAdmin {
+		request := []byte("GET /metrics HTTP/1.1\r\nHost: " + m.admin.host + "\r\nConnection: close\r\n\r\n")
+		if a, err := fetch(ctx, m.admin, request); err == nil && a.status == 200 {
+			r.parseMetrics(a.body)
+		}
+	}
+	if m.redis != nil {
+		if info, err := m.redis.Info(ctx, "cpu").Result(); err == nil {
+			for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+				v, _ := strconv.ParseFloat(infoField(info, name), 64)
+				r[redisCPU] += v
+			}
+		}
+	}
+	return r
+}
+
+// parseMetrics reads Prometheus' text format. A series of the near cache keeps
+// its labels: they may say whether it counts hits or misses.
+func (r reading) parseMetrics(text []byte) {
+	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
+		line := scanner.Text()
+		i := strings.LastIndexByte(line, ' ')
+		if i < 0 || line[0] == '#' {
+			continue
+		}
+		v, err := strconv.ParseFloat(line[i+1:], 64)
+		if err != nil {
+			continue
+		}
+		name, labels, _ := strings.Cut(line[:i], "{")
+		if strings.HasPrefix(name, nearPrefix) && labels != "" {
+			name += "{" + labels
+		}
+		r[name] += v
+	}
+}
+
+const nearPrefix = "cloakroom_near_"
+
+// figures adds what n requests between two readings cost.
+func (m *meters) figures(to map[string]float64, before, after reading, n float64) {
+	difference := func(name string) (float64, bool) {
+		b, ok := after[name]
+		return b - before[name], ok
+	}
+	if d, ok := difference("process_cpu_seconds_total"); ok {
+		to["program_cpu_us_per_request"] = d * 1e6 / n
+	}
+	if v, ok := after["process_resident_memory_bytes"]; ok {
+		to["program_resident_mib"] = v / (1 << 20)
+	}
+	if d, ok := difference(redisCPU); ok {
+		to["redis_cpu_us_per_request"] = d * 1e6 / n
+	}
+	var hits, misses float64
+	for name := range after {
+		if !strings.HasPrefix(name, nearPrefix) || strings.Contains(name, "_bucket") {
+			continue
+		}
+		d, _ := difference(name)
+		switch {
+		case strings.Contains(name, "hit"):
+			hits += d
+		case strings.Contains(name, "miss"):
+			misses += d
+		}
+	}
+	if hits+misses > 0 {
+		to["near_hit_ratio"] = hits / (hits + misses)
+	}
+}
+
+// infoField returns a field of Redis' INFO.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if v, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}

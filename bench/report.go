@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+)
+
+//go:embed report.html
+var reportHTML string
+
+var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"runHead": func() []string { return runHead },
+	"inks": func() []ink {
+		all := make([]ink, inks)
+		for i := range all {
+			all[i] = ink(i)
+		}
+		return all
+	},
+}).Parse(reportHTML))
+
+// report writes one HTML file about result files, with plots, that needs nothing else.
+func report(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("report", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "Usage: bench report FILE.json... [flags]")
+		flags.PrintDefaults()
+	}
+	out := flags.String("out", "report.html", "write the report to this `FILE`; - is the standard output")
+	title := flags.String("title", "Benchmark report", "title of the report")
+	names, err := parseFiles(flags, args, stderr)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return errors.New("report: a result file is required")
+	}
+	var results []*resultFile
+	for _, name := range names {
+		r, err := readResult(name)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	page, err := renderReport(*title, results)
+	if err != nil {
+		return err
+	}
+	if *out == "-" {
+		_, err := stdout.Write(page)
+		return err
+	}
+	return os.WriteFile(*out, page, 0o644)
+}
+
+// renderReport returns the page.
+func renderReport(title string, results []*resultFile) ([]byte, error) {
+	page := pageView{Title: title}
+	for i, r := range results {
+		section, err := newSection(i+1, r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.name, err)
+		}
+		page.Sections = append(page.Sections, section)
+	}
+	var out bytes.Buffer
+	if err := reportTemplate.Execute(&out, &page); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

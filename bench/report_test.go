@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var svgElement = regexp.MustCompile(`(?s)<svg .*?</svg>`)
+
+// checkPage checks that a page stands for itself and is well formed, and returns it and its plots.
+func checkPage(t *testing.T, results ...*resultFile) (page string, plots []string) {
+	t.Helper()
+	out, err := renderReport("Benchmark report", results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page = string(out)
+	for _, never := range []string{"<script", "<link", "<img", "@import", "url(", "http://", "https://", "ZgotmplZ", "NaN", "Inf", "font-family:Liberation", "#01"} {
+		if strings.Contains(page, never) {
+			t.Errorf("the page has %q", never)
+		}
+	}
+	plots = svgElement.FindAllString(page, -1)
+	for _, plot := range plots {
+		for d := xml.NewDecoder(strings.NewReader(plot)); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Errorf("not well formed: %v in %.200s", err, plot)
+				break
+			}
+		}
+		if !strings.HasPrefix(plot, `<svg viewBox="0 0 760 `) {
+			t.Errorf("not responsive: %.80s", plot)
+		}
+	}
+	// All elements but the void ones are closed, in order.
+	var open []string
+	for _, tag := range regexp.MustCompile(`</?([a-z0-9]+)[^>]*>`).FindAllStringSubmatch(svgElement.ReplaceAllString(page, ""), -1) {
+		switch name := tag[1]; {
+		case slices.Contains([]string{"meta", "br"}, name):
+		case !strings.HasPrefix(tag[0], "</"):
+			open = append(open, name)
+		case len(open) == 0 || open[len(open)-1] != name:
+			t.Fatalf("%s closes %v", tag[0], open)
+		default:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("not closed: %v", open)
+	}
+	return page, plots
+}
+
+func mustContain(t *testing.T, page string, all ...string) {
+	t.Helper()
+	for _, want := range all {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not have %q", want)
+		}
+	}
+}
+
+func TestReport_ShowsEachKind(t *testing.T) {
+	f := func(r *resultFile, wantPlots int, want ...string) {
+		t.Helper()
+		page, plots := checkPage(t, r)
+		if len(plots) != wantPlots {
+			t.Errorf("%s: %d plots, want %d", r.name, len(plots), wantPlots)
+		}
+		mustContain(t, page, want...)
+	}
+	f(openSample(t), 2, "INVALID</span> the generator was the bottleneck", "first error: <code>dial tcp", "revocation_p99_ms", "4 of 5",
+		"service time, from when it was sent", "<td>811</td>", "<td>37,200</td>", "maxmemory=0", "p99.9", "seconds with errors: 1")
+	f(closedSample(t), 2, "CLOSED LOOP</span>", "coordinated omission", "Closed loop: queueing is hidden.")
+	f(pairsSample(t), 5, "Median a/b of 9 valid pairs", "required ≥ 0.90", "met by the median; 9 of 9 pairs meet it")
+	f(maxSample(t), 3, "Highest rate that holds p99&lt;5ms,err&lt;0.01%: 26,000/s (26,000–28,000)", "Rates tried", "p99 9.8 ms",
+		"highest rate that held, 26,000/s", "4 of 7 loads are drawn")
+}
+
+func TestReport_WithoutHDR(t *testing.T) {
+	_, plots := checkPage(t, withoutHDR(openSample(t)), withoutHDR(maxSample(t)))
+	if len(plots) != 5 {
+		t.Errorf("%d plots, want 5", len(plots))
+	}
+	broken := openSample(t)
+	for i := range broken.Runs {
+		broken.Runs[i].Latency.HDR = "AAAA" + broken.Runs[i].Latency.HDR
+	}
+	checkPage(t, broken)
+}
+
+func TestReport_EmptyResults(t *testing.T) {
+	page, plots := checkPage(t, &resultFile{name: "empty.json"})
+	if len(plots) != 0 {
+		t.Errorf("%d plots of nothing", len(plots))
+	}
+	mustContain(t, page, "The file has no runs.")
+	checkPage(t, sampleFile("blank.json", "run", "x", Run{}, Run{Mode: "open", Rate: 1, Series: []Point{{}, {Second: -5}}}, Run{Mode: "open", Rate: 2}))
+	noPairs, noMax := steadyResult(), steadyResult()
+	noPairs.Pairs, noMax.Max = &Pairs{}, &Max{}
+	checkPage(t, noPairs, noMax)
+}
+
+func TestReport_EscapesEverything(t *testing.T) {
+	const hostile = `</svg></style><script>alert(1)</script><img src=x onerror=y>"'&`
+	r := openSample(t)
+	r.name, r.Kind, r.Scenario, r.Command = hostile, hostile, hostile, []string{hostile}
+	r.Environment = Environment{
+		Commit: hostile, Go: hostile, Kernel: hostile, CPU: hostile, Redis: hostile, Placement: hostile,
+		RedisSettings: map[string]string{hostile: hostile}, Target: map[string]string{hostile: hostile}, Flags: map[string]string{hostile: hostile},
+	}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		run.Label, run.Schedule, run.FirstError = hostile, hostile, hostile
+		run.Figures = map[string]float64{hostile: 1}
+	}
+	r.Runs[0].Invalid, r.Runs[0].Mode, r.Runs[1].Side = hostile, hostile, hostile
+	r.Max = &Max{Objective: hostile, Rate: 12_000, Tries: []Try{{Rate: 12_000, Step: hostile, Cause: hostile}}}
+	r.Pairs = &Pairs{Ratios: []float64{1, 2}, P99Ratios: []float64{1}, Requirement: hostile + " 0.9"}
+	page, _ := checkPage(t, r)
+	if strings.Contains(page, "<img") || strings.Contains(page, `"'&<`) {
+		t.Error("a string was not escaped")
+	}
+}
+
+func TestReport_WritesAFile(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "open.json"), filepath.Join(dir, "report.html")
+	data, err := json.Marshal(openSample(t).Result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"report", in, "--out", out, "--title", "Search & Co"}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustContain(t, string(page), "<title>Search &amp; Co</title>", "<svg ")
+	var stdout strings.Builder
+	if err := run(t.Context(), []string{"report", "--out=-", in}, &stdout, io.Discard); err != nil || !strings.HasPrefix(stdout.String(), "<!DOCTYPE html>") {
+		t.Errorf("to the standard output: %v, %.40s", err, stdout.String())
+	}
+	if err := run(t.Context(), []string{"report"}, io.Discard, io.Discard); err == nil {
+		t.Error("a report of nothing is made")
+	}
+}
+
+func TestRoundTicks_EndWhateverTheRange(t *testing.T) {
+	f := func(low, high float64, want string) {
+		t.Helper()
+		var labels []string
+		for _, tick := range roundTicks(low, high) {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); want != "" && got != want {
+			t.Errorf("%v to %v: got %q, want %q", low, high, got, want)
+		}
+	}
+	f(0, 50, "0 5 10 15 20 25 30 35 40 45 50")
+	f(0, 33_000, "0 5,000 10,000 15,000 20,000 25,000 30,000")
+	f(-0.1, 0.3, "-0.1 -0.05 0 0.05 0.1 0.15 0.2 0.25 0.3")
+	f(1e17, 1e17, "")
+	f(1e300, 1e308, "")
+	f(1e17, 1e17+32, "")
+}
+
+func TestDigits(t *testing.T) {
+	f := func(v float64, want string) {
+		t.Helper()
+		if got := digits(v); got != want {
+			t.Errorf("digits(%v): got %q, want %q", v, got, want)
+		}
+	}
+	f(0, "0")
+	f(0.0000123, "1.2e-05")
+	f(0.0123, "0.0123")
+	f(0.9, "0.900")
+	f(0.9999, "1.00")
+	f(9.999, "10.0")
+	f(99.99, "100")
+	f(999.9, "1,000")
+	f(-1_234_567, "-1,234,567")
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// closedWarning stands wherever the latencies of a closed loop are shown.
+const closedWarning = "The next request waits for the last answer, so these latencies hide queueing (“coordinated omission”). " +
+	"They must not be compared with those of an open loop."
+
+// pageView is what the template shows.
+type pageView struct {
+	Title    string
+	Sections []*sectionView
+}
+
+// sectionView is one result file.
+type sectionView struct {
+	Number               int
+	File, Kind, Scenario string
+	Started, Command     string
+	Outcome              string
+	Invalid, Total       int
+	Closed               string // closedWarning, "" if no run was closed
+	Wrong                uint64
+	Loads, Figures       tableView
+	Tries                tableView
+	Runs                 []runView
+	Plots                []*figureView
+	Environment          []factView
+}
+
+// factView is a fact about the environment.
+type factView struct{ Name, Value string }
+
+// runView is one run as a row of the table of runs.
+type runView struct {
+	Cells               []cellView
+	Invalid, FirstError string
+}
+
+func newSection(number int, r *resultFile) (*sectionView, error) {
+	s := &sectionView{
+		Number: number, File: r.name, Kind: orNone(r.Kind), Scenario: orNone(r.Scenario),
+		Started: r.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Command: strings.Join(r.Command, " "),
+		Outcome: summary(&r.Result), Total: len(r.Runs), Environment: facts(&r.Environment),
+	}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		if run.Invalid != "" {
+			s.Invalid++
+		}
+		if run.Mode == "closed" {
+			s.Closed = closedWarning
+		}
+		s.Wrong += run.Wrong
+		s.Runs = append(s.Runs, newRunView(i+1, run))
+	}
+	groups := groupRepeats(r.Runs)
+	if r.Max != nil {
+		slices.SortStableFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+	}
+	s.Loads = loadsTable(groups)
+	s.Figures = figuresTable(groups)
+	if r.Max != nil {
+		s.Tries = triesTable(r.Max)
+	}
+	err := s.addPlots(&r.Result)
+	return s, err
+}
+
+// addPlots adds the plots for which there is data.
+func (s *sectionView) addPlots(r *Result) error {
+	ratios, err := ratioFigures(r)
+	if err != nil {
+		return err
+	}
+	rates, err := rateFigures(r)
+	if err != nil {
+		return err
+	}
+	percentiles, err := percentilesFigure(r)
+	if err != nil {
+		return err
+	}
+	times, err := timeFigures(r)
+	if err != nil {
+		return err
+	}
+	s.Plots = slices.Concat(ratios, rates)
+	if percentiles != nil {
+		s.Plots = append(s.Plots, percentiles)
+	}
+	s.Plots = append(s.Plots, times...)
+	return nil
+}
+
+// summary says in a line what came out.
+func summary(r *Result) string {
+	switch {
+	case r.Max != nil && r.Max.Rate > 0:
+		return fmt.Sprintf("Highest rate that holds %s: %s.", r.Max.Objective, maxText(r.Max.Rate, maxInterval(r.Max)))
+	case r.Max != nil:
+		return fmt.Sprintf("No rate held %s.", r.Max.Objective)
+	case r.Pairs != nil:
+		rates, p99s := pairRatios(r)
+		s := fmt.Sprintf("Median a/b of %d valid pairs (lowest–highest): rate %s, p99 %s.", len(rates), plain.spread(rates), plain.spread(p99s))
+		if verdict := requirementVerdict(r); verdict != "" {
+			s += fmt.Sprintf(" Required %s: %s.", r.Pairs.Requirement, verdict)
+		}
+		return s
+	}
+	groups := groupRepeats(r.Runs)
+	if len(groups) == 1 && len(groups[0].valid) > 0 {
+		g := groups[0]
+		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.kind,
+			microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P99 })), microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P50 })),
+			perSecond.spread(g.of(func(r *Run) float64 { return r.Achieved })), len(g.valid))
+	}
+	return ""
+}
+
+// facts lists the environment, as far as it is known.
+func facts(e *Environment) []factView {
+	all := []factView{
+		{"commit", e.Commit},
+		{"Go", e.Go},
+		{"kernel", e.Kernel},
+		{"CPU", e.CPU},
+		{"cores", strconv.Itoa(e.Cores)},
+		{"Redis", e.Redis},
+		{"Redis settings", settings(e.RedisSettings, "")},
+		{"placement", e.Placement},
+		{"target", settings(e.Target, "")},
+		{"flags", settings(e.Flags, "--")},
+		{"seed", strconv.FormatUint(e.Seed, 10)},
+	}
+	return slices.DeleteFunc(all, func(f factView) bool { return f.Value == "" || f.Value == "0" && f.Name == "cores" })
+}
+
+// settings lists m by name.
+func settings(m map[string]string, prefix string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, prefix+name+"="+m[name])
+	}
+	return strings.Join(all, "\n")
+}

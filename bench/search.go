@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// found is the truth about a search: how many sessions match, and which of them
+// the page has, in order.
+type found struct {
+	total int
+	page  []int
+	first pattern // "id":"…" of a session, to look for
+}
+
+func newFound() found {
+	return found{first: newPattern([]byte(`"id":"` + sessionPrefix + places(sessionDigits) + `"`))}
+}
+
+// check looks for the total, and for the page's sessions in their order, of a
+// long page for the first and the last.
+func (f *found) check(body []byte) error {
+	var total [32]byte
+	want := append(strconv.AppendInt(append(total[:0], `"totalResult":"`...), int64(f.total), 10), '"')
+	if !bytes.Contains(body, want) {
+		return fmt.Errorf("no %s in %.120s", want, body)
+	}
+	rest, step := body, 1
+	if len(f.page) > 10 {
+		step = len(f.page) - 1
+	}
+	for k := 0; k < len(f.page); k += step {
+		f.first.put(f.page[k])
+		i := bytes.Index(rest, f.first.bytes)
+		if i < 0 {
+			return fmt.Errorf("session %s is not in its place", sessionID(f.page[k]))
+		}
+		rest = rest[i+len(f.first.bytes):]
+	}
+	return nil
+}
+
+// deep returns a check of all sessions on the page.
+func (f *found) deep(d dataset) func(body []byte) error {
+	page := slices.Clone(f.page)
+	return func(body []byte) error {
+		var got struct{ Sessions []sessionJSON }
+		if err := json.Unmarshal(body, &got); err != nil {
+			return err
+		}
+		if len(got.Sessions) != len(page) {
+			return fmt.Errorf("%d sessions on the page, not %d", len(got.Sessions), len(page))
+		}
+		for k := range got.Sessions {
+			if err := got.Sessions[k].isSession(d, page[k]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func sameDate(id, field, got string, want time.Time) error {
+	if t, err := time.Parse(time.RFC3339Nano, got); err != nil || !t.Equal(want) {
+		return fmt.Errorf("session %s: %s %q instead of %s", id, field, got, date(want))
+	}
+	return nil
+}
+
+const (
+	searchPath = "/v2/sessions/search"
+	byCreation = `"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"`
+)
+
+func creationQuery(t time.Time, method string) string {
+	return `{"creationDateQuery":{"creationDate":"` + date(t) + `","method":"TIMESTAMP_QUERY_METHOD_` + method + `"}}`
+}
+
+type searchUser struct{ scenarioConfig }
+
+// newSearchUser asks for a user's sessions since a date: all five of them.
+func newSearchUser(c scenarioConfig) scenario { return searchUser{c} }
+
+func (s searchUser) client(_ int, r *rand.Rand) client {
+	body := `{"query":{"offset":"0","limit":100,"asc":false},` + byCreation + `,"queries":[{"userIdQuery":{"id":"` + userPrefix + places(userDigits) + `"}},` +
+		creationQuery(s.data.created(0).Add(-time.Hour), "GREATER_OR_EQUALS") + `]}`
+	return &userSearcher{
+		data:    s.data,
+		users:   newZipf(s.data.users(), s.zipf, r),
+		request: newPattern(s.withBody("POST", searchPath, body)),
+		found:   newFound(),
+	}
+}
+
+type userSearcher struct {
+	data    dataset
+	users   *zipf
+	request pattern
+	user    int
+	found   found
+}
+
+func (u *userSearcher) next(b []byte) ([]byte, int) {
+	u.user = spread(u.users.next(), u.users.n)
+	u.request.put(u.user)
+	u.found.total, u.found.page = perUser, u.found.page[:0]
+	for k := perUser - 1; k >= 0; k-- {
+		u.found.page = append(u.found.page, u.data.ofUser(u.user, k))
+	}
+	return append(b, u.request.bytes...), 200
+}
+
+func (u *userSearcher) check(a *answer) error         { return u.found.check(a.body) }
+func (u *userSearcher) deep() func(body []byte) error { return u.found.deep(u.data) }
+
+func (u *userSearcher) lost() {}
+
+type searchAdmin struct{ scenarioConfig }
+
+// newSearchAdmin asks for pages of everything that was created between two dates.
+func newSearchAdmin(c scenarioConfig) scenario { return searchAdmin{c} }
+
+func (s searchAdmin) client(_ int, r *rand.Rand) client {
+	return &adminSearcher{scenarioConfig: s.scenarioConfig, r: r, found: newFound()}
+}
+
+type adminSearcher struct {
+	scenarioConfig
+	r      *rand.Rand
+	at     int
+	bodies []byte
+	found  found
+}
+
+func (s *adminSearcher) next(b []byte) ([]byte, int) {
+	if s.at = s.offset; s.at < 0 {
+		s.at = s.r.IntN(max(1, s.data.sessions-s.limit))
+	}
+	d := s.data
+	s.bodies = fmt.Appendf(s.bodies[:0], `{"query":{"offset":"%d","limit":%d,"asc":false},%s,"queries":[%s,%s]}`, s.at, s.limit, byCreation,
+		creationQuery(d.created(0), "GREATER_OR_EQUALS"), creationQuery(d.newest, "LESS_OR_EQUALS"))
+	s.found.total, s.found.page = d.sessions, s.found.page[:0]
+	for i := d.sessions - 1 - s.at; i >= 0 && len(s.found.page) < s.limit; i-- {
+		s.found.page = append(s.found.page, i)
+	}
+	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(s.bodies), s.bodies), 200
+}
+
+func (s *adminSearcher) check(a *answer) error         { return s.found.check(a.body) }
+func (s *adminSearcher) deep() func(body []byte) error { return s.found.deep(s.data) }
+
+func (s *adminSearcher) lost() {}

@@ -1,0 +1,43 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// StartNear runs the near cache, and nothing else, until stop is called. It
+// returns when copies may be used. stop says if they were not used all the while.
+func (s *Store) StartNear() (stop func() error, err error) {
+	news := make(chan struct{}, 1)
+	s.near.saw = func(string) {
+		select {
+		case news <- struct{}{}:
+		default:
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.near.run(ctx) }()
+	stop = func() error {
+		lost := s.NearStats().LinksLost
+		cancel()
+		err := <-ended
+		if lost > 0 {
+			err = errors.Join(err, errors.New("the connection for invalidations was lost"))
+		}
+		return err
+	}
+	patience := time.NewTimer(20 * time.Second)
+	defer patience.Stop()
+	for {
+		if _, usable := s.near.begin(); usable {
+			return stop, nil
+		}
+		select {
+		case <-news:
+		case <-patience.C:
+			return nil, errors.Join(errors.New("the near cache is not usable: "+s.NearStats().State), stop())
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package cache
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// link is the connection that invalidations come over: Redis tells it of every
+// change of a key under our prefixes (CLIENT TRACKING, BCAST), whoever makes it.
+//
+// One goroutine reads, without a time-out: a message that is cut in two by a
+// time-out would be lost, and nobody would know. Questions (PING) are written by
+// another goroutine; an answer proves that all that Redis had sent before it
+// has been applied. Any error ends the link.
+type link struct {
+	conn   net.Conn
+	pushes pushReader
+	// server is the run ID of the Redis process at the other end.
+	server string
+
+	mu    sync.Mutex
+	sent  map[uint64]instant // pings that are not answered yet
+	pings uint64
+}
+
+// errNoTracking says that the server can not, or may not, send invalidations.
+type errNoTracking struct{ err error }
+
+func (e *errNoTracking) Error() string { return "the server has no client tracking: " + e.err.Error() }
+func (e *errNoTracking) Unwrap() error { return e.err }
+
+// maxPings is how many unanswered pings a link may have.
+const maxPings = 1000
+
+// dialLink connects to where o says and has it send invalidations for keys
+// under the prefixes. It gives up when ctx ends.
+func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func([]byte), all func()) (*link, error) {
+	conn, err := o.Dialer(ctx, o.Network, o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{
+		conn: conn, sent: make(map[uint64]instant),
+		pushes: pushReader{r: bufio.NewReaderSize(conn, 64<<10), key: key, all: all},
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	err = l.greet(o, prefixes)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// greet authenticates, turns invalidations on, and asks who answers.
+func (l *link) greet(o *redis.Options, prefixes []string) error {
+	hello := []string{"HELLO", "3"}
+	if o.Password != "" {
+		user := o.Username
+		if user == "" {
+			user = "default"
+		}
+		hello = append(hello, "AUTH", user, o.Password)
+	}
+	if o.ClientName != "" {
+		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
+	}
+	tracking := []string{"CLIENT", "TRACKING", "ON", "BCAST"}
+	for _, p := range prefixes {
+		tracking = append(tracking, "PREFIX", p)
+	}
+	for _, question := range [][]string{hello, tracking, {"INFO", "server"}} {
+		reply, err := l.ask(question...)
+		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
+			// The text may name the user, and never the password. (I6)
+			return &errNoTracking{fmt.Errorf("%s: %w", question[0], err)}
+		}
+		if err != nil {
+			return err
+		}
+		if question[0] == "INFO" {
+			l.server = runID(reply)
+		}
+	}
+	return nil
+}
+
+// ask writes a command and reads the answer. It is for the greeting only.
+func (l *link) ask(words ...string) (string, error) {
+	if _, err := l.conn.Write(command(words...)); err != nil {
+		return "", err
+	}
+	return l.pushes.reply()
+}
+
+// command is a command as RESP.
+func command(words ...string) []byte {
+	b := append(strconv.AppendInt([]byte{'*'}, int64(len(words)), 10), '\r', '\n')
+	for _, w := range words {
+		b = append(strconv.AppendInt(append(b, '$'), int64(len(w)), 10), '\r', '\n')
+		b = append(append(b, w...), '\r', '\n')
+	}
+	return b
+}
+
+// ping asks for an answer. A write that has not gone through after patience is
+// an error, and so are too many questions without an answer.
+func (l *link) ping(now instant, patience time.Duration) error {
+	l.mu.Lock()
+	l.pings++
+	n := l.pings
+	l.sent[n] = now
+	waiting := len(l.sent)
+	l.mu.Unlock()
+	if waiting > maxPings {
+		return errors.New("redis does not answer on the connection for invalidations")
+	}
+	if err := l.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err := l.conn.Write(command("PING", strconv.FormatUint(n, 10)))
+	return err
+}
+
+// answered reads until the next answer to a ping, applies what comes before it,
+// and returns when that ping was sent.
+func (l *link) answered() (sent instant, err error) {
+	reply, err := l.pushes.reply()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(reply, 10, 64)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sent, known := l.sent[n]
+	if err != nil || !known {
+		return 0, errors.New("redis answered what was not asked")
+	}
+	delete(l.sent, n)
+	return sent, nil
+}
+
+// runID finds the run ID of a Redis process in what INFO server says.
+func runID(info string) string {
+	for line := range strings.Lines(info) {
+		if id, ok := strings.CutPrefix(line, "run_id:"); ok {
+			return strings.TrimSpace(id)
+		}
+	}
+	return ""
+}

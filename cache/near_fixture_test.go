@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// testBound is the staleness bound of the tests' near caches, on a clock that
+// only the test moves.
+const testBound = time.Second
+
+// nearProcess is a store with a near cache whose clock and timers a test holds
+// in its hand, as if it were a process of its own.
+type nearProcess struct {
+	*Store
+	t     *testing.T
+	clock atomic.Int64
+
+	mu     sync.Mutex
+	timers map[chan time.Time]struct{}
+	seen   map[string]int
+	news   chan struct{} // closed, and made anew, by every event
+}
+
+// startNear opens a store with a near cache on rdb and runs that. link may
+// change where the connection for invalidations goes.
+func startNear(t *testing.T, rdb *redis.Client, shards int, link ...func(*redis.Options)) *nearProcess {
+	t.Helper()
+	p := openNear(t, Config{Redis: rdb, Shards: shards, NearBytes: 16 << 20, NearStaleness: testBound}, link...)
+	p.run()
+	p.await("the near cache is usable", p.usable)
+	return p
+}
+
+func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
+	t.Helper()
+	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, news: make(chan struct{})}
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Store = s
+	o := *s.near.tracker.options
+	for _, change := range link {
+		change(&o)
+	}
+	s.near.tracker.options = &o
+	s.near.tracker.tick = p.tick
+	s.near.fresh.clock = func() instant { return instant(p.clock.Load()) }
+	s.near.saw = p.saw
+	return p
+}
+
+// run runs the near cache until the test ends.
+func (p *nearProcess) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.near.run(ctx) }()
+	p.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			p.t.Errorf("the near cache ended with %v", err)
+		}
+	})
+}
+
+// tick makes a timer that goes off when the test says so.
+func (p *nearProcess) tick(time.Duration) (<-chan time.Time, func()) {
+	c := make(chan time.Time, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timers[c] = struct{}{}
+	return c, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.timers, c)
+	}
+}
+
+// pass moves the clock on and lets every timer go off.
+func (p *nearProcess) pass(d time.Duration) {
+	p.clock.Add(int64(d))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.timers {
+		select {
+		case c <- time.Time{}:
+		default:
+		}
+	}
+}
+
+func (p *nearProcess) saw(event string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[event]++
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+// count is how often something has happened.
+func (p *nearProcess) count(event string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[event]
+}
+
+// await waits for events until something holds.
+func (p *nearProcess) await(what string, holds func() bool) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		p.mu.Lock()
+		news := p.news
+		p.mu.Unlock()
+		if holds() {
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			p.t.Fatalf("waiting in vain: %s; the near cache says: %s", what, p.NearStats().State)
+		}
+	}
+}
+
+// during does something and waits for an event that comes of it.
+func (p *nearProcess) during(event string, do func()) {
+	p.t.Helper()
+	before := p.count(event)
+	do()
+	p.await(event, func() bool { return p.count(event) > before })
+}
+
+func (p *nearProcess) usable() bool {
+	_, usable := p.near.begin()
+	return usable
+}
+
+// prove moves the clock on and waits until both proofs are as young as it.
+func (p *nearProcess) prove(d time.Duration) {
+	p.t.Helper()
+	p.pass(d)
+	now := instant(p.clock.Load())
+	p.await("proofs", func() bool {
+		p.near.fresh.mu.Lock()
+		defer p.near.fresh.mu.Unlock()
+		return p.near.fresh.link >= now && p.near.fresh.master >= now
+	})
+}
+
+// settle waits until all that Redis has sent by now has been applied.
+func (p *nearProcess) settle() {
+	p.t.Helper()
+	p.prove(1)
+}
+
+// proveMaster likewise, where the link does not answer.
+func (p *nearProcess) proveMaster(d time.Duration) {
+	p.t.Helper()
+	p.pass(d)
+	now := instant(p.clock.Load())
+	p.await("proof of the master", func() bool {
+		p.near.fresh.mu.Lock()
+		defer p.near.fresh.mu.Unlock()
+		return p.near.fresh.master >= now
+	})
+}
+
+func (p *nearProcess) put(s *session.Session) {
+	p.t.Helper()
+	old, err := p.GetFresh(p.t.Context(), s.ID)
+	if err != nil {
+		old = nil
+	}
+	if err := p.Put(p.t.Context(), s, old); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *nearProcess) delete(id session.ID) {
+	p.t.Helper()
+	old, err := p.GetFresh(p.t.Context(), id)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.Delete(p.t.Context(), old, "test"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// get returns the sequence of a session, 0 if it is not found, and whether a
+// copy answered.
+func (p *nearProcess) get(id session.ID) (sequence uint64, hit bool) {
+	p.t.Helper()
+	hits := p.NearStats().Sessions.Hits
+	s, err := p.Get(p.t.Context(), id)
+	hit = p.NearStats().Sessions.Hits > hits
+	if err == session.ErrNotFound {
+		return 0, hit
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s.Sequence, hit
+}
+
+// want checks what get answers.
+func (p *nearProcess) want(id session.ID, sequence uint64, hit bool) {
+	p.t.Helper()
+	if got, h := p.get(id); got != sequence || h != hit {
+		p.t.Errorf("session %s: got sequence %d, by a copy: %v; want %d, %v", id, got, h, sequence, hit)
+	}
+}
+
+// ofUser returns the IDs of a user's sessions, oldest first.
+func (p *nearProcess) ofUser(user string) []session.ID {
+	p.t.Helper()
+	page, err := p.Search(p.t.Context(), &index.Query{
+		Predicates: []index.Predicate{index.ByUser(user)}, Sees: index.Sees{All: true}, Limit: 2000, Ascending: true,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ids := make([]session.ID, len(page.Sessions))
+	for i, s := range page.Sessions {
+		ids[i] = s.ID
+	}
+	if page.Total != uint64(len(ids)) {
+		p.t.Errorf("total %d with %d sessions", page.Total, len(ids))
+	}
+	return ids
+}
+
+// sessionOf makes a session of a user.
+func sessionOf(id, user string, sequence uint64) *session.Session {
+	return &session.Session{
+		ID: session.ID(id), CreationDate: 1_700_000_000_000_000, ChangeDate: 1_700_000_000_000_000, Sequence: sequence, ExpirationDate: session.Never,
+		Factors: session.Factors{User: &session.UserFactor{ID: user}}, Metadata: map[string][]byte{"n": fmt.Append(nil, sequence)},
+	}
+}

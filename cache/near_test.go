@@ -1,0 +1,504 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// through sends a process' invalidations through a proxy.
+func through(p *redistest.Proxy) func(*redis.Options) {
+	return func(o *redis.Options) { o.Addr = p.Addr }
+}
+
+func TestNear_AnswersAgainWithoutRedis(t *testing.T) {
+	server := redistest.Start(t)
+	p := startNear(t, server.Client(t), 1)
+	p.put(sessionOf("1", "u", 1))
+	p.settle()
+	p.want("1", 1, false)
+	p.want("1", 1, true)
+	if got := p.ofUser("u"); len(got) != 1 {
+		t.Fatal(got)
+	}
+	server.Pause() // what answers now answers without it
+	defer server.Resume()
+	p.want("1", 1, true)
+	if got := p.ofUser("u"); len(got) != 1 || got[0] != "1" {
+		t.Error(got)
+	}
+}
+
+func TestI4_DeleteInOneProcessIsRefusedInTheOther(t *testing.T) {
+	for _, shards := range []int{1, 4} {
+		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
+			server := redistest.Start(t)
+			a, b := startNear(t, server.Client(t), shards), startNear(t, server.Client(t), shards)
+			a.put(sessionOf("1", "u", 1))
+			a.put(sessionOf("2", "u", 1))
+			b.settle()
+			b.want("1", 1, false)
+			b.want("1", 1, true)
+			if got := b.ofUser("u"); len(got) != 2 {
+				t.Fatal(got)
+			}
+			a.delete("1")
+			b.settle()
+			b.want("1", 0, false)
+			if got := b.ofUser("u"); !slices.Equal(got, []session.ID{"2"}) {
+				t.Error(got)
+			}
+			a.put(sessionOf("2", "u", 2))
+			b.settle()
+			b.want("2", 2, false)
+		})
+	}
+}
+
+// No message is needed for what the process has done itself.
+func TestI4_OwnWritesAreSeenAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	p := startNear(t, server.Client(t), 1, through(proxy))
+	p.put(sessionOf("1", "u", 1))
+	p.put(sessionOf("2", "u", 1))
+	p.settle()
+	proxy.Stall(true)
+	p.want("1", 1, false)
+	p.want("1", 1, true)
+	if got := p.ofUser("u"); len(got) != 2 {
+		t.Fatal(got)
+	}
+	p.put(sessionOf("1", "u", 2))
+	p.want("1", 2, false)
+	p.put(sessionOf("1", "other", 3))
+	if got := p.ofUser("u"); !slices.Equal(got, []session.ID{"2"}) {
+		t.Error(got)
+	}
+	if got := p.ofUser("other"); !slices.Equal(got, []session.ID{"1"}) {
+		t.Error(got)
+	}
+	p.delete("1")
+	p.want("1", 0, false)
+	if got := p.ofUser("other"); len(got) != 0 {
+		t.Error(got)
+	}
+}
+
+// A write that fails may have happened all the same.
+func TestI4_OwnWriteWithoutReplyForgetsToo(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	p := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr; o.PoolSize = 1 }), 1,
+		func(o *redis.Options) { o.Addr = server.Addr })
+	p.put(sessionOf("1", "u", 1))
+	p.want("1", 1, false)
+	old, err := p.GetFresh(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Refuse(true)
+	proxy.CutAll()
+	if _, err := p.Delete(t.Context(), old, "test"); !errors.Is(err, session.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if _, ok := p.near.sessions.get("1"); ok {
+		t.Error("a copy is left")
+	}
+}
+
+func TestI4_LinkKilled(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.want("1", 1, true)
+	proxy.Refuse(true)
+	b.during("flush", proxy.CutAll)
+	if b.NearStats().Linked || b.usable() {
+		t.Fatal("copies are used without a link")
+	}
+	a.delete("1")
+	b.want("1", 0, false)
+	a.put(sessionOf("2", "u", 1))
+	b.want("2", 1, false)
+	b.want("2", 1, false) // nothing is kept
+	proxy.Refuse(false)
+	b.pass(0) // it tries again
+	b.await("a new link", func() bool { b.pass(0); return b.usable() })
+	b.want("2", 1, false)
+	b.want("2", 1, true)
+	if s := b.NearStats(); s.LinksLost != 1 || s.State != "on" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The link stays open and says nothing: only time tells.
+func TestI4_LinkStalled(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	proxy.Stall(true)
+	a.delete("1")
+	for range 3 {
+		b.proveMaster(testBound / 4)
+		b.want("1", 1, true) // within the bound
+	}
+	b.proveMaster(testBound/4 - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 0, false) // and not a moment longer
+	if got := b.ofUser("u"); len(got) != 0 {
+		t.Error(got)
+	}
+	b.during("link", func() { proxy.Stall(false) })
+	b.settle()
+	b.want("1", 0, false) // what it held of it was invalidated
+	b.want("1", 0, true)
+}
+
+// An answer that comes late proves only what was so when its question was sent.
+func TestI4_LinkSlow(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.prove(0)
+	proxy.Stall(true)
+	b.proveMaster(testBound / 2) // a ping is sent now
+	b.proveMaster(testBound/2 - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 1, false)
+	answered := b.count("link")
+	proxy.Stall(false)
+	b.await("the answers", func() bool { return b.count("link") >= answered+3 })
+	b.want("1", 1, true) // by the newest of them
+	proxy.Stall(true)
+	a.delete("1")
+	b.proveMaster(testBound - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 0, false)
+}
+
+// slowConn is a connection on which a test lets the answers through byte by byte.
+type slowConn struct {
+	net.Conn
+	gate *gate
+}
+
+// gate lets so many bytes pass.
+type gate struct {
+	mu   sync.Mutex
+	open sync.Cond
+	left int // -1: all
+}
+
+func (g *gate) let(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left = n
+	g.open.Broadcast()
+}
+
+func (c slowConn) Read(p []byte) (int, error) {
+	c.gate.mu.Lock()
+	for c.gate.left == 0 {
+		c.gate.open.Wait()
+	}
+	n, counted := len(p), c.gate.left > 0
+	if counted {
+		n = min(n, c.gate.left)
+	}
+	c.gate.mu.Unlock()
+	n, err := c.Conn.Read(p[:n])
+	c.gate.mu.Lock()
+	if counted && c.gate.left > 0 {
+		c.gate.left -= n
+	}
+	c.gate.mu.Unlock()
+	return n, err
+}
+
+// Redis' message stands still in the middle, for longer than any patience, and
+// goes on. It must not get lost, and nothing before its end may count as proof.
+func TestI4_PushSplitInTheMiddleOfItsFrame(t *testing.T) {
+	for _, size := range []int{1, 9, 20, 40} {
+		server := redistest.Start(t)
+		g := &gate{left: -1}
+		g.open.L = &g.mu
+		slow := func(o *redis.Options) {
+			dial := o.Dialer
+			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				return slowConn{conn, g}, err
+			}
+		}
+		a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, slow)
+		a.put(sessionOf("1", "u", 1))
+		b.settle()
+		b.prove(testBound / 4)
+		b.want("1", 1, false)
+		// The reader waits in a Read that began with all let through: it takes
+		// one more piece whole, an answer; what comes then stands still.
+		g.let(size)
+		b.prove(testBound / 4)
+		b.want("1", 1, true)
+		links := b.count("link")
+		a.delete("1")
+		for range 4 {
+			b.proveMaster(testBound / 4)
+		}
+		if b.count("link") != links {
+			t.Fatal("there was an answer behind half a message")
+		}
+		b.want("1", 0, false)
+		g.let(-1)
+		b.settle()
+		if n := b.count("invalidation"); n != 4 {
+			t.Errorf("%d invalidations", n)
+		}
+		b.want("1", 0, false)
+		b.want("1", 0, true)
+		if b.NearStats().LinksLost != 0 {
+			t.Error("the link was lost")
+		}
+	}
+}
+
+// A master that was deposed goes on answering pings, and hears of no deletion.
+func TestI4_OldMasterThatStillAnswersPings(t *testing.T) {
+	server, other := redistest.Start(t), redistest.Start(t)
+	b := startNear(t, server.Client(t), 1)
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.want("1", 1, true)
+	host, port, err := net.SplitHostPort(other.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Client(t).Do(t.Context(), "REPLICAOF", host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.during("flush", func() { b.pass(testBound / 4) })
+	if b.usable() {
+		t.Error("copies are used though the server is a replica")
+	}
+	if s := b.NearStats(); s.LinksLost != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The address leads to another server than the link's.
+func TestI4_AnotherServerTakesOver(t *testing.T) {
+	first, second := redistest.Start(t), redistest.Start(t)
+	b := openNear(t, Config{Redis: second.Client(t), NearBytes: 1 << 20, NearStaleness: testBound}, func(o *redis.Options) { o.Addr = first.Addr })
+	b.run()
+	b.await("it is noticed", func() bool { return b.NearStats().LinksLost > 0 })
+	if b.usable() {
+		t.Error("copies are used")
+	}
+}
+
+// Without the second proof copies are used for half the bound, though the link answers.
+func TestI4_MasterAway(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	b := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), 1, func(o *redis.Options) { o.Addr = server.Addr })
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.prove(0)
+	proxy.Refuse(true)
+	proxy.CutAll()
+	b.during("link", func() { b.pass(testBound/2 - 1) })
+	b.want("1", 1, true)
+	b.during("link", func() { b.pass(1) })
+	if _, err := b.Get(t.Context(), "1"); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("I2: got %v", err)
+	}
+}
+
+func TestNear_FlushAll(t *testing.T) {
+	server := redistest.Start(t)
+	b := startNear(t, server.Client(t), 1)
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.ofUser("u")
+	b.during("flush", func() {
+		if err := server.Client(t).FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.want("1", 0, false)
+	if got := b.ofUser("u"); len(got) != 0 {
+		t.Error(got)
+	}
+	if !b.usable() {
+		t.Error("the near cache is not usable any more")
+	}
+}
+
+func TestI1_CopyEndsWithItsSession(t *testing.T) {
+	server := redistest.Start(t)
+	now := session.TimeOf(time.Now())
+	var mu sync.Mutex
+	at := now
+	b := openNear(t, Config{Redis: server.Client(t), NearBytes: 1 << 20, NearStaleness: testBound, Clock: func() session.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return at
+	}})
+	b.run()
+	b.await("usable", b.usable)
+	s := sessionOf("1", "u", 1)
+	s.ExpirationDate = now.Add(time.Hour)
+	b.put(s)
+	b.settle()
+	b.want("1", 1, false)
+	set := func(t session.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		at = t
+	}
+	set(s.ExpirationDate - 1)
+	b.want("1", 1, true)
+	if got := b.ofUser("u"); len(got) != 1 {
+		t.Error(got)
+	}
+	set(s.ExpirationDate)
+	b.want("1", 0, false)
+	if got := b.ofUser("u"); len(got) != 0 {
+		t.Error(got)
+	}
+}
+
+// Redis drops a key whose time is over, and says so.
+func TestNear_ExpiryInRedisInvalidates(t *testing.T) {
+	server := redistest.Start(t)
+	b := startNear(t, server.Client(t), 1)
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.during("invalidation", func() {
+		if err := server.Client(t).PExpire(t.Context(), b.keys.Session("1"), time.Millisecond).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.await("it is forgotten", func() bool { _, ok := b.near.sessions.get("1"); return !ok })
+}
+
+func TestNear_UnknownIDs(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a := startNear(t, server.Client(t), 1)
+	b := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), 1, func(o *redis.Options) { o.Addr = server.Addr })
+	b.want("1", 0, false)
+	b.want("1", 0, true)
+	for range 4 { // for the bound, and no longer
+		b.want("1", 0, true)
+		b.prove(testBound / 4)
+	}
+	b.want("1", 0, false)
+	b.want("1", 0, true)
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+
+	proxy.Refuse(true)
+	proxy.CutAll()
+	if _, err := b.Get(t.Context(), "2"); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("I2: got %v", err)
+	}
+	proxy.Refuse(false)
+	b.want("2", 0, false)
+}
+
+func TestNear_ForeignTokens(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1)
+	made := sessionOf("1", "u", 1)
+	made.Token, made.TokenForeign = session.HashToken("secret"), true
+	a.put(made)
+	b.settle()
+	f := func(id session.ID, hits uint64) {
+		t.Helper()
+		before := b.NearStats().Tokens.Hits
+		s, err := b.GetByToken(t.Context(), "secret")
+		if id == "" && err != session.ErrNotFound || id != "" && (err != nil || s.ID != id) {
+			t.Errorf("got %v, %v", s, err)
+		}
+		if got := b.NearStats().Tokens.Hits - before; got != hits {
+			t.Errorf("%d answers by a copy, want %d", got, hits)
+		}
+	}
+	f("1", 0)
+	f("1", 1)
+	newer := sessionOf("2", "u", 1)
+	newer.CreationDate++
+	newer.Token, newer.TokenForeign = made.Token, true
+	a.put(newer)
+	b.settle()
+	f("2", 0) // the one that was created last
+	f("2", 1)
+	a.delete("2")
+	b.settle()
+	f("1", 0)
+	a.delete("1")
+	b.settle()
+	f("", 0)
+	f("", 0) // tokens that nobody has are not held
+}
+
+func TestNear_FreshGoesPast(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.ofUser("u")
+	proxy.Stall(true)
+	a.delete("1")
+	b.want("1", 1, true)
+	if _, err := b.GetFresh(t.Context(), "1"); err != session.ErrNotFound {
+		t.Errorf("got %v", err)
+	}
+	page, err := b.Search(t.Context(), &index.Query{Predicates: []index.Predicate{index.ByUser("u")}, Sees: index.Sees{All: true}, Limit: 10, Fresh: true})
+	if err != nil || page.Total != 0 {
+		t.Errorf("got %+v, %v", page, err)
+	}
+	if got := b.ofUser("u"); len(got) != 1 {
+		t.Errorf("without Fresh: %v", got)
+	}
+}
+
+func TestNear_OffWhereTheServerHasNoTracking(t *testing.T) {
+	server := redistest.Start(t, "rename-command CLIENT \"\"")
+	b := openNear(t, Config{Redis: server.Client(t), NearBytes: 1 << 20})
+	b.run()
+	b.put(sessionOf("1", "u", 1))
+	b.await("it says so", func() bool { b.pass(0); return len(b.NearStats().State) > 4 && b.NearStats().State[:4] == "off:" })
+	b.want("1", 1, false)
+	b.want("1", 1, false)
+}

@@ -1,0 +1,59 @@
+package cache
+
+import "time"
+
+// NearStats is what the near cache tells of itself. Counts are of this process
+// since its start.
+type NearStats struct {
+	// On says that there is a near cache, Linked that invalidations come, so
+	// that it may be used while they are proven to.
+	On, Linked bool
+	// State is for people: on, or why it is not used.
+	State string
+	// Sessions, Lists and Tokens are the copies by kind.
+	Sessions, Lists, Tokens NearKind
+	// Flushes counts how often everything was forgotten, LinksLost how often
+	// the connection for invalidations ended.
+	Flushes, LinksLost uint64
+	// Lag is how long the newest answer on that connection took: no
+	// invalidation that was sent before it was later than that.
+	Lag time.Duration
+	// ProofAge is how long ago it was last proven that nothing was missed; -1 if
+	// it is not proven. Copies are used while it is below the bound.
+	ProofAge time.Duration
+}
+
+// NearKind is the near cache's copies of one kind.
+type NearKind struct {
+	Hits, Misses, Invalidations uint64
+	// Entries and Bytes are about what is held now.
+	Entries int
+	Bytes   uint64
+}
+
+// NearStats returns what the near cache tells of itself.
+func (s *Store) NearStats() NearStats {
+	n := s.near
+	if n == nil {
+		return NearStats{State: "off", ProofAge: -1}
+	}
+	return NearStats{
+		On: true, Linked: n.epochs.linked(n.epochs.now()), State: *n.tracker.state.Load(),
+		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
+		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
+		Lag: time.Duration(n.tracker.lag.Load()), ProofAge: n.fresh.age(),
+	}
+}
+
+func (s *shelf[K, V]) stats() NearKind {
+	k := NearKind{
+		Hits: s.hits.Load(), Misses: s.misses.Load(), Invalidations: s.invalidations.Load(),
+		Entries: s.copies.EstimatedSize(), Bytes: s.copies.WeightedSize(),
+	}
+	if s.absent != nil {
+		n := s.absent.EstimatedSize()
+		k.Entries += n
+		k.Bytes += uint64(n) * absentBytes
+	}
+	return k
+}

@@ -1,0 +1,117 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// tripCount is a hook that counts round trips.
+type tripCount struct{ n atomic.Int64 }
+
+func (c *tripCount) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (c *tripCount) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if name := cmd.Name(); name != "hello" && name != "client" {
+			c.n.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (c *tripCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if name := cmds[0].Name(); name != "hello" && name != "client" {
+			c.n.Add(1)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A page that one predicate leads to takes two round trips: which sessions, and
+// their documents. From the near cache it takes none.
+func TestSearch_TakesTwoRoundTrips(t *testing.T) {
+	const begin = session.Time(1_700_000_000_000_000)
+	rdb := redistest.Start(t).Client(t)
+	fill := func(s *Store) {
+		t.Helper()
+		for i := range 600 {
+			device := fmt.Sprint("device", i/20)
+			made := sessionOf(fmt.Sprintf("s%04d", i), fmt.Sprint("user", i/10), 1)
+			made.CreationDate = begin + session.Time(i)
+			made.Creator, made.UserAgent = "creator", session.UserAgent{FingerprintID: &device}
+			if err := s.Put(t.Context(), made, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	plain, err := Open(t.Context(), Config{Redis: rdb})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(plain)
+	near := startNear(t, rdb, 1)
+	trips := new(tripCount)
+	rdb.AddHook(trips)
+
+	all := index.Sees{All: true}
+	since := index.ByCreation(index.Dates{Min: begin + 100, Max: session.Never})
+	until := index.ByCreation(index.Dates{Min: 0, Max: begin + 400})
+	between := index.ByCreation(index.Dates{Min: begin + 100, Max: begin + 400})
+	f := func(want int64, s *Store, q index.Query) {
+		t.Helper()
+		q.Limit = 20
+		for _, q.Ascending = range []bool{false, true} {
+			before := trips.n.Load()
+			page, err := s.Search(t.Context(), &q)
+			if err != nil || len(page.Sessions) == 0 {
+				t.Fatalf("%+v: %v, %v", q, page, err)
+			}
+			if got := trips.n.Load() - before; got != want {
+				t.Errorf("%+v took %d round trips, want %d", q, got, want)
+			}
+		}
+	}
+	by := func(p ...index.Predicate) []index.Predicate { return p }
+	f(1, plain, index.Query{Sees: all, Predicates: by(index.ByIDs("s0001", "s0002"))})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByUser("user7"))})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByUser("user20"), between)})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByAgent("device7"))})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByUser("user7"), index.ByAgent("device3"), index.ByCreator("creator"))})
+	f(2, plain, index.Query{Sees: all})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByCreator("creator"))})
+	f(2, plain, index.Query{Sees: all, Predicates: by(since)})
+	f(2, plain, index.Query{Sees: all, Predicates: by(until)})
+	f(2, plain, index.Query{Sees: all, Predicates: by(between)})
+	f(2, plain, index.Query{Sees: all, Predicates: by(between), Offset: 100})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByCreator("creator"), between)})
+	f(2, plain, index.Query{Sees: index.Sees{UserID: "user7"}})
+	f(2, plain, index.Query{Sees: all, Offset: 500})
+
+	search := func(want int64, q index.Query) {
+		t.Helper()
+		before := trips.n.Load()
+		for range 2 {
+			if _, err := near.Search(t.Context(), &q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := trips.n.Load() - before; got != want {
+			t.Errorf("%+v twice took %d round trips, want %d", q, got, want)
+		}
+	}
+	search(2, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByUser("user20"), between)})
+	search(0, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByUser("user20"))})
+	search(1, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001", "s0002"))})
+	search(0, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001"), index.ByUser("user0"))})
+}

@@ -1,0 +1,89 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// listChunk is the most elements that one command reads. (I10)
+const listChunk = 250
+
+// userList returns the list of a user's sessions from the near cache, which
+// reads it if need be; ok is false if it is too long, or if copies may not be
+// used now.
+func (s *Store) userList(ctx context.Context, user string) (list []index.Candidate, ok bool, err error) {
+	_, usable := s.near.begin()
+	if !usable {
+		return nil, false, nil
+	}
+	l, ok := s.near.lists.get(user)
+	if ok {
+		s.near.lists.count(1, 0)
+		return l.candidates, !l.long, nil
+	}
+	s.near.lists.count(0, 1)
+	l, _, err = s.near.lists.fetchOne(ctx, user, s.near.fresh.clock(), true,
+		func(ctx context.Context) (*userList, error) { return s.readUserList(ctx, user) },
+		func(*userList) bool { return true })
+	if err != nil {
+		return nil, false, err
+	}
+	return l.candidates, !l.long, nil
+}
+
+// readUserList reads the whole list of a user. If it is longer than one
+// command may read, one MULTI reads it, so that it is of one moment however it
+// grows and shrinks.
+func (s *Store) readUserList(ctx context.Context, user string) (*userList, error) {
+	key := s.keys.User(user)
+	first := redis.NewZSliceCmd(ctx, "zrange", key, 0, listChunk-1, "withscores")
+	if err := s.searches.Do(ctx, first); err != nil {
+		return nil, err
+	}
+	members := first.Val()
+	if len(members) == listChunk {
+		var card *redis.IntCmd
+		var chunks []*redis.ZSliceCmd
+		_, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			card = pipe.ZCard(ctx, key)
+			for from := int64(0); from < maxUserList; from += listChunk {
+				chunks = append(chunks, pipe.ZRangeWithScores(ctx, key, from, from+listChunk-1))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if card.Val() > maxUserList {
+			return &userList{long: true}, nil
+		}
+		members = members[:0]
+		for _, c := range chunks {
+			members = append(members, c.Val()...)
+		}
+	}
+	return newUserList(members), nil
+}
+
+// newUserList returns the list of these entries. A session that has two, while
+// a write across shards is under way, makes it one that is not to be held.
+func newUserList(members []redis.Z) *userList {
+	l := &userList{candidates: make([]index.Candidate, len(members))}
+	for i, m := range members {
+		l.candidates[i] = index.Candidate{Creation: session.Time(m.Score), ID: index.MemberID(m.Member.(string))}
+	}
+	ids := slices.Clone(l.candidates)
+	byID := func(a, b index.Candidate) int { return cmp.Compare(a.ID, b.ID) }
+	slices.SortFunc(ids, byID)
+	for i := 1; i < len(ids); i++ {
+		if ids[i].ID == ids[i-1].ID {
+			return &userList{long: true}
+		}
+	}
+	return l
+}

@@ -1,0 +1,16 @@
+package httpapi
+
+import "github.com/valyala/fasthttp"
+
+// Headers of every request or answer, in their canonical form, which is looked
+// up as it is.
+var (
+	authorizationName = []byte(fasthttp.HeaderAuthorization)
+	cacheControlName  = []byte(fasthttp.HeaderCacheControl)
+	etagName          = []byte("Etag")
+	ifNoneMatchName   = []byte(fasthttp.HeaderIfNoneMatch)
+	requestIDName     = []byte(headerRequestID)
+	consistencyName   = []byte(headerConsistency)
+
+	noStore = []byte("no-store")
+)

@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// lateContext is context.WithDeadline for a call that most often ends before
+// anybody waits for it: the context with its timer is made when somebody does.
+// It is made once per call and never used again, because a load that others
+// share may hold it for longer than the call.
+type lateContext struct {
+	context.Context // the parent
+	deadline        time.Time
+
+	mu     sync.Mutex
+	timed  context.Context // nil until somebody waits
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// withLateDeadline returns a context that ends with parent, at deadline, or
+// with end, which the caller must call.
+func withLateDeadline(parent context.Context, deadline time.Time) *lateContext {
+	return &lateContext{Context: parent, deadline: deadline}
+}
+
+// end ends c.
+func (c *lateContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// wait returns the context with a timer. c.mu must be held.
+func (c *lateContext) wait() context.Context {
+	switch {
+	case c.timed != nil:
+	case c.ended:
+		c.timed, c.cancel = context.WithCancel(c.Context)
+		c.cancel()
+	default:
+		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+	}
+	return c.timed
+}
+
+// Deadline implements context.Context.
+func (c *lateContext) Deadline() (time.Time, bool) {
+	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.deadline) {
+		return parent, true
+	}
+	return c.deadline, true
+}
+
+// Done implements context.Context.
+func (c *lateContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wait().Done()
+}
+
+// Err implements context.Context. Only what has ended needs the context with a
+// timer, which then says why, and says the same for ever.
+func (c *lateContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil && !c.ended && c.Context.Err() == nil && time.Now().Before(c.deadline) {
+		return nil
+	}
+	return c.wait().Err()
+}
+
+// Value implements context.Context. Package context finds by it what to end
+// with c: the context with a timer, once there is one.
+func (c *lateContext) Value(key any) any {
+	c.mu.Lock()
+	timed := c.timed
+	c.mu.Unlock()
+	if timed != nil {
+		return timed.Value(key)
+	}
+	return c.Context.Value(key)
+}

@@ -1,0 +1,223 @@
+package httpapi
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// maxQueries bounds the predicates of one search.
+const maxQueries = 100
+
+var sortingColumns = map[string]int32{
+	"SESSION_FIELD_NAME_UNSPECIFIED":   0,
+	"SESSION_FIELD_NAME_CREATION_DATE": 1,
+}
+
+var timestampMethods = map[string]int32{
+	"TIMESTAMP_QUERY_METHOD_EQUALS":            int32(index.Equals),
+	"TIMESTAMP_QUERY_METHOD_GREATER":           int32(index.Greater),
+	"TIMESTAMP_QUERY_METHOD_GREATER_OR_EQUALS": int32(index.GreaterOrEquals),
+	"TIMESTAMP_QUERY_METHOD_LESS":              int32(index.Less),
+	"TIMESTAMP_QUERY_METHOD_LESS_OR_EQUALS":    int32(index.LessOrEquals),
+}
+
+// listRequest is ListSessionsRequest; limit 0 takes the default.
+type listRequest struct {
+	query index.Query
+	limit uint32
+	// room is where the predicates of an ordinary search are.
+	room [4]index.Predicate
+}
+
+// listDecoder reads a ListSessionsRequest into its parts. What is wrong with
+// its meaning is kept in fault, so that a fault of its syntax comes first.
+type listDecoder struct {
+	*protojson.Reader
+	*listRequest
+	caller *caller
+	beta   bool
+	// next is the predicate under way, and number which one it is.
+	next   index.Predicate
+	number int
+	fault  error
+}
+
+func decodeList(c *call) (*listRequest, error) {
+	q := new(listRequest)
+	q.query.Predicates = q.room[:0]
+	q.query.Sees = c.caller.sees()
+	q.query.Fresh = c.fresh
+	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta}
+	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
+		d.Reader = r
+		return r.Object(d.request)
+	})
+	if err == nil {
+		err = d.fault
+	}
+	return q, err
+}
+
+func (d *listDecoder) request(name string) error {
+	switch name {
+	case "query":
+		return d.Object(func(name string) error {
+			switch name {
+			case "offset":
+				return d.Uint64(&d.query.Offset)
+			case "limit":
+				return d.Uint32(&d.limit)
+			case "asc":
+				return d.Bool(&d.query.Ascending)
+			}
+			return nil
+		})
+	case "queries":
+		return d.Messages(d.searchQuery)
+	case "sortingColumn":
+		// Both columns sort by creation date.
+		var column int32
+		return d.Enum(&column, sortingColumns)
+	}
+	return nil
+}
+
+// searchQuery reads one of the queries: an object with exactly one member.
+func (d *listDecoder) searchQuery(i int) error {
+	if i == maxQueries {
+		return d.Fail(fmt.Sprintf("must have at most %d queries", maxQueries))
+	}
+	var taken string
+	d.next, d.number = index.Predicate{}, i
+	err := d.Object(func(name string) error {
+		if !d.knows(name) {
+			return nil
+		}
+		if ok, err := d.Member(&taken, name); err != nil || !ok {
+			return err
+		}
+		return d.member(name)
+	})
+	if err != nil {
+		return err
+	}
+	if taken == "" {
+		d.wrong(causedBy(fmt.Sprintf("ListSessionsRequest.Queries[%d]", i), "SearchQuery.Query: value is required"))
+		return nil
+	}
+	switch {
+	case d.next.Kind == index.KindCreator && d.next.Value == "":
+		d.wrong(errCreatorQuery)
+	case d.next.Kind == index.KindAgent && d.next.Value == "":
+		d.wrong(errAgentQuery)
+	}
+	d.query.Predicates = append(d.query.Predicates, d.next)
+	return nil
+}
+
+// knows says whether name is one of the queries.
+func (d *listDecoder) knows(name string) bool {
+	switch name {
+	case "idsQuery", "userIdQuery", "creationDateQuery":
+		return true
+	case "creatorQuery", "userAgentQuery", "expirationDateQuery":
+		return !d.beta
+	}
+	return false
+}
+
+// member reads the query of that name.
+func (d *listDecoder) member(name string) error {
+	switch name {
+	case "idsQuery":
+		return d.ids()
+	case "userIdQuery":
+		d.next = index.ByUser("")
+		return d.Object(func(name string) error {
+			if name != "id" {
+				return nil
+			}
+			return d.String(&d.next.Value)
+		})
+	case "creatorQuery":
+		d.next = index.ByCreator(d.caller.userID)
+		return d.optionalName("id", "CreatorQuery", "CreatorQuery.Id")
+	case "userAgentQuery":
+		d.next = index.ByAgent(d.caller.agentID)
+		return d.optionalName("fingerprintId", "UserAgentQuery", "UserAgentQuery.FingerprintId")
+	case "creationDateQuery":
+		return d.dates("creationDate", index.ByCreation)
+	default:
+		return d.dates("expirationDate", index.ByExpiration)
+	}
+}
+
+func (d *listDecoder) ids() error {
+	var ids []session.ID
+	err := d.Object(func(name string) error {
+		if name != "ids" {
+			return nil
+		}
+		return d.Array(func(int) error {
+			var id string
+			err := d.String(&id)
+			ids = append(ids, session.ID(id))
+			return err
+		})
+	})
+	d.next = index.ByIDs(ids...)
+	return err
+}
+
+// optionalName reads a name of at most 200 characters over the one that the
+// predicate has.
+func (d *listDecoder) optionalName(field, query, where string) error {
+	return d.Object(func(name string) error {
+		if name != field {
+			return nil
+		}
+		err := d.String(&d.next.Value)
+		if utf8.RuneCountInString(d.next.Value) > session.MaxNameLen {
+			d.wrong(causedBy(fmt.Sprintf("ListSessionsRequest.Queries[%d]", d.number), "SearchQuery."+query+": embedded message failed validation",
+				where+": value length must be at most 200 runes"))
+		}
+		return err
+	})
+}
+
+// dates reads a date and how to compare with it. Without a date it is the
+// epoch, without a method it is equality.
+func (d *listDecoder) dates(field string, by func(index.Dates) index.Predicate) error {
+	date, method := time.Unix(0, 0).UTC(), int32(index.Equals)
+	err := d.Object(func(name string) error {
+		switch name {
+		case field:
+			return d.Time(&date)
+		case "method":
+			return d.Enum(&method, timestampMethods)
+		}
+		return nil
+	})
+	d.next = by(index.Compare(index.Method(method), date))
+	return err
+}
+
+func (d *listDecoder) wrong(err error) {
+	if d.fault == nil {
+		d.fault = err
+	}
+}
+
+// causedBy is a fault of an embedded message, in the words of ZITADEL's validation.
+func causedBy(field string, causes ...string) error {
+	text := "invalid " + field + ": embedded message failed validation"
+	for _, cause := range causes {
+		text += " | caused by: invalid " + cause
+	}
+	return &apiError{code: codeInvalid, text: text}
+}

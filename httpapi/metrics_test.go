@@ -1,0 +1,77 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Requests are counted by route and status, and by nothing that a caller sends.
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
+	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/a", "")
+	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/b", "")
+	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/c", "")
+	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/d", "")
+	f.raw("hello\r\n\r\n", false)
+	got := gather(t, registry)
+	if want := map[string]float64{
+		"cloakroom_http_requests_total 400 none":                        1,
+		"cloakroom_http_requests_total 404 GET /v2/sessions/{id}":       2,
+		"cloakroom_http_requests_total 404 none":                        2,
+		"cloakroom_http_request_duration_seconds GET /v2/sessions/{id}": 2,
+		"cloakroom_http_request_duration_seconds none":                  2,
+	}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if _, err := New(Config{Store: f.store, Metrics: registry}); err == nil {
+		t.Error("the same metrics are registered twice")
+	}
+}
+
+// Statuses besides 200 are counted as well, and several listeners count together.
+func TestMetricsOfARoute(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners := []*routeMetrics{m.of("GET /a"), m.of("GET /a"), (*metrics)(nil).of("GET /a")}
+	for _, status := range []int{http.StatusOK, http.StatusNotModified, http.StatusOK, 599} {
+		for _, l := range listeners {
+			l.answered(status, time.Second)
+		}
+	}
+	if got, want := gather(t, registry), map[string]float64{
+		"cloakroom_http_requests_total 200 GET /a":       4,
+		"cloakroom_http_requests_total 304 GET /a":       2,
+		"cloakroom_http_requests_total 599 GET /a":       2,
+		"cloakroom_http_request_duration_seconds GET /a": 8,
+	}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// gather returns how often each metric has counted, by name and labels.
+func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			name := family.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return got
+}

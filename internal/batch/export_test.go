@@ -1,0 +1,22 @@
+package batch
+
+// Queued returns how many commands wait.
+func (b *Batcher) Queued() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queued
+}
+
+// InFlight returns how many batches are under way.
+func (b *Batcher) InFlight() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inFlight
+}
+
+// Closed reports whether Close has begun.
+func (b *Batcher) Closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
