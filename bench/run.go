@@ -35,7 +35,12 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if ctx.Err() != nil {
 			break
 		}
-		r, err := s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+		var r *Run
+		if f.scenario == logoutWave {
+			r, err = s.measureWave(ctx, f.seed+uint64(i))
+		} else {
+			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+		}
 		if err != nil {
 			return err
 		}
@@ -79,6 +84,11 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 	if l.open() {
 		run.Mode, run.Schedule = "open", l.schedule
 	}
+	if p, ok := l.scenario.(preparer); ok {
+		if err := p.prepare(ctx, s.target, l.warmup+l.length/2); err != nil {
+			return nil, err
+		}
+	}
 	before := m.read(ctx)
 	begin, cpuBefore := time.Now(), cpuTime()
 	stop := progress(stderr, s.flags.scenario, int64(l.warmup+l.length)/int64(time.Second), func() (int64, string) {
@@ -104,6 +114,12 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 		m.figures(run.Figures, before, m.read(ctx), n)
 	}
 	return run, nil
+}
+
+// preparer is a scenario that has to store something first. The middle of the
+// run is so far from when prepare returns.
+type preparer interface {
+	prepare(ctx context.Context, target endpoint, middle time.Duration) error
 }
 
 // cpuTime is what this process has used.

@@ -46,12 +46,14 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 	"search-admin": newSearchAdmin,
 	"create":       newCreate,
 	"login-storm":  newLoginStorm,
+	"expiry-cliff": newExpiryCliff,
 }
 
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(slices.Sorted(maps.Keys(scenarios)), ", "))
+		names := append(slices.Sorted(maps.Keys(scenarios)), logoutWave)
+		return nil, fmt.Errorf("unknown scenario %q: %s (the last for run only)", name, strings.Join(names, ", "))
 	}
 	return make(c), nil
 }
@@ -62,7 +64,12 @@ func (c scenarioConfig) head(method, path string) string {
 }
 
 // get returns a whole request.
-func (c scenarioConfig) get(path string) []byte { return []byte(c.head("GET", path) + "\r\n") }
+func (c scenarioConfig) get(path string) []byte { return c.without("GET", path) }
+
+// without returns a whole request without a body.
+func (c scenarioConfig) without(method, path string) []byte {
+	return []byte(c.head(method, path) + "\r\n")
+}
 
 // withBody returns a whole request.
 func (c scenarioConfig) withBody(method, path, body string) []byte {

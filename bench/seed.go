@@ -63,9 +63,7 @@ type imported struct {
 
 // importTo streams the dataset in one request.
 func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func(int)) (*imported, error) {
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) },
-	}}
+	client := &http.Client{Transport: &http.Transport{DialContext: dialer(e)}}
 	defer client.CloseIdleConnections()
 	body, w := io.Pipe()
 	ended := make(chan struct{})
@@ -97,6 +95,11 @@ func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func
 	}
 	report := new(imported)
 	return report, json.Unmarshal(text, report)
+}
+
+// dialer dials e, whatever it is asked for.
+func dialer(e endpoint) func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) }
 }
 
 // readKey returns the API key, which is nowhere in a result.

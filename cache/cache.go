@@ -75,6 +75,10 @@ type Store struct {
 	backlog     atomic.Int64
 }
 
+// tripTimeout bounds a round trip: a little less than the second that a request
+// has, so that a caller who finds none under way can make its own.
+const tripTimeout = 900 * time.Millisecond
+
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
 
@@ -93,7 +97,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
-	s.gets, s.searches, s.writes = batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{}), batch.New(c.Redis, batch.Config{})
+	trips := batch.Config{Timeout: tripTimeout}
+	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Redis, trips), batch.New(c.Redis, trips)
 	if s.log == nil {
 		s.log = slog.Default()
 	}

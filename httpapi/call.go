@@ -21,6 +21,8 @@ type call struct {
 	http   *fasthttp.RequestCtx
 	route  *route
 	caller *caller
+	// start is when the request's headers had been read.
+	start time.Time
 
 	requestID []byte
 	// id is the session ID in the path, not checked.
@@ -45,9 +47,8 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
 	counts := s.metrics.of(r.label())
 	return func(ctx *fasthttp.RequestCtx) {
-		start := ctx.Time() // when it had been read
 		c := calls.Get().(*call)
-		c.http, c.route = ctx, r
+		c.http, c.route, c.start = ctx, r, time.Now()
 		c.requestID = appendRequestID(c.requestID, ctx)
 		ctx.Response.Header.SetCanonical(requestIDName, c.requestID)
 		ctx.Response.Header.SetContentType(contentTypeJSON)
@@ -67,7 +68,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)
 		}
-		took := time.Since(start)
+		took := time.Since(c.start)
 		counts.answered(ctx.Response.StatusCode(), took)
 		s.audit(base, c, e, err, took)
 		c.release()
@@ -110,7 +111,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		}
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
-		timed := withLateDeadline(base, c.http.Time().Add(s.limits.request))
+		timed := withLateDeadline(base, c.start.Add(s.limits.request))
 		defer timed.end()
 		ctx = timed
 	}

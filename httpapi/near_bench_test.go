@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// nearRequests are a Get and a search for five sessions that the near cache
+// answers, through the real routes.
+func nearRequests(f *fixture) map[string]func() {
+	for k := range 5 {
+		body := fmt.Sprintf(`{"creationDate":"2050-01-01T00:00:0%dZ","factors":{"user":{"id":"178204173316174381"}},"metadata":{"k":"%s"}}`, k, strings.Repeat("eHh4", 170))
+		f.want(http.StatusCreated, "admin", "PUT", fmt.Sprintf("/v2/sessions/21848089096198579%d", k), body)
+	}
+	handle := f.server.router(context.Background(), false)
+	search := strings.Replace(benchBodies["user+date"], `"limit":5`, `"limit":100`, 1)
+	requests := map[string]func(){}
+	for name, r := range map[string]struct{ method, uri, body string }{
+		"Get":    {"GET", "/v2/sessions/218480890961985790", ""},
+		"Search": {"POST", "/v2/sessions/search", search},
+	} {
+		ctx := new(fasthttp.RequestCtx)
+		ctx.Init2(nil, nil, false)
+		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", r.method, r.uri, f.secret["admin"], len(r.body))
+		if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
+			f.t.Fatal(err)
+		}
+		body := strings.NewReader(r.body)
+		requests[name] = func() {
+			if r.body != "" {
+				body.Reset(r.body)
+				ctx.Request.SetBodyStream(body, len(r.body))
+			}
+			ctx.Response.Reset()
+			handle(ctx)
+			if ctx.Response.StatusCode() != http.StatusOK {
+				f.t.Fatalf("%s: %s", name, ctx.Response.Body())
+			}
+		}
+		requests[name]()
+	}
+	return requests
+}
+
+// startNear runs the store until the near cache is in use.
+func startNear(f *fixture, hit func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.store.Run(ctx) }()
+	f.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			f.t.Error(err)
+		}
+	})
+	for begin := time.Now(); f.store.NearStats().Lists.Hits == 0; hit() {
+		if time.Since(begin) > 20*time.Second {
+			f.t.Fatalf("the near cache is not used: %s", f.store.NearStats().State)
+		}
+	}
+}
+
+func withNear(s *setup) { s.store.NearBytes, s.store.NearStaleness = 1<<20, time.Minute }
+
+func BenchmarkNearHit(b *testing.B) {
+	f := newFixture(b, withNear)
+	requests := nearRequests(f)
+	startNear(f, requests["Search"])
+	for name, request := range requests {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				request()
+			}
+		})
+	}
+}
+
+// What a request allocates is a promise; what it takes is not.
+func TestNearHit_Allocations(t *testing.T) {
+	f := newFixture(t, withNear)
+	requests := nearRequests(f)
+	startNear(f, requests["Search"])
+	for name, most := range map[string]float64{"Get": 4, "Search": 10} {
+		if got := testing.AllocsPerRun(1000, requests[name]); got > most && !raceEnabled {
+			t.Errorf("%s allocates %v times, want %v at most", name, got, most)
+		}
+	}
+}
