@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -74,18 +75,25 @@ func openBench(b *testing.B, shards int, conf ...string) (*Store, *redis.Client)
 }
 
 // BenchmarkMemoryPerSession reports the bytes of Redis memory that a sample
-// session takes, in all and by key family.
+// session takes, in all and by key family: of 100,000, or of as many as
+// CLOAKROOM_BENCH_SESSIONS says.
 func BenchmarkMemoryPerSession(b *testing.B) {
-	const sessions = 100_000
+	sessions := 100_000
+	if text := os.Getenv("CLOAKROOM_BENCH_SESSIONS"); text != "" {
+		var err error
+		if sessions, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
 	for _, conf := range [][]string{{"hash-max-listpack-value 64"}, {"hash-max-listpack-value 4096"}} {
 		b.Run(conf[0], func(b *testing.B) {
 			for b.Loop() {
 				s, rdb := openBench(b, 1, conf...)
 				before := usedMemory(b, rdb)
 				fill(b, s, sessions)
-				b.ReportMetric(float64(usedMemory(b, rdb)-before)/sessions, "B/session")
+				b.ReportMetric(float64(usedMemory(b, rdb)-before)/float64(sessions), "B/session")
 				for family, bytes := range memoryByFamily(b, rdb) {
-					b.ReportMetric(float64(bytes)/sessions, "B/"+family)
+					b.ReportMetric(float64(bytes)/float64(sessions), "B/"+family)
 				}
 			}
 		})

@@ -83,10 +83,8 @@ func roundTrip(doc []byte) (bin, text, got []byte, same bool) {
 
 func TestSplitAndJoin(t *testing.T) {
 	for _, doc := range append(usual, string(sample(t))) {
-		{
-			if _, _, got, same := roundTrip([]byte(doc)); !same {
-				t.Errorf("%.400s\ncame back as\n%.400s", doc, got)
-			}
+		if _, _, got, same := roundTrip([]byte(doc)); !same {
+			t.Errorf("%.400s\ncame back as\n%.400s", doc, got)
 		}
 	}
 	for _, doc := range unusual {

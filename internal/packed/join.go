@@ -127,8 +127,8 @@ func (j *joiner) date(from int64) int64 {
 		return 0
 	}
 	j.bin = j.bin[size:]
-	// Both are within ±2^58 or the distance is no date's: no overflow.
-	if t := from + distance; distance >= minDate-maxDate && distance <= maxDate-minDate && minDate <= t && t <= maxDate {
+	const longest = maxDate - minDate // within it, nothing overflows
+	if t := from + distance; -longest <= distance && distance <= longest && minDate <= t && t <= maxDate {
 		return t
 	}
 	j.stop()

@@ -125,31 +125,6 @@ func appendDigits[T string | []byte](dst []byte, raw T) []byte {
 	return dst
 }
 
-// uuidLen is the length of a UUID's text.
-const uuidLen = 36
-
-// isUUID says whether s has the form of a UUID, in lower case.
-func isUUID(s string) bool {
-	return len(s) == uuidLen && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
-		IsHex(s[:8]) && IsHex(s[9:13]) && IsHex(s[14:18]) && IsHex(s[19:23]) && IsHex(s[24:])
-}
-
-func appendUUID(b []byte, s string) []byte {
-	for _, part := range [...]string{s[:8], s[9:13], s[14:18], s[19:23], s[24:]} {
-		b = AppendHex(b, part)
-	}
-	return b
-}
-
-// appendUUIDText writes the UUID that raw's 16 bytes are.
-func appendUUIDText[T string | []byte](dst []byte, raw T) []byte {
-	dst = append(appendDigits(dst, raw[:4]), '-')
-	dst = append(appendDigits(dst, raw[4:6]), '-')
-	dst = append(appendDigits(dst, raw[6:8]), '-')
-	dst = append(appendDigits(dst, raw[8:10]), '-')
-	return appendDigits(dst, raw[10:16])
-}
-
 // stringOf returns b as a string, which is valid as long as nobody writes to b.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 

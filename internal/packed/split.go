@@ -60,37 +60,6 @@ type splitter struct {
 	bad       bool
 }
 
-// has passes over a member's name, if that comes next.
-func (s *splitter) has(name string) bool {
-	if s.first {
-		name = name[1:]
-	}
-	if rest := s.doc[s.pos:]; len(rest) < len(name) || string(rest[:len(name)]) != name {
-		return false
-	}
-	s.pos += len(name)
-	s.first = false
-	return true
-}
-
-// next passes over a byte, if that comes next.
-func (s *splitter) next(c byte) bool {
-	if s.pos == len(s.doc) || s.doc[s.pos] != c {
-		return false
-	}
-	s.pos++
-	return true
-}
-
-// must passes over what has to come next.
-func (s *splitter) must(want string) {
-	if rest := s.doc[s.pos:]; len(rest) < len(want) || string(rest[:len(want)]) != want {
-		s.bad = true
-		return
-	}
-	s.pos += len(want)
-}
-
 func (s *splitter) member(k kind) {
 	switch k {
 	case object:
@@ -119,29 +88,6 @@ func (s *splitter) member(k kind) {
 	case metadata, header:
 		s.entries(k)
 	}
-}
-
-// raw passes over a string and returns what is between its quotes.
-func (s *splitter) raw() []byte {
-	s.must(`"`)
-	for i := s.pos; !s.bad; i++ {
-		n := bytes.IndexByte(s.doc[i:], '"')
-		if n < 0 {
-			break
-		}
-		i += n
-		slashes := 0 // an odd number of them makes the quote a part of the string
-		for i-slashes > s.pos && s.doc[i-slashes-1] == '\\' {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			raw := s.doc[s.pos:i]
-			s.pos = i + 1
-			return raw
-		}
-	}
-	s.bad = true
-	return nil
 }
 
 // date takes a date by its distance from another.
@@ -264,44 +210,4 @@ func (s *splitter) header(name []byte) {
 		values := bytes.Clone(s.bin[room:])
 		s.bin = append(binary.AppendUvarint(s.bin[:room], count), values...)
 	}
-}
-
-// ipv4 reads an address in its usual form.
-func ipv4(raw []byte) (address [4]byte, ok bool) {
-	if len(raw) < len("0.0.0.0") || len(raw) > len("255.255.255.255") {
-		return address, false
-	}
-	part, digits, n := 0, 0, 0
-	for i := 0; i <= len(raw); i++ {
-		if i == len(raw) || raw[i] == '.' {
-			if digits == 0 || n > 255 || part > 3 {
-				return address, false
-			}
-			address[part] = byte(n)
-			part, digits, n = part+1, 0, 0
-			continue
-		}
-		d := raw[i] - '0'
-		if d > 9 || digits == 3 || digits > 0 && n == 0 {
-			return address, false
-		}
-		n, digits = n*10+int(d), digits+1
-	}
-	return address, part == 4
-}
-
-// hasControl says whether a byte of doc is below a space. It looks at eight at a time.
-func hasControl(doc []byte) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; len(doc) >= 8; doc = doc[8:] {
-		if x := binary.LittleEndian.Uint64(doc); (x-ones*' ')&^x&high != 0 {
-			return true
-		}
-	}
-	for _, c := range doc {
-		if c < ' ' {
-			return true
-		}
-	}
-	return false
 }
