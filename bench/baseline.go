@@ -18,11 +18,16 @@ const (
 	shutdownTimeout  = 5 * time.Second
 )
 
-// baseline serves a constant JSON body to every request: what fasthttp alone can do on this machine with as many bytes.
+// baseline serves a constant JSON body to every request: what fasthttp alone can
+// do on this machine with as many bytes. With --evalsha it answers searches by
+// user from Redis, in the ordinary way, with as many bytes.
 func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("baseline", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
+	evalsha := flags.Bool("evalsha", false, "answer POST "+searchPath+" by one script call in Redis")
+	redisURL := flags.String("redis", "", "the Redis for --evalsha: `URL`")
+	users := flags.Int("seed-users", 20_000, "store five sessions for so many users in that Redis first, under bench:; 0 if they are there")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -30,15 +35,31 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	answer := func(http *fasthttp.RequestCtx) {
+		http.SetContentType("application/json")
+		http.Response.SetBodyRaw(body)
+	}
+	handler := answer
+	if *evalsha {
+		e, err := newEvaluator(ctx, *redisURL, *users, *size, stderr)
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		handler = func(http *fasthttp.RequestCtx) {
+			if http.IsPost() && string(http.Path()) == searchPath {
+				e.search(http)
+			} else {
+				answer(http)
+			}
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		return err
 	}
 	server := &fasthttp.Server{
-		Handler: func(ctx *fasthttp.RequestCtx) {
-			ctx.SetContentType("application/json")
-			ctx.Response.SetBodyRaw(body)
-		},
+		Handler:               handler,
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
 		ReadTimeout:           time.Minute,

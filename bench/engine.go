@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -54,7 +53,7 @@ func (l *load) open() bool { return l.rate > 0 }
 func (l *load) run(ctx context.Context) (*outcome, error) {
 	e := &engine{load: l, rec: newRecorder(l.open(), l.length), dialed: make(chan dialed, l.connections), end: l.warmup + l.length}
 	if l.open() {
-		next, err := newSchedule(l.schedule, l.rate, rand.New(rand.NewPCG(l.seed, 0)))
+		next, err := newSchedule(l.schedule, l.rate, newRand(l.seed, 0))
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 )
 
@@ -27,7 +26,7 @@ type lane struct {
 }
 
 func newLane(e *engine, n int) *lane {
-	r := rand.New(rand.NewPCG(e.load.seed, uint64(n)+1))
+	r := newRand(e.load.seed, uint64(n)+1)
 	return &lane{engine: e, n: n, client: e.load.scenario.client(n, r), socket: noSocket, buf: make([]byte, 0, 16<<10)}
 }
 

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -54,15 +52,6 @@ func (f *loadFlags) register(flags *flag.FlagSet) {
 	flags.IntVar(&f.deepEvery, "check-every", checkedDeep, "check one of so many answers in full, all others by a few bytes; 0 none in full")
 }
 
-// key returns the API key, which is nowhere in a result.
-func (f *loadFlags) key() (string, error) {
-	if f.keyFile == "" {
-		return strings.TrimSpace(os.Getenv(keyVariable)), nil
-	}
-	b, err := os.ReadFile(f.keyFile)
-	return strings.TrimSpace(string(b)), err
-}
-
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // source is a target that is ready to be measured.
@@ -90,7 +79,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--target: %w", err)
 	}
-	key, err := f.key()
+	key, err := readKey(f.keyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,9 @@ import (
 const usage = `Usage: bench SUBCOMMAND [flags]
 
   run       measure one scenario at one rate, or in a closed loop
+  pairs     run two loads by turns, and report their ratios
+  max       find the highest rate that holds an objective
+  seed      store sessions through the import API
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
   sessions  print sessions for the import API
 
@@ -42,6 +45,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch name, rest := args[0], args[1:]; name {
 	case "run":
 		return runCommand(ctx, rest, stdout, stderr)
+	case "pairs":
+		return pairsCommand(ctx, rest, stdout, stderr)
+	case "seed":
+		return seed(ctx, rest, stdout, stderr)
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
 	case "sessions":

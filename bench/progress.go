@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -33,6 +34,11 @@ func progress(w io.Writer, what string, total int64, look func() (done int64, mo
 		wg.Wait()
 	}
 }
+
+// tally is how much is done, for progress.
+type tally struct{ done atomic.Int64 }
+
+func (t *tally) look() (int64, string) { return t.done.Load(), "" }
 
 func bar(ctx context.Context, w io.Writer, what string, total int64, look func() (int64, string)) {
 	b := progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),

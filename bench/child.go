@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// child is a baseline in a process of its own.
+type child struct {
+	cmd  *exec.Cmd
+	url  string
+	kind string // baseline, evalsha
+}
+
+// startBaseline starts this program's baseline on a free port, and waits until it listens.
+func startBaseline(ctx context.Context, stderr io.Writer, bytes int, more ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"baseline", "--addr", "127.0.0.1:0", "--bytes", strconv.Itoa(bytes)}, more...)
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Stderr = stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	if err != nil || !ok {
+		_ = cmd.Process.Kill()
+		return nil, errors.Join(fmt.Errorf("the baseline did not start: %q", line), cmd.Wait())
+	}
+	return &child{cmd: cmd, url: "http://" + addr}, nil
+}
+
+func (c *child) stop() {
+	_ = c.cmd.Process.Signal(os.Interrupt)
+	_ = c.cmd.Wait()
+}
+
+// startEqual starts a baseline whose answers are as long, with their headers, as
+// those of the source.
+func (s *source) startEqual(ctx context.Context, stderr io.Writer, more ...string) (*child, error) {
+	want, err := s.answerBytes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const most = 256 // of a baseline's headers
+	body := max(want-most, 64)
+	for range 3 { // the length of the length can change
+		c, err := startBaseline(ctx, io.Discard, body)
+		if err != nil {
+			return nil, err
+		}
+		e, err := parseEndpoint(c.url)
+		if err == nil {
+			var a *answer
+			if a, err = fetch(ctx, e, s.config.get("/")); err == nil {
+				body += want - a.bytes
+			}
+		}
+		c.stop()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return startBaseline(ctx, stderr, body, more...)
+}
+
+// answerBytes is the mean length of a hundred answers, headers and all.
+func (s *source) answerBytes(ctx context.Context) (int, error) {
+	const samples = 100
+	l, err := s.load(0, 1, s.flags.seed)
+	if err != nil {
+		return 0, err
+	}
+	client := l.scenario.client(0, newRand(s.flags.seed, 1))
+	total := 0
+	for range samples {
+		request, want := client.next(nil)
+		a, err := fetch(ctx, s.target, request)
+		if err != nil {
+			return 0, err
+		}
+		if s.checking {
+			if a.status != want {
+				return 0, fmt.Errorf("status %d, not %d: %.200s", a.status, want, a.body)
+			}
+			if err := client.check(a); err != nil {
+				return 0, err
+			}
+		}
+		total += a.bytes
+	}
+	return total / samples, nil
+}

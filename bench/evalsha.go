@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	evalUserKey    = "bench:u:{0}:"
+	evalSessionKey = "bench:s:{0}:"
+	// evalBatch is how many users are seeded in one round trip.
+	evalBatch = 200
+)
+
+// evalScript finds a user's sessions since a date, the newest first, as one
+// would write it who has no reason to look further: one script call a search.
+var evalScript = redis.NewScript(`
+local ids = redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', ARGV[1])
+local docs = {}
+for i, id in ipairs(ids) do
+  docs[i] = redis.call('HGET', ARGV[2] .. id, 'doc')
+end
+return {#ids, docs}
+`)
+
+// evaluator answers searches by user with a script call each, through a plain
+// client.
+type evaluator struct {
+	client *redis.Client
+	sha    string
+	bytes  int // of an answer
+}
+
+// newEvaluator loads the script, and seeds users' sessions under keys of its own.
+func newEvaluator(ctx context.Context, url string, users, bytes int, stderr io.Writer) (*evaluator, error) {
+	client, err := openRedis(url, 0)
+	if err != nil {
+		return nil, err
+	}
+	e := &evaluator{client: client, bytes: bytes}
+	if err := e.seed(ctx, users, stderr); err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	if e.sha, err = evalScript.Load(ctx, client).Result(); err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// seed stores each user's five sessions, as plain JSON.
+func (e *evaluator) seed(ctx context.Context, users int, stderr io.Writer) error {
+	d := dataset{sessions: users * perUser, newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}
+	t := tally{}
+	defer progress(stderr, "seeding users", int64(users), t.look)()
+	for first := 0; first < users; first += evalBatch {
+		pipe := e.client.Pipeline()
+		for user := first; user < min(first+evalBatch, users); user++ {
+			for k := range perUser {
+				i := d.ofUser(user, k)
+				pipe.HSet(ctx, evalSessionKey+sessionID(i), "doc", bytes.TrimSpace(d.appendSession(nil, i)))
+				pipe.ZAdd(ctx, evalUserKey+userID(user), redis.Z{Score: float64(d.created(i).UnixMicro()), Member: sessionID(i)})
+			}
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		t.done.Store(int64(first))
+	}
+	return nil
+}
+
+// search answers with exactly e.bytes bytes, which begin as Cloakroom's answer
+// does: the sessions, filled up or cut off.
+func (e *evaluator) search(http *fasthttp.RequestCtx) {
+	user := field(http.PostBody(), `"userIdQuery":{"id":"`)
+	if user == nil {
+		http.Error(`{"pad":"no userIdQuery"}`, fasthttp.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	reply, err := e.client.EvalSha(ctx, e.sha, []string{evalUserKey + string(user)}, "0", evalSessionKey).Slice()
+	if err != nil || len(reply) != 2 {
+		http.Error(fmt.Sprintf(`{"pad":%q}`, fmt.Sprint(err)), fasthttp.StatusServiceUnavailable)
+		return
+	}
+	docs, _ := reply[1].([]any)
+	if len(docs) == 0 {
+		http.Error(`{"pad":"a user without sessions"}`, fasthttp.StatusNotFound)
+		return
+	}
+	body := fmt.Appendf(make([]byte, 0, e.bytes+4096), `{"details":{"totalResult":"%d"},"sessions":[`, reply[0])
+	for i, doc := range docs {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		text, _ := doc.(string)
+		body = append(body, text...)
+	}
+	body = append(body, `]}`...)
+	for len(body) < e.bytes {
+		body = append(body, ' ')
+	}
+	http.SetContentType("application/json")
+	http.Response.SetBodyRaw(body[:e.bytes])
+}
+
+func (e *evaluator) close() error { return e.client.Close() }
