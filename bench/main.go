@@ -47,6 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return runCommand(ctx, rest, stdout, stderr)
 	case "pairs":
 		return pairsCommand(ctx, rest, stdout, stderr)
+	case "max":
+		return maxCommand(ctx, rest, stdout, stderr)
 	case "seed":
 		return seed(ctx, rest, stdout, stderr)
 	case "baseline":

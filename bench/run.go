@@ -16,6 +16,8 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	var f loadFlags
 	f.register(flags)
+	var wf waveFlags
+	wf.register(flags)
 	repeats := flags.Int("repeats", 1, "how many times")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	if err := parse(flags, args, stderr); err != nil {
@@ -35,7 +37,12 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if ctx.Err() != nil {
 			break
 		}
-		r, err := s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+		var r *Run
+		if isWave(f.scenario) {
+			r, err = s.measureWave(ctx, stderr, &wf, f.seed+uint64(i))
+		} else {
+			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+		}
 		if err != nil {
 			return err
 		}

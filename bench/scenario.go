@@ -51,7 +51,7 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(slices.Sorted(maps.Keys(scenarios)), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave and expiry-cliff (run only)"), ", "))
 	}
 	return make(c), nil
 }

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// waveFlags are those of the scenarios that are not one request after another:
+// logout-wave and expiry-cliff.
+type waveFlags struct {
+	other, background string
+	workers, count    int
+}
+
+func (f *waveFlags) register(flags *flag.FlagSet) {
+	flags.StringVar(&f.other, "other", "", "logout-wave: another process on the same Redis, which must refuse: `URL`")
+	flags.StringVar(&f.background, "background", "search-user", "logout-wave, expiry-cliff: scenario of the load at --rate beside it")
+	flags.IntVar(&f.workers, "workers", 1, "logout-wave, expiry-cliff: how many connections")
+	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
+}
+
+// wave is a scenario with a course of its own. It measures for as long as it is
+// told, and puts what it finds into run.
+type wave interface {
+	run(ctx context.Context, seconds float64, run *Run) error
+}
+
+func isWave(scenario string) bool { return scenario == "logout-wave" || scenario == "expiry-cliff" }
+
+func (s *source) newWave(f *waveFlags) (wave, error) {
+	if !s.checking {
+		return nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
+	}
+	if f.workers < 1 || f.count < perUser {
+		return nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
+	}
+	if s.flags.scenario == "expiry-cliff" {
+		return &expiryCliff{source: s, flags: f}, nil
+	}
+	other, err := parseEndpoint(f.other)
+	if err != nil {
+		return nil, fmt.Errorf("--other: %w", err)
+	}
+	return &logoutWave{source: s, flags: f, other: other}, nil
+}
+
+// measureWave makes one run of a wave, beside a load if there is a rate. The load
+// is on the process that must refuse.
+func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, seed uint64) (*Run, error) {
+	w, err := s.newWave(f)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
+	begin := time.Now()
+	stop := progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
+		return int64(time.Since(begin) / time.Second), " s"
+	})
+	defer stop()
+	if s.flags.rate == 0 {
+		return run, w.run(ctx, s.flags.seconds, run)
+	}
+
+	beside := *s
+	beside.flags.scenario = f.background
+	if l, ok := w.(*logoutWave); ok {
+		beside.target, beside.config.host = l.other, l.other.host
+	}
+	l, err := beside.load(s.flags.rate, s.flags.seconds, seed)
+	if err != nil {
+		return nil, err
+	}
+	loadCtx, end := context.WithCancel(ctx)
+	defer end()
+	type result struct {
+		o   *outcome
+		err error
+	}
+	loaded := make(chan result, 1)
+	go func() {
+		o, err := l.run(loadCtx)
+		loaded <- result{o, err}
+	}()
+	pauseFor(ctx, l.warmup)
+	waveErr := w.run(ctx, s.flags.seconds, run)
+	if waveErr != nil {
+		end()
+	}
+	r := <-loaded
+	if waveErr != nil || r.err != nil {
+		return run, firstOf(waveErr, r.err)
+	}
+	var load Run
+	if err := r.o.fill(&load); err != nil {
+		return nil, err
+	}
+	run.Figures["background_rate"] = s.flags.rate
+	run.Figures["background_p99_ms"] = load.Latency.P99 / 1000
+	run.Figures["background_failed"] = float64(load.Errors + load.Wrong + load.Dropped)
+	if load.Invalid != "" && run.Invalid == "" {
+		run.Invalid = "the load beside it: " + load.Invalid
+	}
+	return run, nil
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pauseFor waits for d or the end of ctx.
+func pauseFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// caller asks one question after another on one connection.
+type caller struct {
+	conn   net.Conn
+	config scenarioConfig
+	end    func() bool
+}
+
+// newCaller connects. The connection is cut off when ctx ends.
+func newCaller(ctx context.Context, e endpoint, c scenarioConfig) (*caller, error) {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.host = e.host
+	return &caller{conn: conn, config: c, end: context.AfterFunc(ctx, func() { conn.Close() })}, nil
+}
+
+func (c *caller) close() {
+	c.end()
+	_ = c.conn.Close()
+}
+
+// call sends a request; body may be empty.
+func (c *caller) call(method, path, body string) (*answer, error) {
+	if body == "" {
+		return exchange(c.conn, []byte(c.config.head(method, path)+"\r\n"))
+	}
+	return exchange(c.conn, c.config.withBody(method, path, body))
+}
