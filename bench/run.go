@@ -27,21 +27,27 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	m, err := openMeters(ctx, &f)
+	return s.runRepeats(ctx, "run", flags, &f, *repeats, *out, stdout, stderr, &wf)
+}
+
+// runRepeats measures the source several times, and writes the result.
+func (s *source) runRepeats(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, repeats int, out string, stdout, stderr io.Writer, wf *waveFlags) error {
+	m, err := openMeters(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	result := newResult(ctx, "run", flags, &f, s, m)
-	for i := range *repeats {
+	result := newResult(ctx, kind, flags, f, s, m)
+	for i := range repeats {
 		if ctx.Err() != nil {
 			break
 		}
+		seed := f.seed + uint64(i)
 		var r *Run
-		if isWave(f.scenario) {
-			r, err = s.measureWave(ctx, stderr, &wf, f.seed+uint64(i))
+		if isWave(s.flags.scenario) {
+			r, err = s.measureWave(ctx, stderr, wf, seed)
 		} else {
-			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, seed)
 		}
 		if err != nil {
 			return err
@@ -49,14 +55,14 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		result.Runs = append(result.Runs, *r)
 		r.print(stdout)
 	}
-	return result.end(*out)
+	return result.end(out)
 }
 
 // newResult begins a result.
 func newResult(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, s *source, m *meters) *Result {
 	r := &Result{
 		Format: resultFormat, Kind: kind, Started: time.Now().UTC().Truncate(time.Second), Command: command(kind, flags),
-		Scenario: f.scenario, Environment: newEnvironment(ctx, flags, f),
+		Scenario: s.flags.scenario, Environment: newEnvironment(ctx, flags, f),
 	}
 	r.Environment.Target = s.version
 	r.Environment.Redis, r.Environment.RedisSettings = m.redisVersion, m.redisSettings

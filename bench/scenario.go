@@ -46,6 +46,7 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 	"search-admin": newSearchAdmin,
 	"create":       newCreate,
 	"login-storm":  newLoginStorm,
+	"redis-raw":    func(c scenarioConfig) scenario { return raw{c} },
 }
 
 func newScenario(name string, c scenarioConfig) (scenario, error) {
