@@ -28,7 +28,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	atLeast := flags.Float64("at-least", 0, "the requirement: the median of a's requests/s by b's")
 	p99AtMost := flags.Float64("p99-at-most", 0, "the requirement: the median of a's p99 by b's")
-	seedUsers := flags.Int("seed-users", 20_000, "users that evalsha and raw store in Redis first")
+	seedUsers := flags.Int("seed-users", 0, "users that evalsha and raw store in Redis first, under bench:; 0 is as many as a has")
 	flags.String("a", "", "target of a: `URL`; default --target")
 	flags.String("b", "", "target of b: `URL`; or baseline or evalsha: one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
@@ -47,6 +47,9 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		return fmt.Errorf("a: %w", err)
 	}
 	defer a.close()
+	if *seedUsers == 0 {
+		*seedUsers = a.source.config.data.users()
+	}
 	if err := b.start(ctx, a, *seedUsers, stderr); err != nil {
 		return fmt.Errorf("b: %w", err)
 	}

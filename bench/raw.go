@@ -81,11 +81,11 @@ func parseReply(b []byte) (int, error) {
 	}
 	end := i + len(endOfLine)
 	if b[0] != '$' && b[0] != '*' {
-		return 0, fmt.Errorf("Redis replied %.100q", b[:i])
+		return 0, fmt.Errorf("the reply %.100q", b[:i])
 	}
 	n, err := number(b[1:i], 10)
 	if err != nil {
-		return 0, fmt.Errorf("Redis replied %.100q", b[:i])
+		return 0, fmt.Errorf("the reply %.100q", b[:i])
 	}
 	if b[0] == '$' {
 		if end += n + len(endOfLine); end > len(b) {
