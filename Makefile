@@ -75,6 +75,10 @@ tidy-check: ## Check that go.mod and go.sum are tidy
 bench: redis ## Run the Go micro-benchmarks
 	go test -run '^$$' -bench . -benchmem $(call packages,Benchmark)
 
+.PHONY: load
+load: redis ## Run every kind of load for a few seconds; results in bench/results
+	@bench/load.sh
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	@set -e; for dir in $(call packages,Fuzz); do \

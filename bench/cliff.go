@@ -1,135 +1,205 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 const (
-	cliffPrefix   = "9384808"
-	cliffUsers    = 4000
-	cliffSessions = 2 // a user
-	// cliffStore is how long storing them may take.
-	cliffStore = 4 * time.Second
+	// cliffAfter is how long before the first of its sessions ends.
+	cliffAfter = 3 * time.Second
+	// cliffTolerance is how exactly the store's clock is known here.
+	cliffTolerance = 3 * time.Millisecond
 )
 
-// expiryCliff stores sessions that all end within one second, in the middle of
-// the run, and searches for them all the while. An answer is right if it has a
-// user's sessions exactly until their end, by the answer's own timestamp; those
-// that end while it is searched may be there or not.
+// expiryCliff stores sessions that all end in one second, and gets and searches
+// them across it. A search is judged by its own timestamp, exactly; a get by this
+// machine's clock, corrected by the store's as searches tell it.
 type expiryCliff struct {
-	scenarioConfig
-	first time.Time // the first session's end
-	ended *atomic.Int64
+	source *source
+	flags  *waveFlags
+
+	prefix  string    // of the IDs
+	first   time.Time // when the first session ends
+	mu      sync.Mutex
+	out     *Run
+	gets    *hdrhistogram.Histogram
+	queries *hdrhistogram.Histogram
 }
 
-func newExpiryCliff(c scenarioConfig) scenario {
-	return &expiryCliff{scenarioConfig: c, ended: new(atomic.Int64)}
+func (c *expiryCliff) id(i int) string   { return fmt.Sprintf("%s%06d", c.prefix, i) }
+func (c *expiryCliff) user(i int) string { return fmt.Sprintf("%s-u%06d", c.prefix, i/perUser) }
+func (c *expiryCliff) end(i int) time.Time {
+	return c.first.Add(time.Duration(i) * time.Second / time.Duration(c.flags.count)).Truncate(time.Microsecond)
 }
+func (c *expiryCliff) inWave(i, n int) bool { return i/perUser == n/perUser && i < c.flags.count }
 
-// end is when the sessions of a user end.
-func (s *expiryCliff) end(user int) time.Time {
-	return s.first.Add(time.Duration(user%1000) * time.Millisecond)
-}
-
-// prepare stores the sessions. The middle of the run is when they end.
-func (s *expiryCliff) prepare(ctx context.Context, target endpoint, middle time.Duration) error {
-	s.first = time.Now().UTC().Add(cliffStore + middle - time.Second/2).Truncate(time.Microsecond)
-	run := s.first.Unix()
-	var body bytes.Buffer
-	created := date(time.Now().Add(-time.Minute))
-	for user := range cliffUsers {
-		for k := range cliffSessions {
-			fmt.Fprintf(&body, `{"id":"c%d.%d.%d","creationDate":"%s","changeDate":"%s","sequence":"1","factors":{"user":{"id":"%s"}},"expirationDate":"%s"}`+"\n",
-				run, user, k, created, created, cliffUser(run, user), date(s.end(user)))
-		}
-	}
+func (c *expiryCliff) run(ctx context.Context, seconds float64, run *Run) error {
 	begin := time.Now()
-	client := &http.Client{Transport: &http.Transport{DialContext: dialer(target)}}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+target.host+"/v2/sessions/import", &body)
+	c.prefix = fmt.Sprintf("77%d", begin.UnixMilli())
+	c.first = begin.Add(cliffAfter).UTC()
+	c.out, c.gets, c.queries = run, newHistogram(), newHistogram()
+	if err := c.store(ctx); err != nil {
+		return err
+	}
+	if time.Now().After(c.first) {
+		return fmt.Errorf("storing %d sessions took longer than %v; use fewer", c.flags.count, cliffAfter)
+	}
+	stop := c.first.Add(time.Second + duration(max(seconds-cliffAfter.Seconds()-1, 1)))
+	var workers sync.WaitGroup
+	var failed error
+	for n := range c.flags.workers {
+		workers.Go(func() {
+			err := c.work(ctx, newRand(c.source.flags.seed, uint64(n)), stop)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			failed = firstOf(failed, err)
+		})
+	}
+	workers.Wait()
+	run.Seconds = time.Since(begin).Seconds()
+	if ctx.Err() != nil {
+		run.Invalid = "interrupted"
+	} else if failed != nil {
+		return failed
+	}
+	run.Figures["ended_sessions"] = float64(c.flags.count)
+	return run.fillWave(c.gets, c.queries, "get", "search")
+}
+
+// store imports the sessions.
+func (c *expiryCliff) store(ctx context.Context) error {
+	caller, err := newCaller(ctx, c.source.target, c.source.config)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+s.key)
-	answer, err := client.Do(request)
+	defer caller.close()
+	created := date(time.Now())
+	var lines strings.Builder
+	for i := range c.flags.count {
+		fmt.Fprintf(&lines, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"1","factors":{"user":{"verifiedAt":"%s","id":"%s"}},"expirationDate":"%s"}`+"\n",
+			c.id(i), created, created, created, c.user(i), date(c.end(i)))
+	}
+	a, err := caller.call("POST", "/v2/sessions/import", lines.String())
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	if want := fmt.Sprintf(`"stored":%d`, cliffUsers*cliffSessions); answer.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(want)) {
-		return fmt.Errorf("expiry-cliff: import: status %d: %.300s", answer.StatusCode, text)
-	}
-	left := cliffStore - time.Since(begin)
-	if left < 0 {
-		return fmt.Errorf("expiry-cliff: storing the sessions took longer than %v", cliffStore)
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func cliffUser(run int64, user int) string {
-	return fmt.Sprintf("%s%d%05d", cliffPrefix, run%1_000_000, user)
-}
-
-// invalid says whether the cliff was not in the run.
-func (s *expiryCliff) invalid() string {
-	if s.ended.Load() == 0 {
-		return "no answer came after the sessions had ended"
-	}
-	return ""
-}
-
-func (s *expiryCliff) client(_ int, r *rand.Rand) client { return &cliffSearcher{expiryCliff: s, r: r} }
-
-type cliffSearcher struct {
-	*expiryCliff
-	r    *rand.Rand
-	user int
-	body []byte
-}
-
-func (s *cliffSearcher) next(b []byte) ([]byte, int) {
-	s.user = s.r.IntN(cliffUsers)
-	s.body = fmt.Appendf(s.body[:0], `{"query":{"limit":100},%s,"queries":[{"userIdQuery":{"id":"%s"}}]}`, byCreation, cliffUser(s.first.Unix(), s.user))
-	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(s.body), s.body), 200
-}
-
-func (s *cliffSearcher) check(a *answer) error {
-	at, err := time.Parse(time.RFC3339Nano, string(field(a.body, `"timestamp":"`)))
-	if err != nil {
-		return err
-	}
-	want := cliffSessions
-	if !at.Before(s.end(s.user)) {
-		want = 0
-		s.ended.Add(1)
-	}
-	got := bytes.Count(a.body, []byte(`"creationDate"`))
-	if got == 0 && time.Now().After(s.end(s.user)) {
-		want = 0 // they ended while it searched
-	}
-	if got != want || !bytes.Contains(a.body, fmt.Appendf(nil, `"totalResult":"%d"`, want)) {
-		return fmt.Errorf("%d sessions at %s, that end at %s: %.120s", got, at.Format(time.RFC3339Nano), date(s.end(s.user)), a.body)
+	var report imported
+	if err := json.Unmarshal(a.body, &report); err != nil || report.Stored != c.flags.count {
+		return fmt.Errorf("import: status %d: %.300s", a.status, a.body)
 	}
 	return nil
 }
 
-func (s *cliffSearcher) deep() func([]byte) error { return nil }
-func (s *cliffSearcher) lost()                    {}
+// work gets and searches by turns until stop.
+func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) error {
+	caller, err := newCaller(ctx, c.source.target, c.source.config)
+	if err != nil {
+		return err
+	}
+	defer caller.close()
+	offset := storeOffset{}
+	for time.Now().Before(stop) && ctx.Err() == nil {
+		i := r.IntN(c.flags.count)
+		sent := time.Now()
+		a, err := caller.call("POST", searchPath, `{"queries":[{"userIdQuery":{"id":"`+c.user(i)+`"}}]}`)
+		if err != nil {
+			return err
+		}
+		took := time.Since(sent)
+		var found struct {
+			Details  struct{ TotalResult, Timestamp string }
+			Sessions []sessionJSON
+		}
+		if a.status != 200 || json.Unmarshal(a.body, &found) != nil {
+			return fmt.Errorf("search: status %d: %.200s", a.status, a.body)
+		}
+		at, err := time.Parse(time.RFC3339Nano, found.Details.Timestamp)
+		if err != nil {
+			return err
+		}
+		offset.take(sent, took, at)
+		c.note(c.queries, took, c.judgeSearch(i, at, offset.of(sent.Add(took)), found.Details.TotalResult, found.Sessions))
+
+		sent = time.Now()
+		if a, err = caller.call("GET", "/v2/sessions/"+c.id(i), ""); err != nil {
+			return err
+		}
+		took = time.Since(sent)
+		if a.status != 200 && a.status != 404 {
+			return fmt.Errorf("get: status %d: %.200s", a.status, a.body)
+		}
+		c.note(c.gets, took, c.judgeGet(i, a.status == 200, offset.of(sent), offset.of(sent.Add(took))))
+	}
+	return nil
+}
+
+// note records an answer, and what is wrong with it.
+func (c *expiryCliff) note(h *hdrhistogram.Histogram, took time.Duration, wrong error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = h.RecordValue(int64(min(took, longest)))
+	c.out.Due++
+	c.out.Answered++
+	if wrong != nil {
+		c.out.Wrong++
+		if c.out.FirstError == "" {
+			c.out.FirstError = "wrong: " + wrong.Error()
+		}
+	}
+}
+
+// judgeSearch compares an answer for the sessions of i's user with the truth at
+// its timestamp. A session that ends between it and the answer may be missing.
+func (c *expiryCliff) judgeSearch(i int, at, answered time.Time, total string, sessions []sessionJSON) error {
+	may, must := map[string]bool{}, 0
+	for k := i - i%perUser; c.inWave(k, i); k++ {
+		if end := c.end(k); end.After(at) {
+			may[c.id(k)] = true
+			if end.After(answered.Add(cliffTolerance)) {
+				must++
+			}
+		}
+	}
+	for _, s := range sessions {
+		if !may[s.ID] {
+			return fmt.Errorf("session %s, which ends at %s, is served at %s", s.ID, s.ExpirationDate, date(at))
+		}
+	}
+	if n := len(sessions); n < must || n > len(may) || total != fmt.Sprint(n) {
+		return fmt.Errorf("%d sessions and total %s at %s, not %d to %d", n, total, date(at), must, len(may))
+	}
+	return nil
+}
+
+// judgeGet says whether a session was served after its end, or refused before it.
+func (c *expiryCliff) judgeGet(i int, served bool, sent, answered time.Time) error {
+	switch end := c.end(i); {
+	case served && sent.After(end.Add(cliffTolerance)):
+		return fmt.Errorf("session %s is served %v after its end", c.id(i), sent.Sub(end))
+	case !served && answered.Before(end.Add(-cliffTolerance)):
+		return fmt.Errorf("session %s is refused %v before its end", c.id(i), end.Sub(answered))
+	}
+	return nil
+}
+
+// storeOffset is how far the store's clock is ahead of this machine's, by the
+// fastest search: its answer's timestamp is between sending and answer.
+type storeOffset struct {
+	ahead, took time.Duration
+}
+
+func (o *storeOffset) take(sent time.Time, took time.Duration, at time.Time) {
+	if o.took == 0 || took < o.took {
+		o.took, o.ahead = took, at.Sub(sent.Add(took/2))
+	}
+}
+
+func (o *storeOffset) of(t time.Time) time.Time { return t.Add(o.ahead) }

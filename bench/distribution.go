@@ -30,6 +30,14 @@ func newDistribution(h *hdrhistogram.Histogram) (Distribution, error) {
 	}, nil
 }
 
+// histogram is the inverse of newDistribution.
+func (d *Distribution) histogram() (*hdrhistogram.Histogram, error) {
+	if d.HDR == "" {
+		return newHistogram(), nil
+	}
+	return hdrhistogram.Decode([]byte(d.HDR))
+}
+
 // fill puts what happened into run.
 func (o *outcome) fill(run *Run) error {
 	t := o.total
@@ -85,7 +93,7 @@ func (r *Run) writePercentiles(name string) (err error) {
 	if r.Latency.HDR == "" {
 		return nil
 	}
-	h, err := hdrhistogram.Decode([]byte(r.Latency.HDR))
+	h, err := r.Latency.histogram()
 	if err != nil {
 		return err
 	}
@@ -117,7 +125,7 @@ func (r *Run) print(w io.Writer) {
 		fmt.Fprintf(w, "  %-8s p50 %s  p90 %s  p99 %s  p99.9 %s  max %s ms\n", what, ms(d.P50), ms(d.P90), ms(d.P99), ms(d.P999), ms(d.Max))
 	}
 	line("latency", &r.Latency)
-	if r.Mode == "open" {
+	if r.Service != r.Latency {
 		line("service", &r.Service)
 	}
 	for _, name := range sortedNames(r.Figures) {

@@ -36,6 +36,8 @@ type load struct {
 	warmup, length time.Duration
 	timeout        time.Duration // of an answer
 	seed           uint64
+	// urgent lets an open loop go before all other programs, where that is permitted.
+	urgent bool
 
 	live live
 }
@@ -84,7 +86,7 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	deep.Go(func() { e.firstWrong = checkDeep(e.deep, &wrong) })
 	defer collectLittle()()
 	hurried := false
-	if l.open() {
+	if l.open() && l.urgent {
 		slow, ok := hurry()
 		defer slow()
 		hurried = ok

@@ -13,6 +13,7 @@ type lane struct {
 	engine *engine
 	n      int
 	client client
+	parse  func(b []byte, a *answer) (n, least int, err error)
 	socket socket
 
 	busy      bool          // a request is on its way
@@ -27,7 +28,13 @@ type lane struct {
 
 func newLane(e *engine, n int) *lane {
 	r := newRand(e.load.seed, uint64(n)+1)
-	return &lane{engine: e, n: n, client: e.load.scenario.client(n, r), socket: noSocket, buf: make([]byte, 0, 16<<10)}
+	la := &lane{engine: e, n: n, client: e.load.scenario.client(n, r), parse: parseAnswer, socket: noSocket, buf: make([]byte, 0, 16<<10)}
+	if own, ok := la.client.(interface {
+		parse(b []byte, a *answer) (n, least int, err error)
+	}); ok {
+		la.parse = own.parse
+	}
+	return la
 }
 
 // connected gives the lane its connection.
@@ -90,7 +97,7 @@ func (la *lane) ready() {
 		la.fail("bytes that no request asked for")
 		return
 	}
-	n, la.least, err = parseAnswer(la.buf, &la.answer)
+	n, la.least, err = la.parse(la.buf, &la.answer)
 	switch {
 	case err != nil:
 		la.fail(err.Error())

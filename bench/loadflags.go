@@ -137,6 +137,6 @@ func (s *source) load(rate, seconds float64, seed uint64) (*load, error) {
 	return &load{
 		target: s.target, scenario: sc, checking: s.checking, deepEvery: s.flags.deepEvery,
 		rate: rate, schedule: s.flags.schedule, backlog: backlog, connections: s.flags.connections,
-		warmup: duration(s.flags.warmup), length: duration(seconds), timeout: duration(s.flags.timeout), seed: seed,
+		warmup: duration(s.flags.warmup), length: duration(seconds), timeout: duration(s.flags.timeout), seed: seed, urgent: true,
 	}, nil
 }

@@ -17,6 +17,8 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   run       measure one scenario at one rate, or in a closed loop
   pairs     run two loads by turns, and report their ratios
   max       find the highest rate that holds an objective
+  raw       ask Redis itself for users' sessions: the least that a search can cost it
+  start     measure how long a program takes to be ready, and its memory
   seed      store sessions through the import API
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
   compare   compare two result files, with their noise
@@ -51,6 +53,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return pairsCommand(ctx, rest, stdout, stderr)
 	case "max":
 		return maxCommand(ctx, rest, stdout, stderr)
+	case "raw":
+		return rawCommand(ctx, rest, stdout, stderr)
+	case "start":
+		return start(ctx, rest, stdout, stderr)
 	case "seed":
 		return seed(ctx, rest, stdout, stderr)
 	case "baseline":

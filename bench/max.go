@@ -7,24 +7,106 @@ import (
 	"io"
 )
 
+// maxSearch looks for the highest rate that holds.
+type maxSearch struct {
+	from, to  float64 // the first rate, and the highest to try
+	factor    float64 // from one step to the next
+	precision float64 // how close to each other the highest rate that held and the lowest that did not must come: 0.05
+	// try loads at a rate, and says why it did not hold, "" if it did.
+	try func(rate float64, step string) (cause string, err error)
+}
+
+const (
+	confirmations = 3
+	// lower is by how much a rate is lowered that did not hold again.
+	lower = 0.95
+	// patience is how often it may be lowered.
+	patience = 10
+)
+
+// run steps up until a rate does not hold, bisects between it and the last that
+// did, holds the result for longer, and confirms it three times. A result that
+// does not hold again is lowered. It returns 0 if no rate held.
+func (m maxSearch) run() (float64, []Try, error) {
+	var tries []Try
+	holds := func(rate float64, step string) (bool, error) {
+		cause, err := m.try(rate, step)
+		if err != nil {
+			return false, err
+		}
+		tries = append(tries, Try{Rate: rate, Step: step, Held: cause == "", Cause: cause})
+		return cause == "", nil
+	}
+	var low, high float64
+	for rate := m.from; high == 0 && low < m.to; rate = min(rate*m.factor, m.to) {
+		ok, err := holds(rate, "step")
+		switch {
+		case err != nil:
+			return 0, tries, err
+		case ok:
+			low = rate
+		default:
+			high = rate
+		}
+	}
+	for first := low == 0; high > 0 && (low == 0 || high > low*(1+m.precision)); {
+		rate := (low + high) / 2
+		if first { // the first rate was too high already
+			if rate = high / m.factor; rate < 1 {
+				return 0, tries, nil
+			}
+		}
+		ok, err := holds(rate, "bisect")
+		switch {
+		case err != nil:
+			return 0, tries, err
+		case ok:
+			low, first = rate, false
+		default:
+			high = rate
+		}
+	}
+	for range patience {
+		held := true
+		for i := 0; held && i <= confirmations; i++ {
+			step := "confirm"
+			if i == 0 {
+				step = "hold"
+			}
+			var err error
+			if held, err = holds(low, step); err != nil {
+				return 0, tries, err
+			}
+		}
+		if held {
+			return low, tries, nil
+		}
+		low *= lower
+	}
+	return 0, tries, nil
+}
+
 // maxCommand finds the highest rate that holds an objective.
 func maxCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("max", flag.ContinueOnError)
 	var f loadFlags
 	f.register(flags)
-	slo := flags.String("slo", "p99<5ms,err<0.01%", "the objective: bounds of latencies, and of the share of errors")
-	first := flags.Float64("first", 1000, "requests/s to begin with")
-	holdFor := flags.Float64("hold", 15, "seconds that the rate that was found has to hold")
+	slo := flags.String("slo", "p99<5ms,err<0.01%", "the objective")
+	from := flags.Float64("from", 1000, "the first rate")
+	to := flags.Float64("to", 200_000, "the highest rate to try")
+	factor := flags.Float64("factor", 1.5, "from one step to the next")
+	precision := flags.Float64("precision", 0.05, "how exact the result is")
+	hold := flags.Float64("hold", 3, "how many times as long the result is held at first")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
 	goal, err := parseObjective(*slo)
 	if err != nil {
-		return err
+		return fmt.Errorf("max: --slo: %w", err)
 	}
-	if *first <= 0 || *holdFor <= 0 {
-		return fmt.Errorf("max: --first and --hold must be positive")
+	if !(*from > 0 && *to >= *from && *factor > 1 && *precision > 0 && *hold >= 1) {
+		return fmt.Errorf("max: --from must be positive and at most --to, --factor above 1, --precision positive, --hold at least 1")
 	}
 	s, err := f.open(ctx)
 	if err != nil {
@@ -36,104 +118,33 @@ func maxCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	defer m.close()
 	result := newResult(ctx, "max", flags, &f, s, m)
-	seed := f.seed
-	search := search4max{first: *first, seconds: f.seconds, hold: *holdFor, try: func(rate, seconds float64, step string) (Try, error) {
-		seed++
-		r, err := s.measure(ctx, stderr, m, rate, seconds, seed)
+	result.Max = &Max{Objective: goal.text}
+	try := func(rate float64, step string) (string, error) {
+		seconds := f.seconds
+		if step == "hold" {
+			seconds *= *hold
+		}
+		r, err := s.measure(ctx, stderr, m, rate, seconds, f.seed+uint64(len(result.Runs)))
 		if err != nil {
-			return Try{}, err
+			return "", err
 		}
-		t := Try{Rate: rate, Step: step}
-		t.Held, t.Cause = goal.held(r)
+		r.Label += " " + step
 		result.Runs = append(result.Runs, *r)
-		verdict := "held"
-		if !t.Held {
-			verdict = t.Cause
+		if ctx.Err() != nil {
+			return "", ctx.Err()
 		}
-		fmt.Fprintf(stdout, "%-7s %8.0f requests/s: p50 %s  p99 %s ms, %d late, %d dropped, %d errors, %d wrong: %s\n",
-			step, rate, ms(r.Latency.P50), ms(r.Latency.P99), r.Late, r.Dropped, r.Errors, r.Wrong, verdict)
-		return t, ctx.Err()
-	}}
-	rate, tries, err := search.run()
-	result.Max = &Max{Objective: goal.text, Rate: rate, Tries: tries}
-	if err != nil && len(result.Runs) == 0 {
+		cause, err := goal.held(r)
+		verdict := "held"
+		if cause != "" {
+			verdict = cause
+		}
+		fmt.Fprintf(stdout, "%-7s %8.0f/s: %.0f answers/s, p99 %s ms, %s\n", step, rate, r.Achieved, ms(r.Latency.P99), verdict)
+		return cause, err
+	}
+	result.Max.Rate, result.Max.Tries, err = maxSearch{from: *from, to: *to, factor: *factor, precision: *precision, try: try}.run()
+	if err != nil {
 		return err
 	}
-	if rate > 0 {
-		fmt.Fprintf(stdout, "\n%s: %.0f requests/s hold %s\n", f.scenario, rate, goal.text)
-	} else {
-		fmt.Fprintf(stdout, "\n%s: no rate held %s\n", f.scenario, goal.text)
-	}
-	if werr := result.write(*out); werr != nil {
-		return werr
-	}
-	return err
-}
-
-// search4max finds the highest rate for which try holds: it doubles the rate
-// until it does not hold, halves the gap, holds the rate that was found for
-// longer, and confirms it three times. A rate that fails to hold or to be
-// confirmed is lowered.
-type search4max struct {
-	first, seconds, hold float64
-	try                  func(rate, seconds float64, step string) (Try, error)
-}
-
-const (
-	// closeEnough is the gap, as a share of the rate, at which the bisection ends.
-	closeEnough = 0.04
-	// loweredBy is how much a rate is lowered that could not be confirmed.
-	loweredBy = 0.07
-	// maxRate is beyond every generator.
-	maxRate       = 2_000_000
-	confirmations = 3
-	// lowerings bounds how often a rate is lowered.
-	lowerings = 16
-)
-
-func (s *search4max) run() (rate float64, tries []Try, err error) {
-	attempt := func(rate, seconds float64, step string) bool {
-		if err != nil {
-			return false
-		}
-		var t Try
-		if t, err = s.try(rate, seconds, step); err != nil {
-			return false
-		}
-		tries = append(tries, t)
-		return t.Held
-	}
-	low, high := 0.0, s.first
-	for attempt(high, s.seconds, "step") && high < maxRate {
-		low, high = high, 2*high
-	}
-	if low == 0 { // not even the first
-		low = high / 16
-		for err == nil && low > 0 && !attempt(low, s.seconds, "step") {
-			if high, low = low, low/4; low < 1 {
-				return 0, tries, err
-			}
-		}
-	}
-	for err == nil && high-low > closeEnough*low {
-		if middle := (low + high) / 2; attempt(middle, s.seconds, "bisect") {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	for range lowerings {
-		ok := attempt(low, s.hold, "hold")
-		for i := 0; ok && i < confirmations; i++ {
-			ok = attempt(low, s.seconds, "confirm")
-		}
-		if ok {
-			return low, tries, nil
-		}
-		if err != nil {
-			return 0, tries, err
-		}
-		low *= 1 - loweredBy
-	}
-	return 0, tries, err
+	fmt.Fprintf(stdout, "\nThe highest rate of %s that holds %s: **%.0f requests/s**.\n", f.scenario, goal.text, result.Max.Rate)
+	return result.write(*out)
 }

@@ -28,9 +28,9 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	atLeast := flags.Float64("at-least", 0, "the requirement: the median of a's requests/s by b's")
 	p99AtMost := flags.Float64("p99-at-most", 0, "the requirement: the median of a's p99 by b's")
-	seedUsers := flags.Int("seed-users", 20_000, "users that the evalsha baseline stores first")
+	seedUsers := flags.Int("seed-users", 0, "users that evalsha and raw store in Redis first, under bench:; 0 is as many as a has")
 	flags.String("a", "", "target of a: `URL`; default --target")
-	flags.String("b", "", "target of b: `URL`, or baseline or evalsha: one that is started, with answers as long as a's")
+	flags.String("b", "", "target of b: `URL`; or baseline or evalsha: one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
 	if err := parse(flags, args, stderr); err != nil {
 		return err
@@ -47,6 +47,9 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		return fmt.Errorf("a: %w", err)
 	}
 	defer a.close()
+	if *seedUsers == 0 {
+		*seedUsers = a.source.config.data.users()
+	}
 	if err := b.start(ctx, a, *seedUsers, stderr); err != nil {
 		return fmt.Errorf("b: %w", err)
 	}
@@ -148,6 +151,15 @@ func (s *side) start(ctx context.Context, a *side, seedUsers int, stderr io.Writ
 	kind := s.flags.target
 	var more []string
 	switch kind {
+	case "raw":
+		var err error
+		if s.source, err = s.flags.openRaw(ctx, seedUsers, stderr); err != nil {
+			return err
+		}
+		s.flags = s.source.flags
+		s.flags.admin = ""
+		s.meters, err = openMeters(ctx, &s.flags)
+		return err
 	case "baseline":
 	case "evalsha":
 		more = []string{"--evalsha", "--redis", s.flags.redis, "--seed-users", fmt.Sprint(seedUsers)}
@@ -220,8 +232,9 @@ func (p *Pairs) print(w io.Writer) {
 	}
 }
 
-// printMeans prints the mean of each figure by side.
+// printMeans prints the mean of each figure by side, and the ratios of those that both have.
 func printMeans(w io.Writer, runs []Run) {
+	means := map[string]map[string]float64{}
 	for _, side := range []string{"a", "b"} {
 		sums, counts := map[string]float64{}, map[string]float64{}
 		var bad uint64
@@ -236,11 +249,20 @@ func printMeans(w io.Writer, runs []Run) {
 			}
 		}
 		fmt.Fprintf(w, "%s: %d errors, wrong or dropped", side, bad)
+		means[side] = map[string]float64{}
 		for _, name := range sortedNames(sums) {
-			fmt.Fprintf(w, "; %s %.4g", name, sums[name]/counts[name])
+			means[side][name] = sums[name] / counts[name]
+			fmt.Fprintf(w, "; %s %.4g", name, means[side][name])
 		}
 		fmt.Fprintln(w)
 	}
+	fmt.Fprint(w, "a/b")
+	for _, name := range sortedNames(means["a"]) {
+		if b, ok := means["b"][name]; ok {
+			fmt.Fprintf(w, "; %s %.2f", name, ratio(means["a"][name], b))
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 func median(all []float64) float64 {

@@ -13,7 +13,7 @@ import (
 const closedWarning = "The next request waits for the last answer, so these latencies hide queueing (“coordinated omission”). " +
 	"They must not be compared with those of an open loop."
 
-// pageView is what the template shows.
+// pageView is what the pattern shows.
 type pageView struct {
 	Title    string
 	Sections []*sectionView

@@ -16,6 +16,8 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	var f loadFlags
 	f.register(flags)
+	var wf waveFlags
+	wf.register(flags)
 	repeats := flags.Int("repeats", 1, "how many times")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	if err := parse(flags, args, stderr); err != nil {
@@ -25,21 +27,27 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	m, err := openMeters(ctx, &f)
+	return s.runRepeats(ctx, "run", flags, &f, *repeats, *out, stdout, stderr, &wf)
+}
+
+// runRepeats measures the source several times, and writes the result.
+func (s *source) runRepeats(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, repeats int, out string, stdout, stderr io.Writer, wf *waveFlags) error {
+	m, err := openMeters(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	result := newResult(ctx, "run", flags, &f, s, m)
-	for i := range *repeats {
+	result := newResult(ctx, kind, flags, f, s, m)
+	for i := range repeats {
 		if ctx.Err() != nil {
 			break
 		}
+		seed := f.seed + uint64(i)
 		var r *Run
-		if f.scenario == logoutWave {
-			r, err = s.measureWave(ctx, f.seed+uint64(i))
+		if isWave(s.flags.scenario) {
+			r, err = s.measureWave(ctx, stderr, wf, seed)
 		} else {
-			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, f.seed+uint64(i))
+			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, seed)
 		}
 		if err != nil {
 			return err
@@ -47,14 +55,14 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		result.Runs = append(result.Runs, *r)
 		r.print(stdout)
 	}
-	return result.end(*out)
+	return result.end(out)
 }
 
 // newResult begins a result.
 func newResult(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, s *source, m *meters) *Result {
 	r := &Result{
 		Format: resultFormat, Kind: kind, Started: time.Now().UTC().Truncate(time.Second), Command: command(kind, flags),
-		Scenario: f.scenario, Environment: newEnvironment(ctx, flags, f),
+		Scenario: s.flags.scenario, Environment: newEnvironment(ctx, flags, f),
 	}
 	r.Environment.Target = s.version
 	r.Environment.Redis, r.Environment.RedisSettings = m.redisVersion, m.redisSettings
@@ -84,11 +92,6 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 	if l.open() {
 		run.Mode, run.Schedule = "open", l.schedule
 	}
-	if p, ok := l.scenario.(preparer); ok {
-		if err := p.prepare(ctx, s.target, l.warmup+l.length/2); err != nil {
-			return nil, err
-		}
-	}
 	before := m.read(ctx)
 	begin, cpuBefore := time.Now(), cpuTime()
 	stop := progress(stderr, s.flags.scenario, int64(l.warmup+l.length)/int64(time.Second), func() (int64, string) {
@@ -114,12 +117,6 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 		m.figures(run.Figures, before, m.read(ctx), n)
 	}
 	return run, nil
-}
-
-// preparer is a scenario that has to store something first. The middle of the
-// run is so far from when prepare returns.
-type preparer interface {
-	prepare(ctx context.Context, target endpoint, middle time.Duration) error
 }
 
 // cpuTime is what this process has used.

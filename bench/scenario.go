@@ -46,14 +46,13 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 	"search-admin": newSearchAdmin,
 	"create":       newCreate,
 	"login-storm":  newLoginStorm,
-	"expiry-cliff": newExpiryCliff,
+	"redis-raw":    func(c scenarioConfig) scenario { return raw{c} },
 }
 
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		names := append(slices.Sorted(maps.Keys(scenarios)), logoutWave)
-		return nil, fmt.Errorf("unknown scenario %q: %s (the last for run only)", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave and expiry-cliff (run only)"), ", "))
 	}
 	return make(c), nil
 }
@@ -64,12 +63,7 @@ func (c scenarioConfig) head(method, path string) string {
 }
 
 // get returns a whole request.
-func (c scenarioConfig) get(path string) []byte { return c.without("GET", path) }
-
-// without returns a whole request without a body.
-func (c scenarioConfig) without(method, path string) []byte {
-	return []byte(c.head(method, path) + "\r\n")
-}
+func (c scenarioConfig) get(path string) []byte { return []byte(c.head("GET", path) + "\r\n") }
 
 // withBody returns a whole request.
 func (c scenarioConfig) withBody(method, path, body string) []byte {

@@ -63,7 +63,9 @@ type imported struct {
 
 // importTo streams the dataset in one request.
 func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func(int)) (*imported, error) {
-	client := &http.Client{Transport: &http.Transport{DialContext: dialer(e)}}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) },
+	}}
 	defer client.CloseIdleConnections()
 	body, w := io.Pipe()
 	ended := make(chan struct{})
@@ -95,11 +97,6 @@ func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func
 	}
 	report := new(imported)
 	return report, json.Unmarshal(text, report)
-}
-
-// dialer dials e, whatever it is asked for.
-func dialer(e endpoint) func(ctx context.Context, _, _ string) (net.Conn, error) {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) }
 }
 
 // readKey returns the API key, which is nowhere in a result.

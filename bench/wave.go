@@ -1,156 +1,157 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
 
-// wave is the scenario logout-wave: it deletes sessions through one process and
-// asks another for them until that refuses, one session after the other. What
-// it measures is how long the other process goes on serving what was deleted.
-// It is no scenario of the engine: each of its steps waits for the one before.
-type wave struct {
-	config scenarioConfig
-	here   net.Conn // the process that deletes
-	there  net.Conn // the one that is asked
-	n      int
+// waveFlags are those of the scenarios that are not one request after another:
+// logout-wave and expiry-cliff.
+type waveFlags struct {
+	other, background string
+	workers, count    int
 }
 
-const logoutWave = "logout-wave"
-
-func openWave(ctx context.Context, c scenarioConfig, here, there endpoint) (*wave, error) {
-	w := &wave{config: c}
-	var err error
-	if w.here, err = here.dial(ctx); err != nil {
-		return nil, err
-	}
-	if w.there, err = there.dial(ctx); err != nil {
-		return nil, errors.Join(err, w.here.Close())
-	}
-	return w, nil
+func (f *waveFlags) register(flags *flag.FlagSet) {
+	flags.StringVar(&f.other, "other", "", "logout-wave: another process on the same Redis, which must refuse: `URL`")
+	flags.StringVar(&f.background, "background", "search-user", "logout-wave, expiry-cliff: scenario of the load at --rate beside it")
+	flags.IntVar(&f.workers, "workers", 1, "logout-wave, expiry-cliff: how many connections")
+	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
-func (w *wave) close() {
-	w.here.Close()
-	w.there.Close()
+// wave is a scenario with a course of its own. It measures for as long as it is
+// told, and puts what it finds into run.
+type wave interface {
+	run(ctx context.Context, seconds float64, run *Run) error
 }
 
-// once makes a session, has the other process hold a copy of it, deletes it,
-// and returns how long after the delete's answer the other one refused it.
-func (w *wave) once() (late time.Duration, err error) {
-	w.n++
-	user := fmt.Sprintf(`"userId":"9584808%011d"`, w.n)
-	a, err := w.ask(w.here, 201, w.config.withBody("POST", "/v2/sessions", `{"checks":{"user":{`+user+`}}}`))
-	if err != nil {
-		return 0, err
-	}
-	id, _, err := createdSession(a.body)
-	if err != nil {
-		return 0, err
-	}
-	get, id := w.config.get("/v2/sessions/"+string(id)), bytes.Clone(id)
-	for range 3 { // so that it is in the near cache
-		if _, err := w.ask(w.there, 200, get); err != nil {
-			return 0, err
-		}
-	}
-	if _, err := w.ask(w.here, 200, w.config.without("DELETE", "/v2/sessions/"+string(id))); err != nil {
-		return 0, err
-	}
-	deleted := time.Now()
-	for time.Since(deleted) < fetchTimeout {
-		a, err := exchange(w.there, get)
-		switch {
-		case err != nil:
-			return 0, err
-		case a.status == 404:
-			return time.Since(deleted), nil
-		case a.status != 200:
-			return 0, fmt.Errorf("status %d: %.200s", a.status, a.body)
-		}
-	}
-	return 0, errors.New("a deleted session is served without end")
-}
+func isWave(scenario string) bool { return scenario == "logout-wave" || scenario == "expiry-cliff" }
 
-func (w *wave) ask(conn net.Conn, want int, request []byte) (*answer, error) {
-	if err := conn.SetDeadline(time.Now().Add(fetchTimeout)); err != nil {
-		return nil, err
+func (s *source) newWave(f *waveFlags) (wave, error) {
+	if !s.checking {
+		return nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
 	}
-	a, err := exchange(conn, request)
-	if err == nil && a.status != want {
-		err = fmt.Errorf("status %d, not %d: %.200s", a.status, want, a.body)
+	if f.workers < 1 || f.count < perUser {
+		return nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
 	}
-	return a, err
-}
-
-// measureWave runs logout waves for the time of a run, beside load on the other
-// process if a rate is given.
-func (s *source) measureWave(ctx context.Context, seed uint64) (*Run, error) {
-	there, err := parseEndpoint(s.flags.other)
+	if s.flags.scenario == "expiry-cliff" {
+		return &expiryCliff{source: s, flags: f}, nil
+	}
+	other, err := parseEndpoint(f.other)
 	if err != nil {
 		return nil, fmt.Errorf("--other: %w", err)
 	}
-	run := &Run{Label: logoutWave, Mode: "closed", Connections: 1}
-	background := make(chan error, 1)
-	loadCtx, stop := context.WithCancel(ctx)
-	defer stop()
-	if s.flags.rate > 0 {
-		run.Label = fmt.Sprintf("%s beside %s at %.0f requests/s", logoutWave, s.flags.background, s.flags.rate)
-		beside := *s
-		beside.flags.scenario, beside.target = s.flags.background, there
-		l, err := beside.load(s.flags.rate, s.flags.seconds+2*s.flags.warmup+5, seed)
-		if err != nil {
-			return nil, err
-		}
-		go func() {
-			_, err := l.run(loadCtx)
-			background <- err
-		}()
-	} else {
-		background <- nil
-	}
-	w, err := openWave(ctx, s.config, s.target, there)
+	return &logoutWave{source: s, flags: f, other: other}, nil
+}
+
+// measureWave makes one run of a wave, beside a load if there is a rate. The load
+// is on the process that must refuse.
+func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, seed uint64) (*Run, error) {
+	w, err := s.newWave(f)
 	if err != nil {
-		stop()
-		return nil, errors.Join(err, <-background)
+		return nil, err
 	}
-	defer w.close()
-	r := newRecorder(false, duration(s.flags.seconds))
+	run := &Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
 	begin := time.Now()
-	for ctx.Err() == nil {
-		at := time.Since(begin) - duration(s.flags.warmup)
-		if at >= duration(s.flags.seconds) {
-			break
-		}
-		late, err := w.once()
-		switch {
-		case at < 0:
-		case err != nil:
-			r.sent++
-			r.fail(at, err.Error())
-		default:
-			r.sent++
-			r.answer(at, late, late)
-		}
-		if err != nil {
-			break
-		}
+	stop := progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
+		return int64(time.Since(begin) / time.Second), " s"
+	})
+	defer stop()
+	if s.flags.rate == 0 {
+		return run, w.run(ctx, s.flags.seconds, run)
 	}
-	stop()
-	if err := <-background; err != nil && ctx.Err() == nil && loadCtx.Err() == nil {
+
+	beside := *s
+	beside.flags.scenario = f.background
+	if l, ok := w.(*logoutWave); ok {
+		beside.target, beside.config.host = l.other, l.other.host
+	}
+	l, err := beside.load(s.flags.rate, s.flags.seconds, seed)
+	if err != nil {
 		return nil, err
 	}
-	o := &outcome{total: r, due: r.sent, length: duration(s.flags.seconds), interrupted: ctx.Err() != nil}
-	if err := o.fill(run); err != nil {
+	loadCtx, end := context.WithCancel(ctx)
+	defer end()
+	type result struct {
+		o   *outcome
+		err error
+	}
+	loaded := make(chan result, 1)
+	go func() {
+		o, err := l.run(loadCtx)
+		loaded <- result{o, err}
+	}()
+	pauseFor(ctx, l.warmup)
+	waveErr := w.run(ctx, s.flags.seconds, run)
+	if waveErr != nil {
+		end()
+	}
+	r := <-loaded
+	if waveErr != nil || r.err != nil {
+		return run, firstOf(waveErr, r.err)
+	}
+	var load Run
+	if err := r.o.fill(&load); err != nil {
 		return nil, err
 	}
-	run.Warmup = s.flags.warmup
-	run.Figures = map[string]float64{
-		"revocation_p50_ms": run.Latency.P50 / 1000, "revocation_p99_ms": run.Latency.P99 / 1000, "revocation_max_ms": run.Latency.Max / 1000,
+	run.Figures["background_rate"] = s.flags.rate
+	run.Figures["background_p99_ms"] = load.Latency.P99 / 1000
+	run.Figures["background_failed"] = float64(load.Errors + load.Wrong + load.Dropped)
+	if load.Invalid != "" && run.Invalid == "" {
+		run.Invalid = "the load beside it: " + load.Invalid
 	}
 	return run, nil
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pauseFor waits for d or the end of ctx.
+func pauseFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// caller asks one question after another on one connection.
+type caller struct {
+	conn   net.Conn
+	config scenarioConfig
+	end    func() bool
+}
+
+// newCaller connects. The connection is cut off when ctx ends.
+func newCaller(ctx context.Context, e endpoint, c scenarioConfig) (*caller, error) {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.host = e.host
+	return &caller{conn: conn, config: c, end: context.AfterFunc(ctx, func() { conn.Close() })}, nil
+}
+
+func (c *caller) close() {
+	c.end()
+	_ = c.conn.Close()
+}
+
+// call sends a request; body may be empty.
+func (c *caller) call(method, path, body string) (*answer, error) {
+	if body == "" {
+		return exchange(c.conn, []byte(c.config.head(method, path)+"\r\n"))
+	}
+	return exchange(c.conn, c.config.withBody(method, path, body))
 }

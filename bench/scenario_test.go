@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var testData = dataset{sessions: 1000, newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
+
+func testConfig() scenarioConfig {
+	return scenarioConfig{data: testData, host: "h:1", key: "k", zipf: 0.99, offset: -1, limit: 20}
+}
+
+// search1000 is a model of the program under test: the dataset, and its searches
+// done by looking at every session.
+func search1000(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var q struct {
+		Query struct {
+			Offset string
+			Limit  int
+			Asc    bool
+		}
+		Queries []struct {
+			UserIDQuery       *struct{ ID string }
+			CreatorQuery      *struct{ ID string }
+			IDsQuery          *struct{ IDs []string }
+			UserAgentQuery    *struct{ FingerprintID string }
+			CreationDateQuery *struct {
+				CreationDate time.Time
+				Method       string
+			}
+			ExpirationDateQuery *struct {
+				ExpirationDate time.Time
+				Method         string
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &q); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	compare := func(d, bound time.Time, method string) bool {
+		switch strings.TrimPrefix(method, "TIMESTAMP_QUERY_METHOD_") {
+		case "GREATER_OR_EQUALS":
+			return !d.Before(bound)
+		case "LESS_OR_EQUALS":
+			return !d.After(bound)
+		case "LESS":
+			return d.Before(bound)
+		}
+		t.Fatalf("method %q", method)
+		return false
+	}
+	var found []int
+	d := testData
+	for i := range d.sessions {
+		ok := true
+		for _, p := range q.Queries {
+			switch {
+			case p.UserIDQuery != nil:
+				ok = ok && p.UserIDQuery.ID == userID(d.userOf(i))
+			case p.CreatorQuery != nil:
+				ok = ok && p.CreatorQuery.ID == creatorID(i)
+			case p.IDsQuery != nil:
+				ok = ok && slices.Contains(p.IDsQuery.IDs, sessionID(i))
+			case p.UserAgentQuery != nil:
+				ok = ok && p.UserAgentQuery.FingerprintID == d.fingerprint(d.userOf(i), d.device(i))
+			case p.CreationDateQuery != nil:
+				ok = ok && compare(d.created(i), p.CreationDateQuery.CreationDate, p.CreationDateQuery.Method)
+			case p.ExpirationDateQuery != nil:
+				ok = ok && compare(d.expires(i), p.ExpirationDateQuery.ExpirationDate, p.ExpirationDateQuery.Method)
+			default:
+				t.Fatalf("no predicate: %s", body)
+			}
+		}
+		if ok {
+			found = append(found, i)
+		}
+	}
+	if !q.Query.Asc {
+		slices.Reverse(found)
+	}
+	total := len(found)
+	var offset int
+	if _, err := fmt.Sscan(q.Query.Offset, &offset); err != nil {
+		t.Fatal(err)
+	}
+	found = found[min(offset, total):]
+	found = found[:min(q.Query.Limit, len(found))]
+	answer := fmt.Appendf(nil, `{"details":{"totalResult":"%d"},"sessions":[`, total)
+	for k, i := range found {
+		if k > 0 {
+			answer = append(answer, ',')
+		}
+		answer = append(answer, bytes.TrimSpace(d.appendSession(nil, i))...)
+	}
+	return append(answer, "]}"...)
+}
+
+// split returns a request's path and body, and checks its form.
+func split(t *testing.T, request []byte) (method, path string, body []byte) {
+	t.Helper()
+	head, body, ok := bytes.Cut(request, endOfHead)
+	lines := strings.Split(string(head), "\r\n")
+	var version string
+	if _, err := fmt.Sscan(lines[0], &method, &path, &version); err != nil || !ok || version != "HTTP/1.1" {
+		t.Fatalf("%q: %v", request, err)
+	}
+	for _, want := range []string{"Host: h:1", "Authorization: Bearer k", "Content-Type: application/json"} {
+		if !slices.Contains(lines, want) {
+			t.Fatalf("%q: no %s", request, want)
+		}
+	}
+	if len(body) > 0 && !slices.Contains(lines, fmt.Sprintf("Content-Length: %d", len(body))) {
+		t.Fatalf("%q: a body of %d bytes", request, len(body))
+	}
+	return method, path, body
+}
+
+func TestSearches_KnowTheTruth(t *testing.T) {
+	for _, name := range []string{"search-user", "search-mixed", "search-admin"} {
+		s, err := newScenario(name, testConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.client(0, newRand(1, 0))
+		for range 150 {
+			request, want := c.next(nil)
+			method, path, body := split(t, request)
+			if method != "POST" || path != searchPath || want != 200 {
+				t.Fatalf("%s: %s %s, %d", name, method, path, want)
+			}
+			right := search1000(t, body)
+			if err := c.check(&answer{body: right}); err != nil {
+				t.Fatalf("%s: %s: %v", name, body, err)
+			}
+			if err := c.deep()(right); err != nil {
+				t.Fatalf("%s: %s: %v", name, body, err)
+			}
+			wrong := bytes.Replace(right, []byte(`"totalResult":"`), []byte(`"totalResult":"9`), 1)
+			if c.check(&answer{body: wrong}) == nil {
+				t.Fatalf("%s: a wrong total is right", name)
+			}
+			if i := bytes.Index(right, []byte(`{"id":"`)); i > 0 {
+				wrong = append(bytes.Clone(right[:i]), "]}"...)
+				if c.check(&answer{body: wrong}) == nil || c.deep()(wrong) == nil {
+					t.Fatalf("%s: an empty page is right", name)
+				}
+			}
+		}
+	}
+}
+
+func TestGets_KnowTheTruth(t *testing.T) {
+	for _, name := range []string{"get-hot", "cold-start"} {
+		s, err := newScenario(name, testConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.client(0, newRand(1, 0))
+		asked := map[string]bool{}
+		for range testData.sessions {
+			request, _ := c.next(nil)
+			_, path, _ := split(t, request)
+			id := strings.TrimPrefix(path, "/v2/sessions/")
+			asked[id] = true
+			i := c.(*getter).current
+			if id != sessionID(i) {
+				t.Fatalf("asked for %s, not %s", id, sessionID(i))
+			}
+			right := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, i)))
+			if err := c.check(&answer{body: right}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.deep()(right); err != nil {
+				t.Fatal(err)
+			}
+			other := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, (i+1)%testData.sessions)))
+			if c.check(&answer{body: other}) == nil || c.deep()(other) == nil {
+				t.Fatal("another session is right")
+			}
+		}
+		if cold, ok := s.(coldStart); ok {
+			if len(asked) != testData.sessions || cold.invalid() != "" {
+				t.Errorf("%d of %d sessions, %q", len(asked), testData.sessions, cold.invalid())
+			}
+			c.next(nil)
+			if cold.invalid() == "" {
+				t.Error("a session was asked for twice, and nothing is said")
+			}
+		}
+	}
+}
+
+func TestLoginStorm_SetsWhatItCreated(t *testing.T) {
+	c := newLoginStorm(testConfig()).client(0, newRand(1, 0))
+	created := func(id string) *answer {
+		token := id + "." + strings.Repeat("x", 43)
+		return &answer{body: []byte(`{"details":{"sequence":"2"},"sessionId":"` + id + `","sessionToken":"` + token + `"}`)}
+	}
+	request, want := c.next(nil)
+	method, path, body := split(t, request)
+	if method != "POST" || path != "/v2/sessions" || want != 201 || !json.Valid(body) {
+		t.Fatalf("%s %s %s", method, path, body)
+	}
+	if err := c.check(created("7")); err != nil {
+		t.Fatal(err)
+	}
+	request, want = c.next(nil)
+	if method, path, body = split(t, request); method != "PATCH" || path != "/v2/sessions/7" || want != 200 || !json.Valid(body) {
+		t.Fatalf("%s %s %s", method, path, body)
+	}
+	if err := c.check(created("7")); err != nil {
+		t.Fatal(err)
+	}
+	if request, _ = c.next(nil); !bytes.HasPrefix(request, []byte("POST")) {
+		t.Fatalf("%s", request)
+	}
+	if c.check(&answer{body: []byte(`{"sessionId":"8","sessionToken":"9.x"}`)}) == nil {
+		t.Error("the token of another session is right")
+	}
+}
+
+func TestDataset_Numbers(t *testing.T) {
+	d := testData
+	for user := range d.users() {
+		for k := range perUser {
+			if i := d.ofUser(user, k); d.userOf(i) != user || sessionNumber(sessionID(i)) != i || i >= d.sessions {
+				t.Fatalf("user %d, session %d: %d", user, k, i)
+			}
+		}
+	}
+	if !d.created(d.sessions - 1).Equal(d.newest) {
+		t.Errorf("the newest is of %v", d.created(d.sessions-1))
+	}
+	for _, id := range []string{"", "18826", "28826" + strings.Repeat("0", 14), "18826" + strings.Repeat("x", 14)} {
+		if sessionNumber(id) != -1 {
+			t.Errorf("%q is a session", id)
+		}
+	}
+	var b bytes.Buffer
+	if err := d.write(t.Context(), &b, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range bytes.Split(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
+		var s sessionJSON
+		if err := json.Unmarshal(line, &s); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.isSession(d, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
