@@ -188,13 +188,13 @@ func (e *engine) work(ctx context.Context) error {
 			e.cutOff(now)
 			e.takeDialed()
 		}
-		wait := longestWait
+		var due time.Duration
 		if e.load.open() {
 			for ; nextDue <= now && nextDue < e.end; nextDue = e.next() {
 				e.arrive(nextDue, now)
 			}
 			if nextDue < e.end {
-				wait = min(wait, nextDue-e.now())
+				due = nextDue
 			} else if e.busy == 0 && len(e.waiting) == 0 || now > e.end+e.load.timeout {
 				break
 			}
@@ -207,7 +207,7 @@ func (e *engine) work(ctx context.Context) error {
 				break
 			}
 		}
-		if err := e.poll.wait(wait, func(token int) { e.lanes[token].ready() }); err != nil {
+		if err := e.poll.wait(e.now(), due, func(token int) { e.lanes[token].ready() }); err != nil {
 			return err
 		}
 	}

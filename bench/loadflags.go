@@ -48,8 +48,6 @@ func (f *loadFlags) register(flags *flag.FlagSet) {
 	flags.Float64Var(&f.zipf, "zipf", 0.99, "exponent of the skew; 0 is uniform")
 	flags.IntVar(&f.sessions, "sessions", 100_000, "how many sessions were seeded")
 	flags.StringVar(&f.newest, "newest", "", "creation `DATE` of the newest of them; default: ask the target")
-	flags.StringVar(&f.other, "other", "", "logout-wave: the process that is asked for what --target has deleted: `URL`")
-	flags.StringVar(&f.background, "background", "search-user", "logout-wave: what is asked of --other besides, at --rate: `NAME`")
 	flags.IntVar(&f.offset, "offset", -1, "search-admin: offset of the page; -1 is a random one each time")
 	flags.IntVar(&f.limit, "limit", 100, "search-admin: length of the page")
 	flags.IntVar(&f.deepEvery, "check-every", checkedDeep, "check one of so many answers in full, all others by a few bytes; 0 none in full")

@@ -19,6 +19,7 @@ import (
 type poller struct {
 	epoll, timer int
 	events       []unix.EpollEvent
+	due          time.Duration // what the timer is set for, 0 if it is off
 }
 
 // timerToken is the timer's place in what wait returns.
@@ -80,13 +81,19 @@ func (p *poller) add(s socket, token int) error {
 	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, int(s), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(token)})
 }
 
-// wait waits for sockets for at most d, and calls ready for each.
-func (p *poller) wait(d time.Duration, ready func(token int)) error {
-	timeout := -1
-	if d <= 0 {
+// wait waits for sockets, and calls ready for each; until due, counted like now,
+// or for longestWait. due is met exactly, by a timer that is set once for it; 0 is
+// no such time.
+func (p *poller) wait(now, due time.Duration, ready func(token int)) error {
+	timeout := int(longestWait / time.Millisecond)
+	if due > 0 && due <= now {
 		timeout = 0
-	} else {
-		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	} else if due != p.due {
+		p.due = due
+		var spec unix.ItimerSpec // zero turns the timer off
+		if due > 0 {
+			spec.Value = unix.NsecToTimespec(int64(due - now))
+		}
 		if err := unix.TimerfdSettime(p.timer, 0, &spec, nil); err != nil {
 			return err
 		}

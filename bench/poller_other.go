@@ -12,10 +12,10 @@ var errNoPoller = errors.New("load can be made on Linux only")
 
 type poller struct{}
 
-func newPoller() (*poller, error)                         { return nil, errNoPoller }
-func (*poller) close()                                    {}
-func (*poller) add(socket, int) error                     { return errNoPoller }
-func (*poller) wait(time.Duration, func(token int)) error { return errNoPoller }
+func newPoller() (*poller, error)                                { return nil, errNoPoller }
+func (*poller) close()                                           {}
+func (*poller) add(socket, int) error                            { return errNoPoller }
+func (*poller) wait(_, _ time.Duration, _ func(token int)) error { return errNoPoller }
 
 func hurry() (end func(), ok bool) { return func() {}, false }
 
