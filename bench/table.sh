@@ -39,9 +39,9 @@ row() { # NAME TITLE FLAGS of pairs
 max() { # NAME FLAGS: the highest rate
 	local name=$1
 	shift
-	bench max --scenario search-user --sessions "$sessions" --slo "${SLO:-p99<20ms,err<0.01%}" --first 8000 --seconds 3 --hold 10 --out "$out/$name" "$@" | tee "$dir/max" >&2
+	bench max --scenario search-user --sessions "$sessions" --slo "${SLO:-p99<20ms,err<0.01%}" --rate 8000 --seconds 2 --out "$out/$name" "$@" | tee "$dir/max" >&2
 	rm -f "$out/$name"-*.hgrm
-	sed -n 's/^search-user: \([0-9]*\) requests.*/\1/p' "$dir/max"
+	sed -n 's|^The highest rate.*\*\*\([0-9]*\) requests.*|\1|p' "$dir/max"
 }
 
 near=http://127.0.0.1:18080 off=http://127.0.0.1:18081 other=http://127.0.0.1:18082
@@ -71,6 +71,7 @@ rate=$(max max-near --target "$near")
 row open-near "Open loop at half of max ($((rate / 2)) requests/s): near cache on, against the baseline" --a "$near" --b baseline --scenario search-user --rate "$((rate / 2))" --p99-at-most 2
 offrate=$(max max-off --target "$off")
 row open-off "Open loop at half of max ($((offrate / 2)) requests/s): near cache off, against the baseline" --a "$off" --b baseline --scenario search-user --rate "$((offrate / 2))" --p99-at-most 4
+row raw "Redis' CPU for a search, near cache off, against ZREVRANGE and five HGET sent raw and pipelined (redis_cpu_us_per_request)" --a "$off" --b raw --redis redis://127.0.0.1:17801 --scenario search-user
 row create 'CreateSession against Get, near cache off' --a "$off" --b "$off" --a-scenario create --b-scenario get-hot --at-least 0.4
 
 serve 18082 17801
