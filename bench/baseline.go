@@ -62,6 +62,7 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		Handler:               handler,
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
+		WriteBufferSize:       8 << 10, // so that five sessions go out in one write
 		ReadTimeout:           time.Minute,
 		WriteTimeout:          time.Minute,
 	}

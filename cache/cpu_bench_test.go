@@ -1,9 +1,7 @@
 package cache
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,60 +106,4 @@ func BenchmarkRedisCPUOfSearch(b *testing.B) {
 	b.ReportMetric(ours/raw, "ratio")
 	b.ReportMetric(lowest, "lowest")
 	b.ReportMetric(highest, "highest")
-}
-
-// BenchmarkRedisCPUOfInvalidation shows what it costs Redis to tell processes
-// of writes: its CPU time for a Put of a new session, one after the other and
-// from 32 callers that share round trips, with so many processes that follow.
-func BenchmarkRedisCPUOfInvalidation(b *testing.B) {
-	const writes = 4000
-	for _, processes := range []int{0, 1, 10, 100} {
-		for _, callers := range []int{1, 32} {
-			b.Run(fmt.Sprintf("processes=%d/callers=%d", processes, callers), func(b *testing.B) {
-				s, rdb := openBench(b, 1, "hash-max-listpack-value 4096")
-				var readers sync.WaitGroup
-				links := make([]*link, processes)
-				defer func() {
-					for _, l := range links {
-						l.conn.Close()
-					}
-					readers.Wait()
-				}()
-				for i := range links {
-					var err error
-					if links[i], err = dialLink(b.Context(), rdb.Options(), s.keys.Followed(), func([]byte) {}, func() {}); err != nil {
-						b.Fatal(err)
-					}
-					readers.Go(func() {
-						if _, err := links[i].pushes.reply(); !errors.Is(err, net.ErrClosed) {
-							b.Error(err)
-						}
-					})
-				}
-				sample := sampleSessions(b, writes)
-				var spent time.Duration
-				round := 0
-				for b.Loop() {
-					round++
-					var wg sync.WaitGroup
-					before := redisCPU(b, rdb)
-					for caller := range callers {
-						wg.Go(func() {
-							for i := caller; i < writes; i += callers {
-								made := sample(i)
-								made.ID = session.ID(fmt.Sprintf("%d.%d", round, i))
-								if err := s.Put(b.Context(), made, nil); err != nil {
-									b.Error(err)
-									return
-								}
-							}
-						})
-					}
-					wg.Wait()
-					spent += redisCPU(b, rdb) - before
-				}
-				b.ReportMetric(float64(spent)/float64(time.Microsecond)/float64(b.N*writes), "µs/write")
-			})
-		}
-	}
 }

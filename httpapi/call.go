@@ -111,7 +111,11 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		}
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
-		timed := withLateDeadline(base, c.start.Add(s.limits.request))
+		begin := c.start
+		if len(c.body) > 0 { // it may have come slowly
+			begin = time.Now()
+		}
+		timed := withLateDeadline(base, begin.Add(s.limits.request))
 		defer timed.end()
 		ctx = timed
 	}

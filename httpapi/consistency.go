@@ -13,11 +13,15 @@ var (
 
 // consistency sets what the call may be answered from. A write never takes a copy.
 func (c *call) consistency() error {
-	switch v := c.http.Request.Header.PeekCanonical(consistencyName); {
-	case c.route.writes, bytes.EqualFold(v, freshValue):
-		c.fresh = true
-	case len(v) > 0:
-		return errConsistency
+	c.fresh = c.route.writes
+	if len(c.http.Request.Header.PeekCanonical(consistencyName)) == 0 {
+		return nil
 	}
+	for _, v := range c.http.Request.Header.PeekAll(headerConsistency) {
+		if !bytes.EqualFold(v, freshValue) {
+			return errConsistency
+		}
+	}
+	c.fresh = true
 	return nil
 }

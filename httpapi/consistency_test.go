@@ -57,6 +57,7 @@ func TestConsistency_FreshGoesPastTheNearCache(t *testing.T) {
 	check(false, "admin", "PATCH", "/v2/sessions/s1", `{}`)
 	check(false, "admin", "PUT", "/v2/sessions/s1", searchSessions[0])
 
+	f.want(http.StatusBadRequest, "admin", "GET", "/v2/sessions/s1", "", "Session-Consistency", "fresh", "Session-Consistency", "stale")
 	r := f.want(http.StatusBadRequest, "admin", "GET", "/v2/sessions/s1", "", "Session-Consistency", "eventual")
 	if !strings.Contains(r.body, "the header Session-Consistency must be fresh") {
 		t.Error(r.body)
@@ -85,4 +86,17 @@ func TestConsistency_TokensThatAuthoriseWrites(t *testing.T) {
 		t.Error("a copy decided over a write")
 	}
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/s1", "")
+}
+
+// What a body takes to come is not the store's time.
+func TestSlowBodyLeavesTheStoreItsTime(t *testing.T) {
+	f := newFixture(t)
+	c := newTestCall(nil)
+	c.route, c.start = &routes[0], time.Now().Add(-time.Hour)
+	c.http.Request.Header.SetMethod("POST")
+	c.http.Request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
+	c.http.Request.SetBodyStream(strings.NewReader(searchU1), len(searchU1))
+	if err := f.server.run(t.Context(), c, false); err != nil {
+		t.Error(err)
+	}
 }

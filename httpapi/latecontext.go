@@ -40,8 +40,8 @@ func (c *lateContext) end() {
 func (c *lateContext) wait() context.Context {
 	switch {
 	case c.timed != nil:
-	case c.ended:
-		c.timed, c.cancel = context.WithCancel(c.Context)
+	case c.ended: // and not by whatever has ended since
+		c.timed, c.cancel = context.WithCancel(context.WithoutCancel(c.Context))
 		c.cancel()
 	default:
 		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
