@@ -25,6 +25,7 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	flags := flag.NewFlagSet("baseline", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
+	buffer := flags.Int("write-buffer", 4096, "bytes that one write takes; 4096 is what a bare server has, and cuts a longer answer in two")
 	evalsha := flags.Bool("evalsha", false, "answer POST "+searchPath+" by one script call in Redis")
 	redisURL := flags.String("redis", "", "the Redis for --evalsha: `URL`")
 	users := flags.Int("seed-users", 20_000, "store five sessions for so many users in that Redis first, under bench:; 0 if they are there")
@@ -62,7 +63,7 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		Handler:               handler,
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
-		WriteBufferSize:       8 << 10, // so that five sessions go out in one write
+		WriteBufferSize:       *buffer,
 		ReadTimeout:           time.Minute,
 		WriteTimeout:          time.Minute,
 	}

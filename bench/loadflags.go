@@ -22,7 +22,6 @@ const (
 type loadFlags struct {
 	target, scenario, schedule, keyFile  string
 	admin, redis, placement, newest      string
-	other, background                    string
 	rate, zipf                           float64
 	seconds, warmup, timeout             float64
 	connections, sessions, offset, limit int

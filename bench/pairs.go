@@ -29,6 +29,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	atLeast := flags.Float64("at-least", 0, "the requirement: the median of a's requests/s by b's")
 	p99AtMost := flags.Float64("p99-at-most", 0, "the requirement: the median of a's p99 by b's")
 	seedUsers := flags.Int("seed-users", 0, "users that evalsha and raw store in Redis first, under bench:; 0 is as many as a has")
+	writeBuffer := flags.Int("write-buffer", 4096, "that of a baseline that is started")
 	flags.String("a", "", "target of a: `URL`; default --target")
 	flags.String("b", "", "target of b: `URL`; or baseline or evalsha: one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
@@ -50,7 +51,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if *seedUsers == 0 {
 		*seedUsers = a.source.config.data.users()
 	}
-	if err := b.start(ctx, a, *seedUsers, stderr); err != nil {
+	if err := b.start(ctx, a, *seedUsers, *writeBuffer, stderr); err != nil {
 		return fmt.Errorf("b: %w", err)
 	}
 	defer b.close()
@@ -147,9 +148,9 @@ func (s *side) open(ctx context.Context) error {
 }
 
 // start opens side b, and before, if it is to be a baseline, starts one.
-func (s *side) start(ctx context.Context, a *side, seedUsers int, stderr io.Writer) error {
+func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, stderr io.Writer) error {
 	kind := s.flags.target
-	var more []string
+	more := []string{"--write-buffer", fmt.Sprint(writeBuffer)}
 	switch kind {
 	case "raw":
 		var err error
@@ -162,7 +163,7 @@ func (s *side) start(ctx context.Context, a *side, seedUsers int, stderr io.Writ
 		return err
 	case "baseline":
 	case "evalsha":
-		more = []string{"--evalsha", "--redis", s.flags.redis, "--seed-users", fmt.Sprint(seedUsers)}
+		more = append(more, "--evalsha", "--redis", s.flags.redis, "--seed-users", fmt.Sprint(seedUsers))
 	default:
 		return s.open(ctx)
 	}

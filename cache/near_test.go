@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -501,4 +502,112 @@ func TestNear_OffWhereTheServerHasNoTracking(t *testing.T) {
 	b.await("it says so", func() bool { b.pass(0); return len(b.NearStats().State) > 4 && b.NearStats().State[:4] == "off:" })
 	b.want("1", 1, false)
 	b.want("1", 1, false)
+}
+
+// An ACL that forbids what proves a master keeps the near cache from being used, and says so.
+func TestNear_NotUsedWithoutProofOfAMaster(t *testing.T) {
+	server := redistest.Start(t, "rename-command ROLE \"\"")
+	b := openNear(t, Config{Redis: server.Client(t), NearBytes: 1 << 20})
+	b.run()
+	b.await("it says so", func() bool { return strings.HasPrefix(b.NearStats().State, "not used:") })
+	b.put(sessionOf("1", "u", 1))
+	b.want("1", 1, false)
+	b.want("1", 1, false)
+}
+
+// Lists grow and shrink while they are read, over the sizes at which they are
+// read otherwise. What stays is there each time, once.
+func TestNear_UserListThatGrowsAndShrinksWhileItIsRead(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1)
+	var stay []session.ID
+	for i := range 240 {
+		s := sessionOf(fmt.Sprintf("stay%03d", i), "u", 1)
+		s.CreationDate += session.Time(4 * i)
+		a.put(s)
+		stay = append(stay, s.ID)
+	}
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for round := 0; ; round++ {
+			var made []session.ID
+			for i := range 60 {
+				s := sessionOf(fmt.Sprintf("come%d.%d", round, i), "u", 1)
+				s.CreationDate += session.Time(i*17%960 + 1)
+				if err := a.Put(t.Context(), s, nil); err != nil {
+					t.Error(err)
+					return
+				}
+				made = append(made, s.ID)
+			}
+			for _, id := range made {
+				old, err := a.GetFresh(t.Context(), id)
+				if err == nil {
+					_, err = a.Delete(t.Context(), old, "test")
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range 300 {
+		got := b.ofUser("u")
+		met := map[session.ID]int{}
+		for _, id := range got {
+			met[id]++
+		}
+		for _, id := range stay {
+			if met[id] != 1 {
+				t.Fatalf("%s is there %d times among %d", id, met[id], len(got))
+			}
+		}
+	}
+	close(stop)
+	writer.Wait()
+	b.settle()
+	if got := b.ofUser("u"); !slices.Equal(got, stay) {
+		t.Errorf("in the end there are %d, not %d", len(got), len(stay))
+	}
+	if s := b.NearStats(); s.Lists.Hits == 0 || s.Lists.Invalidations == 0 {
+		t.Errorf("%+v", s.Lists)
+	}
+}
+
+// A list of more than a thousand sessions is not held, and searched all the same.
+func TestNear_LongListIsNotHeld(t *testing.T) {
+	server := redistest.Start(t)
+	b := startNear(t, server.Client(t), 1)
+	for i := range maxUserList + 1 {
+		b.put(sessionOf(fmt.Sprintf("s%04d", i), "u", 1))
+	}
+	b.settle()
+	search := func() int {
+		page, err := b.Search(t.Context(), &index.Query{Predicates: []index.Predicate{index.ByUser("u")}, Sees: index.Sees{All: true}, Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(page.Total)
+	}
+	if got := search(); got != maxUserList+1 {
+		t.Errorf("total %d", got)
+	}
+	if l, ok := b.near.lists.get("u"); !ok || !l.long || len(l.candidates) != 0 {
+		t.Errorf("the list is held: %v, %+v", ok, l)
+	}
+	b.delete("s0000")
+	b.settle()
+	if got := search(); got != maxUserList {
+		t.Errorf("total %d", got)
+	}
+	if l, ok := b.near.lists.get("u"); !ok || l.long || len(l.candidates) != maxUserList {
+		t.Errorf("the list is not held: %v", ok)
+	}
 }

@@ -168,6 +168,7 @@ var errDeposed = errors.New("another server than the one that sends invalidation
 // answers there is the server of the link, and a master.
 func (t *tracker) proveMaster(ctx context.Context, l *link) error {
 	fresh := t.near.fresh
+	failing := false
 	return t.every(ctx, func() error {
 		askCtx, cancel := context.WithTimeout(ctx, max(fresh.bound, 100*time.Millisecond))
 		defer cancel()
@@ -175,8 +176,18 @@ func (t *tracker) proveMaster(ctx context.Context, l *link) error {
 		pipe := t.rdb.Pipeline()
 		role, info := pipe.Do(askCtx, "ROLE"), pipe.Info(askCtx, "server")
 		if _, err := pipe.Exec(askCtx); err != nil {
+			if !failing && ctx.Err() == nil {
+				failing = true
+				t.say("not used: ROLE and INFO do not prove a master: " + err.Error())
+				t.log.Warn("near cache is not used until redis proves to be a master by ROLE and INFO", "error", err)
+			}
 			t.near.saw("master away")
 			return nil // proofs grow old by themselves
+		}
+		if failing {
+			failing = false
+			t.say("on")
+			t.log.Info("near cache: redis proves to be a master again")
 		}
 		parts, _ := role.Slice()
 		if len(parts) == 0 || parts[0] != "master" || runID(info.Val()) != l.server {

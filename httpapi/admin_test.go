@@ -65,12 +65,13 @@ func TestAdmin(t *testing.T) {
 			return errors.New("the store is away")
 		}
 		return nil
-	}})
+	}, Details: func() string { return "part: on\n" }})
 	for _, c := range []struct {
 		method, path string
 		status       int
 		body         string
 	}{
+		{"GET", "/readyz?verbose", 200, "ready\npart: on\n"},
 		{"GET", "/livez", 200, "ok"},
 		{"HEAD", "/livez", 200, ""},
 		{"GET", "/readyz", 200, "ready"},

@@ -36,11 +36,14 @@ func TestServeWithRedis(t *testing.T) {
 
 	want(t, 200, "GET", admin+"/livez", "")
 	want(t, 200, "GET", admin+"/readyz", "")
+	if answer := want(t, 200, "GET", admin+"/readyz?verbose", ""); !strings.Contains(answer, "near cache: ") {
+		t.Errorf("got %s", answer)
+	}
 	want(t, 200, "GET", admin+"/debug/pprof/goroutine", "")
 	want(t, 404, "GET", admin+"/debug/pprof/cmdline", "") // I6: --redis-url may hold a password
 	want(t, 403, "GET", admin+"/metrics", "", "Origin", "http://evil.example")
 	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "go_goroutines") ||
-		!strings.Contains(answer, "cloakroom_sweep_backlog 0") || !strings.Contains(answer, "cloakroom_http_requests_total") {
+		!strings.Contains(answer, "cloakroom_sweep_backlog 0") || !strings.Contains(answer, `cloakroom_near_hits_total{kind="session"}`) || !strings.Contains(answer, "cloakroom_http_requests_total") {
 		t.Errorf("got %s", answer)
 	}
 	if code := p.stop(); code != exitOK {
