@@ -201,12 +201,14 @@ func (c *comparison) addPairs() {
 	title := fmt.Sprintf("Ratios a/b of pairs: A %d, B %d", len(ratesA), len(ratesB))
 	var requirements []string
 	for _, p := range []*Pairs{c.a.Pairs, c.b.Pairs} {
-		if r := p.Requirement; r != "" && !slices.Contains(requirements, r) {
-			requirements = append(requirements, r)
+		for _, r := range requirementTexts(p.Requirement) {
+			if !slices.Contains(requirements, r) {
+				requirements = append(requirements, r)
+			}
 		}
 	}
 	if len(requirements) > 0 {
-		title += "; required " + strings.Join(requirements, " or ")
+		title += "; required " + strings.Join(requirements, ", ")
 	}
 	c.tables = append(c.tables, comparisonTable{title, []comparisonRow{
 		newRow("rate a/b", plain, higherIsFaster, ratesA, ratesB),

@@ -121,7 +121,7 @@ func TestCompare_Pairs(t *testing.T) {
 	pairs := func(ratios ...float64) *resultFile {
 		r := steadyResult()
 		r.Kind = "pairs"
-		r.Pairs = &Pairs{Requirement: "≥ 0.90"}
+		r.Pairs = &Pairs{Requirement: "at least 0.9 × requests/s: not met (0.820)"}
 		for i, ratio := range ratios {
 			a, b := steadyRun(400), steadyRun(400)
 			a.Side, b.Side, b.Label = "a", "b", "baseline"
@@ -140,7 +140,7 @@ func TestCompare_Pairs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.tables[0].title; got != "Ratios a/b of pairs: A 4, B 4; required ≥ 0.90" {
+	if got := c.tables[0].title; got != "Ratios a/b of pairs: A 4, B 4; required at least 0.9 × requests/s" {
 		t.Errorf("title %q", got)
 	}
 	if got := verdictOf(t, c, "rate a/b"); got != "faster, p=0.029" {

@@ -82,7 +82,8 @@ func TestReport_ShowsEachKind(t *testing.T) {
 	f(openSample(t), 2, "INVALID</span> the generator was the bottleneck", "first error: <code>dial tcp", "revocation_p99_ms", "4 of 5",
 		"service time, from when it was sent", "<td>811</td>", "<td>37,200</td>", "maxmemory=0", "p99.9", "seconds with errors: 1")
 	f(closedSample(t), 2, "CLOSED LOOP</span>", "coordinated omission", "Closed loop: queueing is hidden.")
-	f(pairsSample(t), 5, "Median a/b of 9 valid pairs", "required ≥ 0.90", "met by the median; 9 of 9 pairs meet it")
+	f(pairsSample(t), 5, "Median a/b of 9 valid pairs",
+		"Required at least 0.9 × requests/s: met by the median; 9 of 9 pairs meet it. Required at most 1.1 × p99: not met by the median; 0 of 9 pairs meet it.")
 	f(maxSample(t), 3, "Highest rate that holds p99&lt;5ms,err&lt;0.01%: 26,000/s (26,000–28,000)", "Rates tried", "p99 9.8 ms",
 		"highest rate that held, 26,000/s", "4 of 7 loads are drawn")
 }
@@ -126,7 +127,7 @@ func TestReport_EscapesEverything(t *testing.T) {
 	}
 	r.Runs[0].Invalid, r.Runs[0].Mode, r.Runs[1].Side = hostile, hostile, hostile
 	r.Max = &Max{Objective: hostile, Rate: 12_000, Tries: []Try{{Rate: 12_000, Step: hostile, Cause: hostile}}}
-	r.Pairs = &Pairs{Ratios: []float64{1, 2}, P99Ratios: []float64{1}, Requirement: hostile + " 0.9"}
+	r.Pairs = &Pairs{Ratios: []float64{1, 2}, P99Ratios: []float64{1}, Requirement: hostile + "; at least 0.9 × requests/s: " + hostile}
 	page, _ := checkPage(t, r)
 	if strings.Contains(page, "<img") || strings.Contains(page, `"'&<`) {
 		t.Error("a string was not escaped")
@@ -195,4 +196,33 @@ func TestDigits(t *testing.T) {
 	f(99.99, "100")
 	f(999.9, "1,000")
 	f(-1_234_567, "-1,234,567")
+}
+
+// The form is that in which pairs states it: what the report says must not contradict it.
+func TestRequirementVerdicts_AgreeWithPairs(t *testing.T) {
+	for _, ratios := range [][]float64{{0.5, 1, 3}, {1, 2.56, 178}, {0.1, 0.2, 0.3}, {2, 2, 2}} {
+		p := Pairs{Ratios: ratios, P99Ratios: ratios}
+		p.sum()
+		p.require(1, 2)
+		verdicts := requirementVerdicts(&Result{Pairs: &p})
+		stated := strings.Split(p.Requirement, "; ")
+		if len(verdicts) != len(stated) {
+			t.Fatalf("%q for %q", verdicts, stated)
+		}
+		for i := range stated {
+			if strings.Contains(stated[i], ": met") != strings.Contains(verdicts[i], ": met") {
+				t.Errorf("pairs says %q, the report %q", stated[i], verdicts[i])
+			}
+		}
+	}
+	if got := requirementVerdicts(&Result{Pairs: &Pairs{Requirement: "be quick"}}); !slices.Equal(got, []string{"be quick"}) {
+		t.Errorf("a requirement that is not understood: %q", got)
+	}
+}
+
+func TestReport_RatiosFarApartAreOnALogScale(t *testing.T) {
+	r := steadyResult()
+	r.Pairs = &Pairs{Ratios: []float64{1, 1}, P99Ratios: []float64{1.5, 178}}
+	page, _ := checkPage(t, r)
+	mustContain(t, page, "p99 of a / p99 of b, log scale", "achieved rate of a / achieved rate of b<")
 }

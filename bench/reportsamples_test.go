@@ -102,7 +102,7 @@ func closedSample(t *testing.T) *resultFile {
 func pairsSample(t *testing.T) *resultFile {
 	t.Helper()
 	r := sampleFile("pairs.json", "pairs", "get-hot")
-	r.Pairs = &Pairs{Requirement: "≥ 0.90 × requests/s"}
+	r.Pairs = &Pairs{Requirement: "at least 0.9 × requests/s: met (0.925); at most 1.1 × p99: not met (1.15)"}
 	for i := range 9 {
 		a, b := simulated(t, uint64(40+i), 20_000, 420, 1), simulated(t, uint64(60+i), 20_000, 390, 0.8)
 		a.Side, b.Side, b.Label = "a", "b", "baseline"

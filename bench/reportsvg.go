@@ -157,8 +157,16 @@ func logAbove(v float64) float64 {
 	return math.Floor(v) + 1
 }
 
-// logTimeTicks labels 1, 2, 5, 10 … µs, or only the powers of ten if there are many.
-func logTimeTicks(low, high float64) []plot.Tick {
+// logTimeTicks labels 1, 2, 5, 10 … µs.
+func logTimeTicks(low, high float64) []plot.Tick { return logTicksAs(low, high, timeLabel) }
+
+// logTicks labels 1, 2, 5, 10 … of numbers whose values are log10 of them.
+func logTicks(low, high float64) []plot.Tick {
+	return logTicksAs(low, high, func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) })
+}
+
+// logTicksAs labels only the powers of ten if there are many.
+func logTicksAs(low, high float64, label func(float64) string) []plot.Tick {
 	var ticks []plot.Tick
 	for decade := math.Floor(low); decade <= high; decade++ {
 		for i, step := range logSteps {
@@ -168,7 +176,7 @@ func logTimeTicks(low, high float64) []plot.Tick {
 			}
 			tick := plot.Tick{Value: v}
 			if i == 0 || high-low < 3.2 {
-				tick.Label = timeLabel(math.Pow(10, v))
+				tick.Label = label(math.Pow(10, v))
 			}
 			ticks = append(ticks, tick)
 		}

@@ -110,8 +110,8 @@ func summary(r *Result) string {
 	case r.Pairs != nil:
 		rates, p99s := pairRatios(r)
 		s := fmt.Sprintf("Median a/b of %d valid pairs (lowest–highest): rate %s, p99 %s.", len(rates), plain.spread(rates), plain.spread(p99s))
-		if verdict := requirementVerdict(r); verdict != "" {
-			s += fmt.Sprintf(" Required %s: %s.", r.Pairs.Requirement, verdict)
+		for _, verdict := range requirementVerdicts(r) {
+			s += " Required " + verdict + "."
 		}
 		return s
 	}
