@@ -43,7 +43,9 @@ func appendStored(dst []byte, s *session.Session) []byte {
 	if format != storedBare {
 		dst = append(dst, s.Token[:]...)
 	}
-	return append(dst, encodeDocument(nil, session.AppendJSON(nil, s))...)
+	// Room for a usual document, so that it does not grow step by step.
+	doc := session.AppendJSON(make([]byte, 0, 1024), s)
+	return append(dst, encodeDocument(nil, doc)...)
 }
 
 // storedOf unpacks what fieldDoc holds. It returns nil for "", which says that
