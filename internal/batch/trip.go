@@ -41,8 +41,8 @@ func (b *Batcher) run() {
 	defer b.trips.Done()
 	for {
 		// Those whom the last batch woke come with their next commands. Without
-		// this the first of them would be sent alone: with 8 callers it is worth
-		// a third of the throughput.
+		// this the first of them would be sent alone: with 8 callers an operation
+		// takes a third less.
 		runtime.Gosched()
 		g := b.next()
 		if g == nil {
