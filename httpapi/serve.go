@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -116,6 +117,16 @@ func asReadError(err error) *apiError {
 func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
+	// The server says Connection: close once its shutdown has begun, which is a
+	// moment after the listener has closed.
+	var draining atomic.Bool
+	handler := server.Handler
+	server.Handler = func(http *fasthttp.RequestCtx) {
+		handler(http)
+		if draining.Load() {
+			http.Response.SetConnectionClose()
+		}
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(lingeringListener{ln}) }()
 
@@ -128,6 +139,7 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	draining.Store(true)
 	// ShutdownWithContext knows ln only once Serve has begun; closing it here
 	// too ends a Serve that begins later.
 	_ = ln.Close()
