@@ -69,15 +69,17 @@ func (f *freshness) prove(set func()) {
 	f.until.Store(int64(min(f.link.add(f.bound), f.master.add(f.bound/2))))
 }
 
-// age is how old the older proof is, as a share of what it may be, in terms of
-// the bound: copies are used while it is below the bound. It is negative if
-// there is no proof.
+// age is how long ago the older proof was asked for, the master's counted
+// twice because it may be half as old: copies are used while it is below the
+// bound. It is negative if there is no proof.
 func (f *freshness) age() time.Duration {
-	until := instant(f.until.Load())
-	if until < 0 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.link == neverProven || f.master == neverProven {
 		return -1
 	}
-	return f.bound - time.Duration(until-f.clock())
+	now := f.clock()
+	return time.Duration(max(now-f.link, 2*(now-f.master)))
 }
 
 // linkAge is how old the link's proof is; it ends a link that has gone silent.
