@@ -244,7 +244,7 @@ func TestI3_NoStaleCopyAfterInvalidation(t *testing.T) {
 			}
 		})
 	}
-	for i := 1; i <= 20_000; i++ {
+	for i := 1; i <= 3000; i++ {
 		mu.Lock()
 		truth = i
 		mu.Unlock()
