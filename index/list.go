@@ -169,11 +169,14 @@ func (l *list) more(ctx context.Context) error {
 // where the elements with its score begin.
 func (l *list) findRank(ctx context.Context) error {
 	at := Score(l.last.at)
-	var rank, before *redis.IntCmd
+	var rank *redis.IntCmd
+	before := redis.NewIntCmd(ctx)
 	pipe := l.rdb.Pipeline()
 	if l.desc {
 		rank = pipe.ZRevRank(ctx, l.key, l.last.member)
-		before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+		if at != "+inf" { // which miniredis counts among what is above it
+			before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+		}
 	} else {
 		rank = pipe.ZRank(ctx, l.key, l.last.member)
 		before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
