@@ -62,6 +62,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		failed = s.parts.wait(ctx)
 	}
 	s.ready.no("cloakroom is stopping")
+	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if err := errors.Join(failed, s.parts.stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
@@ -103,6 +104,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.ready.yes(store)
 	s.log.Info("ready", "http", addressOf(s.http), "admin", addressOf(s.admin), "redis", b.name,
 		"shards", store.Shards(), "version", s.version)
+	s.notify(notifyReady)
 	if then != nil {
 		return then(ctx, s, store)
 	}
