@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -139,6 +140,9 @@ func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *store
 func limited(l storetest.Limits, c cache.Config) cache.Config {
 	c.MaxCandidates, c.MaxSessions = l.MaxCandidates, l.MaxSessions
 	c.MaxSessionsPerUser, c.EvictOldest = l.MaxSessionsPerUser, l.EvictOldest
+	if l.EvictOldest { // each eviction is logged
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	return c
 }
 

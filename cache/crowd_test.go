@@ -257,7 +257,7 @@ func (c *crowdStores) oneMore(t *testing.T, user string) {
 	}
 	want := idsOf(before[user])
 	id := session.ID(fmt.Sprintf("more-%s-%d", user, c.clock.Now()))
-	err = c.stores[1].Put(t.Context(), storetest.New(id, c.clock.Now(), storetest.User(user, "o")), nil)
+	err = c.stores[len(c.stores)-1].Put(t.Context(), storetest.New(id, c.clock.Now(), storetest.User(user, "o")), nil)
 	switch {
 	case len(want) < c.limits.MaxSessionsPerUser:
 		if err != nil {
@@ -367,6 +367,13 @@ func TestCrowd_LimitIsIntroduced(t *testing.T) {
 		err = c.stores[0].Put(t.Context(), storetest.New("0001", start+1, storetest.User("u", "o"), storetest.Sequence(2)), replaced)
 		if err != nil {
 			t.Fatalf("another version of one of too many: %v", err)
+		}
+		if !l.EvictOldest {
+			// In the place of one that has ended it is one more, too.
+			err := c.stores[0].Put(t.Context(), storetest.New("0002", start+2, storetest.User("u", "o"), storetest.Expires(session.Never)), nil)
+			if !errors.Is(err, session.ErrCrowded) {
+				t.Fatalf("again after its end: %v, want ErrCrowded", err)
+			}
 		}
 		err = c.stores[0].Put(t.Context(), storetest.New("new", c.clock.Now(), storetest.User("u", "o")), nil)
 		if l.EvictOldest {
