@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -221,5 +222,35 @@ func BenchmarkPut(b *testing.B) {
 				i++
 			}
 		})
+	}
+}
+
+// BenchmarkPutOfUser measures the storing of new sessions of one user, from one
+// caller, where a user may have any number or five, of which each further one
+// evicts the oldest.
+func BenchmarkPutOfUser(b *testing.B) {
+	for _, shards := range []int{1, 4} {
+		for _, most := range []int{0, 5} {
+			b.Run(fmt.Sprintf("P=%d/limit=%d", shards, most), func(b *testing.B) {
+				rdb := redistest.Start(b).Client(b)
+				s, err := Open(b.Context(), Config{
+					Redis: rdb, Shards: shards, MaxSessionsPerUser: most, EvictOldest: true, Logger: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				sample := sampleSessions(b, 1_000_000)
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					next := sample(i)
+					next.Factors.User.ID = "alice"
+					if err := s.Put(b.Context(), next, nil); err != nil {
+						b.Fatal(err)
+					}
+					i++
+				}
+			})
+		}
 	}
 }

@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const crowdedText = `"code":8,"message":"the user has as many sessions as --max-sessions-per-user allows, which is 2"`
+
+// At the limit of a user's sessions, a create, a set of the user, a PUT and a
+// line of an import are refused, and nothing of them is stored.
+func TestCrowd_Refuse(t *testing.T) {
+	for _, shards := range []int{1, 4} {
+		f := newFixture(t, func(s *setup) { s.shards, s.store.MaxSessionsPerUser = shards, 2 })
+		const alice = `{"factors":{"user":{"id":"alice"}}}`
+		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/a", alice)
+		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/b", alice)
+		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/nobodys", `{}`)
+		for _, c := range []struct{ method, path, body string }{
+			{"POST", "/v2/sessions", `{"checks":{"user":{"userId":"alice"}}}`},
+			{"POST", "/v2beta/sessions", `{"checks":{"user":{"userId":"alice"}}}`},
+			{"PATCH", "/v2/sessions/nobodys", `{"checks":{"user":{"userId":"alice"}},"metadata":{"k":"dg=="}}`},
+			{"PUT", "/v2/sessions/c", alice},
+			{"PUT", "/v2/sessions/nobodys", alice},
+		} {
+			if r := f.want(http.StatusTooManyRequests, "admin", c.method, c.path, c.body); !strings.Contains(r.body, crowdedText) {
+				t.Errorf("%s %s: %s", c.method, c.path, r.body)
+			}
+		}
+		r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/import", `{"id":"d","factors":{"user":{"id":"alice"}}}
+{"id":"a","factors":{"user":{"id":"alice"}}}
+{"id":"e","factors":{"user":{"id":"bob"}}}`)
+		if !strings.Contains(r.body, `"stored":2,"expired":0,"failed":1,"errors":[{"line":1,"message":"the user has as many sessions`) {
+			t.Errorf("got %s", r.body)
+		}
+		r = f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{"queries":[{"userIdQuery":{"id":"alice"}}]}`)
+		if !strings.Contains(r.body, `"totalResult":"2"`) {
+			t.Errorf("got %s", r.body)
+		}
+		if s := f.get("nobodys").Session; s.Sequence != "1" || len(s.Metadata) > 0 {
+			t.Errorf("a refused Set left %+v", s)
+		}
+	}
+}
+
+// With evictions, the oldest session goes, its token with it, and the log says
+// which, for whom, and nothing secret.
+func TestCrowd_Evict(t *testing.T) {
+	for _, shards := range []int{1, 4} {
+		f := newFixture(t, func(s *setup) { s.shards, s.store.MaxSessionsPerUser, s.store.EvictOldest = shards, 2, true })
+		var ids, tokens []string
+		for range 3 {
+			r := f.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"alice"}},"factors":{"password":{}}}`)
+			token := newToken.FindStringSubmatch(r.body)[1]
+			id, _, _ := strings.Cut(token, ".")
+			ids, tokens = append(ids, id), append(tokens, token)
+			f.clock.Add(1_000_000)
+		}
+		f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/"+ids[0], "")
+		f.want(http.StatusUnauthorized, tokens[0], "GET", "/v2/sessions/"+ids[1], "")
+		f.want(http.StatusOK, tokens[1], "GET", "/v2/sessions/"+ids[1], "")
+		f.want(http.StatusOK, "admin", "GET", "/v2/sessions/"+ids[2], "")
+		want := fmt.Sprintf(`msg="session evicted" session_id=%s user_id=alice for_session_id=%s limit=2`, ids[0], ids[2])
+		if log := f.logs.String(); strings.Count(log, "session evicted") != 1 || !strings.Contains(log, want) {
+			t.Errorf("the log has not once %s:\n%s", want, log)
+		}
+		for _, token := range tokens {
+			if strings.Contains(f.logs.String(), token) {
+				t.Errorf("P=%d: the log has a token", shards)
+			}
+		}
+		if n := f.store.Evicted(); n != 1 {
+			t.Errorf("%d were evicted, want 1", n)
+		}
+	}
+}
