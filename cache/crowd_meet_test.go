@@ -229,3 +229,57 @@ func (c *crowdStores) meet(t *testing.T, server *cutServer, h *halves, run func(
 	s.audit(t, true)
 	return m
 }
+
+// A create at the limit that is cut anywhere leaves nobody with more sessions
+// than allowed, and can be done again.
+func TestCrowd_CutAnywhere(t *testing.T) {
+	eachPolicy(t, 2, func(t *testing.T, shards int, l storetest.Limits) {
+		server := startCutServer(t, shards)
+		for name, cut := range map[string]func(int) redistest.Cut{
+			"not sent": redistest.CutBefore, "reply lost": redistest.CutAfter, "process dies": redistest.CrashBefore,
+		} {
+			t.Run(name, func(t *testing.T) {
+				for trip := 1; ; trip++ {
+					s := openEmpty(t, server.well, shards, l)
+					c := &crowdStores{client: server.well, limits: l, clock: s.clock, stores: []*testStore{s}}
+					for _, id := range []session.ID{"1", "2"} {
+						if err := s.Put(t.Context(), storetest.New(id, s.Now(), ada...), nil); err != nil {
+							t.Fatal(err)
+						}
+						s.clock.Advance(time.Second)
+					}
+					frail := open(t, server.frail, shards, s.clock, l)
+					create := func(store *testStore) error {
+						return store.Put(t.Context(), storetest.New("3", s.Now(), ada...), nil)
+					}
+					server.faults.Arm(cut(trip))
+					err := create(frail)
+					fired := server.faults.Fired()
+					server.faults.Arm(redistest.Cut{})
+					within := func() {
+						t.Helper()
+						if err := c.within(t.Context()); err != nil {
+							t.Fatalf("cut at trip %d: %v", trip, err)
+						}
+						s.audit(t, false)
+					}
+					within()
+					if !(fired && errors.Is(err, session.ErrUnavailable)) && (err != nil) == l.EvictOldest {
+						t.Fatalf("cut at trip %d: %v", trip, err)
+					}
+					if err := create(s); !answered(err) && !(errors.Is(err, session.ErrCrowded) && !l.EvictOldest) {
+						t.Fatalf("cut at trip %d, once more: %v", trip, err)
+					}
+					within()
+					s.clock.Advance(2 * time.Minute)
+					c.oneMore(t, "ada")
+					s.sweep(t)
+					s.audit(t, true)
+					if !fired {
+						return
+					}
+				}
+			})
+		}
+	})
+}
