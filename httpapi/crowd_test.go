@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -12,8 +14,8 @@ const crowdedText = `"code":8,"message":"the user has as many sessions as --max-
 // At the limit of a user's sessions, a create, a set of the user, a PUT and a
 // line of an import are refused, and nothing of them is stored.
 func TestCrowd_Refuse(t *testing.T) {
-	for _, shards := range []int{1, 4} {
-		f := newFixture(t, func(s *setup) { s.shards, s.store.MaxSessionsPerUser = shards, 2 })
+	eachShards(t, func(t *testing.T, shards int) {
+		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser = 2 })
 		const alice = `{"factors":{"user":{"id":"alice"}}}`
 		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/a", alice)
 		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/b", alice)
@@ -42,14 +44,14 @@ func TestCrowd_Refuse(t *testing.T) {
 		if s := f.get("nobodys").Session; s.Sequence != "1" || len(s.Metadata) > 0 {
 			t.Errorf("a refused Set left %+v", s)
 		}
-	}
+	})
 }
 
 // With evictions, the oldest session goes, its token with it, and the log says
 // which, for whom, and nothing secret.
 func TestCrowd_Evict(t *testing.T) {
-	for _, shards := range []int{1, 4} {
-		f := newFixture(t, func(s *setup) { s.shards, s.store.MaxSessionsPerUser, s.store.EvictOldest = shards, 2, true })
+	eachShards(t, func(t *testing.T, shards int) {
+		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser, s.store.EvictOldest = 2, true })
 		var ids, tokens []string
 		for range 3 {
 			r := f.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"alice"}},"factors":{"password":{}}}`)
@@ -74,5 +76,42 @@ func TestCrowd_Evict(t *testing.T) {
 		if n := f.store.Evicted(); n != 1 {
 			t.Errorf("%d were evicted, want 1", n)
 		}
-	}
+	})
+}
+
+// Many who log in as one user at the same time get through, or are told to try
+// again; the user has as many sessions as allowed in the end.
+func TestCrowd_ManyAtOnce(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser, s.store.EvictOldest = 2, true })
+		var group sync.WaitGroup
+		var created, conflicts atomic.Int64
+		for range 16 {
+			group.Go(func() {
+				for range 5 {
+					r, err := f.try("admin", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"alice"}}}`)
+					switch {
+					case err != nil:
+						t.Error(err)
+					case r.status == http.StatusCreated:
+						created.Add(1)
+					case r.status == http.StatusConflict && strings.Contains(r.body, "try again"), r.status == http.StatusServiceUnavailable:
+						conflicts.Add(1)
+					default:
+						t.Errorf("got %d %s", r.status, r.body)
+					}
+				}
+			})
+		}
+		group.Wait()
+		t.Logf("%d created, %d told to try again", created.Load(), conflicts.Load())
+		if n := created.Load(); n < 16 {
+			t.Errorf("only %d got through", n)
+		}
+		r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{"queries":[{"userIdQuery":{"id":"alice"}}]}`)
+		left := strings.Count(r.body, `"creationDate"`)
+		if left > 2 || left < 2 && conflicts.Load() == 0 { // who gave up may have evicted
+			t.Errorf("%d are left: %s", left, r.body)
+		}
+	})
 }
