@@ -26,8 +26,9 @@ type Subject struct {
 	Audit func(t rapid.TB, live []*session.Stored, swept bool)
 	// Crowd is how many sessions are there before the first operation.
 	Crowd int
-	// MaxCandidates is the store's limit, if it may refuse searches.
-	MaxCandidates int
+	// Limits are the store's: its MaxCandidates, if it may refuse searches, and
+	// those on a user's sessions.
+	Limits Limits
 }
 
 const (
@@ -45,7 +46,7 @@ func Property(t *rapid.T, s Subject) int {
 	p := &property{
 		ctx:     context.Background(),
 		Subject: s,
-		model:   NewModel(s.Clock.Now, Limits{MaxCandidates: 1 << 30}),
+		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
 		start:   s.Clock.Now(),
 		seen:    make(map[session.ID][]pair),
 		ids:     60 + 2*s.Crowd,
@@ -73,6 +74,12 @@ func Property(t *rapid.T, s Subject) int {
 	})
 	p.end(t)
 	return p.ops
+}
+
+// modelLimits are those of a model that refuses no search.
+func modelLimits(l Limits) Limits {
+	l.MaxCandidates = 1 << 30
+	return l
 }
 
 // pair is one version of a session in the store and in the model; nil for none.

@@ -11,6 +11,7 @@ func Run(t *testing.T, open Open) {
 		tests []contractTest
 	}{
 		{"Put", putTests},
+		{"Crowd", crowdTests},
 		{"Delete", deleteTests},
 		{"Revoke", revokeTests},
 		{"Token", tokenTests},

@@ -34,6 +34,9 @@ type Store interface {
 type Limits struct {
 	MaxCandidates int
 	MaxSessions   int
+
+	MaxSessionsPerUser int
+	EvictOldest        bool
 }
 
 // Open opens an empty store for one test, and returns how to move its clock,
