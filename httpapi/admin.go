@@ -75,9 +75,9 @@ func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.D
 func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 	if errors.Is(err, fasthttp.ErrGetOnly) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		writeError(http, errNoMethod)
+		writeError(http, errNoMethod, false)
 	} else {
-		writeError(http, asReadError(err))
+		writeError(http, asReadError(err), false)
 	}
 	if hasBody(&http.Request.Header) {
 		closeUnread(http)
@@ -88,12 +88,12 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("an admin request failed by a bug", "panic", p)
-			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"})
+			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"}, false)
 		}
 	}()
 	if loopbackOnly {
 		if err := fromHere(&http.Request.Header); err != nil {
-			writeError(http, asAPIError(err))
+			writeError(http, asAPIError(err), false)
 			return
 		}
 	}
@@ -108,7 +108,7 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	case a.config.Pprof && strings.HasPrefix(path, pprofPath) && path != pprofPath+"cmdline":
 		pprofhandler.PprofHandler(http)
 	default:
-		writeError(http, errNoRoute)
+		writeError(http, errNoRoute, false)
 	}
 }
 

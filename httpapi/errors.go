@@ -62,8 +62,9 @@ func (e *apiError) Error() string {
 	return e.text + " (" + e.id + ")"
 }
 
-func (e *apiError) status() int {
-	if e.http != 0 {
+// status is the HTTP status of e, by REST or by Connect.
+func (e *apiError) status(connect bool) int {
+	if e.http != 0 && (!connect || beforeConnect(e.http)) {
 		return e.http
 	}
 	return statusOf[e.code]
@@ -138,11 +139,12 @@ func asAPIError(err error) *apiError {
 	return errUnavailable
 }
 
-// writeError makes e the answer, in place of what was written so far.
-func writeError(http *fasthttp.RequestCtx, e *apiError) {
+// writeError makes e the answer, in place of what was written so far, in the
+// form of REST or of Connect.
+func writeError(http *fasthttp.RequestCtx, e *apiError, connect bool) {
 	h := &http.Response
 	h.ResetBody()
-	h.SetStatusCode(e.status())
+	h.SetStatusCode(e.status(connect))
 	h.Header.SetContentType(contentTypeJSON)
 	switch e.code {
 	case codeUnauthorised:
@@ -152,6 +154,11 @@ func writeError(http *fasthttp.RequestCtx, e *apiError) {
 	}
 	if e.close {
 		h.SetConnectionClose()
+	}
+	if connect {
+		connectHeaders(&h.Header, e)
+		h.AppendBody(appendConnectError(nil, e))
+		return
 	}
 	h.AppendBody(appendError(nil, e))
 }

@@ -92,9 +92,9 @@ func (l connectionLog) Printf(format string, _ ...any) {
 // refuse answers what never became a request.
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 	e := asReadError(err)
-	writeError(http, e)
+	writeError(http, e, false)
 	closeUnread(http)
-	s.metrics.refused(e.status())
+	s.metrics.refused(e.status(false))
 }
 
 // asReadError says why a request could not be read. It never repeats what was
