@@ -75,9 +75,9 @@ func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.D
 func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 	if errors.Is(err, fasthttp.ErrGetOnly) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		writeError(http, errNoMethod, false)
+		writeError(http, errNoMethod)
 	} else {
-		writeError(http, asReadError(err), false)
+		writeError(http, asReadError(err))
 	}
 	if hasBody(&http.Request.Header) {
 		closeUnread(http)
@@ -88,12 +88,12 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("an admin request failed by a bug", "panic", p)
-			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"}, false)
+			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"})
 		}
 	}()
 	if loopbackOnly {
 		if err := fromHere(&http.Request.Header); err != nil {
-			writeError(http, asAPIError(err), false)
+			writeError(http, asAPIError(err))
 			return
 		}
 	}
@@ -108,7 +108,7 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	case a.config.Pprof && strings.HasPrefix(path, pprofPath) && path != pprofPath+"cmdline":
 		pprofhandler.PprofHandler(http)
 	default:
-		writeError(http, errNoRoute, false)
+		writeError(http, errNoRoute)
 	}
 }
 

@@ -65,7 +65,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		var e *apiError
 		if err != nil {
 			e = asAPIError(err)
-			writeError(ctx, e, r.connect)
+			r.writeError(ctx, e)
 		}
 		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)

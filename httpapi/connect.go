@@ -35,7 +35,7 @@ var (
 	errConnectVersion = &apiError{code: codeInvalid, text: "the header Connect-Protocol-Version must be 1, or not be there"}
 	errConnectTimeout = &apiError{code: codeInvalid, text: "the header Connect-Timeout-Ms must be a whole number above 0, of at most 10 digits"}
 	errConnectType    = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the Content-Type of a request must be application/json"}
-	// The protocol wants this code, and the header that connectHeaders adds.
+	// The protocol wants this code.
 	errConnectCompressed = &apiError{code: codeUnimplemented, text: "compressed request bodies are not supported: the Content-Encoding must be identity"}
 	// An unknown procedure is unimplemented, which by the protocol's table of
 	// codes is 501. But its servers answer 404, and its table of statuses reads
@@ -121,19 +121,28 @@ func (s *Server) within(base context.Context, c *call) error {
 	return err
 }
 
-// beforeConnect says whether a status is about what comes before the protocol:
-// the path, the method, the content type. All others follow from the code.
-func beforeConnect(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusUnsupportedMediaType
+// connectStatus is the HTTP status of e by Connect. It follows from the code,
+// but for what comes before the protocol: the path, the method, the content type.
+func (e *apiError) connectStatus() int {
+	switch e.http {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
+		return e.http
+	}
+	return statusOf[e.code]
 }
 
-// connectHeaders adds the headers that Connect wants beside e.
-func connectHeaders(h *fasthttp.ResponseHeader, e *apiError) {
+// writeError makes e the answer, in the form of the route's protocol.
+func (r *route) writeError(http *fasthttp.RequestCtx, e *apiError) {
+	if !r.connect {
+		writeError(http, e)
+		return
+	}
+	writeErrorAs(http, e, e.connectStatus(), appendConnectError(nil, e))
 	switch e {
 	case errConnectType, errCharset:
-		h.Set("Accept-Post", contentTypeJSON)
+		http.Response.Header.Set("Accept-Post", contentTypeJSON)
 	case errConnectCompressed:
-		h.Set(fasthttp.HeaderAcceptEncoding, "identity")
+		http.Response.Header.Set(fasthttp.HeaderAcceptEncoding, "identity")
 	}
 }
 

@@ -130,7 +130,7 @@ func TestConnect_OtherErrors(t *testing.T) {
 		t.Errorf("got %d %s, closed: %t", res.StatusCode, body, res.Close)
 	}
 	var c fasthttp.RequestCtx
-	writeError(&c, asAPIError(f.server.bug("oh", "request-1", "GetSession")), true)
+	(&route{connect: true}).writeError(&c, asAPIError(f.server.bug("oh", "request-1", "GetSession")))
 	if got, want := string(c.Response.Body()), `{"code":"internal","message":"An internal error occurred: request request-1"}`; got != want || c.Response.StatusCode() != http.StatusInternalServerError {
 		t.Errorf("got %d %s", c.Response.StatusCode(), got)
 	}
@@ -215,7 +215,7 @@ func FuzzConnectHeaders(f *testing.F) {
 		}
 		if err := c.connectRequest(); err != nil {
 			e := asAPIError(err)
-			if status := e.status(true); status != http.StatusBadRequest && status != http.StatusUnsupportedMediaType && status != http.StatusNotImplemented {
+			if status := e.connectStatus(); status != http.StatusBadRequest && status != http.StatusUnsupportedMediaType && status != http.StatusNotImplemented {
 				t.Errorf("%v has the status %d", err, status)
 			}
 			return

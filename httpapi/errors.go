@@ -62,9 +62,8 @@ func (e *apiError) Error() string {
 	return e.text + " (" + e.id + ")"
 }
 
-// status is the HTTP status of e, by REST or by Connect.
-func (e *apiError) status(connect bool) int {
-	if e.http != 0 && (!connect || beforeConnect(e.http)) {
+func (e *apiError) status() int {
+	if e.http != 0 {
 		return e.http
 	}
 	return statusOf[e.code]
@@ -139,12 +138,16 @@ func asAPIError(err error) *apiError {
 	return errUnavailable
 }
 
-// writeError makes e the answer, in place of what was written so far, in the
-// form of REST or of Connect.
-func writeError(http *fasthttp.RequestCtx, e *apiError, connect bool) {
+// writeError makes e the answer, in place of what was written so far.
+func writeError(http *fasthttp.RequestCtx, e *apiError) {
+	writeErrorAs(http, e, e.status(), appendError(nil, e))
+}
+
+// writeErrorAs writes e with this status and body.
+func writeErrorAs(http *fasthttp.RequestCtx, e *apiError, status int, body []byte) {
 	h := &http.Response
 	h.ResetBody()
-	h.SetStatusCode(e.status(connect))
+	h.SetStatusCode(status)
 	h.Header.SetContentType(contentTypeJSON)
 	switch e.code {
 	case codeUnauthorised:
@@ -155,12 +158,7 @@ func writeError(http *fasthttp.RequestCtx, e *apiError, connect bool) {
 	if e.close {
 		h.SetConnectionClose()
 	}
-	if connect {
-		connectHeaders(&h.Header, e)
-		h.AppendBody(appendConnectError(nil, e))
-		return
-	}
-	h.AppendBody(appendError(nil, e))
+	h.AppendBody(body)
 }
 
 // appendError writes e as a google.rpc.Status.

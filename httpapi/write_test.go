@@ -239,8 +239,8 @@ func TestI2_ErrorTable(t *testing.T) {
 		{&session.InvalidError{Field: "f", Problem: "p"}, codeInvalid, 400},
 	} {
 		e := asAPIError(c.err)
-		if e.code != c.code || e.status(false) != c.status {
-			t.Errorf("%v: got code %d and status %d, want %d and %d", c.err, e.code, e.status(false), c.code, c.status)
+		if e.code != c.code || e.status() != c.status {
+			t.Errorf("%v: got code %d and status %d, want %d and %d", c.err, e.code, e.status(), c.code, c.status)
 		}
 	}
 }
