@@ -129,6 +129,13 @@ func TestConnect_OtherErrors(t *testing.T) {
 	if want := `{"code":"invalid_argument","message":"the request body ended early"}`; res.StatusCode != http.StatusBadRequest || body != want || !res.Close {
 		t.Errorf("got %d %s, closed: %t", res.StatusCode, body, res.Close)
 	}
+	local := newFixture(t, func(s *setup) { s.config.Anonymous = true })
+	for _, header := range [][2]string{{"Host", "evil.example"}, {"Origin", "http://evil.example"}} {
+		r := local.connect("", "v2", "ListSessions", `{}`, header[0], header[1])
+		if r.status != http.StatusForbidden || !strings.HasPrefix(r.body, `{"code":"permission_denied","message":"without authentication `) {
+			t.Errorf("%v: got %d %s", header, r.status, r.body)
+		}
+	}
 	var c fasthttp.RequestCtx
 	(&route{connect: true}).writeError(&c, asAPIError(f.server.bug("oh", "request-1", "GetSession")))
 	if got, want := string(c.Response.Body()), `{"code":"internal","message":"An internal error occurred: request request-1"}`; got != want || c.Response.StatusCode() != http.StatusInternalServerError {
@@ -184,17 +191,22 @@ func TestConnect_NearHitAllocations(t *testing.T) {
 	}
 }
 
-func TestConnect_Metrics(t *testing.T) {
+// Metrics and the log name the call, and nothing that the caller sends.
+func TestConnect_MetricsAndLog(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
 	f.connect("admin", "v2", "GetSession", `{"sessionId":"1"}`)
 	f.connect("admin", "v2beta", "GetSession", `{"sessionId":"2"}`)
 	f.connect("admin", "v2", "NoSuchCall", `{}`)
+	f.connect("writer", "v2", "SetSession", `{"sessionId":"3","sessionToken":"secret-token"}`)
 	got := gather(t, registry)
 	for _, name := range []string{"404 POST /zitadel.session.v2.SessionService/GetSession", "404 POST /zitadel.session.v2beta.SessionService/GetSession", "404 none"} {
 		if got["cloakroom_http_requests_total "+name] != 1 {
 			t.Errorf("%s is not counted: %v", name, got)
 		}
+	}
+	if log := f.logs.String(); !strings.Contains(log, `msg="write refused"`) || !strings.Contains(log, "call=SetSession status=404") || strings.Contains(log, "secret-token") {
+		t.Errorf("the log has\n%s", log)
 	}
 }
 
