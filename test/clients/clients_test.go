@@ -186,7 +186,7 @@ func (c *cloakroom) node(t *testing.T, createdBy string, files ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test"}, files)...)
+	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test", "--test-reporter=tap"}, files)...)
 	cmd.Env = append(os.Environ(), "CLOAKROOM_URL="+c.url, "CLOAKROOM_KEYS="+string(keys), "CLOAKROOM_CREATED_BY="+createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
