@@ -60,6 +60,7 @@ func subcommands() []subcommand {
 		{"serve", "serve the API from the Redis at --redis-url", serve},
 		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
 		{"key", "make an API key: cloakroom key new --help", key},
+		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help", help},
 	}
