@@ -33,12 +33,16 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 .PHONY: test
-test: redis ## Run all tests; installs redis-server if it is missing
+test: redis ## Run all tests; installs redis-server if it is missing; without Node.js, test/clients is left out
 	go test -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: redis
 redis: ## Make sure that a redis-server is installed
 	@.ci/install-redis
+
+.PHONY: node
+node: ## Make sure that Node.js and npm are installed, for test/clients
+	@.ci/install-node
 
 .PHONY: race
 race: redis ## Run all tests with the race detector (needs a C compiler), RACE_OPS per property

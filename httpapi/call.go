@@ -25,8 +25,10 @@ type call struct {
 	start time.Time
 
 	requestID []byte
-	// id is the session ID in the path, not checked.
+	// id is the session ID in the path, or in the body where the path has none; not checked.
 	id string
+	// timeout is how long the caller says it waits; 0 is not said.
+	timeout time.Duration
 	// body is the request's body; bodyRead says that nothing of it is left on
 	// the connection.
 	body     []byte
@@ -65,7 +67,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		var e *apiError
 		if err != nil {
 			e = asAPIError(err)
-			writeError(ctx, e)
+			r.writeError(ctx, e)
 		}
 		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)
@@ -87,11 +89,22 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if err := guard(c.http, loopbackOnly); err != nil {
 		return err
 	}
+	if err := c.media(); err != nil {
+		return err
+	}
 	// What is refused here is refused unread: who has no credentials gets no
 	// memory for a body.
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
+	if c.timeout > 0 {
+		return s.within(base, c)
+	}
+	return s.admitted(base, c)
+}
+
+// admitted answers c, whose headers are in order.
+func (s *Server) admitted(base context.Context, c *call) (err error) {
 	if err := c.consistency(); err != nil {
 		return err
 	}
@@ -172,10 +185,12 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	status := c.http.Response.StatusCode()
 	level, message := slog.LevelInfo, "write"
 	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
+	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusGatewayTimeout:
 		level, message = slog.LevelError, "request failed"
 	case !c.route.writes:
 		return
+	case e == errTooLate: // it may have been done
+		level, message = slog.LevelWarn, "request failed"
 	case e != nil:
 		message = "write refused"
 	}

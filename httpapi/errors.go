@@ -149,9 +149,14 @@ func asAPIError(err error) *apiError {
 
 // writeError makes e the answer, in place of what was written so far.
 func writeError(http *fasthttp.RequestCtx, e *apiError) {
+	writeErrorAs(http, e, e.status(), appendError(nil, e))
+}
+
+// writeErrorAs writes e with this status and body.
+func writeErrorAs(http *fasthttp.RequestCtx, e *apiError, status int, body []byte) {
 	h := &http.Response
 	h.ResetBody()
-	h.SetStatusCode(e.status())
+	h.SetStatusCode(status)
 	h.Header.SetContentType(contentTypeJSON)
 	switch e.code {
 	case codeUnauthorised:
@@ -162,7 +167,7 @@ func writeError(http *fasthttp.RequestCtx, e *apiError) {
 	if e.close {
 		h.SetConnectionClose()
 	}
-	h.AppendBody(appendError(nil, e))
+	h.AppendBody(body)
 }
 
 // appendError writes e as a google.rpc.Status.

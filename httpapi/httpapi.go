@@ -1,5 +1,5 @@
-// Package httpapi serves ZITADEL's session API, v2 and v2beta, over REST: it
-// decodes, authenticates, authorises, asks the store, and encodes. It is the
+// Package httpapi serves ZITADEL's session API, v2 and v2beta, over REST and
+// Connect: it decodes, authenticates, authorises, asks the store, and encodes. It is the
 // only package that knows HTTP, and the only place where an error becomes a
 // status.
 //
