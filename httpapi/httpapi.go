@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -69,6 +70,7 @@ type Server struct {
 	config  Config
 	log     *slog.Logger
 	keys    atomic.Pointer[APIKeys]
+	issuers atomic.Pointer[oidc.Verifier]
 	metrics *metrics
 	limits  timeouts
 	// imports holds a place for each import that runs.
