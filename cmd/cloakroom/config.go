@@ -29,7 +29,7 @@ type config struct {
 	keysFile   string
 	// issuersFile names the issuers of access tokens.
 	issuersFile string
-	anonymous  bool
+	anonymous   bool
 
 	defaultLimit, maxLimit, maxCandidates int
 	maxBody, maxSession                   int

@@ -162,7 +162,7 @@ func (s *sidecar) reload(ctx context.Context, api *httpapi.Server, issuers *oidc
 		case <-s.p.hangup:
 		}
 		if s.c.keysFile == "" && s.c.issuersFile == "" {
-			s.log.Warn("SIGHUP: there is no --auth-keys-file to reload, and no --auth-issuers-file")
+			s.log.Warn("SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload")
 		}
 		if s.c.keysFile != "" {
 			s.reloadKeys(api)

@@ -54,6 +54,8 @@ type issuer struct {
 	client *http.Client
 	log    *slog.Logger
 	age    func() time.Time
+	// patience is the Verifier's.
+	patience time.Duration
 
 	access, logouts *jwt.Parser
 
@@ -65,7 +67,7 @@ type issuer struct {
 
 func newIssuer(s *issuerSettings, v *Verifier) *issuer {
 	i := &issuer{
-		issuerSettings: s, ring: newKeyring(), client: v.client, log: v.log, age: v.age,
+		issuerSettings: s, ring: newKeyring(), client: v.client, log: v.log, age: v.age, patience: v.patience,
 		places: make(chan struct{}, maxQuestions),
 	}
 	options := []jwt.ParserOption{

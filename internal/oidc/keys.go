@@ -274,7 +274,7 @@ func (i *issuer) await(ctx context.Context, header map[string]any) (keys *keySet
 		default:
 		}
 	}
-	patience := time.NewTimer(unknownWait)
+	patience := time.NewTimer(i.patience)
 	defer patience.Stop()
 	for late := false; r.done < r.asked; {
 		ended := r.ended

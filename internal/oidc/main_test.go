@@ -70,6 +70,7 @@ func newStopped(t testing.TB, file string) *fixture {
 		Logger: slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	f.age = func() time.Time { return time.Now().Add(time.Duration(f.aged.Load())) }
+	f.patience = time.Minute
 	f.Set(f.parse(file))
 	return f
 }

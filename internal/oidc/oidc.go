@@ -79,6 +79,9 @@ type Verifier struct {
 	changed chan struct{}
 	// age is the clock by which keys grow old.
 	age func() time.Time
+	// patience is how long a token whose key is not known waits for the keys to
+	// be fetched.
+	patience time.Duration
 }
 
 // issuers are those in force and what is known of their tokens. A change of
@@ -94,7 +97,7 @@ type issuers struct {
 // New returns a Verifier without issuers. It starts no goroutine; Run does the
 // work in the background.
 func New(c Config) *Verifier {
-	v := &Verifier{clock: c.Clock, log: c.Logger, client: newClient(), changed: make(chan struct{}, 1), age: time.Now}
+	v := &Verifier{clock: c.Clock, log: c.Logger, client: newClient(), changed: make(chan struct{}, 1), age: time.Now, patience: unknownWait}
 	if v.clock == nil {
 		v.clock = time.Now
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"math/big"
 	"testing"
 )
@@ -57,4 +58,14 @@ func (k *Key) public() map[string]string {
 		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", encode(key)
 	}
 	return jwk
+}
+
+// JSON is the JSON Web Key of k's public half.
+func (k *Key) JSON(t testing.TB) string {
+	t.Helper()
+	text, err := json.Marshal(k.public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
