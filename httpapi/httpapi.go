@@ -75,6 +75,8 @@ type Server struct {
 	limits  timeouts
 	// imports holds a place for each import that runs.
 	imports chan struct{}
+	// revocations holds a place for each revocation that runs.
+	revocations chan struct{}
 }
 
 // New checks c and returns a server without API keys. It starts no goroutine;
@@ -126,7 +128,7 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, imports: make(chan struct{}, maxImports)}
+	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations)}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

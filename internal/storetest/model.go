@@ -137,6 +137,25 @@ func (m *Model) Delete(_ context.Context, old *session.Stored, _ string) (cache.
 	return d, nil
 }
 
+// Revoke is Store's.
+func (m *Model) Revoke(ctx context.Context, r cache.Revocation) (revoked uint64, err error) {
+	for _, s := range m.Live() {
+		if !r.Query.Match(&s.Facts, m.clock()) || slices.Contains(r.Except, s.ID) || r.May != nil && !r.May(&s.Facts) {
+			continue
+		}
+		if !r.DryRun {
+			if _, err := m.Delete(ctx, s, r.Reason); err != nil {
+				return revoked, err
+			}
+		}
+		revoked++
+	}
+	if r.Progress != nil && revoked > 0 {
+		r.Progress(revoked)
+	}
+	return revoked, nil
+}
+
 // Search is Store's. What is too costly is decided by tooCostly.
 func (m *Model) Search(_ context.Context, q *index.Query) (*index.Page, error) {
 	m.mu.Lock()

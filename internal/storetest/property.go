@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"pgregory.net/rapid"
 )
@@ -59,6 +60,7 @@ func Property(t *rapid.T, s Subject) int {
 		"set again":       p.set,
 		"delete":          p.delete,
 		"delete stale":    p.deleteStale,
+		"revoke":          p.revoke,
 		"get":             p.get,
 		"token":           p.token,
 		"advance":         p.advance,
@@ -191,6 +193,24 @@ func (p *property) remove(t *rapid.T, old pair) {
 		t.Fatalf("Delete(%s): %+v, %v, want %+v, %v", show(old.store), got, err, want, wantErr)
 	}
 	_, _ = p.read(t, old.model.ID)
+}
+
+// revoke deletes what a search with two predicates or more finds, or counts it.
+func (p *property) revoke(t *rapid.T) {
+	p.ops++
+	q := p.query(t, all)
+	q.Predicates = append(q.Predicates, p.predicate(t), p.predicate(t))
+	r := cache.Revocation{Query: q, Reason: "revoked", DryRun: rapid.Bool().Draw(t, "dry run"), Except: []session.ID{p.id(t)}}
+	if rapid.Bool().Draw(t, "may some") {
+		r.May = func(s *session.Facts) bool { return s.OrgID == "o1" }
+	}
+	want, err := p.model.Revoke(p.ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Store.Revoke(p.ctx, r); err != nil || got != want {
+		t.Fatalf("Revoke(%+v, %+v): %d, %v, want %d", r, q, got, err, want)
+	}
 }
 
 func (p *property) get(t *rapid.T) {

@@ -12,6 +12,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Put", putTests},
 		{"Delete", deleteTests},
+		{"Revoke", revokeTests},
 		{"Token", tokenTests},
 		{"Search", searchTests},
 		{"Dates", dateTests},
