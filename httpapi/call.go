@@ -66,6 +66,9 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		if err != nil {
 			e = asAPIError(err)
 			writeError(ctx, e)
+			if r.oauth {
+				toOAuthError(ctx, e)
+			}
 		}
 		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)

@@ -81,6 +81,8 @@ type Server struct {
 	verifyAway    nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
+	// logouts holds a place for each back-channel logout that runs.
+	logouts chan struct{}
 	// revocations holds a place for each revocation that runs.
 	revocations chan struct{}
 }
@@ -142,6 +144,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy,
 		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
+		logouts: make(chan struct{}, maxLogouts),
 	}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
