@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -125,13 +126,17 @@ func TestLogoutEndsSessions(t *testing.T) {
 	})
 }
 
-// second is another server on the same Redis.
-func (f *fixture) second() *fixture {
+// second is another server on the same Redis, by a client with these hooks.
+func (f *fixture) second(hooks ...redis.Hook) *fixture {
 	f.t.Helper()
+	client := f.redis.Client(f.t, func(o *redis.Options) { o.DialerRetries = 1 })
+	for _, h := range hooks {
+		client.AddHook(h)
+	}
 	g := &fixture{t: f.t, logs: f.logs, secret: f.secret, redis: f.redis, proxy: f.proxy}
 	var err error
 	if g.store, err = cache.Open(f.t.Context(), cache.Config{
-		Redis: f.redis.Client(f.t, func(o *redis.Options) { o.DialerRetries = 1 }), Clock: f.now, Logger: f.server.log,
+		Redis: client, Clock: f.now, Logger: f.server.log,
 	}); err != nil {
 		f.t.Fatal(err)
 	}
@@ -276,6 +281,45 @@ func TestI2_LogoutComesAgain(t *testing.T) {
 	g.follow(g.server, f.issuers(away, issuersFile))
 	token = f.logoutToken(away, map[string]any{"sub": "alice"})
 	notLoggedOut(t, g.sendLogout(token), http.StatusServiceUnavailable, "temporarily_unavailable", "issuer")
+}
+
+// Wherever a logout is cut off, it is not lost: when its token comes again, the
+// sessions end, and no answer says that they have before they have.
+func TestLogoutCutAnywhere(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		f := newFixture(t, withShards(shards))
+		issuer := oidctest.Start(t)
+		faults := new(redistest.Faults)
+		g := f.second(faults)
+		g.follow(g.server, f.issuers(issuer, issuersFile))
+		for name, cut := range map[string]func(int) redistest.Cut{
+			"not sent": redistest.CutBefore, "reply lost": redistest.CutAfter, "process dies": redistest.CrashBefore,
+		} {
+			answers := map[string]int{}
+			for trip, fired := 1, true; fired; trip++ {
+				user := fmt.Sprintf("%s-%d", strings.ReplaceAll(name, " ", "-"), trip)
+				f.put(user+"-1="+user, user+"-2="+user)
+				token := f.logoutToken(issuer, map[string]any{"sub": user})
+				faults.Arm(cut(trip))
+				r := g.sendLogout(token)
+				fired = faults.Fired()
+				faults.Arm(redistest.Cut{})
+				answers[fmt.Sprint(r.status)]++
+				if r.status != http.StatusOK {
+					notLoggedOut(t, r, http.StatusServiceUnavailable, "temporarily_unavailable", "store")
+					r = g.sendLogout(token)
+					answers[fmt.Sprint("again ", r.status)]++
+				}
+				if r.status != http.StatusOK {
+					notLoggedOut(t, r, http.StatusBadRequest, "invalid_request", "used before")
+				}
+				f.live(user+"-1 "+user+"-2", "")
+			}
+			if answers["503"] == 0 || answers["again 200"] == 0 || (answers["again 400"] > 0) != (name == "reply lost") {
+				t.Errorf("%s: the answers were %v", name, answers)
+			}
+		}
+	})
 }
 
 // A full Redis, which can not note that a token was used, ends the sessions all
