@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +140,91 @@ func TestAccessTokens(t *testing.T) {
 			t.Errorf("I6: the log has a token, or not the caller:\n%s", log)
 		}
 	})
+}
+
+// What is wrong with a token is 401; an issuer that is away is 503, and says
+// nothing about the token. (I2)
+func TestI2_AccessTokensThatAreNotGood(t *testing.T) {
+	f := newFixture(t)
+	issuer := f.trust(issuersFile)
+	search := func(want int, token string) reply {
+		t.Helper()
+		return f.want(want, token, "POST", "/v2/sessions/search", `{}`)
+	}
+	admin := map[string]any{"roles": []string{"admin"}}
+	search(http.StatusOK, issuer.Sign(f.claims(issuer, admin)))
+	for _, claims := range []map[string]any{
+		{"aud": "elsewhere"}, {"exp": f.now().Std().Unix() - 60}, {"sub": nil}, {"iss": "https://elsewhere.example"},
+	} {
+		r := search(http.StatusUnauthorized, issuer.Sign(f.claims(issuer, claims)))
+		if !strings.Contains(r.body, "invalid token") || r.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("got %s, %v", r.body, r.header)
+		}
+	}
+	search(http.StatusUnauthorized, oidctest.NewKey(t, "RS256").Sign(t, f.claims(issuer, admin)))
+	search(http.StatusUnauthorized, "unknown-opaque")
+	search(http.StatusUnauthorized, strings.Repeat("x", 9000))
+
+	away := oidctest.Start(t)
+	away.Stop()
+	f.follow(f.server, f.issuers(away, issuersFile))
+	for _, token := range []string{away.Sign(f.claims(away, admin)), "another-opaque"} {
+		r := search(http.StatusServiceUnavailable, token)
+		if !strings.Contains(r.body, `"code":14`) || !strings.Contains(r.body, "issuer") || r.header.Get("Retry-After") != "1" {
+			t.Errorf("got %s, %v", r.body, r.header)
+		}
+	}
+	search(http.StatusOK, "admin") // an API key needs no issuer
+}
+
+// A token that is a session's is the session's, be it opaque; a JWT of a
+// configured issuer is the issuer's, whatever the store has; tokens of our own
+// making are shown to nobody.
+func TestTokensOfSessionsAndOfIssuers(t *testing.T) {
+	f := newFixture(t)
+	issuer := f.trust(issuersFile)
+	foreign := func(id, token string) {
+		t.Helper()
+		body := `{"factors":{"user":{"id":"` + id + `"},"password":{}},"tokenSha256":"` + fmt.Sprintf("%x", sha256.Sum256([]byte(token))) + `"}`
+		f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/"+id, body)
+	}
+	sees := func(token string, want ...string) {
+		t.Helper()
+		got, _ := f.search(token, `{}`)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	jwt, strange := issuer.Sign(f.claims(issuer, nil)), issuer.Sign(f.claims(issuer, map[string]any{"iss": "https://elsewhere.example"}))
+	foreign("opaque", "an-opaque-one")
+	foreign("jwt", jwt)
+	foreign("strange", strange)
+	foreign("alice", "x")
+	issuer.Opaque("an-opaque-one", map[string]any{"active": true, "sub": "alice"})
+	sees("an-opaque-one", "opaque")
+	sees(jwt, "alice")
+	sees(strange, "strange")
+	if n := issuer.Count(oidctest.IntrospectPath); n != 0 {
+		t.Errorf("the issuer was shown %d tokens", n)
+	}
+
+	r := f.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"bob"}},"factors":{"password":{}}}`)
+	own, id := newToken.FindStringSubmatch(r.body)[1], newID.FindStringSubmatch(r.body)[1]
+	sees(own, id)
+	f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/"+id, "")
+	for _, token := range []string{own, own[:len(own)-1] + "_", f.secret["admin"] + "x"} {
+		f.want(http.StatusUnauthorized, token, "POST", "/v2/sessions/search", `{}`)
+	}
+	if n := issuer.Count(oidctest.IntrospectPath); n != 0 {
+		t.Errorf("the issuer was shown %d tokens of ours", n)
+	}
+
+	// While the store is away it is not known whether an opaque token is a session's.
+	f.proxy.Refuse(true)
+	f.proxy.CutAll()
+	f.want(http.StatusServiceUnavailable, "another-opaque", "POST", "/v2/sessions/search", `{}`)
+	if n := issuer.Count(oidctest.IntrospectPath); n != 0 {
+		t.Errorf("the issuer was shown %d tokens", n)
+	}
 }
