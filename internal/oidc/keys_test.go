@@ -249,10 +249,12 @@ func TestSet(t *testing.T) {
 	if n := f.issuer.Count(oidctest.KeysPath); n != 1 {
 		t.Errorf("the keys were fetched %d times", n)
 	}
+	f.issuer.Stall()
 	f.Set(f.parse(strings.Replace(basic, "cloakroom, other", "elsewhere", 1)))
-	f.settled(1)
 	_, err = f.jwt(token)
-	f.refused(err, "aud") // also what was known before
+	f.refused(err, "aud") // also what was known before, and without waiting for the keys
+	f.issuer.Resume()
+	f.settled(1)
 	f.Set(nil)
 	if _, err := f.jwt(token); !errors.Is(err, ErrForeign) {
 		t.Errorf("got %v", err)

@@ -117,8 +117,8 @@ func newIssuers(list []*issuer) *issuers {
 	return s
 }
 
-// Set replaces the issuers, for calls that begin after it; nil has none. Those
-// whose settings stay keep their keys.
+// Set replaces the issuers, for calls that begin after it; nil has none. An
+// issuer whose keys are where they were goes on with those that it has.
 func (v *Verifier) Set(s *Settings) {
 	v.setting.Lock()
 	defer v.setting.Unlock()
@@ -127,11 +127,16 @@ func (v *Verifier) Set(s *Settings) {
 	if s != nil {
 		for k := range s.issuers {
 			settings := &s.issuers[k]
-			if old := before.byURL[settings.URL]; old != nil && old.issuerSettings.equal(settings) {
+			old := before.byURL[settings.URL]
+			if old != nil && old.issuerSettings.equal(settings) {
 				list = append(list, old)
 				continue
 			}
-			list = append(list, newIssuer(settings, v))
+			i := newIssuer(settings, v)
+			if old != nil && old.KeysURL == i.KeysURL && old.allowHTTP == i.allowHTTP {
+				i.ring.keys, _ = old.usableKeys()
+			}
+			list = append(list, i)
 		}
 	}
 	v.current.Store(newIssuers(list))
