@@ -71,6 +71,14 @@ staticcheck:
 tidy-check: ## Check that go.mod and go.sum are tidy
 	go mod tidy -diff
 
+.PHONY: deploy-check
+deploy-check: ## Hold the files of deploy/ against the schemas of Kubernetes, Compose and systemd
+	@.ci/deploy-check
+
+.PHONY: deploy-boot
+deploy-boot: build redis ## Boot a systemd in a container (root, Linux) and run cloakroom.service in it
+	@.ci/deploy-boot
+
 .PHONY: bench
 bench: redis ## Run the Go micro-benchmarks
 	go test -run '^$$' -bench . -benchmem $(call packages,Benchmark)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
 )
 
 var revokedCount = regexp.MustCompile(`^\{"revoked":"([0-9]+)"\}$`)
@@ -41,19 +43,24 @@ func (f *fixture) fill(n int, user string) {
 	}
 }
 
-// left counts the sessions in Redis, past the proxy.
-func (f *fixture) left() int {
+// counter returns what counts the sessions in Redis, past the proxy.
+func (f *fixture) counter() func() int {
 	f.t.Helper()
-	client := f.redis.Client(f.t)
-	n := 0
-	for key := range f.keysOf(f.t.(*testing.T), "t") {
-		c, err := client.ZCard(context.Background(), key).Result()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		n += int(c)
+	space, err := keys.NewSpace(keys.DefaultPrefix, f.store.Shards())
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	return n
+	client := f.redis.Client(f.t)
+	return func() (n int) {
+		for k := range space.Shards() {
+			c, err := client.ZCard(context.Background(), space.Created(k)).Result()
+			if err != nil {
+				f.t.Error(err)
+			}
+			n += int(c)
+		}
+		return n
+	}
 }
 
 // A revocation deletes exactly what its caller could delete one by one.
@@ -202,11 +209,12 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.limits.patience = time.Minute })
 		const sessions = 3000
 		f.fill(sessions, "alice")
-		cutAt := func(left int, cut func()) chan struct{} {
+		left := f.counter()
+		cutAt := func(most int, cut func()) chan struct{} {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				for f.left() > left {
+				for left() > most {
 				}
 				cut()
 			}()
@@ -222,8 +230,8 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 		half := `{"queries":[{"creationDateQuery":{"creationDate":"2050-01-02T03:04:05Z"}}],"exceptIds":["s7"]}`
 		// The deletes that were under way when it was cut may have been done or not.
 		const underWay = 32
-		if n := f.revoke("admin", half); n > sessions-1 || n < sessions-1-underWay || f.left() != 1 {
-			t.Errorf("%d are revoked, %d are left", n, f.left())
+		if n := f.revoke("admin", half); n > sessions-1 || n < sessions-1-underWay || left() != 1 {
+			t.Errorf("%d are revoked, %d are left", n, left())
 		}
 		<-done
 		if n := f.revoke("admin", `{"all":true}`); n != 1 {
@@ -238,21 +246,21 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 		})
 		r := f.want(http.StatusServiceUnavailable, "admin", "POST", "/v2/sessions/revoke", `{"all":true}`)
 		<-done
-		left := f.left()
+		remain := left()
 		told := regexp.MustCompile("the session store is unavailable; ([0-9]+) sessions were revoked; to send the request again is to go on").FindStringSubmatch(r.body)
 		if told == nil || r.header.Get("Retry-After") != "1" {
 			t.Fatalf("%v %s", r.header, r.body)
 		}
-		if n, err := strconv.Atoi(told[1]); err != nil || n > sessions-left || n < sessions-left-underWay || n == 0 {
-			t.Errorf("%s; %d are left", r.body, left)
+		if n, err := strconv.Atoi(told[1]); err != nil || n > sessions-remain || n < sessions-remain-underWay || n == 0 {
+			t.Errorf("%s; %d are left", r.body, remain)
 		}
 		if r := f.want(http.StatusServiceUnavailable, "admin", "POST", "/v2/sessions/revoke", `{"all":true,"dryRun":true}`); !strings.Contains(r.body, "; nothing was revoked") {
 			t.Error(r.body)
 		}
 		f.proxy.Refuse(false)
 		f.server.limits.patience = time.Minute
-		if n := f.revoke("admin", `{"all":true}`); n != left || f.left() != 0 {
-			t.Errorf("%d more are revoked, want %d", n, left)
+		if n := f.revoke("admin", `{"all":true}`); n != remain || left() != 0 {
+			t.Errorf("%d more are revoked, want %d", n, remain)
 		}
 	})
 }
@@ -274,28 +282,29 @@ func TestRevokeEndsWithTheServer(t *testing.T) {
 	f := newFixture(t)
 	const sessions = 3000
 	f.fill(sessions, "alice")
+	left := f.counter()
 	ln := listen(t)
 	stop, ended := f.serveOn(ln, time.Minute)
 	f.proxy.Delay(5 * time.Millisecond)
+	url := f.url
+	f.url = "http://" + ln.Addr().String()
 	answered := make(chan reply, 1)
 	go func() {
-		url := f.url
-		defer func() { f.url = url }()
-		f.url = "http://" + ln.Addr().String()
 		r, err := f.try("admin", "POST", "/v2/sessions/revoke", `{"all":true}`)
 		if err != nil {
 			t.Error(err)
 		}
 		answered <- r
 	}()
-	for f.left() > sessions-200 {
+	for left() > sessions-200 {
 	}
 	stop()
 	r := <-answered
+	f.url = url
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	revoked := sessions - f.left()
+	revoked := sessions - left()
 	if want := fmt.Sprintf("the server ends; %d sessions were revoked; ", revoked); r.status != http.StatusServiceUnavailable || revoked == sessions || !strings.Contains(r.body, want) {
 		t.Errorf("%d %s, want %s", r.status, r.body, want)
 	}

@@ -64,6 +64,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		failed = s.parts.wait(ctx)
 	}
 	s.ready.no("cloakroom is stopping")
+	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if err := errors.Join(failed, s.parts.stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
@@ -117,6 +118,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		listening = append(listening, "verify", addressOf(s.verify))
 	}
 	s.log.Info("ready", append(listening, "redis", b.name, "shards", store.Shards(), "version", s.version)...)
+	s.notify(notifyReady)
 	if then != nil {
 		return then(ctx, s, store)
 	}
