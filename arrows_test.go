@@ -32,21 +32,23 @@ var arrows = map[string][]string{
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
 	"internal/batch":     {},
+	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"cache":              {"index", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
-	"httpapi":            {"cache", "index", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/session", "internal/keys"},
+	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
 	// For tests only: nobody's product code may import these.
-	"internal/redistest": {},
-	"test/clients":       {},
-	"internal/storetest": {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
+	"internal/oidc/oidctest": {},
+	"internal/redistest":     {},
+	"test/clients":           {},
+	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/redistest", "internal/storetest", "test/clients"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
@@ -58,6 +60,8 @@ var homes = map[string][]string{
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
 	"flag":                          {"cmd/cloakroom", "bench"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
+	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
+	"github.com/MicahParks":         {"internal/oidc"},
 	"encoding/json/v2":              {},
 	"testing":                       testOnly,
 }
@@ -153,6 +157,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	const fasthttp, goRedis = "github.com/valyala/fasthttp", "github.com/redis/go-redis"
 	f("internal/session", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
+	f("internal/oidc", fasthttp, goRedis, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")

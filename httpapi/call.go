@@ -129,7 +129,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
 		begin := c.start
-		if len(c.body) > 0 { // it may have come slowly
+		if len(c.body) > 0 || c.caller.remote { // it, or an issuer, may have been slow
 			begin = time.Now()
 		}
 		timed := withLateDeadline(base, begin.Add(s.limits.request))

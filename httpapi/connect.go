@@ -131,12 +131,8 @@ func (e *apiError) connectStatus() int {
 	return statusOf[e.code]
 }
 
-// writeError makes e the answer, in the form of the route's protocol.
-func (r *route) writeError(http *fasthttp.RequestCtx, e *apiError) {
-	if !r.connect {
-		writeError(http, e)
-		return
-	}
+// writeConnectError is writeError in Connect's form.
+func writeConnectError(http *fasthttp.RequestCtx, e *apiError) {
 	writeErrorAs(http, e, e.connectStatus(), appendConnectError(nil, e))
 	switch e {
 	case errConnectType, errCharset:

@@ -147,6 +147,18 @@ func asAPIError(err error) *apiError {
 	return errUnavailable
 }
 
+// writeError makes e the answer, in the form of the route's protocol.
+func (r *route) writeError(http *fasthttp.RequestCtx, e *apiError) {
+	switch {
+	case r.connect:
+		writeConnectError(http, e)
+	case r.oauth:
+		writeOAuthError(http, e)
+	default:
+		writeError(http, e)
+	}
+}
+
 // writeError makes e the answer, in place of what was written so far.
 func writeError(http *fasthttp.RequestCtx, e *apiError) {
 	writeErrorAs(http, e, e.status(), appendError(nil, e))

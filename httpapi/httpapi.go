@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	config  Config
 	log     *slog.Logger
 	keys    atomic.Pointer[APIKeys]
+	issuers atomic.Pointer[oidc.Verifier]
 	metrics *metrics
 	limits  timeouts
 
@@ -79,6 +81,8 @@ type Server struct {
 	verifyAway    nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
+	// logouts holds a place for each back-channel logout that runs.
+	logouts chan struct{}
 	// revocations holds a place for each revocation that runs.
 	revocations chan struct{}
 }
@@ -140,6 +144,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy,
 		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
+		logouts: make(chan struct{}, maxLogouts),
 	}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {

@@ -19,8 +19,10 @@ type route struct {
 	beta bool
 	// connect is spoken by Connect, not by REST.
 	connect bool
-	// open needs no credentials, and no body.
+	// open needs no credentials. Its handler reads the body, if it has one.
 	open bool
+	// oauth has its errors in the form of RFC 6749.
+	oauth bool
 	// writes is logged, whether it succeeds or is refused.
 	writes bool
 	// streams reads its body itself, and takes as long as that takes.
@@ -42,6 +44,7 @@ var routes = slices.Concat(
 		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, do: answer(decodePut, (*Server).putSession)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, do: (*Server).importSessions},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, do: answer(decodeRevoke, (*Server).revokeSessions)},
+		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, oauth: true, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
 )

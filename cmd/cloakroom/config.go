@@ -6,6 +6,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
 // config is the effective configuration. Every field belongs to one setting.
@@ -31,7 +32,9 @@ type config struct {
 
 	instanceID string
 	keysFile   string
-	anonymous  bool
+	// issuersFile names the issuers of access tokens.
+	issuersFile string
+	anonymous   bool
 
 	defaultLimit, maxLimit, maxCandidates int
 	maxBody, maxSession                   int
@@ -45,6 +48,8 @@ type config struct {
 
 	// apiKeys are those of keysFile at the start, nil without one.
 	apiKeys *httpapi.APIKeys
+	// issuers are those of issuersFile at the start, nil without one.
+	issuers *oidc.Settings
 	// values are the effective values as they were given, by setting.
 	values map[string]string
 	// bad are the settings with a fault of their own.
@@ -102,6 +107,7 @@ func settings(c *config) []setting {
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 
 		{"search-default-limit", "1000", number(&c.defaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
