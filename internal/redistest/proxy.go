@@ -36,7 +36,7 @@ type Proxy struct {
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: freeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}}
+	p := &Proxy{Addr: FreeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}}
 	t.Cleanup(func() {
 		p.Refuse(true)
 		cancel()

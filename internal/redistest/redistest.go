@@ -43,7 +43,7 @@ type Server struct {
 	bin  string
 	dir  string
 	conf []string
-	proc *process // nil while the server is down
+	proc *Process // nil while the server is down
 }
 
 // Start starts a redis-server (or valkey-server) found on PATH, with a directory of its own, and waits until it answers.
@@ -69,7 +69,7 @@ func Start(t testing.TB, conf ...string) *Server {
 		}
 	})
 	for range startTries {
-		s.Addr = freeAddr(t)
+		s.Addr = FreeAddr(t)
 		if err = s.start(); err == nil {
 			return s
 		}
@@ -88,9 +88,9 @@ func lookPath() (string, error) {
 		"`make test` installs it, or: apt-get install redis-server, apk add redis, dnf install redis, brew install redis")
 }
 
-// freeAddr returns a loopback address that nobody listens on. Its port is below the range that the kernel hands out for
+// FreeAddr returns a loopback address that nobody listens on. Its port is below the range that the kernel hands out for
 // outgoing connections (32768 and up on Linux), so that none of those takes it while a server is down for a restart.
-func freeAddr(t testing.TB) string {
+func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
@@ -131,12 +131,12 @@ func (s *Server) start() error {
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	proc, err := startProcess(s.bin, file, logFile)
+	proc, err := StartProcess(logFile, s.bin, file)
 	if err != nil {
 		return err
 	}
 	if err := s.waitReady(proc); err != nil {
-		proc.kill()
+		proc.Kill()
 		log, _ := os.ReadFile(logFile)
 		return fmt.Errorf("redistest: %s did not start: %w; its log:\n%s", s.bin, err, log)
 	}
@@ -146,7 +146,7 @@ func (s *Server) start() error {
 
 // waitReady pings over the unix socket: it is ours for certain, while the TCP port could be answered by somebody else's
 // server. Redis listens on TCP first, and exits if it cannot.
-func (s *Server) waitReady(proc *process) error {
+func (s *Server) waitReady(proc *Process) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
@@ -225,7 +225,7 @@ func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Cl
 // Kill ends the server with SIGKILL, as a crash would, and waits until it is gone. Nothing happens if it is down.
 func (s *Server) Kill() {
 	if s.proc != nil {
-		s.proc.kill()
+		s.proc.Kill()
 		s.proc = nil
 	}
 }
@@ -237,7 +237,7 @@ func (s *Server) Stop() {
 	if s.proc == nil {
 		return
 	}
-	if !s.proc.stop(stopTimeout) {
+	if !s.proc.Stop(stopTimeout) {
 		s.t.Errorf("redistest: the server ignored SIGTERM for %v", stopTimeout)
 	}
 	s.proc = nil
