@@ -53,6 +53,9 @@ type Config struct {
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
 	NearStaleness time.Duration
+	// StaleIfError is how old what Stale answers may be; 0, the default, has it
+	// answer nothing. It needs a near cache.
+	StaleIfError time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -117,6 +120,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			c.NearStaleness = defaultStaleness
 		}
 		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
+		s.near.staleFor = c.StaleIfError
 		s.near.tracker = newTracker(s.near, client, s.log)
 	}
 	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}

@@ -35,11 +35,13 @@ type freshness struct {
 
 	mu           sync.Mutex
 	link, master instant
+	// lapsed is the older of the two when they lapsed last.
+	lapsed instant
 }
 
 func newFreshness(bound time.Duration, clock func() instant) *freshness {
-	f := &freshness{bound: bound, clock: clock}
-	f.lapse()
+	f := &freshness{bound: bound, clock: clock, link: neverProven, master: neverProven, lapsed: neverProven}
+	f.until.Store(int64(neverProven))
 	return f
 }
 
@@ -59,7 +61,27 @@ func (f *freshness) proveMaster(sent instant) {
 
 // lapse takes back all proofs: what they spoke of has ended.
 func (f *freshness) lapse() {
-	f.prove(func() { f.link, f.master = neverProven, neverProven })
+	f.prove(func() {
+		if proven := min(f.link, f.master); proven != neverProven {
+			f.lapsed = proven
+		}
+		f.link, f.master = neverProven, neverProven
+	})
+}
+
+// sinceProven is how long ago both proofs held, be it that they have lapsed
+// since. It is negative if they never did.
+func (f *freshness) sinceProven() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	proven := min(f.link, f.master)
+	if proven == neverProven {
+		proven = f.lapsed
+	}
+	if proven == neverProven {
+		return -1
+	}
+	return time.Duration(f.clock() - proven)
 }
 
 func (f *freshness) prove(set func()) {

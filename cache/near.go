@@ -28,6 +28,8 @@ type near struct {
 	epochs  epochs
 	fresh   *freshness
 	tracker *tracker
+	// staleFor is how old what Stale answers may be; 0 if it never answers.
+	staleFor time.Duration
 
 	sessions *shelf[session.ID, *session.Stored]
 	lists    *shelf[string, *userList] // by user ID

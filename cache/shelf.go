@@ -88,9 +88,12 @@ func runInline(task func()) { task() }
 
 // get returns the copy of a key, if there is one of this epoch. Whether copies
 // may be used now is for the caller to ask, after it.
-func (s *shelf[K, V]) get(key K) (value V, ok bool) {
+func (s *shelf[K, V]) get(key K) (value V, ok bool) { return s.getOf(key, s.epochs.now()) }
+
+// getOf returns the copy of a key, if there is one of that epoch.
+func (s *shelf[K, V]) getOf(key K, epoch uint64) (value V, ok bool) {
 	c, ok := s.copies.GetIfPresent(key)
-	return c.value, ok && c.epoch == s.epochs.now()
+	return c.value, ok && c.epoch == epoch
 }
 
 // missing says whether a load found nothing under key, less than the bound ago.

@@ -126,7 +126,9 @@ func (t *tracker) keep(ctx context.Context, announce func()) (up bool, err error
 	err = group.Wait()
 	stop()
 	_ = l.conn.Close()
-	n.flush()
+	if n.staleFor == 0 { // else Stale may use them until there is a link again
+		n.flush()
+	}
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -47,11 +47,11 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 // its user agent, without permissions. A session without a user, or with
 // nothing but a user, proves nothing.
 func sessionCaller(stored *session.Stored) (*caller, error) {
-	parsed, err := session.ParseDoc(stored.Doc)
+	proof, err := session.ProofOf(stored.Doc)
 	if err != nil {
 		return nil, brokenDoc(stored.ID, err)
 	}
-	if parsed.Factors.User == nil || len(parsed.Factors.Names()) == 0 {
+	if stored.UserID == "" || proof.Factors == 0 {
 		return nil, errBadCredentials
 	}
 	return &caller{name: "session " + string(stored.ID), userID: stored.UserID, agentID: stored.AgentID}, nil

@@ -43,6 +43,10 @@ func admit(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(admitKey{}, true) }
 // answered without: it is taken for one whose client waits for leave, and no
 // route gives leave to it.
 func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if isVerify(h.RequestURI()) {
+		withoutBody(h)
+		return fasthttp.RequestConfig{}
+	}
 	if !s.config.Anonymous && hasBody(h) && len(h.PeekCanonical(authorizationName)) == 0 {
 		h.Set(fasthttp.HeaderExpect, "100-continue")
 	}

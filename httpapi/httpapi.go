@@ -49,6 +49,8 @@ type Config struct {
 	// limit. It needs a DefaultLifetime. It does not bind the dates that Put and
 	// Import state.
 	MaxLifetime time.Duration
+	// Verify configures the endpoint that gateways ask.
+	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
 	Version string
 	// Logger defaults to slog.Default().
@@ -71,6 +73,10 @@ type Server struct {
 	keys    atomic.Pointer[APIKeys]
 	metrics *metrics
 	limits  timeouts
+
+	verifyDefault *VerifyPolicy // nil if there is none
+	verifyMetrics *verifyMetrics
+	verifyAway    nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
 }
@@ -109,6 +115,8 @@ func New(c Config) (*Server, error) {
 		"httpapi: DefaultLifetime (%s) must not be above MaxLifetime (%s)", c.DefaultLifetime, c.MaxLifetime)
 	fault(c.MaxLifetime > 0 && c.DefaultLifetime == 0,
 		"httpapi: MaxLifetime (%s) needs a DefaultLifetime: without one, sessions never expire", c.MaxLifetime)
+	policy, named := c.Verify.Policies[c.Verify.Default]
+	fault(c.Verify.Default != "" && !named, "httpapi: there is no policy named %q", c.Verify.Default)
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
@@ -124,12 +132,18 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, imports: make(chan struct{}, maxImports)}
+	if len(c.Verify.Credentials) == 0 {
+		c.Verify.Credentials = []Credential{CredentialBearer, CredentialHeader}
+	}
+	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy, imports: make(chan struct{}, maxImports)}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.metrics = m
+	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	return s, nil
 }
 

@@ -53,7 +53,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	defer cut()
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	server := newHTTPServer(s.log, s.limits)
-	server.Handler = s.router(base, s.config.Anonymous && !isUnix)
+	server.Handler = s.withVerify(base, s.router(base, s.config.Anonymous && !isUnix))
 	server.ErrorHandler = s.refuse
 	// Bodies are read by the handlers, each with its own bound: an import is
 	// longer than memory. Before a handler nearly nothing is read.
@@ -91,6 +91,10 @@ func (l connectionLog) Printf(format string, _ ...any) {
 
 // refuse answers what never became a request.
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
+	if isVerify(http.Request.Header.RequestURI()) {
+		s.refuseVerify(http, err)
+		return
+	}
 	e := asReadError(err)
 	writeError(http, e)
 	closeUnread(http)

@@ -134,6 +134,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		MaxSessions:   b.maxSessions,
 		NearBytes:     s.c.nearBytes,
 		NearStaleness: s.c.nearStale,
+		StaleIfError:  s.c.staleIfError,
 		Logger:        s.log,
 	})
 }

@@ -30,6 +30,13 @@ func crossCheck(c *config, wrong *faults) {
 	if c.good("max-session-bytes", "max-body-bytes") && c.maxSession > c.maxBody {
 		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.maxSession), bytesText(c.maxBody))
 	}
+	if c.good("verify-policy", "verify-default-policy") && c.verify.Default != "" && c.verify.Policies[c.verify.Default] == nil {
+		wrong.addf("--verify-default-policy: there is no --verify-policy of that name")
+	}
+	if c.good("stale-if-error", "near-cache-bytes") && c.staleIfError > 0 && c.nearBytes == 0 {
+		wrong.addf("--stale-if-error (%v) needs copies: --near-cache-bytes must not be 0", c.staleIfError)
+	}
+	c.verify.HideReason = !c.verifyReasons
 	checkLifetimes(c, wrong)
 	checkListeners(c, wrong)
 	checkKeys(c, wrong)
@@ -53,14 +60,14 @@ func checkLifetimes(c *config, wrong *faults) {
 }
 
 func checkListeners(c *config, wrong *faults) {
-	if c.good("http-addr", "admin-addr") && c.httpAddr == c.adminAddr && !strings.HasSuffix(c.httpAddr, ":0") {
-		wrong.addf("--http-addr and --admin-addr must differ, both are %s", c.httpAddr)
-	}
-	if !c.anonymous {
-		return
-	}
-	for _, l := range []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"admin-addr", c.adminAddr}} {
-		if c.good(l.flag) && !loopback(l.addr) {
+	listeners := []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"admin-addr", c.adminAddr}, {"verify-addr", c.verifyAddr}}
+	for i, l := range listeners {
+		for _, other := range listeners[i+1:] {
+			if c.good(l.flag, other.flag) && l.addr == other.addr && !strings.HasSuffix(l.addr, ":0") {
+				wrong.addf("--%s and --%s must differ, both are %s", l.flag, other.flag, l.addr)
+			}
+		}
+		if c.anonymous && c.good(l.flag) && l.addr != "" && !loopback(l.addr) {
 			wrong.addf("--auth-anonymous is refused because --%s %s is neither loopback nor a unix socket; use --auth-keys-file", l.flag, l.addr)
 		}
 	}

@@ -24,6 +24,11 @@ type config struct {
 	nearBytes int
 	nearStale time.Duration
 
+	verifyAddr    string
+	verify        httpapi.VerifyConfig
+	verifyReasons bool
+	staleIfError  time.Duration
+
 	instanceID string
 	keysFile   string
 	anonymous  bool
@@ -83,6 +88,15 @@ func settings(c *config) []setting {
 
 		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
 		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},
+
+		{"verify-addr", "", optional(address(&c.verifyAddr)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
+		{"verify-credentials", "bearer,x-session-token", credentials(&c.verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
+		{"verify-policy", "", policies(&c.verify.Policies), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
+		{"verify-default-policy", "", text(&c.verify.Default, 64), "policy that holds for every verify; one that the path names holds besides", anywhere},
+		{"verify-allow-unproven", "false", boolean(&c.verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
+		{"verify-reasons", "true", boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
+		{"verify-metadata", "", names(&c.verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
+		{"stale-if-error", "0", duration(&c.staleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},

@@ -102,6 +102,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
+		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
+		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {
@@ -116,6 +118,9 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		values := map[string]string{s.name: v}
 		if s.name == "max-lifetime" {
 			values["default-lifetime"] = "1h"
+		}
+		if s.name == "verify-default-policy" {
+			values["verify-policy"] = "p=max_age:1h"
 		}
 		if s.name == "redis-shards" {
 			values["redis-url"] = "embedded:"

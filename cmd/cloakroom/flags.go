@@ -14,13 +14,21 @@ import (
 type textFlag struct {
 	text string
 	kind string
+	// repeats says that the flag is a list, a member each time.
+	repeats, given bool
 }
 
 // String returns the value as it was given.
 func (t *textFlag) String() string { return t.text }
 
 // Set keeps s.
-func (t *textFlag) Set(s string) error { t.text = s; return nil }
+func (t *textFlag) Set(s string) error {
+	if t.repeats && t.given {
+		s = t.text + listSeparator + s
+	}
+	t.text, t.given = s, true
+	return nil
+}
 
 // Type is what help calls the value.
 func (t *textFlag) Type() string { return t.kind }
@@ -33,7 +41,7 @@ func flagSet(table []setting) *pflag.FlagSet {
 		if s.value.kind == "!!bool" {
 			kind = "bool"
 		}
-		f := flags.VarPF(&textFlag{text: s.def, kind: kind}, s.name, "", s.help)
+		f := flags.VarPF(&textFlag{text: s.def, kind: kind, repeats: s.value.kind == listKind}, s.name, "", s.help)
 		if kind == "bool" {
 			f.NoOptDefVal = "true"
 		}

@@ -18,9 +18,14 @@ func printConfig(w io.Writer, c *config) error {
 		if s.value.secret {
 			v = c.redisURL.masked
 		}
-		doc.Content = append(doc.Content,
-			&yaml.Node{Kind: yaml.ScalarNode, Value: s.name},
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: s.value.kind, Value: v})
+		node := &yaml.Node{Kind: yaml.ScalarNode, Tag: s.value.kind, Value: v}
+		if s.value.kind == listKind {
+			node = &yaml.Node{Kind: yaml.SequenceNode}
+			for _, m := range members(v) {
+				node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: m})
+			}
+		}
+		doc.Content = append(doc.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: s.name}, node)
 	}
 	b, err := yaml.Marshal(doc)
 	if err != nil {

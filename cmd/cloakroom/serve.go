@@ -27,6 +27,7 @@ type sidecar struct {
 	ready   *readiness
 	admin   net.Listener
 	http    net.Listener
+	verify  net.Listener // nil if there is none
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -97,12 +98,24 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
 		return err
 	}
+	if s.c.verifyAddr != "" {
+		if s.verify, err = listen(ctx, "verify-addr", s.c.verifyAddr); err != nil {
+			return errors.Join(err, s.http.Close())
+		}
+	}
 	if err := s.startAPI(store); err != nil {
-		return errors.Join(err, s.http.Close())
+		err = errors.Join(err, s.http.Close())
+		if s.verify != nil {
+			err = errors.Join(err, s.verify.Close())
+		}
+		return err
 	}
 	s.ready.yes(store)
-	s.log.Info("ready", "http", addressOf(s.http), "admin", addressOf(s.admin), "redis", b.name,
-		"shards", store.Shards(), "version", s.version)
+	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
+	if s.verify != nil {
+		listening = append(listening, "verify", addressOf(s.verify))
+	}
+	s.log.Info("ready", append(listening, "redis", b.name, "shards", store.Shards(), "version", s.version)...)
 	if then != nil {
 		return then(ctx, s, store)
 	}
@@ -133,6 +146,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
+		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,
 		Metrics:         s.metrics,
@@ -144,6 +158,11 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 	s.parts.start("API listener", func(ctx context.Context) error {
 		return api.Run(ctx, s.http, s.c.shutdownTimeout)
 	})
+	if s.verify != nil {
+		s.parts.start("verify listener", func(ctx context.Context) error {
+			return api.RunVerify(ctx, s.verify, s.c.shutdownTimeout)
+		})
+	}
 	s.parts.start("reload of the API keys", func(ctx context.Context) error {
 		return s.reloadKeys(ctx, api)
 	})

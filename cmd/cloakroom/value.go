@@ -142,6 +142,14 @@ func address(to *string) value {
 	}, false}
 }
 
+// optional lets a value be empty.
+func optional(v value) value {
+	set := v.set
+	v.allowed += ", or empty"
+	v.set = func(s string) bool { return s == "" || set(s) }
+	return v
+}
+
 // validPort says whether port is a number from least to 65535, without signs
 // and leading zeros.
 func validPort(port string, least uint64) bool {

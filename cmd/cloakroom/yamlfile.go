@@ -24,7 +24,11 @@ func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *fault
 		return false
 	}
 	found := map[string]*yaml.Node{}
-	flatten(doc, "", found)
+	lists := map[string]bool{}
+	for _, s := range table {
+		lists[s.name] = s.value.kind == listKind
+	}
+	flatten(doc, "", lists, found)
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		i := slices.IndexFunc(table, func(s setting) bool { return s.name == name && s.from == anywhere })
 		if i < 0 {
@@ -32,6 +36,15 @@ func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *fault
 			continue
 		}
 		v := found[name]
+		if lists[name] {
+			text, err := listText(v)
+			if err != nil || v.Tag == "!!null" {
+				wrong.addf("file: %s must be %s", name, table[i].value.allowed)
+				continue
+			}
+			_ = k.Set(name, text)
+			continue
+		}
 		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
 			wrong.addf("file: %s must be a single value: %s", name, table[i].value.allowed)
 			continue
@@ -44,13 +57,13 @@ func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *fault
 }
 
 // flatten puts the values of doc into found by their names. Those in a mapping,
-// which no setting is, get its name, delim, and their own.
-func flatten(doc map[string]yaml.Node, prefix string, found map[string]*yaml.Node) {
+// which no setting is but a list, get its name, delim, and their own.
+func flatten(doc map[string]yaml.Node, prefix string, lists map[string]bool, found map[string]*yaml.Node) {
 	for name, v := range doc {
 		var inner map[string]yaml.Node
 		// An alias of a mapping is not followed: it may lead into itself.
-		if v.Kind == yaml.MappingNode && v.Decode(&inner) == nil && len(inner) > 0 {
-			flatten(inner, prefix+name+delim, found)
+		if v.Kind == yaml.MappingNode && !lists[prefix+name] && v.Decode(&inner) == nil && len(inner) > 0 {
+			flatten(inner, prefix+name+delim, lists, found)
 			continue
 		}
 		if v.Kind == yaml.AliasNode {

@@ -10,6 +10,12 @@ import (
 var (
 	// ErrNotFound: there is no such session, or it has ended.
 	ErrNotFound = errors.New("session does not exist")
+	// ErrRevoked, ErrExpired and ErrWrongToken are ErrNotFound of a session
+	// token, where it is known why: the session was deleted, it has ended by
+	// itself, or it lives and has another token now.
+	ErrRevoked    = fmt.Errorf("%w: it was revoked", ErrNotFound)
+	ErrExpired    = fmt.Errorf("%w: it has expired", ErrNotFound)
+	ErrWrongToken = fmt.Errorf("%w under this token: it has another one", ErrNotFound)
 	// ErrConflict: the stored version is not the one that the caller read; read again.
 	ErrConflict = errors.New("the session was changed meanwhile")
 	// ErrDeleted: the session was deleted at this sequence or a later one, so

@@ -78,9 +78,7 @@ func (sc *scanner) factors(f *Facts) {
 		f.OrgID = sc.string()
 	}
 	sc.must("}")
-	for _, name := range [...]string{
-		`,"password":`, `,"webAuthN":`, `,"intent":`, `,"totp":`, `,"otpSms":`, `,"otpEmail":`, `,"recoveryCode":`,
-	} {
+	for _, name := range factorMembers {
 		if sc.has(name) {
 			sc.skipObject()
 		}

@@ -131,20 +131,15 @@ func (s *Session) Facts() Facts {
 	return f
 }
 
-// Names lists the verified factors besides the user, by their names on the wire.
-func (f *Factors) Names() []string {
-	var names []string
-	add := func(set bool, name string) {
-		if set {
-			names = append(names, name)
+// Set returns the verified factors besides the user.
+func (f *Factors) Set() FactorSet {
+	var set FactorSet
+	for i, verified := range [...]bool{
+		f.Password != nil, f.WebAuthN != nil, f.Intent != nil, f.TOTP != nil, f.OTPSMS != nil, f.OTPEmail != nil, f.RecoveryCode != nil,
+	} {
+		if verified {
+			set |= 1 << i
 		}
 	}
-	add(f.Password != nil, "password")
-	add(f.WebAuthN != nil, "webAuthN")
-	add(f.Intent != nil, "intent")
-	add(f.TOTP != nil, "totp")
-	add(f.OTPSMS != nil, "otpSms")
-	add(f.OTPEmail != nil, "otpEmail")
-	add(f.RecoveryCode != nil, "recoveryCode")
-	return names
+	return set
 }

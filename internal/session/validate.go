@@ -81,7 +81,7 @@ func (c *checker) session(s *Session) {
 }
 
 func (c *checker) factors(f *Factors) {
-	c.fail(f.User == nil && len(f.Names()) > 0, "factors.user", "is required with other factors")
+	c.fail(f.User == nil && f.Set() != 0, "factors.user", "is required with other factors")
 	if u := f.User; u != nil {
 		c.date("factors.user.verifiedAt", u.VerifiedAt)
 		c.fail(u.ID == "", "factors.user.id", wrongUser)

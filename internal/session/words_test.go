@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,20 +196,6 @@ func FuzzSplitToken(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestFactorNames(t *testing.T) {
-	f := Factors{
-		User: &UserFactor{}, Password: &Factor{}, WebAuthN: &WebAuthNFactor{}, Intent: &Factor{},
-		TOTP: &Factor{}, OTPSMS: &Factor{}, OTPEmail: &Factor{}, RecoveryCode: &Factor{},
-	}
-	want := []string{"password", "webAuthN", "intent", "totp", "otpSms", "otpEmail", "recoveryCode"}
-	if got := f.Names(); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := (&Factors{User: &UserFactor{}}).Names(); got != nil {
-		t.Errorf("got %v for the user alone", got)
-	}
 }
 
 func TestFacts(t *testing.T) {

@@ -1,0 +1,55 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// Stale returns the session whose current token was token when that was last
+// known, and how long ago that was: for those who would rather let somebody in
+// than be without an answer while Redis is away. It answers from copies alone,
+// also from those of a link that has ended, until there is another one. It never
+// answers with a session that is due (I1), nor with one that this process has
+// tried to change or to delete since (I4). ok is false if nothing is known, or
+// nothing that was known less than Config.StaleIfError ago.
+func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, ok bool) {
+	if s.near == nil {
+		return nil, 0, false
+	}
+	age, epoch := s.near.staleness()
+	if age < 0 || age >= s.near.staleFor {
+		return nil, 0, false
+	}
+	if id, own := session.SplitToken(token); own {
+		if stored, ok = s.stale(id, epoch, token); ok {
+			return stored, age, true
+		}
+	}
+	if id, known := s.near.tokens.getOf(session.HashToken(token), epoch); known {
+		stored, ok = s.stale(id, epoch, token)
+	}
+	return stored, age, ok
+}
+
+// stale returns the copy of a session in an epoch, if it lives and has this token.
+func (s *Store) stale(id session.ID, epoch uint64, token string) (*session.Stored, bool) {
+	stored, ok := s.near.sessions.getOf(id, epoch)
+	if !ok || stored.Due(s.clock()) || !stored.Token.Matches(token) {
+		return nil, false
+	}
+	return stored, true
+}
+
+// staleness says how long ago the copies that there are were last proven to be
+// right, and of which epoch they are. age is negative if they never were.
+//
+// An epoch without a link (an even one) takes no copies in; what is held then
+// is of the epoch before, whose link has ended.
+func (n *near) staleness() (age time.Duration, epoch uint64) {
+	epoch = n.epochs.now()
+	if !n.epochs.linked(epoch) {
+		epoch--
+	}
+	return n.fresh.sinceProven(), epoch
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"go.yaml.in/yaml/v3"
+)
+
+// A setting that is a list is one text with listSeparator between its members:
+// so it is in the environment. Its flag may be repeated, and in the file it may
+// be a YAML list, or, if its members have names, a mapping.
+const (
+	listKind      = "!!seq"
+	listSeparator = ";"
+)
+
+// members are the members of a list.
+func members(text string) []string {
+	var list []string
+	for m := range strings.SplitSeq(text, listSeparator) {
+		if m = strings.TrimSpace(m); m != "" {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func policies(to *map[string]*httpapi.VerifyPolicy) value {
+	return value{"a list of " + httpapi.PolicyForm + "; with ; between, if they are in one text", listKind, func(s string) bool {
+		all := map[string]*httpapi.VerifyPolicy{}
+		for _, text := range members(s) {
+			name, p, err := httpapi.ParseVerifyPolicy(text)
+			if err != nil || all[name] != nil || len(all) == httpapi.MaxPolicies {
+				return false
+			}
+			all[name] = p
+		}
+		*to = all
+		return true
+	}, false}
+}
+
+func credentials(to *[]httpapi.Credential) value {
+	return value{httpapi.CredentialForm, "!!str", func(s string) bool {
+		list, err := httpapi.ParseCredentials(s)
+		*to = list
+		return err == nil
+	}, false}
+}
+
+// names is a list of names with commas between.
+func names(to *[]string, most, longest int) value {
+	return value{fmt.Sprintf("at most %d names of at most %d bytes each, with commas between", most, longest), "!!str", func(s string) bool {
+		*to = nil
+		if s == "" {
+			return true
+		}
+		for name := range strings.SplitSeq(s, ",") {
+			name = strings.TrimSpace(name)
+			if name == "" || len(name) > longest {
+				return false
+			}
+			*to = append(*to, name)
+		}
+		return len(*to) <= most
+	}, false}
+}
+
+// listText makes the text of a list of what stands in the file: a text, a list
+// of texts, or a mapping of names to texts or to mappings, as
+// {strict: {factors: [password, webAuthN], max_age: 15m}}.
+func listText(n *yaml.Node) (string, error) {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return n.Value, nil
+	case yaml.SequenceNode:
+		return joinNodes(n.Content, listSeparator)
+	case yaml.MappingNode:
+		return joinPairs(n, "=", listSeparator, func(v *yaml.Node) (string, error) {
+			if v.Kind == yaml.ScalarNode {
+				return v.Value, nil
+			}
+			return joinPairs(v, ":", ",", func(v *yaml.Node) (string, error) {
+				if v.Kind == yaml.SequenceNode {
+					return joinNodes(v.Content, "+")
+				}
+				return joinNodes([]*yaml.Node{v}, "")
+			})
+		})
+	}
+	return "", errNotAList
+}
+
+var errNotAList = errors.New("not a list")
+
+// joinNodes joins the texts of nodes. None may hold the separator: it would be
+// taken for two.
+func joinNodes(nodes []*yaml.Node, separator string) (string, error) {
+	texts := make([]string, len(nodes))
+	for i, n := range nodes {
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || separator != "" && strings.Contains(n.Value, separator) {
+			return "", errNotAList
+		}
+		texts[i] = n.Value
+	}
+	return strings.Join(texts, separator), nil
+}
+
+// joinPairs joins the names of a mapping with the texts of their values.
+func joinPairs(n *yaml.Node, between, separator string, text func(*yaml.Node) (string, error)) (string, error) {
+	if n.Kind != yaml.MappingNode {
+		return "", errNotAList
+	}
+	var pairs []string
+	for i := 0; i < len(n.Content); i += 2 {
+		v, err := text(n.Content[i+1])
+		if err != nil || strings.Contains(v, separator) || strings.ContainsAny(n.Content[i].Value, ";=,:") {
+			return "", errNotAList
+		}
+		pairs = append(pairs, n.Content[i].Value+between+v)
+	}
+	return strings.Join(pairs, separator), nil
+}

@@ -1,0 +1,194 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+// VerifyConfig configures verify, the endpoint that gateways ask whether a
+// session token is good. The zero value accepts any good session, by bearer
+// token or X-Session-Token.
+//
+// Good is a token that is the current one of a session that lives and has a
+// user and at least one other verified factor.
+type VerifyConfig struct {
+	// Credentials are the places that a token is looked for at, in this order:
+	// the first that has anything decides. Default: CredentialBearer,
+	// CredentialHeader.
+	Credentials []Credential
+	// Policies are what may be asked of a session besides, by name.
+	Policies map[string]*VerifyPolicy
+	// Default is the name of the policy that holds for every request; "" has none.
+	// A policy that the path names holds besides: gateways hand us paths that
+	// their clients have chosen, which so can not make anything easier.
+	Default string
+	// AllowUnproven accepts sessions of a user that has proven nothing.
+	AllowUnproven bool
+	// HideReason leaves the reason of a refusal out of the answer.
+	HideReason bool
+	// Metadata are the keys of session metadata that answers have.
+	Metadata []string
+}
+
+const (
+	// verifyTime is how long a verify may take: half of the patience that Envoy
+	// has when nobody tells it otherwise.
+	verifyTime = 100 * time.Millisecond
+	// leastVerifyTime is the shortest time that a gateway can ask for.
+	leastVerifyTime = 20 * time.Millisecond
+	// verifyPath is the path of verify on the API listener, policyPath is
+	// followed by the name of a policy.
+	verifyPath = "/verify"
+	policyPath = verifyPath + "/p/"
+)
+
+// verify answers whether the request's session token is good. Its answer is 200,
+// 401, 403 or 503 and nothing else, whatever comes. named is the policy that the
+// path names; known is false if there is none of that name.
+func (s *Server) verify(base context.Context, http *fasthttp.RequestCtx, named *VerifyPolicy, known bool) {
+	start := time.Now()
+	v := verification{s: s, http: http}
+	v.reason = v.run(base, start, named, known)
+	if v.reason.passes() {
+		v.accept()
+	} else {
+		v.refuse()
+	}
+	if announcedBody(&http.Request.Header) {
+		closeUnread(http)
+	}
+	took := time.Since(start)
+	s.verifyMetrics.answered(v.reason, took)
+	v.audit(base, took)
+}
+
+// verification is one verify under way.
+type verification struct {
+	s      *Server
+	http   *fasthttp.RequestCtx
+	reason reason
+	// stored and proof are of the session, if one was found.
+	stored *session.Stored
+	proof  session.Proof
+	// stale is how old the answer is, 0 if it is not.
+	stale time.Duration
+	// err is why the store could not answer.
+	err error
+}
+
+// run decides.
+func (v *verification) run(base context.Context, start time.Time, named *VerifyPolicy, known bool) (why reason) {
+	defer func() {
+		if p := recover(); p != nil {
+			v.s.log.Error("a request failed by a bug", "call", "Verify", "panic", p, "stack", string(debug.Stack()))
+			v.err = errBug
+			why = reasonUnavailable
+		}
+	}()
+	config := &v.s.config.Verify
+	token, why := findCredential(&v.http.Request.Header, config.Credentials)
+	if why != reasonGood {
+		return why
+	}
+	ctx := withLateDeadline(base, start.Add(v.patience()))
+	defer ctx.end()
+	stored, err := v.s.config.Store.Verify(ctx, token)
+	if err != nil {
+		if why = reasonOf(err); why != reasonUnavailable {
+			return why
+		}
+		var ok bool
+		if stored, v.stale, ok = v.s.config.Store.Stale(token); !ok {
+			v.err = err
+			return reasonUnavailable // I2
+		}
+		why = reasonStale
+	}
+	v.stored = stored
+	if v.proof, err = session.ProofOf(stored.Doc); err != nil {
+		v.err = brokenDoc(stored.ID, err)
+		return reasonUnavailable
+	}
+	// Somebody who typed a name has proven nothing.
+	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven {
+		return reasonUnproven
+	}
+	now := v.s.config.Store.Now()
+	if !known || !v.s.verifyDefault.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
+		return reasonPredicate
+	}
+	return why
+}
+
+// errBug takes the place of what a panic says.
+var errBug = errors.New("a bug of ours")
+
+// patience is how long the answer may take. A gateway on this machine may say
+// that it waits for less; then the answer is there a little before. It can never
+// get more, and a client that forges what its gateway hands on only harms itself.
+func (v *verification) patience() time.Duration {
+	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
+	if len(said) == 0 || !fromThisMachine(v.http.RemoteAddr()) {
+		return verifyTime
+	}
+	ms, err := strconv.ParseUint(string(said), 10, 32)
+	if err != nil {
+		return verifyTime
+	}
+	return min(verifyTime, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
+}
+
+// fromThisMachine says whether a peer is on a unix socket or on loopback.
+func fromThisMachine(peer net.Addr) bool {
+	switch a := peer.(type) {
+	case *net.UnixAddr:
+		return true
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	}
+	return false
+}
+
+// reasonOf says why the store has not found a session. What it does not know
+// means that the answer is not known. (I2)
+func reasonOf(err error) reason {
+	switch {
+	case errors.Is(err, session.ErrRevoked):
+		return reasonRevoked
+	case errors.Is(err, session.ErrExpired):
+		return reasonExpired
+	case errors.Is(err, session.ErrWrongToken):
+		return reasonWrongToken
+	case errors.Is(err, session.ErrNotFound):
+		return reasonNotFound
+	}
+	return reasonUnavailable
+}
+
+// audit logs a refusal, for who looks for it, and that the store is away, now
+// and then. It has neither the token nor the path. (I6)
+func (v *verification) audit(ctx context.Context, took time.Duration) {
+	switch v.reason {
+	case reasonGood:
+	case reasonStale, reasonUnavailable:
+		if left, tell := v.s.verifyAway.tell(); tell {
+			v.s.log.Warn("verify: the session store is unavailable", "reason", v.reason.String(), "error", v.err,
+				"took_ms", float64(took.Microseconds())/1000, "more_since_the_last_line", left)
+		}
+	default:
+		if v.s.log.Enabled(ctx, debugLevel) {
+			id := session.ID("")
+			if v.stored != nil {
+				id = v.stored.ID
+			}
+			v.s.log.Debug("verify: refused", "reason", v.reason.String(), "session_id", string(id), "status", refusals[v.reason].status)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+// The identity headers. Each is there on every 200, empty if its value is not
+// known: a gateway may hand on what a client has sent in the place of one that
+// is missing.
+var (
+	sessionIDName       = []byte("X-Session-Id")
+	sessionUserName     = []byte("X-Session-User")
+	sessionLoginName    = []byte("X-Session-Login")
+	sessionOrgName      = []byte("X-Session-Org")
+	sessionFactorsName  = []byte("X-Session-Factors")
+	sessionAuthTimeName = []byte("X-Session-Auth-Time")
+	sessionExpiresName  = []byte("X-Session-Expires")
+)
+
+var (
+	sessionStaleName = []byte("X-Session-Stale")
+	authReasonName   = []byte("X-Auth-Reason")
+	wwwAuthName      = []byte("Www-Authenticate")
+	retryAfterName   = []byte(fasthttp.HeaderRetryAfter)
+	envoyTimeoutName = []byte("X-Envoy-Expected-Rq-Timeout-Ms")
+
+	contentTypeProblem = []byte("application/problem+json")
+	contentTypeBytes   = []byte(contentTypeJSON)
+	challenge          = []byte(`Bearer realm="cloakroom"`)
+	invalidToken       = []byte(`Bearer realm="cloakroom", error="invalid_token"`)
+	oneSecond          = []byte("1")
+)
+
+const (
+	// maxIdentityHeader is the longest value of an identity header, in bytes. A
+	// longer one is left empty: half of a name may be another's.
+	maxIdentityHeader = 1 << 10
+	// maxVerifyBody is about the longest body.
+	maxVerifyBody = 1 << 10
+)
+
+// accept writes the answer that lets the request pass.
+func (v *verification) accept() {
+	s, h := v.stored, &v.http.Response.Header
+	h.SetContentTypeBytes(contentTypeBytes)
+	h.SetCanonical(cacheControlName, noStore)
+	var room [maxIdentityHeader]byte
+	h.SetCanonical(sessionIDName, appendHeader(room[:0], string(s.ID)))
+	h.SetCanonical(sessionUserName, appendHeader(room[:0], s.UserID))
+	h.SetCanonical(sessionLoginName, appendHeader(room[:0], v.proof.LoginName))
+	h.SetCanonical(sessionOrgName, appendHeader(room[:0], s.OrgID))
+	h.SetCanonical(sessionFactorsName, appendFactors(room[:0], v.proof.Factors))
+	h.SetCanonical(sessionAuthTimeName, appendDate(room[:0], v.proof.AuthTime))
+	h.SetCanonical(sessionExpiresName, appendDate(room[:0], s.Expiration))
+	if v.reason == reasonStale {
+		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(room[:0], int64(v.stale/time.Second), 10), 's'))
+	}
+	v.http.SetStatusCode(http.StatusOK)
+	body := v.http.Response.SwapBody(nil)
+	metadata := v.metadata()
+	b := v.appendBody(body[:0], s.OrgID, v.proof.LoginName, metadata)
+	if len(b) > maxVerifyBody {
+		b = v.appendBody(b[:0], s.OrgID, "", nil)
+	}
+	if len(b) > maxVerifyBody {
+		b = append(protojson.AppendString(append(b[:0], `{"active":true,"subject":`...), s.UserID), '}')
+	}
+	v.http.Response.SwapBody(b)
+}
+
+// appendBody appends the answer for those who read bodies (Oathkeeper's
+// authenticators read subject, or sub, and extra).
+func (v *verification) appendBody(b []byte, org, login string, metadata []member) []byte {
+	s := v.stored
+	b = protojson.AppendString(append(b, `{"active":true,"subject":`...), s.UserID)
+	b = protojson.AppendString(append(b, `,"sub":`...), s.UserID)
+	b = protojson.AppendString(append(b, `,"id":`...), string(s.ID))
+	if s.Expiration != session.Never {
+		b = protojson.AppendTime(append(b, `,"expires_at":`...), int64(s.Expiration))
+	}
+	if v.proof.AuthTime != 0 {
+		b = protojson.AppendTime(append(b, `,"authenticated_at":`...), int64(v.proof.AuthTime))
+	}
+	b = protojson.AppendString(append(b, `,"identity":{"id":`...), s.UserID)
+	b = protojson.AppendString(append(b, `},"extra":{"session_id":`...), string(s.ID))
+	b = protojson.AppendString(append(b, `,"login_name":`...), login)
+	b = protojson.AppendString(append(b, `,"organization_id":`...), org)
+	b = append(b, `,"factors":[`...)
+	first := true
+	for name := range v.proof.Factors.Names() {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = protojson.AppendString(b, name)
+	}
+	b = append(b, ']')
+	if v.proof.AuthTime != 0 {
+		b = strconv.AppendInt(append(b, `,"auth_time":`...), int64(v.proof.AuthTime)/1e6, 10)
+	}
+	if s.Expiration != session.Never {
+		b = strconv.AppendInt(append(b, `,"exp":`...), int64(s.Expiration)/1e6, 10)
+	}
+	if len(metadata) > 0 {
+		b = append(b, `,"metadata":{`...)
+		for i, m := range metadata {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = protojson.AppendString(b, m.key)
+			b = protojson.AppendString(append(b, ':'), m.value)
+		}
+		b = append(b, '}')
+	}
+	return append(b, "}}"...)
+}
+
+// member is an entry of metadata.
+type member struct{ key, value string }
+
+// metadata returns the metadata that the answer may have, as far as it is text.
+func (v *verification) metadata() []member {
+	names := v.s.config.Verify.Metadata
+	if len(names) == 0 {
+		return nil
+	}
+	parsed, err := session.ParseDoc(v.stored.Doc)
+	if err != nil {
+		return nil // its proof was read: can not be
+	}
+	var list []member
+	for _, name := range names {
+		if value, ok := parsed.Metadata[name]; ok && utf8.Valid(value) {
+			list = append(list, member{name, string(value)})
+		}
+	}
+	return list
+}
+
+// refuse writes the answer that does not let the request pass.
+func (v *verification) refuse() {
+	r := refusals[v.reason]
+	h := &v.http.Response.Header
+	v.http.Response.ResetBody()
+	v.http.SetStatusCode(r.status)
+	h.SetContentTypeBytes(contentTypeProblem)
+	h.SetCanonical(cacheControlName, noStore)
+	switch {
+	case r.status == http.StatusServiceUnavailable:
+		h.SetCanonical(retryAfterName, oneSecond)
+	case v.reason == reasonMissing:
+		h.SetCanonical(wwwAuthName, challenge)
+	case r.status == http.StatusUnauthorized:
+		h.SetCanonical(wwwAuthName, invalidToken)
+	}
+	b := append(v.http.Response.SwapBody(nil)[:0], `{"type":"about:blank","title":"`...)
+	b = append(b, http.StatusText(r.status)...)
+	b = append(b, `","status":`...)
+	b = appendInt(b, r.status)
+	if !v.s.config.Verify.HideReason {
+		h.SetCanonical(authReasonName, []byte(r.name))
+		b = append(append(append(b, `,"detail":"`...), r.detail...), `","reason":"`...)
+		b = append(append(b, r.name...), '"')
+	}
+	v.http.Response.SwapBody(append(b, '}'))
+}
+
+// appendHeader appends text as the value of a header, in at most
+// maxIdentityHeader bytes: what is not visible ASCII, and the percent sign, is
+// percent-encoded, as UTF-8, so that percent-decoding gives the text back.
+func appendHeader(b []byte, text string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(text) {
+		c := text[i]
+		plain := c > ' ' && c < 0x7f && c != '%'
+		// A space inside is kept; one at an end would be lost.
+		if plain || c == ' ' && i > 0 && i < len(text)-1 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	if len(b) > maxIdentityHeader {
+		return b[:0]
+	}
+	return b
+}
+
+// appendFactors appends the names of factors with commas between.
+func appendFactors(b []byte, f session.FactorSet) []byte {
+	for name := range f.Names() {
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, name...)
+	}
+	return b
+}
+
+// appendDate appends a date as in JSON, without quotes; nothing for one that is
+// not known, or never comes.
+func appendDate(b []byte, t session.Time) []byte {
+	if t == 0 || t == session.Never {
+		return b
+	}
+	quoted := protojson.AppendTime(b, int64(t))
+	return quoted[1 : len(quoted)-1]
+}

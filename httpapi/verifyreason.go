@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reason is how a verify ended. One set serves the header X-Auth-Reason, the
+// label of the metric and the field in the log.
+type reason uint8
+
+const (
+	reasonGood  reason = iota // 200
+	reasonStale               // 200, though the store is away
+	reasonMissing
+	reasonMalformed
+	reasonNotFound
+	reasonExpired
+	reasonRevoked
+	reasonWrongToken
+	reasonUnproven
+	reasonPredicate
+	reasonUnavailable
+	reasons
+)
+
+// refusals are the reasons as they are answered.
+var refusals = [reasons]struct {
+	name   string
+	status int
+	detail string
+}{
+	reasonGood:       {"good", http.StatusOK, ""},
+	reasonStale:      {"stale", http.StatusOK, ""},
+	reasonMissing:    {"missing", http.StatusUnauthorized, "there is no session token"},
+	reasonMalformed:  {"malformed", http.StatusUnauthorized, "the session token, or the request, is malformed"},
+	reasonNotFound:   {"not_found", http.StatusUnauthorized, "no session has this token"},
+	reasonExpired:    {"expired", http.StatusUnauthorized, "the session has expired"},
+	reasonRevoked:    {"revoked", http.StatusUnauthorized, "the session was revoked"},
+	reasonWrongToken: {"wrong_token", http.StatusUnauthorized, "the session has another token now"},
+	// Who has typed a name only is on the way to log in: gateways send them there
+	// for a 401, not for a 403.
+	reasonUnproven:    {"predicate", http.StatusUnauthorized, "the session's user has not proven anything yet"},
+	reasonPredicate:   {"predicate", http.StatusForbidden, "the session does not prove what is asked for"},
+	reasonUnavailable: {"store_unavailable", http.StatusServiceUnavailable, "the session store is unavailable"},
+}
+
+func (r reason) String() string { return refusals[r].name }
+
+func (r reason) passes() bool { return r == reasonGood || r == reasonStale }
+
+// verifyMetrics counts verifies. A nil *verifyMetrics counts nothing.
+type verifyMetrics struct {
+	route  *routeMetrics
+	counts [reasons]prometheus.Counter
+}
+
+func newVerifyMetrics(r prometheus.Registerer, all *metrics) (*verifyMetrics, error) {
+	if r == nil {
+		return nil, nil
+	}
+	counts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cloakroom_verify_total",
+		Help: "Verifies answered, by reason: good and stale let pass, the others refused.",
+	}, []string{"reason"})
+	if err := r.Register(counts); err != nil {
+		return nil, err
+	}
+	m := &verifyMetrics{route: all.of(verifyPath)}
+	for i := range m.counts {
+		m.counts[i] = counts.WithLabelValues(reason(i).String())
+	}
+	return m, nil
+}
+
+// answered counts a verify.
+func (m *verifyMetrics) answered(why reason, took time.Duration) {
+	if m != nil {
+		m.counts[why].Inc()
+		m.route.answered(refusals[why].status, took)
+	}
+}
+
+// nowAndThen lets a line a second into the log, however often there is cause.
+type nowAndThen struct {
+	mu   sync.Mutex
+	last time.Time
+	left int
+}
+
+// tell says whether to log now, and how many lines were left out since the last.
+func (n *nowAndThen) tell() (left int, now bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := time.Now(); t.Sub(n.last) >= time.Second {
+		left, n.left, n.last = n.left, 0, t
+		return left, true
+	}
+	n.left++
+	return 0, false
+}

@@ -1,0 +1,111 @@
+package session
+
+import "iter"
+
+// Proof is what a session proves, and of whom: what a gateway asks for. It is
+// read off the stored document without decoding the rest of it (ProofOf).
+type Proof struct {
+	// LoginName is the user's, "" if unknown.
+	LoginName string
+	// Factors are those that were verified besides the user.
+	Factors FactorSet
+	// AuthTime is when the last of them was verified; zero if that was not said.
+	// As in ZITADEL, the user itself does not count.
+	AuthTime Time
+}
+
+// FactorSet is a set of factors besides the user.
+type FactorSet uint8
+
+// factorNames are the factors besides the user by their names on the wire, in
+// the order of the document; a factor's place is its bit in a FactorSet.
+var factorNames = [...]string{"password", "webAuthN", "intent", "totp", "otpSms", "otpEmail", "recoveryCode"}
+
+// FactorNamed returns the set of the one factor with that name on the wire; ok is
+// false if there is none. The user is not one.
+func FactorNamed(name string) (set FactorSet, ok bool) {
+	for i, n := range factorNames {
+		if n == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// Has says whether all of other are in f.
+func (f FactorSet) Has(other FactorSet) bool { return f&other == other }
+
+// Names yields the names of the factors in f, in the order of the document.
+func (f FactorSet) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i, name := range factorNames {
+			if f.Has(1<<i) && !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// ProofOf reads the proof off a document that AppendJSON wrote, without decoding
+// the rest of it. A document of another shape is an error. LoginName shares the
+// memory of doc, which must not change any more.
+func ProofOf(doc []byte) (p Proof, err error) {
+	sc := scanner{doc: doc, ok: true}
+	sc.open("{")
+	if sc.has(`,"id":`) {
+		sc.raw()
+	}
+	sc.must(`,"creationDate":`)
+	sc.raw()
+	sc.must(`,"changeDate":`)
+	sc.raw()
+	sc.must(`,"sequence":`)
+	sc.raw()
+	if sc.has(`,"factors":`) {
+		sc.proof(&p)
+	}
+	if !sc.ok {
+		return Proof{}, errNotCanonical
+	}
+	return p, nil
+}
+
+func (sc *scanner) proof(p *Proof) {
+	sc.open(`{"user":{`)
+	if sc.has(`,"verifiedAt":`) {
+		sc.raw()
+	}
+	if sc.has(`,"id":`) {
+		sc.raw()
+	}
+	if sc.has(`,"loginName":`) {
+		p.LoginName = sc.string()
+	}
+	if sc.has(`,"displayName":`) {
+		sc.raw()
+	}
+	if sc.has(`,"organizationId":`) {
+		sc.raw()
+	}
+	sc.must("}")
+	for i, name := range factorMembers {
+		if !sc.has(name) {
+			continue
+		}
+		p.Factors |= 1 << i
+		sc.open("{")
+		if sc.has(`,"verifiedAt":`) {
+			p.AuthTime = max(p.AuthTime, sc.time())
+		}
+		if sc.has(`,"userVerified":`) && !sc.has("true") {
+			sc.must("false")
+		}
+		sc.must("}")
+	}
+	sc.must("}")
+}
+
+// factorMembers is how each of factorNames begins in a document.
+var factorMembers = [...]string{
+	`,"password":`, `,"webAuthN":`, `,"intent":`, `,"totp":`, `,"otpSms":`, `,"otpEmail":`, `,"recoveryCode":`,
+}
