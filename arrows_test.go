@@ -41,11 +41,12 @@ var arrows = map[string][]string{
 
 	// For tests only: nobody's product code may import these.
 	"internal/redistest": {},
+	"test/gateways":      {},
 	"internal/storetest": {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/redistest", "internal/storetest"}
+var testOnly = []string{"internal/redistest", "internal/storetest", "test/gateways"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

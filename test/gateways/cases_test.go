@@ -47,9 +47,17 @@ var conformances = []conformance{
 		w.ours.logout(t, v)
 		return request{}.by(v), nil
 	}},
-	{"a user who has proven nothing", forbidden, func(t *testing.T, w *world) (request, *visitor) {
+	{"a user who has proven nothing", unauthorized, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "unproven", func(session map[string]any) {
 			delete(session["factors"].(map[string]any), "password")
+		})
+		return request{}.by(v), nil
+	}},
+	{"good, but not for the default policy", forbidden, func(t *testing.T, w *world) (request, *visitor) {
+		v := w.ours.login(t, "otherwise", func(session map[string]any) {
+			factors := session["factors"].(map[string]any)
+			factors["totp"] = factors["password"]
+			delete(factors, "password")
 		})
 		return request{}.by(v), nil
 	}},

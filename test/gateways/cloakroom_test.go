@@ -43,7 +43,7 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 	admin := redistest.FreeAddr(t)
 	start(t, "cloakroom", "http://"+admin+"/readyz", cloakroomBin, append([]string{
 		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", admin,
-		"--verify-addr", c.verify, "--auth-keys-file", keys,
+		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
 	return c
 }

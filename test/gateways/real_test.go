@@ -13,6 +13,15 @@ import (
 
 func command(bin string, args ...string) *exec.Cmd { return exec.Command(bin, args...) }
 
+func portOf(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 // nginx is the nginx on PATH with deploy/nginx/cloakroom.conf.
 type nginx struct{}
 
@@ -53,10 +62,7 @@ func (haproxy) Name() string { return "HAProxy" }
 func (haproxy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "haproxy"), redistest.FreeAddr(t), t.TempDir()
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := portOf(t, addr)
 	lua := deployed(t, dir, "haproxy/cloakroom.lua", `"abns@cloakroom"`, `"abns@cloakroom-`+port+`"`) // the name is the machine's, not the process's
 	conf := deployed(t, dir, "haproxy/haproxy.cfg", "/etc/haproxy/cloakroom.lua", lua, "bind :8080", "bind "+addr,
 		"abns@cloakroom", "abns@cloakroom-"+port, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
@@ -75,10 +81,11 @@ func (caddy) Name() string { return "Caddy" }
 func (caddy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "caddy"), redistest.FreeAddr(t), t.TempDir()
-	conf := deployed(t, dir, "caddy/Caddyfile", "\n:8080 {", "\n{\n\tadmin off\n\tpersist_config off\n\tstorage file_system "+dir+"\n}\n\nhttp://"+addr+" {\n\tbind 127.0.0.1\n",
+	port := portOf(t, addr)
+	conf := deployed(t, dir, "caddy/Caddyfile", "\n:8080 {", "\n{\n\tadmin off\n}\n\n:"+port+" {\n\tbind 127.0.0.1",
 		"127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "validate", "--adapter", "caddyfile", "--config", conf)
-	start(t, "caddy", "http://"+addr+"/", bin, "run", "--adapter", "caddyfile", "--config", conf)
+	start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
 	return addr
 }
 

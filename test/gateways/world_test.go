@@ -35,6 +35,7 @@ func newWorld(t *testing.T, g gateway, flags ...string) *world {
 	w.ours = startCloakroom(t, w.redis.Addr, append([]string{
 		"--verify-credentials", credentials, "--near-cache-staleness", staleness,
 		"--verify-policy", "strict=factors:webAuthN", "--verify-policy", "lax=factors:password",
+		"--verify-default-policy", "lax",
 	}, flags...)...)
 	w.other = startCloakroom(t, server.Addr)
 	w.verify = redistest.NewProxy(t, w.ours.verify)
