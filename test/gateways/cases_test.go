@@ -77,6 +77,10 @@ var conformances = []conformance{
 		v := w.ours.login(t, "post")
 		return request{method: http.MethodPost, body: 1 << 20}.by(v), v
 	}},
+	{"POST in chunks", allowed, func(t *testing.T, w *world) (request, *visitor) {
+		v := w.ours.login(t, "chunks")
+		return request{method: http.MethodPost, body: 100 << 10, chunked: true}.by(v), v
+	}},
 	{"POST with 1 MiB, no credential", unauthorized, func(*testing.T, *world) (request, *visitor) {
 		return request{method: http.MethodPost, body: 1 << 20}, nil
 	}},

@@ -17,6 +17,7 @@ type request struct {
 	method, target string   // GET and / if empty
 	lines          []string // header lines
 	body           int      // bytes; none if 0
+	chunked        bool     // the body's length is not announced
 }
 
 // by returns r with the token of v as its cookie.
@@ -46,7 +47,10 @@ func (r *request) wire() string {
 	for _, line := range r.lines {
 		b.WriteString(line + "\r\n")
 	}
-	if r.body > 0 {
+	switch {
+	case r.chunked:
+		b.WriteString("Transfer-Encoding: chunked\r\n")
+	case r.body > 0:
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", r.body)
 	}
 	b.WriteString("\r\n")
@@ -74,7 +78,7 @@ func send(t *testing.T, addr string, r request) (*http.Response, string) {
 	go func() {
 		defer close(written)
 		// A gateway may refuse without reading the body, and close: that is no fault.
-		_, _ = io.CopyN(conn, zeros{}, int64(r.body))
+		r.writeBody(conn)
 	}()
 	defer func() {
 		conn.Close()
@@ -92,6 +96,19 @@ func send(t *testing.T, addr string, r request) (*http.Response, string) {
 	return response, string(body)
 }
 
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) { return copy(b, strings.Repeat("0", len(b))), nil }
+func (r *request) writeBody(w io.Writer) {
+	const piece = 32 << 10
+	zeros := strings.Repeat("0", piece)
+	for left := r.body; left > 0; left -= piece {
+		b := zeros[:min(piece, left)]
+		if r.chunked {
+			b = fmt.Sprintf("%x\r\n%s\r\n", len(b), b)
+		}
+		if _, err := io.WriteString(w, b); err != nil {
+			return
+		}
+	}
+	if r.chunked {
+		_, _ = io.WriteString(w, "0\r\n\r\n")
+	}
+}

@@ -142,6 +142,11 @@ func (v *visitor) named(plain, encoded string) {
 	v.json["x-session-login"], v.header["x-session-login"] = plain, encoded
 }
 
+// factors says that v has proven itself with these.
+func (v *visitor) factors(names string) {
+	v.json["x-session-factors"], v.header["x-session-factors"] = names, names
+}
+
 // login stores a session whose user has proved itself with a password, unless change says otherwise.
 func (c *cloakroom) login(t *testing.T, id string, change ...func(session map[string]any)) *visitor {
 	t.Helper()

@@ -94,7 +94,13 @@ func (d *double) question(method, target string) *http.Request {
 
 // rawURL returns a URL whose target is sent as it is.
 func rawURL(addr, target string) *url.URL {
-	return &url.URL{Scheme: "http", Host: addr, Opaque: target}
+	u := &url.URL{Scheme: "http", Host: addr, Opaque: target}
+	if strings.HasPrefix(target, "//") { // net/http would take that for a host
+		path, query, _ := strings.Cut(target, "?")
+		u.Opaque, u.RawPath, u.RawQuery = "", path, query
+		u.Path, _ = url.PathUnescape(path)
+	}
+	return u
 }
 
 // replace gives r the named headers as the answer has them; what it does not have, r has no more.

@@ -1,6 +1,7 @@
 package gateways
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"strings"
@@ -13,11 +14,11 @@ import (
 // method, path_prefix and the client's path with its query, Host, Authorization and allowed_headers, Content-Length 0. 200
 // and nothing else passes, with allowed_upstream_headers in the place of the client's; 5xx, no answer and an answer that is
 // late are errors, which are status_on_error.
-type envoy struct{}
+type envoy struct{ prefix string } // in the place of path_prefix, if not empty
 
 func (envoy) Name() string { return "Envoy" }
 
-func (envoy) Start(t *testing.T, verify, application string) string {
+func (e envoy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	manager := at[object](t, readYAML(t, "envoy/envoy.yaml"), "static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 	if v := at[string](t, manager, "common_http_protocol_options/headers_with_underscores_action"); v != "DROP_HEADER" {
@@ -27,7 +28,7 @@ func (envoy) Start(t *testing.T, verify, application string) string {
 	authz := at[object](t, manager, "http_filters/1/typed_config")
 	asks := texts(at[[]any](t, authz, "allowed_headers/patterns"))
 	gives := texts(at[[]any](t, authz, "http_service/authorization_response/allowed_upstream_headers/patterns"))
-	prefix := at[string](t, authz, "http_service/path_prefix")
+	prefix := cmp.Or(e.prefix, at[string](t, authz, "http_service/path_prefix"))
 	if at[bool](t, authz, "failure_mode_allow") || at[string](t, authz, "status_on_error/code") != "ServiceUnavailable" {
 		t.Fatal("errors would pass, or be another status than 503")
 	}
@@ -46,7 +47,8 @@ func (envoy) Start(t *testing.T, verify, application string) string {
 	}
 	d.ask = func(r *http.Request) *http.Request {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		r.Header.Set("X-Forwarded-For", host)
+		r.Header.Set("X-Forwarded-For", host) // with use_remote_address, and our mutation
+		r.Header.Set("X-Forwarded-Proto", "http")
 		q := d.question(r.Method, prefix+r.RequestURI)
 		q.Host = r.Host
 		for _, name := range append([]string{"authorization"}, asks...) {
