@@ -53,8 +53,7 @@ func TestConformance(t *testing.T) {
 func (w *world) conforms(t *testing.T, c conformance) string {
 	t.Helper()
 	r, v := c.prepare(t, w)
-	response, body := send(t, w.addr, r)
-	reached := w.app.take()
+	response, body, reached := w.send(t, r)
 	want := http.StatusOK
 	if c.outcome != allowed {
 		want = w.gateway.Status(c.outcome)

@@ -15,7 +15,7 @@ import (
 // client's path and query in the place of ours unless preserve_path and preserve_query, and with one header, Cookie or
 // Authorization. 200 and nothing else passes; its JSON has subject or sub, a string, and extra, an object; templates make the
 // headers. Another answer is 401, none is 403. It waits without a limit.
-type oathkeeper struct{}
+type oathkeeper struct{ bin string } // the program, in the place of the double, if not empty
 
 func (oathkeeper) Name() string { return "Oathkeeper" }
 
@@ -27,8 +27,11 @@ type authenticator struct {
 	target  string // that check_session_url has
 }
 
-func (oathkeeper) Start(t *testing.T, verify, application string) string {
+func (o oathkeeper) Start(t *testing.T, verify, application string) string {
 	t.Helper()
+	if o.bin != "" {
+		return o.startProgram(t, verify, application)
+	}
 	conf := readYAML(t, "oathkeeper/config.yaml")
 	rules := readList(t, "oathkeeper/rules.yaml")
 	var all []authenticator
@@ -56,7 +59,9 @@ func (oathkeeper) Start(t *testing.T, verify, application string) string {
 	}
 	d := &double{verify: verify, application: application}
 	d.clean = func(h http.Header) {
-		deleteMatching(h, func(name string) bool { return strings.HasPrefix(name, "x-forwarded-") })
+		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} { // with trust_forwarded_headers: false
+			h.Del(name)
+		}
 	}
 	d.ask = func(r *http.Request) *http.Request {
 		for i := range all {

@@ -58,3 +58,16 @@ func (w *world) recovered(t *testing.T, v *visitor) {
 		t.Fatal("verify does not recover")
 	}
 }
+
+// send sends r to the gateway, and again if it has given up on verify, which may happen on a machine with other work to do.
+// It returns what came of it, and what the application saw.
+func (w *world) send(t *testing.T, r request) (*http.Response, string, []*seen) {
+	t.Helper()
+	for try := 1; ; try++ {
+		response, body := send(t, w.addr, r)
+		reached := w.app.take()
+		if gaveUp := w.gateway.Status(late); response.StatusCode == http.StatusOK || response.StatusCode != gaveUp || len(reached) != 0 || try == 5 {
+			return response, body, reached
+		}
+	}
+}
