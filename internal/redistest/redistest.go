@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -88,12 +89,17 @@ func lookPath() (string, error) {
 		"`make test` installs it, or: apt-get install redis-server, apk add redis, dnf install redis, brew install redis")
 }
 
-// FreeAddr returns a loopback address that nobody listens on. Its port is below the range that the kernel hands out for
-// outgoing connections (32768 and up on Linux), so that none of those takes it while a server is down for a restart.
+// FreeAddr returns a loopback address that nobody listens on, and that this process has not been given before. Its port is
+// below the range that the kernel hands out for outgoing connections (32768 and up on Linux), so that none of those takes it
+// while a server is down for a restart.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
+	for range 1000 {
+		port := 12000 + rand.IntN(20000)
+		if !given.first(port) {
+			continue
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if l, err := net.Listen("tcp", addr); err == nil {
 			closeListener(l)
 			return addr
@@ -101,6 +107,28 @@ func FreeAddr(t testing.TB) string {
 	}
 	t.Fatal("redistest: no free port on 127.0.0.1")
 	return ""
+}
+
+// given are the ports that FreeAddr has returned: one that is to be listened on soon is free to everybody until then.
+var given ports
+
+type ports struct {
+	mu   sync.Mutex
+	seen map[int]bool
+}
+
+// first says whether port is asked for the first time, in the last 10,000.
+func (p *ports) first(port int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[port] {
+		return false
+	}
+	if p.seen == nil || len(p.seen) >= 10000 {
+		p.seen = map[int]bool{}
+	}
+	p.seen[port] = true
+	return true
 }
 
 // closeListener closes l. Its port refuses from then on, and is free: while another goroutine forks a process, that has a
