@@ -33,7 +33,7 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 .PHONY: test
-test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy and Caddy if they are missing
+test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy and Caddy if they are missing; without Node.js, test/clients is left out
 	go test -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: redis
@@ -43,6 +43,10 @@ redis: ## Make sure that a redis-server is installed
 .PHONY: gateways
 gateways: ## Make sure that nginx, HAProxy and Caddy are installed
 	@.ci/install-gateways
+
+.PHONY: node
+node: ## Make sure that Node.js and npm are installed, for test/clients
+	@.ci/install-node
 
 .PHONY: race
 race: redis gateways ## Run all tests with the race detector (needs a C compiler), RACE_OPS per property
@@ -74,6 +78,14 @@ staticcheck:
 .PHONY: tidy-check
 tidy-check: ## Check that go.mod and go.sum are tidy
 	go mod tidy -diff
+
+.PHONY: deploy-check
+deploy-check: ## Hold the files of deploy/ against the schemas of Kubernetes, Compose and systemd
+	@.ci/deploy-check
+
+.PHONY: deploy-boot
+deploy-boot: build redis ## Boot a systemd in a container (root, Linux) and run cloakroom.service in it
+	@.ci/deploy-boot
 
 .PHONY: bench
 bench: redis ## Run the Go micro-benchmarks

@@ -42,11 +42,12 @@ var arrows = map[string][]string{
 	// For tests only: nobody's product code may import these.
 	"internal/redistest": {},
 	"test/gateways":      {},
+	"test/clients":       {},
 	"internal/storetest": {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/redistest", "internal/storetest", "test/gateways"}
+var testOnly = []string{"internal/redistest", "internal/storetest", "test/clients", "test/gateways"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
@@ -203,7 +204,7 @@ func files(t *testing.T, extensions ...string) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || name == "bin"):
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || name == "bin" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.IsDir() && slices.Contains(extensions, filepath.Ext(name)):
 			found = append(found, filepath.ToSlash(name))

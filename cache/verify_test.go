@@ -114,7 +114,7 @@ func TestStale(t *testing.T) {
 	stale := func(token string, want session.ID, wantAge time.Duration) {
 		t.Helper()
 		s, age, ok := p.Stale(token)
-		if got := (session.ID)(""); ok {
+		if got := session.ID(""); ok {
 			got = s.ID
 			if got != want || age != wantAge {
 				t.Errorf("got session %q, %v old; want %q, %v", got, age, want, wantAge)

@@ -21,14 +21,19 @@ func nearRequests(f *fixture) map[string]func() {
 	}
 	handle := f.server.router(context.Background(), false)
 	search := strings.Replace(benchBodies["user+date"], `"limit":5`, `"limit":100`, 1)
+	const service, get = "/zitadel.session.v2.SessionService/", `{"sessionId":"218480890961985790"}`
+	const connect = "Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\n"
 	requests := map[string]func(){}
-	for name, r := range map[string]struct{ method, uri, body string }{
-		"Get":    {"GET", "/v2/sessions/218480890961985790", ""},
-		"Search": {"POST", "/v2/sessions/search", search},
+	for name, r := range map[string]struct{ method, uri, body, headers string }{
+		"Get":                         {"GET", "/v2/sessions/218480890961985790", "", ""},
+		"Search":                      {"POST", "/v2/sessions/search", search, ""},
+		"Connect Get":                 {"POST", service + "GetSession", get, connect},
+		"Connect Get with a deadline": {"POST", service + "GetSession", get, connect + "Connect-Timeout-Ms: 900\r\n"},
+		"Connect Search":              {"POST", service + "ListSessions", search, connect},
 	} {
 		ctx := new(fasthttp.RequestCtx)
 		ctx.Init2(nil, nil, false)
-		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", r.method, r.uri, f.secret["admin"], len(r.body))
+		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n", r.method, r.uri, f.secret["admin"], len(r.body), r.headers)
 		if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
 			f.t.Fatal(err)
 		}

@@ -236,8 +236,13 @@ func TestVerify_Reasons(t *testing.T) {
 		check(401, "missing", "/verify", "Authorization", "Basic "+"YWxpY2U6c2VjcmV0")
 		check(401, "missing", "/verify", "Cookie", "other=1; Session=x")
 		for _, headers := range [][]string{
-			bearer(""), {"Authorization", "Bearer"}, bearer("a b"), bearer("a,b"), bearer(`a"b`), bearer("ä"), bearer(strings.Repeat("x", 4097)),
-			{"X-Session-Token", ""}, {"Cookie", "session="}, {"Cookie", "session=a; session=b"}, {"Cookie", "session=a\\b"},
+			bearer(""),
+			{"Authorization", "Bearer"},
+			bearer("a b"), bearer("a,b"), bearer(`a"b`), bearer("ä"), bearer(strings.Repeat("x", 4097)),
+			{"X-Session-Token", ""},
+			{"Cookie", "session="},
+			{"Cookie", "session=a; session=b"},
+			{"Cookie", "session=a\\b"},
 		} {
 			check(401, "malformed", "/verify", headers...)
 		}
@@ -465,7 +470,9 @@ func TestVerify_Patience(t *testing.T) {
 			addr    net.Addr
 			trusted bool
 		}{
-			{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, true}, {&net.TCPAddr{IP: net.IPv6loopback}, true}, {&net.UnixAddr{}, true},
+			{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, true},
+			{&net.TCPAddr{IP: net.IPv6loopback}, true},
+			{&net.UnixAddr{}, true},
 			{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, false},
 		} {
 			want := want

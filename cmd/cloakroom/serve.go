@@ -63,6 +63,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		failed = s.parts.wait(ctx)
 	}
 	s.ready.no("cloakroom is stopping")
+	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if err := errors.Join(failed, s.parts.stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
@@ -93,6 +94,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.parts.onStop("session store", store.Close)
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
+	registerEvicted(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -116,6 +118,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		listening = append(listening, "verify", addressOf(s.verify))
 	}
 	s.log.Info("ready", append(listening, "redis", b.name, "shards", store.Shards(), "version", s.version)...)
+	s.notify(notifyReady)
 	if then != nil {
 		return then(ctx, s, store)
 	}

@@ -11,9 +11,9 @@ import (
 
 // seen is a request as it reached the application.
 type seen struct {
-	method, target string
-	header         http.Header
-	body           int64
+	method, target, host string
+	header               http.Header
+	body                 int64
 }
 
 // identity returns the values of the headers that an application could take for identity headers, by their name in lower
@@ -50,7 +50,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n = -1
 	}
 	a.mu.Lock()
-	a.seen = append(a.seen, &seen{method: r.Method, target: r.RequestURI, header: r.Header.Clone(), body: n})
+	a.seen = append(a.seen, &seen{method: r.Method, target: r.RequestURI, host: r.Host, header: r.Header.Clone(), body: n})
 	a.mu.Unlock()
 	w.Header().Set("X-Application", "here")
 	_, _ = io.WriteString(w, "hello\n")

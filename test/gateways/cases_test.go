@@ -97,6 +97,18 @@ var conformances = []conformance{
 		v.named("名前 ü%\u00a0🧥", "%E5%90%8D%E5%89%8D %C3%BC%25%C2%A0%F0%9F%A7%A5")
 		return request{}.bearer(v), v
 	}},
+	{"names as long as can be", allowed, func(t *testing.T, w *world) (request, *visitor) {
+		long := strings.Repeat("名", 113)
+		v := w.ours.login(t, strings.Repeat("i", 128), func(session map[string]any) {
+			user := session["factors"].(map[string]any)["user"].(map[string]any)
+			user["id"], user["loginName"], user["organizationId"] = long, long, long
+		})
+		encoded := strings.Repeat("%E5%90%8D", 113)
+		for _, name := range []string{"x-session-user", "x-session-login", "x-session-org"} {
+			v.header[name], v.json[name] = encoded, long
+		}
+		return request{}.bearer(v), v
+	}},
 	{"Cloakroom 300 ms late", late, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "late")
 		w.verify.Delay(300 * time.Millisecond)

@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// clientHost is the host that all clients ask for.
+const clientHost = "app.example"
+
 // request is what a client sends, byte for byte: no library that mends it stands between.
 type request struct {
 	method, target string   // GET and / if empty
@@ -43,7 +46,7 @@ func (r *request) wire() string {
 		r.target = "/"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: app.example\r\n", r.method, r.target)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.method, r.target, clientHost)
 	for _, line := range r.lines {
 		b.WriteString(line + "\r\n")
 	}

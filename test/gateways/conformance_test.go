@@ -65,6 +65,7 @@ func (w *world) conforms(t *testing.T, c conformance) string {
 		if len(reached) != 0 || response.Header.Get("X-Application") != "" {
 			t.Errorf("it was refused, and reached the application %d times", len(reached))
 		}
+		w.tells(t, response)
 		return fmt.Sprint(response.StatusCode)
 	}
 	w.passed(t, r, v, reached)
@@ -72,6 +73,24 @@ func (w *world) conforms(t *testing.T, c conformance) string {
 		return "200, late"
 	}
 	return fmt.Sprint(response.StatusCode)
+}
+
+// tells checks what a refusal has besides its status, where the gateway can say it.
+func (w *world) tells(t *testing.T, refusal *http.Response) {
+	t.Helper()
+	switch w.gateway.(type) {
+	case nginx, haproxy, caddy, traefik, apisix:
+	default:
+		return
+	}
+	header := refusal.Header
+	if refusal.StatusCode == http.StatusUnauthorized && !strings.HasPrefix(header.Get("WWW-Authenticate"), `Bearer realm="cloakroom"`) {
+		t.Errorf("WWW-Authenticate is %q", header.Get("WWW-Authenticate"))
+	}
+	if refusal.StatusCode == http.StatusServiceUnavailable && w.gateway.Status(down) == http.StatusServiceUnavailable &&
+		w.gateway != (apisix{}) && header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After is %q", header.Get("Retry-After"))
+	}
 }
 
 // passed checks that r of v reached the application once, whole, with the identity headers of v and no other.
@@ -84,6 +103,9 @@ func (w *world) passed(t *testing.T, r request, v *visitor, reached []*seen) {
 	got := reached[0]
 	if r.wire(); got.method != r.method || got.target != r.target || got.body != int64(r.body) {
 		t.Errorf("the application saw %s %s with %d bytes, want %s %s with %d", got.method, got.target, got.body, r.method, r.target, r.body)
+	}
+	if got.host != clientHost {
+		t.Errorf("the application saw the host %s", got.host)
 	}
 	w.known(t, v, got)
 }
