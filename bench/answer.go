@@ -14,9 +14,10 @@ const (
 	maxBody = 256 << 20
 )
 
-// answer is one HTTP answer. Its body is valid until the next one is read.
+// answer is one HTTP answer. Its head and body are valid until the next one is read.
 type answer struct {
 	status int
+	head   []byte // status line and headers
 	body   []byte
 	bytes  int  // headers and all
 	close  bool // the server closes the connection after it
@@ -44,7 +45,8 @@ func parseAnswer(b []byte, a *answer) (n, least int, err error) {
 		return 0, len(b) + 1, nil
 	}
 	end += len(endOfHead)
-	length, chunked, err := parseHead(b[:end], a)
+	a.head = b[:end]
+	length, chunked, err := parseHead(a.head, a)
 	switch {
 	case err != nil:
 		return 0, 0, err

@@ -36,17 +36,20 @@ type scenarioConfig struct {
 	zipf   float64
 	offset int // of search-admin; −1 is another one each time
 	limit  int // of search-admin
+
+	verifySessions int // that verify-steady asks for
 }
 
 var scenarios = map[string]func(scenarioConfig) scenario{
-	"get-hot":      newGetHot,
-	"cold-start":   newColdStart,
-	"search-user":  newSearchUser,
-	"search-mixed": newSearchMixed,
-	"search-admin": newSearchAdmin,
-	"create":       newCreate,
-	"login-storm":  newLoginStorm,
-	"redis-raw":    func(c scenarioConfig) scenario { return raw{c} },
+	"get-hot":       newGetHot,
+	"cold-start":    newColdStart,
+	"search-user":   newSearchUser,
+	"search-mixed":  newSearchMixed,
+	"search-admin":  newSearchAdmin,
+	"create":        newCreate,
+	"login-storm":   newLoginStorm,
+	"verify-steady": newVerifySteady,
+	"redis-raw":     func(c scenarioConfig) scenario { return raw{c} },
 }
 
 func newScenario(name string, c scenarioConfig) (scenario, error) {

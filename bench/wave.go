@@ -70,6 +70,9 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 	if l, ok := w.(*logoutWave); ok {
 		beside.target, beside.config.host = l.other, l.other.host
 	}
+	if err := s.prepare(ctx, f.background); err != nil {
+		return nil, err
+	}
 	l, err := beside.load(s.flags.rate, s.flags.seconds, seed)
 	if err != nil {
 		return nil, err
