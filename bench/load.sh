@@ -43,7 +43,7 @@ common=(--sessions "$sessions" --seconds "$seconds" --admin "http://127.0.0.1:$(
 
 section "seed"
 bench seed --target "$here" --count "$sessions"
-for scenario in cold-start get-hot search-user search-mixed search-admin create login-storm; do
+for scenario in cold-start get-hot verify-steady search-user search-mixed search-admin create login-storm; do
 	section "$scenario"
 	bench run --target "$here" --scenario "$scenario" "${common[@]}" --out "$out-$scenario" || true # an invalid run says so
 done
@@ -57,6 +57,8 @@ section "expiry-cliff"
 bench run --target "$here" --scenario expiry-cliff --workers 4 "${common[@]}" --seconds 5 --out "$out-expiry-cliff"
 section "get-hot against the baseline"
 bench pairs --a "$here" --b baseline --scenario get-hot --pairs "$pairs" "${common[@]}" --out "$out-get-baseline" || true
+section "verify-steady against the baseline"
+bench pairs --a "$here" --b baseline --scenario verify-steady --pairs "$pairs" "${common[@]}" --out "$out-verify-baseline" || true
 section "search-user against one script call a search"
 bench pairs --a "$here" --b evalsha --scenario search-user --pairs "$pairs" "${common[@]}" --out "$out-search-evalsha" || true
 section "the highest rate of get-hot"
