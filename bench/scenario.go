@@ -55,7 +55,7 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave and expiry-cliff (run only)"), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave, logout-nginx and expiry-cliff (run only)"), ", "))
 	}
 	return make(c), nil
 }
