@@ -2,7 +2,8 @@
 # A short, complete demonstration of the load harness (make load): builds, starts
 # Cloakroom twice on one Redis, stores SESSIONS sessions, runs every kind of
 # load for SECONDS_EACH, and writes the results to bench/results/.
-# Load, programs and Redis share this machine. Wants redis-server and curl.
+# Load, programs and Redis share this machine. Wants redis-server and curl, and
+# nginx for logout through it.
 #   SESSIONS=1000000 SECONDS_EACH=5 PAIRS=9 bench/load.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,7 +44,7 @@ common=(--sessions "$sessions" --seconds "$seconds" --admin "http://127.0.0.1:$(
 
 section "seed"
 bench seed --target "$here" --count "$sessions"
-for scenario in cold-start get-hot search-user search-mixed search-admin create login-storm; do
+for scenario in cold-start get-hot verify-steady search-user search-mixed search-admin create login-storm; do
 	section "$scenario"
 	bench run --target "$here" --scenario "$scenario" "${common[@]}" --out "$out-$scenario" || true # an invalid run says so
 done
@@ -53,10 +54,24 @@ section "logout-wave"
 bench run --target "$here" --other "$there" --scenario logout-wave "${common[@]}" --out "$out-logout-wave"
 section "logout-wave beside 2000 searches/s"
 bench run --target "$here" --other "$there" --scenario logout-wave --rate 2000 "${common[@]}" --out "$out-logout-wave-busy" || true
+section "logout-nginx"
+if command -v nginx >/dev/null; then
+	bench link --listen "127.0.0.1:$((port + 6))" --control "127.0.0.1:$((port + 7))" --redis "$redis" >/dev/null &
+	until redis-cli -p $((port + 6)) ping >/dev/null 2>&1; do sleep 0.1; done
+	serve linked $((port + 4)) "redis://127.0.0.1:$((port + 6))"
+	gate=(--other "http://127.0.0.1:$((port + 4))" --other-admin "http://127.0.0.1:$((port + 5))" --scenario logout-nginx)
+	bench run --target "$here" "${gate[@]}" "${common[@]}" --out "$out-logout-nginx"
+	section "logout-nginx, invalidations silenced"
+	bench run --target "$here" "${gate[@]}" --link "http://127.0.0.1:$((port + 7))" "${common[@]}" --seconds 10 --out "$out-logout-nginx-silent"
+else
+	echo "(not measured: nginx is not on PATH)"
+fi
 section "expiry-cliff"
 bench run --target "$here" --scenario expiry-cliff --workers 4 "${common[@]}" --seconds 5 --out "$out-expiry-cliff"
 section "get-hot against the baseline"
 bench pairs --a "$here" --b baseline --scenario get-hot --pairs "$pairs" "${common[@]}" --out "$out-get-baseline" || true
+section "verify-steady against the baseline"
+bench pairs --a "$here" --b baseline --scenario verify-steady --pairs "$pairs" "${common[@]}" --out "$out-verify-baseline" || true
 section "search-user against one script call a search"
 bench pairs --a "$here" --b evalsha --scenario search-user --pairs "$pairs" "${common[@]}" --out "$out-search-evalsha" || true
 section "the highest rate of get-hot"

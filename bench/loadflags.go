@@ -25,6 +25,7 @@ type loadFlags struct {
 	rate, zipf                           float64
 	seconds, warmup, timeout             float64
 	connections, sessions, offset, limit int
+	verifySessions                       int
 	backlog, deepEvery                   int
 	seed                                 uint64
 }
@@ -49,6 +50,7 @@ func (f *loadFlags) register(flags *flag.FlagSet) {
 	flags.StringVar(&f.newest, "newest", "", "creation `DATE` of the newest of them; default: ask the target")
 	flags.IntVar(&f.offset, "offset", -1, "search-admin: offset of the page; -1 is a random one each time")
 	flags.IntVar(&f.limit, "limit", 100, "search-admin: length of the page")
+	flags.IntVar(&f.verifySessions, "verify-sessions", 20_000, "verify-steady: how many sessions, which it stores itself")
 	flags.IntVar(&f.deepEvery, "check-every", checkedDeep, "check one of so many answers in full, all others by a few bytes; 0 none in full")
 }
 
@@ -72,6 +74,8 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 		return nil, errors.New("--seconds and --timeout must be positive, --warmup not negative")
 	case f.sessions < perUser || f.limit < 1 || f.zipf < 0 || f.backlog < 0:
 		return nil, errors.New("--sessions must be at least 5, --limit at least 1, --zipf and --backlog not negative")
+	case f.verifySessions < 1:
+		return nil, errors.New("--verify-sessions must be at least 1")
 	case f.rate < 0:
 		return nil, errors.New("--rate must not be negative")
 	}
@@ -83,7 +87,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit}}
+	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit, verifySessions: f.verifySessions}}
 	var pad bool
 	if s.version, pad, err = version(ctx, e, key); err != nil {
 		return nil, err
@@ -95,7 +99,10 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	} else if s.checking {
 		s.config.data.newest, err = newestOf(ctx, s.config, e)
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, s.prepare(ctx, f.scenario)
 }
 
 // newestOf asks the target when its last session was created. So it also sees

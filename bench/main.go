@@ -18,6 +18,7 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   pairs     run two loads by turns, and report their ratios
   max       find the highest rate that holds an objective
   raw       ask Redis itself for users' sessions: the least that a search can cost it
+  link      stand between a program and its Redis, and silence its invalidations when told
   start     measure how long a program takes to be ready, and its memory
   seed      store sessions through the import API
   baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
@@ -55,6 +56,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return maxCommand(ctx, rest, stdout, stderr)
 	case "raw":
 		return rawCommand(ctx, rest, stdout, stderr)
+	case "link":
+		return link(ctx, rest, stdout, stderr)
 	case "start":
 		return start(ctx, rest, stdout, stderr)
 	case "seed":

@@ -177,6 +177,7 @@ func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, s
 		s.child.stop()
 		return err
 	}
+	s.meters.pid = s.child.cmd.Process.Pid
 	s.source.config.data.newest = a.source.config.data.newest
 	return nil
 }

@@ -95,6 +95,20 @@ func TestReading_Metrics(t *testing.T) {
 	}
 }
 
+func TestReading_Stat(t *testing.T) {
+	r := reading{}
+	r.parseStat([]byte("77 (a name) with) S 1 77 77 0 -1 4194304 100 0 0 0 150 25 0 0 20 0 9 0 100 1 1\n"))
+	if r[programCPU] != 1.75 || len(r) != 1 {
+		t.Error(r)
+	}
+	for _, broken := range []string{"", "77 (x", "77 (x) S 1 2", "77 (x) S 1 77 77 0 -1 4194304 100 0 0 0 x 25 0"} {
+		r := reading{}
+		if r.parseStat([]byte(broken)); len(r) != 0 {
+			t.Errorf("%q: %v", broken, r)
+		}
+	}
+}
+
 func TestParseEndpoint(t *testing.T) {
 	f := func(in string, want endpoint) {
 		t.Helper()

@@ -36,23 +36,26 @@ type scenarioConfig struct {
 	zipf   float64
 	offset int // of search-admin; −1 is another one each time
 	limit  int // of search-admin
+
+	verifySessions int // that verify-steady asks for
 }
 
 var scenarios = map[string]func(scenarioConfig) scenario{
-	"get-hot":      newGetHot,
-	"cold-start":   newColdStart,
-	"search-user":  newSearchUser,
-	"search-mixed": newSearchMixed,
-	"search-admin": newSearchAdmin,
-	"create":       newCreate,
-	"login-storm":  newLoginStorm,
-	"redis-raw":    func(c scenarioConfig) scenario { return raw{c} },
+	"get-hot":       newGetHot,
+	"cold-start":    newColdStart,
+	"search-user":   newSearchUser,
+	"search-mixed":  newSearchMixed,
+	"search-admin":  newSearchAdmin,
+	"create":        newCreate,
+	"login-storm":   newLoginStorm,
+	"verify-steady": newVerifySteady,
+	"redis-raw":     func(c scenarioConfig) scenario { return raw{c} },
 }
 
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave and expiry-cliff (run only)"), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave, logout-nginx and expiry-cliff (run only)"), ", "))
 	}
 	return make(c), nil
 }

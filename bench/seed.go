@@ -39,7 +39,9 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var t tally
 	begin := time.Now()
 	stop := progress(stderr, "seeding sessions", int64(d.sessions), t.look)
-	report, err := d.importTo(ctx, e, key, func(n int) { t.done.Store(int64(n)) })
+	report, err := importLines(ctx, e, key, func(w io.Writer) error {
+		return d.write(ctx, w, func(n int) { t.done.Store(int64(n)) })
+	})
 	stop()
 	if err != nil {
 		return err
@@ -61,8 +63,8 @@ type imported struct {
 	}
 }
 
-// importTo streams the dataset in one request.
-func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func(int)) (*imported, error) {
+// importLines streams what write writes in one request, a session on each line.
+func importLines(ctx context.Context, e endpoint, key string, write func(io.Writer) error) (*imported, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) },
 	}}
@@ -71,7 +73,7 @@ func (d dataset) importTo(ctx context.Context, e endpoint, key string, done func
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.CloseWithError(d.write(ctx, w, done))
+		w.CloseWithError(write(w))
 	}()
 	defer func() {
 		body.Close()

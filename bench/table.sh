@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md shows, each figure as alternating pairs in one
-# run, everything on this machine: about half an hour. Wants redis-server and curl.
+# run, everything on this machine: about half an hour. Wants redis-server, redis-cli and curl,
+# and nginx for logout through it.
 #   bench/table.sh [DIR]     results go to DIR, default bench/results/DATE
 # PAIRS, SECONDS_EACH and SESSIONS make it shorter.
 set -euo pipefail
@@ -27,6 +28,11 @@ serve() {
 	bin/cloakroom serve --http-addr "127.0.0.1:$port" --admin-addr "127.0.0.1:$((port + 1000))" --redis-url "redis://127.0.0.1:$redis" \
 		--auth-keys-file "$dir/keys.yaml" --log-level warn "$@" &
 	until curl -sf -o /dev/null "http://127.0.0.1:$((port + 1000))/readyz"; do sleep 0.01; done
+}
+# link PORT CONTROLPORT REDISPORT: Redis at PORT, whose invalidations can be silenced.
+link() {
+	"$dir/bench" link --listen "127.0.0.1:$1" --control "127.0.0.1:$2" --redis "redis://127.0.0.1:$3" >/dev/null &
+	until redis-cli -p "$1" ping >/dev/null 2>&1; do sleep 0.1; done
 }
 bench() { "$dir/bench" "$@" --key-file "$dir/key" 2>/dev/null; }
 row() { # NAME TITLE FLAGS of pairs
@@ -67,6 +73,8 @@ HEAD
 row get 'Get, near-cache hit, against the baseline' --a "$near" --b baseline --scenario get-hot --at-least 0.9
 row search 'Search by user AND creation date, five sessions, near-cache hit, against the baseline' --a "$near" --b baseline --scenario search-user --at-least 0.8
 row evalsha 'Search by user, near cache off, against one script call a search' --a "$off" --b evalsha --redis redis://127.0.0.1:17801 --scenario search-user --at-least 1.5
+row verify 'Verify, near-cache hit, against the baseline' --a "$near" --b baseline --scenario verify-steady --at-least 0.9
+row verify-buffer 'The same, against a baseline with a write buffer of 8 KiB' --a "$near" --b baseline --scenario verify-steady --write-buffer 8192
 rate=$(max max-near --target "$near")
 row open-near "Open loop at half of max ($((rate / 2)) requests/s): near cache on, against the baseline" --a "$near" --b baseline --scenario search-user --rate "$((rate / 2))" --p99-at-most 2
 offrate=$(max max-off --target "$off")
@@ -78,6 +86,21 @@ serve 18082 17801
 printf '\n## Delete in one process until refusal in another\n\n```\n'
 bench run --target "$near" --other "$other" --scenario logout-wave --sessions "$sessions" --seconds 20 --out "$out/logout-idle"
 bench run --target "$near" --other "$other" --scenario logout-wave --sessions "$sessions" --seconds 20 --rate "$((rate / 2))" --out "$out/logout-load"
+printf '```\n'
+
+printf '\n## Logout through nginx: delete in one process until nginx, which asks another, refuses\n\n```\n'
+if command -v nginx >/dev/null; then
+	gate=(run --target "$near" --scenario logout-nginx --sessions "$sessions")
+	serve 18085 17801 --verify-addr 127.0.0.1:18086
+	bench "${gate[@]}" --other http://127.0.0.1:18086 --other-admin http://127.0.0.1:19085 --seconds 20 --out "$out/logout-nginx"
+	link 17809 17810 17801
+	serve 18087 17809 --verify-addr 127.0.0.1:18088
+	printf '\nThe link for invalidations silenced before each delete:\n\n'
+	bench "${gate[@]}" --other http://127.0.0.1:18088 --other-admin http://127.0.0.1:19087 --link http://127.0.0.1:17810 --seconds 60 --out "$out/logout-nginx-silent"
+	rm -f "$out"/logout-nginx*.hgrm
+else
+	echo "(not measured: nginx is not on PATH)"
+fi
 printf '```\n'
 
 redis 17802

@@ -10,16 +10,21 @@ import (
 )
 
 // waveFlags are those of the scenarios that are not one request after another:
-// logout-wave and expiry-cliff.
+// logout-wave, logout-nginx and expiry-cliff.
 type waveFlags struct {
 	other, background string
+	otherAdmin, link  string
+	bound             float64
 	workers, count    int
 }
 
 func (f *waveFlags) register(flags *flag.FlagSet) {
-	flags.StringVar(&f.other, "other", "", "logout-wave: another process on the same Redis, which must refuse: `URL`")
-	flags.StringVar(&f.background, "background", "search-user", "logout-wave, expiry-cliff: scenario of the load at --rate beside it")
-	flags.IntVar(&f.workers, "workers", 1, "logout-wave, expiry-cliff: how many connections")
+	flags.StringVar(&f.other, "other", "", "logout-wave, logout-nginx: another process on the same Redis, which must refuse: `URL`")
+	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx: its admin listener: `URL`")
+	flags.StringVar(&f.link, "link", "", "logout-nginx: control of the bench link that it reaches Redis through, to silence invalidations: `URL`")
+	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
+	flags.StringVar(&f.background, "background", "search-user", "logout-wave, logout-nginx, expiry-cliff: scenario of the load at --rate beside it")
+	flags.IntVar(&f.workers, "workers", 1, "logout-wave, logout-nginx, expiry-cliff: how many connections")
 	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
@@ -29,32 +34,40 @@ type wave interface {
 	run(ctx context.Context, seconds float64, run *Run) error
 }
 
-func isWave(scenario string) bool { return scenario == "logout-wave" || scenario == "expiry-cliff" }
+func isWave(scenario string) bool {
+	return scenario == "logout-wave" || scenario == "logout-nginx" || scenario == "expiry-cliff"
+}
 
-func (s *source) newWave(f *waveFlags) (wave, error) {
+// newWave makes a wave. end ends what belongs to it.
+func (s *source) newWave(ctx context.Context, f *waveFlags) (w wave, end func(), err error) {
+	end = func() {}
 	if !s.checking {
-		return nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
+		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
 	}
 	if f.workers < 1 || f.count < perUser {
-		return nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
+		return nil, nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
 	}
 	if s.flags.scenario == "expiry-cliff" {
-		return &expiryCliff{source: s, flags: f}, nil
+		return &expiryCliff{source: s, flags: f}, end, nil
 	}
 	other, err := parseEndpoint(f.other)
 	if err != nil {
-		return nil, fmt.Errorf("--other: %w", err)
+		return nil, nil, fmt.Errorf("--other: %w", err)
 	}
-	return &logoutWave{source: s, flags: f, other: other}, nil
+	if s.flags.scenario == "logout-nginx" {
+		return s.newLogoutGate(ctx, f, other)
+	}
+	return &logoutWave{source: s, flags: f, other: other}, end, nil
 }
 
 // measureWave makes one run of a wave, beside a load if there is a rate. The load
 // is on the process that must refuse.
 func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, seed uint64) (*Run, error) {
-	w, err := s.newWave(f)
+	w, end, err := s.newWave(ctx, f)
 	if err != nil {
 		return nil, err
 	}
+	defer end()
 	run := &Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
 	begin := time.Now()
 	stop := progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
@@ -70,12 +83,15 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 	if l, ok := w.(*logoutWave); ok {
 		beside.target, beside.config.host = l.other, l.other.host
 	}
+	if err := s.prepare(ctx, f.background); err != nil {
+		return nil, err
+	}
 	l, err := beside.load(s.flags.rate, s.flags.seconds, seed)
 	if err != nil {
 		return nil, err
 	}
-	loadCtx, end := context.WithCancel(ctx)
-	defer end()
+	loadCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	type result struct {
 		o   *outcome
 		err error
@@ -88,7 +104,7 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 	pauseFor(ctx, l.warmup)
 	waveErr := w.run(ctx, s.flags.seconds, run)
 	if waveErr != nil {
-		end()
+		cancel()
 	}
 	r := <-loaded
 	if waveErr != nil || r.err != nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,28 +13,32 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// nearRequests are a Get and a search for five sessions that the near cache
-// answers, through the real routes.
+// nearRequests are a Get, a search for five sessions and a verify that the near
+// cache answers, through the real routes.
 func nearRequests(f *fixture) map[string]func() {
 	for k := range 5 {
 		body := fmt.Sprintf(`{"creationDate":"2050-01-01T00:00:0%dZ","factors":{"user":{"id":"178204173316174381"}},"metadata":{"k":"%s"}}`, k, strings.Repeat("eHh4", 170))
 		f.want(http.StatusCreated, "admin", "PUT", fmt.Sprintf("/v2/sessions/21848089096198579%d", k), body)
 	}
-	handle := f.server.router(context.Background(), false)
+	token := "218480890961985795." + strings.Repeat("k", 43)
+	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/218480890961985795", fmt.Sprintf(`{"factors":{"user":{"id":"178204173316174382","loginName":"user5@nordwind.example",`+
+		`"displayName":"User Number 5","organizationId":"281739955209961483"},"password":{},"totp":{}},"metadata":{"k":"%s"},"expirationDate":"2050-02-01T00:00:00Z","tokenSha256":"%x"}`, strings.Repeat("eHh4", 170), sha256.Sum256([]byte(token))))
+	handle := f.server.withVerify(context.Background(), f.server.router(context.Background(), false))
 	search := strings.Replace(benchBodies["user+date"], `"limit":5`, `"limit":100`, 1)
 	const service, get = "/zitadel.session.v2.SessionService/", `{"sessionId":"218480890961985790"}`
 	const connect = "Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\n"
 	requests := map[string]func(){}
-	for name, r := range map[string]struct{ method, uri, body, headers string }{
-		"Get":                         {"GET", "/v2/sessions/218480890961985790", "", ""},
-		"Search":                      {"POST", "/v2/sessions/search", search, ""},
-		"Connect Get":                 {"POST", service + "GetSession", get, connect},
-		"Connect Get with a deadline": {"POST", service + "GetSession", get, connect + "Connect-Timeout-Ms: 900\r\n"},
-		"Connect Search":              {"POST", service + "ListSessions", search, connect},
+	for name, r := range map[string]struct{ secret, method, uri, body, headers string }{
+		"Get":                         {f.secret["admin"], "GET", "/v2/sessions/218480890961985790", "", ""},
+		"Search":                      {f.secret["admin"], "POST", "/v2/sessions/search", search, ""},
+		"Verify":                      {token, "GET", "/verify", "", ""},
+		"Connect Get":                 {f.secret["admin"], "POST", service + "GetSession", get, connect},
+		"Connect Get with a deadline": {f.secret["admin"], "POST", service + "GetSession", get, connect + "Connect-Timeout-Ms: 900\r\n"},
+		"Connect Search":              {f.secret["admin"], "POST", service + "ListSessions", search, connect},
 	} {
 		ctx := new(fasthttp.RequestCtx)
 		ctx.Init2(nil, nil, false)
-		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n", r.method, r.uri, f.secret["admin"], len(r.body), r.headers)
+		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n", r.method, r.uri, r.secret, len(r.body), r.headers)
 		if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
 			f.t.Fatal(err)
 		}
@@ -93,7 +98,7 @@ func TestNearHit_Allocations(t *testing.T) {
 	f := newFixture(t, withNear)
 	requests := nearRequests(f)
 	startNear(f, requests["Search"])
-	for name, most := range map[string]float64{"Get": 4, "Search": 10} {
+	for name, most := range map[string]float64{"Get": 4, "Search": 10, "Verify": 4} {
 		if got := testing.AllocsPerRun(1000, requests[name]); got > most && !raceEnabled {
 			t.Errorf("%s allocates %v times, want %v at most", name, got, most)
 		}
