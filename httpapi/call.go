@@ -37,6 +37,8 @@ type call struct {
 	fresh bool
 	// session is the ID of the session that the call is about, for the log.
 	session session.ID
+	// logged is what the log has of the call besides.
+	logged []slog.Attr
 	// out is the answer under way, from begin to end.
 	out []byte
 }
@@ -122,6 +124,8 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		if err := c.readBody(s.config.MaxBodyBytes); err != nil {
 			return err
 		}
+	}
+	if !c.route.streams && !c.route.lasts {
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
 		begin := c.start
@@ -202,6 +206,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	if c.session != "" {
 		attrs = append(attrs, slog.String("session_id", string(c.session)))
 	}
+	attrs = append(attrs, c.logged...)
 	if e != nil {
 		attrs = append(attrs, slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -110,6 +111,11 @@ func invalid(message, field, problem string) *apiError {
 	return &apiError{code: codeInvalid, text: "invalid " + message + "." + field + ": " + problem}
 }
 
+// crowded names the limit that refuses a session, and its setting.
+func crowded(e *session.CrowdedError) *apiError {
+	return &apiError{code: codeExhausted, text: "the user has as many sessions as --max-sessions-per-user allows, which is " + strconv.Itoa(e.Limit)}
+}
+
 // asAPIError is the one place where an error of a lower layer gets its answer.
 // What it does not know means that the answer is not known. (I2)
 func asAPIError(err error) *apiError {
@@ -124,6 +130,9 @@ func asAPIError(err error) *apiError {
 	}
 	if e, ok := errors.AsType[*index.TooCostlyError](err); ok {
 		return &apiError{code: codeExhausted, text: e.Error()}
+	}
+	if e, ok := errors.AsType[*session.CrowdedError](err); ok {
+		return crowded(e)
 	}
 	switch {
 	case errors.Is(err, session.ErrNotFound):

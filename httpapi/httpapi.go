@@ -79,6 +79,8 @@ type Server struct {
 	verifyAway    nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
+	// revocations holds a place for each revocation that runs.
+	revocations chan struct{}
 }
 
 // New checks c and returns a server without API keys. It starts no goroutine;
@@ -135,7 +137,10 @@ func New(c Config) (*Server, error) {
 	if len(c.Verify.Credentials) == 0 {
 		c.Verify.Credentials = []Credential{CredentialBearer, CredentialHeader}
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy, imports: make(chan struct{}, maxImports)}
+	s := &Server{
+		config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy,
+		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
+	}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

@@ -25,7 +25,9 @@ type route struct {
 	writes bool
 	// streams reads its body itself, and takes as long as that takes.
 	streams bool
-	do      handler
+	// lasts takes as long as its work takes: it has no deadline.
+	lasts bool
+	do    handler
 }
 
 // handler answers a call that is authenticated and whose body has been read; an
@@ -39,6 +41,7 @@ var routes = slices.Concat(
 	[]route{
 		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, do: answer(decodePut, (*Server).putSession)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, do: (*Server).importSessions},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, do: answer(decodeRevoke, (*Server).revokeSessions)},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
 )

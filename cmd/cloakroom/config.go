@@ -36,6 +36,8 @@ type config struct {
 	defaultLimit, maxLimit, maxCandidates int
 	maxBody, maxSession                   int
 	defaultLifetime, maxLifetime          time.Duration
+	maxPerUser                            int
+	crowdPolicy                           string
 
 	logLevel        slog.Level
 	logFormat       string
@@ -109,12 +111,17 @@ func settings(c *config) []setting {
 		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
 		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
 		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
+		{"max-sessions-per-user", "0", number(&c.maxPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},
+		{"max-sessions-policy", evictOldest, oneOf(&c.crowdPolicy, evictOldest, "refuse"), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
 
 		{"log-level", "info", level(&c.logLevel), "least level that is logged", anywhere},
 		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
 		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "how long requests under way may take at the end", anywhere},
 	}
 }
+
+// evictOldest is the --max-sessions-policy that deletes.
+const evictOldest = "evict-oldest"
 
 // devDefaults are the defaults that differ for dev.
 var devDefaults = map[string]string{

@@ -342,6 +342,38 @@ func TestEnvironmentOfKubernetes(t *testing.T) {
 	}
 }
 
+// The limit on a user's sessions and its policy reach the store.
+func TestMaxSessionsPerUser(t *testing.T) {
+	redis := redistest.Start(t)
+	serve := append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--max-sessions-per-user=1"}, quick()...)
+	p := launch(t, serve)
+	api, admin := p.ready(t)
+	first := create(t, api, "u1")
+	second := create(t, api, "u1")
+	want(t, 404, "GET", api+"/v2/sessions/"+first, "")
+	want(t, 200, "GET", api+"/v2/sessions/"+second, "")
+	if got := p.logged(t, "session evicted", 1); got["session_id"] != first || got["user_id"] != "u1" || got["for_session_id"] != second {
+		t.Errorf("got %v", got)
+	}
+	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "cloakroom_sessions_evicted_total 1\n") {
+		t.Errorf("got %s", answer)
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+
+	p = launch(t, append(serve, "--max-sessions-policy=refuse"))
+	api, _ = p.ready(t)
+	answer := want(t, 429, "POST", api+"/v2/sessions", `{"checks":{"user":{"userId":"u1"}}}`)
+	if !strings.Contains(answer, "--max-sessions-per-user allows, which is 1") {
+		t.Errorf("got %s", answer)
+	}
+	want(t, 200, "GET", api+"/v2/sessions/"+second, "")
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...))
 	api, _ := p.ready(t)
