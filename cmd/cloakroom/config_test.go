@@ -102,6 +102,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
+		"max-sessions-per-user": "5", "max-sessions-policy": "refuse",
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {
