@@ -105,6 +105,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
+		"max-sessions-per-user": "5", "max-sessions-policy": "refuse",
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {
