@@ -180,9 +180,14 @@ func TestVerify_AnswerIsBounded(t *testing.T) {
 		var body struct {
 			Active  bool
 			Subject string
-			Extra   struct{ Metadata map[string]string }
+			Sub     string
+			Extra   struct {
+				SessionID string `json:"session_id"`
+				Metadata  map[string]string
+			}
 		}
-		if err := json.Unmarshal([]byte(r.body), &body); err != nil || !body.Active || body.Subject != user || len(r.body) > 1024 {
+		if err := json.Unmarshal([]byte(r.body), &body); err != nil || !body.Active || body.Subject != user || body.Sub != user ||
+			body.Extra.SessionID != r.header.Get("X-Session-Id") || len(r.body) > 1024 {
 			t.Errorf("%d bytes: %s: %v", len(r.body), r.body, err)
 		}
 		if user == "u" && !maps.Equal(body.Extra.Metadata, map[string]string{"k": "v"}) {
