@@ -160,11 +160,11 @@ func (p *linkProxy) stall() (n int) {
 			continue
 		}
 		n++
+		l.up.Lock() // waits for what is being handed on
+		l.down.Lock()
 		l.stalled.Store(true)
-		for _, mu := range []*sync.Mutex{&l.up, &l.down} {
-			mu.Lock() // waits for what is being handed on
-			mu.Unlock()
-		}
+		l.down.Unlock()
+		l.up.Unlock()
 	}
 	return n
 }
