@@ -31,7 +31,7 @@ type gateway interface {
 }
 
 // gateways are all that there are; the table has them in this order. The first three are real, and those that flags name.
-var gateways []gateway
+var gateways = []gateway{nginx{}, haproxy{}, caddy{}, traefik{}, envoy{}, oathkeeper{}, apisix{}}
 
 // deploy is where the files are that users copy.
 const deploy = "../../deploy/"

@@ -11,10 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-var (
-	update        = flag.Bool("update", false, "write the table into docs/gateways.md")
-	oathkeeperBin = flag.String("oathkeeper", "", "path of an Oathkeeper to run in the place of its double")
-)
+var update = flag.Bool("update", false, "write the table into docs/gateways.md")
 
 // cloakroomBin is the program under test, built once.
 var cloakroomBin string
@@ -22,8 +19,6 @@ var cloakroomBin string
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
-	flag.Parse()
-	gateways = []gateway{nginx{}, haproxy{}, caddy{}, traefik{}, envoy{}, oathkeeper{*oathkeeperBin}, apisix{}}
 	dir, err := os.MkdirTemp("", "crgw")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

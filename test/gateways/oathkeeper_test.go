@@ -15,7 +15,7 @@ import (
 // client's path and query in the place of ours unless preserve_path and preserve_query, and with one header, Cookie or
 // Authorization. 200 and nothing else passes; its JSON has subject or sub, a string, and extra, an object; templates make the
 // headers. Another answer is 401, none is 403. It waits without a limit.
-type oathkeeper struct{ bin string } // the program, in the place of the double, if not empty
+type oathkeeper struct{}
 
 func (oathkeeper) Name() string { return "Oathkeeper" }
 
@@ -27,11 +27,8 @@ type authenticator struct {
 	target  string // that check_session_url has
 }
 
-func (o oathkeeper) Start(t *testing.T, verify, application string) string {
+func (oathkeeper) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	if o.bin != "" {
-		return o.startProgram(t, verify, application)
-	}
 	conf := readYAML(t, "oathkeeper/config.yaml")
 	rules := readList(t, "oathkeeper/rules.yaml")
 	var all []authenticator
