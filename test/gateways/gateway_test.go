@@ -30,7 +30,7 @@ type gateway interface {
 	Status(outcome) int
 }
 
-// gateways are all that there are; the table has them in this order. The first three are real, and those that flags name.
+// gateways are all that there are; the table has them in this order. The first three are real.
 var gateways = []gateway{nginx{}, haproxy{}, caddy{}, traefik{}, envoy{}, oathkeeper{}, apisix{}}
 
 // deploy is where the files are that users copy.
