@@ -16,5 +16,7 @@ COPY --from=build /cloakroom /cloakroom
 ENV CLOAKROOM_HTTP_ADDR=:8080 CLOAKROOM_ADMIN_ADDR=:9090
 EXPOSE 8080 9090
 USER 65532:65532
+# For Docker and Podman; Kubernetes has its own probes. There is no curl here: the program asks itself.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["/cloakroom", "health"]
 ENTRYPOINT ["/cloakroom"]
 CMD ["serve"]

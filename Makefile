@@ -33,16 +33,24 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 .PHONY: test
-test: redis ## Run all tests; installs redis-server if it is missing
+test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy and Caddy if they are missing; without Node.js, test/clients is left out
 	go test -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: redis
 redis: ## Make sure that a redis-server is installed
 	@.ci/install-redis
 
+.PHONY: gateways
+gateways: ## Make sure that nginx, HAProxy and Caddy are installed
+	@.ci/install-gateways
+
+.PHONY: node
+node: ## Make sure that Node.js and npm are installed, for test/clients
+	@.ci/install-node
+
 .PHONY: race
-race: redis ## Run all tests with the race detector (needs a C compiler), RACE_OPS per property
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 10m ./...
+race: redis ## Run all tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 10m $$(go list ./... | grep -v /test/)
 
 .PHONY: check
 check: lint test race ## Check format, vet, staticcheck, go.mod, tests, race
@@ -71,6 +79,14 @@ staticcheck:
 tidy-check: ## Check that go.mod and go.sum are tidy
 	go mod tidy -diff
 
+.PHONY: deploy-check
+deploy-check: ## Hold the files of deploy/ against the schemas of Kubernetes, Compose and systemd
+	@.ci/deploy-check
+
+.PHONY: deploy-boot
+deploy-boot: build redis ## Boot a systemd in a container (root, Linux) and run cloakroom.service in it
+	@.ci/deploy-boot
+
 .PHONY: bench
 bench: redis ## Run the Go micro-benchmarks
 	go test -run '^$$' -bench . -benchmem $(call packages,Benchmark)
@@ -93,7 +109,7 @@ property: redis ## Run the property tests with OPS operations (2000000)
 	CLOAKROOM_TEST_OPS=$(OPS) go test -count=1 -v -timeout 24h -run 'TestI9' $(call packages,TestI9)
 
 .PHONY: cover
-cover: redis ## Measure the tests' coverage: total here, details in cover.html
+cover: redis gateways ## Measure the tests' coverage: total here, details in cover.html
 	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -n 1

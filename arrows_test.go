@@ -32,20 +32,24 @@ var arrows = map[string][]string{
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
 	"internal/batch":     {},
+	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"cache":              {"index", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
-	"httpapi":            {"cache", "index", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/session", "internal/keys"},
+	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
 	// For tests only: nobody's product code may import these.
-	"internal/redistest": {},
-	"internal/storetest": {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
+	"internal/oidc/oidctest": {},
+	"internal/redistest":     {},
+	"test/clients":           {},
+	"test/gateways":          {},
+	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/redistest", "internal/storetest"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
@@ -57,6 +61,8 @@ var homes = map[string][]string{
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
 	"flag":                          {"cmd/cloakroom", "bench"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
+	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
+	"github.com/MicahParks":         {"internal/oidc"},
 	"encoding/json/v2":              {},
 	"testing":                       testOnly,
 }
@@ -152,6 +158,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	const fasthttp, goRedis = "github.com/valyala/fasthttp", "github.com/redis/go-redis"
 	f("internal/session", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
+	f("internal/oidc", fasthttp, goRedis, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")
@@ -202,7 +209,7 @@ func files(t *testing.T, extensions ...string) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || name == "bin"):
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || name == "bin" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.IsDir() && slices.Contains(extensions, filepath.Ext(name)):
 			found = append(found, filepath.ToSlash(name))

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -221,5 +222,39 @@ func BenchmarkPut(b *testing.B) {
 				i++
 			}
 		})
+	}
+}
+
+// BenchmarkPutOfUser measures the storing of new sessions, from one caller: where
+// a user may have any number, where nobody has as many as allowed, and where
+// each further one evicts the oldest of five.
+func BenchmarkPutOfUser(b *testing.B) {
+	for _, shards := range []int{1, 4} {
+		for _, c := range []struct {
+			name        string
+			most, users int
+		}{{"no-limit", 0, 1_000_000}, {"below-the-limit", 5, 1_000_000}, {"at-the-limit", 5, 1}} {
+			b.Run(fmt.Sprintf("P=%d/%s", shards, c.name), func(b *testing.B) {
+				rdb := redistest.Start(b).Client(b)
+				s, err := Open(b.Context(), Config{
+					Redis: rdb, Shards: shards, MaxSessionsPerUser: c.most, EvictOldest: true, Logger: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				sample := sampleSessions(b, 1_000_000)
+				b.ReportAllocs()
+				before, i := redisCPU(b, rdb), 0
+				for b.Loop() {
+					next := sample(i)
+					next.Factors.User.ID = fmt.Sprint(163840776835432705 + i%c.users)
+					if err := s.Put(b.Context(), next, nil); err != nil {
+						b.Fatal(err)
+					}
+					i++
+				}
+				b.ReportMetric(float64((redisCPU(b, rdb)-before).Microseconds())/float64(i), "redis-µs/op")
+			})
+		}
 	}
 }

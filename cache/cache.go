@@ -46,6 +46,14 @@ type Config struct {
 	// MaxSessions is how many sessions may be stored; 0 has no limit. It needs
 	// a store of one shard.
 	MaxSessions int
+	// MaxSessionsPerUser is how many live sessions a user may have; 0 has no
+	// limit. All processes should have the same. Every write that gives a user
+	// one more session keeps it: Put says how. Who has more already, because it
+	// was lowered, keeps them until then.
+	MaxSessionsPerUser int
+	// EvictOldest says what happens to who is at that limit: true deletes the
+	// user's oldest sessions for the new one, false refuses the new one.
+	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
 	// where Redis is a *redis.Client of a server with client tracking.
@@ -73,9 +81,12 @@ type Store struct {
 	follow      *clock // nil if Config.Clock was given
 	near        *near  // nil if there is none
 	maxSessions int
+	maxPerUser  int  // 0 has no limit
+	evictOldest bool // to make room within maxPerUser
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
+	evicted     atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -96,7 +107,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = keys.DefaultPrefix
 	}
-	s := &Store{rdb: c.Redis, costly: c.Costly, clock: c.Clock, maxSessions: c.MaxSessions, log: c.Logger}
+	s := &Store{
+		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+	}
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
@@ -128,7 +142,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		indexConfig.Users = s.userList
 	}
 	s.index = index.New(indexConfig)
-	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
+	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), admitScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
 		return nil, unavailable(err)
 	}
 	if s.clock == nil {

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -117,17 +118,13 @@ func openEmpty(t rapid.TB, client redis.UniversalClient, shards int, l storetest
 // open opens a store that goes by clock.
 func open(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) *testStore {
 	t.Helper()
-	return openConfig(t, clock, cache.Config{
-		Redis: client, Shards: shards, Clock: clock.Now, MaxCandidates: l.MaxCandidates, MaxSessions: l.MaxSessions,
-	})
+	return openConfig(t, clock, limited(l, cache.Config{Redis: client, Shards: shards, Clock: clock.Now}))
 }
 
 // openNear opens a store with a small near cache, which runs until stop.
 func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) (s *testStore, stop func()) {
 	t.Helper()
-	s = openConfig(t, clock, cache.Config{
-		Redis: client, Shards: shards, Clock: clock.Now, MaxCandidates: l.MaxCandidates, MaxSessions: l.MaxSessions, NearBytes: 1 << 20,
-	})
+	s = openConfig(t, clock, limited(l, cache.Config{Redis: client, Shards: shards, Clock: clock.Now, NearBytes: 1 << 20}))
 	end, err := s.StartNear()
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +134,16 @@ func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *store
 			t.Errorf("the near cache: %v", err)
 		}
 	}
+}
+
+// limited returns c with limits.
+func limited(l storetest.Limits, c cache.Config) cache.Config {
+	c.MaxCandidates, c.MaxSessions = l.MaxCandidates, l.MaxSessions
+	c.MaxSessionsPerUser, c.EvictOldest = l.MaxSessionsPerUser, l.EvictOldest
+	if l.EvictOldest { // each eviction is logged
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }
 
 func openConfig(t rapid.TB, clock *storetest.Clock, c cache.Config) *testStore {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // StartNear runs the near cache, and nothing else, until stop is called. It
@@ -41,3 +43,6 @@ func (s *Store) StartNear() (stop func() error, err error) {
 		}
 	}
 }
+
+// StoredOf unpacks what a session's hash holds in its field doc.
+func StoredOf(field string) (*session.Stored, error) { return storedOf(field) }

@@ -27,7 +27,7 @@ func BenchmarkInvalidation(b *testing.B) {
 				for b.Loop() {
 					pipe := rdb.Pipeline()
 					for range batch {
-						w := s.newWrite(sample(written), nil)
+						w := s.newWrite(sample(written), nil, nil)
 						pipe.EvalSha(b.Context(), putScript.Hash(), w.keys, w.args...)
 						written++
 					}

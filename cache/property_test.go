@@ -54,15 +54,19 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 			if largest > 0 {
 				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "crowd")
 			}
-			limit := rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "candidates")
-			s := openEmpty(t, client, shards, storetest.Limits{MaxCandidates: limit})
+			limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "candidates")}
+			if size == 0 {
+				limits.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(t, "sessions of a user")
+				limits.EvictOldest = rapid.Bool().Draw(t, "evict the oldest")
+			}
+			s := openEmpty(t, client, shards, limits)
 			if near {
 				var stop func()
-				s, stop = openNear(t, client, shards, s.clock, storetest.Limits{MaxCandidates: limit})
+				s, stop = openNear(t, client, shards, s.clock, limits)
 				defer stop()
 			}
 			subject := s.subject()
-			subject.Crowd, subject.MaxCandidates = size, limit
+			subject.Crowd, subject.Limits = size, limits
 			done += storetest.Property(t, subject)
 		})
 	}

@@ -29,6 +29,8 @@ const (
 	// noteFor is how long a write across shards may take before the sweeper
 	// condemns it.
 	noteFor = time.Minute
+	// putNote is where put.lua's argument 11 stands.
+	putNote = 10
 	// versionLen is the length of a version, in random bytes.
 	versionLen = 8
 )
@@ -37,7 +39,13 @@ const (
 // GetFresh; a nil old says that there is none. It answers session.ErrConflict if that is not so,
 // session.ErrDeleted if the session was deleted with a sequence not below
 // next.Sequence, session.ErrFull if no further session fits. next must not be
-// due. Put repeats a write whose reply was lost; it happens once all the same.
+// due.
+//
+// A write that gives a user one more session than Config.MaxSessionsPerUser
+// makes room for it first, or answers a *session.CrowdedError; it answers
+// session.ErrConflict if other writers take the room again and again.
+//
+// Put repeats a write whose reply was lost; it happens once all the same.
 // After session.ErrUnavailable it may or may not have happened; that is also
 // the answer if another write came before the repetition.
 func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
@@ -45,8 +53,9 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 		return session.ErrConflict // it has ended since the caller read it
 	}
 	inTheWay := old == nil // what the caller did not see may be cleared
+	var twins []any
 	for range clearings {
-		w := s.newWrite(next, old)
+		w := s.newWrite(next, old, twins)
 		result, lost, err := s.put(ctx, w)
 		if err != nil {
 			return err // whether it happened is not known; the sweeper looks after the note
@@ -59,7 +68,16 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			return nil
 		}
 		s.withdraw(ctx, w)
+		if result == resultCrowded && w.note != "" {
+			if result, err = s.askOnly(ctx, w); err != nil {
+				return err
+			}
+		}
 		switch {
+		case result == resultCrowded:
+			if twins, err = s.makeRoom(ctx, w); err != nil {
+				return err
+			}
 		case result == "deleted":
 			return session.ErrDeleted
 		case result == "full":
@@ -97,8 +115,8 @@ func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, er
 	s.near.forget(w.card, w.oldCard)
 	defer s.near.forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
 	if w.note != "" {
-		if err := s.addNamed(ctx, w); err != nil {
-			return "", false, err
+		if result, err := s.addNamed(ctx, w); err != nil || result == resultCrowded {
+			return result, false, err
 		}
 	}
 	return s.runScript(ctx, putScript, w.keys, w.args)
@@ -111,6 +129,7 @@ type write struct {
 	named         []string // lists in other shards that get an entry
 	note          string   // of these, "" if there are none
 	dropNote      string   // of the entries of oldCard in other shards, "" if they stay
+	admit         []any    // arguments of admit.lua, nil if the user's list is not limited
 	keys          []string
 	args          []any
 }
@@ -120,7 +139,9 @@ type write struct {
 // they are added before the script, and what they replace is removed after it.
 // They carry the version of the write that added them as their tag, so that no
 // removal that comes late takes an entry that a later version needs. (I5)
-func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
+//
+// twins are what makeRoom knows of the user's list, nil if it was not asked.
+func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any) *write {
 	facts := next.Facts()
 	version := make([]byte, versionLen)
 	_, _ = rand.Read(version) // never fails
@@ -137,14 +158,26 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 		oldNamed = w.oldCard.NamedLists(s.keys)
 		sameDate = old.Creation == facts.Creation
 	}
+	// Whether the user gets one more session by this write.
+	limited := s.maxPerUser > 0 && facts.UserID != "" && (old == nil || old.UserID != facts.UserID || old.Due(s.clock()))
+	localLimit := 0
 	if s.keys.Shards() == 1 {
 		gets, loses = named, oldNamed
-	} else if sameDate && slices.Equal(named, oldNamed) {
+		if limited {
+			localLimit = s.maxPerUser
+		}
+	} else if sameDate && !limited && slices.Equal(named, oldNamed) {
 		w.card.Tag = w.oldCard.Tag
 	} else {
 		w.card.Tag = fresh.Version
 		if len(named) > 0 {
 			w.named, w.note = named, index.AddNote(&w.card)
+		}
+		if limited {
+			if twins == nil && old != nil && old.UserID == facts.UserID {
+				twins = []any{w.oldCard.Member(), w.oldCard.Member()}
+			}
+			w.admit = append([]any{s.maxPerUser, index.Score(facts.Creation), w.card.Member()}, twins...)
 		}
 		if len(oldNamed) > 0 {
 			w.dropNote = index.DropNote(&w.oldCard)
@@ -161,6 +194,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 	had := loses
 	loses = slices.DeleteFunc(slices.Clone(loses), func(list string) bool { return slices.Contains(gets, list) })
 	if sameDate {
+		had = slices.DeleteFunc(had, func(list string) bool { return localLimit > 0 && list == named[0] }) // put.lua looks at it
 		gets = slices.DeleteFunc(gets, func(list string) bool { return slices.Contains(had, list) })
 	}
 
@@ -177,7 +211,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored) *write {
 		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), index.Score(facts.Creation),
 		ends, w.card.Pack(), index.Score(facts.Expiration), oldPacked,
 		len(gets), w.note, w.dropNote, index.Score(s.clock()),
-		s.maxSessions, len(fields),
+		s.maxSessions, localLimit, len(fields),
 	}
 	w.args = append(w.args, fields...)
 	if old != nil { // else there is no hash that has one
@@ -197,17 +231,25 @@ func hashOf(next *session.Session, tag, version string) (fields, gone []any) {
 }
 
 // addNamed adds the entries in other shards, after it has noted that it does.
-// If the process dies, or the write loses, the sweeper removes them.
-func (s *Store) addNamed(ctx context.Context, w *write) error {
-	err := repeat(ctx, func(bool) error {
+// If the process dies, or the write loses, the sweeper removes them. It answers
+// crowded, and adds none, if the user may have no further session.
+func (s *Store) addNamed(ctx context.Context, w *write) (result string, err error) {
+	err = repeat(ctx, func(bool) error {
 		return s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err()
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return repeat(ctx, func(bool) error {
+	lists := w.named
+	if w.admit != nil {
+		result, _, err = s.runScript(ctx, admitScript, lists[:1], w.admit)
+		if lists = lists[1:]; err != nil || result == resultCrowded || len(lists) == 0 {
+			return result, err
+		}
+	}
+	return result, repeat(ctx, func(bool) error {
 		pipe := s.rdb.Pipeline()
-		for _, list := range w.named {
+		for _, list := range lists {
 			pipe.ZAdd(ctx, list, redis.Z{Score: float64(w.card.Creation), Member: w.card.Member()})
 		}
 		_, err := pipe.Exec(ctx)

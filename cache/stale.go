@@ -11,7 +11,7 @@ import (
 // than be without an answer while Redis is away. It answers from copies alone,
 // also from those of a link that has ended, until there is another one. It never
 // answers with a session that is due (I1), nor with one that this process has
-// tried to change or to delete since (I4). ok is false if nothing is known, or
+// sent a write of since, whatever came of it (I4). ok is false if nothing is known, or
 // nothing that was known less than Config.StaleIfError ago.
 func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, ok bool) {
 	if s.near == nil {

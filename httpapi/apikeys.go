@@ -229,12 +229,15 @@ func eachField(n *yaml.Node, what string, f func(name string, value *yaml.Node) 
 	return errors.Join(faults...)
 }
 
+// apiKeyPrefix begins every API key.
+const apiKeyPrefix = "ck_"
+
 // NewAPIKeySecret makes the secret of an API key, "ck_" and 43 characters that
 // hold 256 random bits, and the hash that a keys file has of it.
 func NewAPIKeySecret() (secret, sha256Hex string) {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails
-	secret = "ck_" + base64.RawURLEncoding.EncodeToString(random[:])
+	secret = apiKeyPrefix + base64.RawURLEncoding.EncodeToString(random[:])
 	hash := sha256.Sum256([]byte(secret))
 	return secret, hex.EncodeToString(hash[:])
 }

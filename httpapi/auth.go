@@ -12,6 +12,8 @@ import (
 
 // authenticate finds out who calls. authorization is the value of the header.
 // Only a session token needs the store; if fresh, no copy of its session decides.
+// An API key goes first, then a JWT of a configured issuer, then a session
+// token, and last an opaque access token.
 func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh bool) (*caller, error) {
 	if len(authorization) == 0 {
 		if s.config.Anonymous {
@@ -27,6 +29,10 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
 	}
+	access, err := s.jwtCaller(ctx, token)
+	if access != nil || err != nil {
+		return access, err
+	}
 	timed := withLateDeadline(ctx, time.Now().Add(s.limits.request))
 	defer timed.end()
 	byToken := s.config.Store.GetByToken
@@ -35,7 +41,7 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	}
 	stored, err := byToken(timed, string(token)) // I8
 	if errors.Is(err, session.ErrNotFound) {
-		return nil, errBadCredentials
+		return s.opaqueCaller(ctx, token)
 	}
 	if err != nil {
 		return nil, err // I2

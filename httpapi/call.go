@@ -25,8 +25,10 @@ type call struct {
 	start time.Time
 
 	requestID []byte
-	// id is the session ID in the path, not checked.
+	// id is the session ID in the path, or in the body where the path has none; not checked.
 	id string
+	// timeout is how long the caller says it waits; 0 is not said.
+	timeout time.Duration
 	// body is the request's body; bodyRead says that nothing of it is left on
 	// the connection.
 	body     []byte
@@ -35,6 +37,8 @@ type call struct {
 	fresh bool
 	// session is the ID of the session that the call is about, for the log.
 	session session.ID
+	// logged is what the log has of the call besides.
+	logged []slog.Attr
 	// out is the answer under way, from begin to end.
 	out []byte
 }
@@ -63,7 +67,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		var e *apiError
 		if err != nil {
 			e = asAPIError(err)
-			writeError(ctx, e)
+			r.writeError(ctx, e)
 		}
 		if !c.bodyRead && hasBody(&ctx.Request.Header) {
 			closeUnread(ctx)
@@ -85,11 +89,22 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if err := guard(c.http, loopbackOnly); err != nil {
 		return err
 	}
+	if err := c.media(); err != nil {
+		return err
+	}
 	// What is refused here is refused unread: who has no credentials gets no
 	// memory for a body.
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
+	if c.timeout > 0 {
+		return s.within(base, c)
+	}
+	return s.admitted(base, c)
+}
+
+// admitted answers c, whose headers are in order.
+func (s *Server) admitted(base context.Context, c *call) (err error) {
 	if err := c.consistency(); err != nil {
 		return err
 	}
@@ -109,10 +124,12 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		if err := c.readBody(s.config.MaxBodyBytes); err != nil {
 			return err
 		}
+	}
+	if !c.route.streams && !c.route.lasts {
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
 		begin := c.start
-		if len(c.body) > 0 { // it may have come slowly
+		if len(c.body) > 0 || c.caller.remote { // it, or an issuer, may have been slow
 			begin = time.Now()
 		}
 		timed := withLateDeadline(base, begin.Add(s.limits.request))
@@ -168,10 +185,12 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	status := c.http.Response.StatusCode()
 	level, message := slog.LevelInfo, "write"
 	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
+	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusGatewayTimeout:
 		level, message = slog.LevelError, "request failed"
 	case !c.route.writes:
 		return
+	case e == errTooLate: // it may have been done
+		level, message = slog.LevelWarn, "request failed"
 	case e != nil:
 		message = "write refused"
 	}
@@ -187,6 +206,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	if c.session != "" {
 		attrs = append(attrs, slog.String("session_id", string(c.session)))
 	}
+	attrs = append(attrs, c.logged...)
 	if e != nil {
 		attrs = append(attrs, slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
 	}

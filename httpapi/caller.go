@@ -13,12 +13,15 @@ import (
 // caller is who sends a request, and what it may do. It is read-only: requests
 // with the same API key share it.
 type caller struct {
-	// name is what logs call it: the API key's name, "anonymous" or "session".
+	// name is what logs call it: the API key's name, "anonymous", "session ID"
+	// or "issuer NAME".
 	name    string
 	userID  string
 	agentID string
 
 	read, write, delete grant
+	// remote says that an issuer may have been asked about it.
+	remote bool
 }
 
 // anonymous is the caller without credentials, where that is allowed.

@@ -29,12 +29,13 @@ type changes struct {
 type changesDecoder struct {
 	*protojson.Reader
 	changes
+	call    *call
 	message string
 	fault   error
 }
 
-func (d *changesDecoder) decode(body []byte) error {
-	err := protojson.Decode(body, func(r *protojson.Reader) error {
+func (d *changesDecoder) decode() error {
+	err := protojson.Decode(d.call.body, func(r *protojson.Reader) error {
 		d.Reader = r
 		return r.Object(d.field)
 	})
@@ -60,9 +61,13 @@ func (d *changesDecoder) field(name string) error {
 		if d.message == messageCreate {
 			return session.DecodeUserAgent(d.Reader, &d.agent)
 		}
-	case "sessionId", "sessionToken":
+	case "sessionId":
 		if d.message == messageSet {
-			var ignored string // the path has the ID, and the token is not asked for
+			return d.call.readID(d.Reader)
+		}
+	case "sessionToken":
+		if d.message == messageSet {
+			var ignored string // it is not asked for
 			return d.String(&ignored)
 		}
 	}

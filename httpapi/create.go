@@ -9,8 +9,8 @@ import (
 )
 
 func decodeCreate(c *call) (*changes, error) {
-	d := changesDecoder{message: messageCreate}
-	err := d.decode(c.body)
+	d := changesDecoder{call: c, message: messageCreate}
+	err := d.decode()
 	return &d.changes, err
 }
 

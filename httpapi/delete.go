@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -17,21 +16,18 @@ type deleteRequest struct {
 // decodeDelete reads the body, which may be missing. A token may stand in the
 // query instead, for clients that can not send a body with DELETE.
 func decodeDelete(c *call) (q deleteRequest, err error) {
-	if q.token, _, err = c.param("sessionToken", "session_token"); err != nil {
-		return q, err
+	if !c.route.connect {
+		if q.token, _, err = c.param("sessionToken", "session_token"); err != nil {
+			return q, err
+		}
 	}
-	err = protojson.Decode(c.body, func(r *protojson.Reader) error {
-		return r.Object(func(name string) error {
-			switch name {
-			case "sessionToken":
-				return r.String(&q.token)
-			case "sessionId":
-				var ignored string // the path has it
-				return r.String(&ignored)
-			}
-			return nil
-		})
-	})
+	token, given, err := c.reference()
+	if given {
+		q.token = token
+	}
+	if err == nil {
+		err = c.named("DeleteSessionRequest")
+	}
 	return q, err
 }
 

@@ -1,30 +1,42 @@
 package httpapi
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-const apiDoc = "../docs/api.md"
+const (
+	apiDoc     = "../docs/api.md"
+	clientsDoc = "../docs/clients.md"
+)
 
-func readDoc(t *testing.T) string {
+func readDoc(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(apiDoc)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
+// inDoc is how docs/api.md names a route: those of Connect all at once.
+func inDoc(r *route) string {
+	if r.connect {
+		return r.method + " " + strings.TrimSuffix(r.path, r.call) + "CALL"
+	}
+	return r.method + " " + r.path
+}
+
 // docs/api.md names every route, every error with an ID, every permission and
 // every query.
 func TestDocsNameEverything(t *testing.T) {
-	doc := readDoc(t)
+	doc := readDoc(t, apiDoc)
 	var names []string
 	for _, r := range routes {
-		names = append(names, "`"+r.method+" "+r.path+"`", "| "+r.call+" |")
+		names = append(names, "`"+inDoc(&r)+"`", "| "+r.call+" |")
 	}
 	for _, e := range []*apiError{
 		errNoCredentials, errBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
@@ -43,7 +55,7 @@ func TestDocsNameEverything(t *testing.T) {
 	for _, m := range regexp.MustCompile("`((?:GET|POST|PUT|PATCH|DELETE) /[^` ?]*)`").FindAllStringSubmatch(doc, -1) {
 		known := false
 		for _, r := range routes {
-			known = known || m[1] == r.method+" "+r.path
+			known = known || m[1] == inDoc(&r)
 		}
 		if !known {
 			t.Errorf("%s has the route %s", apiDoc, m[1])
@@ -58,13 +70,19 @@ func TestDocsNameEverything(t *testing.T) {
 // comment with the file, the title and which half, and a block of code.
 var sample = regexp.MustCompile("(?s)(<!-- golden: ([^\\n:]+): ([^\\n]+): (request|answer) -->\n```json\n)(.*?)(```)")
 
-// The samples of docs/api.md are bodies of the golden files, so they are what
-// a server takes and answers.
+// The samples of docs/api.md and docs/clients.md are bodies of the golden files,
+// so they are what a server takes and answers.
 func TestDocsSamplesAreGolden(t *testing.T) {
-	doc := readDoc(t)
+	samplesAreGolden(t, apiDoc)
+	samplesAreGolden(t, clientsDoc)
+}
+
+func samplesAreGolden(t *testing.T, file string) {
+	t.Helper()
+	doc := readDoc(t, file)
 	found := sample.FindAllStringSubmatch(doc, -1)
 	if len(found) == 0 || len(found) != strings.Count(doc, "<!-- golden:") || len(found) != strings.Count(doc, "```json") {
-		t.Fatalf("%s has %d samples, %d comments, %d blocks", apiDoc, len(found), strings.Count(doc, "<!-- golden:"), strings.Count(doc, "```json"))
+		t.Fatalf("%s has %d samples, %d comments, %d blocks", file, len(found), strings.Count(doc, "<!-- golden:"), strings.Count(doc, "```json"))
 	}
 	for _, m := range found {
 		want := goldenBody(t, m[2], m[3], m[4]) + "\n"
@@ -75,8 +93,23 @@ func TestDocsSamplesAreGolden(t *testing.T) {
 		}
 	}
 	if *update {
-		if err := os.WriteFile(apiDoc, []byte(doc), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(doc), 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// docs/clients.md has the name and the status of every code, and the headers.
+func TestDocsNameConnect(t *testing.T) {
+	doc := readDoc(t, clientsDoc)
+	for code, name := range connectCodes {
+		if row := fmt.Sprintf("| %d | `%s` | %d |", code, name, statusOf[code]); !strings.Contains(doc, row) {
+			t.Errorf("%s does not have %s", clientsDoc, row)
+		}
+	}
+	for _, name := range []string{string(connectVersionName), string(connectTimeoutName)} {
+		if !strings.Contains(doc, "`"+name+"`") {
+			t.Errorf("%s does not have %s", clientsDoc, name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -18,6 +19,9 @@ func (c *call) begin(size int) {
 
 // end closes the object under way, and makes it the answer.
 func (c *call) end(status int) error {
+	if c.route.connect {
+		status = http.StatusOK // Connect has no other success
+	}
 	c.http.Response.SwapBody(append(c.out, '}'))
 	c.out = nil
 	c.http.SetStatusCode(status)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -110,6 +111,11 @@ func invalid(message, field, problem string) *apiError {
 	return &apiError{code: codeInvalid, text: "invalid " + message + "." + field + ": " + problem}
 }
 
+// crowded names the limit that refuses a session, and its setting.
+func crowded(e *session.CrowdedError) *apiError {
+	return &apiError{code: codeExhausted, text: "the user has as many sessions as --max-sessions-per-user allows, which is " + strconv.Itoa(e.Limit)}
+}
+
 // asAPIError is the one place where an error of a lower layer gets its answer.
 // What it does not know means that the answer is not known. (I2)
 func asAPIError(err error) *apiError {
@@ -125,6 +131,9 @@ func asAPIError(err error) *apiError {
 	if e, ok := errors.AsType[*index.TooCostlyError](err); ok {
 		return &apiError{code: codeExhausted, text: e.Error()}
 	}
+	if e, ok := errors.AsType[*session.CrowdedError](err); ok {
+		return crowded(e)
+	}
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return errUnknownSession
@@ -138,11 +147,28 @@ func asAPIError(err error) *apiError {
 	return errUnavailable
 }
 
+// writeError makes e the answer, in the form of the route's protocol.
+func (r *route) writeError(http *fasthttp.RequestCtx, e *apiError) {
+	switch {
+	case r.connect:
+		writeConnectError(http, e)
+	case r.oauth:
+		writeOAuthError(http, e)
+	default:
+		writeError(http, e)
+	}
+}
+
 // writeError makes e the answer, in place of what was written so far.
 func writeError(http *fasthttp.RequestCtx, e *apiError) {
+	writeErrorAs(http, e, e.status(), appendError(nil, e))
+}
+
+// writeErrorAs writes e with this status and body.
+func writeErrorAs(http *fasthttp.RequestCtx, e *apiError, status int, body []byte) {
 	h := &http.Response
 	h.ResetBody()
-	h.SetStatusCode(e.status())
+	h.SetStatusCode(status)
 	h.Header.SetContentType(contentTypeJSON)
 	switch e.code {
 	case codeUnauthorised:
@@ -153,7 +179,7 @@ func writeError(http *fasthttp.RequestCtx, e *apiError) {
 	if e.close {
 		h.SetConnectionClose()
 	}
-	h.AppendBody(appendError(nil, e))
+	h.AppendBody(body)
 }
 
 // appendError writes e as a google.rpc.Status.

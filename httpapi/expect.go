@@ -47,7 +47,7 @@ func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 		withoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	if !s.config.Anonymous && hasBody(h) && len(h.PeekCanonical(authorizationName)) == 0 {
+	if !s.config.Anonymous && hasBody(h) && !isLogout(h.RequestURI()) && len(h.PeekCanonical(authorizationName)) == 0 {
 		h.Set(fasthttp.HeaderExpect, "100-continue")
 	}
 	return fasthttp.RequestConfig{}

@@ -177,7 +177,7 @@ func FuzzDecodeChanges(f *testing.F) {
 		if set {
 			decode = decodeSet
 		}
-		q, err := decode(&call{body: body})
+		q, err := decode(&call{body: body, route: new(route)})
 		if err != nil {
 			refused(t, body, err)
 			return
@@ -220,18 +220,31 @@ func FuzzDecodeChanges(f *testing.F) {
 }
 
 func FuzzDecodeDelete(f *testing.F) {
-	for _, seed := range []string{``, `{}`, `{"sessionToken":"t"}`, `{"session_id":"s","session_token":"t"}`, `{"sessionToken":null}`} {
-		f.Add([]byte(seed))
+	for _, seed := range []string{``, `{}`, `{"sessionToken":"t"}`, `{"session_id":"s","session_token":"t"}`, `{"sessionToken":null}`, `{"sessionId":"s","sessionToken":""}`} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Fuzz(func(t *testing.T, body []byte, connect bool) {
 		c := newTestCall(body)
+		c.route, c.id = &route{connect: connect}, "in the path"
+		if connect {
+			c.id = ""
+		}
 		q, err := decodeDelete(c)
 		if err != nil {
 			refused(t, body, err)
 			return
 		}
-		if want := secondOpinion(t, body).text("sessionToken"); q.token != want {
+		tree := secondOpinion(t, body)
+		if want := tree.text("sessionToken"); q.token != want {
 			t.Errorf("%q: got %q, want %q", body, q.token, want)
+		}
+		want := "in the path"
+		if connect {
+			want = tree.text("sessionId")
+		}
+		if c.id != want || c.id == "" {
+			t.Errorf("%q: got the ID %q, want %q", body, c.id, want)
 		}
 	})
 }

@@ -15,7 +15,12 @@ type getRequest struct {
 
 func decodeGet(c *call) (q getRequest, err error) {
 	var given bool
-	if q.token, given, err = c.param("sessionToken", "session_token"); err != nil {
+	if c.route.connect {
+		q.token, given, err = c.reference()
+	} else {
+		q.token, given, err = c.param("sessionToken", "session_token")
+	}
+	if err != nil {
 		return q, err
 	}
 	if c.route.beta {
@@ -64,11 +69,13 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
 		return errDenied
 	}
-	var tag [24]byte
-	c.http.Response.Header.SetCanonical(etagName, appendETag(tag[:0], stored.Sequence))
-	if list := c.http.Request.Header.PeekCanonical(ifNoneMatchName); len(list) > 0 && matches(string(list), stored.Sequence, true) {
-		c.http.SetStatusCode(http.StatusNotModified)
-		return nil
+	if !c.route.connect { // there it is a POST
+		var tag [24]byte
+		c.http.Response.Header.SetCanonical(etagName, appendETag(tag[:0], stored.Sequence))
+		if list := c.http.Request.Header.PeekCanonical(ifNoneMatchName); len(list) > 0 && matches(string(list), stored.Sequence, true) {
+			c.http.SetStatusCode(http.StatusNotModified)
+			return nil
+		}
 	}
 	c.begin(len(stored.Doc) + len(`{"session":}`))
 	c.out = append(c.out, `{"session":`...)

@@ -19,19 +19,30 @@ func guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
 			return err
 		}
 	}
-	if err := framing(h.RawHeaders()); err != nil {
-		return err
-	}
-	if !hasBody(h) {
+	return framing(h.RawHeaders())
+}
+
+// media refuses a body of a kind that is not read.
+func (c *call) media() error {
+	h := &c.http.Request.Header
+	switch {
+	case c.route.connect && c.route.open: // there is no such procedure
 		return nil
-	}
-	if e := h.ContentEncoding(); len(e) > 0 && !strings.EqualFold(string(e), "identity") {
+	case c.route.connect:
+		return c.connectRequest()
+	case !hasBody(h):
+		return nil
+	case compressed(h):
 		return errCompressed
-	}
-	if !utf8Charset(string(h.ContentType())) {
+	case !utf8Charset(string(h.ContentType())):
 		return errCharset
 	}
 	return nil
+}
+
+func compressed(h *fasthttp.RequestHeader) bool {
+	e := h.ContentEncoding()
+	return len(e) > 0 && !strings.EqualFold(string(e), "identity")
 }
 
 // fromHere refuses what a web page may have sent that is open in a browser on

@@ -8,6 +8,7 @@ var (
 	authorizationName = []byte(fasthttp.HeaderAuthorization)
 	cacheControlName  = []byte(fasthttp.HeaderCacheControl)
 	etagName          = []byte("Etag")
+	expectName        = []byte(fasthttp.HeaderExpect)
 	ifNoneMatchName   = []byte(fasthttp.HeaderIfNoneMatch)
 	requestIDName     = []byte(headerRequestID)
 	consistencyName   = []byte(headerConsistency)

@@ -1,5 +1,5 @@
-// Package httpapi serves ZITADEL's session API, v2 and v2beta, over REST: it
-// decodes, authenticates, authorises, asks the store, and encodes. It is the
+// Package httpapi serves ZITADEL's session API, v2 and v2beta, over REST and
+// Connect: it decodes, authenticates, authorises, asks the store, and encodes. It is the
 // only package that knows HTTP, and the only place where an error becomes a
 // status.
 //
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	config  Config
 	log     *slog.Logger
 	keys    atomic.Pointer[APIKeys]
+	issuers atomic.Pointer[oidc.Verifier]
 	metrics *metrics
 	limits  timeouts
 
@@ -79,6 +81,10 @@ type Server struct {
 	verifyAway    nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
+	// logouts holds a place for each back-channel logout that runs.
+	logouts chan struct{}
+	// revocations holds a place for each revocation that runs.
+	revocations chan struct{}
 }
 
 // New checks c and returns a server without API keys. It starts no goroutine;
@@ -135,7 +141,11 @@ func New(c Config) (*Server, error) {
 	if len(c.Verify.Credentials) == 0 {
 		c.Verify.Credentials = []Credential{CredentialBearer, CredentialHeader}
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy, imports: make(chan struct{}, maxImports)}
+	s := &Server{
+		config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy,
+		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
+		logouts: make(chan struct{}, maxLogouts),
+	}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

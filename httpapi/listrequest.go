@@ -41,6 +41,11 @@ type listDecoder struct {
 	*listRequest
 	caller *caller
 	beta   bool
+	// message is what faults call the request.
+	message string
+	// strict refuses names that are not known, and dates that are left out: what
+	// is misspelt must not make a request match more.
+	strict bool
 	// next is the predicate under way, and number which one it is.
 	next   index.Predicate
 	number int
@@ -52,7 +57,7 @@ func decodeList(c *call) (*listRequest, error) {
 	q.query.Predicates = q.room[:0]
 	q.query.Sees = c.caller.sees()
 	q.query.Fresh = c.fresh
-	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta}
+	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta, message: "ListSessionsRequest"}
 	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
 		d.Reader = r
 		return r.Object(d.request)
@@ -96,7 +101,7 @@ func (d *listDecoder) searchQuery(i int) error {
 	d.next, d.number = index.Predicate{}, i
 	err := d.Object(func(name string) error {
 		if !d.knows(name) {
-			return nil
+			return d.unknown()
 		}
 		if ok, err := d.Member(&taken, name); err != nil || !ok {
 			return err
@@ -107,7 +112,7 @@ func (d *listDecoder) searchQuery(i int) error {
 		return err
 	}
 	if taken == "" {
-		d.wrong(causedBy(fmt.Sprintf("ListSessionsRequest.Queries[%d]", i), "SearchQuery.Query: value is required"))
+		d.wrong(causedBy(fmt.Sprintf("%s.Queries[%d]", d.message, i), "SearchQuery.Query: value is required"))
 		return nil
 	}
 	switch {
@@ -117,6 +122,14 @@ func (d *listDecoder) searchQuery(i int) error {
 		d.wrong(errAgentQuery)
 	}
 	d.query.Predicates = append(d.query.Predicates, d.next)
+	return nil
+}
+
+// unknown is what becomes of a member whose name is not known.
+func (d *listDecoder) unknown() error {
+	if d.strict {
+		return d.Fail("is not known here")
+	}
 	return nil
 }
 
@@ -140,7 +153,7 @@ func (d *listDecoder) member(name string) error {
 		d.next = index.ByUser("")
 		return d.Object(func(name string) error {
 			if name != "id" {
-				return nil
+				return d.unknown()
 			}
 			return d.String(&d.next.Value)
 		})
@@ -161,7 +174,7 @@ func (d *listDecoder) ids() error {
 	var ids []session.ID
 	err := d.Object(func(name string) error {
 		if name != "ids" {
-			return nil
+			return d.unknown()
 		}
 		return d.Array(func(int) error {
 			var id string
@@ -179,11 +192,11 @@ func (d *listDecoder) ids() error {
 func (d *listDecoder) optionalName(field, query, where string) error {
 	return d.Object(func(name string) error {
 		if name != field {
-			return nil
+			return d.unknown()
 		}
 		err := d.String(&d.next.Value)
 		if utf8.RuneCountInString(d.next.Value) > session.MaxNameLen {
-			d.wrong(causedBy(fmt.Sprintf("ListSessionsRequest.Queries[%d]", d.number), "SearchQuery."+query+": embedded message failed validation",
+			d.wrong(causedBy(fmt.Sprintf("%s.Queries[%d]", d.message, d.number), "SearchQuery."+query+": embedded message failed validation",
 				where+": value length must be at most 200 runes"))
 		}
 		return err
@@ -194,15 +207,23 @@ func (d *listDecoder) optionalName(field, query, where string) error {
 // epoch, without a method it is equality.
 func (d *listDecoder) dates(field string, by func(index.Dates) index.Predicate) error {
 	date, method := time.Unix(0, 0).UTC(), int32(index.Equals)
+	given := false
 	err := d.Object(func(name string) error {
 		switch name {
 		case field:
+			if d.Null() {
+				return nil
+			}
+			given = true
 			return d.Time(&date)
 		case "method":
 			return d.Enum(&method, timestampMethods)
 		}
-		return nil
+		return d.unknown()
 	})
+	if d.strict && !given {
+		d.wrong(invalid(d.message, fmt.Sprintf("Queries[%d]", d.number), field+" is required"))
+	}
 	d.next = by(index.Compare(index.Method(method), date))
 	return err
 }

@@ -25,15 +25,20 @@ func nearRequests(f *fixture) map[string]func() {
 		`"displayName":"User Number 5","organizationId":"281739955209961483"},"password":{},"totp":{}},"metadata":{"k":"%s"},"expirationDate":"2050-02-01T00:00:00Z","tokenSha256":"%x"}`, strings.Repeat("eHh4", 170), sha256.Sum256([]byte(token))))
 	handle := f.server.withVerify(context.Background(), f.server.router(context.Background(), false))
 	search := strings.Replace(benchBodies["user+date"], `"limit":5`, `"limit":100`, 1)
+	const service, get = "/zitadel.session.v2.SessionService/", `{"sessionId":"218480890961985790"}`
+	const connect = "Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\n"
 	requests := map[string]func(){}
-	for name, r := range map[string]struct{ secret, method, uri, body string }{
-		"Get":    {f.secret["admin"], "GET", "/v2/sessions/218480890961985790", ""},
-		"Search": {f.secret["admin"], "POST", "/v2/sessions/search", search},
-		"Verify": {token, "GET", "/verify", ""},
+	for name, r := range map[string]struct{ secret, method, uri, body, headers string }{
+		"Get":                         {f.secret["admin"], "GET", "/v2/sessions/218480890961985790", "", ""},
+		"Search":                      {f.secret["admin"], "POST", "/v2/sessions/search", search, ""},
+		"Verify":                      {token, "GET", "/verify", "", ""},
+		"Connect Get":                 {f.secret["admin"], "POST", service + "GetSession", get, connect},
+		"Connect Get with a deadline": {f.secret["admin"], "POST", service + "GetSession", get, connect + "Connect-Timeout-Ms: 900\r\n"},
+		"Connect Search":              {f.secret["admin"], "POST", service + "ListSessions", search, connect},
 	} {
 		ctx := new(fasthttp.RequestCtx)
 		ctx.Init2(nil, nil, false)
-		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", r.method, r.uri, r.secret, len(r.body))
+		raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n%s\r\n", r.method, r.uri, r.secret, len(r.body), r.headers)
 		if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
 			f.t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -16,13 +17,19 @@ type route struct {
 	call string
 	// beta is the older version of the API, which knows less.
 	beta bool
-	// open needs no credentials, and no body.
+	// connect is spoken by Connect, not by REST.
+	connect bool
+	// open needs no credentials. Its handler reads the body, if it has one.
 	open bool
+	// oauth has its errors in the form of RFC 6749.
+	oauth bool
 	// writes is logged, whether it succeeds or is refused.
 	writes bool
 	// streams reads its body itself, and takes as long as that takes.
 	streams bool
-	do      handler
+	// lasts takes as long as its work takes: it has no deadline.
+	lasts bool
+	do    handler
 }
 
 // handler answers a call that is authenticated and whose body has been read; an
@@ -31,30 +38,41 @@ type handler func(s *Server, ctx context.Context, c *call) error
 
 // routes is the whole API.
 var routes = slices.Concat(
-	sessionService("/v2", false),
-	sessionService("/v2beta", true),
+	sessionService("v2", false),
+	sessionService("v2beta", true),
 	[]route{
 		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, do: answer(decodePut, (*Server).putSession)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, do: (*Server).importSessions},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, do: answer(decodeRevoke, (*Server).revokeSessions)},
+		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, oauth: true, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
 )
 
-// sessionService has the calls of ZITADEL's session service.
-func sessionService(prefix string, beta bool) []route {
-	return []route{
+// sessionService has the calls of one version of ZITADEL's session service, by
+// REST and by Connect.
+func sessionService(version string, beta bool) []route {
+	prefix, service := "/"+version, connectPrefix+"session."+version+".SessionService/"
+	calls := []route{
 		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, do: answer(decodeList, (*Server).listSessions)},
 		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, do: answer(decodeGet, (*Server).getSession)},
 		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, do: answer(decodeCreate, (*Server).createSession)},
 		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, do: answer(decodeSet, (*Server).setSession)},
 		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, do: answer(decodeDelete, (*Server).deleteSession)},
 	}
+	for _, r := range slices.Clone(calls) {
+		calls = append(calls, r.byConnect(service))
+	}
+	return calls
 }
 
 // What answers to requests outside the API.
 var (
 	unknownRoute  = route{call: noRoute, open: true, do: fail(errNoRoute)}
 	unknownMethod = route{call: noRoute, open: true, do: (*Server).methods}
+
+	unknownProcedure       = route{call: noRoute, open: true, connect: true, do: fail(errNoProcedure)}
+	unknownProcedureMethod = route{call: noRoute, open: true, connect: true, do: (*Server).methods}
 )
 
 // answer makes a handler of what reads a request and what answers it.
@@ -97,8 +115,18 @@ func (s *Server) router(base context.Context, loopbackOnly bool) fasthttp.Reques
 			r.HEAD(routes[i].path, h) // RFC 9110, 9.1
 		}
 	}
-	r.NotFound = s.handle(base, &unknownRoute, loopbackOnly)
-	r.MethodNotAllowed = s.handle(base, &unknownMethod, loopbackOnly)
+	byPath := func(rest, connect *route) fasthttp.RequestHandler {
+		rests, connects := s.handle(base, rest, loopbackOnly), s.handle(base, connect, loopbackOnly)
+		return func(http *fasthttp.RequestCtx) {
+			if bytes.HasPrefix(http.Path(), []byte(connectPrefix)) {
+				connects(http)
+			} else {
+				rests(http)
+			}
+		}
+	}
+	r.NotFound = byPath(&unknownRoute, &unknownProcedure)
+	r.MethodNotAllowed = byPath(&unknownMethod, &unknownProcedureMethod)
 	return r.Handler
 }
 

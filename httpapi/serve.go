@@ -51,6 +51,7 @@ const maxConnections = 16384
 func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	base = withDrain(base, ctx)
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	server := newHTTPServer(s.log, s.limits)
 	server.Handler = s.withVerify(base, s.router(base, s.config.Anonymous && !isUnix))

@@ -10,8 +10,11 @@ import (
 )
 
 func decodeSet(c *call) (*changes, error) {
-	d := changesDecoder{message: messageSet}
-	err := d.decode(c.body)
+	d := changesDecoder{call: c, message: messageSet}
+	err := d.decode()
+	if err == nil {
+		err = c.named(messageSet)
+	}
 	return &d.changes, err
 }
 

@@ -107,8 +107,8 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 			return why
 		}
 		var ok bool
+		v.err = err
 		if stored, v.stale, ok = v.s.config.Store.Stale(token); !ok {
-			v.err = err
 			return reasonUnavailable // I2
 		}
 		why = reasonStale
@@ -188,7 +188,7 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 	case reasonGood:
 	case reasonStale, reasonUnavailable:
 		if left, tell := v.s.verifyAway.tell(); tell {
-			v.s.log.Warn("verify: the session store is unavailable", "reason", v.reason.String(), "error", v.err,
+			v.s.log.Warn("verify: the session store is unavailable", "request_id", v.requestID(), "reason", v.reason.String(), "error", v.err,
 				"took_ms", float64(took.Microseconds())/1000, "more_since_the_last_line", left)
 		}
 	default:
@@ -197,7 +197,16 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 			if v.stored != nil {
 				id = v.stored.ID
 			}
-			v.s.log.Debug("verify: refused", "reason", v.reason.String(), "session_id", string(id), "status", refusals[v.reason].status)
+			v.s.log.Debug("verify: refused", "request_id", v.requestID(), "reason", v.reason.String(), "session_id", string(id), "status", refusals[v.reason].status)
 		}
 	}
+}
+
+// requestID is the ID that the gateway has given to the request, "" if it is
+// none that may stand in a log.
+func (v *verification) requestID() string {
+	if given := v.http.Request.Header.PeekCanonical(requestIDName); len(given) <= maxRequestID && plainID(given) {
+		return string(given)
+	}
+	return ""
 }

@@ -42,7 +42,7 @@ const (
 	// maxIdentityHeader is the longest value of an identity header, in bytes. A
 	// longer one is left empty: half of a name may be another's.
 	maxIdentityHeader = 1 << 10
-	// maxVerifyBody is about the longest body.
+	// maxVerifyBody is the longest body, but for one whose user ID alone is longer.
 	maxVerifyBody = 1 << 10
 )
 
@@ -75,7 +75,12 @@ func (v *verification) accept() {
 		b = v.appendBody(b[:0], &dates, s.OrgID, "", nil)
 	}
 	if len(b) > maxVerifyBody {
-		b = append(protojson.AppendString(append(b[:0], `{"active":true,"subject":`...), s.UserID), '}')
+		// Never without the user and the session: Oathkeeper takes what is missing
+		// for empty, and lets pass.
+		b = protojson.AppendString(append(b[:0], `{"active":true,"subject":`...), s.UserID)
+		b = protojson.AppendString(append(b, `,"sub":`...), s.UserID)
+		b = protojson.AppendString(append(b, `,"extra":{"session_id":`...), string(s.ID))
+		b = append(b, "}}"...)
 	}
 	v.http.Response.SwapBody(b)
 }

@@ -46,12 +46,13 @@ func (s *Server) refuseVerify(http *fasthttp.RequestCtx, _ error) {
 // would read it, or wait for it, before it asks a handler. What comes of it all
 // the same is thrown away with the connection: the handler sees announcedBody.
 func withoutBody(h *fasthttp.RequestHeader) {
-	if !hasBody(h) {
-		return
+	if len(h.PeekCanonical(expectName)) > 0 {
+		h.Del(fasthttp.HeaderExpect) // nothing is waited for, so nobody has to wait
 	}
-	h.SetContentLength(0)
-	h.SetConnectionClose()
-	h.Del(fasthttp.HeaderExpect)
+	if hasBody(h) {
+		h.SetContentLength(0)
+		h.SetConnectionClose()
+	}
 }
 
 // announcedBody says whether withoutBody has taken a body away. It also does of

@@ -154,8 +154,10 @@ func (l *list) more(ctx context.Context) error {
 		}
 		l.rank = from + skipped
 		l.take(z[skipped:], len(z) < chunk)
-		if len(l.buf) == known && !l.ended {
-			l.rank = from + int64(len(z)) // all of it was old: last is further on
+		if len(l.buf) == known && !l.ended { // all of it was old: last is further on
+			if err := l.searchRank(ctx, from+int64(len(z))); err != nil {
+				return err
+			}
 			continue
 		}
 		return nil
@@ -167,11 +169,14 @@ func (l *list) more(ctx context.Context) error {
 // where the elements with its score begin.
 func (l *list) findRank(ctx context.Context) error {
 	at := Score(l.last.at)
-	var rank, before *redis.IntCmd
+	var rank *redis.IntCmd
+	before := redis.NewIntCmd(ctx)
 	pipe := l.rdb.Pipeline()
 	if l.desc {
 		rank = pipe.ZRevRank(ctx, l.key, l.last.member)
-		before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+		if at != "+inf" { // which miniredis counts among what is above it
+			before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+		}
 	} else {
 		rank = pipe.ZRank(ctx, l.key, l.last.member)
 		before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
@@ -184,5 +189,43 @@ func (l *list) findRank(ctx context.Context) error {
 	if r := rank.Val(); rank.Err() == nil && before.Val() <= r && r < before.Val()+same.Val() {
 		l.rank = r + 1
 	}
+	return nil
+}
+
+// searchRank finds where to go on, from a rank on, if last is gone and many
+// elements have its score: it tries ranks until a chunk is left.
+func (l *list) searchRank(ctx context.Context, from int64) error {
+	to, err := l.rdb.ZCard(ctx, l.key).Result()
+	if err != nil {
+		return err
+	}
+	for to-from > chunk {
+		pipe := l.rdb.Pipeline()
+		var tried [pivots]*redis.ZSliceCmd
+		rank := func(i int) int64 { return from + (to-from)*int64(i+1)/(pivots+1) }
+		for i := range tried {
+			tried[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: l.key, Start: rank(i), Stop: rank(i), Rev: l.desc})
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		old := 0
+		for old < pivots {
+			z := tried[old].Val()
+			if len(z) == 0 || l.before(l.last, entry{timeOfScore(z[0].Score), z[0].Member.(string)}) {
+				break
+			}
+			old++
+		}
+		low, high := from, to
+		if old > 0 {
+			low = rank(old - 1)
+		}
+		if old < pivots {
+			high = rank(old)
+		}
+		from, to = low, high
+	}
+	l.rank = from
 	return nil
 }

@@ -10,10 +10,13 @@
 --       10 how many lists get the entry, 11 note of entries added in other shards ('' = none),
 --       12 note of entries to remove there ('' = none), 13 now (µs),
 --       14 how many sessions may be stored (0 = no limit),
---       15 how many field arguments follow, 16... these, then fields to remove
+--       15 how many other sessions the list of the session's user, which is
+--       key 6 then, must be short of (0 = no limit),
+--       16 how many field arguments follow, 17... these, then fields to remove
 -- Returns ok; done: this very write has happened before; conflict: another
 -- version is stored; deleted: a tombstone forbids it; unswept: entries of an
--- expired session with this ID remain; late: the note has been condemned; full: no further session may be stored.
+-- expired session with this ID remain; late: the note has been condemned; full:
+-- no further session may be stored; crowded: the user may have no further one.
 local stored = redis.call('HGET', KEYS[1], 'v') or ''
 if stored == ARGV[1] then
   return 'done'
@@ -40,11 +43,20 @@ end
 if ARGV[11] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[11]) then
   return 'late'
 end
+if ARGV[15] ~= '0' then
+  local others = redis.call('ZCARD', KEYS[6])
+  if others >= tonumber(ARGV[15]) and redis.call('ZSCORE', KEYS[6], ARGV[3]) then
+    others = others - 1
+  end
+  if others >= tonumber(ARGV[15]) then
+    return 'crowded'
+  end
+end
 
-local fields = tonumber(ARGV[15])
-redis.call('HSET', KEYS[1], unpack(ARGV, 16, 15 + fields))
-if #ARGV > 15 + fields then
-  redis.call('HDEL', KEYS[1], unpack(ARGV, 16 + fields))
+local fields = tonumber(ARGV[16])
+redis.call('HSET', KEYS[1], unpack(ARGV, 17, 16 + fields))
+if #ARGV > 16 + fields then
+  redis.call('HDEL', KEYS[1], unpack(ARGV, 17 + fields))
 end
 if ARGV[6] == '' then
   redis.call('PERSIST', KEYS[1])

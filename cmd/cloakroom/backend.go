@@ -126,15 +126,17 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	return cache.Open(ctx, cache.Config{
-		Redis:         b.client,
-		Costly:        b.costly,
-		Prefix:        s.c.keyPrefix,
-		Shards:        s.c.shards,
-		MaxCandidates: s.c.maxCandidates,
-		MaxSessions:   b.maxSessions,
-		NearBytes:     s.c.nearBytes,
-		NearStaleness: s.c.nearStale,
-		StaleIfError:  s.c.staleIfError,
-		Logger:        s.log,
+		Redis:              b.client,
+		Costly:             b.costly,
+		Prefix:             s.c.keyPrefix,
+		Shards:             s.c.shards,
+		MaxCandidates:      s.c.maxCandidates,
+		MaxSessions:        b.maxSessions,
+		MaxSessionsPerUser: s.c.maxPerUser,
+		EvictOldest:        s.c.crowdPolicy == evictOldest,
+		NearBytes:          s.c.nearBytes,
+		NearStaleness:      s.c.nearStale,
+		StaleIfError:       s.c.staleIfError,
+		Logger:             s.log,
 	})
 }

@@ -40,6 +40,7 @@ func crossCheck(c *config, wrong *faults) {
 	checkLifetimes(c, wrong)
 	checkListeners(c, wrong)
 	checkKeys(c, wrong)
+	checkIssuers(c, wrong)
 }
 
 // good says whether each of the settings is good alone.
@@ -76,7 +77,7 @@ func checkListeners(c *config, wrong *faults) {
 // checkKeys makes sure that somebody may call.
 func checkKeys(c *config, wrong *faults) {
 	switch {
-	case !c.good("auth-keys-file", "auth-anonymous"):
+	case !c.good("auth-keys-file", "auth-issuers-file", "auth-anonymous"):
 	case c.keysFile != "":
 		k, err := readKeys(c.keysFile)
 		if err != nil {
@@ -84,9 +85,9 @@ func checkKeys(c *config, wrong *faults) {
 			return
 		}
 		c.apiKeys = k
-	case !c.anonymous:
+	case !c.anonymous && c.issuersFile == "":
 		wrong.addf("nobody could call: set --auth-keys-file (`cloakroom key new --file keys.yaml …` makes one), " +
-			"or --auth-anonymous to try out")
+			"or --auth-issuers-file, or --auth-anonymous to try out")
 	}
 }
 

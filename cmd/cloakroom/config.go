@@ -6,6 +6,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
 // config is the effective configuration. Every field belongs to one setting.
@@ -31,11 +32,15 @@ type config struct {
 
 	instanceID string
 	keysFile   string
-	anonymous  bool
+	// issuersFile names the issuers of access tokens.
+	issuersFile string
+	anonymous   bool
 
 	defaultLimit, maxLimit, maxCandidates int
 	maxBody, maxSession                   int
 	defaultLifetime, maxLifetime          time.Duration
+	maxPerUser                            int
+	crowdPolicy                           string
 
 	logLevel        slog.Level
 	logFormat       string
@@ -43,6 +48,8 @@ type config struct {
 
 	// apiKeys are those of keysFile at the start, nil without one.
 	apiKeys *httpapi.APIKeys
+	// issuers are those of issuersFile at the start, nil without one.
+	issuers *oidc.Settings
 	// values are the effective values as they were given, by setting.
 	values map[string]string
 	// bad are the settings with a fault of their own.
@@ -100,6 +107,7 @@ func settings(c *config) []setting {
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 
 		{"search-default-limit", "1000", number(&c.defaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
@@ -109,12 +117,17 @@ func settings(c *config) []setting {
 		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
 		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
 		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
+		{"max-sessions-per-user", "0", number(&c.maxPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},
+		{"max-sessions-policy", evictOldest, oneOf(&c.crowdPolicy, evictOldest, "refuse"), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
 
 		{"log-level", "info", level(&c.logLevel), "least level that is logged", anywhere},
 		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
 		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "how long requests under way may take at the end", anywhere},
 	}
 }
+
+// evictOldest is the --max-sessions-policy that deletes.
+const evictOldest = "evict-oldest"
 
 // devDefaults are the defaults that differ for dev.
 var devDefaults = map[string]string{

@@ -96,14 +96,16 @@ func TestPrecedence(t *testing.T) {
 
 func TestEverySettingFromEverySource(t *testing.T) {
 	keysFile := writeFile(t, keysWithOne)
+	issuersFile := writeFile(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
-		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-anonymous": "true",
+		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
 		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
+		"max-sessions-per-user": "5", "max-sessions-policy": "refuse",
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {

@@ -64,7 +64,10 @@ func TestFlagsAreDocumented(t *testing.T) {
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
 	known := []string{"help", "name", "user-id", "agent-id", "permission", "file"} // of key new
-	env := []string{}
+	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp, -1) {
+		known = append(known, m[1])
+	}
+	env := []string{apiKeyEnv}
 	for _, s := range settings(&config{}) {
 		known = append(known, s.name)
 		env = append(env, envName(s.name))

@@ -128,7 +128,7 @@ func readEnv(table []setting, environ []string, c *config) *koanf.Koanf {
 		TransformFunc: func(name, v string) (string, any) {
 			setting, ok := names[name]
 			switch {
-			case !ok && !kubernetes(name):
+			case !ok && name != apiKeyEnv && !kubernetes(name):
 				c.warnings = append(c.warnings, "unknown environment variable "+name+" is ignored")
 			case v == "":
 				return "", nil

@@ -45,6 +45,7 @@ func (silence) Printf(context.Context, string, ...any) {}
 type program struct {
 	name           string // "serve"
 	args, env      []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	// hangup delivers SIGHUP.
 	hangup <-chan os.Signal
@@ -60,6 +61,8 @@ func subcommands() []subcommand {
 		{"serve", "serve the API from the Redis at --redis-url", serve},
 		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
 		{"key", "make an API key: cloakroom key new --help", key},
+		{"revoke", "revoke sessions through a running sidecar: cloakroom revoke --help", revoke},
+		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help", help},
 	}
@@ -81,7 +84,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hang
 		_, _ = fmt.Fprintf(stderr, "cloakroom: unknown subcommand %q; `cloakroom help` lists them\n", name)
 		return exitUsage
 	}
-	err := all[i].run(ctx, &program{name: name, args: rest, env: env, stdout: stdout, stderr: stderr, hangup: hangup})
+	err := all[i].run(ctx, &program{name: name, args: rest, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr, hangup: hangup})
 	var usage *usageError
 	var logged *loggedError
 	switch {

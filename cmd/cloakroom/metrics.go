@@ -28,6 +28,14 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 	)
 }
 
+// registerEvicted shows what the limit on a user's sessions has cost.
+func registerEvicted(r prometheus.Registerer, store *cache.Store) {
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "cloakroom_sessions_evicted_total",
+		Help: "Sessions that this process has deleted because their user got a newer one and had as many as are allowed.",
+	}, func() float64 { return float64(store.Evicted()) }))
+}
+
 // registerNear shows what the near cache tells of itself.
 func registerNear(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(nearCollector{store})

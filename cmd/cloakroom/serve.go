@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -63,6 +64,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		failed = s.parts.wait(ctx)
 	}
 	s.ready.no("cloakroom is stopping")
+	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if err := errors.Join(failed, s.parts.stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
@@ -93,6 +95,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.parts.onStop("session store", store.Close)
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
+	registerEvicted(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -116,6 +119,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		listening = append(listening, "verify", addressOf(s.verify))
 	}
 	s.log.Info("ready", append(listening, "redis", b.name, "shards", store.Shards(), "version", s.version)...)
+	s.notify(notifyReady)
 	if then != nil {
 		return then(ctx, s, store)
 	}
@@ -155,6 +159,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		return err
 	}
 	api.SetKeys(s.c.apiKeys)
+	issuers := s.startIssuers(api, store)
 	s.parts.start("API listener", func(ctx context.Context) error {
 		return api.Run(ctx, s.http, s.c.shutdownTimeout)
 	})
@@ -163,31 +168,39 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 			return api.RunVerify(ctx, s.verify, s.c.shutdownTimeout)
 		})
 	}
-	s.parts.start("reload of the API keys", func(ctx context.Context) error {
-		return s.reloadKeys(ctx, api)
+	s.parts.start("reload of the credentials", func(ctx context.Context) error {
+		return s.reload(ctx, api, issuers)
 	})
 	return nil
 }
 
-// reloadKeys reads the file with the API keys again whenever SIGHUP comes,
+// reload reads the files with API keys and issuers again whenever SIGHUP comes,
 // until ctx ends. A file that is broken changes nothing.
-func (s *sidecar) reloadKeys(ctx context.Context, api *httpapi.Server) error {
+func (s *sidecar) reload(ctx context.Context, api *httpapi.Server, issuers *oidc.Verifier) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.p.hangup:
 		}
-		if s.c.keysFile == "" {
-			s.log.Warn("SIGHUP: there is no --auth-keys-file to reload")
-			continue
+		if s.c.keysFile == "" && s.c.issuersFile == "" {
+			s.log.Warn("SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload")
 		}
-		k, err := readKeys(s.c.keysFile)
-		if err != nil {
-			s.log.Error("SIGHUP: the API keys were not reloaded, the old ones stay", "error", err)
-			continue
+		if s.c.keysFile != "" {
+			s.reloadKeys(api)
 		}
-		api.SetKeys(k)
-		s.log.Info("SIGHUP: API keys reloaded", "keys", k.Len())
+		if s.c.issuersFile != "" {
+			s.reloadIssuers(issuers)
+		}
 	}
+}
+
+func (s *sidecar) reloadKeys(api *httpapi.Server) {
+	k, err := readKeys(s.c.keysFile)
+	if err != nil {
+		s.log.Error("SIGHUP: the API keys were not reloaded, the old ones stay", "error", err)
+		return
+	}
+	api.SetKeys(k)
+	s.log.Info("SIGHUP: API keys reloaded", "keys", k.Len())
 }

@@ -270,7 +270,7 @@ func TestSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &cloakroom{stderr: log}
-		p.logged(t, "SIGHUP: there is no --auth-keys-file to reload", 1)
+		p.logged(t, "SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload", 1)
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -339,6 +339,38 @@ func TestEnvironmentOfKubernetes(t *testing.T) {
 	p.logged(t, "unknown environment variable CLOAKROOM_TYPO is ignored", 1)
 	if log := p.stderr.String(); strings.Contains(log, "CLOAKROOM_PORT") || strings.Contains(log, "CLOAKROOM_SERVICE") {
 		t.Error("variables of Kubernetes are in the log")
+	}
+}
+
+// The limit on a user's sessions and its policy reach the store.
+func TestMaxSessionsPerUser(t *testing.T) {
+	redis := redistest.Start(t)
+	serve := append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--max-sessions-per-user=1"}, quick()...)
+	p := launch(t, serve)
+	api, admin := p.ready(t)
+	first := create(t, api, "u1")
+	second := create(t, api, "u1")
+	want(t, 404, "GET", api+"/v2/sessions/"+first, "")
+	want(t, 200, "GET", api+"/v2/sessions/"+second, "")
+	if got := p.logged(t, "session evicted", 1); got["session_id"] != first || got["user_id"] != "u1" || got["for_session_id"] != second {
+		t.Errorf("got %v", got)
+	}
+	if answer := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(answer, "cloakroom_sessions_evicted_total 1\n") {
+		t.Errorf("got %s", answer)
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+
+	p = launch(t, append(serve, "--max-sessions-policy=refuse"))
+	api, _ = p.ready(t)
+	answer := want(t, 429, "POST", api+"/v2/sessions", `{"checks":{"user":{"userId":"u1"}}}`)
+	if !strings.Contains(answer, "--max-sessions-per-user allows, which is 1") {
+		t.Errorf("got %s", answer)
+	}
+	want(t, 200, "GET", api+"/v2/sessions/"+second, "")
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -10,6 +10,7 @@
 //	cr:u:{tag}:<user ID>         sessions of a user, by creation
 //	cr:a:{tag}:<fingerprint ID>  sessions of a user agent, by creation
 //	cr:k:{tag}:<token hash>      sessions with a token of somebody else's making
+//	cr:j:{tag}:<token hash>      a token that counts once, and was used
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:p:{tag}                   writes under way across shards
 //
@@ -81,6 +82,9 @@ func (s *Space) Agent(fingerprint string) string { return s.named("a:", fingerpr
 
 // Token is the list of the sessions with a token of somebody else's making.
 func (s *Space) Token(h session.TokenHash) string { return s.named("k:", string(h[:])) }
+
+// Used is there while a token that counts once must not come again.
+func (s *Space) Used(h session.TokenHash) string { return s.named("j:", string(h[:])) }
 
 // Created is the list of all sessions of a shard.
 func (s *Space) Created(shard int) string { return s.prefix + "t:" + s.tags[shard] }

@@ -133,6 +133,7 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.User("u"), "cr:u:{7e}:u")
 	f(one.Agent("a"), "cr:a:{7e}:a")
 	f(one.Token(session.TokenHash{1}), "cr:k:{7e}:\x01"+strings.Repeat("\x00", 31))
+	f(one.Used(session.TokenHash{1}), "cr:j:{7e}:\x01"+strings.Repeat("\x00", 31))
 	f(four.Session("123"), "x:s:{nz}:123")
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
 }

@@ -8,22 +8,24 @@ import (
 	"time"
 )
 
-// process is a running redis-server.
-type process struct {
+// Process is a running program of a test: a redis-server, or what is tested together with it. On Linux the kernel kills it
+// when the test's process dies.
+type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended and its goroutine is about to
 }
 
-func startProcess(bin, conf, logFile string) (*process, error) {
+// StartProcess runs bin, a path or a name on PATH. Its output is appended to logFile. The caller ends it, with Stop or Kill.
+func StartProcess(logFile, bin string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(bin, conf)
+	cmd := exec.Command(bin, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = sysProcAttr()
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// The kernel sends the death signal when the *thread* that started the child ends. So the thread is ours
@@ -44,16 +46,19 @@ func startProcess(bin, conf, logFile string) (*process, error) {
 	return p, nil
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *Process) pid() int { return p.cmd.Process.Pid }
 
-// kill ends the process at once and waits for its end (I7). SIGKILL also ends a paused process.
-func (p *process) kill() {
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Kill ends the process at once and waits for its end (I7). SIGKILL also ends a paused process.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error says that it has ended
 	<-p.done
 }
 
-// stop asks the process to end and reports whether it did so in time; if not, it is killed.
-func (p *process) stop(timeout time.Duration) bool {
+// Stop asks the process to end and reports whether it did so in time; if not, it is killed.
+func (p *Process) Stop(timeout time.Duration) bool {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Process.Signal(syscall.SIGCONT)
 	timer := time.NewTimer(timeout)
@@ -62,7 +67,7 @@ func (p *process) stop(timeout time.Duration) bool {
 	case <-p.done:
 		return true
 	case <-timer.C:
-		p.kill()
+		p.Kill()
 		return false
 	}
 }

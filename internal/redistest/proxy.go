@@ -30,13 +30,14 @@ type Proxy struct {
 	dropReply bool          // the next bytes towards the server are the request whose reply is lost
 	cutArmed  bool
 	cutAfter  int // bytes towards the server that still pass, if cutArmed
+	accepted  int
 }
 
 // NewProxy starts a proxy to target, "host:port". Its connections are cut, and its goroutines waited for, at the end of t.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: freeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}}
+	p := &Proxy{Addr: FreeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}}
 	t.Cleanup(func() {
 		p.Refuse(true)
 		cancel()
@@ -101,6 +102,13 @@ func (p *Proxy) CutAll() {
 	}
 }
 
+// Accepted returns how many connections have been accepted.
+func (p *Proxy) Accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
+}
+
 // DropReplies passes the next request to the server, swallows its reply, and cuts that connection: the lost reply. The
 // client learns of the cut only after the server has run all that the connection brought it. Later requests are answered.
 // Whatever the server sends counts as the reply, a push message too.
@@ -130,6 +138,9 @@ func (p *Proxy) accept(listener net.Listener) {
 			}
 			return
 		}
+		p.mu.Lock()
+		p.accepted++
+		p.mu.Unlock()
 		p.wg.Go(func() { p.serve(client.(*net.TCPConn)) })
 	}
 }

@@ -190,6 +190,28 @@ func TestProxy_CutAfterEveryByteOfARequest(t *testing.T) {
 	}
 }
 
+func TestProxy_CountsConnections(t *testing.T) {
+	t.Parallel()
+	p, _, _ := throughProxy(t)
+	before := p.Accepted()
+	for range 3 {
+		conn, err := net.Dial("tcp", p.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 7)); err != nil { // so it has been accepted
+			t.Fatal(err)
+		}
+	}
+	if n := p.Accepted() - before; n != 3 {
+		t.Errorf("got %d, want 3", n)
+	}
+}
+
 func TestProxy_ResetsClientsWhenTheServerIsAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ type Server struct {
 	bin  string
 	dir  string
 	conf []string
-	proc *process // nil while the server is down
+	proc *Process // nil while the server is down
 }
 
 // Start starts a redis-server (or valkey-server) found on PATH, with a directory of its own, and waits until it answers.
@@ -69,7 +70,7 @@ func Start(t testing.TB, conf ...string) *Server {
 		}
 	})
 	for range startTries {
-		s.Addr = freeAddr(t)
+		s.Addr = FreeAddr(t)
 		if err = s.start(); err == nil {
 			return s
 		}
@@ -88,12 +89,17 @@ func lookPath() (string, error) {
 		"`make test` installs it, or: apt-get install redis-server, apk add redis, dnf install redis, brew install redis")
 }
 
-// freeAddr returns a loopback address that nobody listens on. Its port is below the range that the kernel hands out for
-// outgoing connections (32768 and up on Linux), so that none of those takes it while a server is down for a restart.
-func freeAddr(t testing.TB) string {
+// FreeAddr returns a loopback address that nobody listens on, and that this process has not been given before. Its port is
+// below the range that the kernel hands out for outgoing connections (32768 and up on Linux), so that none of those takes it
+// while a server is down for a restart.
+func FreeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(20000)))
+	for range 1000 {
+		port := 12000 + rand.IntN(20000)
+		if !given.first(port) {
+			continue
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if l, err := net.Listen("tcp", addr); err == nil {
 			closeListener(l)
 			return addr
@@ -101,6 +107,28 @@ func freeAddr(t testing.TB) string {
 	}
 	t.Fatal("redistest: no free port on 127.0.0.1")
 	return ""
+}
+
+// given are the ports that FreeAddr has returned: one that is to be listened on soon is free to everybody until then.
+var given ports
+
+type ports struct {
+	mu   sync.Mutex
+	seen map[int]bool
+}
+
+// first says whether port is asked for the first time, in the last 10,000.
+func (p *ports) first(port int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[port] {
+		return false
+	}
+	if p.seen == nil || len(p.seen) >= 10000 {
+		p.seen = map[int]bool{}
+	}
+	p.seen[port] = true
+	return true
 }
 
 // closeListener closes l. Its port refuses from then on, and is free: while another goroutine forks a process, that has a
@@ -131,12 +159,12 @@ func (s *Server) start() error {
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	proc, err := startProcess(s.bin, file, logFile)
+	proc, err := StartProcess(logFile, s.bin, file)
 	if err != nil {
 		return err
 	}
 	if err := s.waitReady(proc); err != nil {
-		proc.kill()
+		proc.Kill()
 		log, _ := os.ReadFile(logFile)
 		return fmt.Errorf("redistest: %s did not start: %w; its log:\n%s", s.bin, err, log)
 	}
@@ -146,7 +174,7 @@ func (s *Server) start() error {
 
 // waitReady pings over the unix socket: it is ours for certain, while the TCP port could be answered by somebody else's
 // server. Redis listens on TCP first, and exits if it cannot.
-func (s *Server) waitReady(proc *process) error {
+func (s *Server) waitReady(proc *Process) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
@@ -225,7 +253,7 @@ func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Cl
 // Kill ends the server with SIGKILL, as a crash would, and waits until it is gone. Nothing happens if it is down.
 func (s *Server) Kill() {
 	if s.proc != nil {
-		s.proc.kill()
+		s.proc.Kill()
 		s.proc = nil
 	}
 }
@@ -237,7 +265,7 @@ func (s *Server) Stop() {
 	if s.proc == nil {
 		return
 	}
-	if !s.proc.stop(stopTimeout) {
+	if !s.proc.Stop(stopTimeout) {
 		s.t.Errorf("redistest: the server ignored SIGTERM for %v", stopTimeout)
 	}
 	s.proc = nil

@@ -109,6 +109,9 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 	case s == nil && m.limits.MaxSessions > 0 && m.count() >= m.limits.MaxSessions:
 		return session.ErrFull
 	}
+	if err := m.makeRoom(next, s); err != nil {
+		return err
+	}
 	m.versions++
 	m.sessions[next.ID] = &session.Stored{
 		Facts:        next.Facts(),
@@ -118,6 +121,40 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 		Version:      strconv.Itoa(m.versions),
 	}
 	return nil
+}
+
+// makeRoom deletes the oldest other sessions of next's user that are too many,
+// or refuses next, if that is one more of them.
+func (m *Model) makeRoom(next *session.Session, old *session.Stored) error {
+	user, most := next.Facts().UserID, m.limits.MaxSessionsPerUser
+	if user == "" || most == 0 || old != nil && old.UserID == user {
+		return nil
+	}
+	var others []*session.Stored
+	for id := range m.sessions {
+		if s := m.live(id); s != nil && s.UserID == user && id != next.ID {
+			others = append(others, s)
+		}
+	}
+	if len(others) < most {
+		return nil
+	}
+	if !m.limits.EvictOldest {
+		return session.ErrCrowded
+	}
+	slices.SortFunc(others, func(a, b *session.Stored) int { return compare(a, b, true) })
+	for _, s := range others[:len(others)-(most-1)] {
+		m.remove(s)
+	}
+	return nil
+}
+
+// remove deletes s and leaves a tombstone.
+func (m *Model) remove(s *session.Stored) cache.Deleted {
+	delete(m.sessions, s.ID)
+	d := cache.Deleted{Sequence: s.Sequence + 1, ChangeDate: m.clock()}
+	m.tombstones[s.ID] = tombstone{d.Sequence, d.ChangeDate.Add(TombstoneTTL)}
+	return d
 }
 
 // Delete is Store's.
@@ -131,10 +168,26 @@ func (m *Model) Delete(_ context.Context, old *session.Stored, _ string) (cache.
 	if s.Version != old.Version {
 		return cache.Deleted{}, session.ErrConflict
 	}
-	delete(m.sessions, old.ID)
-	d := cache.Deleted{Sequence: old.Sequence + 1, ChangeDate: m.clock()}
-	m.tombstones[old.ID] = tombstone{d.Sequence, d.ChangeDate.Add(TombstoneTTL)}
-	return d, nil
+	return m.remove(s), nil
+}
+
+// Revoke is Store's.
+func (m *Model) Revoke(ctx context.Context, r cache.Revocation) (revoked uint64, err error) {
+	for _, s := range m.Live() {
+		if !r.Query.Match(&s.Facts, m.clock()) || slices.Contains(r.Except, s.ID) || r.May != nil && !r.May(&s.Facts) {
+			continue
+		}
+		if !r.DryRun {
+			if _, err := m.Delete(ctx, s, r.Reason); err != nil {
+				return revoked, err
+			}
+		}
+		revoked++
+	}
+	if r.Progress != nil && revoked > 0 {
+		r.Progress(revoked)
+	}
+	return revoked, nil
 }
 
 // Search is Store's. What is too costly is decided by tooCostly.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"pgregory.net/rapid"
 )
@@ -25,8 +26,9 @@ type Subject struct {
 	Audit func(t rapid.TB, live []*session.Stored, swept bool)
 	// Crowd is how many sessions are there before the first operation.
 	Crowd int
-	// MaxCandidates is the store's limit, if it may refuse searches.
-	MaxCandidates int
+	// Limits are the store's: its MaxCandidates, if it may refuse searches, and
+	// those on a user's sessions.
+	Limits Limits
 }
 
 const (
@@ -44,7 +46,7 @@ func Property(t *rapid.T, s Subject) int {
 	p := &property{
 		ctx:     context.Background(),
 		Subject: s,
-		model:   NewModel(s.Clock.Now, Limits{MaxCandidates: 1 << 30}),
+		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
 		start:   s.Clock.Now(),
 		seen:    make(map[session.ID][]pair),
 		ids:     60 + 2*s.Crowd,
@@ -59,6 +61,7 @@ func Property(t *rapid.T, s Subject) int {
 		"set again":       p.set,
 		"delete":          p.delete,
 		"delete stale":    p.deleteStale,
+		"revoke":          p.revoke,
 		"get":             p.get,
 		"token":           p.token,
 		"advance":         p.advance,
@@ -71,6 +74,12 @@ func Property(t *rapid.T, s Subject) int {
 	})
 	p.end(t)
 	return p.ops
+}
+
+// modelLimits are those of a model that refuses no search.
+func modelLimits(l Limits) Limits {
+	l.MaxCandidates = 1 << 30
+	return l
 }
 
 // pair is one version of a session in the store and in the model; nil for none.
@@ -191,6 +200,24 @@ func (p *property) remove(t *rapid.T, old pair) {
 		t.Fatalf("Delete(%s): %+v, %v, want %+v, %v", show(old.store), got, err, want, wantErr)
 	}
 	_, _ = p.read(t, old.model.ID)
+}
+
+// revoke deletes what a search with two predicates or more finds, or counts it.
+func (p *property) revoke(t *rapid.T) {
+	p.ops++
+	q := p.query(t, all)
+	q.Predicates = append(q.Predicates, p.predicate(t), p.predicate(t))
+	r := cache.Revocation{Query: q, Reason: "revoked", DryRun: rapid.Bool().Draw(t, "dry run"), Except: []session.ID{p.id(t)}}
+	if rapid.Bool().Draw(t, "may some") {
+		r.May = func(s *session.Facts) bool { return s.OrgID == "o1" }
+	}
+	want, err := p.model.Revoke(p.ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Store.Revoke(p.ctx, r); err != nil || got != want {
+		t.Fatalf("Revoke(%+v, %+v): %d, %v, want %d", r, q, got, err, want)
+	}
 }
 
 func (p *property) get(t *rapid.T) {

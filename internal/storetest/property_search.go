@@ -37,7 +37,7 @@ func (p *property) compare(t *rapid.T, q *index.Query) {
 	got, err := p.Store.Search(p.ctx, q)
 	var costly *index.TooCostlyError
 	if errors.As(err, &costly) {
-		if p.MaxCandidates == 0 || costly.Limit != p.MaxCandidates || !p.costly(q) {
+		if p.Limits.MaxCandidates == 0 || costly.Limit != p.Limits.MaxCandidates || !p.costly(q) {
 			t.Fatalf("Search(%+v): %v", q, err)
 		}
 		return
@@ -67,7 +67,7 @@ func (p *property) costly(q *index.Query) bool {
 		if q.Predicates[i].Kind == index.KindIDs {
 			n = len(q.Predicates[i].IDs())
 		}
-		if n <= p.MaxCandidates {
+		if n <= p.Limits.MaxCandidates {
 			return false
 		}
 	}
@@ -77,7 +77,7 @@ func (p *property) costly(q *index.Query) bool {
 			n++
 		}
 	}
-	return 3*n > p.MaxCandidates
+	return 3*n > p.Limits.MaxCandidates
 }
 
 func (p *property) query(t *rapid.T, sees index.Sees) *index.Query {

@@ -11,7 +11,9 @@ func Run(t *testing.T, open Open) {
 		tests []contractTest
 	}{
 		{"Put", putTests},
+		{"Crowd", crowdTests},
 		{"Delete", deleteTests},
+		{"Revoke", revokeTests},
 		{"Token", tokenTests},
 		{"Search", searchTests},
 		{"Dates", dateTests},

@@ -26,6 +26,7 @@ type Store interface {
 	GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error)
 	Put(ctx context.Context, next *session.Session, old *session.Stored) error
 	Delete(ctx context.Context, old *session.Stored, reason string) (cache.Deleted, error)
+	Revoke(ctx context.Context, r cache.Revocation) (revoked uint64, err error)
 	Search(ctx context.Context, q *index.Query) (*index.Page, error)
 }
 
@@ -33,6 +34,9 @@ type Store interface {
 type Limits struct {
 	MaxCandidates int
 	MaxSessions   int
+
+	MaxSessionsPerUser int
+	EvictOldest        bool
 }
 
 // Open opens an empty store for one test, and returns how to move its clock,

@@ -1,0 +1,152 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// maxTwins is how many pairs of entries admit.lua is told of.
+const maxTwins = 100
+
+// crowd is what the list of a user has of sessions other than the one that is
+// being written.
+type crowd struct {
+	// occupants are the sessions with an entry, newest first.
+	occupants []occupant
+	// twins are pairs of entries, as admit.lua takes them.
+	twins []any
+	// whole says that this is the whole list, not its newest part.
+	whole bool
+}
+
+// occupant is a session with an entry in a user's list.
+type occupant struct {
+	id       session.ID
+	creation session.Time
+	// live is the session, if it is live and the user's; nil if it has ended,
+	// was taken from the user, or is being written.
+	live *session.Stored
+}
+
+// compare orders occupants as lists are ordered: oldest first.
+func (o *occupant) compare(p *occupant) int {
+	return cmp.Or(cmp.Compare(o.creation, p.creation), cmp.Compare(o.id, p.id))
+}
+
+// lives counts the occupants that are live.
+func (c *crowd) lives() (n int) {
+	for i := range c.occupants {
+		if c.occupants[i].live != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// others returns the IDs of the occupants that are not live.
+func (c *crowd) others() (ids []session.ID) {
+	for i := range c.occupants {
+		if c.occupants[i].live == nil {
+			ids = append(ids, c.occupants[i].id)
+		}
+	}
+	return ids
+}
+
+// crowdOf reads a user's list, the newest entries first, until it ends or as
+// many live sessions are found as the user may have.
+func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*crowd, error) {
+	r := newCrowdReader(s, user, self)
+	for from := int64(0); ; from += listChunk {
+		members, err := s.rdb.ZRevRangeWithScores(ctx, s.keys.User(user), from, from+listChunk-1).Result()
+		if err != nil {
+			return nil, err
+		}
+		if err := r.add(ctx, members); err != nil {
+			return nil, err
+		}
+		r.whole = len(members) < listChunk
+		if r.whole || r.lives() >= s.maxPerUser {
+			return &r.crowd, nil
+		}
+	}
+}
+
+// oldestPart reads the oldest entries of a user's list, but not those of kept.
+func (s *Store) oldestPart(ctx context.Context, user string, self session.ID, kept []occupant) (*crowd, error) {
+	r := newCrowdReader(s, user, self)
+	for i := range kept {
+		r.last[kept[i].id] = ""
+	}
+	members, err := s.rdb.ZRangeWithScores(ctx, s.keys.User(user), 0, listChunk-1).Result()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.add(ctx, members); err != nil {
+		return nil, err
+	}
+	return &r.crowd, nil
+}
+
+// crowdReader makes a crowd of the entries of a list.
+type crowdReader struct {
+	crowd
+	s    *Store
+	user string
+	self session.ID
+	seen map[string]bool       // entries: the list may move while it is read
+	last map[session.ID]string // the last entry of each session
+}
+
+func newCrowdReader(s *Store, user string, self session.ID) *crowdReader {
+	return &crowdReader{s: s, user: user, self: self, seen: make(map[string]bool), last: make(map[session.ID]string)}
+}
+
+// add takes a part of the list.
+func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
+	var ids []session.ID
+	for i := range members {
+		member := members[i].Member.(string)
+		if r.seen[member] {
+			continue
+		}
+		r.seen[member] = true
+		id := index.MemberID(member)
+		before, again := r.last[id]
+		r.last[id] = member
+		switch {
+		case id == r.self:
+			r.twin(member, member)
+		case again:
+			r.twin(before, member)
+		default:
+			ids = append(ids, id)
+			r.occupants = append(r.occupants, occupant{id: id, creation: session.Time(members[i].Score)})
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	found, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
+	if err != nil {
+		return err
+	}
+	fresh := r.occupants[len(r.occupants)-len(ids):]
+	now := r.s.clock()
+	for i, stored := range found {
+		if stored != nil && stored.UserID == r.user && !stored.Due(now) {
+			fresh[i].live = stored
+		}
+	}
+	return nil
+}
+
+func (r *crowdReader) twin(a, b string) {
+	if len(r.twins) < 2*maxTwins {
+		r.twins = append(r.twins, a, b)
+	}
+}

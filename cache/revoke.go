@@ -1,0 +1,176 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// revokesAtOnce is how many deletes of a revocation share a round trip, so
+	// that other writes do not wait long behind them.
+	revokesAtOnce = 32
+	// revokeTries is how often a revocation reads a session again that changes
+	// between its reading and its deletion.
+	revokeTries = 10
+	// revokePasses is how often a revocation by expiration date walks at most.
+	revokePasses = 3
+)
+
+// Revocation says which sessions to delete. Query is required.
+type Revocation struct {
+	// Query matches what is deleted, by its Predicates and Sees; order and page
+	// do not matter.
+	Query *index.Query
+	// May says whether a session that matches may be deleted; one that may not
+	// is left alone and not counted. nil: all may.
+	May func(*session.Facts) bool
+	// Except are sessions that stay.
+	Except []session.ID
+	// DryRun counts what would be deleted, and deletes nothing.
+	DryRun bool
+	// Reason is as in Delete.
+	Reason string
+	// Progress is told now and then how many have been deleted so far, or
+	// counted; nil is told nothing. It is called by Revoke's goroutine.
+	Progress func(revoked uint64)
+}
+
+// Revoke deletes every session that matches when the call begins and still
+// does, however many these are, as Delete would, and says how many it deleted;
+// those that others delete meanwhile are not among them. Sessions created
+// meanwhile may be deleted or not. What is about to be deleted is read again if
+// it has changed, and stays if it does not match any more.
+//
+// It reads and deletes at most 250 at a time, and needs no more memory than
+// that takes. After an error, which wraps session.ErrUnavailable, it says how
+// many it has deleted so far; to call it again is to go on. A delete whose
+// outcome is not known is not among them.
+//
+// A dry run may count a session whose dates change meanwhile twice, or not.
+func (s *Store) Revoke(ctx context.Context, r Revocation) (revoked uint64, err error) {
+	w := revoking{Revocation: r, store: s, except: make(map[session.ID]struct{}, len(r.Except))}
+	for _, id := range r.Except {
+		w.except[id] = struct{}{}
+	}
+	// A session whose expiration date changes may move out of the walk's way.
+	// There is hardly anything left for the second walk to meet.
+	passes := 1
+	if !r.DryRun && slices.ContainsFunc(r.Query.Predicates, func(p index.Predicate) bool { return p.Kind == index.KindExpiration }) {
+		passes = revokePasses
+	}
+	for range passes {
+		before := w.revoked.Load()
+		if err := s.index.Walk(ctx, r.Query, s.clock(), w.visit); err != nil {
+			return w.revoked.Load(), unavailable(err)
+		}
+		if w.revoked.Load() == before {
+			break
+		}
+	}
+	return w.revoked.Load(), nil
+}
+
+// revoking is a Revocation under way.
+type revoking struct {
+	Revocation
+	store   *Store
+	except  map[session.ID]struct{}
+	revoked atomic.Uint64
+}
+
+// visit deletes, or counts, those of a part that match and may be deleted.
+func (w *revoking) visit(ctx context.Context, met *index.Met) error {
+	left := make([]index.Candidate, 0, len(met.Candidates))
+	for _, c := range met.Candidates {
+		if _, stays := w.except[c.ID]; !stays {
+			left = append(left, c)
+		}
+	}
+	for try := 0; len(left) > 0; try++ {
+		if try == revokeTries {
+			return fmt.Errorf("session %s changes faster than it can be revoked", left[0].ID)
+		}
+		found, err := w.read(ctx, met, left)
+		if err != nil {
+			return err
+		}
+		if w.DryRun {
+			w.revoked.Add(uint64(len(found)))
+			break
+		}
+		if left, err = w.delete(ctx, found); err != nil {
+			return err
+		}
+	}
+	if w.Progress != nil {
+		w.Progress(w.revoked.Load())
+	}
+	return nil
+}
+
+// read returns those of the candidates, as they are stored now, that are to be
+// deleted.
+func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.Candidate) ([]*session.Stored, error) {
+	ids := make([]session.ID, len(candidates))
+	for i, c := range candidates {
+		ids[i] = c.ID
+	}
+	stored, err := readAllFresh(ctx, w.store.costly, w.store.keys, ids)
+	if err != nil {
+		return nil, err
+	}
+	found, now := stored[:0], w.store.clock()
+	for i, s := range stored {
+		switch {
+		case s == nil || !w.Query.Match(&s.Facts, now) || w.May != nil && !w.May(&s.Facts):
+		case w.DryRun && !met.First(candidates[i], &s.Facts):
+		default:
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}
+
+// delete deletes these versions side by side, so that they share round trips.
+// It returns those that have been replaced since they were read. What has been
+// sent when ctx ends, or another one fails, is waited for, so that it counts.
+func (w *revoking) delete(ctx context.Context, versions []*session.Stored) (replaced []index.Candidate, err error) {
+	going, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var group errgroup.Group
+	group.SetLimit(revokesAtOnce)
+	conflicts := make([]bool, len(versions))
+	for i, old := range versions {
+		group.Go(func() error {
+			if going.Err() != nil {
+				return nil // told below
+			}
+			switch _, err := w.store.Delete(context.WithoutCancel(ctx), old, w.Reason); {
+			case err == nil:
+				w.revoked.Add(1)
+			case errors.Is(err, session.ErrConflict):
+				conflicts[i] = true
+			case !errors.Is(err, session.ErrNotFound): // else somebody else was faster
+				stop(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // I7
+	if going.Err() != nil {
+		return nil, context.Cause(going)
+	}
+	for i, conflict := range conflicts {
+		if conflict {
+			replaced = append(replaced, index.Candidate{ID: versions[i].ID})
+		}
+	}
+	return replaced, nil
+}

@@ -1,0 +1,144 @@
+package cache
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+)
+
+//go:embed lua/admit.lua
+var admitLua string
+
+var admitScript = redis.NewScript(admitLua)
+
+// resultCrowded is what put.lua and admit.lua answer if the user may have no
+// further session.
+const resultCrowded = "crowded"
+
+// The limit on a user's sessions rests on the user's list, which has an entry
+// of every live session of the user at every instant (I5): an entry of one more
+// session is added only while fewer others are in it than are allowed, by the
+// script that adds it. Whatever is in the list besides (sessions that have
+// ended, writes that are under way) counts until it is cleared, so the limit
+// holds whoever writes, and making room can not break it.
+
+const (
+	// evictions is how many sessions are evicted at a time.
+	evictions = 16
+	// roomSteps bounds the steps of makeRoom, each of at most listChunk evictions.
+	roomSteps = 100
+)
+
+// askOnly runs put.lua for a write whose entries in other shards were not let
+// in, and which is therefore not done: it answers what else is in its way, and
+// crowded if nothing is.
+func (s *Store) askOnly(ctx context.Context, w *write) (result string, err error) {
+	args := slices.Clone(w.args)
+	args[putNote] = "-" // no write has such a note, so this one is too late
+	result, _, err = s.runScript(ctx, putScript, w.keys, args)
+	if result == "late" {
+		result = resultCrowded
+	}
+	return result, err
+}
+
+// makeRoom clears the way for one more session of a user. What has ended is
+// removed; if there is no room then, the oldest sessions are deleted, as many as
+// are too many, or a *session.CrowdedError refuses the write. It returns what
+// newWrite is to know. That there is room is only so at the moment; the write
+// tells.
+func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error) {
+	user, self := w.card.UserID, w.card.ID
+	for range roomSteps {
+		c, err := s.crowdOf(ctx, user, self)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if gone := c.others(); len(gone) > 0 {
+			cleared, err := s.index.Clear(ctx, gone, s.clock())
+			if err != nil {
+				return nil, unavailable(err)
+			}
+			if cleared > 0 {
+				continue // what is left is to be counted again
+			}
+		}
+		surplus := len(c.occupants) - (s.maxPerUser - 1)
+		if surplus <= 0 {
+			return c.twins, nil
+		}
+		if !s.evictOldest {
+			return nil, &session.CrowdedError{Limit: s.maxPerUser}
+		}
+		if c.whole {
+			return c.twins, s.evict(ctx, oldest(c.occupants, surplus), &w.card)
+		}
+		// The list is longer than this: a part of it goes, and then the next.
+		part, err := s.oldestPart(ctx, user, self, c.occupants[:s.maxPerUser-1])
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		cleared := 0
+		if gone := part.others(); len(gone) > 0 {
+			if cleared, err = s.index.Clear(ctx, gone, s.clock()); err != nil {
+				return nil, unavailable(err)
+			}
+		}
+		victims := oldest(part.occupants, len(part.occupants))
+		if len(victims) == 0 && cleared == 0 {
+			break
+		}
+		if err := s.evict(ctx, victims, &w.card); err != nil {
+			return nil, err
+		}
+	}
+	return nil, session.ErrConflict
+}
+
+// oldest returns the oldest live sessions among occupants, at most n, oldest first.
+func oldest(occupants []occupant, n int) (found []*session.Stored) {
+	sorted := slices.Clone(occupants)
+	slices.SortFunc(sorted, func(a, b occupant) int { return a.compare(&b) })
+	for i := range sorted {
+		if sorted[i].live != nil && len(found) < n {
+			found = append(found, sorted[i].live)
+		}
+	}
+	return found
+}
+
+// evict deletes sessions, each in the version that was read. One that was
+// deleted or changed meanwhile is left: who asked looks again.
+func (s *Store) evict(ctx context.Context, victims []*session.Stored, next *index.Card) error {
+	var group errgroup.Group
+	group.SetLimit(evictions)
+	for _, victim := range victims {
+		group.Go(func() error {
+			_, err := s.Delete(ctx, victim, "evicted")
+			switch {
+			case err == nil:
+				s.evicted.Add(1)
+				s.log.LogAttrs(ctx, slog.LevelInfo, "session evicted", slog.String("session_id", string(victim.ID)),
+					slog.String("user_id", victim.UserID), slog.String("for_session_id", string(next.ID)), slog.Int("limit", s.maxPerUser))
+			case errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrConflict):
+				return nil
+			default:
+				s.log.LogAttrs(ctx, slog.LevelWarn, "it is not known whether a session was evicted", slog.String("session_id", string(victim.ID)),
+					slog.String("user_id", victim.UserID), slog.String("error", err.Error()))
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// Evicted returns how many sessions this process has deleted to make room for
+// newer ones of their users.
+func (s *Store) Evicted() uint64 { return s.evicted.Load() }

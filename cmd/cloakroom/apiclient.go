@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// dialTimeout bounds the wait for a connection to the sidecar.
+	dialTimeout = 5 * time.Second
+	// maxAnswer and maxKeyFile bound what is read, in bytes.
+	maxAnswer, maxKeyFile = 64 << 10, 4 << 10
+)
+
+// apiClient calls a running sidecar.
+type apiClient struct {
+	http *http.Client
+	name string // as the user gave it
+	base string
+	key  string
+}
+
+// newClient returns a client of the sidecar at address. Its errors do not
+// repeat the key. (I6)
+func newClient(address, keyFile string, env []string) (*apiClient, error) {
+	c := &apiClient{name: address}
+	var wrong faults
+	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
+	u, err := url.Parse(address)
+	if path, ok := strings.CutPrefix(address, "unix:"); ok && path != "" {
+		c.base = "http://localhost"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
+		}
+	} else if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		c.name = ""
+		wrong.addf("--url must be http://HOST:PORT, https://HOST or unix:PATH")
+	} else {
+		c.base = strings.TrimSuffix(address, "/")
+	}
+	c.key, err = readKey(keyFile, env)
+	if err != nil {
+		wrong.addf("%v", err)
+	}
+	// A redirect would take the key elsewhere.
+	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return c, wrong.err()
+}
+
+// readKey returns the API key, "" if none is given.
+func readKey(file string, env []string) (string, error) {
+	source, key := apiKeyEnv, ""
+	if file != "" {
+		source = "--key-file " + file
+		f, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("--key-file: %w", err)
+		}
+		text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+		if err = errors.Join(err, f.Close()); err != nil {
+			return "", fmt.Errorf("--key-file: %w", err)
+		}
+		if key = strings.TrimSpace(string(text)); key == "" {
+			return "", fmt.Errorf("%s is empty", source)
+		}
+	} else {
+		for _, v := range env {
+			if value, ok := strings.CutPrefix(v, apiKeyEnv+"="); ok {
+				key = strings.TrimSpace(value)
+			}
+		}
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) || len(key) > maxKeyFile {
+		return "", fmt.Errorf("%s must have an API key and nothing else", source)
+	}
+	return key, nil
+}
+
+func (c *apiClient) close() { c.http.CloseIdleConnections() }
+
+// revoke sends a revocation and returns how many sessions were revoked or
+// counted.
+func (c *apiClient) revoke(ctx context.Context, r *request) (uint64, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v2/sessions/revoke", bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return 0, c.unreached(ctx, r, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return 0, c.unreached(ctx, r, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return 0, c.refused(res.StatusCode, text)
+	}
+	var answer struct{ Revoked string }
+	if err := json.Unmarshal(text, &answer); err == nil {
+		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("%s did not answer as cloakroom does; --url says where it listens", c.name)
+}
+
+// unreached says what to do if no answer came.
+func (c *apiClient) unreached(ctx context.Context, r *request, err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the URL, which is named below
+	}
+	dial, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case ok && dial.Op == "dial":
+		return fmt.Errorf("can not reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
+	case r.DryRun && ctx.Err() != nil:
+		return errors.New("interrupted; nothing was revoked")
+	case r.DryRun:
+		return fmt.Errorf("no answer from %s: %w; nothing was revoked", c.name, err)
+	case ctx.Err() != nil:
+		return errors.New("interrupted; the sidecar goes on with what it was told, and its log will have the count")
+	}
+	return fmt.Errorf("no answer from %s: %w; some sessions may be revoked: run the same again to revoke the rest", c.name, err)
+}
+
+// refused says what an answer that is no success means, and what to do.
+func (c *apiClient) refused(status int, body []byte) error {
+	var answer struct{ Message string }
+	if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
+		return fmt.Errorf("%s answered %d, not as cloakroom does; --url says where it listens", c.name, status)
+	}
+	said := fmt.Sprintf("%s answered %d: %s", c.name, status, printable(answer.Message))
+	switch {
+	case status == http.StatusUnauthorized && c.key == "":
+		return fmt.Errorf("%s; give an API key with --key-file, or in %s; `cloakroom key new` makes one", said, apiKeyEnv)
+	case status == http.StatusUnauthorized:
+		return fmt.Errorf("%s; the API key is not among those of this sidecar, which reads its keys file at its start and on SIGHUP", said)
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("%s; is it the address of the API, not that of the admin listener, and is the sidecar of this version?", said)
+	case status == http.StatusTooManyRequests:
+		return fmt.Errorf("%s; try again later", said)
+	case status == http.StatusServiceUnavailable:
+		return fmt.Errorf("%s; run the same again once Redis is back", said)
+	}
+	return errors.New(said)
+}
+
+// printable makes a text from outside safe for a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= '\u007f' && r < '\u00a0' {
+			return -1
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// deployments is where the examples are that these tests tie to the program: its settings, its ports, its times.
+const deployments = "../../deploy/"
+
+// documents decodes every document of a YAML file.
+func documents[T any](t *testing.T, path string) []T {
+	t.Helper()
+	var all []T
+	for d := yaml.NewDecoder(strings.NewReader(readDoc(t, path))); ; {
+		var one T
+		err := d.Decode(&one)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, one)
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s is empty", path)
+	}
+	return all
+}
+
+// deployed is an example that starts the program.
+type deployed struct {
+	name      string
+	args, env []string // args without "serve"
+	// files are those that args and env name, by their path in the example.
+	files map[string]string
+	// stop is how long the program may take to end.
+	stop time.Duration
+}
+
+// effective returns the settings that the example gives the program, which must be good and without a warning.
+func (d deployed) effective(t *testing.T) *config {
+	t.Helper()
+	dir := t.TempDir()
+	var paths []string
+	for path := range d.files {
+		paths = append(paths, path, filepath.Join(dir, filepath.Base(path)))
+	}
+	here := strings.NewReplacer(paths...)
+	for path, text := range d.files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), []byte(here.Replace(text)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var args, env []string
+	for _, a := range d.args {
+		args = append(args, here.Replace(a))
+	}
+	for _, e := range d.env {
+		env = append(env, here.Replace(e))
+	}
+	c, err := loadWith(t, args, env)
+	if err != nil {
+		t.Fatalf("%s: %v", d.name, err)
+	}
+	if len(c.warnings) > 0 {
+		t.Errorf("%s: %v", d.name, c.warnings)
+	}
+	if c.anonymous || c.apiKeys.Len() == 0 {
+		t.Errorf("%s: needs API keys", d.name)
+	}
+	if c.redisURL.options == nil {
+		t.Errorf("%s: has no Redis: %s", d.name, c.redisURL.masked)
+	}
+	if loopback(c.adminAddr) && c.pprof {
+		t.Errorf("%s: pprof is open", d.name)
+	}
+	if least := 3*c.shutdownTimeout + 5*time.Second; d.stop < least {
+		t.Errorf("%s: is given %v to end, and needs %v", d.name, d.stop, least)
+	}
+	return c
+}
+
+// port returns the port of an address.
+func port(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// memory reads a quantity such as 512Mi, 460MiB or 2g as bytes.
+func memoryOf(t *testing.T, text string) int {
+	t.Helper()
+	n, ok := parseBytes(regexp.MustCompile(`(?i)^(\d+)([mg])(i?b?)$`).ReplaceAllStringFunc(text, func(s string) string {
+		return strings.ToUpper(strings.TrimRight(s, "ibIB")) + "iB"
+	}))
+	if !ok {
+		t.Fatalf("%q is no size", text)
+	}
+	return n
+}
+
+// fits says whether the near cache, what Go collects at, and what the container may take are in this order.
+func fits(t *testing.T, name string, c *config, env []string, limit string) {
+	t.Helper()
+	goal := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "GOMEMLIMIT="); ok {
+			goal = v
+		}
+	}
+	if soft, hard := memoryOf(t, goal), memoryOf(t, limit); c.nearBytes > soft*2/3 || soft > hard*95/100 {
+		t.Errorf("%s: near cache %d, GOMEMLIMIT %d, limit %d", name, c.nearBytes, soft, hard)
+	}
+}
+
+// image is what the Dockerfile says about the last stage.
+func image(t *testing.T) (env []string, lines map[string]string) {
+	t.Helper()
+	lines = map[string]string{}
+	_, last, ok := strings.Cut(readDoc(t, "../../Dockerfile"), "FROM scratch")
+	if !ok {
+		t.Fatal("the image is not from scratch")
+	}
+	for line := range strings.Lines(last) {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		lines[word] = rest
+	}
+	return strings.Fields(lines["ENV"]), lines
+}
+
+func TestImageServesTheExamples(t *testing.T) {
+	env, lines := image(t)
+	c, err := loadWith(t, nil, append(env, "CLOAKROOM_REDIS_URL=redis://r", "CLOAKROOM_AUTH_KEYS_FILE="+writeFile(t, keysWithOne)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.warnings) > 0 {
+		t.Error(c.warnings)
+	}
+	for _, addr := range []string{c.httpAddr, c.adminAddr} {
+		if loopback(addr) || !slices.Contains(strings.Fields(lines["EXPOSE"]), port(t, addr)) {
+			t.Errorf("%s is not exposed: %s", addr, lines["EXPOSE"])
+		}
+	}
+	for word, want := range map[string]string{"USER": "65532:65532", "ENTRYPOINT": `["/cloakroom"]`, "CMD": `["serve"]`} {
+		if lines[word] != want {
+			t.Errorf("%s %s, want %s", word, lines[word], want)
+		}
+	}
+	if _, check, _ := strings.Cut(lines["HEALTHCHECK"], "CMD "); check != `["/cloakroom", "health"]` {
+		t.Errorf("HEALTHCHECK %s", check)
+	}
+}
+
+func TestSystemdUnitRunsTheProgram(t *testing.T) {
+	unit := map[string][]string{}
+	for line := range strings.Lines(readDoc(t, deployments+"systemd/cloakroom.service")) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
+			unit[name] = append(unit[name], value)
+		}
+	}
+	one := func(name string) string {
+		t.Helper()
+		if len(unit[name]) != 1 {
+			t.Fatalf("%s is there %d times", name, len(unit[name]))
+		}
+		return unit[name][0]
+	}
+	args := strings.Fields(one("ExecStart"))
+	if args[0] != "/usr/local/bin/cloakroom" || args[1] != "serve" {
+		t.Fatalf("it runs %s", args)
+	}
+	stop, err := time.ParseDuration(one("TimeoutStopSec") + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := deployed{
+		name: "systemd", args: args[2:], stop: stop,
+		files: map[string]string{"%d/cloakroom.yaml": "redis-url: redis://:p@h\n", "/etc/cloakroom/keys.yaml": keysWithOne},
+	}.effective(t)
+	if got := c.values["verify-addr"]; got != "unix:%t/"+one("RuntimeDirectory")+"/verify.sock" {
+		t.Errorf("verify listens on %s", got)
+	}
+	if !loopback(c.adminAddr) || !loopback(c.httpAddr) {
+		t.Error("a listener is open to other machines")
+	}
+	if !strings.HasPrefix(one("LoadCredential"), "cloakroom.yaml:") {
+		t.Errorf("there is no credential cloakroom.yaml, but %s", one("LoadCredential"))
+	}
+	for name, want := range map[string]string{
+		"Type": "notify", "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "ProtectSystem": "strict", "MemoryDenyWriteExecute": "yes",
+		"RestartPreventExitStatus": "2", "User": "cloakroom",
+	} {
+		if got := strings.Join(unit[name], ","); got != want {
+			t.Errorf("%s=%s, want %s", name, got, want)
+		}
+	}
+	if !strings.Contains(readDoc(t, deployments+"systemd/cloakroom.sysusers"), "\nu "+one("User")+" ") {
+		t.Error("nobody makes the user")
+	}
+}
+
+// The documents may be read without the files; what they say of them holds.
+func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
+	text := readDoc(t, "../../docs/deployment.md")
+	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom.sysusers"} {
+		if _, err := os.Stat(deployments + name); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(text, "deploy/"+name) {
+			t.Errorf("docs/deployment.md does not name deploy/%s", name)
+		}
+	}
+	known := []string{}
+	for _, s := range settings(&config{}) {
+		known = append(known, s.name)
+	}
+	for _, m := range regexp.MustCompile("`--([a-z][a-z-]*[a-z])").FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(known, m[1]) {
+			t.Errorf("docs/deployment.md: there is no --%s", m[1])
+		}
+	}
+}
+
+// environment spells a mapping as an environment, sorted.
+func environment(vars map[string]string) []string {
+	var env []string
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		env = append(env, name+"="+vars[name])
+	}
+	return env
+}
+
+// runsSubcommand says whether the program knows the subcommand, without running it.
+func runsSubcommand(t *testing.T, name string) {
+	t.Helper()
+	var out, log bytes.Buffer
+	if code := run(t.Context(), []string{name, "--help"}, nil, &out, &log, nil); code != exitOK {
+		t.Errorf("there is no cloakroom %s: %s", name, log.String())
+	}
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+const (
+	// apiKeyEnv has the API key of those who call a running sidecar.
+	apiKeyEnv = envPrefix + "API_KEY"
+	// defaultURL is where a sidecar listens by default.
+	defaultURL = "http://127.0.0.1:8080"
+	// maxExcept is how many sessions a revocation may leave out.
+	maxExcept = 1000
+)
+
+const revokeHelp = `Usage: cloakroom revoke WHICH [flags]
+
+Revokes sessions through a running sidecar. It counts them first, says what it
+is about to do, and asks.
+
+WHICH sessions; if several are given, all must hold:
+  --user-id         of this user
+  --agent-id        of the user agent with this fingerprint ID
+  --creator-id      created by the caller with this user ID
+  --id              with this ID; may repeat, for any of these
+  --created-before  created before this instant, such as 2026-01-31T12:00:00Z
+  --created-after   created after it
+  --expires-before  ending before it
+  --expires-after   ending after it, or never
+  --all             all that the caller may delete
+
+  --except-id       a session that stays; may repeat, at most 1000 times
+  --dry-run         only count
+  --yes             do not ask; needed where there is no terminal
+  --url             where the sidecar listens: http://HOST:PORT, https://HOST
+                    or unix:PATH; default http://127.0.0.1:8080
+  --key-file        file with the API key, and nothing else; without it,
+                    ` + apiKeyEnv + ` has it
+`
+
+// errUnanswered says that the question was not answered with yes.
+var errUnanswered = errors.New("nothing was revoked, because the answer was not y")
+
+// revoke is the subcommand.
+func revoke(ctx context.Context, p *program) error {
+	r, err := revokeFlags(p.args)
+	if errors.Is(err, pflag.ErrHelp) {
+		_, err = io.WriteString(p.stdout, revokeHelp)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	client, err := newClient(r.url, r.keyFile, p.env)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	counted, err := r.send(ctx, p, client, true)
+	if err != nil {
+		return err
+	}
+	switch {
+	case counted == 0:
+		_, err = fmt.Fprintf(p.stdout, "there is nothing to revoke: %s\n", r.which(0))
+		return err
+	case r.dryRun:
+		_, err = fmt.Fprintf(p.stdout, "%s would be revoked\n", r.which(counted))
+		return err
+	case !r.yes:
+		tty := terminal(p)
+		if tty == nil {
+			return &usageError{faults: []string{fmt.Sprintf("%s would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted))}}
+		}
+		yes, err := ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s? [y/N] ", r.which(counted)))
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return errUnanswered
+		}
+	}
+	revoked, err := r.send(ctx, p, client, false)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(revoked, "session"))
+	return err
+}
+
+// revocation is what the flags of revoke say.
+type revocation struct {
+	request
+	dryRun, yes  bool
+	url, keyFile string
+	// words say which sessions, for people.
+	words []string
+}
+
+// revokeFlags reads the flags of revoke.
+func revokeFlags(args []string) (*revocation, error) {
+	r := new(revocation)
+	flags := newFlags()
+	texts := map[string]*[]string{}
+	for _, name := range []string{"user-id", "agent-id", "creator-id", "id", "except-id", "url", "key-file"} {
+		texts[name] = flags.StringArray(name, nil, "")
+	}
+	for i := range dateFlags {
+		texts[dateFlags[i].name] = flags.StringArray(dateFlags[i].name, nil, "")
+	}
+	flags.BoolVar(&r.All, "all", false, "")
+	flags.BoolVar(&r.dryRun, "dry-run", false, "")
+	flags.BoolVar(&r.yes, "yes", false, "")
+	var wrong faults
+	if err := parseFlags(flags, args, &wrong); err != nil {
+		return nil, err
+	}
+	one := func(name string) string {
+		values := *texts[name]
+		if len(values) > 1 {
+			wrong.addf("--%s is given %d times", name, len(values))
+		}
+		return strings.Join(values, "")
+	}
+	flags.Visit(func(f *pflag.Flag) {
+		if values := texts[f.Name]; values != nil && slices.Contains(*values, "") {
+			// A shell variable that is not set must not make it match more.
+			wrong.addf("--%s has an empty value", f.Name)
+		}
+	})
+	r.url, r.keyFile, r.ExceptIDs = cmp.Or(one("url"), defaultURL), one("key-file"), *texts["except-id"]
+	if len(r.ExceptIDs) > maxExcept {
+		wrong.addf("--except-id may be given %d times at most", maxExcept)
+	}
+	add := func(words string, q query) {
+		r.Queries = append(r.Queries, q)
+		r.words = append(r.words, words)
+	}
+	if user := one("user-id"); user != "" {
+		add("of user "+plain(user), query{User: &byID{user}})
+	}
+	if agent := one("agent-id"); agent != "" {
+		add("of user agent "+plain(agent), query{Agent: &byFingerprint{agent}})
+	}
+	if creator := one("creator-id"); creator != "" {
+		add("created by "+plain(creator), query{Creator: &byID{creator}})
+	}
+	switch ids := *texts["id"]; {
+	case len(ids) == 1:
+		add("with the ID "+plain(ids[0]), query{IDs: &byIDs{ids}})
+	case len(ids) > 1:
+		add(fmt.Sprintf("with one of %d IDs", len(ids)), query{IDs: &byIDs{ids}})
+	}
+	for i := range dateFlags {
+		text := one(dateFlags[i].name)
+		if text == "" {
+			continue
+		}
+		q, words, err := dateFlags[i].parse(text)
+		if err != nil {
+			wrong.addf("--%s must be an instant such as 2026-01-31T12:00:00Z", dateFlags[i].name)
+		}
+		add(words, q)
+	}
+	switch {
+	case len(wrong) > 0:
+	case r.All && len(r.Queries) > 0:
+		wrong.addf("--all can not be given together with other flags that say which sessions")
+	case !r.All && len(r.Queries) == 0:
+		wrong.addf("say which sessions, by --user-id, --id or another flag, or --all; --help lists them")
+	}
+	return r, wrong.err()
+}
+
+// which says how many sessions, and which.
+func (r *revocation) which(n uint64) string {
+	words := strings.Join(r.words, " ")
+	if r.All {
+		words = "that the caller may delete"
+	}
+	text := plural(n, "session") + " " + words
+	switch except := len(r.ExceptIDs); {
+	case except == 1:
+		text += ", except " + plain(r.ExceptIDs[0])
+	case except > 1:
+		text += fmt.Sprintf(", except %d", except)
+	}
+	return text
+}
+
+// send asks the sidecar to count, or to revoke.
+func (r *revocation) send(ctx context.Context, p *program, c *apiClient, dryRun bool) (uint64, error) {
+	what := "revoking"
+	if dryRun {
+		what = "counting"
+	}
+	stop := spin(p.stderr, what)
+	defer stop()
+	body := r.request
+	body.DryRun = dryRun
+	return c.revoke(ctx, &body)
+}
+
+func plural(n uint64, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun
+	case 1:
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// plain returns text as it is, or quoted if it could be mistaken for more.
+func plain(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '\u007f' || r > '~' }) {
+		return quote(text)
+	}
+	return text
+}
+
+// terminal returns the terminal that the user sits at, nil if there is none.
+func terminal(p *program) *os.File {
+	if isTerminal(p.stdin) == nil || isTerminal(p.stderr) == nil {
+		return nil
+	}
+	return isTerminal(p.stdin)
+}

@@ -1,0 +1,186 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	logoutPath = "/backchannel-logout"
+	// maxLogoutBytes is the largest body of a back-channel logout.
+	maxLogoutBytes = 16 << 10
+	// logoutTimeout bounds how long one may take. What it has done by then is
+	// done; the sender is told to come again.
+	logoutTimeout = 10 * time.Second
+	// maxLogouts bounds how many run at a time.
+	maxLogouts = 64
+)
+
+var (
+	errLogoutForm  = &apiError{code: codeInvalid, text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
+	errLogoutField = &apiError{code: codeInvalid, text: "the form must have the field logout_token, once"}
+	errLogoutUsed  = &apiError{code: codeInvalid, text: "invalid token: jti: it was used before"}
+	errLogoutBusy  = &apiError{code: codeUnavailable, text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
+)
+
+// isLogout says whether a request is for the back-channel logout, which has a
+// body without having credentials.
+func isLogout(uri []byte) bool {
+	path, _, _ := bytes.Cut(uri, []byte("?"))
+	return string(path) == logoutPath
+}
+
+// backchannelLogout answers POST /backchannel-logout (OpenID Connect
+// Back-Channel Logout 1.0): the token that an issuer sends names a session, or
+// a user all of whose sessions end. The token is the only credential.
+//
+// A token counts once, in whatever process: it must not end the sessions that a
+// user begins after it. It is asked first whether it was used, then the
+// sessions end, and only then it is noted as used. Were it noted first, a crash
+// between the two would lose the logout, because the sender's next try would be
+// refused. So:
+//
+//   - a crash or a failing store before the note: the token can come again, and
+//     ends what is left of the sessions;
+//   - the same token twice at a time, here or in two processes: both may end
+//     the sessions, which is the same as once; one of them is told that the
+//     token was used;
+//   - a note whose answer is lost: the sessions have ended, the sender is told
+//     503, and its next try that the token was used.
+func (s *Server) backchannelLogout(base context.Context, c *call) error {
+	if c.http.Request.Header.ContentLength() > maxLogoutBytes {
+		return tooLarge(maxLogoutBytes)
+	}
+	if expected(c.http) {
+		return errContinue
+	}
+	token, err := c.logoutToken()
+	if err != nil {
+		return err
+	}
+	select {
+	case s.logouts <- struct{}{}:
+		defer func() { <-s.logouts }()
+	default:
+		return errLogoutBusy
+	}
+	drained, _, stop := untilDrained(base)
+	defer stop()
+	ctx, cancel := context.WithTimeout(drained, logoutTimeout)
+	defer cancel()
+	l, err := s.logoutOf(ctx, token)
+	if err != nil {
+		return err
+	}
+	c.caller = &caller{name: "issuer " + l.Issuer, userID: l.UserID}
+	used, err := s.config.Store.Used(ctx, l.ID)
+	if err != nil {
+		return err
+	}
+	if used {
+		return errLogoutUsed
+	}
+	ended, err := s.endSessions(ctx, c, l)
+	c.logged = append(c.logged, slog.Uint64("revoked", ended))
+	if err != nil {
+		return err
+	}
+	first, err := s.config.Store.Use(ctx, l.ID, session.TimeOf(l.Until))
+	if err != nil {
+		return err
+	}
+	if !first {
+		return errLogoutUsed
+	}
+	c.http.Response.Header.SetNoDefaultContentType(true)
+	c.http.Response.Header.SetContentTypeBytes(nil)
+	c.http.SetStatusCode(http.StatusOK)
+	return nil
+}
+
+// logoutToken reads the form and returns the token in it.
+func (c *call) logoutToken() (string, error) {
+	kind, _, err := mime.ParseMediaType(string(c.http.Request.Header.ContentType()))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", errLogoutForm
+	}
+	if err := c.readBody(maxLogoutBytes); err != nil {
+		return "", err
+	}
+	form, err := url.ParseQuery(string(c.body)) // I8
+	if err != nil {
+		return "", errLogoutForm
+	}
+	if tokens := form["logout_token"]; len(tokens) == 1 {
+		return tokens[0], nil
+	}
+	return "", errLogoutField
+}
+
+// logoutOf verifies a logout token.
+func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, error) {
+	issuers := s.issuers.Load()
+	if issuers == nil {
+		return nil, &apiError{code: codeInvalid, text: "no issuer is configured"}
+	}
+	l, err := issuers.Logout(ctx, token)
+	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
+		return nil, &apiError{code: codeInvalid, text: e.Error()}
+	}
+	if err != nil {
+		return nil, errIssuer // I2
+	}
+	return l, nil
+}
+
+// endSessions deletes what a logout token names: one session, if it is the
+// user's who is named too, or else all sessions of a user.
+func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ended uint64, err error) {
+	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked"}
+	if l.SessionID == "" {
+		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
+		return s.config.Store.Revoke(ctx, what)
+	}
+	id, err := session.ParseID(l.SessionID)
+	if err != nil {
+		return 0, nil // no session has such an ID
+	}
+	c.session = id
+	what.Query.Predicates = []index.Predicate{index.ByIDs(id)}
+	if l.UserID != "" {
+		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
+	}
+	return s.config.Store.Revoke(ctx, what)
+}
+
+// writeOAuthError is writeError in the form of RFC 6749, 5.2, which knows no 413.
+func writeOAuthError(http *fasthttp.RequestCtx, e *apiError) {
+	name, status := "invalid_request", e.status()
+	switch {
+	case e.code == codeUnavailable:
+		name = "temporarily_unavailable"
+	case e.code == codeInternal:
+		name = "server_error"
+	case status == fasthttp.StatusRequestEntityTooLarge:
+		status = fasthttp.StatusBadRequest
+	}
+	b := append([]byte(nil), `{"error":"`...)
+	b = append(b, name...)
+	b = append(b, `","error_description":`...)
+	b = protojson.AppendString(b, e.Error())
+	writeErrorAs(http, e, status, append(b, '}'))
+}

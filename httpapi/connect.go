@@ -1,0 +1,168 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/valyala/fasthttp"
+)
+
+// Connect (https://connectrpc.com/docs/protocol): the calls of the session
+// service as remote procedures, of one request and one answer, in JSON, over
+// HTTP/1.1. Requests and answers are those of REST; what differs is here. GET
+// for calls without side effects is not offered.
+
+// connectPrefix is where every path of Connect begins: with a service of ZITADEL.
+const connectPrefix = "/zitadel."
+
+// maxTimeoutDigits is how long a Connect-Timeout-Ms may be.
+const maxTimeoutDigits = 10
+
+var (
+	connectVersionName = []byte("Connect-Protocol-Version")
+	connectTimeoutName = []byte("Connect-Timeout-Ms")
+	connectVersion     = []byte("1")
+	jsonType           = []byte(contentTypeJSON)
+
+	errConnectVersion = &apiError{code: codeInvalid, text: "the header Connect-Protocol-Version must be 1, or not be there"}
+	errConnectTimeout = &apiError{code: codeInvalid, text: "the header Connect-Timeout-Ms must be a whole number above 0, of at most 10 digits"}
+	errConnectType    = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the Content-Type of a request must be application/json"}
+	// The protocol wants this code.
+	errConnectCompressed = &apiError{code: codeUnimplemented, text: "compressed request bodies are not supported: the Content-Encoding must be identity"}
+	// An unknown procedure is unimplemented, which by the protocol's table of
+	// codes is 501. But its servers answer 404, and its table of statuses reads
+	// a 404 as unimplemented: so clients come to the same code by either, and
+	// those that know nothing of Connect see an ordinary 404.
+	errNoProcedure = &apiError{code: codeUnimplemented, http: http.StatusNotFound, text: "Not Found"}
+	// errTooLate may mean that a write was done all the same.
+	errTooLate = &apiError{code: codeDeadline, text: "the time of Connect-Timeout-Ms is over"}
+)
+
+// connectCodes are Connect's names of the codes.
+var connectCodes = map[code]string{
+	codeInvalid:       "invalid_argument",
+	codeDeadline:      "deadline_exceeded",
+	codeNotFound:      "not_found",
+	codeExists:        "already_exists",
+	codeDenied:        "permission_denied",
+	codeExhausted:     "resource_exhausted",
+	codePrecondition:  "failed_precondition",
+	codeAborted:       "aborted",
+	codeUnimplemented: "unimplemented",
+	codeInternal:      "internal",
+	codeUnavailable:   "unavailable",
+	codeUnauthorised:  "unauthenticated",
+}
+
+// byConnect returns r as a procedure of Connect.
+func (r route) byConnect(service string) route {
+	r.method, r.path, r.connect = fasthttp.MethodPost, service+r.call, true
+	return r
+}
+
+// connectRequest checks what Connect says about a request besides its body, and
+// takes over its deadline.
+func (c *call) connectRequest() error {
+	h := &c.http.Request.Header
+	if v := h.PeekCanonical(connectVersionName); len(v) > 0 && !bytes.Equal(v, connectVersion) {
+		return errConnectVersion
+	}
+	if t := h.ContentType(); !bytes.EqualFold(t, jsonType) {
+		media, params, err := mime.ParseMediaType(string(t))
+		if err != nil || media != contentTypeJSON {
+			return errConnectType
+		}
+		if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+			return errCharset
+		}
+	}
+	if hasBody(h) && compressed(h) {
+		return errConnectCompressed
+	}
+	if t := h.PeekCanonical(connectTimeoutName); len(t) > 0 {
+		return c.connectTimeout(string(t))
+	}
+	return nil
+}
+
+// connectTimeout sets how long the caller waits.
+func (c *call) connectTimeout(text string) error {
+	ms, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || ms == 0 || len(text) > maxTimeoutDigits {
+		return errConnectTimeout
+	}
+	c.timeout = time.Duration(ms) * time.Millisecond
+	return nil
+}
+
+// within answers c before its caller's deadline, or says that it is over. It is
+// counted from the request's headers on.
+func (s *Server) within(base context.Context, c *call) error {
+	deadline := c.start.Add(c.timeout)
+	timed := withLateDeadline(base, deadline)
+	defer timed.end()
+	err := s.admitted(timed, c)
+	if err == nil || err == errContinue {
+		return err
+	}
+	// A store that could not be asked until then is not "unavailable". The clock
+	// decides: a connection's own timer may fire before the context's. (I2)
+	if asAPIError(err) == errUnavailable && !time.Now().Before(deadline) {
+		return errTooLate
+	}
+	return err
+}
+
+// connectStatus is the HTTP status of e by Connect. It follows from the code,
+// but for what comes before the protocol: the path, the method, the content type.
+func (e *apiError) connectStatus() int {
+	switch e.http {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
+		return e.http
+	}
+	return statusOf[e.code]
+}
+
+// writeConnectError is writeError in Connect's form.
+func writeConnectError(http *fasthttp.RequestCtx, e *apiError) {
+	writeErrorAs(http, e, e.connectStatus(), appendConnectError(nil, e))
+	switch e {
+	case errConnectType, errCharset:
+		http.Response.Header.Set("Accept-Post", contentTypeJSON)
+	case errConnectCompressed:
+		http.Response.Header.Set(fasthttp.HeaderAcceptEncoding, "identity")
+	}
+}
+
+// appendConnectError writes e in Connect's form.
+func appendConnectError(b []byte, e *apiError) []byte {
+	b = append(b, `{"code":"`...)
+	b = append(b, connectCodes[e.code]...)
+	b = append(b, `","message":`...)
+	b = protojson.AppendString(b, e.Error())
+	if e.id != "" {
+		b = append(b, `,"details":[{"type":"zitadel.v1.ErrorDetail","value":"`...)
+		b = base64.RawStdEncoding.AppendEncode(b, appendErrorDetail(nil, e))
+		b = append(b, `"}]`...)
+	}
+	return append(b, '}')
+}
+
+// appendErrorDetail writes the protobuf message zitadel.v1.ErrorDetail: the ID
+// is field 1, the message field 2.
+func appendErrorDetail(b []byte, e *apiError) []byte {
+	for i, text := range []string{e.id, e.text} {
+		b = append(b, byte(i+1)<<3|2) // a field of bytes
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
+	}
+	return b
+}

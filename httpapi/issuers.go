@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+)
+
+// errIssuer is the answer where a token can be judged only by an issuer that is
+// away or late. It says nothing about the token. (I2)
+var errIssuer = &apiError{code: codeUnavailable, text: "the issuer of the token is unavailable"}
+
+// SetIssuers takes access tokens and logout tokens of v's issuers, for requests
+// that begin after it; nil takes none.
+func (s *Server) SetIssuers(v *oidc.Verifier) { s.issuers.Store(v) }
+
+// jwtCaller is the caller behind an access token that is a JWT of a configured
+// issuer, or that was found good a moment ago. It is nil for any other token.
+// Such a JWT is no session token, whatever the store holds.
+func (s *Server) jwtCaller(ctx context.Context, token []byte) (*caller, error) {
+	issuers := s.issuers.Load()
+	if issuers == nil || ownToken(token) {
+		return nil, nil
+	}
+	a, err := issuers.JWT(ctx, token)
+	if errors.Is(err, oidc.ErrForeign) {
+		return nil, nil
+	}
+	return accessCaller(a, err)
+}
+
+// opaqueCaller is the caller behind a token that is neither an API key nor a
+// session token, by what the issuers say. Tokens of our own making, which have
+// ended or were mistyped, are not shown to them.
+func (s *Server) opaqueCaller(ctx context.Context, token []byte) (*caller, error) {
+	issuers := s.issuers.Load()
+	if issuers == nil || !issuers.Asks() || ownToken(token) {
+		return nil, errBadCredentials
+	}
+	return accessCaller(issuers.Opaque(ctx, string(token))) // I8
+}
+
+// accessCaller is the caller that an access token makes.
+func accessCaller(a *oidc.Access, err error) (*caller, error) {
+	if errors.Is(err, oidc.ErrUnavailable) {
+		return nil, errIssuer
+	}
+	if err != nil {
+		return nil, errBadCredentials
+	}
+	granted := func(g oidc.Grant) grant { return grant{all: g.All, orgs: g.Organizations} }
+	return &caller{
+		name: "issuer " + a.Issuer, userID: a.UserID, agentID: a.AgentID, remote: true,
+		read: granted(a.Read), write: granted(a.Write), delete: granted(a.Delete),
+	}, nil
+}
+
+// ownToken says whether a token is an API key or a session token of our own
+// making, dead or alive: one whose ID is all digits, as those are that we make.
+func ownToken(token []byte) bool {
+	if bytes.HasPrefix(token, []byte(apiKeyPrefix)) {
+		return true
+	}
+	if len(token) != ownTokenLen || token[ownIDLen] != '.' {
+		return false
+	}
+	for _, c := range token[:ownIDLen] {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// ownIDLen is the length of the session IDs that we make, ownTokenLen that of
+// their tokens.
+const (
+	ownIDLen    = 19
+	ownTokenLen = ownIDLen + 1 + 43
+)

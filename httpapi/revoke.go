@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+const (
+	// maxExcept bounds the sessions that a revocation may leave out.
+	maxExcept = 1000
+	// maxRevocations is how many revocations run at a time.
+	maxRevocations = 4
+)
+
+// revokeRequest is RevokeSessionsRequest.
+type revokeRequest struct {
+	listRequest
+	except []session.ID
+	all    bool
+	dryRun bool
+}
+
+func decodeRevoke(c *call) (*revokeRequest, error) {
+	q := new(revokeRequest)
+	q.query.Sees = index.Sees{All: true} // what may be deleted is asked besides
+	d := listDecoder{listRequest: &q.listRequest, caller: c.caller, message: "RevokeSessionsRequest", strict: true}
+	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
+		d.Reader = r
+		return r.Object(func(name string) error {
+			switch name {
+			case "queries":
+				return d.Messages(d.searchQuery)
+			case "exceptIds":
+				return d.Array(func(i int) error {
+					if i == maxExcept {
+						return d.Fail(fmt.Sprintf("must have at most %d IDs", maxExcept))
+					}
+					var id string
+					err := d.String(&id)
+					q.except = append(q.except, session.ID(id))
+					return err
+				})
+			case "all":
+				return d.Bool(&q.all)
+			case "dryRun":
+				return d.Bool(&q.dryRun)
+			}
+			return d.unknown()
+		})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case d.fault != nil:
+		return nil, d.fault
+	case len(q.query.Predicates) == 0 && !q.all:
+		return nil, invalid("RevokeSessionsRequest", "Queries", `must have at least one query, or "all" must be true`)
+	case len(q.query.Predicates) > 0 && q.all:
+		return nil, invalid("RevokeSessionsRequest", "All", "must not be true together with queries")
+	}
+	return q, nil
+}
+
+// revokeRun is one revocation under way.
+type revokeRun struct {
+	s        *Server
+	log      *slog.Logger
+	what     cache.Revocation
+	earlier  uint64 // revoked by attempts that have failed
+	reported time.Time
+}
+
+// revokeSessions answers POST /v2/sessions/revoke: it deletes every session
+// that matches and that the caller may delete, however many these are.
+//
+// If the store stays away, or the server is told to end, the revocation ends
+// with 503, and the message has the count. To send it again is to go on.
+func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest) error {
+	select {
+	case s.revocations <- struct{}{}:
+		defer func() { <-s.revocations }()
+	default:
+		return &apiError{code: codeExhausted, text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
+	}
+	kinds := make([]string, len(q.query.Predicates))
+	for i := range q.query.Predicates {
+		kinds[i] = q.query.Predicates[i].Kind.String()
+	}
+	may := c.caller.mayDelete
+	if !c.caller.delete.all && len(c.caller.delete.orgs) == 0 {
+		// It does not look at anybody else's.
+		q.query.Predicates = append(q.query.Predicates, index.ByUser(c.caller.userID))
+	}
+	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name)}
+	run.what = cache.Revocation{
+		Query: &q.query, May: may, Except: q.except, DryRun: q.dryRun, Reason: "revoked", Progress: run.progress,
+	}
+	ctx, ended, stop := untilDrained(base)
+	defer stop()
+	revoked, err := run.run(ctx)
+	c.logged = append(c.logged, slog.Uint64("revoked", revoked), slog.Bool("dry_run", q.dryRun), slog.String("queries", strings.Join(kinds, ",")))
+	if err != nil {
+		e := *asAPIError(err)
+		if ended() {
+			e.text = "the server ends"
+		}
+		if q.dryRun {
+			e.text += "; nothing was revoked"
+		} else {
+			e.text += fmt.Sprintf("; %d sessions were revoked; to send the request again is to go on", revoked)
+		}
+		return &e
+	}
+	c.begin(0)
+	c.out = append(c.out, `{"revoked":`...)
+	c.out = protojson.AppendUint64(c.out, revoked)
+	return c.end(http.StatusOK)
+}
+
+// run revokes. While the store is away it tries again, for some time from the
+// first failure on; what it gets done meanwhile gives it new time.
+func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
+	var deadline time.Time
+	// Patience, not a number, bounds these attempts.
+	for a := (attempts{ctx: ctx, pause: longestPause}); a.next(); {
+		var n uint64
+		n, err = run.s.config.Store.Revoke(ctx, run.what)
+		if !run.what.DryRun || err == nil {
+			run.earlier += n
+		}
+		if err == nil || !errors.Is(err, session.ErrUnavailable) {
+			break
+		}
+		if deadline.IsZero() || n > 0 && !run.what.DryRun {
+			deadline = time.Now().Add(run.s.limits.patience)
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+	}
+	return run.earlier, err
+}
+
+// progress logs now and then how far a long revocation is.
+func (run *revokeRun) progress(revoked uint64) {
+	if time.Since(run.reported) > progressPause {
+		run.reported = time.Now()
+		run.log.Info("revocation goes on", "revoked", run.earlier+revoked, "dry_run", run.what.DryRun)
+	}
+}

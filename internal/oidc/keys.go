@@ -1,0 +1,313 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// keysEvery is how often an issuer's keys are fetched again: a key that it
+	// has withdrawn is used no longer than this and knownFor.
+	keysEvery = 5 * time.Minute
+	// keysUsable is how long the last keys go on being used while the issuer
+	// does not give new ones.
+	keysUsable = time.Hour
+	// firstRetry and lastRetry bound the pauses while the issuer is away.
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+	// fetchTimeout bounds one fetch: discovery and keys.
+	fetchTimeout = 5 * time.Second
+	// unknownWait is how long a token whose key is not known waits for the keys
+	// to be fetched.
+	unknownWait = 100 * time.Millisecond
+	// unknownEvery and unknownBurst bound how often such tokens have the keys
+	// fetched: a flood of made-up key IDs costs the issuer a request each ten
+	// seconds.
+	unknownEvery = 10 * time.Second
+	unknownBurst = 3
+	// maxKeys is the largest number of keys of an issuer.
+	maxKeys = 100
+)
+
+// keyring has an issuer's keys and what there is to know about their fetching.
+type keyring struct {
+	// wanted asks for a fetch before it is due.
+	wanted  chan struct{}
+	unknown *rate.Limiter
+
+	mu sync.Mutex
+	// keys are nil until the first fetch succeeds.
+	keys *keySet
+	// begun counts fetches, done is the number of the last one that ended, and
+	// failed says that it failed. asked is the number of the last one that
+	// somebody waits for; at first it is 1.
+	begun, done, asked uint64
+	failed             bool
+	// ended is closed, and replaced, when a fetch ends.
+	ended chan struct{}
+	// keysURL is where the keys were found last.
+	keysURL string
+}
+
+// keySet are the keys of one fetch.
+type keySet struct {
+	byID    keyfunc.Keyfunc
+	ids     map[string]bool
+	fetched time.Time
+}
+
+func newKeyring() keyring {
+	return keyring{
+		wanted:  make(chan struct{}, 1),
+		unknown: rate.NewLimiter(rate.Every(unknownEvery), unknownBurst),
+		asked:   1,
+		ended:   make(chan struct{}),
+	}
+}
+
+// follow fetches the keys until ctx ends.
+func (i *issuer) follow(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var retry time.Duration
+	failing := false
+	for {
+		due := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			due = true
+		case <-i.ring.wanted:
+		}
+		err := i.fetch(ctx, due)
+		pause := keysEvery
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			retry = min(max(2*retry, firstRetry), lastRetry)
+			pause = retry/2 + rand.N(retry/2)
+			if !failing {
+				i.log.Warn("the keys of an issuer can not be fetched, trying again", "issuer", i.Name, "error", err)
+			}
+		default:
+			retry = 0
+			if failing {
+				i.log.Info("the keys of an issuer are fetched again", "issuer", i.Name)
+			}
+		}
+		failing = err != nil
+		timer.Reset(pause)
+	}
+}
+
+// fetch gets the keys and lets those know who wait for them.
+func (i *issuer) fetch(ctx context.Context, discover bool) error {
+	r := &i.ring
+	r.mu.Lock()
+	r.begun++
+	number, keysURL := r.begun, r.keysURL
+	discover = discover || r.failed
+	r.mu.Unlock()
+
+	timed, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if discover {
+		keysURL = ""
+	}
+	keys, keysURL, err := i.get(timed, keysURL)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.keys, r.keysURL = keys, keysURL
+	}
+	r.done, r.failed = number, err != nil
+	close(r.ended)
+	r.ended = make(chan struct{})
+	return err
+}
+
+// get reads the keys, after having asked where they are if keysURL is "".
+func (i *issuer) get(ctx context.Context, keysURL string) (*keySet, string, error) {
+	if i.KeysURL != "" {
+		keysURL = i.KeysURL
+	}
+	if keysURL == "" {
+		var err error
+		if keysURL, err = i.discover(ctx); err != nil {
+			return nil, "", fmt.Errorf("discovery: %w", err)
+		}
+	}
+	began := i.age()
+	var answer jwkset.JWKSMarshal
+	if err := getJSON(ctx, i.client, keysURL, &answer); err != nil {
+		return nil, "", fmt.Errorf("keys: %w", err)
+	}
+	keys, err := newKeySet(ctx, answer.Keys, began)
+	return keys, keysURL, err
+}
+
+// discover asks the issuer where its keys are (OpenID Connect Discovery 1.0).
+func (i *issuer) discover(ctx context.Context) (keysURL string, err error) {
+	var answer struct {
+		Issuer  string `json:"issuer"`
+		KeysURL string `json:"jwks_uri"`
+	}
+	if err := getJSON(ctx, i.client, strings.TrimSuffix(i.URL, "/")+"/.well-known/openid-configuration", &answer); err != nil {
+		return "", err
+	}
+	if answer.Issuer != i.URL {
+		return "", errors.New("the issuer in the document is not the configured one")
+	}
+	if err := checkURL(answer.KeysURL, i.allowHTTP); err != nil {
+		return "", fmt.Errorf("jwks_uri %w", err)
+	}
+	return answer.KeysURL, nil
+}
+
+// newKeySet takes the keys that signatures can be checked with. What it can not
+// read is left out: it may be of a kind that is newer than we are, and a token
+// signed with it is refused.
+func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time) (*keySet, error) {
+	if len(list) > maxKeys {
+		return nil, fmt.Errorf("there are more than %d keys", maxKeys)
+	}
+	store := jwkset.NewMemoryStorage()
+	set := &keySet{ids: make(map[string]bool, len(list)), fetched: fetched}
+	for _, m := range list {
+		if m.KTY == jwkset.KtyOct || m.USE != "" && m.USE != jwkset.UseSig {
+			continue
+		}
+		// Certificates are not looked at, least of all fetched.
+		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", ""
+		key, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+		if err != nil || set.ids[m.KID] {
+			continue
+		}
+		if err := store.KeyWrite(ctx, key); err != nil {
+			return nil, err
+		}
+		set.ids[m.KID] = true
+	}
+	if len(set.ids) == 0 {
+		return nil, errors.New("there is no key that a signature can be checked with")
+	}
+	var err error
+	set.byID, err = keyfunc.New(keyfunc.Options{Storage: store})
+	return set, err
+}
+
+// has says whether the key of a token is there. A token need not name its key
+// where there is only one.
+func (k *keySet) has(header map[string]any) bool {
+	id, named := header["kid"]
+	if !named {
+		return len(k.ids) == 1
+	}
+	text, ok := id.(string)
+	return ok && k.ids[text]
+}
+
+// keyOf returns the key that a token names. If it is not known it may be new:
+// the keys are fetched again, but not often, and waited for, but not long.
+func (i *issuer) keyOf(ctx context.Context, token *jwt.Token) (any, error) {
+	if i.noKeys {
+		return nil, invalid("the issuer's keys are not configured")
+	}
+	keys, failing := i.usableKeys()
+	if keys == nil && failing {
+		return nil, ErrUnavailable
+	}
+	if keys == nil || !keys.has(token.Header) {
+		var current bool
+		if keys, current = i.await(ctx, token.Header); keys == nil || !current && !keys.has(token.Header) {
+			return nil, ErrUnavailable
+		}
+	}
+	if !keys.has(token.Header) {
+		return nil, invalid("kid: the issuer has no such key")
+	}
+	return keys.byID.KeyfuncCtx(ctx)(token)
+}
+
+// usableKeys returns the keys, nil if there are none or they are too old, and
+// whether the last fetch failed.
+func (i *issuer) usableKeys() (keys *keySet, failing bool) {
+	i.ring.mu.Lock()
+	defer i.ring.mu.Unlock()
+	return i.usable()
+}
+
+func (i *issuer) usable() (keys *keySet, failing bool) {
+	r := &i.ring
+	if r.keys != nil && i.age().Sub(r.keys.fetched) > keysUsable {
+		return nil, true
+	}
+	return r.keys, r.failed
+}
+
+// await waits for a fetch that may find the key of a token. current says that
+// what the issuer has now is known: a key that is not among it does not exist.
+func (i *issuer) await(ctx context.Context, header map[string]any) (keys *keySet, current bool) {
+	r := &i.ring
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if keys, failing := i.usable(); keys != nil && r.done >= r.asked {
+		if !r.unknown.Allow() {
+			return keys, !failing
+		}
+		r.asked = r.begun + 1 // what is under way may have been answered before the key was made
+		select {
+		case r.wanted <- struct{}{}:
+		default:
+		}
+	}
+	patience := time.NewTimer(i.patience)
+	defer patience.Stop()
+	for late := false; r.done < r.asked; {
+		ended := r.ended
+		r.mu.Unlock()
+		select {
+		case <-ended:
+		case <-patience.C:
+			late = true
+		case <-ctx.Done():
+			late = true
+		}
+		r.mu.Lock()
+		if keys, _ := i.usable(); late || keys != nil && keys.has(header) {
+			return keys, false
+		}
+	}
+	keys, failing := i.usable()
+	return keys, !failing
+}
+
+// checkURL says what is wrong with the URL of something that is asked. http is
+// for this machine only, unless it was allowed.
+func checkURL(text string, allowHTTP bool) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return errors.New("must be an https URL")
+	case u.User != nil:
+		return errors.New("must have no user and no password")
+	case u.Fragment != "":
+		return errors.New("must have no fragment")
+	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
+		return errors.New("must be an https URL: http is for loopback only, unless allow_http is true")
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// logoutEvent is the member of events that makes a token a logout token.
+	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+	// MaxLogoutAge is how old a logout token may be.
+	MaxLogoutAge = 10 * time.Minute
+)
+
+// Logout is what a logout token asks for.
+type Logout struct {
+	// Issuer is the configured name of the issuer.
+	Issuer string
+	// UserID and SessionID are what the configured claims name; at least one is
+	// there. A SessionID means that session alone.
+	UserID, SessionID string
+	// ID names the token: a hash of its issuer and its jti.
+	ID [sha256.Size]byte
+	// Until is the instant from which on the token is too old to be taken.
+	Until time.Time
+}
+
+// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.4
+// and 2.6), but for one thing: that its jti has not come before is for the
+// caller to know.
+func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
+	if len(token) > MaxTokenBytes {
+		return nil, invalid(fmt.Sprintf("it has more than %d bytes", MaxTokenBytes))
+	}
+	i := v.current.Load().byURL[issuerOf([]byte(token))]
+	if i == nil {
+		return nil, invalid("it is no JWT, or iss is not a configured issuer")
+	}
+	if i.logout == nil {
+		return nil, invalid("iss: no logout is configured for this issuer")
+	}
+	claims := jwt.MapClaims{}
+	if _, err := i.verify(ctx, i.logouts, token, claims, "jwt", "logout+jwt"); err != nil {
+		return nil, i.refused(ctx, err)
+	}
+	l, err := i.logoutOf(claims, v.clock())
+	if err != nil {
+		return nil, i.refused(ctx, err)
+	}
+	return l, nil
+}
+
+// logoutOf reads the claims of a token that is verified.
+func (i *issuer) logoutOf(claims jwt.MapClaims, now time.Time) (*Logout, error) {
+	issued, err := instant(claims.GetIssuedAt())
+	if err != nil || issued.IsZero() {
+		return nil, invalid("iat is missing")
+	}
+	until := issued.Add(MaxLogoutAge + i.leeway)
+	if !now.Before(until) {
+		return nil, invalid(fmt.Sprintf("iat: it is older than %s", MaxLogoutAge))
+	}
+	id, _ := claims["jti"].(string)
+	if id == "" {
+		return nil, invalid("jti is missing")
+	}
+	events, _ := claims["events"].(map[string]any)
+	if _, ok := events[logoutEvent].(map[string]any); !ok {
+		return nil, invalid("events: it is no logout token")
+	}
+	if _, there := claims["nonce"]; there {
+		return nil, invalid("nonce must not be there")
+	}
+	if claims["sub"] == nil && claims["sid"] == nil {
+		return nil, invalid("sub or sid must be there")
+	}
+	l := &Logout{Issuer: i.Name, Until: until}
+	var user, session bool
+	if l.UserID, user = i.logout.userAt.text(claims); !user {
+		return nil, invalid("the claim of the user is no name of a user")
+	}
+	if l.SessionID, session = i.logout.sessionAt.text(claims); !session {
+		return nil, invalid("the claim of the session is no name of a session")
+	}
+	if l.UserID == "" && l.SessionID == "" {
+		return nil, invalid("the claims that are configured for user and session are missing")
+	}
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%d:%s%s", len(i.URL), i.URL, id)
+	h.Sum(l.ID[:0])
+	return l, nil
+}

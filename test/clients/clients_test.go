@@ -1,0 +1,197 @@
+// Package clients_test lets ZITADEL's own TypeScript client talk to Cloakroom:
+// the published packages, against the real program, over real Redis.
+package clients_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// Where Node.js is missing these tests are left out, unless one of these is
+// set: CI has it.
+var required = []string{"CLOAKROOM_TEST_NODE", "CI"}
+
+// patience is for programs: one that does not do its work by then is broken.
+const patience = 2 * time.Minute
+
+// The client reads, changes, finds and deletes what was created either way, and
+// is told every error, with one shard and with four.
+func TestTypeScriptClient(t *testing.T) {
+	if !haveNode(t) {
+		return
+	}
+	installPackages(t)
+	bin := build(t)
+	for _, shards := range []int{1, 4} {
+		for _, createdBy := range []string{"REST", "Connect"} {
+			t.Run(fmt.Sprintf("shards=%d/created by %s", shards, createdBy), func(t *testing.T) {
+				redis := redistest.Start(t)
+				c := serve(t, bin, redis, shards)
+				c.node(t, createdBy, "sessions.test.mjs", "search.test.mjs", "values.test.mjs", "errors.test.mjs", "docs.test.mjs")
+				redis.Stop()
+				c.node(t, createdBy, "away.test.mjs")
+			})
+		}
+	}
+}
+
+// haveNode says whether Node.js is there. It fails the test if it must be.
+func haveNode(t *testing.T) bool {
+	t.Helper()
+	var missing []string
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return true
+	}
+	for _, name := range required {
+		if os.Getenv(name) != "" {
+			t.Fatalf("%v not on PATH, and %s is set; .ci/install-node installs them", missing, name)
+		}
+	}
+	t.Logf("LEFT OUT: %v not on PATH; .ci/install-node installs them", missing)
+	return false
+}
+
+// installPackages installs what package-lock.json names, unless that is there.
+func installPackages(t *testing.T) {
+	t.Helper()
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := filepath.Join("node_modules", ".installed")
+	if old, err := os.ReadFile(done); err == nil && string(old) == string(lock) {
+		return
+	}
+	run(t, "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline")
+	if err := os.WriteFile(done, lock, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build returns the path of the program.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "cloakroom")
+	run(t, "go", "build", "-o", bin, "github.com/cloakroom-dev/cloakroom/cmd/cloakroom")
+	return bin
+}
+
+// run runs a command to its end, which must be good.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// callers are the API keys: by name, their user and what they may do.
+var callers = map[string][]string{
+	"admin":  {"svc-admin", "--permission=session.read", "--permission=session.write", "--permission=session.delete"},
+	"reader": {"svc-reader", "--permission=session.read"},
+	"writer": {"svc-writer", "--permission=session.write"},
+	"org":    {"svc-org", "--permission=session.read@org-2", "--permission=session.write@org-2"},
+	"agent":  {"svc-agent", "--agent-id=fp-agent"},
+	"nobody": {"svc-nobody"},
+}
+
+// cloakroom is the running program.
+type cloakroom struct {
+	url    string
+	shards int
+	keys   map[string]string // secrets by name
+}
+
+// serve runs the program until the end of the test.
+func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloakroom {
+	t.Helper()
+	c := &cloakroom{shards: shards, keys: map[string]string{}}
+	file := filepath.Join(t.TempDir(), "keys.yaml")
+	for name, flags := range callers {
+		args := append([]string{"key", "new", "--name", name, "--file", file, "--user-id"}, flags...)
+		secret, err := exec.CommandContext(t.Context(), bin, args...).Output()
+		if err != nil {
+			t.Fatalf("cloakroom key new: %v", err)
+		}
+		c.keys[name] = strings.TrimSpace(string(secret))
+	}
+	cmd := exec.Command(bin, "serve", "--redis-url", redis.URL(), "--redis-shards", fmt.Sprint(shards), "--auth-keys-file", file, "--http-addr=127.0.0.1:0",
+		"--admin-addr=127.0.0.1:0", "--log-format=json", "--instance-id=instance-1", "--search-max-candidates=25")
+	cmd.Env = []string{}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	var read sync.WaitGroup
+	ready := make(chan string, 1)
+	read.Go(func() {
+		for lines := bufio.NewScanner(io.TeeReader(stderr, &log)); lines.Scan(); {
+			var line struct{ Msg, HTTP string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+				ready <- "http://" + line.HTTP
+			}
+		}
+		close(ready)
+	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		read.Wait() // I7
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("cloakroom: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("cloakroom wrote:\n%s", log.String())
+		}
+		for name, secret := range c.keys { // I6
+			if strings.Contains(log.String(), secret) || strings.Contains(log.String(), "hunter2") {
+				t.Errorf("the log has the key %s, or a password", name)
+			}
+		}
+	})
+	select {
+	case c.url = <-ready:
+	case <-time.After(patience):
+	}
+	if c.url == "" {
+		t.Fatal("cloakroom does not become ready")
+	}
+	return c
+}
+
+// node runs tests in Node.js, and fails with what they say.
+func (c *cloakroom) node(t *testing.T, createdBy string, files ...string) {
+	t.Helper()
+	keys, err := json.Marshal(c.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test", "--test-reporter=tap"}, files)...)
+	cmd.Env = append(os.Environ(), "CLOAKROOM_URL="+c.url, "CLOAKROOM_KEYS="+string(keys), "CLOAKROOM_CREATED_BY="+createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("node --test %v: %v\n%s", files, err, out)
+	} else if !strings.Contains(string(out), "# fail 0\n") || strings.Contains(string(out), "# pass 0\n") || !strings.Contains(string(out), "# skipped 0\n") {
+		t.Errorf("node --test %v did not run every test:\n%s", files, out)
+	}
+}

@@ -1,0 +1,67 @@
+package gateways
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// apisix is a double of Apache APISIX's forward-auth plugin with deploy/apisix. Written from
+// https://apisix.apache.org/docs/apisix/plugins/forward-auth/ and …/proxy-rewrite/: GET to a fixed address with the first value
+// of each of request_headers, and X-Forwarded-Method, -Proto, -Host, -Uri, -For of its own. 2xx passes, with upstream_headers
+// in the place of the client's; another answer goes to the client with client_headers and its body; without an answer, or if
+// it is late, the status is status_on_error.
+type apisix struct{}
+
+func (apisix) Name() string { return "APISIX" }
+
+func (apisix) Start(t *testing.T, verify, application string) string {
+	t.Helper()
+	plugins := at[object](t, readYAML(t, "apisix/apisix.yaml"), "routes/0/plugins")
+	auth := at[object](t, plugins, "forward-auth")
+	asks := texts(at[[]any](t, auth, "request_headers"))
+	gives := texts(at[[]any](t, auth, "upstream_headers"))
+	removes := texts(at[[]any](t, plugins, "proxy-rewrite/headers/remove"))
+	onError := at[int](t, auth, "status_on_error")
+	timeout := time.Duration(at[int](t, auth, "timeout")) * time.Millisecond
+	target, ok := strings.CutPrefix(at[string](t, auth, "uri"), "http://127.0.0.1:8081")
+	if !ok || at[bool](t, auth, "allow_degradation") {
+		t.Fatal("the address is not that of the example, or errors would pass")
+	}
+	if v := at[string](t, readYAML(t, "apisix/config.yaml"), "nginx_config/http/underscores_in_headers"); v != "off" {
+		t.Fatalf("underscores_in_headers is %s", v)
+	}
+	d := &double{verify: verify, application: application, copyDenial: true}
+	d.clean = func(h http.Header) {
+		deleteMatching(h, func(name string) bool { return strings.Contains(name, "_") })
+		for _, name := range removes {
+			h.Del(name)
+		}
+		h.Del("X-Forwarded-Proto") // these two APISIX sets itself
+		h.Del("X-Forwarded-Host")
+	}
+	d.ask = func(r *http.Request) *http.Request {
+		q := d.question(http.MethodGet, target)
+		for _, name := range asks {
+			if v := r.Header.Get(name); v != "" {
+				q.Header.Set(name, v)
+			}
+		}
+		forwarded(q.Header, r)
+		return q
+	}
+	d.decide = func(r *http.Request, answer *http.Response, _ []byte, err error) int {
+		switch {
+		case err != nil:
+			return onError
+		case answer.StatusCode >= 300:
+			return answer.StatusCode
+		}
+		replace(r, answer, gives)
+		return 0
+	}
+	return d.start(t, timeout)
+}
+
+func (apisix) Status(o outcome) int { return nginx{}.Status(o) }

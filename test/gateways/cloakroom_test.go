@@ -1,0 +1,184 @@
+package gateways
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// startTimeout is for programs: one that does not answer by then is broken.
+const startTimeout = 20 * time.Second
+
+// cloakroom is a running cloakroom process.
+type cloakroom struct {
+	api, verify string // addresses
+	key         string // an API key with all permissions
+}
+
+// startCloakroom starts the program over the Redis at redisAddr, with a verify-only listener.
+func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom {
+	t.Helper()
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys.yaml")
+	secret, err := exec.Command(cloakroomBin, "key", "new", "--name", "test", "--user-id", "tester", "--file", keys,
+		"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete").Output()
+	if err != nil {
+		t.Fatalf("cloakroom key new: %v", err)
+	}
+	c := &cloakroom{
+		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t),
+		key: strings.TrimSpace(string(secret)),
+	}
+	admin := redistest.FreeAddr(t)
+	start(t, "cloakroom", "http://"+admin+"/readyz", cloakroomBin, append([]string{
+		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", admin,
+		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
+	}, flags...)...)
+	return c
+}
+
+// start runs a program until the end of the test, and waits until url answers 200, or anything at all if url ends in a
+// slash.
+func start(t *testing.T, name, url, bin string, args ...string) {
+	t.Helper()
+	logFile := filepath.Join(t.TempDir(), name+".log")
+	p, err := redistest.StartProcess(logFile, bin, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		if !p.Stop(startTimeout) {
+			t.Errorf("%s ignored SIGTERM", name)
+		}
+		if log, err := os.ReadFile(logFile); t.Failed() && err == nil {
+			t.Logf("%s wrote:\n%s", name, tail(log, 4000))
+		}
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
+	ok := eventually(startTimeout, func() bool {
+		select {
+		case <-p.Done():
+			t.Fatalf("%s exited", name)
+		default:
+		}
+		response, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK || strings.HasSuffix(url, "/")
+	})
+	if !ok {
+		t.Fatalf("%s does not answer", name)
+	}
+}
+
+// eventually calls f until it returns true, with a short pause between, and reports whether it did so in time.
+func eventually(limit time.Duration, f func() bool) bool {
+	timer, tick := time.NewTimer(limit), time.NewTicker(2*time.Millisecond)
+	defer timer.Stop()
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-timer.C:
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+
+// call makes a request to the API and decodes the answer.
+func (c *cloakroom) call(t *testing.T, method, path string, body, answer any) {
+	t.Helper()
+	content, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.api+path, bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+c.key)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode/100 != 2 {
+		t.Fatalf("%s %s: %v, status %d: %s", method, path, err, response.StatusCode, text)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(text, answer); err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+	}
+}
+
+// visitor is somebody with a session.
+type visitor struct {
+	id, token string
+	// What an application has to see: the identity headers, in lower case. json is for gateways that make them of the body.
+	header, json map[string]string
+}
+
+// named says that the login name of v is plain, and encoded in headers.
+func (v *visitor) named(plain, encoded string) {
+	v.json["x-session-login"], v.header["x-session-login"] = plain, encoded
+}
+
+// factors says that v has proven itself with these.
+func (v *visitor) factors(names string) {
+	v.json["x-session-factors"], v.header["x-session-factors"] = names, names
+}
+
+// login stores a session whose user has proved itself with a password, unless change says otherwise.
+func (c *cloakroom) login(t *testing.T, id string, change ...func(session map[string]any)) *visitor {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	expires := now.Add(time.Hour)
+	session := map[string]any{
+		"creationDate": now.Format(time.RFC3339), "expirationDate": expires.Format(time.RFC3339Nano),
+		"factors": map[string]any{
+			"user": map[string]any{
+				"verifiedAt": now.Format(time.RFC3339), "id": "user-" + id, "loginName": "jürgen@" + id,
+				"displayName": "Jürgen 🧥 Müller", "organizationId": "org-" + id,
+			},
+			"password": map[string]any{"verifiedAt": now.Format(time.RFC3339)},
+		},
+	}
+	for _, f := range change {
+		f(session)
+	}
+	var answer struct{ SessionToken string }
+	c.call(t, http.MethodPut, "/v2/sessions/"+id+"?issueToken=true", session, &answer)
+	v := &visitor{id: id, token: answer.SessionToken, header: map[string]string{
+		"x-session-id": id, "x-session-user": "user-" + id, "x-session-org": "org-" + id, "x-session-factors": "password",
+		"x-session-auth-time": now.Format(time.RFC3339), "x-session-expires": expires.Format(time.RFC3339),
+	}}
+	v.json = maps.Clone(v.header)
+	v.json["x-session-auth-time"], v.json["x-session-expires"] = strconv.FormatInt(now.Unix(), 10), strconv.FormatInt(expires.Unix(), 10)
+	v.named("jürgen@"+id, "j%C3%BCrgen@"+id)
+	return v
+}
+
+// logout ends a session.
+func (c *cloakroom) logout(t *testing.T, v *visitor) {
+	t.Helper()
+	c.call(t, http.MethodDelete, "/v2/sessions/"+v.id, map[string]any{}, nil)
+}

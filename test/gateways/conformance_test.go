@@ -1,0 +1,157 @@
+package gateways
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestConformance runs every case before every gateway, and ties the table in docs/gateways.md to what came out.
+func TestConformance(t *testing.T) {
+	var mu sync.Mutex
+	cells := map[string]string{} // by gateway and case
+	t.Run("gateways", func(t *testing.T) {
+		for _, g := range gateways {
+			t.Run(g.Name(), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, g)
+				for _, c := range conformances {
+					t.Run(c.name, func(t *testing.T) {
+						cell := w.conforms(t, c)
+						mu.Lock()
+						defer mu.Unlock()
+						cells[g.Name()+c.name] = cell
+					})
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	var table strings.Builder
+	table.WriteString("| case |")
+	for _, g := range gateways {
+		table.WriteString(" " + g.Name() + " |")
+	}
+	table.WriteString("\n|---|" + strings.Repeat("---|", len(gateways)) + "\n")
+	for _, c := range conformances {
+		table.WriteString("| " + c.name + " |")
+		for _, g := range gateways {
+			table.WriteString(" " + cells[g.Name()+c.name] + " |")
+		}
+		table.WriteString("\n")
+	}
+	tied(t, "conformance", table.String())
+}
+
+// conforms runs one case and returns its cell of the table.
+func (w *world) conforms(t *testing.T, c conformance) string {
+	t.Helper()
+	r, v := c.prepare(t, w)
+	response, body, reached := w.send(t, r)
+	want := http.StatusOK
+	if c.outcome != allowed {
+		want = w.gateway.Status(c.outcome)
+	}
+	if response.StatusCode != want {
+		t.Errorf("status %d, want %d: %s", response.StatusCode, want, body)
+	}
+	if want != http.StatusOK {
+		if len(reached) != 0 || response.Header.Get("X-Application") != "" {
+			t.Errorf("it was refused, and reached the application %d times", len(reached))
+		}
+		w.tells(t, response)
+		return fmt.Sprint(response.StatusCode)
+	}
+	w.passed(t, r, v, reached)
+	if c.outcome == late {
+		return "200, late"
+	}
+	return fmt.Sprint(response.StatusCode)
+}
+
+// tells checks what a refusal has besides its status, where the gateway can say it.
+func (w *world) tells(t *testing.T, refusal *http.Response) {
+	t.Helper()
+	switch w.gateway.(type) {
+	case nginx, haproxy, caddy, traefik, apisix:
+	default:
+		return
+	}
+	header := refusal.Header
+	if refusal.StatusCode == http.StatusUnauthorized && !strings.HasPrefix(header.Get("WWW-Authenticate"), `Bearer realm="cloakroom"`) {
+		t.Errorf("WWW-Authenticate is %q", header.Get("WWW-Authenticate"))
+	}
+	if refusal.StatusCode == http.StatusServiceUnavailable && w.gateway.Status(down) == http.StatusServiceUnavailable &&
+		w.gateway != (apisix{}) && header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After is %q", header.Get("Retry-After"))
+	}
+}
+
+// passed checks that r of v reached the application once, whole, with the identity headers of v and no other.
+func (w *world) passed(t *testing.T, r request, v *visitor, reached []*seen) {
+	t.Helper()
+	if len(reached) != 1 {
+		t.Errorf("it reached the application %d times", len(reached))
+		return
+	}
+	got := reached[0]
+	if r.wire(); got.method != r.method || got.target != r.target || got.body != int64(r.body) {
+		t.Errorf("the application saw %s %s with %d bytes, want %s %s with %d", got.method, got.target, got.body, r.method, r.target, r.body)
+	}
+	if got.host != clientHost {
+		t.Errorf("the application saw the host %s", got.host)
+	}
+	w.known(t, v, got)
+}
+
+// known checks that the application saw the identity headers of v, each once, and no other.
+func (w *world) known(t *testing.T, v *visitor, got *seen) {
+	t.Helper()
+	want := v.header
+	if _, ok := w.gateway.(oathkeeper); ok {
+		want = v.json
+	}
+	found := got.identity()
+	for name, value := range want {
+		if !slices.Equal(found[name], []string{value}) {
+			t.Errorf("the application saw %s %q, want %q", name, found[name], value)
+		}
+		delete(found, name)
+	}
+	for name, values := range found { // an empty one is none
+		if !slices.Equal(values, []string{""}) {
+			t.Errorf("the application saw %s %q", name, values)
+		}
+	}
+}
+
+const document = "../../docs/gateways.md"
+
+// tied compares the part of docs/gateways.md between two comments with the name to want; with -update it writes it.
+func tied(t *testing.T, name, want string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(text), "<!-- "+name+" -->\n")
+	got, after, ok2 := strings.Cut(rest, "<!-- /"+name+" -->\n")
+	switch {
+	case !ok1 || !ok2:
+		t.Fatalf("%s has no part between <!-- %s --> and <!-- /%s -->", document, name, name)
+	case got == want:
+	case *update:
+		text := before + "<!-- " + name + " -->\n" + want + "<!-- /" + name + " -->\n" + after
+		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s is not what ran (go test ./test/gateways -update writes it):\n%s", document, want)
+	}
+}

@@ -1,0 +1,44 @@
+package gateways
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDocumentShowsLinesOfDeploy ties each excerpt in docs/gateways.md to the file that it is from: the same lines, in the same
+// order, though not all of them, and perhaps less indented.
+func TestDocumentShowsLinesOfDeploy(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	excerpts := regexp.MustCompile("(?s)<!-- lines of deploy/(\\S+) -->\n```\\w+\n(.*?)```\n").FindAllStringSubmatch(string(text), -1)
+	if len(excerpts) != len(gateways) {
+		t.Errorf("there are %d excerpts for %d gateways", len(excerpts), len(gateways))
+	}
+	for _, e := range excerpts {
+		content, err := os.ReadFile(deploy + e[1])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(e[2]), "\n")
+		if len(lines) > 13 {
+			t.Errorf("the excerpt of %s has %d lines", e[1], len(lines))
+		}
+		rest := strings.Split(string(content), "\n")
+		for _, line := range lines {
+			i := 0
+			for i < len(rest) && strings.TrimSpace(rest[i]) != strings.TrimSpace(line) {
+				i++
+			}
+			if i == len(rest) {
+				t.Errorf("deploy/%s has no line, or none there: %s", e[1], line)
+				break
+			}
+			rest = rest[i+1:]
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package gateways
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// forEach runs f before each of the gateways at the same time.
+func forEach(t *testing.T, all []gateway, f func(t *testing.T, g gateway)) {
+	t.Helper()
+	for _, g := range all {
+		t.Run(g.Name(), func(t *testing.T) {
+			t.Parallel()
+			f(t, g)
+		})
+	}
+}
+
+// identityNames are the headers that only a gateway may set.
+var identityNames = []string{
+	"X-Session-Id", "X-Session-User", "X-Session-Login", "X-Session-Org", "X-Session-Factors", "X-Session-Auth-Time", "X-Session-Expires", "X-Session-Stale",
+}
+
+// spellings returns all names that an application which takes _ for - and has no case could take for name.
+func spellings(name string, underscores bool) []string {
+	all := []string{name, strings.ToLower(name), strings.ToUpper(name), strings.ToLower(name[:3]) + strings.ToUpper(name[3:])}
+	hyphens := strings.Count(name, "-")
+	for set := 1; underscores && set < 1<<hyphens; set++ {
+		spelled := []byte(name)
+		for i, n := 0, 0; i < len(spelled); i++ {
+			if spelled[i] == '-' {
+				if set>>n&1 == 1 {
+					spelled[i] = '_'
+				}
+				n++
+			}
+		}
+		all = append(all, string(spelled), strings.ToLower(string(spelled)))
+	}
+	return all
+}
+
+// forged is what no application may ever see in a header.
+const forged = "forged-by-the-client"
+
+func TestSpoofing_IdentityHeaders(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		v := w.ours.login(t, "spoof")
+		_, isOathkeeper := g.(oathkeeper)
+		var all []string
+		for _, name := range identityNames {
+			for _, spelled := range spellings(name, !isOathkeeper) { // Oathkeeper hands on names with underscores: docs/gateways.md says so
+				all = append(all, spelled+": "+forged, spelled+": ") // each is there more than once
+			}
+		}
+		// A few at a time: a gateway may have a limit for their number.
+		for lines := range slices.Chunk(all, 20) {
+			w.passes(t, request{lines: lines}.by(v), v)
+			w.refuses(t, request{lines: lines})
+		}
+	})
+}
+
+// passes sends r and checks that it passes, as v's.
+func (w *world) passes(t *testing.T, r request, v *visitor) {
+	t.Helper()
+	response, body, reached := w.send(t, r)
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%q: status %d: %s", r.wire(), response.StatusCode, body)
+		return
+	}
+	w.passed(t, r, v, reached)
+	for _, s := range reached {
+		for name, values := range s.header {
+			if strings.Contains(strings.Join(values, ","), forged) {
+				t.Errorf("the application saw %s %q", name, values)
+			}
+		}
+	}
+}
+
+// refuses sends r and checks that it is refused, and that the application sees nothing.
+func (w *world) refuses(t *testing.T, r request) {
+	t.Helper()
+	if response, _, reached := w.send(t, r); response.StatusCode/100 != 4 || len(reached) != 0 {
+		t.Errorf("%q: status %d, it reached the application %d times", r.wire(), response.StatusCode, len(reached))
+	}
+}
+
+func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		verify := startRecorder(t, w.ours.verify)
+		w.addr = g.Start(t, verify.addr, w.app.addr)
+		w.app.take()
+		verify.take()
+		v := w.ours.login(t, "forwarded")
+		r := request{target: "/private"}.by(v).with(
+			"X-Forwarded-Method: "+forged, "X-Forwarded-Uri: /"+forged, "X-Forwarded-Host: "+forged, "X-Forwarded-Proto: "+forged,
+			"X-Forwarded-For: "+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1")
+		w.passes(t, r, v)
+		asked, _ := verify.take()
+		if len(asked) == 0 {
+			t.Fatal("verify was not asked")
+		}
+		if ms := asked[0].Header.Get("X-Envoy-Expected-Rq-Timeout-Ms"); ms != "" && ms != "200" {
+			t.Errorf("verify was told a deadline of %s ms", ms)
+		}
+		r.lines = slices.Clone(r.lines[1:]) // all but the cookie
+		w.refuses(t, r)
+	})
+}
+
+// What "Connection" names is for the next hop only: a proxy that obeys a client there drops what we have set.
+func TestSpoofing_ConnectionDoesNotRemoveIdentity(t *testing.T) {
+	forEach(t, gateways[:3], func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		v := w.ours.login(t, "hop")
+		for _, name := range identityNames {
+			w.passes(t, request{}.by(v).with("Connection: close, "+name), v)
+			w.passes(t, request{}.by(v).with("Connection: keep-alive", "Connection: "+strings.ToLower(name)), v)
+		}
+	})
+}
+
+func TestSpoofing_TwoCredentials(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		a, b := w.ours.login(t, "a"), w.ours.login(t, "b")
+		cookie := func(v *visitor) string { return "session_token=" + v.token }
+		bearer := func(v *visitor) string { return "Authorization: Bearer " + v.token }
+		none := &visitor{token: "1." + strings.Repeat("a", 43)}
+
+		w.refuses(t, request{lines: []string{"Cookie: " + cookie(a) + "; " + cookie(b)}})
+		w.refuses(t, request{lines: []string{"Cookie: " + cookie(none) + "; " + cookie(a)}})
+		w.passes(t, request{lines: []string{"Cookie: " + cookie(a) + "; " + cookie(a)}}, a)
+		// Of several lines a gateway may hand us the first alone, and then that one counts; never one that we have not seen.
+		w.refusesOrKnows(t, request{lines: []string{"Cookie: " + cookie(a), "Cookie: " + cookie(b)}}, a)
+		w.refusesOrKnows(t, request{lines: []string{bearer(a), bearer(b)}}, a)
+		w.refuses(t, request{lines: []string{bearer(none), bearer(a)}})
+		w.refuses(t, request{lines: []string{"Cookie: " + cookie(none), "Cookie: " + cookie(a)}})
+		// A credential that is there and wrong does not let the next one decide.
+		w.refuses(t, request{}.bearer(none).by(a))
+		w.passes(t, request{}.bearer(a).by(none), a)
+		w.refuses(t, request{lines: []string{"Authorization: Bearer " + a.token + ", Bearer " + b.token}})
+	})
+}
+
+// refusesOrKnows sends r and checks that it is refused, or passes as v's.
+func (w *world) refusesOrKnows(t *testing.T, r request, v *visitor) {
+	t.Helper()
+	response, _, reached := w.send(t, r)
+	switch {
+	case response.StatusCode/100 == 4 && len(reached) == 0:
+	case response.StatusCode == http.StatusOK && len(reached) == 1:
+		w.known(t, v, reached[0])
+	default:
+		t.Errorf("%q: status %d, it reached the application %d times", r.wire(), response.StatusCode, len(reached))
+	}
+}
+
+// lenient are targets of a client that would like another policy.
+var lenient = []string{
+	"/p/lax", "/p/lax/", "/verify/p/lax", "/verify/p/lax?p=lax", "/?policy=lax&p=lax", "/x?/verify/p/lax", "/%2e%2e/p/lax", "/x/%2e%2e/%2e%2e/p/lax",
+	"/verify%2Fp%2Flax", "/./p/lax", "//p/lax", "/x/../p/lax", "/../p/lax", "/verify/p/strict/../lax", "/_verify", "/verify", "/_verify/p/lax", "/verify/",
+}
+
+func TestSpoofing_PoliciesInThePath(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g, "--verify-default-policy", "strict")
+		v := w.ours.login(t, "path") // enough for lax
+		if status := w.asks(t, request{}.by(v)); status != http.StatusForbidden {
+			t.Fatalf("verify answers %d", status)
+		}
+		for _, target := range lenient {
+			w.refuses(t, request{target: target}.by(v))
+			w.refuses(t, request{target: target})
+		}
+	})
+}
+
+// On the API listener a path can name a policy, and Envoy hands us its clients' paths.
+func TestSpoofing_PoliciesInThePathOnTheAPIListener(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, envoy{})
+	v, strict := w.ours.login(t, "lax"), w.ours.login(t, "strict", func(session map[string]any) {
+		factors := session["factors"].(map[string]any)
+		factors["webAuthN"] = map[string]any{"verifiedAt": factors["password"].(map[string]any)["verifiedAt"], "userVerified": true}
+	})
+	strict.factors("password,webAuthN")
+	for _, prefix := range []string{"/verify/p/strict", "/verify/p/strict/"} {
+		w.addr = envoy{prefix}.Start(t, w.ours.api, w.app.addr)
+		for _, target := range lenient {
+			w.refuses(t, request{target: target}.by(v))
+			w.passes(t, request{target: target}.by(strict), strict)
+		}
+	}
+	// Without a policy of its own the gateway has the default one; a client can only choose more.
+	w.addr = envoy{}.Start(t, w.ours.api, w.app.addr)
+	w.refuses(t, request{target: "/p/strict"}.by(v))
+	w.refuses(t, request{target: "/p/unknown"}.by(strict))
+	w.passes(t, request{target: "/p/lax"}.by(v), v)
+}
