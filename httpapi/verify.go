@@ -114,7 +114,9 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 		why = reasonStale
 	}
 	v.stored = stored
-	if v.proof, err = session.ProofOf(stored.Doc); err != nil {
+	if stored.Proof != nil {
+		v.proof = *stored.Proof
+	} else if v.proof, err = session.ProofOf(stored.Doc); err != nil {
 		v.err = brokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}
