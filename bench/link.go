@@ -160,9 +160,9 @@ func (p *linkProxy) stall() (n int) {
 			continue
 		}
 		n++
-		l.stalled.Store(true)
 		for _, mu := range []*sync.Mutex{&l.up, &l.down} {
 			mu.Lock() // waits for what is being handed on
+			l.stalled.Store(true)
 			mu.Unlock()
 		}
 	}
