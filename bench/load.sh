@@ -56,7 +56,7 @@ section "logout-wave beside 2000 searches/s"
 bench run --target "$here" --other "$there" --scenario logout-wave --rate 2000 "${common[@]}" --out "$out-logout-wave-busy" || true
 section "logout-nginx"
 if command -v nginx >/dev/null; then
-	bench link --listen "127.0.0.1:$((port + 6))" --control "127.0.0.1:$((port + 7))" --redis "$redis" >/dev/null &
+	"$dir/bench" link --listen "127.0.0.1:$((port + 6))" --control "127.0.0.1:$((port + 7))" --redis "$redis" >/dev/null &
 	until redis-cli -p $((port + 6)) ping >/dev/null 2>&1; do sleep 0.1; done
 	serve linked $((port + 4)) "redis://127.0.0.1:$((port + 6))"
 	gate=(--other "http://127.0.0.1:$((port + 4))" --other-admin "http://127.0.0.1:$((port + 5))" --scenario logout-nginx)

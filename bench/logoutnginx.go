@@ -61,7 +61,8 @@ type gateRound struct {
 	asked, unavailable      uint64 // requests after the delete; of them, neither let pass nor refused
 	first                   bool   // the first request was refused
 	deleted, refused, since time.Duration
-	wrong                   bool // a request sent since after the answer was let pass
+	passed                  time.Duration // when the last that was let pass was sent, after the answer to the delete
+	wrong                   bool          // a request sent since after the answer was let pass
 }
 
 func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
@@ -71,6 +72,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 	var workers sync.WaitGroup
 	var failed error
 	var first, unavailable float64
+	var passed time.Duration
 	for range w.flags.workers {
 		workers.Go(func() {
 			err := w.work(ctx, begin.Add(duration(seconds)), func(r *gateRound) {
@@ -78,6 +80,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 				defer mu.Unlock()
 				run.Due += r.asked + 1
 				run.Answered += r.asked + 1
+				passed = max(passed, r.passed)
 				unavailable += float64(r.unavailable)
 				_ = deleted.RecordValue(int64(min(r.deleted, longest)))
 				_ = refused.RecordValue(int64(min(r.refused, longest)))
@@ -105,6 +108,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 	}
 	run.Figures["refused_at_the_first_request"] = first
 	run.Figures["gateway_errors"] = unavailable
+	run.Figures["last_let_pass_ms"] = float64(passed.Microseconds()) / 1000
 	run.Figures["bound_ms"] = w.flags.bound * 1000
 	return run.fillWave(refused, deleted, "revocation", "delete")
 }
@@ -206,6 +210,9 @@ func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted
 		}
 		r.asked++
 		r.refused = time.Since(deleted)
+		if a.status == 200 {
+			r.passed = r.since
+		}
 		switch {
 		case a.status == 401:
 			r.first = r.asked == 1

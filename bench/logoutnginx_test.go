@@ -87,7 +87,7 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *Run {
 func TestLogoutNginx_CountsFirstRefusals(t *testing.T) {
 	r := logOut(t, &gated{}, 10, false)
 	rounds := r.Figures["revocation_count"]
-	if rounds == 0 || r.Figures["refused_at_the_first_request"] != rounds || r.Wrong != 0 {
+	if rounds == 0 || r.Figures["refused_at_the_first_request"] != rounds || r.Wrong != 0 || r.Figures["last_let_pass_ms"] != 0 {
 		t.Errorf("%v, %d wrong", r.Figures, r.Wrong)
 	}
 	g := &gated{still: 2, fails: 1}

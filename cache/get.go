@@ -35,7 +35,7 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 	s.near.sessions.count(0, 1)
 	epoch, usable := s.near.begin()
 	stored, joined, err := s.near.sessions.fetchOne(ctx, id, s.near.fresh.clock(), usable,
-		func(ctx context.Context) (*session.Stored, error) { return s.read(ctx, id) }, isStored)
+		func(ctx context.Context) (*session.Stored, error) { return s.readCopy(ctx, id) }, isStored)
 	if joined && !s.near.holds(epoch) {
 		return s.read(ctx, id)
 	}
@@ -54,6 +54,18 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	stored, err := storedOf(reply.Val())
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
+	}
+	return stored, nil
+}
+
+// readCopy is read for a copy that may be verified.
+func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, error) {
+	stored, err := s.read(ctx, id)
+	if stored == nil || err != nil {
+		return nil, err
+	}
+	if proof, err := session.ProofOf(stored.Doc); err == nil { // else who needs it says so
+		stored.Proof = &proof
 	}
 	return stored, nil
 }

@@ -56,7 +56,7 @@ const (
 	// absentBytes is about what an unknown ID takes.
 	absentBytes = 256
 	// copyBytes is about what a copy takes besides its texts.
-	copyBytes = 448
+	copyBytes = 480
 )
 
 func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {

@@ -8,6 +8,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// VerifyCopy returns the session whose current token is token from a copy, as
+// Verify would, without asking Redis. ok is false if no copy may be used, or it
+// has another token: then Verify knows more.
+func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
+	id, own := session.SplitToken(token)
+	if s.near == nil || !own {
+		return nil, false
+	}
+	epoch := s.near.epochs.now()
+	stored, ok = s.near.session(id, s.clock())
+	if !ok || stored == nil || !stored.Token.Matches(token) || !s.near.holds(epoch) {
+		return nil, false
+	}
+	s.near.sessions.count(1, 0)
+	return stored, true
+}
+
 // Verify is GetByToken for those who have to say why not: a session.ErrNotFound
 // is session.ErrRevoked, session.ErrExpired or session.ErrWrongToken where that
 // is still known. Of a token that somebody else made it never is.

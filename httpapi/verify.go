@@ -85,6 +85,7 @@ type verification struct {
 
 // run decides.
 func (v *verification) run(base context.Context, start time.Time, named *VerifyPolicy, known bool) (why reason) {
+	var err error
 	defer func() {
 		if p := recover(); p != nil {
 			v.s.log.Error("a request failed by a bug", "call", "Verify", "panic", p, "stack", string(debug.Stack()))
@@ -97,9 +98,10 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 	if why != reasonGood {
 		return why
 	}
-	ctx := withLateDeadline(base, start.Add(v.patience()))
-	defer ctx.end()
-	stored, err := v.s.config.Store.Verify(ctx, token)
+	stored, held := v.s.config.Store.VerifyCopy(token)
+	if !held {
+		stored, err = v.ask(base, start, token)
+	}
 	if err != nil {
 		if why = reasonOf(err); why != reasonUnavailable {
 			return why
@@ -112,7 +114,9 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 		why = reasonStale
 	}
 	v.stored = stored
-	if v.proof, err = session.ProofOf(stored.Doc); err != nil {
+	if stored.Proof != nil {
+		v.proof = *stored.Proof
+	} else if v.proof, err = session.ProofOf(stored.Doc); err != nil {
 		v.err = brokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}
@@ -120,11 +124,18 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven {
 		return reasonUnproven
 	}
-	now := v.s.config.Store.Now()
+	now := v.s.config.Store.Now
 	if !known || !v.s.verifyDefault.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
 		return reasonPredicate
 	}
 	return why
+}
+
+// ask asks the store, for as long as the gateway waits.
+func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
+	ctx := withLateDeadline(base, start.Add(v.patience()))
+	defer ctx.end()
+	return v.s.config.Store.Verify(ctx, token)
 }
 
 // errBug takes the place of what a panic says.

@@ -46,28 +46,33 @@ const (
 	maxVerifyBody = 1 << 10
 )
 
+// verifyDates are the dates of an answer as text, empty if they are not known.
+type verifyDates struct{ authTime, expires []byte }
+
 // accept writes the answer that lets the request pass.
 func (v *verification) accept() {
 	s, h := v.stored, &v.http.Response.Header
 	h.SetContentTypeBytes(contentTypeBytes)
 	h.SetCanonical(cacheControlName, noStore)
 	var room [maxIdentityHeader]byte
+	var dateRoom [2][len(`"2006-01-02T15:04:05.000000Z"`)]byte
+	dates := verifyDates{appendDate(dateRoom[0][:0], v.proof.AuthTime), appendDate(dateRoom[1][:0], s.Expiration)}
 	h.SetCanonical(sessionIDName, appendHeader(room[:0], string(s.ID)))
 	h.SetCanonical(sessionUserName, appendHeader(room[:0], s.UserID))
 	h.SetCanonical(sessionLoginName, appendHeader(room[:0], v.proof.LoginName))
 	h.SetCanonical(sessionOrgName, appendHeader(room[:0], s.OrgID))
 	h.SetCanonical(sessionFactorsName, appendFactors(room[:0], v.proof.Factors))
-	h.SetCanonical(sessionAuthTimeName, appendDate(room[:0], v.proof.AuthTime))
-	h.SetCanonical(sessionExpiresName, appendDate(room[:0], s.Expiration))
+	h.SetCanonical(sessionAuthTimeName, dates.authTime)
+	h.SetCanonical(sessionExpiresName, dates.expires)
 	if v.reason == reasonStale {
 		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(room[:0], int64(v.stale/time.Second), 10), 's'))
 	}
 	v.http.SetStatusCode(http.StatusOK)
 	body := v.http.Response.SwapBody(nil)
 	metadata := v.metadata()
-	b := v.appendBody(body[:0], s.OrgID, v.proof.LoginName, metadata)
+	b := v.appendBody(body[:0], &dates, s.OrgID, v.proof.LoginName, metadata)
 	if len(b) > maxVerifyBody {
-		b = v.appendBody(b[:0], s.OrgID, "", nil)
+		b = v.appendBody(b[:0], &dates, s.OrgID, "", nil)
 	}
 	if len(b) > maxVerifyBody {
 		// Never without the user and the session: Oathkeeper takes what is missing
@@ -82,19 +87,25 @@ func (v *verification) accept() {
 
 // appendBody appends the answer for those who read bodies (Oathkeeper's
 // authenticators read subject, or sub, and extra).
-func (v *verification) appendBody(b []byte, org, login string, metadata []member) []byte {
+func (v *verification) appendBody(b []byte, dates *verifyDates, org, login string, metadata []member) []byte {
 	s := v.stored
-	b = protojson.AppendString(append(b, `{"active":true,"subject":`...), s.UserID)
-	b = protojson.AppendString(append(b, `,"sub":`...), s.UserID)
-	b = protojson.AppendString(append(b, `,"id":`...), string(s.ID))
-	if s.Expiration != session.Never {
-		b = protojson.AppendTime(append(b, `,"expires_at":`...), int64(s.Expiration))
+	b = append(b, `{"active":true,"subject":`...)
+	from := len(b)
+	b = protojson.AppendString(b, s.UserID)
+	user := b[from:]
+	b = append(append(b, `,"sub":`...), user...)
+	b = append(b, `,"id":`...)
+	from = len(b)
+	b = protojson.AppendString(b, string(s.ID))
+	id := b[from:]
+	if len(dates.expires) > 0 {
+		b = append(append(append(b, `,"expires_at":"`...), dates.expires...), '"')
 	}
-	if v.proof.AuthTime != 0 {
-		b = protojson.AppendTime(append(b, `,"authenticated_at":`...), int64(v.proof.AuthTime))
+	if len(dates.authTime) > 0 {
+		b = append(append(append(b, `,"authenticated_at":"`...), dates.authTime...), '"')
 	}
-	b = protojson.AppendString(append(b, `,"identity":{"id":`...), s.UserID)
-	b = protojson.AppendString(append(b, `},"extra":{"session_id":`...), string(s.ID))
+	b = append(append(b, `,"identity":{"id":`...), user...)
+	b = append(append(b, `},"extra":{"session_id":`...), id...)
 	b = protojson.AppendString(append(b, `,"login_name":`...), login)
 	b = protojson.AppendString(append(b, `,"organization_id":`...), org)
 	b = append(b, `,"factors":[`...)
@@ -182,11 +193,15 @@ func (v *verification) refuse() {
 // percent-encoded, as UTF-8, so that percent-decoding gives the text back.
 func appendHeader(b []byte, text string) []byte {
 	const hex = "0123456789ABCDEF"
-	for i := range len(text) {
+	plain := 0
+	for plain < len(text) && plainInHeader[text[plain]] {
+		plain++
+	}
+	b = append(b, text[:plain]...)
+	for i := plain; i < len(text); i++ {
 		c := text[i]
-		plain := c > ' ' && c < 0x7f && c != '%'
 		// A space inside is kept; one at an end would be lost.
-		if plain || c == ' ' && i > 0 && i < len(text)-1 {
+		if plainInHeader[c] || c == ' ' && i > 0 && i < len(text)-1 {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', hex[c>>4], hex[c&15])
@@ -196,6 +211,17 @@ func appendHeader(b []byte, text string) []byte {
 		return b[:0]
 	}
 	return b
+}
+
+// plainInHeader are the bytes that appendHeader leaves as they are, wherever.
+var plainInHeader = bytesThat(func(c byte) bool { return c > ' ' && c < 0x7f && c != '%' })
+
+// bytesThat returns the set of the bytes that is tells.
+func bytesThat(is func(c byte) bool) (set [256]bool) {
+	for c := range set {
+		set[c] = is(byte(c))
+	}
+	return set
 }
 
 // appendFactors appends the names of factors with commas between.

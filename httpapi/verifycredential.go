@@ -162,9 +162,13 @@ func plainToken(b []byte) bool {
 		return false
 	}
 	for _, c := range b {
-		if c <= ' ' || c >= 0x7f || c == '"' || c == ',' || c == ';' || c == '\\' {
+		if !plainInToken[c] {
 			return false
 		}
 	}
 	return true
 }
+
+var plainInToken = bytesThat(func(c byte) bool {
+	return c > ' ' && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\'
+})

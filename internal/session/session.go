@@ -109,6 +109,9 @@ type Stored struct {
 	// Token and TokenForeign are as in Session.
 	Token        TokenHash
 	TokenForeign bool
+	// Proof is what ProofOf reads off Doc: in copies, which are verified more
+	// often than they are loaded. nil says that nobody has read it.
+	Proof *Proof
 	// Version names this stored version: random bytes that every write draws
 	// anew. A write replaces exactly the version that its caller read. Only
 	// who reads in order to write gets it; "" otherwise.
