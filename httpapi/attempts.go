@@ -28,6 +28,16 @@ func newAttempts(ctx context.Context) attempts {
 	return attempts{ctx: ctx, pause: firstPause, max: maxAttempts}
 }
 
+// overtaken is the error of who has no further attempt: other writers were faster
+// each time, or the time was over before it was known whether they would be.
+// (I2)
+func (a *attempts) overtaken() error {
+	if a.ctx.Err() != nil {
+		return errUnavailable
+	}
+	return errConflict
+}
+
 // next says whether there is one more attempt, and waits for its turn. It is
 // false after the last one, or when the context ends.
 func (a *attempts) next() bool {

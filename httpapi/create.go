@@ -27,7 +27,8 @@ func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
 		lifetime = s.config.DefaultLifetime
 	}
 	// An ID of ours may be taken: the write tells, and another one is made.
-	for a := newAttempts(ctx); a.next(); {
+	a := newAttempts(ctx)
+	for a.next() {
 		now := s.config.Store.Now()
 		next := &session.Session{
 			ID: session.NewID(now), CreationDate: now, ChangeDate: now, Sequence: 1,
@@ -58,5 +59,5 @@ func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
 		c.writeField("sessionToken", token)
 		return c.end(http.StatusCreated)
 	}
-	return errConflict
+	return a.overtaken()
 }

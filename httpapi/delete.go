@@ -33,7 +33,8 @@ func decodeDelete(c *call) (q deleteRequest, err error) {
 
 // deleteSession answers DeleteSession. What is not there counts as deleted.
 func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) error {
-	for a := newAttempts(ctx); a.next(); {
+	a := newAttempts(ctx)
+	for a.next() {
 		old, err := s.findFresh(ctx, c.id)
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})
@@ -58,7 +59,7 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 		}
 		return s.deleted(c, details{gone.Sequence, gone.ChangeDate})
 	}
-	return errConflict
+	return a.overtaken()
 }
 
 func (s *Server) deleted(c *call, d details) error {

@@ -73,7 +73,8 @@ func (s *Server) putSession(ctx context.Context, c *call, q *putRequest) error {
 // put stores a whole session in the place of whatever is stored, unless that
 // has a higher sequence. by creates what has no creator.
 func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult, error) {
-	for a := newAttempts(ctx); a.next(); {
+	a := newAttempts(ctx)
+	for a.next() {
 		now := s.config.Store.Now()
 		var old *session.Stored
 		if a.count > 1 || !q.guessNew || q.session.ExpirationDate <= now {
@@ -89,7 +90,7 @@ func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult,
 		}
 		return done, err
 	}
-	return putResult{}, errConflict
+	return putResult{}, a.overtaken()
 }
 
 // replace puts q in the place of old, nil if nothing is stored.

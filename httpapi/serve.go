@@ -17,8 +17,8 @@ import (
 type timeouts struct {
 	// read is for a whole request, write for the answer, idle between two requests.
 	read, write, idle time.Duration
-	// request is how long the store may take for one request.
-	request time.Duration
+	// request is how long the store may take for one request, verify for one verify.
+	request, verify time.Duration
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
@@ -29,6 +29,7 @@ var defaultTimeouts = timeouts{
 	write:    30 * time.Second,
 	idle:     2 * time.Minute,
 	request:  time.Second,
+	verify:   verifyTime,
 	pause:    30 * time.Second,
 	patience: 5 * time.Second,
 }

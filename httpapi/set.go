@@ -22,7 +22,8 @@ func decodeSet(c *call) (*changes, error) {
 // back in the place of what it read. If another writer was faster, it begins
 // again, so that no update is lost.
 func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
-	for a := newAttempts(ctx); a.next(); {
+	a := newAttempts(ctx)
+	for a.next() {
 		old, err := s.findFresh(ctx, c.id)
 		if err != nil {
 			return err
@@ -48,7 +49,7 @@ func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 		c.writeField("sessionToken", token)
 		return c.end(http.StatusOK)
 	}
-	return errConflict
+	return a.overtaken()
 }
 
 // change puts a changed version in the place of old. Where nothing changes,

@@ -147,13 +147,13 @@ var errBug = errors.New("a bug of ours")
 func (v *verification) patience() time.Duration {
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
 	if len(said) == 0 || !fromThisMachine(v.http.RemoteAddr()) {
-		return verifyTime
+		return v.s.limits.verify
 	}
 	ms, err := strconv.ParseUint(string(said), 10, 32)
 	if err != nil {
-		return verifyTime
+		return v.s.limits.verify
 	}
-	return min(verifyTime, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
+	return min(v.s.limits.verify, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
 }
 
 // fromThisMachine says whether a peer is on a unix socket or on loopback.
