@@ -133,6 +133,9 @@ func (i *issuer) fetch(ctx context.Context, discover bool) error {
 	if err == nil {
 		r.keys, r.keysURL = keys, keysURL
 	}
+	if errors.Is(err, errNoKeys) { // it has withdrawn those that we have
+		r.keys = nil
+	}
 	r.done, r.failed = number, err != nil
 	close(r.ended)
 	r.ended = make(chan struct{})
@@ -177,6 +180,9 @@ func (i *issuer) discover(ctx context.Context) (keysURL string, err error) {
 	return answer.KeysURL, nil
 }
 
+// errNoKeys says that an issuer has answered, and has no key for us.
+var errNoKeys = errors.New("there is no key that a signature can be checked with")
+
 // newKeySet takes the keys that signatures can be checked with. What it can not
 // read is left out: it may be of a kind that is newer than we are, and a token
 // signed with it is refused.
@@ -202,7 +208,7 @@ func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time)
 		set.ids[m.KID] = true
 	}
 	if len(set.ids) == 0 {
-		return nil, errors.New("there is no key that a signature can be checked with")
+		return nil, errNoKeys
 	}
 	var err error
 	set.byID, err = keyfunc.New(keyfunc.Options{Storage: store})

@@ -137,6 +137,21 @@ func TestI2_IssuerAwayLater(t *testing.T) {
 	f.good(a, err, "")
 }
 
+// An issuer that has withdrawn all its keys is not one that is away.
+func TestAllKeysWithdrawn(t *testing.T) {
+	f := newFixture(t, basic)
+	token := f.issuer.Sign(f.claims(nil))
+	f.issuer.Answer(oidctest.KeysPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) })
+	f.wanted()
+	if _, err := f.jwt(token); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	f.issuer.Answer(oidctest.KeysPath, nil)
+	f.wanted()
+	a, err := f.jwt(token)
+	f.good(a, err, "")
+}
+
 // impatient lets tokens with unknown keys wait no longer than in earnest.
 func (f *fixture) impatient() { f.current.Load().list[0].patience = unknownWait }
 
