@@ -40,6 +40,20 @@ func TestRotatedKeys(t *testing.T) {
 	f.good(a, err, "")
 }
 
+// Who always wants the keys does not keep it from being asked where they are.
+func TestDiscoveredAgain(t *testing.T) {
+	f := newFixture(t, basic)
+	for n := range 3 {
+		f.aged.Add(int64(keysEvery - time.Second))
+		f.wanted()
+		f.aged.Add(int64(time.Second))
+		f.wanted()
+		if got := f.issuer.Count(oidctest.DiscoveryPath); got != n+2 {
+			t.Errorf("the issuer was discovered %d times in %d of the times after which it should be", got, n+2)
+		}
+	}
+}
+
 // A flood of made-up key IDs costs the issuer a few requests, and who has a
 // good token does not wait for it.
 func TestUnknownKeyFlood(t *testing.T) {
