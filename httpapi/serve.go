@@ -19,6 +19,8 @@ type timeouts struct {
 	read, write, idle time.Duration
 	// request is how long the store may take for one request.
 	request time.Duration
+	// verify is how long a verify may take.
+	verify time.Duration
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
@@ -29,6 +31,7 @@ var defaultTimeouts = timeouts{
 	write:    30 * time.Second,
 	idle:     2 * time.Minute,
 	request:  time.Second,
+	verify:   verifyTime,
 	pause:    30 * time.Second,
 	patience: 5 * time.Second,
 }
