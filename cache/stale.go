@@ -46,10 +46,14 @@ func (s *Store) stale(id session.ID, epoch uint64, token string) (*session.Store
 //
 // An epoch without a link (an even one) takes no copies in; what is held then
 // is of the epoch before, whose link has ended.
+//
+// The age is asked for first: if another link comes in between, the epoch is
+// that of newer copies, never the age that of newer proofs.
 func (n *near) staleness() (age time.Duration, epoch uint64) {
+	age = n.fresh.sinceProven()
 	epoch = n.epochs.now()
 	if !n.epochs.linked(epoch) {
 		epoch--
 	}
-	return n.fresh.sinceProven(), epoch
+	return age, epoch
 }

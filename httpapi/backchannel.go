@@ -72,12 +72,6 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.logouts <- struct{}{}:
-		defer func() { <-s.logouts }()
-	default:
-		return errLogoutBusy
-	}
 	drained, _, stop := untilDrained(base)
 	defer stop()
 	ctx, cancel := context.WithTimeout(drained, logoutTimeout)
@@ -85,6 +79,13 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	l, err := s.logoutOf(ctx, token)
 	if err != nil {
 		return err
+	}
+	// Only an issuer gets a place: what anybody made up must not keep it out.
+	select {
+	case s.logouts <- struct{}{}:
+		defer func() { <-s.logouts }()
+	default:
+		return errLogoutBusy
 	}
 	c.caller = &caller{name: "issuer " + l.Issuer, userID: l.UserID}
 	used, err := s.config.Store.Used(ctx, l.ID)

@@ -17,8 +17,10 @@ import (
 type timeouts struct {
 	// read is for a whole request, write for the answer, idle between two requests.
 	read, write, idle time.Duration
-	// request is how long the store may take for one request, verify for one verify.
-	request, verify time.Duration
+	// request is how long the store may take for one request.
+	request time.Duration
+	// verify is how long a verify may take.
+	verify time.Duration
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration

@@ -145,15 +145,16 @@ var errBug = errors.New("a bug of ours")
 // that it waits for less; then the answer is there a little before. It can never
 // get more, and a client that forges what its gateway hands on only harms itself.
 func (v *verification) patience() time.Duration {
+	most := v.s.limits.verify
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
 	if len(said) == 0 || !fromThisMachine(v.http.RemoteAddr()) {
-		return v.s.limits.verify
+		return most
 	}
 	ms, err := strconv.ParseUint(string(said), 10, 32)
 	if err != nil {
-		return v.s.limits.verify
+		return most
 	}
-	return min(v.s.limits.verify, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
+	return min(most, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
 }
 
 // fromThisMachine says whether a peer is on a unix socket or on loopback.

@@ -55,8 +55,10 @@ type keyring struct {
 	failed             bool
 	// ended is closed, and replaced, when a fetch ends.
 	ended chan struct{}
-	// keysURL is where the keys were found last.
-	keysURL string
+	// keysURL is where the keys were found last, and discovered when the issuer
+	// was asked that.
+	keysURL    string
+	discovered time.Time
 }
 
 // keySet are the keys of one fetch.
@@ -82,15 +84,13 @@ func (i *issuer) follow(ctx context.Context) {
 	var retry time.Duration
 	failing := false
 	for {
-		due := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			due = true
 		case <-i.ring.wanted:
 		}
-		err := i.fetch(ctx, due)
+		err := i.fetch(ctx)
 		pause := keysEvery
 		switch {
 		case ctx.Err() != nil:
@@ -112,26 +112,30 @@ func (i *issuer) follow(ctx context.Context) {
 	}
 }
 
-// fetch gets the keys and lets those know who wait for them.
-func (i *issuer) fetch(ctx context.Context, discover bool) error {
+// fetch gets the keys and lets those know who wait for them. Where they are is
+// asked again as often as they are fetched without anybody wanting them, also
+// if somebody always does: anybody can, with a made-up key ID.
+func (i *issuer) fetch(ctx context.Context) error {
 	r := &i.ring
 	r.mu.Lock()
 	r.begun++
-	number, keysURL := r.begun, r.keysURL
-	discover = discover || r.failed
+	number, keysURL, discovered := r.begun, r.keysURL, r.discovered
+	if now := i.age(); r.failed || now.Sub(discovered) >= keysEvery {
+		keysURL, discovered = "", now
+	}
 	r.mu.Unlock()
 
 	timed, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	if discover {
-		keysURL = ""
-	}
 	keys, keysURL, err := i.get(timed, keysURL)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
-		r.keys, r.keysURL = keys, keysURL
+		r.keys, r.keysURL, r.discovered = keys, keysURL, discovered
+	}
+	if errors.Is(err, errNoKeys) { // it has withdrawn those that we have
+		r.keys = nil
 	}
 	r.done, r.failed = number, err != nil
 	close(r.ended)
@@ -177,6 +181,9 @@ func (i *issuer) discover(ctx context.Context) (keysURL string, err error) {
 	return answer.KeysURL, nil
 }
 
+// errNoKeys says that an issuer has answered, and has no key for us.
+var errNoKeys = errors.New("there is no key that a signature can be checked with")
+
 // newKeySet takes the keys that signatures can be checked with. What it can not
 // read is left out: it may be of a kind that is newer than we are, and a token
 // signed with it is refused.
@@ -202,7 +209,7 @@ func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time)
 		set.ids[m.KID] = true
 	}
 	if len(set.ids) == 0 {
-		return nil, errors.New("there is no key that a signature can be checked with")
+		return nil, errNoKeys
 	}
 	var err error
 	set.byID, err = keyfunc.New(keyfunc.Options{Storage: store})

@@ -40,6 +40,20 @@ func TestRotatedKeys(t *testing.T) {
 	f.good(a, err, "")
 }
 
+// Who always wants the keys does not keep it from being asked where they are.
+func TestDiscoveredAgain(t *testing.T) {
+	f := newFixture(t, basic)
+	for n := range 3 {
+		f.aged.Add(int64(keysEvery - time.Second))
+		f.wanted()
+		f.aged.Add(int64(time.Second))
+		f.wanted()
+		if got := f.issuer.Count(oidctest.DiscoveryPath); got != n+2 {
+			t.Errorf("the issuer was discovered %d times in %d of the times after which it should be", got, n+2)
+		}
+	}
+}
+
 // A flood of made-up key IDs costs the issuer a few requests, and who has a
 // good token does not wait for it.
 func TestUnknownKeyFlood(t *testing.T) {
@@ -134,6 +148,21 @@ func TestI2_IssuerAwayLater(t *testing.T) {
 	f.issuer.Restart()
 	f.wanted()
 	a, err = f.jwt(f.issuer.Sign(f.claims(map[string]any{"jti": "4"})))
+	f.good(a, err, "")
+}
+
+// An issuer that has withdrawn all its keys is not one that is away.
+func TestAllKeysWithdrawn(t *testing.T) {
+	f := newFixture(t, basic)
+	token := f.issuer.Sign(f.claims(nil))
+	f.issuer.Answer(oidctest.KeysPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) })
+	f.wanted()
+	if _, err := f.jwt(token); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	f.issuer.Answer(oidctest.KeysPath, nil)
+	f.wanted()
+	a, err := f.jwt(token)
 	f.good(a, err, "")
 }
 

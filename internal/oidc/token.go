@@ -166,6 +166,9 @@ func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
 	if events, ok := claims["events"].(map[string]any); ok && events[logoutEvent] != nil {
 		return nil, invalid("events: it is a logout token")
 	}
+	if claims["at_hash"] != nil || claims["c_hash"] != nil {
+		return nil, invalid("at_hash, c_hash: it is an ID token")
+	}
 	if claims["cnf"] != nil {
 		return nil, invalid("cnf: it is bound to a key, whose proof is not checked here")
 	}

@@ -72,6 +72,8 @@ func TestJWTChecks(t *testing.T) {
 		{"Keycloak's access token", map[string]any{"typ": "Bearer"}, nil, ""},
 		{"Keycloak's ID token", map[string]any{"typ": "ID"}, nil, "typ"},
 		{"Keycloak's refresh token", map[string]any{"typ": "Refresh"}, nil, "typ"},
+		{"an ID token by the hash of its access token", map[string]any{"at_hash": "x"}, nil, "at_hash"},
+		{"an ID token by the hash of its code", map[string]any{"c_hash": "x"}, nil, "c_hash"},
 		{"bound to a key", map[string]any{"cnf": map[string]any{"jkt": "x"}}, nil, "cnf"},
 		{"no kid, and there is one key", nil, header("kid", nil), ""},
 		{"kid that is a number", nil, header("kid", 1), "kid"},
