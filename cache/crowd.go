@@ -28,7 +28,7 @@ type occupant struct {
 	id       session.ID
 	creation session.Time
 	// live is the session, if it is live and the user's; nil if it has ended,
-	// was taken from the user, or is being written.
+	// was taken from the user, is being written, or can not be read.
 	live *session.Stored
 }
 
@@ -131,7 +131,8 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
+	// One that can not be read counts, as all in the list, and can not be evicted.
+	found, _, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
 	if err != nil {
 		return err
 	}
