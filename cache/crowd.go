@@ -57,8 +57,8 @@ func (c *crowd) others() (ids []session.ID) {
 	return ids
 }
 
-// crowdOf reads a user's list, the newest entries first, until it ends or as
-// many live sessions are found as the user may have.
+// crowdOf reads a user's list, the newest entries first, until it ends or more
+// live sessions are found than the user may have.
 func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*crowd, error) {
 	r := newCrowdReader(s, user, self)
 	for from := int64(0); ; from += listChunk {
@@ -70,7 +70,7 @@ func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*cro
 			return nil, err
 		}
 		r.whole = len(members) < listChunk
-		if r.whole || r.lives() >= s.maxPerUser {
+		if r.whole || r.lives() > s.maxPerUser {
 			return &r.crowd, nil
 		}
 	}
