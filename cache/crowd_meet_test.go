@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,13 +31,13 @@ type halves struct {
 // start runs the operation until it is held, or has ended.
 func (h *halves) start(ctx context.Context, run func(context.Context, *cache.Store) error) {
 	h.held, h.goOn, h.ended = make(chan bool, 1), make(chan bool), make(chan error, 1)
-	dead := false
+	var dead atomic.Bool // a sweep makes round trips side by side
 	h.faults.Arm(redistest.Cut{Before: func(n int, _ []redis.Cmder) error {
 		if n == h.at {
 			h.held <- true
-			dead = !<-h.goOn
+			dead.Store(!<-h.goOn)
 		}
-		if dead {
+		if dead.Load() {
 			return redistest.ErrCut
 		}
 		return nil
