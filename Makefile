@@ -34,6 +34,7 @@ build: ## Build bin/cloakroom
 
 .PHONY: test
 test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy and Caddy if they are missing; without Node.js, test/clients is left out
+	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 	go test -count=1 -shuffle=on -timeout 10m ./...
 
 .PHONY: redis

@@ -28,7 +28,7 @@ type occupant struct {
 	id       session.ID
 	creation session.Time
 	// live is the session, if it is live and the user's; nil if it has ended,
-	// was taken from the user, or is being written.
+	// was taken from the user, is being written, or can not be read.
 	live *session.Stored
 }
 
@@ -57,8 +57,8 @@ func (c *crowd) others() (ids []session.ID) {
 	return ids
 }
 
-// crowdOf reads a user's list, the newest entries first, until it ends or as
-// many live sessions are found as the user may have.
+// crowdOf reads a user's list, the newest entries first, until it ends or more
+// live sessions are found than the user may have.
 func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*crowd, error) {
 	r := newCrowdReader(s, user, self)
 	for from := int64(0); ; from += listChunk {
@@ -70,7 +70,7 @@ func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*cro
 			return nil, err
 		}
 		r.whole = len(members) < listChunk
-		if r.whole || r.lives() >= s.maxPerUser {
+		if r.whole || r.lives() > s.maxPerUser {
 			return &r.crowd, nil
 		}
 	}
@@ -131,7 +131,8 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
+	// One that can not be read counts, as all in the list, and can not be evicted.
+	found, _, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,31 @@ func TestCrowd_RoundTrips(t *testing.T) {
 	}
 }
 
+// A list that ends where a chunk does is read once, not twice.
+func TestCrowd_ListOfWholeChunks(t *testing.T) {
+	rdb := redistest.Start(t).Client(t)
+	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 1, MaxSessionsPerUser: listChunk, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(i int) {
+		t.Helper()
+		if err := s.Put(t.Context(), sessionOf(fmt.Sprint(i), "u", 1), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range listChunk {
+		put(i)
+	}
+	trips := new(tripCount)
+	rdb.AddHook(trips)
+	put(listChunk)
+	// Refused, list, documents, nothing more in the list, eviction, done.
+	if got := trips.n.Load(); got != 6 {
+		t.Errorf("%d round trips, want 6", got)
+	}
+}
+
 // An evicted session is served by no copy, and by no list of its user. (I4)
 func TestI4_EvictedIsForgotten(t *testing.T) {
 	for _, shards := range []int{1, 4} {

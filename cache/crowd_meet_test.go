@@ -31,7 +31,7 @@ type halves struct {
 // start runs the operation until it is held, or has ended.
 func (h *halves) start(ctx context.Context, run func(context.Context, *cache.Store) error) {
 	h.held, h.goOn, h.ended = make(chan bool, 1), make(chan bool), make(chan error, 1)
-	var dead atomic.Bool // a sweep asks all shards at once
+	var dead atomic.Bool // a sweep makes round trips side by side
 	h.faults.Arm(redistest.Cut{Before: func(n int, _ []redis.Cmder) error {
 		if n == h.at {
 			h.held <- true

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,11 @@ type Revocation struct {
 // It reads and deletes at most 250 at a time, and needs no more memory than
 // that takes. After an error, which wraps session.ErrUnavailable, it says how
 // many it has deleted so far; to call it again is to go on. A delete whose
-// outcome is not known is not among them.
+// outcome is not known is not among them. A session that can not be read keeps
+// no other from being revoked, but may match: it is an error at the end.
 //
-// A dry run may count a session whose dates change meanwhile twice, or not.
+// A dry run may count a session whose dates change meanwhile twice, or not; one
+// that can not be read it does not count.
 func (s *Store) Revoke(ctx context.Context, r Revocation) (revoked uint64, err error) {
 	w := revoking{Revocation: r, store: s, except: make(map[session.ID]struct{}, len(r.Except))}
 	for _, id := range r.Except {
@@ -74,6 +77,9 @@ func (s *Store) Revoke(ctx context.Context, r Revocation) (revoked uint64, err e
 			break
 		}
 	}
+	if w.unreadable != nil && !w.DryRun {
+		return w.revoked.Load(), unavailable(w.unreadable)
+	}
 	return w.revoked.Load(), nil
 }
 
@@ -83,6 +89,8 @@ type revoking struct {
 	store   *Store
 	except  map[session.ID]struct{}
 	revoked atomic.Uint64
+	// unreadable is about one of those that can not be read, nil if all can.
+	unreadable error
 }
 
 // visit deletes, or counts, those of a part that match and may be deleted.
@@ -122,10 +130,11 @@ func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.
 	for i, c := range candidates {
 		ids[i] = c.ID
 	}
-	stored, err := readAllFresh(ctx, w.store.costly, w.store.keys, ids)
+	stored, unreadable, err := readAllFresh(ctx, w.store.costly, w.store.keys, ids)
 	if err != nil {
 		return nil, err
 	}
+	w.unreadable = cmp.Or(w.unreadable, unreadable)
 	found, now := stored[:0], w.store.clock()
 	for i, s := range stored {
 		switch {

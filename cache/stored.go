@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,16 +85,18 @@ func bytesOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), 
 // readFresh returns what is stored, due or not, with Version and EntryTag, and
 // nil if nothing is.
 func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
-	found, err := readAllFresh(ctx, s.rdb, s.keys, []session.ID{id})
-	if err != nil {
+	found, unreadable, err := readAllFresh(ctx, s.rdb, s.keys, []session.ID{id})
+	if err = cmp.Or(err, unreadable); err != nil {
 		return nil, unavailable(err)
 	}
 	return found[0], nil
 }
 
 // readAllFresh returns what is stored under each ID, with Version and
-// EntryTag, in one round trip.
-func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
+// EntryTag, in one round trip. A session that can not be read, because it is
+// damaged or of a later program, keeps no other from being read: it is nil, and
+// unreadable says which it is, of several the first.
+func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) (found []*session.Stored, unreadable, err error) {
 	replies := make([]*redis.SliceCmd, len(ids))
 	_, _ = rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
 		for i, id := range ids {
@@ -101,20 +104,22 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 		}
 		return nil
 	})
-	found := make([]*session.Stored, len(ids))
+	found = make([]*session.Stored, len(ids))
 	for i, reply := range replies {
 		values, err := reply.Result()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if found[i], err = storedOf(textOf(values[0])); err != nil {
-			return nil, fmt.Errorf("session %s: %w", ids[i], err)
-		}
-		if found[i] != nil {
-			found[i].Version, found[i].EntryTag = textOf(values[1]), textOf(values[2])
+		stored, err := storedOf(textOf(values[0]))
+		switch {
+		case err != nil:
+			unreadable = cmp.Or(unreadable, fmt.Errorf("session %s: %w", ids[i], err))
+		case stored != nil:
+			stored.Version, stored.EntryTag = textOf(values[1]), textOf(values[2])
+			found[i] = stored
 		}
 	}
-	return found, nil
+	return found, unreadable, nil
 }
 
 // trip makes one round trip. It returns an error unless each command has its

@@ -103,7 +103,7 @@ func quick(more ...string) []string {
 // until waits until done says so about what the program has written to o.
 func (p *cloakroom) until(t *testing.T, o *output, what string, done func(text string) bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute) // it may be one of many programs on a small machine
 	for {
 		text, changed := o.get()
 		if done(text) {

@@ -190,9 +190,9 @@ func (r *revocation) which(n uint64) string {
 	text := plural(n, "session") + " " + words
 	switch except := len(r.ExceptIDs); {
 	case except == 1:
-		text += ", except " + plain(r.ExceptIDs[0])
+		text += ", except session " + plain(r.ExceptIDs[0])
 	case except > 1:
-		text += fmt.Sprintf(", except %d", except)
+		text += fmt.Sprintf(", except %d sessions", except)
 	}
 	return text
 }

@@ -107,6 +107,8 @@ func TestRevokeCommandAsks(t *testing.T) {
 	for _, no := range []string{"n\n", "\n", "yess\n", "\x04"} { // the last is the end of the input
 		if shown := f(no, exitFailed, ""); !strings.Contains(shown, "nothing was revoked, because the answer was not y") {
 			t.Errorf("%q: %s", no, shown)
+		} else if strings.Contains(shown, "[y/N] cloakroom") {
+			t.Errorf("%q: the answer is on the line of the question: %s", no, shown)
 		}
 	}
 	if shown := f("", exitOK, "3 sessions of user alice would be revoked\n", "--dry-run"); shown != "" {

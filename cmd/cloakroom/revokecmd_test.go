@@ -47,13 +47,13 @@ func TestRevokeCommand(t *testing.T) {
 			t.Errorf("%s sessions are left, want %s", n, want)
 		}
 	}
-	f(exitOK, "3 sessions of user alice, except "+mine+" would be revoked\n", "", "--user-id=alice", "--except-id="+mine, "--dry-run")
-	f(exitUsage, "", "cloakroom revoke: 3 sessions of user alice, except "+mine+" would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked\n",
+	f(exitOK, "3 sessions of user alice, except session "+mine+" would be revoked\n", "", "--user-id=alice", "--except-id="+mine, "--dry-run")
+	f(exitUsage, "", "cloakroom revoke: 3 sessions of user alice, except session "+mine+" would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked\n",
 		"--user-id=alice", "--except-id="+mine)
 	left("5")
 	f(exitOK, "3 sessions revoked\n", "", "--user-id=alice", "--except-id="+mine, "--yes")
 	left("2")
-	f(exitOK, "there is nothing to revoke: no session of user alice, except "+mine+"\n", "", "--user-id=alice", "--except-id="+mine)
+	f(exitOK, "there is nothing to revoke: no session of user alice, except session "+mine+"\n", "", "--user-id=alice", "--except-id="+mine)
 	f(exitOK, "2 sessions that the caller may delete would be revoked\n", "", "--all", "--dry-run")
 	f(exitOK, "1 session revoked\n", "", "--all", "--except-id", mine, "--yes")
 	left("1")
@@ -88,7 +88,7 @@ func TestRevokeCommandFlags(t *testing.T) {
 	f("1 session ending before 2090-06-01T00:00:00Z would be revoked", "--expires-before=2090-06-01T00:00:00Z")
 	f("2 sessions ending after 2090-06-01T00:00:00Z or never would be revoked", "--expires-after=2090-06-01T00:00:00Z")
 	f("1 session of user alice of user agent fp created after 2025-01-01T00:00:00Z would be revoked", "--user-id=alice", "--agent-id=fp", "--created-after=2025-01-01T00:00:00Z")
-	f("1 session that the caller may delete, except 2 would be revoked", "--all", "--except-id=a", "--except-id=b")
+	f("1 session that the caller may delete, except 2 sessions would be revoked", "--all", "--except-id=a", "--except-id=b")
 	if n := total(t, api, "{}"); n != "3" {
 		t.Errorf("%s sessions are left", n)
 	}

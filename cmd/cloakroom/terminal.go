@@ -90,8 +90,9 @@ func ask(ctx context.Context, tty *os.File, w io.Writer, question string) (yes b
 		var b [maxReply]byte
 		n, err = tty.Read(b[:])
 		line = append(line, b[:n]...)
-		if errors.Is(err, io.EOF) {
-			break
+		if errors.Is(err, io.EOF) { // the cursor is behind the question still
+			_, err = io.WriteString(w, "\n")
+			return false, err
 		}
 		if err != nil {
 			return false, err
