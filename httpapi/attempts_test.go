@@ -9,8 +9,10 @@ import (
 func TestI2_AttemptsWithoutTimeAreNoConflict(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := newAttempts(ctx)
-	if !a.next() || !a.next() {
-		t.Fatal("there is no second attempt")
+	for n := range 2 {
+		if !a.next() {
+			t.Fatalf("there is no attempt %d", n+1)
+		}
 	}
 	cancel()
 	if a.next() || a.overtaken() != errUnavailable {
