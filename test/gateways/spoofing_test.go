@@ -244,3 +244,16 @@ func TestSpoofing_OddLines(t *testing.T) {
 		}
 	})
 }
+
+// A name that a user has chosen is text, also for a gateway whose configuration has such expressions.
+func TestSpoofing_NamesAreNotExpressions(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		const name = `{env.HOME} {http.request.host} %[src] $host ${host} {{ .Subject }} "a,b";\`
+		v := w.ours.login(t, "expression", func(session map[string]any) {
+			session["factors"].(map[string]any)["user"].(map[string]any)["loginName"] = name
+		})
+		v.named(name, strings.ReplaceAll(name, "%", "%25"))
+		w.passes(t, request{}.by(v), v)
+	})
+}
