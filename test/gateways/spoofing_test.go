@@ -100,7 +100,8 @@ func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
 		v := w.ours.login(t, "forwarded")
 		r := request{target: "/private"}.by(v).with(
 			"X-Forwarded-Method: "+forged, "X-Forwarded-Uri: /"+forged, "X-Forwarded-Host: "+forged, "X-Forwarded-Proto: "+forged,
-			"X-Forwarded-For: "+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1")
+			"X-Forwarded-For: "+forged, "X-Forwarded-Port: "+forged, "X-Forwarded-Prefix: /"+forged, "X-Forwarded-Server: "+forged, "X-Forwarded-Ssl: "+forged,
+			"X-Real-IP: "+forged, "Forwarded: for="+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1")
 		w.passes(t, r, v)
 		asked, _ := verify.take()
 		if len(asked) == 0 {
