@@ -19,8 +19,15 @@ func TestSameConnection(t *testing.T) {
 			request
 			of *visitor // nil is refused
 		}{
-			{request{}.by(a), a}, {request{}, nil}, {request{}.by(b), b}, {request{}.bearer(a), a}, {request{method: http.MethodHead}, nil},
-			{request{method: http.MethodHead}.by(a), a}, {request{}, nil}, {request{}.by(&visitor{token: "1.x"}), nil}, {request{}.by(b), b},
+			{request{}.by(a), a},
+			{request{}, nil},
+			{request{}.by(b), b},
+			{request{}.bearer(a), a},
+			{request{method: http.MethodHead}, nil},
+			{request{method: http.MethodHead}.by(a), a},
+			{request{}, nil},
+			{request{}.by(&visitor{token: "1.x"}), nil},
+			{request{}.by(b), b},
 		}
 		for _, pipelined := range []bool{false, true} {
 			conn, err := net.Dial("tcp", w.addr)
