@@ -320,3 +320,25 @@ func TestKubernetesContainersAreLocked(t *testing.T) {
 		}
 	})
 }
+
+// The gateway beside the sidecar has the configuration that is tested, but for what it says itself.
+func TestKubernetesGatewayIsTheExample(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(deployments + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, ok := strings.Cut(string(text), "\n\n") // the comment that a file begins with
+		if !ok {
+			t.Fatalf("%s is one paragraph", name)
+		}
+		return rest
+	}
+	const healthz = "\n    location = /healthz {                   # the pod's readiness\n        return 204;\n    }\n"
+	want := strings.NewReplacer("127.0.0.1:8081", "unix:/run/cloakroom/verify.sock", "127.0.0.1:3000", "application:8080", "listen 8080", "listen 8000").
+		Replace(read("nginx/cloakroom.conf"))
+	if got := strings.Replace(read("kubernetes/sidecar/cloakroom.conf"), healthz, "", 1); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

@@ -100,7 +100,8 @@ func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
 		v := w.ours.login(t, "forwarded")
 		r := request{target: "/private"}.by(v).with(
 			"X-Forwarded-Method: "+forged, "X-Forwarded-Uri: /"+forged, "X-Forwarded-Host: "+forged, "X-Forwarded-Proto: "+forged,
-			"X-Forwarded-For: "+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1")
+			"X-Forwarded-For: "+forged, "X-Forwarded-Port: "+forged, "X-Forwarded-Prefix: /"+forged, "X-Forwarded-Server: "+forged, "X-Forwarded-Ssl: "+forged,
+			"X-Real-IP: "+forged, "Forwarded: for="+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1")
 		w.passes(t, r, v)
 		asked, _ := verify.take()
 		if len(asked) == 0 {
@@ -242,5 +243,18 @@ func TestSpoofing_OddLines(t *testing.T) {
 			}
 			w.refuses(t, request{}.with(line))
 		}
+	})
+}
+
+// A name that a user has chosen is text, also for a gateway whose configuration has such expressions.
+func TestSpoofing_NamesAreNotExpressions(t *testing.T) {
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		const name = `{env.HOME} {http.request.host} %[src] $host ${host} {{ .Subject }} "a,b";\`
+		v := w.ours.login(t, "expression", func(session map[string]any) {
+			session["factors"].(map[string]any)["user"].(map[string]any)["loginName"] = name
+		})
+		v.named(name, strings.ReplaceAll(name, "%", "%25"))
+		w.passes(t, request{}.by(v), v)
 	})
 }
