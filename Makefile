@@ -51,7 +51,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 
 .PHONY: race
 race: redis ## Run all tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 10m $$(go list ./... | grep -v /test/)
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 20m $$(go list ./... | grep -v /test/)
 
 .PHONY: check
 check: lint test race ## Check format, vet, staticcheck, go.mod, tests, race

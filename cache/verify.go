@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -29,33 +30,49 @@ func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
 // is session.ErrRevoked, session.ErrExpired or session.ErrWrongToken where that
 // is still known. Of a token that somebody else made it never is.
 func (s *Store) Verify(ctx context.Context, token string) (*session.Stored, error) {
-	stored, err := s.GetByToken(ctx, token)
-	if !errors.Is(err, session.ErrNotFound) {
-		return stored, err
+	id, own := session.SplitToken(token)
+	if !own {
+		return s.GetByToken(ctx, token)
 	}
-	id, ok := session.SplitToken(token)
-	if !ok {
-		return nil, session.ErrNotFound
+	stored, err := s.Get(ctx, id)
+	if found, err := holder(stored, err, token); found != nil || err != nil {
+		return found, err
 	}
-	if _, err := s.Get(ctx, id); err == nil { // Redis was asked: it has another token
-		return nil, session.ErrWrongToken
-	}
-	return nil, s.whyGone(ctx, id)
+	return s.verifyFresh(ctx, id, token)
 }
 
-// whyGone says why a session that does not live any more has ended. That Redis
-// does not answer is no error here: that the session is gone is known. One whose
-// entry is there without its hash has expired; the sweeper removes it soon.
-func (s *Store) whyGone(ctx context.Context, id session.ID) error {
+// verifyFresh asks Redis for all that there is to know about a token that looks
+// like one of session id, in one round trip: a copy within the bound may have
+// the token before this one, or lack the session. One whose entry is there
+// without its hash has expired; the sweeper removes it soon.
+func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*session.Stored, error) {
+	doc := redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
 	tombstone := redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
 	entry := redis.NewFloatCmd(ctx, "zscore", s.keys.Created(s.keys.ShardOf(id)), string(id))
-	if err := s.gets.Do(ctx, tombstone, entry); err == nil {
-		switch {
-		case entry.Err() == nil:
-			return session.ErrExpired
-		case tombstone.Err() == nil:
-			return session.ErrRevoked
+	holders := redis.NewIntCmd(ctx, "zcard", s.keys.Token(session.HashToken(token)))
+	if err := s.gets.Do(ctx, doc, tombstone, entry, holders); err != nil {
+		return nil, unavailable(err)
+	}
+	stored, err := storedOf(doc.Val())
+	if err != nil {
+		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
+	}
+	lives := stored != nil && !stored.Due(s.clock())
+	if lives && stored.Token.Matches(token) {
+		return stored, nil
+	}
+	if holders.Val() > 0 { // somebody else made it, in our shape
+		if found, err := s.getByForeignToken(ctx, token); !errors.Is(err, session.ErrNotFound) {
+			return found, err
 		}
 	}
-	return session.ErrNotFound
+	switch {
+	case lives:
+		return nil, session.ErrWrongToken
+	case entry.Err() == nil:
+		return nil, session.ErrExpired
+	case tombstone.Err() == nil:
+		return nil, session.ErrRevoked
+	}
+	return nil, session.ErrNotFound
 }

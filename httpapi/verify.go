@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -55,12 +56,7 @@ const (
 func (s *Server) verify(base context.Context, http *fasthttp.RequestCtx, named *VerifyPolicy, known bool) {
 	start := time.Now()
 	v := verification{s: s, http: http}
-	v.reason = v.run(base, start, named, known)
-	if v.reason.passes() {
-		v.accept()
-	} else {
-		v.refuse()
-	}
+	v.answer(base, start, named, known)
 	if announcedBody(&http.Request.Header) {
 		closeUnread(http)
 	}
@@ -83,16 +79,27 @@ type verification struct {
 	err error
 }
 
-// run decides.
-func (v *verification) run(base context.Context, start time.Time, named *VerifyPolicy, known bool) (why reason) {
-	var err error
+// answer decides, and writes the answer. A bug of ours is no answer: the store
+// counts as away.
+func (v *verification) answer(base context.Context, start time.Time, named *VerifyPolicy, known bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			v.s.log.Error("a request failed by a bug", "call", "Verify", "panic", p, "stack", string(debug.Stack()))
-			v.err = errBug
-			why = reasonUnavailable
+			v.s.log.Error("a request failed by a bug", "call", "Verify", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			v.http.Response.Reset()
+			v.reason, v.err = reasonUnavailable, errBug
+			v.refuse()
 		}
 	}()
+	if v.reason = v.decide(base, start, named, known); v.reason.passes() {
+		v.accept()
+	} else {
+		v.refuse()
+	}
+}
+
+// decide says why, or why not.
+func (v *verification) decide(base context.Context, start time.Time, named *VerifyPolicy, known bool) (why reason) {
+	var err error
 	config := &v.s.config.Verify
 	token, why := findCredential(&v.http.Request.Header, config.Credentials)
 	if why != reasonGood {
@@ -123,6 +130,10 @@ func (v *verification) run(base context.Context, start time.Time, named *VerifyP
 	// Somebody who typed a name has proven nothing.
 	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven {
 		return reasonUnproven
+	}
+	// An empty header for a name that is too long would be nobody to an application.
+	if !fitsHeader(stored.UserID) || !fitsHeader(stored.OrgID) {
+		return reasonPredicate
 	}
 	now := v.s.config.Store.Now
 	if !known || !v.s.verifyDefault.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {

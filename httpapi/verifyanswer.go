@@ -40,7 +40,7 @@ var (
 
 const (
 	// maxIdentityHeader is the longest value of an identity header, in bytes. A
-	// longer one is left empty: half of a name may be another's.
+	// longer one is left empty, if it does not refuse: half of a name may be another's.
 	maxIdentityHeader = 1 << 10
 	// maxVerifyBody is the longest body, but for one whose user ID alone is longer.
 	maxVerifyBody = 1 << 10
@@ -211,6 +211,11 @@ func appendHeader(b []byte, text string) []byte {
 		return b[:0]
 	}
 	return b
+}
+
+// fitsHeader says whether appendHeader has room for text.
+func fitsHeader(text string) bool {
+	return len(text) <= maxIdentityHeader/3 || len(appendHeader(nil, text)) > 0
 }
 
 // plainInHeader are the bytes that appendHeader leaves as they are, wherever.

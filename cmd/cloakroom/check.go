@@ -30,6 +30,9 @@ func crossCheck(c *config, wrong *faults) {
 	if c.good("max-session-bytes", "max-body-bytes") && c.maxSession > c.maxBody {
 		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.maxSession), bytesText(c.maxBody))
 	}
+	if c.policyFault != nil {
+		wrong.addf("--verify-policy: %v", c.policyFault)
+	}
 	if c.good("verify-policy", "verify-default-policy") && c.verify.Default != "" && c.verify.Policies[c.verify.Default] == nil {
 		wrong.addf("--verify-default-policy: there is no --verify-policy of that name")
 	}

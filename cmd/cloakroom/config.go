@@ -27,6 +27,7 @@ type config struct {
 
 	verifyAddr    string
 	verify        httpapi.VerifyConfig
+	policyFault   error
 	verifyReasons bool
 	staleIfError  time.Duration
 
@@ -98,7 +99,7 @@ func settings(c *config) []setting {
 
 		{"verify-addr", "", optional(address(&c.verifyAddr)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
-		{"verify-policy", "", policies(&c.verify.Policies), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
+		{"verify-policy", "", policies(&c.verify.Policies, &c.policyFault), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
 		{"verify-default-policy", "", text(&c.verify.Default, 64), "policy that holds for every verify; one that the path names holds besides", anywhere},
 		{"verify-allow-unproven", "false", boolean(&c.verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
 		{"verify-reasons", "true", boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},

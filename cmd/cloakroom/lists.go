@@ -28,12 +28,21 @@ func members(text string) []string {
 	return list
 }
 
-func policies(to *map[string]*httpapi.VerifyPolicy) value {
+// policies keeps why a policy is bad in fault: there is more to say than what is
+// allowed.
+func policies(to *map[string]*httpapi.VerifyPolicy, fault *error) value {
 	return value{"a list of " + httpapi.PolicyForm + "; with ; between, if they are in one text", listKind, func(s string) bool {
 		all := map[string]*httpapi.VerifyPolicy{}
 		for _, text := range members(s) {
 			name, p, err := httpapi.ParseVerifyPolicy(text)
-			if err != nil || all[name] != nil || len(all) == httpapi.MaxPolicies {
+			switch {
+			case err == nil && all[name] != nil:
+				err = fmt.Errorf("policy %s is there twice", name)
+			case err == nil && len(all) == httpapi.MaxPolicies:
+				err = fmt.Errorf("there are more than %d policies", httpapi.MaxPolicies)
+			}
+			if err != nil {
+				*fault = err
 				return false
 			}
 			all[name] = p

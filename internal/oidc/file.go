@@ -192,7 +192,8 @@ func (r *reader) introspection(n *yaml.Node, at string, allowHTTP bool) *introsp
 			}
 			s.clientSecret = secret
 		},
-		"timeout": func(v *yaml.Node, at string) { r.duration(v, at, 10*time.Millisecond, maxTimeout, &s.timeout) },
+		"timeout":           func(v *yaml.Node, at string) { r.duration(v, at, 10*time.Millisecond, maxTimeout, &s.timeout) },
+		"allow_no_audience": func(v *yaml.Node, at string) { r.boolean(v, at, &s.noAudience) },
 	}, "url", "client_id", "client_secret_file")
 	return s
 }

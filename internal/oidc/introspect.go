@@ -164,7 +164,8 @@ func (i *issuer) read(claims map[string]any, now time.Time) (*Access, time.Time,
 	if iss, there := claims["iss"]; there && iss != i.URL {
 		return nil, none, invalid("iss: it is of another issuer")
 	}
-	if _, there := claims["aud"]; there {
+	// Else a token that was made for any other client of the issuer would do.
+	if _, there := claims["aud"]; there || !i.Introspection.noAudience {
 		aud, err := c.GetAudience()
 		if err != nil || !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(i.audience, a) }) {
 			return nil, none, invalid("aud: it is for somebody else")

@@ -64,6 +64,18 @@ func TestOpaque(t *testing.T) {
 	f.refused(err, "more than")
 }
 
+// Without leave an answer has to say whom the token is for: it may have been
+// made for another client.
+func TestOpaque_Audience(t *testing.T) {
+	f := newFixture(t, strings.Replace(asking, ", allow_no_audience: true", "", 1))
+	f.issuer.Opaque("ours", map[string]any{"active": true, "sub": "alice", "aud": "cloakroom"})
+	f.issuer.Opaque("anybodys", map[string]any{"active": true, "sub": "alice"})
+	a, err := f.opaque("ours")
+	f.good(a, err, "")
+	_, err = f.opaque("anybodys")
+	f.refused(err, "aud")
+}
+
 // An answer that can not be relied on says nothing about the token, and is not
 // remembered.
 func TestI2_IntrospectionFails(t *testing.T) {

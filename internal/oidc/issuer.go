@@ -37,6 +37,8 @@ type issuerSettings struct {
 type introspection struct {
 	url, clientID, clientSecret string
 	timeout                     time.Duration
+	// noAudience takes an answer that does not say whom the token is for.
+	noAudience bool
 }
 
 // logoutSettings say which logout tokens are taken.
