@@ -121,4 +121,4 @@ docker: ## Build the container image IMAGE (cloakroom)
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	@rm -rf bin cover.out cover.html
+	@rm -rf bin cover.out cover.html test/clients/node_modules

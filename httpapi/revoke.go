@@ -110,6 +110,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	revoked, err := run.run(ctx)
 	c.logged = append(c.logged, slog.Uint64("revoked", revoked), slog.Bool("dry_run", q.dryRun), slog.String("queries", strings.Join(kinds, ",")))
 	if err != nil {
+		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.dryRun, "error", err)
 		e := *asAPIError(err)
 		if ended() {
 			e.text = "the server ends"

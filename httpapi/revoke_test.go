@@ -214,8 +214,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				for left() > most {
-				}
+				waitFor(t, "the revocation", func() bool { return left() <= most })
 				cut()
 			}()
 			return done
@@ -336,4 +335,28 @@ func TestUntilDrained(t *testing.T) {
 	}
 	cancel()
 	<-other.Done()
+}
+
+// A session that can not be read keeps no other from being revoked; the caller
+// is told that some may be left, and the log says which.
+func TestRevokeSaysWhatItCanNotRead(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.limits.patience = time.Nanosecond })
+	f.fill(20, "alice")
+	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.redis.Client(t).HSet(t.Context(), space.Session("s7"), "doc", "\x09 later").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.revoke("admin", `{"all":true,"dryRun":true}`); n != 19 {
+		t.Errorf("%d would be revoked", n)
+	}
+	r := f.want(http.StatusServiceUnavailable, "admin", "POST", "/v2/sessions/revoke", `{"all":true}`)
+	if !strings.Contains(r.body, "; 19 sessions were revoked; ") || f.counter()() != 1 {
+		t.Errorf("got %s, %d are left", r.body, f.counter()())
+	}
+	if log := f.logs.String(); !strings.Contains(log, `msg="revocation gives up"`) || !strings.Contains(log, "session s7: ") {
+		t.Errorf("the log has\n%s", log)
+	}
 }

@@ -115,6 +115,23 @@ func (f *fixture) settled(n uint64) {
 	}
 }
 
+// logged waits until the log has text: how a fetch ended is logged after those
+// who wait for it were told.
+func (f *fixture) logged(text string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(f.logs.String(), text) {
+		select {
+		case <-ctx.Done():
+			f.t.Fatalf("the log does not say %q:\n%s", text, f.logs)
+		case <-tick.C:
+		}
+	}
+}
+
 func (f *fixture) advance(d time.Duration) { f.now.Add(int64(d)) }
 
 // claims are good ones; changes replace them, nil takes one away.
