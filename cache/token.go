@@ -19,25 +19,17 @@ const (
 )
 
 // GetByToken returns the session whose current token is token, whoever made
-// it, or session.ErrNotFound. Of several with one foreign token it is the one
+// it, or session.ErrNotFound: session.ErrRevoked, session.ErrExpired or
+// session.ErrWrongToken where that is still known, which of a token that somebody
+// else made it never is. Of several sessions with one foreign token it is the one
 // that was created last. Like Get it is for those who only read.
 func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, error) {
-	if id, ok := session.SplitToken(token); ok {
+	if id, own := session.SplitToken(token); own {
 		stored, err := s.Get(ctx, id)
 		if found, err := holder(stored, err, token); found != nil || err != nil {
 			return found, err
 		}
-		if err == nil && s.near != nil {
-			// A copy within the bound may have the token before this one: to
-			// refuse a good token would log its user out.
-			stored, err := s.read(ctx, id)
-			if err == nil {
-				stored, err = s.alive(stored)
-			}
-			if found, err := holder(stored, err, token); found != nil || err != nil {
-				return found, err
-			}
-		}
+		return s.verifyFresh(ctx, id, token)
 	}
 	hash := session.HashToken(token)
 	epoch, usable := s.near.begin()

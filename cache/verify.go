@@ -10,8 +10,8 @@ import (
 )
 
 // VerifyCopy returns the session whose current token is token from a copy, as
-// Verify would, without asking Redis. ok is false if no copy may be used, or it
-// has another token: then Verify knows more.
+// GetByToken would, without asking Redis. ok is false if no copy may be used, or
+// it has another token: then GetByToken knows more.
 func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
 	id, own := session.SplitToken(token)
 	if s.near == nil || !own {
@@ -24,21 +24,6 @@ func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
 	}
 	s.near.sessions.count(1, 0)
 	return stored, true
-}
-
-// Verify is GetByToken for those who have to say why not: a session.ErrNotFound
-// is session.ErrRevoked, session.ErrExpired or session.ErrWrongToken where that
-// is still known. Of a token that somebody else made it never is.
-func (s *Store) Verify(ctx context.Context, token string) (*session.Stored, error) {
-	id, own := session.SplitToken(token)
-	if !own {
-		return s.GetByToken(ctx, token)
-	}
-	stored, err := s.Get(ctx, id)
-	if found, err := holder(stored, err, token); found != nil || err != nil {
-		return found, err
-	}
-	return s.verifyFresh(ctx, id, token)
 }
 
 // verifyFresh asks Redis for all that there is to know about a token that looks

@@ -9,7 +9,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// A verify by a copy alone lets nobody pass whom Verify would not.
+// A verify by a copy alone lets nobody pass whom GetByToken would not.
 func TestI4_VerifyCopy(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
@@ -46,7 +46,7 @@ func TestI4_VerifyCopy(t *testing.T) {
 	}
 	want("nobody has loaded it", token, false)
 	for _, token := range []string{token, second, "foreign", "foreign"} {
-		if _, err := b.Verify(t.Context(), token); err != nil {
+		if _, err := b.GetByToken(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestI4_VerifyCopy(t *testing.T) {
 	want("it ends in a microsecond", second, true)
 	at.Store(int64(ends.ExpirationDate))
 	want("it has ended", second, false) // I1
-	if _, err := b.Verify(t.Context(), token); err != nil {
+	if _, err := b.GetByToken(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	want("another lives on", token, true)

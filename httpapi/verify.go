@@ -146,7 +146,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
 	ctx := withLateDeadline(base, start.Add(v.patience()))
 	defer ctx.end()
-	return v.s.config.Store.Verify(ctx, token)
+	return v.s.config.Store.GetByToken(ctx, token)
 }
 
 // errBug takes the place of what a panic says.

@@ -61,6 +61,14 @@ func TestVerifyPolicyFaults(t *testing.T) {
 			t.Errorf("%q is accepted", text)
 		}
 	}
+	for text, want := range map[string]string{
+		"p=factors:pasword":         "--verify-policy: policy p: factors must be password, webAuthN,",
+		"p=max_age:1h;p=max_age:1h": "--verify-policy: policy p is there twice",
+	} {
+		if _, err := loadWith(t, with("--verify-policy", text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
 	for _, yaml := range []string{
 		"verify-policy: {strict: [password]}", "verify-policy: {strict: {factors: {a: b}}}", "verify-policy: [[a]]", "verify-policy: ~",
 		"verify-policy: {strict: {organizations: ['1+2']}}", "verify-policy: {strict: {organizations: ['1,max_age:1h']}}",

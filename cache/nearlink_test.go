@@ -1,0 +1,232 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+func TestI4_LinkKilled(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.want("1", 1, true)
+	proxy.Refuse(true)
+	b.during("flush", proxy.CutAll)
+	if b.NearStats().Linked || b.usable() {
+		t.Fatal("copies are used without a link")
+	}
+	a.delete("1")
+	b.want("1", 0, false)
+	a.put(sessionOf("2", "u", 1))
+	b.want("2", 1, false)
+	b.want("2", 1, false) // nothing is kept
+	proxy.Refuse(false)
+	b.pass(0) // it tries again
+	b.await("a new link", func() bool { b.pass(0); return b.usable() })
+	b.want("2", 1, false)
+	b.want("2", 1, true)
+	if s := b.NearStats(); s.LinksLost != 1 || s.State != "on" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The link stays open and says nothing: only time tells.
+func TestI4_LinkStalled(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	proxy.Stall(true)
+	a.delete("1")
+	for range 3 {
+		b.proveMaster(testBound / 4)
+		b.want("1", 1, true) // within the bound
+	}
+	b.proveMaster(testBound/4 - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 0, false) // and not a moment longer
+	if got := b.ofUser("u"); len(got) != 0 {
+		t.Error(got)
+	}
+	b.during("link", func() { proxy.Stall(false) })
+	b.settle()
+	b.want("1", 0, false) // what it held of it was invalidated
+	b.want("1", 0, true)
+}
+
+// An answer that comes late proves only what was so when its question was sent.
+func TestI4_LinkSlow(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	a.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.prove(0)
+	proxy.Stall(true)
+	b.proveMaster(testBound / 2) // a ping is sent now
+	b.proveMaster(testBound/2 - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 1, false)
+	answered := b.count("link")
+	proxy.Stall(false)
+	b.await("the answers", func() bool { return b.count("link") >= answered+3 })
+	b.want("1", 1, true) // by the newest of them
+	proxy.Stall(true)
+	a.delete("1")
+	b.proveMaster(testBound - 1)
+	b.want("1", 1, true)
+	b.proveMaster(1)
+	b.want("1", 0, false)
+}
+
+// slowConn is a connection on which a test lets the answers through byte by byte.
+type slowConn struct {
+	net.Conn
+	gate *gate
+}
+
+// gate lets so many bytes pass.
+type gate struct {
+	mu   sync.Mutex
+	open sync.Cond
+	left int // -1: all
+}
+
+func (g *gate) let(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left = n
+	g.open.Broadcast()
+}
+
+func (c slowConn) Read(p []byte) (int, error) {
+	c.gate.mu.Lock()
+	for c.gate.left == 0 {
+		c.gate.open.Wait()
+	}
+	n, counted := len(p), c.gate.left > 0
+	if counted {
+		n = min(n, c.gate.left)
+	}
+	c.gate.mu.Unlock()
+	n, err := c.Conn.Read(p[:n])
+	c.gate.mu.Lock()
+	if counted && c.gate.left > 0 {
+		c.gate.left -= n
+	}
+	c.gate.mu.Unlock()
+	return n, err
+}
+
+// Redis' message stands still in the middle, for longer than any patience, and
+// goes on. It must not get lost, and nothing before its end may count as proof.
+func TestI4_PushSplitInTheMiddleOfItsFrame(t *testing.T) {
+	for _, size := range []int{1, 9, 20, 40} {
+		server := redistest.Start(t)
+		g := &gate{left: -1}
+		g.open.L = &g.mu
+		slow := func(o *redis.Options) {
+			dial := o.Dialer
+			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				return slowConn{conn, g}, err
+			}
+		}
+		a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, slow)
+		a.put(sessionOf("1", "u", 1))
+		b.settle()
+		b.prove(testBound / 4)
+		b.want("1", 1, false)
+		// The reader waits in a Read that began with all let through: it takes
+		// one more piece whole, an answer; what comes then stands still.
+		g.let(size)
+		b.prove(testBound / 4)
+		b.want("1", 1, true)
+		links := b.count("link")
+		a.delete("1")
+		for range 4 {
+			b.proveMaster(testBound / 4)
+		}
+		if b.count("link") != links {
+			t.Fatal("there was an answer behind half a message")
+		}
+		b.want("1", 0, false)
+		g.let(-1)
+		b.settle()
+		if n := b.count("invalidation"); n != 4 {
+			t.Errorf("%d invalidations", n)
+		}
+		b.want("1", 0, false)
+		b.want("1", 0, true)
+		if b.NearStats().LinksLost != 0 {
+			t.Error("the link was lost")
+		}
+	}
+}
+
+// A master that was deposed goes on answering pings, and hears of no deletion.
+func TestI4_OldMasterThatStillAnswersPings(t *testing.T) {
+	server, other := redistest.Start(t), redistest.Start(t)
+	b := startNear(t, server.Client(t), 1)
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.want("1", 1, true)
+	host, port, err := net.SplitHostPort(other.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Client(t).Do(t.Context(), "REPLICAOF", host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.during("flush", func() { b.pass(testBound / 4) })
+	if b.usable() {
+		t.Error("copies are used though the server is a replica")
+	}
+	b.await("the loss is counted", func() bool { return b.NearStats().LinksLost == 1 })
+}
+
+// The address leads to another server than the link's.
+func TestI4_AnotherServerTakesOver(t *testing.T) {
+	first, second := redistest.Start(t), redistest.Start(t)
+	b := openNear(t, Config{Redis: second.Client(t), NearBytes: 1 << 20, NearStaleness: testBound}, func(o *redis.Options) { o.Addr = first.Addr })
+	b.run()
+	b.await("it is noticed", func() bool { return b.NearStats().LinksLost > 0 })
+	if b.usable() {
+		t.Error("copies are used")
+	}
+}
+
+// Without the second proof copies are used for half the bound, though the link answers.
+func TestI4_MasterAway(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	b := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), 1, func(o *redis.Options) { o.Addr = server.Addr })
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.prove(0)
+	proxy.Refuse(true)
+	proxy.CutAll()
+	b.during("link", func() { b.pass(testBound/2 - 1) })
+	b.want("1", 1, true)
+	b.during("link", func() { b.pass(1) })
+	if _, err := b.Get(t.Context(), "1"); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("I2: got %v", err)
+	}
+}
