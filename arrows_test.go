@@ -32,11 +32,12 @@ var arrows = map[string][]string{
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
 	"internal/batch":     {},
+	"internal/breaker":   {},
 	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"cache":              {"index", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/oidc", "internal/session", "internal/keys"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
@@ -55,7 +56,8 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/redistest", "internal/storetest"},
+	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
