@@ -47,11 +47,12 @@ var arrows = map[string][]string{
 	"internal/redistest":     {},
 	"test/clients":           {},
 	"test/gateways":          {},
+	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
