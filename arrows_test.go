@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/keys":      {"internal/session"},
 	"internal/batch":     {},
 	"internal/oidc":      {"internal/session"},
-	"index":              {"internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"index":              {"internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
 	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/oidc", "internal/session", "internal/keys"},
