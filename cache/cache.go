@@ -61,7 +61,8 @@ type Config struct {
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
-	// where Redis is a *redis.Client of a server with client tracking.
+	// where the servers have client tracking and Redis is a *redis.Client, or a
+	// *redis.ClusterClient that reads from masters only.
 	NearBytes int
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
@@ -140,13 +141,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.MaxSessions > 0 && shards > 1 {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
-	if client, ok := c.Redis.(*redis.Client); ok && c.NearBytes > 0 {
-		if c.NearStaleness == 0 {
-			c.NearStaleness = defaultStaleness
+	if c.NearBytes > 0 {
+		if s.near, err = makeNear(ctx, &c, s.keys, s.log); err != nil {
+			return nil, unavailable(err)
 		}
-		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
-		s.near.staleFor = c.StaleIfError
-		s.near.tracker = newTracker(s.near, client, s.log)
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
