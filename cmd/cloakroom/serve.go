@@ -156,6 +156,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
+		MaxInFlight:     s.c.maxInFlight,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,
