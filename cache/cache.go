@@ -64,6 +64,14 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
+	RevokeWaitReplicas int
+	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
+	// less than half of a second.
+	RevokeWaitTimeout time.Duration
+	// RememberDeletions is about how many deletions this process remembers, so
+	// that a failover brings none of those sessions back; 0 remembers none.
+	RememberDeletions int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -83,10 +91,13 @@ type Store struct {
 	maxSessions int
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
+	graves      *graves   // nil if no deletion is remembered
+	replicas    *replicas // nil if none is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	buried      atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -95,6 +106,9 @@ const tripTimeout = 900 * time.Millisecond
 
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
+
+// defaultRevokeWait is that of Config.RevokeWaitTimeout.
+const defaultRevokeWait = 100 * time.Millisecond
 
 // layout is the version of what is in Redis, recorded with the number of
 // shards. A program reads one layout.
@@ -119,6 +133,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if c.RevokeWaitTimeout <= 0 {
+		c.RevokeWaitTimeout = defaultRevokeWait
+	}
+	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -145,6 +163,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), admitScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
 		return nil, unavailable(err)
 	}
+	s.replicas.check(ctx)
 	if s.clock == nil {
 		s.follow = newClock()
 		s.clock = s.follow.now
@@ -163,6 +182,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
+	s.replicas.close()
 	return nil
 }
 

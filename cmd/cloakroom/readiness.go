@@ -49,5 +49,6 @@ func (r *readiness) details() string {
 	if s.store == nil {
 		return ""
 	}
-	return "near cache: " + s.store.NearStats().State + "\n"
+	return "near cache: " + s.store.NearStats().State + "\n" +
+		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }
