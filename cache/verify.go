@@ -42,7 +42,9 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
+	there := stored != nil
 	stored = s.graves.pass(stored, s.clock())
+	returned := there && stored == nil
 	if stored == nil && tombstone.Err() == nil {
 		s.remember(id, tombstone.Val()) // whoever deleted it
 	}
@@ -58,6 +60,8 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 	switch {
 	case lives:
 		return nil, session.ErrWrongToken
+	case returned:
+		return nil, session.ErrRevoked
 	case entry.Err() == nil:
 		return nil, session.ErrExpired
 	case tombstone.Err() == nil:
