@@ -3,6 +3,7 @@ package torture
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,6 +125,17 @@ func (h *history) all() (sessions, recent []*record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sessions[:len(h.sessions):len(h.sessions)], h.recent
+}
+
+// everything returns all sessions and all users.
+func (h *history) everything() (sessions []*record, users []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for u := range h.users {
+		users = append(users, u)
+	}
+	slices.Sort(users)
+	return h.sessions[:len(h.sessions):len(h.sessions)], users
 }
 
 // of returns the sessions of a user that may have been created so far.

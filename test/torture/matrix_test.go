@@ -70,7 +70,7 @@ func torment(t *testing.T, f *fault, shards int) {
 	a := newAuditor(t, w.server, shards)
 	a.age(t)
 	if !f.indexLost {
-		x.Live = a.exact(t, lost != nil && shards > 1)
+		x.Live = a.exact(t, lost != nil && shards > 1, patience)
 	}
 	sessions, _ := w.h.all()
 	x.Sessions, x.Wrong, x.Seen, x.Staleness = len(sessions), len(v.faults), v.seen, v.staleness

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,29 +22,18 @@ const patience = 45 * time.Second
 type sidecar struct {
 	n          int // its number in histories
 	api, admin string
-	key        string // an API key with all permissions
-	bin        string
 	args       []string
 	logFile    string
 	http       *http.Client
 	proc       *redistest.Process // nil while it is down
 }
 
-// creator is the user of the API key, the creator of all sessions.
-const creator = "tester"
-
 // newSidecar prepares a process over the Redis at url, the n-th of a history.
 func newSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys.yaml")
-	secret, err := exec.Command(cloakroomBin, "key", "new", "--name", "test", "--user-id", creator, "--file", keys,
-		"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete").Output()
-	if err != nil {
-		t.Fatalf("cloakroom key new: %v", err)
-	}
 	c := &sidecar{
-		n: n, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t), key: strings.TrimSpace(string(secret)),
+		n: n, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
 		logFile: filepath.Join(dir, "log"),
 		http: &http.Client{
 			Timeout:   callTimeout,
@@ -53,7 +41,7 @@ func newSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 		},
 	}
 	c.args = append([]string{
-		"serve", "--redis-url", url, "--http-addr", c.api, "--admin-addr", c.admin, "--auth-keys-file", keys, "--log-level", "warn",
+		"serve", "--redis-url", url, "--http-addr", c.api, "--admin-addr", c.admin, "--auth-keys-file", keysFile, "--log-level", "warn",
 	}, flags...)
 	t.Cleanup(func() {
 		c.http.CloseIdleConnections()
