@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const document = "../../docs/faults.md"
+const page = "../../docs/faults.md"
 
 // TestDocumentHasTheMatrix compares the table in docs/faults.md with the faults that TestMatrix makes; with -update it
 // writes it.
@@ -23,7 +23,7 @@ func TestDocumentHasTheMatrix(t *testing.T) {
 		names[f.name] = true
 		fmt.Fprintf(&want, "| %s | %s | %s | %s |\n", f.name, f.sees, f.outcome, f.recovery)
 	}
-	text, err := os.ReadFile(document)
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,13 +31,13 @@ func TestDocumentHasTheMatrix(t *testing.T) {
 	got, after, ok2 := strings.Cut(rest, end)
 	switch {
 	case !ok1 || !ok2:
-		t.Fatalf("%s has no part between %q and %q", document, begin, end)
+		t.Fatalf("%s has no part between %q and %q", page, begin, end)
 	case got == want.String():
 	case *update:
-		if err := os.WriteFile(document, []byte(before+begin+want.String()+end+after), 0o644); err != nil {
+		if err := os.WriteFile(page, []byte(before+begin+want.String()+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s has not the faults that TestMatrix makes (go test ./test/torture -run Document -update writes them):\n%s", document, want.String())
+		t.Errorf("%s has not the faults that TestMatrix makes (go test ./test/torture -run Document -update writes them):\n%s", page, want.String())
 	}
 }
