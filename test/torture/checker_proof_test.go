@@ -14,7 +14,9 @@ const msec = instant(time.Millisecond)
 type past struct{ *record }
 
 // acked adds a write through process 0.
-func (p past) acked(k kind, from, to int, sequence int) past { return p.ackedVia(0, k, from, to, sequence) }
+func (p past) acked(k kind, from, to int, sequence int) past {
+	return p.ackedVia(0, k, from, to, sequence)
+}
 
 func (p past) ackedVia(via int, k kind, from, to int, sequence int) past {
 	w, _ := p.write(k, via, instant(from)*msec)
@@ -102,7 +104,9 @@ func TestChecker(t *testing.T) {
 	f("a delete that was seen, and is undone", overwritten, nil, func(p past) {
 		p.acked(creates, 0, 10, 1).maybe(deletes, 20).sawFresh(100, 110, 0).sawFresh(120, 130, 1)
 	})
-	right("a delete that comes late", func(p past) { p.acked(creates, 0, 10, 1).maybe(deletes, 20).sawFresh(100, 110, 1).sawFresh(120, 130, 0) })
+	right("a delete that comes late", func(p past) {
+		p.acked(creates, 0, 10, 1).maybe(deletes, 20).sawFresh(100, 110, 1).sawFresh(120, 130, 0)
+	})
 	f("older after newer", overwritten, nil, func(p past) {
 		p.acked(creates, 0, 10, 1).maybe(sets, 20).sawFresh(30, 40, 2).sawFresh(50, 60, 1)
 	})

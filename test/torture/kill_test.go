@@ -120,7 +120,7 @@ func killAgainAndAgain(t *testing.T, shards, kills int) {
 
 // startAndKill starts the process, and kills it d later, whatever it is doing then.
 func (c *sidecar) startAndKill(d time.Duration) {
-	p, err := redistest.StartProcess(c.logFile, cloakroomBin, c.args...)
+	p, err := redistest.StartProcess(c.logFile, c.bin, c.args...)
 	if err != nil {
 		return // the next start says why
 	}

@@ -11,15 +11,17 @@ import (
 // TestMatrix goes through the faults of the table in docs/faults.md. While each lasts, and before and after, a load runs
 // through all processes; every answer is held against the writes that were acknowledged.
 func TestMatrix(t *testing.T) {
-	for i, f := range faults() {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			torment(t, f, shardsOf(i))
-		})
+	for round := range rounds {
+		for i, f := range faults() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				torment(t, f, shardsOf(i+round))
+			})
+		}
 	}
 }
 
-// shardsOf spreads P = 1 and P = 4 over the rows, another way with another seed.
+// shardsOf spreads P = 1 and P = 4 over the rows, the other way in the next round, and perhaps with another seed.
 func shardsOf(i int) int {
 	if (int64(i)+seed)%2 == 0 {
 		return 1

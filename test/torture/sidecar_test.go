@@ -22,6 +22,7 @@ const patience = 45 * time.Second
 type sidecar struct {
 	n          int // its number in histories
 	api, admin string
+	bin        string
 	args       []string
 	logFile    string
 	http       *http.Client
@@ -34,7 +35,7 @@ func newSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 	dir := t.TempDir()
 	c := &sidecar{
 		n: n, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
-		logFile: filepath.Join(dir, "log"),
+		bin: cloakroomBin, logFile: filepath.Join(dir, "log"),
 		http: &http.Client{
 			Timeout:   callTimeout,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
@@ -63,7 +64,7 @@ func startSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 
 // start runs the process and waits until it is ready.
 func (c *sidecar) start() error {
-	p, err := redistest.StartProcess(c.logFile, cloakroomBin, c.args...)
+	p, err := redistest.StartProcess(c.logFile, c.bin, c.args...)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,11 @@ type footprint struct {
 func TestSoak(t *testing.T) {
 	begun := time.Now()
 	server := redistest.Start(t, "hash-max-listpack-value 4096")
-	c := startSidecar(t, 0, server.URL(), "--near-cache-bytes", fmt.Sprint(soakNear), "--redis-shards", "1", "--log-level", "error")
+	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", fmt.Sprint(soakNear), "--redis-shards", "1", "--log-level", "error")
+	c.bin = plainBin // the race detector's memory is not ours
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
 	s := &soak{t: t, c: c, client: server.Client(t), http: &fasthttp.HostClient{Addr: c.api, MaxConns: 64, ReadTimeout: patience}}
 	defer s.http.CloseIdleConnections()
 	s.run(int64(soakOps) / 2)

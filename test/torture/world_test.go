@@ -16,6 +16,9 @@ import (
 // bound is --near-cache-staleness of these tests' processes. (I4)
 const bound = 500 * time.Millisecond
 
+// recovery is within what time processes must serve again after a fault.
+const recovery = 30 * time.Second
+
 // clockOff is how far the store's clock may be off in a process: half of what the network delays.
 const clockOff = 150 * time.Millisecond
 
@@ -111,7 +114,7 @@ func (w *world) linked() bool {
 func (w *world) recovered(from instant) (serving, near time.Duration) {
 	w.t.Helper()
 	n := 0
-	ok := eventually(patience, func() bool {
+	ok := eventually(recovery, func() bool {
 		for _, c := range w.all {
 			n++
 			to := &caller{w.h, c}
