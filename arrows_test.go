@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/batch":     {},
 	"internal/breaker":   {},
 	"internal/oidc":      {"internal/session"},
-	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
 	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
