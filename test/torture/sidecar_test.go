@@ -188,7 +188,7 @@ func eventually(limit time.Duration, f func() bool) bool {
 
 // during calls step again and again, every so often, until d is over.
 func during(d, every time.Duration, step func()) {
-	timer, tick := time.NewTimer(d), time.NewTicker(every)
+	timer, tick := time.NewTimer(d), time.NewTicker(max(every, time.Millisecond))
 	defer timer.Stop()
 	defer tick.Stop()
 	for {
