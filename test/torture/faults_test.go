@@ -22,7 +22,9 @@ type fault struct {
 	// sees is what callers see while it lasts, outcome what may be lost by it, recovery when all is as before.
 	sees, outcome, recovery string
 
-	conf []string // of Redis
+	// still is what processes that the fault concerns must do all the while.
+	still calls
+	conf  []string // of Redis
 	loss lossKind
 	// indexLost says that the lists may not be exact afterwards.
 	indexLost bool
@@ -31,6 +33,16 @@ type fault struct {
 	// felt says whether the fault was felt while it lasted, so that a row is never empty.
 	felt func(w *world, b *before) bool
 }
+
+// calls are kinds of calls.
+type calls uint8
+
+const (
+	reads calls = 1 << iota // fresh ones
+	writes
+	removals
+	allCalls = reads | writes | removals
+)
 
 // before is what was when a fault began.
 type before struct {
@@ -100,7 +112,7 @@ func slow(d time.Duration) func(*world, *before) bool {
 // faults is the matrix.
 func faults() []*fault {
 	all := []*fault{{
-		name: "none", sees: "all answers", outcome: keepsAll, recovery: "—",
+		name: "none", sees: "all answers", outcome: keepsAll, recovery: "—", still: allCalls,
 		run:  func(_ *world, d time.Duration) *loss { hold(d); return nil },
 		felt: func(*world, *before) bool { return true },
 	}}
@@ -130,9 +142,13 @@ func networkFaults() (all []*fault) {
 		if tracking {
 			dead = unlinked
 		}
+		var still calls
+		if tracking {
+			still = allCalls
+		}
 		add := func(name, sees, recovery string, felt func(*world, *before) bool, run func(w *world, d time.Duration)) {
 			all = append(all, &fault{
-				name: name + ", " + l.name + " connections", sees: sees, outcome: keepsAll, recovery: recovery, felt: felt,
+				name: name + ", " + l.name + " connections", sees: sees, outcome: keepsAll, recovery: recovery, still: still, felt: felt,
 				run: func(w *world, d time.Duration) *loss {
 					w.proxy.Only(l.is)
 					run(w, d)
@@ -237,7 +253,7 @@ func redisFaults() []*fault {
 			recovery: reconnects, loss: isRound, felt: refusals, run: restore,
 		},
 		{
-			name: "`READONLY`: Redis becomes a replica", sees: "reads from Redis instead of copies; 503 for writes", outcome: keepsAll, recovery: atOnce, felt: refusals,
+			name: "`READONLY`: Redis becomes a replica", sees: "reads from Redis instead of copies; 503 for writes", outcome: keepsAll, recovery: atOnce, still: reads, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				// Of a master that is not there, so that it keeps what it has.
 				host, port, _ := net.SplitHostPort(redistest.FreeAddr(w.t))
@@ -261,7 +277,7 @@ func redisFaults() []*fault {
 			},
 		},
 		{
-			name: "`OOM`: `maxmemory` reached, `noeviction`", sees: "503 for writes; reads, and deletes go through", outcome: keepsAll, recovery: atOnce, felt: refusals,
+			name: "`OOM`: `maxmemory` reached, `noeviction`", sees: "503 for writes; reads, and deletes go through", outcome: keepsAll, recovery: atOnce, still: reads | removals, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				w.do("CONFIG", "SET", "maxmemory", "1mb")
 				hold(d)
@@ -284,7 +300,7 @@ func redisFaults() []*fault {
 		},
 		{
 			name: "`SCRIPT FLUSH`, again and again", sees: "all answers", outcome: keepsAll, recovery: atOnce,
-			felt: func(*world, *before) bool { return true },
+			still: allCalls, felt: func(*world, *before) bool { return true },
 			run: func(w *world, d time.Duration) *loss {
 				during(d, 10*time.Millisecond, func() { w.do("SCRIPT", "FLUSH") })
 				return nil
@@ -298,7 +314,7 @@ func redisFaults() []*fault {
 			},
 		},
 		{
-			name: "`CLIENT KILL` of the tracking connections, again and again", sees: fromRedis, outcome: keepsAll, recovery: atOnce, felt: relinked,
+			name: "`CLIENT KILL` of the tracking connections, again and again", sees: fromRedis, outcome: keepsAll, recovery: atOnce, still: allCalls, felt: relinked,
 			run: func(w *world, d time.Duration) *loss {
 				during(d, 50*time.Millisecond, func() {
 					for _, id := range w.trackers() {

@@ -59,6 +59,9 @@ func torment(t *testing.T, f *fault, shards int) {
 	if !<-felt {
 		t.Error("the fault was not felt")
 	}
+	if missing := f.still &^ w.h.went(b.begun, over, 0, 1); missing != 0 {
+		t.Errorf("calls of the kinds %b should go on, and did not", missing)
+	}
 	x := &result{Fault: f.name, Shards: shards}
 	x.Serving, x.Near = w.recovered(over)
 	hold(faultTime / 2) // afterwards all is as before
