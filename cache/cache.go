@@ -87,6 +87,7 @@ type Store struct {
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	sampler     sampler
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
