@@ -117,38 +117,3 @@ func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []inde
 
 // noKey is what PEXPIRETIME answers if there is no such key.
 const noKey = -2
-
-// sampleRate is how many elements an audit in the background looks at in a
-// second: that takes about a third of a percent of Redis' time.
-const sampleRate = 500
-
-// AuditStats is what the audits in the background have seen.
-type AuditStats struct {
-	// Audited is how many sessions, cards, entries and notes were looked at.
-	Audited uint64
-	// Passes is how many audits came to their end.
-	Passes uint64
-	// Drift is what the last audit that came to its end has found, or the one
-	// under way if that is more.
-	Drift map[index.Drift]uint64
-}
-
-// sampler is the state of the audits in the background.
-type sampler struct {
-	mu           sync.Mutex
-	looked       uint64
-	passes       uint64
-	last, during map[index.Drift]uint64
-}
-
-// AuditStats returns what the audits in the background have seen.
-func (s *Store) AuditStats() AuditStats {
-	s.sampler.mu.Lock()
-	defer s.sampler.mu.Unlock()
-	stats := AuditStats{Audited: s.sampler.looked, Passes: s.sampler.passes, Drift: make(map[index.Drift]uint64)}
-	for _, d := range index.Drifts() {
-		stats.Drift[d] = max(s.sampler.last[d], s.sampler.during[d])
-	}
-	return stats
-}
-

@@ -64,6 +64,9 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -87,6 +90,7 @@ type Store struct {
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	auditEvery  time.Duration
 	sampler     sampler
 }
 
@@ -110,7 +114,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis

@@ -3,8 +3,8 @@ package index
 import (
 	"context"
 	"errors"
+	"slices"
 
-	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -87,99 +87,82 @@ func (au *audit) confirmNote(ctx context.Context, shard int, e entry) error {
 	return nil
 }
 
-// tagged is an entry in other shards.
-type tagged struct {
-	id  session.ID
-	tag string
+// readings are the cards by session, those that notes have or those that are due.
+// What else a session has somewhere, they do not name.
+type readings map[session.ID][]Card
+
+// name says whether one of the cards names what was met.
+func (r readings) name(au *audit, sp *spot) bool {
+	return slices.ContainsFunc(r[sp.id], func(c Card) bool { return au.wants(&c, sp) })
+}
+
+// wants says whether a session with this card wants what was met.
+func (au *audit) wants(c *Card, sp *spot) bool {
+	return slices.ContainsFunc(au.places(c, 0), func(p place) bool { return p.key == sp.key && p.member == sp.member })
 }
 
 // withoutNotes drops the suspects in other shards that a note names: a write is
 // adding or removing them.
 func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot, err error) {
-	notes := make(map[int]map[tagged]bool)
+	return au.without(ctx, suspects, func(sp *spot) bool { return sp.named }, func(ctx context.Context, shard int) (readings, error) {
+		return au.readCards(ctx, au.keys.Pending(shard), anyDate, func(note string) (Card, error) {
+			_, c, err := unpackNote(note)
+			return c, err
+		})
+	})
+}
+
+// withoutDue drops the suspects that a due card names: the sweeper will take it
+// with its entries.
+func (au *audit) withoutDue(ctx context.Context, suspects []spot) (rest []spot, err error) {
+	return au.without(ctx, suspects, func(sp *spot) bool { return !sp.isCard() }, func(ctx context.Context, shard int) (readings, error) {
+		return au.readCards(ctx, au.keys.Catalogue(shard), Dates{anyDate.Min, au.now().Add(clearAhead)}, UnpackCard)
+	})
+}
+
+// without drops the suspects that what is read in the shard of their session
+// names, if they are concerned.
+func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*spot) bool, read func(context.Context, int) (readings, error)) (rest []spot, err error) {
+	known := make(map[int]readings)
 	for _, sp := range suspects {
-		if !sp.named {
+		if !concerned(&sp) {
 			rest = append(rest, sp)
 			continue
 		}
 		shard := au.keys.ShardOf(sp.id)
-		if notes[shard] == nil {
-			if notes[shard], err = au.readNotes(ctx, shard); err != nil {
+		r, ok := known[shard]
+		if !ok {
+			if r, err = read(ctx, shard); err != nil {
 				return nil, err
 			}
-		}
-		tag := ""
-		if len(sp.member) > len(sp.id) {
-			tag = sp.member[len(sp.id)+1:]
+			known[shard] = r
 		}
 		switch {
-		case len(notes[shard]) > au.ix.maxCandidates:
+		case r == nil:
 			au.report.Unsettled++
-		case !notes[shard][tagged{sp.id, tag}]:
+		case !r.name(au, &sp):
 			rest = append(rest, sp)
 		}
 	}
 	return rest, nil
 }
 
-// readNotes reads the notes of a shard, at most one more than MaxCandidates.
-func (au *audit) readNotes(ctx context.Context, shard int) (map[tagged]bool, error) {
-	notes := make(map[tagged]bool)
-	l := &list{rdb: au.rdb, key: au.keys.Pending(shard), dates: anyDate}
-	for len(notes) <= au.ix.maxCandidates {
+// readCards reads the cards of a list within dates; nil says that there are more
+// than MaxCandidates.
+func (au *audit) readCards(ctx context.Context, key string, dates Dates, unpack func(string) (Card, error)) (readings, error) {
+	found := make(readings)
+	l := &list{rdb: au.rdb, key: key, dates: dates}
+	for range au.ix.maxCandidates {
 		e, ok, err := l.next(ctx)
 		if isWrongType(err) || err == nil && !ok {
-			break
+			return found, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if _, c, err := unpackNote(e.member); err == nil {
-			notes[tagged{c.ID, c.Tag}] = true
+		if c, err := unpack(e.member); err == nil {
+			found[c.ID] = append(found[c.ID], c)
 		}
 	}
-	return notes, nil
-}
-
-// withoutDue drops the suspects whose session has a due card: the sweeper will
-// take it with its entries.
-func (au *audit) withoutDue(ctx context.Context, suspects []spot) (rest []spot, err error) {
-	due := make(map[int]map[session.ID]bool)
-	for _, sp := range suspects {
-		shard := au.keys.ShardOf(sp.id)
-		if due[shard] == nil {
-			if due[shard], err = au.readDue(ctx, shard); err != nil {
-				return nil, err
-			}
-		}
-		switch {
-		case sp.where == listName(keys.KindCatalogue):
-			rest = append(rest, sp) // it is not due itself
-		case len(due[shard]) > au.ix.maxCandidates:
-			au.report.Unsettled++
-		case !due[shard][sp.id]:
-			rest = append(rest, sp)
-		}
-	}
-	return rest, nil
-}
-
-// readDue reads whose cards of a shard are due, at most one more than
-// MaxCandidates.
-func (au *audit) readDue(ctx context.Context, shard int) (map[session.ID]bool, error) {
-	due := make(map[session.ID]bool)
-	l := &list{rdb: au.rdb, key: au.keys.Catalogue(shard), dates: Dates{anyDate.Min, au.now().Add(clearAhead)}}
-	for len(due) <= au.ix.maxCandidates {
-		e, ok, err := l.next(ctx)
-		if isWrongType(err) || err == nil && !ok {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if c, err := UnpackCard(e.member); err == nil {
-			due[c.ID] = true
-		}
-	}
-	return due, nil
+	return nil, nil
 }

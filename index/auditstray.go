@@ -22,11 +22,8 @@ func (au *audit) strays(sp *spot, k *Kept) Drift {
 	case k.Stored == nil:
 		return orphan
 	}
-	c := CardOf(k.Stored)
-	for _, p := range au.places(&c, k.Stored.Expiration) {
-		if p.key == sp.key && p.member == sp.member {
-			return ""
-		}
+	if c := CardOf(k.Stored); au.wants(&c, sp) {
+		return ""
 	}
 	return stray
 }
