@@ -78,6 +78,9 @@ type Config struct {
 	// RememberDeletions is about how many deletions this process remembers, so
 	// that a failover brings none of those sessions back; 0 remembers none.
 	RememberDeletions int
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -105,6 +108,8 @@ type Store struct {
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
 	buried      atomic.Uint64
+	auditEvery  time.Duration
+	sampler     sampler
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -130,7 +135,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis
