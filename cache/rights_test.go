@@ -42,7 +42,7 @@ func startLeast(t *testing.T) *least {
 }
 
 // leastRights are those of the stores in these tests: in database 0, with a near cache.
-func leastRights() []acl.Right { return acl.Needed(cache.Rights(), acl.Near|acl.Sharded) }
+func leastRights() []acl.Right { return acl.Needed(cache.Rights(), acl.Near) }
 
 func rule(rights []acl.Right) []string {
 	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
@@ -127,6 +127,9 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 			}
 			return s.Store, s.clock.Advance
 		})
+		if t.Failed() {
+			return
+		}
 		setFlag(t, "rapid.checks", "4")
 		setFlag(t, "rapid.steps", "100")
 		setFlag(t, "rapid.nofailfile", "true")
