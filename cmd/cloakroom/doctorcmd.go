@@ -144,7 +144,7 @@ func examine(ctx context.Context, p *program, c *config, tell func(doctor.Findin
 		doctor.Examine(ctx, doctor.Config{
 			Client: b.client, Options: o, Places: []doctor.Place{{Network: o.Network, Addr: o.Addr, TLS: o.TLSConfig}},
 			Private: c.redisURL.embedded, Prefix: c.keyPrefix, Shards: c.shards,
-			Rights: redisRights(), Needs: needs(c) | acl.Doctor,
+			Rights: acl.Needed(redisRights(), needs(c)), Near: c.nearBytes > 0,
 		}, tell)
 	}
 	return errors.Join(err, s.parts.stop())

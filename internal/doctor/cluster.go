@@ -17,6 +17,14 @@ func (e *examination) cluster() *redis.ClusterClient {
 	return c
 }
 
+// keysClient reaches every key. Outside of a Cluster it is the one without a name.
+func (e *examination) keysClient() redis.UniversalClient {
+	if e.cluster() == nil {
+		return e.nodes[0].client
+	}
+	return e.Client
+}
+
 // failsOver says whether somebody is to take over when a master dies.
 func (e *examination) failsOver() bool {
 	return e.cluster() != nil || slices.ContainsFunc(e.Places, func(p Place) bool { return p.Sentinel != "" })

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,9 +69,9 @@ type Config struct {
 	// is recorded.
 	Prefix string
 	Shards int
-	// Rights are the table of all rights, Needs say which of them count.
+	// Rights are those that serve needs, Near says that it has a near cache.
 	Rights []acl.Right
-	Needs  acl.When
+	Near   bool
 }
 
 // examination is a Config while it is worked through.
@@ -98,7 +99,7 @@ func Examine(ctx context.Context, c Config, tell func(Finding)) {
 	}
 	e.once(ctx, "shards", e.checkShards)
 	e.each(ctx, "rights", e.checkRights)
-	if e.Needs&acl.Near != 0 {
+	if e.Near {
 		e.each(ctx, "tracking", e.checkTracking)
 	}
 	e.each(ctx, "eviction", checkEviction)
@@ -177,9 +178,13 @@ func fail(found string, fix ...string) Finding {
 
 // unseen is about what could not be seen.
 func unseen(what string, err error) Finding {
-	f := Finding{Status: Skip, Found: what + " is not known: " + plain(err)}
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		f.Fix = []string{"`cloakroom acl --doctor` prints an ACL with which it can be seen; or run this as a user with more rights"}
+	f := Finding{Status: Skip, Found: "could not see " + what + ": " + strings.TrimPrefix(plain(err), "NOPERM ")}
+	switch {
+	case !redis.HasErrorPrefix(err, "NOPERM"):
+	case slices.ContainsFunc(Rights(), func(r acl.Right) bool { return strings.Contains(err.Error(), "'"+r.Command+"'") }):
+		f.Fix = []string{"`cloakroom acl --doctor` prints an ACL with which it can be seen; or look as a user with more rights"}
+	default:
+		f.Fix = []string{"what this user lacks is named under rights"}
 	}
 	return f
 }

@@ -34,6 +34,7 @@ var parameters = []string{
 func newNode(name string, o *redis.Options) *node {
 	own := *o
 	own.ClientName, own.DisableIdentity = "", true
+	own.DialTimeout, own.ReadTimeout, own.WriteTimeout = reachTimeout, checkTimeout, checkTimeout
 	own.PoolSize, own.MaxActiveConns, own.MinIdleConns, own.MaxIdleConns, own.PipelinePoolSize = 1, 1, 0, 0, -1
 	return &node{name: name, client: redis.NewClient(&own), asked: o}
 }

@@ -133,8 +133,6 @@ func (p *Place) shake(ctx context.Context) Finding {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	switch {
-	case errors.As(err, &record):
-		return fail(p.Addr+" does not speak TLS", "use redis:// in --redis-url, or the port that redis.conf has as tls-port")
 	case errors.As(err, &unknown):
 		return fail("the certificate is signed by an authority that this machine does not trust", "give the authority's certificate ("+caHint+")")
 	case errors.As(err, &host):
@@ -143,10 +141,10 @@ func (p *Place) shake(ctx context.Context) Finding {
 		return fail("the certificate has expired, or is not valid yet: "+plain(err), "renew it, or set the clock of this machine")
 	case strings.Contains(err.Error(), "certificate required"):
 		return fail("Redis wants a certificate of its clients", "give one ("+certHint+"), or in redis.conf: tls-auth-clients no")
+	case errors.As(err, &record) || p.speaksPlain():
+		return fail(p.Addr+" does not speak TLS", "use redis:// in --redis-url, or the port that redis.conf has as tls-port")
 	case isTimeout(err):
 		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), "is it a Redis, and does this port speak TLS (tls-port)?")
-	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
-		return fail(p.Addr+" closed the connection in the TLS handshake", "use redis:// in --redis-url, or the port that redis.conf has as tls-port")
 	}
 	return fail("the TLS handshake failed: "+plain(err), "the versions (tls-protocols) and certificates in redis.conf, and those here, must fit")
 }
@@ -192,10 +190,12 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	defer n.client.Close()
 	err := n.client.Ping(ctx).Err()
 	user := userOf(e.Options)
-	if err == nil {
-		return ok("as user %s", user)
-	}
 	switch {
+	case err == nil && e.Options.Password == "" && !local(p):
+		return warn("as user "+user+", without a password: who reaches this address reads and writes sessions",
+			"`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off")
+	case err == nil:
+		return ok("as user %s", user)
 	case redis.HasErrorPrefix(err, "LOADING"):
 		return fail("Redis is loading its data"+n.loading(ctx), "wait; cloakroom serve waits as well")
 	case redis.HasErrorPrefix(err, "MASTERDOWN"):
@@ -228,9 +228,35 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), "is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`")
 }
 
+// local says whether only this machine can reach a place, as far as its address tells.
+func local(p *Place) bool {
+	host, _, err := net.SplitHostPort(p.Addr)
+	ip := net.ParseIP(host)
+	return p.Network == "unix" || err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// speaksPlain says whether a Redis answers without TLS.
+func (p *Place) speaksPlain() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), reachTimeout)
+	defer cancel()
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	answer := make([]byte, 1)
+	_, err = conn.Write([]byte("PING\r\n"))
+	if err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	return err == nil && (answer[0] == '+' || answer[0] == '-')
+}
+
 // loggedInWithout is about a user that may not even begin.
 func (e *examination) loggedInWithout(err error, user string) Finding {
-	return warn(fmt.Sprintf("as user %s, who may not even PING: %s", user, plain(err)), "see below")
+	return warn(fmt.Sprintf("as user %s, who may not PING (see rights): %s", user, strings.TrimPrefix(plain(err), "NOPERM ")))
 }
 
 // loading says how far a server has come that loads its data.

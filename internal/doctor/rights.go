@@ -35,7 +35,6 @@ type tried struct {
 // are queued in a transaction that is never run: Redis asks its ACL when it
 // queues, so that nothing happens, whatever the answer.
 func (e *examination) checkRights(ctx context.Context, n *node) []Finding {
-	needed := acl.Needed(e.Rights, e.Needs)
 	user := userOf(n.asked)
 	o := *n.client.Options()
 	client := redis.NewClient(&o) // its connection is closed in the middle of the transaction
@@ -49,15 +48,15 @@ func (e *examination) checkRights(ctx context.Context, n *node) []Finding {
 		return []Finding{unseen("what user "+user+" may do", err)}
 	}
 	pipe := conn.Pipeline()
-	all := e.try(ctx, pipe, needed)
+	all := e.try(ctx, pipe)
 	_, _ = pipe.Exec(ctx) // each has its own error
-	return judge(all, needed, e.space, user)
+	return judge(all, e.Rights, e.space, user)
 }
 
 // try queues all rights.
-func (e *examination) try(ctx context.Context, pipe redis.Pipeliner, needed []acl.Right) (all []tried) {
-	for i := range needed {
-		r := &needed[i]
+func (e *examination) try(ctx context.Context, pipe redis.Pipeliner) (all []tried) {
+	for i := range e.Rights {
+		r := &e.Rights[i]
 		if r.Keys == "" {
 			all = append(all, tried{r, 0, pipe.Do(ctx, r.Words("")...)})
 		}

@@ -126,9 +126,9 @@ func checkPersistence(_ context.Context, n *node) []Finding {
 		found = append(found, ok("appendonly yes, appendfsync %s", fsync))
 	case seen && save == "":
 		found = append(found, warn("nothing is kept on disk: after a restart of Redis nobody has a session", aof...))
-	case n.number("rdb_last_save_time") > 0:
+	default:
 		age := time.Since(time.Unix(n.number("rdb_last_save_time"), 0)).Round(time.Second)
-		found = append(found, warn(fmt.Sprintf("appendonly no: a crash loses all sessions, and all revocations, since the last snapshot, %s ago", age), aof...))
+		found = append(found, warn(fmt.Sprintf("appendonly no: a crash loses all sessions, and all revocations, since the last snapshot or the start, %s ago", age), aof...))
 	}
 	return found
 }
@@ -139,7 +139,7 @@ func (e *examination) checkSettings(_ context.Context, n *node) []Finding {
 		if e.Private {
 			return nil
 		}
-		return []Finding{unseen("hash-max-listpack-value, timeout, tcp-keepalive, busy-reply-threshold", n.configErr)}
+		return []Finding{unseen("hash-max-listpack-value, timeout, tcp-keepalive and busy-reply-threshold", n.configErr)}
 	}
 	var found []Finding
 	if v, known := n.setting("hash-max-listpack-value"); known && v < 4096 {

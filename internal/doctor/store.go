@@ -18,7 +18,7 @@ import (
 // checkShards compares the recorded number of shards with the configured one
 // and with the number of masters.
 func (e *examination) checkShards(ctx context.Context) []Finding {
-	recorded, err := cache.Recorded(ctx, e.Client, e.Prefix)
+	recorded, err := cache.Recorded(ctx, e.keysClient(), e.Prefix)
 	shards := recorded
 	if shards == 0 {
 		shards = e.Shards
@@ -152,13 +152,14 @@ func checkLatency(ctx context.Context, n *node) []Finding {
 
 // checkSessions counts what is stored, and what should have been swept away.
 func (e *examination) checkSessions(ctx context.Context) []Finding {
-	pipe := e.Client.Pipeline()
+	rdb := e.keysClient()
+	pipe := rdb.Pipeline()
 	counts := make([]*redis.IntCmd, e.space.Shards())
 	for shard := range counts {
 		counts[shard] = pipe.ZCard(ctx, e.space.Created(shard))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return []Finding{unseen("how many there are", err)}
+		return []Finding{unseen("how many are stored", err)}
 	}
 	total := int64(0)
 	for _, c := range counts {
@@ -170,15 +171,18 @@ func (e *examination) checkSessions(ctx context.Context) []Finding {
 			now = session.TimeOf(time.Now().Add(n.offset.ahead - n.offset.give))
 		}
 	}
-	due, err := index.New(index.Config{Redis: e.Client, Keys: e.space}).Backlog(ctx, now)
+	due, err := index.New(index.Config{Redis: rdb, Keys: e.space}).Backlog(ctx, now)
 	if err != nil {
 		return []Finding{unseen("how many are due", err)}
 	}
 	if due > backlogLate {
-		return []Finding{warn(fmt.Sprintf("%d, of which %d have ended and are not cleared", total, due),
+		return []Finding{warn(fmt.Sprintf("%d stored, of which %d have ended and are not cleared", total, due),
 			"every `cloakroom serve` clears them all the time: is one running with this --redis-key-prefix? If so, its log says why it can not; if many sessions have just ended together, wait a minute")}
 	}
-	return []Finding{ok("%d, of which %d have ended and are about to be cleared", total, due)}
+	if due > 0 {
+		return []Finding{ok("%d stored, of which %d have ended and are about to be cleared", total, due)}
+	}
+	return []Finding{ok("%d stored", total)}
 }
 
 // clientsFull is the share of maxclients, in percent, that is worth a warning.

@@ -18,17 +18,24 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 		return []Finding{ok("%s has no shard, and so nothing to tell of", n.name)}
 	}
 	key := e.space.Nobodys('s', shard, "doctor-"+rand.Text())
+	var untried error
 	took, err := cache.TryTracking(ctx, n.asked, e.space, key, func(ctx context.Context) error {
+		var set *redis.StatusCmd
 		_, err := n.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-			pipe.Set(ctx, key, "", time.Second)
+			set = pipe.Set(ctx, key, "", time.Second)
 			pipe.Del(ctx, key)
 			return nil
 		})
+		if untried = err; set.Err() != nil { // which says more than EXECABORT
+			untried = set.Err()
+		}
 		return err
 	})
 	switch {
 	case err == nil:
 		return []Finding{ok("told of a change within %s (a key of ours, set and deleted in one transaction)", short(took))}
+	case untried != nil:
+		return []Finding{unseen("whether Redis tells of changes; CLIENT TRACKING is on, but a key could not be set", untried)}
 	case ctx.Err() != nil:
 		return []Finding{fail(fmt.Sprintf("CLIENT TRACKING is on, and nothing was told of a change within %v", checkTimeout),
 			"no proxy between cloakroom and Redis may swallow what Redis sends by itself (RESP3 pushes)", "or do without: --near-cache-bytes=0")}
