@@ -31,8 +31,10 @@ import (
 // write that may have happened is repeated by Put, which knows how.
 type Config struct {
 	Redis redis.UniversalClient
-	// Costly serves costly searches, so that they take no connection from
-	// other calls; default Redis.
+	// Searches serves searches, so that they take no connection from other
+	// calls; default Redis.
+	Searches redis.UniversalClient
+	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
@@ -114,8 +116,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
+	if c.Searches == nil {
+		c.Searches = c.Redis
+	}
 	trips := batch.Config{Timeout: tripTimeout}
-	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Redis, trips), batch.New(c.Redis, trips)
+	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Searches, trips), batch.New(c.Redis, trips)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -137,7 +142,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near.staleFor = c.StaleIfError
 		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}

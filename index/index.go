@@ -18,17 +18,11 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
 	// chunk is the most elements that one read command touches. (I10)
 	chunk = 250
-	// costly is the number of candidates above which a search waits for one of
-	// the few places for such searches, and uses their connections.
-	costly = 1000
-	// costlyAtOnce is how many costly searches run at a time.
-	costlyAtOnce = 4
 	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
 	DefaultMaxCandidates = 20_000
 )
@@ -53,6 +47,9 @@ type Users func(ctx context.Context, user string) (list []Candidate, ok bool, er
 // Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
+	// Searches serves searches, so that they take no connection from others; nil
+	// uses Redis.
+	Searches redis.UniversalClient
 	// Trips is what searches that are not costly share their round trips on.
 	Trips *batch.Batcher
 	// Costly serves costly searches, so that they take no connection from the
@@ -71,26 +68,31 @@ type Config struct {
 // Index finds sessions. It is safe for concurrent use.
 type Index struct {
 	rdb           redis.UniversalClient
+	searchRdb     redis.UniversalClient
 	costlyRdb     redis.UniversalClient
 	trips         *batch.Batcher
 	keys          *keys.Space
 	resolve       Resolve
 	users         Users
 	maxCandidates int
-	costly        *semaphore.Weighted
+	costly        *places
 }
 
 // New returns an Index. It connects to nothing and starts nothing.
 func New(c Config) *Index {
 	ix := &Index{
 		rdb:           c.Redis,
+		searchRdb:     c.Searches,
 		costlyRdb:     c.Costly,
 		trips:         c.Trips,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
 		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
-		costly:        semaphore.NewWeighted(costlyAtOnce),
+		costly:        newPlaces(),
+	}
+	if ix.searchRdb == nil {
+		ix.searchRdb = c.Redis
 	}
 	if ix.costlyRdb == nil {
 		ix.costlyRdb = c.Redis
