@@ -30,8 +30,10 @@ import (
 // write that may have happened is repeated by Put, which knows how.
 type Config struct {
 	Redis redis.UniversalClient
-	// Costly serves costly searches, so that they take no connection from
-	// other calls; default Redis.
+	// Searches serves searches, so that they take no connection from other
+	// calls; default Redis.
+	Searches redis.UniversalClient
+	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
 	// Replicas may answer a costly search that is not fresh in place of Costly:
 	// it may lag behind the masters, as that search does then; nil has none.
@@ -121,7 +123,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.replicas = c.Replicas; s.replicas == nil {
 		s.replicas = s.costly
 	}
-	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Redis), newTrips(c.Redis)
+	if c.Searches == nil {
+		c.Searches = c.Redis
+	}
+	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -143,7 +148,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near.staleFor = c.StaleIfError
 		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}

@@ -17,17 +17,11 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
 	// chunk is the most elements that one read command touches. (I10)
 	chunk = 250
-	// costly is the number of candidates above which a search waits for one of
-	// the few places for such searches, and uses their connections.
-	costly = 1000
-	// costlyAtOnce is how many costly searches run at a time.
-	costlyAtOnce = 4
 	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
 	DefaultMaxCandidates = 20_000
 )
@@ -58,6 +52,9 @@ type Trips interface {
 // Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
+	// Searches serves searches, so that they take no connection from others; nil
+	// uses Redis.
+	Searches redis.UniversalClient
 	// Trips is what searches that are not costly share their round trips on.
 	Trips Trips
 	// Costly serves costly searches, so that they take no connection from the
@@ -79,6 +76,7 @@ type Config struct {
 // Index finds sessions. It is safe for concurrent use.
 type Index struct {
 	rdb           redis.UniversalClient
+	searchRdb     redis.UniversalClient
 	costlyRdb     redis.UniversalClient
 	replicasRdb   redis.UniversalClient
 	trips         Trips
@@ -86,13 +84,14 @@ type Index struct {
 	resolve       Resolve
 	users         Users
 	maxCandidates int
-	costly        *semaphore.Weighted
+	costly        *places
 }
 
 // New returns an Index. It connects to nothing and starts nothing.
 func New(c Config) *Index {
 	ix := &Index{
 		rdb:           c.Redis,
+		searchRdb:     c.Searches,
 		costlyRdb:     c.Costly,
 		replicasRdb:   c.Replicas,
 		trips:         c.Trips,
@@ -100,7 +99,10 @@ func New(c Config) *Index {
 		resolve:       c.Resolve,
 		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
-		costly:        semaphore.NewWeighted(costlyAtOnce),
+		costly:        newPlaces(),
+	}
+	if ix.searchRdb == nil {
+		ix.searchRdb = c.Redis
 	}
 	if ix.costlyRdb == nil {
 		ix.costlyRdb = c.Redis
