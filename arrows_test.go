@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/batch":     {},
 	"internal/breaker":   {},
 	"internal/oidc":      {"internal/session"},
-	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/session"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
-	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -36,9 +35,13 @@ type Config struct {
 	Searches redis.UniversalClient
 	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
+	// Replicas may answer a costly search that is not fresh in place of Costly:
+	// it may lag behind the masters, as that search does then; nil has none.
+	Replicas redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
-	// Shards is P; 0 takes the recorded one, or 1 where none is recorded yet.
+	// Shards is P; 0 takes the recorded one, and where none is recorded yet
+	// 32 on a Cluster, else 1.
 	Shards int
 	// Clock is the store's clock; nil follows Redis' TIME (see Run).
 	Clock func() session.Time
@@ -74,14 +77,15 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	gets        *batch.Batcher // round trips that single reads share
-	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
-	writes      *batch.Batcher // likewise scripts
+	replicas    redis.UniversalClient // for costly searches that may lag; costly if there are none
+	gets        trips                 // round trips that single reads share
+	searches    trips                 // likewise searches, which never hold up single reads (I10)
+	writes      trips                 // likewise scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
-	follow      *clock // nil if Config.Clock was given
-	near        *near  // nil if there is none
+	follow      *clocks // nil if Config.Clock was given
+	near        *near   // nil if there is none
 	maxSessions int
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
@@ -116,11 +120,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
+	if s.replicas = c.Replicas; s.replicas == nil {
+		s.replicas = s.costly
+	}
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	trips := batch.Config{Timeout: tripTimeout}
-	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Searches, trips), batch.New(c.Redis, trips)
+	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -142,16 +148,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near.staleFor = c.StaleIfError
 		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}
 	s.index = index.New(indexConfig)
-	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), admitScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
+	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
 	if s.clock == nil {
-		s.follow = newClock()
+		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
 		for range 3 {
 			if err := s.follow.measure(ctx, s.rdb); err != nil {
@@ -174,7 +180,10 @@ func (s *Store) Close() error {
 // agreeOnShards records the number of shards under the prefix, the first to
 // come, and refuses another number than the recorded one.
 func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (int, error) {
-	first := max(asked, 1)
+	first := asked
+	if first == 0 {
+		first = defaultShards(s.rdb)
+	}
 	space, err := keys.NewSpace(prefix, first)
 	if err != nil {
 		return 0, err

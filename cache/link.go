@@ -53,7 +53,7 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 		pushes: pushReader{r: bufio.NewReaderSize(conn, 64<<10), key: key, all: all},
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	err = l.greet(o, prefixes)
+	err = l.greet(ctx, o, prefixes)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -65,14 +65,14 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 }
 
 // greet authenticates, turns invalidations on, and asks who answers.
-func (l *link) greet(o *redis.Options, prefixes []string) error {
+func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) error {
 	hello := []string{"HELLO", "3"}
-	if o.Password != "" {
-		user := o.Username
-		if user == "" {
-			user = "default"
-		}
-		hello = append(hello, "AUTH", user, o.Password)
+	user, password, err := credentials(ctx, o)
+	if err != nil {
+		return err
+	}
+	if password != "" {
+		hello = append(hello, "AUTH", user, password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
