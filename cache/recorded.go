@@ -13,30 +13,31 @@ import (
 // something else.
 var ErrForeign = errors.New("it is not Cloakroom's; choose another key prefix")
 
-// Recorded returns the number of shards that is recorded under a prefix, 0 if
-// none is. Errors that are neither ErrForeign nor a *LayoutError are Redis'.
-func Recorded(ctx context.Context, rdb redis.Cmdable, prefix string) (shards int, err error) {
+// Recorded returns the number of shards that is recorded under a prefix; if none
+// is, recorded is false, and it is the one that Open would record if it were not
+// told another. Errors that are neither ErrForeign nor a *LayoutError are Redis'.
+func Recorded(ctx context.Context, rdb redis.UniversalClient, prefix string) (shards int, recorded bool, err error) {
 	space, err := keys.NewSpace(prefix, 1)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	text, err := rdb.Get(ctx, space.Meta()).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return 0, nil
+		return defaultShards(rdb), false, nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return 0, ErrForeign
+		return 0, false, ErrForeign
 	case err != nil:
-		return 0, err
+		return 0, false, err
 	}
 	have, shards, ok := parseRecord(text)
 	switch {
 	case !ok:
-		return 0, ErrForeign
+		return 0, false, ErrForeign
 	case have != layout:
-		return 0, &LayoutError{have}
+		return 0, false, &LayoutError{have}
 	}
-	return shards, nil
+	return shards, true, nil
 }
 
 // LayoutError says that what is stored has another layout than this version of

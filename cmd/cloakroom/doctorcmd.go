@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
 	"github.com/spf13/pflag"
 )
@@ -136,6 +137,7 @@ func examine(ctx context.Context, p *program, c *config, tell func(doctor.Findin
 		o.ClientName = clientName + "-doctor"
 	}
 	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: newParts(), ready: newReadiness()}
+	s.breakers = breaker.New(s.log)
 	startCtx, cancel := context.WithTimeout(ctx, doctorStart)
 	defer cancel()
 	b, err := s.startBackend(startCtx)

@@ -18,16 +18,9 @@ import (
 // checkShards compares the recorded number of shards with the configured one
 // and with the number of masters.
 func (e *examination) checkShards(ctx context.Context) []Finding {
-	recorded, err := cache.Recorded(ctx, e.keysClient(), e.Prefix)
-	shards := recorded
-	if shards == 0 {
+	shards, recorded, err := cache.Recorded(ctx, e.keysClient(), e.Prefix)
+	if !recorded && e.Shards != 0 {
 		shards = e.Shards
-	}
-	if shards == 0 {
-		shards = 1
-		if e.cluster() != nil {
-			shards = clusterShards
-		}
 	}
 	space, spaceErr := keys.NewSpace(e.Prefix, shards)
 	if spaceErr != nil { // the recorded number is none
@@ -43,12 +36,12 @@ func (e *examination) checkShards(ctx context.Context) []Finding {
 		return []Finding{fail(layout.Error(), "choose another --redis-key-prefix, or run the version that stored it")}
 	case err != nil:
 		return []Finding{unseen("the number of shards in "+meta, err)}
-	case recorded != 0 && e.Shards != 0 && e.Shards != recorded:
-		return []Finding{fail(fmt.Sprintf("the sessions are spread over %d shards, and --redis-shards is %d: serve will not start", recorded, e.Shards),
+	case recorded && e.Shards != 0 && e.Shards != shards:
+		return []Finding{fail(fmt.Sprintf("the sessions are spread over %d shards, and --redis-shards is %d: serve will not start", shards, e.Shards),
 			"--redis-shards=0, which takes the recorded number; to change that, export the sessions and import them under another prefix")}
 	}
 	what := fmt.Sprintf("%d, recorded in %s", shards, meta)
-	if recorded == 0 {
+	if !recorded {
 		what = fmt.Sprintf("none recorded in %s; the first serve will record %d", meta, shards)
 	}
 	if masters := len(e.nodes); shards < masters {
@@ -58,8 +51,6 @@ func (e *examination) checkShards(ctx context.Context) []Finding {
 }
 
 const (
-	// clusterShards is the number of shards of a new store on a Cluster.
-	clusterShards = 32
 	// backlogLate is a number of due sessions that sweepers which run never leave.
 	backlogLate = 1000
 	// The clock of Redis may be off by so much before it is worth a word.
