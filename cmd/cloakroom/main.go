@@ -62,6 +62,8 @@ func subcommands() []subcommand {
 		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
 		{"key", "make an API key: cloakroom key new --help", key},
 		{"revoke", "revoke sessions through a running sidecar: cloakroom revoke --help", revoke},
+		{"doctor", "look at a Redis before you trust it with sessions: cloakroom doctor --help", doctorCommand},
+		{"acl", "print the least rights that the user of Redis needs: cloakroom acl --help", aclCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help", help},
