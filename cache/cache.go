@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
-	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -36,9 +35,13 @@ type Config struct {
 	Searches redis.UniversalClient
 	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
+	// Replicas may answer a costly search that is not fresh in place of Costly:
+	// it may lag behind the masters, as that search does then; nil has none.
+	Replicas redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
-	// Shards is P; 0 takes the recorded one, or 1 where none is recorded yet.
+	// Shards is P; 0 takes the recorded one, and where none is recorded yet
+	// 32 on a Cluster, else 1.
 	Shards int
 	// Clock is the store's clock; nil follows Redis' TIME (see Run).
 	Clock func() session.Time
@@ -58,7 +61,8 @@ type Config struct {
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
-	// where Redis is a *redis.Client of a server with client tracking.
+	// where the servers have client tracking and Redis is a *redis.Client, or a
+	// *redis.ClusterClient that reads from masters only.
 	NearBytes int
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
@@ -66,6 +70,17 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
+	RevokeWaitReplicas int
+	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
+	// less than half of a second.
+	RevokeWaitTimeout time.Duration
+	// RememberDeletions is about how many deletions this process remembers, so
+	// that a failover brings none of those sessions back; 0 remembers none.
+	RememberDeletions int
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -74,21 +89,27 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	gets        *batch.Batcher // round trips that single reads share
-	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
-	writes      *batch.Batcher // likewise scripts
+	lagging     redis.UniversalClient // for costly searches that may lag; costly if there are none
+	gets        trips                 // round trips that single reads share
+	searches    trips                 // likewise searches, which never hold up single reads (I10)
+	writes      trips                 // likewise scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
-	follow      *clock // nil if Config.Clock was given
-	near        *near  // nil if there is none
+	follow      *clocks // nil if Config.Clock was given
+	near        *near   // nil if there is none
 	maxSessions int
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
+	graves      *graves   // nil if no deletion is remembered
+	replicas    *replicas // nil if none is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	buried      atomic.Uint64
+	auditEvery  time.Duration
+	sampler     sampler
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -97,6 +118,9 @@ const tripTimeout = 900 * time.Millisecond
 
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
+
+// defaultRevokeWait is that of Config.RevokeWaitTimeout.
+const defaultRevokeWait = 100 * time.Millisecond
 
 // layout is the version of what is in Redis, recorded with the number of
 // shards. A program reads one layout.
@@ -111,7 +135,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis
@@ -119,11 +143,17 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	trips := batch.Config{Timeout: tripTimeout}
-	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Searches, trips), batch.New(c.Redis, trips)
+	if s.lagging = c.Replicas; s.lagging == nil {
+		s.lagging = s.costly
+	}
+	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if c.RevokeWaitTimeout <= 0 {
+		c.RevokeWaitTimeout = defaultRevokeWait
+	}
+	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -134,24 +164,22 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.MaxSessions > 0 && shards > 1 {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
-	if client, ok := c.Redis.(*redis.Client); ok && c.NearBytes > 0 {
-		if c.NearStaleness == 0 {
-			c.NearStaleness = defaultStaleness
+	if c.NearBytes > 0 {
+		if s.near, err = makeNear(ctx, &c, s.keys, s.log); err != nil {
+			return nil, unavailable(err)
 		}
-		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
-		s.near.staleFor = c.StaleIfError
-		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}
 	s.index = index.New(indexConfig)
-	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), admitScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
+	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
+	s.replicas.check(ctx)
 	if s.clock == nil {
-		s.follow = newClock()
+		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
 		for range 3 {
 			if err := s.follow.measure(ctx, s.rdb); err != nil {
@@ -168,13 +196,17 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
+	s.replicas.close()
 	return nil
 }
 
 // agreeOnShards records the number of shards under the prefix, the first to
 // come, and refuses another number than the recorded one.
 func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (int, error) {
-	first := max(asked, 1)
+	first := asked
+	if first == 0 {
+		first = defaultShards(s.rdb)
+	}
 	space, err := keys.NewSpace(prefix, first)
 	if err != nil {
 		return 0, err

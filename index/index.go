@@ -14,7 +14,6 @@ package index
 import (
 	"context"
 
-	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -44,6 +43,12 @@ type How struct {
 // or says that it does not have it. The list is not changed by anybody.
 type Users func(ctx context.Context, user string) (list []Candidate, ok bool, err error)
 
+// Trips makes round trips that concurrent callers share: Do of a *batch.Batcher
+// or a *batch.Cluster.
+type Trips interface {
+	Do(ctx context.Context, cmds ...redis.Cmder) error
+}
+
 // Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
@@ -51,12 +56,15 @@ type Config struct {
 	// uses Redis.
 	Searches redis.UniversalClient
 	// Trips is what searches that are not costly share their round trips on.
-	Trips *batch.Batcher
+	Trips Trips
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
-	Costly  redis.UniversalClient
-	Keys    *keys.Space
-	Resolve Resolve
+	Costly redis.UniversalClient
+	// Replicas serves those costly searches that examine candidates and need
+	// not be fresh, in place of Costly; it may lag. nil has none.
+	Replicas redis.UniversalClient
+	Keys     *keys.Space
+	Resolve  Resolve
 	// Users knows lists of users; nil knows none. It is not asked by a search
 	// that wants to be Fresh.
 	Users Users
@@ -70,7 +78,8 @@ type Index struct {
 	rdb           redis.UniversalClient
 	searchRdb     redis.UniversalClient
 	costlyRdb     redis.UniversalClient
-	trips         *batch.Batcher
+	replicasRdb   redis.UniversalClient
+	trips         Trips
 	keys          *keys.Space
 	resolve       Resolve
 	users         Users
@@ -84,6 +93,7 @@ func New(c Config) *Index {
 		rdb:           c.Redis,
 		searchRdb:     c.Searches,
 		costlyRdb:     c.Costly,
+		replicasRdb:   c.Replicas,
 		trips:         c.Trips,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
@@ -96,6 +106,9 @@ func New(c Config) *Index {
 	}
 	if ix.costlyRdb == nil {
 		ix.costlyRdb = c.Redis
+	}
+	if ix.replicasRdb == nil {
+		ix.replicasRdb = ix.costlyRdb
 	}
 	if ix.maxCandidates == 0 {
 		ix.maxCandidates = DefaultMaxCandidates

@@ -76,7 +76,9 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 			return nil, err
 		}
 		defer ix.costly.leave()
-		rdb = ix.costlyRdb
+		if rdb = ix.replicasRdb; q.Fresh {
+			rdb = ix.costlyRdb
+		}
 	}
 	found, err := ix.collect(ctx, rdb, q, d)
 	if err != nil {

@@ -46,6 +46,17 @@ type Config struct {
 	// On the socket it counts only if the client has ContextTimeoutEnabled; the
 	// client's own time-outs count besides.
 	Timeout time.Duration
+	// Last makes the command that is sent behind all of a batch, for its
+	// connection; nil sends none. DoLast returns it. It may block for less than
+	// Timeout.
+	Last func() redis.Cmder
+}
+
+func (c *Config) timeout() time.Duration {
+	if c.Timeout <= 0 {
+		return 500 * time.Millisecond
+	}
+	return c.Timeout
 }
 
 // Batcher sends commands to Redis in batches. Its methods may be called
@@ -67,6 +78,7 @@ type group struct {
 	cmds  []redis.Cmder // guarded by Batcher.mu until begun
 	begun bool          // guarded by Batcher.mu
 	done  chan struct{} // closed when every command has its reply or an error
+	last  redis.Cmder   // Config.Last's, or nil; set before done is closed
 }
 
 // New returns a Batcher over rdb. It must be closed before rdb is.
@@ -79,9 +91,7 @@ func New(rdb Redis, c Config) *Batcher {
 	def(&c.MaxInFlight, 2)
 	def(&c.MaxCommands, 256)
 	def(&c.MaxQueued, 4096)
-	if c.Timeout <= 0 {
-		c.Timeout = 500 * time.Millisecond
-	}
+	c.Timeout = c.timeout()
 	b := &Batcher{c: c}
 	b.pipes.New = func() any { return rdb.Pipeline() }
 	return b
@@ -109,25 +119,40 @@ func New(rdb Redis, c Config) *Batcher {
 // can not write fails its batch. Commands that block, or change the state of
 // their connection, have no place here.
 func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
+	_, err := b.DoLast(ctx, cmds...)
+	return err
+}
+
+// DoLast is Do that returns the batch's last command too, with its reply or
+// error, which is not among those that it returns as err. Others of the batch
+// have the same one. It is nil if the caller's commands were not sent, or are
+// not answered yet.
+func (b *Batcher) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error) {
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
-		return err
+		return nil, err
 	}
 	deadline, has := ctx.Deadline()
 	patient := !has || time.Until(deadline) >= b.c.Timeout
 	g, err := b.enter(cmds, patient)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case g == nil:
-		b.alone(ctx, cmds)
+		last = b.alone(ctx, cmds)
 	default:
 		select {
 		case <-g.done:
+			last = g.last
 		case <-ctx.Done():
 			b.leave(g, cmds)
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
+	return last, firstError(cmds)
+}
+
+// firstError returns the first error that is not redis.Nil.
+func firstError(cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
@@ -180,6 +205,16 @@ func (b *Batcher) leave(g *group, cmds []redis.Cmder) {
 	i := slices.Index(g.cmds, cmds[0])
 	g.cmds = slices.Delete(g.cmds, i, i+len(cmds))
 	b.queued -= len(cmds)
+}
+
+// retire closes b if nothing is under way, and says whether it did.
+func (b *Batcher) retire() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.inFlight == 0 {
+		b.closed = true
+	}
+	return b.closed
 }
 
 // Close makes Do answer ErrClosed from now on, and returns when all batches
