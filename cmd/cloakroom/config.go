@@ -31,6 +31,10 @@ type config struct {
 	verifyReasons bool
 	staleIfError  time.Duration
 
+	revokeReplicas    int
+	revokeWait        time.Duration
+	rememberDeletions int
+
 	instanceID string
 	keysFile   string
 	// issuersFile names the issuers of access tokens.
@@ -106,6 +110,10 @@ func settings(c *config) []setting {
 		{"verify-reasons", "true", boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
 		{"verify-metadata", "", names(&c.verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
 		{"stale-if-error", "0", duration(&c.staleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
+
+		{"revoke-wait-replicas", "0", number(&c.revokeReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
+		{"revoke-wait-timeout", "100ms", duration(&c.revokeWait, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
+		{"remember-deletions", "100000", number(&c.rememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
