@@ -174,7 +174,13 @@ func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
 	a.put(sessionOf("1", "u", 1))
 	b.settle()
 	hook := &late{answered: make(chan struct{}), release: make(chan struct{})}
-	client.AddHook(hook)
+	err := client.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+		node.AddHook(hook)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	loaded := make(chan uint64, 1)
 	go func() {
 		s, err := b.Get(t.Context(), "1")
@@ -191,10 +197,14 @@ func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
 	b.during("down", func() { b.pass(testBound / 4) })
 	b.await("new links", func() bool { b.retry(); return b.usable() })
 	close(hook.release)
+	go func() { // the next ones
+		for range hook.answered {
+		}
+	}()
+	defer close(hook.answered)
 	if got := <-loaded; got != 1 {
 		t.Errorf("the load has answered %d", got)
 	}
-	go func() { <-hook.answered }()
 	b.want("1", 2, false)
 	b.want("1", 2, true)
 }

@@ -49,10 +49,16 @@ func withoutBody(h *fasthttp.RequestHeader) {
 	if len(h.PeekCanonical(expectName)) > 0 {
 		h.Del(fasthttp.HeaderExpect) // nothing is waited for, so nobody has to wait
 	}
-	if hasBody(h) {
+	if hasBody(h) || folded(h.RawHeaders()) {
 		h.SetContentLength(0)
 		h.SetConnectionClose()
 	}
+}
+
+// folded says whether a header goes on in another line (RFC 9112, 5.2). A proxy
+// may take that line for a header, of a body's length for example.
+func folded(rawHeaders []byte) bool {
+	return bytes.Contains(rawHeaders, []byte("\n ")) || bytes.Contains(rawHeaders, []byte("\n\t"))
 }
 
 // announcedBody says whether withoutBody has taken a body away. It also does of

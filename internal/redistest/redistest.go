@@ -332,3 +332,8 @@ func (s *Server) signal(sig syscall.Signal) {
 		s.t.Fatalf("redistest: %v: %v", sig, err)
 	}
 }
+
+// Configure adds lines of redis.conf, which hold from the next start on and win over earlier ones.
+func (s *Server) Configure(conf ...string) {
+	s.conf = append(s.conf[:len(s.conf):len(s.conf)], conf...)
+}
