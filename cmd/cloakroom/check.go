@@ -24,6 +24,7 @@ func crossCheck(c *config, wrong *faults) {
 	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
 	}
+	checkRedis(c, wrong)
 	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
 		wrong.addf("--search-default-limit (%d) must not be above --search-max-limit (%d)", c.defaultLimit, c.maxLimit)
 	}
