@@ -49,6 +49,7 @@ func (p *nearProcess) drop(rdb redis.UniversalClient, id session.ID) {
 // while, and so does the next. What the other master, which no link goes to, has
 // answered in between must not be held: it told nobody that it has changed.
 func TestI3_LoadAnsweredWithoutALinkIsNotKept(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	client := c.Client(t)
 	b := startNear(t, c.Client(t), 1)
@@ -87,6 +88,7 @@ func TestI3_LoadAnsweredWithoutALinkIsNotKept(t *testing.T) {
 // A slot moves to a master that is followed: what that answers is held, and
 // invalidated, but not used for longer than the old master's proof holds.
 func TestI4_SlotMovesBetweenMasters(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	client := c.Client(t)
 	b := startNear(t, c.Client(t), 32)
@@ -128,6 +130,7 @@ func TestI4_SlotMovesBetweenMasters(t *testing.T) {
 
 // A slot that could not be moved stays: its master proves itself again.
 func TestI4_SlotDoesNotMoveInTheEnd(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	b := startNear(t, c.Client(t), 32)
 	b.put(sessionOf("1", "u", 1))
@@ -168,6 +171,7 @@ func (h *late) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 // A load that the old master has answered ends after the links were made anew.
 func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	client := c.Client(t)
 	a, b := startNear(t, c.Client(t), 32), startNear(t, client, 32)
@@ -211,6 +215,7 @@ func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
 
 // The master steps down: nothing that it has told, or not told, counts any more.
 func TestI4_MasterOfAShardStepsDown(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	a, b := startNear(t, c.Client(t), 32), startNear(t, c.Client(t), 32)
 	for _, id := range []string{"1", "2"} {
@@ -233,6 +238,7 @@ func TestI4_MasterOfAShardStepsDown(t *testing.T) {
 
 // A cluster that is emptied in part.
 func TestI4_OneMasterIsEmptied(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	b := startNear(t, c.Client(t), 32)
 	b.put(sessionOf("1", "u", 1))
@@ -248,6 +254,7 @@ func TestI4_OneMasterIsEmptied(t *testing.T) {
 
 // Copies come from masters only: who lets replicas answer has none.
 func TestNear_OffWhereReplicasAnswer(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	b := openNear(t, Config{Redis: c.Client(t, func(o *redis.ClusterOptions) { o.ReadOnly = true }), Shards: 32, NearBytes: 1 << 20})
 	b.run()
@@ -256,6 +263,7 @@ func TestNear_OffWhereReplicasAnswer(t *testing.T) {
 
 // A key where none may be proves nothing.
 func TestNear_NotUsedIfThereIsAKeyThatMayNotBe(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	client := c.Client(t)
 	b := startNear(t, client, 32)
