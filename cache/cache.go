@@ -216,8 +216,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	var haveLayout, have int
-	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+	haveLayout, have, ok := parseRecord(recorded)
+	if !ok {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

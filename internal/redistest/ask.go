@@ -77,3 +77,9 @@ func wait(t testing.TB, what string, timeout time.Duration, f func() error) {
 		<-tick.C
 	}
 }
+
+// CutClients closes the connections of all clients but the fixture's own, as the server.
+func (s *Server) CutClients() {
+	s.t.Helper()
+	s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+}
