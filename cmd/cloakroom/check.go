@@ -25,8 +25,11 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
 	}
+	if subcommand == "acl" {
+		return
+	}
 	checkRedis(c, wrong)
-	if subcommand == "acl" || subcommand == "doctor" || subcommand == "audit" {
+	if subcommand == "doctor" || subcommand == "audit" {
 		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
