@@ -13,6 +13,7 @@
 //	cr:j:{tag}:<token hash>      a token that counts once, and was used
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:p:{tag}                   writes under way across shards
+//	cr:n:{tag}                   never there: who answers for it has the shard
 //
 // Everything of one session is in the shard of its ID, but its u, a and k
 // entries, which are in the shard of what they are named after.
@@ -21,6 +22,7 @@ package keys
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -100,6 +102,11 @@ func (s *Space) Catalogue(shard int) string { return s.prefix + "x:" + s.tags[sh
 // Pending is the list of a shard's writes that touch other shards and are under way.
 func (s *Space) Pending(shard int) string { return s.prefix + "p:" + s.tags[shard] }
 
+// Never is a key of a shard that nothing is ever stored under. The master that
+// says so has the shard, and gives none of it away: one that does has it no
+// longer for keys that it does not hold.
+func (s *Space) Never(shard int) string { return s.prefix + "n:" + s.tags[shard] }
+
 // The kinds of keys that near caches follow.
 const (
 	KindSession = 's'
@@ -112,6 +119,16 @@ func (s *Space) Followed() []string {
 	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:"}
 }
 
+// Follows says whether near caches follow a key.
+func (s *Space) Follows(key string) bool {
+	rest, ok := strings.CutPrefix(key, s.prefix)
+	return ok && len(rest) > 1 && rest[1] == ':' && followed(rest[0])
+}
+
+func followed(kind byte) bool {
+	return kind == KindSession || kind == KindUser || kind == KindToken
+}
+
 // Parse returns what a key that near caches follow is about: a session ID, a
 // user ID, or the bytes of a token's hash. ok is false for any other key.
 func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
@@ -121,7 +138,43 @@ func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
 	}
 	kind = rest[0]
 	_, name, ok = strings.Cut(rest[3:], "}:")
-	return kind, name, ok && (kind == KindSession || kind == KindUser || kind == KindToken)
+	return kind, name, ok && followed(kind)
+}
+
+// The kinds of keys besides those that near caches follow, as Spelled returns
+// them.
+const (
+	KindCreated   = 't'
+	KindCreator   = 'c'
+	KindCatalogue = 'x'
+	KindAgent     = 'a'
+	KindPending   = 'p'
+)
+
+// Spelled takes a key apart that this Space spells: its kind, the shard that it
+// is in, and what it is named after, "" for a shard's own. ours says that the
+// key is of a kind of ours; ok, that it is spelled as this Space does, so that
+// somebody looks for it there.
+func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
+	rest, ok := strings.CutPrefix(key, s.prefix)
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdp", rune(rest[0])) {
+		return 0, 0, "", false, false
+	}
+	kind = rest[0]
+	tag, name, hasName := strings.Cut(rest[2:], "}:")
+	if hasName {
+		tag += "}"
+	}
+	shard = slices.Index(s.tags, tag)
+	switch kind {
+	case KindCreated, KindCatalogue, KindPending:
+		ok = shard >= 0 && !hasName
+	case KindCreator:
+		ok = shard >= 0 && hasName
+	default:
+		ok = shard >= 0 && hasName && shard == s.shard(name)
+	}
+	return kind, shard, name, true, ok
 }
 
 func (s *Space) named(kind, name string) string {

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestKeysOfASessionShareItsSlot(t *testing.T) {
 	for _, id := range []session.ID{"1", "1790000000000000000", "a{b}c", "}{"} {
 		k := s.ShardOf(id)
 		want := slotOf(s.Session(id))
-		for _, key := range []string{s.Tombstone(id), s.Created(k), s.Catalogue(k), s.Pending(k), s.Creator(k, "}{x}"), s.Creator(k, "")} {
+		for _, key := range []string{s.Tombstone(id), s.Created(k), s.Catalogue(k), s.Pending(k), s.Never(k), s.Creator(k, "}{x}"), s.Creator(k, "")} {
 			if got := slotOf(key); got != want {
 				t.Errorf("%s has slot %d, the session's key has %d", key, got, want)
 			}
@@ -129,6 +130,7 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.Created(0), "cr:t:{7e}")
 	f(one.Catalogue(0), "cr:x:{7e}")
 	f(one.Pending(0), "cr:p:{7e}")
+	f(one.Never(0), "cr:n:{7e}")
 	f(one.Creator(0, "c"), "cr:c:{7e}:c")
 	f(one.User("u"), "cr:u:{7e}:u")
 	f(one.Agent("a"), "cr:a:{7e}:a")
@@ -136,4 +138,73 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.Used(session.TokenHash{1}), "cr:j:{7e}:\x01"+strings.Repeat("\x00", 31))
 	f(four.Session("123"), "x:s:{nz}:123")
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
+}
+
+// TestFollowsIsFollowed checks that both ways to say what near caches follow agree.
+func TestFollowsIsFollowed(t *testing.T) {
+	s, err := NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		s.Meta(), s.Session("1"), s.Created(0), s.Creator(0, "c"), s.Catalogue(0), s.User("u"), s.Agent("a"), s.Token(session.TokenHash{}),
+		s.Used(session.TokenHash{}), s.Tombstone("1"), s.Pending(0), s.Never(0), "cr:s", "cr:", "s:{nz}:1", "",
+	} {
+		want := slices.ContainsFunc(s.Followed(), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		if s.Follows(key) != want {
+			t.Errorf("%q is followed: %v, want %v", key, !want, want)
+		}
+	}
+}
+
+func TestSpelled(t *testing.T) {
+	s, err := NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := session.TokenHash{1, '}', ':'}
+	f := func(key string, kind byte, shard int, name string) {
+		t.Helper()
+		gotKind, gotShard, gotName, ours, ok := s.Spelled(key)
+		if gotKind != kind || gotShard != shard || gotName != name || !ours || !ok {
+			t.Errorf("Spelled(%q) = %c, %d, %q, %v, %v, want %c, %d, %q", key, gotKind, gotShard, gotName, ours, ok, kind, shard, name)
+		}
+	}
+	f(s.Session("a}:b"), KindSession, s.ShardOf("a}:b"), "a}:b")
+	f(s.Tombstone("1"), 'd', s.ShardOf("1"), "1")
+	f(s.User("}{"), KindUser, s.shard("}{"), "}{")
+	f(s.User(""), KindUser, s.shard(""), "")
+	f(s.Agent("a"), KindAgent, s.shard("a"), "a")
+	f(s.Token(token), KindToken, s.shard(string(token[:])), string(token[:]))
+	f(s.Used(token), 'j', s.shard(string(token[:])), string(token[:]))
+	for shard := range 4 {
+		f(s.Created(shard), KindCreated, shard, "")
+		f(s.Catalogue(shard), KindCatalogue, shard, "")
+		f(s.Pending(shard), KindPending, shard, "")
+		f(s.Creator(shard, "c"), KindCreator, shard, "c")
+		f(s.Creator(shard, ""), KindCreator, shard, "")
+	}
+
+	not := func(key string, wantOurs bool) {
+		t.Helper()
+		if kind, _, name, ours, ok := s.Spelled(key); ours != wantOurs || ok {
+			t.Errorf("Spelled(%q) = %c, %q, %v, %v", key, kind, name, ours, ok)
+		}
+	}
+	not(s.Meta(), false)
+	not("", false)
+	not("x", false)
+	not("other:s:{7e}:1", false)
+	not("cr:other:s:{7e}:1", false)
+	not("cr:z:{7e}:1", false)
+	one, err := NewSpace("cr:", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	not(one.Session("1"), true) // of another number of shards
+	not(one.Created(0), true)
+	not(s.Created(0)+":1", true)
+	not(s.Created(0)+"x", true)
+	not(strings.TrimSuffix(s.Created(0), "}"), true)
+	not(strings.Replace(s.Session("1"), s.tags[s.shard("1")], s.tags[(s.shard("1")+1)%4], 1), true)
 }
