@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -31,6 +32,9 @@ type backend struct {
 	costly      redis.UniversalClient // for costly searches likewise
 	replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
 	maxSessions int                   // 0 has no limit
+
+	options *redis.Options // how connections to one server are made
+	tls     *tls.Config    // of these, nil without TLS
 }
 
 // startBackend starts what --redis-url asks for. Only dev may fall back to
@@ -130,6 +134,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		NearBytes:          s.c.nearBytes,
 		NearStaleness:      s.c.nearStale,
 		StaleIfError:       s.c.staleIfError,
+		AuditEvery:         s.c.auditInterval,
 		RevokeWaitReplicas: s.c.revokeReplicas,
 		RevokeWaitTimeout:  s.c.revokeWait,
 		RememberDeletions:  s.c.rememberDeletions,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,19 +28,20 @@ type redisAccess struct {
 	replicaReads                           bool
 }
 
-// apply has o, which is made of a URL, get in as a says.
-func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) error {
+// apply has o, which is made of a URL, get in as a says. It returns the TLS
+// configuration as it is now, nil without TLS.
+func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) (config *tls.Config, err error) {
 	dialer := &redisDialer{timeout: o.DialTimeout, once: cluster}
 	if o.TLSConfig != nil {
 		dialer.tls = &tlsSource{files: a.tls, base: o.TLSConfig, log: log}
-		if _, err := dialer.tls.config(); err != nil {
-			return err
+		if config, err = dialer.tls.config(); err != nil {
+			return nil, err
 		}
 		o.TLSConfig = nil // the dialer's
 	}
 	o.Dialer = dialer.dial
 	if a.passwordFile == "" {
-		return nil
+		return config, nil
 	}
 	file, user := a.passwordFile, a.username
 	if user == "" {
@@ -50,7 +52,7 @@ func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) er
 		password, err := readPassword(file)
 		return user, password, err
 	}
-	return nil
+	return config, nil
 }
 
 func (a *redisAccess) sentinelPassword() (string, error) {
