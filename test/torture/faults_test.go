@@ -25,8 +25,8 @@ type fault struct {
 	// still is what processes that the fault concerns must do all the while.
 	still calls
 	conf  []string // of Redis
-	loss lossKind
-	// indexLost says that the lists may not be exact afterwards.
+	loss  lossKind
+	// indexLost says that the lists may not be exact afterwards, until they are repaired.
 	indexLost bool
 	// run makes the fault, lets it last, and ends it. It returns what it took away, if loss says so.
 	run func(w *world, d time.Duration) *loss
@@ -249,7 +249,7 @@ func redisFaults() []*fault {
 		},
 		{
 			name: "Redis restarted from an older snapshot", sees: "503, then what was at the snapshot",
-			outcome:  "what was written since is undone: sessions are gone, have older versions and tokens, and deleted ones are back",
+			outcome:  "what was written since is undone: sessions are gone, or have older versions and tokens; deleted ones are back for a second or two, but never in the process that deleted them, which deletes them again",
 			recovery: reconnects, loss: isRound, felt: refusals, run: restore,
 		},
 		{
@@ -338,7 +338,7 @@ func redisFaults() []*fault {
 		{
 			name: "eviction: `maxmemory` reached, `allkeys-lru`", sees: "404 for what was evicted",
 			outcome:  "sessions may be gone; lists may be, so that searches miss sessions; deleted ones stay deleted",
-			recovery: "none: what was evicted is gone", loss: mayGo, indexLost: true,
+			recovery: "of sessions none; an audit with repair mends the lists", loss: mayGo, indexLost: true,
 			felt: func(w *world, _ *before) bool { return evicted(w) > 0 }, run: evict,
 		},
 	}
