@@ -70,6 +70,9 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
 	RevokeWaitReplicas int
 	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
@@ -78,9 +81,6 @@ type Config struct {
 	// RememberDeletions is about how many deletions this process remembers, so
 	// that a failover brings none of those sessions back; 0 remembers none.
 	RememberDeletions int
-	// AuditEvery is how often Run looks through all that is stored, slowly, for what
-	// does not fit together (AuditStats); 0 does not.
-	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -107,9 +107,9 @@ type Store struct {
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
-	buried      atomic.Uint64
 	auditEvery  time.Duration
 	sampler     sampler
+	buried      atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
