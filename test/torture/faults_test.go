@@ -47,6 +47,7 @@ const (
 // before is what was when a fault began.
 type before struct {
 	unavailable int64
+	accepted    int     // connections
 	lost        float64 // connections for invalidations
 	flushes     float64
 	begun       instant
@@ -76,6 +77,9 @@ func unlinked(w *world, b *before) bool {
 
 // relinked says that a connection for invalidations was lost.
 func relinked(w *world, b *before) bool { return w.sum("cloakroom_near_links_lost_total") > b.lost }
+
+// redialed says that connections through the proxy were made anew.
+func redialed(w *world, b *before) bool { return w.proxy.Accepted() > b.accepted }
 
 func flushed(w *world, b *before) bool { return w.sum("cloakroom_near_flushes_total") > b.flushes }
 
@@ -186,18 +190,14 @@ func networkFaults() (all []*fault) {
 			hold(d)
 			w.proxy.Stall(false)
 		})
-		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, redialed, func(w *world, d time.Duration) {
 			during(d, 50*time.Millisecond, w.proxy.CutAll)
 		})
-		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, redialed, func(w *world, d time.Duration) {
 			r := chance(w.name+" bytes", 0)
 			most := 4000
 			if tracking {
-				most = 200 // pings are short
+				most = 60 // as long as a ping
 			}
 			during(d, 20*time.Millisecond, func() { w.proxy.CutAfter(r.IntN(most)) })
 			w.proxy.CutAfter(1 << 40)

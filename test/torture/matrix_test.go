@@ -36,7 +36,7 @@ func torment(t *testing.T, f *fault, shards int) {
 	w.warm()
 
 	b := &before{
-		unavailable: w.h.unavailable.Load(), begun: w.h.now(),
+		unavailable: w.h.unavailable.Load(), begun: w.h.now(), accepted: w.proxy.Accepted(),
 		lost: w.sum("cloakroom_near_links_lost_total"), flushes: w.sum("cloakroom_near_flushes_total"),
 	}
 	ended, felt := make(chan struct{}), make(chan bool)
