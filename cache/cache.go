@@ -99,10 +99,10 @@ type Store struct {
 	follow      *clocks // nil if Config.Clock was given
 	near        *near   // nil if there is none
 	maxSessions int
-	maxPerUser  int  // 0 has no limit
-	evictOldest bool // to make room within maxPerUser
-	graves      *graves   // nil if no deletion is remembered
-	replicas    *replicas // nil if none is waited for
+	maxPerUser  int            // 0 has no limit
+	evictOldest bool           // to make room within maxPerUser
+	graves      *graves        // nil if no deletion is remembered
+	acks        *acknowledging // nil if no replica is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
@@ -150,10 +150,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if c.RevokeWaitTimeout <= 0 {
-		c.RevokeWaitTimeout = defaultRevokeWait
-	}
-	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
+	s.graves, s.acks = newGraves(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -177,7 +174,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
-	s.replicas.check(ctx)
 	if s.clock == nil {
 		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
@@ -196,7 +192,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
-	s.replicas.close()
+	s.acks.close()
 	return nil
 }
 
@@ -221,8 +217,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	var haveLayout, have int
-	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+	haveLayout, have, ok := parseRecord(recorded)
+	if !ok {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

@@ -32,6 +32,7 @@ const (
 	Cluster                   // on a Redis Cluster
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
+	Waits                     // where deletions wait for replicas
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with
