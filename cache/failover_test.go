@@ -270,7 +270,7 @@ func TestI4_FailoverBringsNothingBack(t *testing.T) {
 					t.Errorf("session %s: %v", id, err)
 				}
 			}
-			if got := mine.FailoverStats(); got.Resurrected == 0 || got.Buried == 0 || got.Unreplicated != 2 || got.Remembered == 0 {
+			if got := mine.FailoverStats(); got.Resurrected == 0 || got.Unreplicated != 2 || got.Remembered == 0 {
 				t.Errorf("the figures do not tell of it: %+v", got)
 			}
 		})
@@ -297,7 +297,7 @@ func TestI4_FailoverIsNoticedWithoutReads(t *testing.T) {
 	eventually(t, "100 sessions are deleted again", func() bool {
 		return raw.ZCard(t.Context(), mine.keys.Created(0)).Val() == 200
 	})
-	if n := mine.FailoverStats().Buried; n != 100 {
+	if n := mine.FailoverStats().Resurrected; n != 100 {
 		t.Errorf("%d were deleted again, want 100", n)
 	}
 }
@@ -506,7 +506,7 @@ func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
 func TestDelete_WaitsAlone(t *testing.T) {
 	p := startPair(t)
 	s := openFailover(t, p.client(), 1, 100, 1)
-	s.replicas.timeout = 5 * time.Second // longer than any trip
+	s.acks.timeout = 5 * time.Second // longer than any trip
 	mustPut(t, s, sessionOf("1", "ada", 1))
 	mustPut(t, s, sessionOf("2", "ada", 1))
 	p.synced()

@@ -25,6 +25,7 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
 	}
+	checkRedis(c, wrong)
 	if subcommand == "acl" || subcommand == "doctor" || subcommand == "audit" {
 		return
 	}
