@@ -4,9 +4,9 @@
 // status.
 //
 // It keeps no session and no index of its own, makes no decision about which
-// sessions match a search, and speaks neither HTTP/2 nor TLS: a gateway stands
-// in front of it. Nothing that points into a buffer of the HTTP server leaves
-// the package (I8), and no secret reaches a log line, an error or a metric (I6).
+// sessions match a search, and does not speak HTTP/2; a TLSListener gives it TLS.
+// Nothing that points into a buffer of the HTTP server leaves the package (I8),
+// and no secret reaches a log line, an error or a metric (I6).
 //
 // Operating range: thousands of connections, request bodies up to
 // Config.MaxBodyBytes, pages up to Config.MaxLimit sessions, imports of any

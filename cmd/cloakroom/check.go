@@ -44,6 +44,8 @@ func crossCheck(c *config, wrong *faults) {
 	checkListeners(c, wrong)
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
+	checkTLS(c, wrong)
+	checkShutdown(c, wrong)
 }
 
 // good says whether each of the settings is good alone.
