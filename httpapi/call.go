@@ -112,6 +112,9 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.limit(); err != nil {
+		return err
+	}
 	c.id = pathID(c.http)
 	if !c.route.streams && c.http.Request.Header.ContentLength() > s.config.MaxBodyBytes {
 		return tooLarge(s.config.MaxBodyBytes)

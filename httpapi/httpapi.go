@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,8 @@ type Config struct {
 	// limit. It needs a DefaultLifetime. It does not bind the dates that Put and
 	// Import state.
 	MaxLifetime time.Duration
+	// KeyRate limits each API key that has no limit of its own.
+	KeyRate KeyRate
 	// Verify configures the endpoint that gateways ask.
 	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
@@ -72,6 +75,9 @@ type Server struct {
 	config  Config
 	log     *slog.Logger
 	keys    atomic.Pointer[APIKeys]
+	// keysSet is held while keys are replaced.
+	keysSet    sync.Mutex
+	keyMetrics *keyMetrics
 	issuers atomic.Pointer[oidc.Verifier]
 	metrics *metrics
 	limits  timeouts
@@ -121,6 +127,7 @@ func New(c Config) (*Server, error) {
 		"httpapi: DefaultLifetime (%s) must not be above MaxLifetime (%s)", c.DefaultLifetime, c.MaxLifetime)
 	fault(c.MaxLifetime > 0 && c.DefaultLifetime == 0,
 		"httpapi: MaxLifetime (%s) needs a DefaultLifetime: without one, sessions never expire", c.MaxLifetime)
+	fault(c.KeyRate.PerSecond < 0 || c.KeyRate.Burst < 0, "httpapi: KeyRate must not be negative")
 	policy, named := c.Verify.Policies[c.Verify.Default]
 	fault(c.Verify.Default != "" && !named, "httpapi: there is no policy named %q", c.Verify.Default)
 	if len(faults) > 0 {
@@ -151,6 +158,9 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.metrics = m
+	if s.keyMetrics, err = newKeyMetrics(c.Metrics); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
@@ -158,4 +168,9 @@ func New(c Config) (*Server, error) {
 }
 
 // SetKeys replaces the API keys, for requests that begin after it; nil has none.
-func (s *Server) SetKeys(k *APIKeys) { s.keys.Store(k) }
+// What the limit of a key has left is kept if the key and its limit stay.
+func (s *Server) SetKeys(k *APIKeys) {
+	s.keysSet.Lock()
+	defer s.keysSet.Unlock()
+	s.keys.Store(k.limited(s.keys.Load(), s.config.KeyRate, s.keyMetrics))
+}

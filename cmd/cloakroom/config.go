@@ -33,6 +33,7 @@ type config struct {
 
 	instanceID string
 	keysFile   string
+	keyRate    httpapi.KeyRate
 	// issuersFile names the issuers of access tokens.
 	issuersFile string
 	anonymous   bool
@@ -118,6 +119,8 @@ func settings(c *config) []setting {
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"key-rate-limit", "0", rate(&c.keyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
+		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, httpapi.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
 		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 

@@ -153,6 +153,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
+		KeyRate:         s.c.keyRate,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,
