@@ -31,12 +31,14 @@ var arrows = map[string][]string{
 	"internal/packed":    {"internal/protojson"},
 	"internal/session":   {"internal/protojson"},
 	"internal/keys":      {"internal/session"},
+	"internal/acl":       {"internal/keys"},
 	"internal/batch":     {},
+	"internal/breaker":   {},
 	"internal/oidc":      {"internal/session"},
-	"index":              {"internal/session", "internal/keys", "internal/packed", "internal/batch"},
-	"cache":              {"index", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
+	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/oidc", "internal/session", "internal/keys"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
@@ -45,17 +47,19 @@ var arrows = map[string][]string{
 	"internal/redistest":     {},
 	"test/clients":           {},
 	"test/gateways":          {},
+	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/redistest", "internal/storetest"},
+	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},

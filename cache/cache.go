@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
-	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -31,12 +30,18 @@ import (
 // write that may have happened is repeated by Put, which knows how.
 type Config struct {
 	Redis redis.UniversalClient
-	// Costly serves costly searches, so that they take no connection from
-	// other calls; default Redis.
+	// Searches serves searches, so that they take no connection from other
+	// calls; default Redis.
+	Searches redis.UniversalClient
+	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
+	// Replicas may answer a costly search that is not fresh in place of Costly:
+	// it may lag behind the masters, as that search does then; nil has none.
+	Replicas redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
-	// Shards is P; 0 takes the recorded one, or 1 where none is recorded yet.
+	// Shards is P; 0 takes the recorded one, and where none is recorded yet
+	// 32 on a Cluster, else 1.
 	Shards int
 	// Clock is the store's clock; nil follows Redis' TIME (see Run).
 	Clock func() session.Time
@@ -56,7 +61,8 @@ type Config struct {
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
-	// where Redis is a *redis.Client of a server with client tracking.
+	// where the servers have client tracking and Redis is a *redis.Client, or a
+	// *redis.ClusterClient that reads from masters only.
 	NearBytes int
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
@@ -72,14 +78,15 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	gets        *batch.Batcher // round trips that single reads share
-	searches    *batch.Batcher // likewise searches, which never hold up single reads (I10)
-	writes      *batch.Batcher // likewise scripts
+	replicas    redis.UniversalClient // for costly searches that may lag; costly if there are none
+	gets        trips                 // round trips that single reads share
+	searches    trips                 // likewise searches, which never hold up single reads (I10)
+	writes      trips                 // likewise scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
-	follow      *clock // nil if Config.Clock was given
-	near        *near  // nil if there is none
+	follow      *clocks // nil if Config.Clock was given
+	near        *near   // nil if there is none
 	maxSessions int
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
@@ -114,8 +121,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
-	trips := batch.Config{Timeout: tripTimeout}
-	s.gets, s.searches, s.writes = batch.New(c.Redis, trips), batch.New(c.Redis, trips), batch.New(c.Redis, trips)
+	if c.Searches == nil {
+		c.Searches = c.Redis
+	}
+	if s.replicas = c.Replicas; s.replicas == nil {
+		s.replicas = s.costly
+	}
+	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -129,24 +141,21 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.MaxSessions > 0 && shards > 1 {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
-	if client, ok := c.Redis.(*redis.Client); ok && c.NearBytes > 0 {
-		if c.NearStaleness == 0 {
-			c.NearStaleness = defaultStaleness
+	if c.NearBytes > 0 {
+		if s.near, err = makeNear(ctx, &c, s.keys, s.log); err != nil {
+			return nil, unavailable(err)
 		}
-		s.near = newNear(s.keys, c.NearBytes, c.NearStaleness)
-		s.near.staleFor = c.StaleIfError
-		s.near.tracker = newTracker(s.near, client, s.log)
 	}
-	indexConfig := index.Config{Redis: c.Redis, Trips: s.searches, Costly: c.Costly, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.userList
 	}
 	s.index = index.New(indexConfig)
-	if err := errors.Join(putScript.Load(ctx, s.rdb).Err(), deleteScript.Load(ctx, s.rdb).Err(), admitScript.Load(ctx, s.rdb).Err(), s.index.Load(ctx)); err != nil {
+	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
 	if s.clock == nil {
-		s.follow = newClock()
+		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
 		for range 3 {
 			if err := s.follow.measure(ctx, s.rdb); err != nil {
@@ -169,7 +178,10 @@ func (s *Store) Close() error {
 // agreeOnShards records the number of shards under the prefix, the first to
 // come, and refuses another number than the recorded one.
 func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (int, error) {
-	first := max(asked, 1)
+	first := asked
+	if first == 0 {
+		first = defaultShards(s.rdb)
+	}
 	space, err := keys.NewSpace(prefix, first)
 	if err != nil {
 		return 0, err

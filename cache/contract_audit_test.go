@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -24,9 +25,12 @@ func (s *testStore) audit(t rapid.TB, swept bool) {
 // live reads every session that has a hash and lives.
 func (s *testStore) live(t rapid.TB) (live []*session.Stored) {
 	t.Helper()
-	iter := s.client.Scan(context.Background(), 0, s.keys.Prefix()+"s:*", 1000).Iterator()
-	for iter.Next(context.Background()) {
-		_, id, _ := strings.Cut(iter.Val(), "}:")
+	hashes, err := allKeys(context.Background(), s.client, s.keys.Prefix()+"s:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range hashes {
+		_, id, _ := strings.Cut(key, "}:")
 		stored, err := s.Get(context.Background(), session.ID(id))
 		if errors.Is(err, session.ErrNotFound) {
 			continue
@@ -35,9 +39,6 @@ func (s *testStore) live(t rapid.TB) (live []*session.Stored) {
 			t.Fatal(err)
 		}
 		live = append(live, stored)
-	}
-	if err := iter.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return live
 }
@@ -107,12 +108,40 @@ type lists struct {
 	others  map[string]bool // keys of other types
 }
 
+// eachServer does something with the server, or with every master of a Cluster, one after the other.
+func eachServer(ctx context.Context, client redis.UniversalClient, do func(ctx context.Context, server *redis.Client) error) error {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return do(ctx, client.(*redis.Client))
+	}
+	var mu sync.Mutex
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, server *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return do(ctx, server)
+	})
+}
+
+// allKeys finds all keys of a pattern.
+func allKeys(ctx context.Context, client redis.UniversalClient, pattern string) (all []string, err error) {
+	err = eachServer(ctx, client, func(ctx context.Context, server *redis.Client) error {
+		iter := server.Scan(ctx, 0, pattern, 1000).Iterator()
+		for iter.Next(ctx) {
+			all = append(all, iter.Val())
+		}
+		return iter.Err()
+	})
+	return all, err
+}
+
 // readLists reads all keys of the server.
 func readLists(ctx context.Context, client redis.UniversalClient) (*lists, error) {
 	l := &lists{entries: make(map[entry]float64), others: make(map[string]bool)}
-	iter := client.Scan(ctx, 0, "*", 1000).Iterator()
-	for iter.Next(ctx) {
-		key := iter.Val()
+	all, err := allKeys(ctx, client, "*")
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range all {
 		members, err := client.ZRangeWithScores(ctx, key, 0, -1).Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			l.others[key] = true
@@ -125,7 +154,7 @@ func readLists(ctx context.Context, client redis.UniversalClient) (*lists, error
 			l.entries[entry{key, z.Member.(string)}] = z.Score
 		}
 	}
-	return l, iter.Err()
+	return l, nil
 }
 
 // entriesOf spells out the entries that a session must have.

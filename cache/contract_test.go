@@ -46,9 +46,7 @@ func TestContractNear(t *testing.T) {
 			if l.MaxSessions > 0 {
 				shards = 1
 			}
-			if err := client.FlushAll(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			flush(t, client)
 			s, stop := openNear(t, client, shards, storetest.NewClock(), l)
 			t.Cleanup(func() {
 				hits += s.NearStats().Sessions.Hits
@@ -109,10 +107,19 @@ type testStore struct {
 // openEmpty empties the server and opens a store on it.
 func openEmpty(t rapid.TB, client redis.UniversalClient, shards int, l storetest.Limits) *testStore {
 	t.Helper()
-	if err := client.FlushAll(context.Background()).Err(); err != nil {
+	flush(t, client)
+	return open(t, client, shards, storetest.NewClock(), l)
+}
+
+// flush empties the server, or every master of a Cluster.
+func flush(t rapid.TB, client redis.UniversalClient) {
+	t.Helper()
+	err := eachServer(context.Background(), client, func(ctx context.Context, server *redis.Client) error {
+		return server.FlushAll(ctx).Err()
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, client, shards, storetest.NewClock(), l)
 }
 
 // open opens a store that goes by clock.

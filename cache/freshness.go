@@ -17,30 +17,38 @@ const neverProven instant = math.MinInt64 / 2
 
 func (i instant) add(d time.Duration) instant { return i + instant(d) }
 
-// freshness says whether copies may be used now. (I4) Two proofs have to be
-// young enough, each as of when its question was sent:
+// freshness says whether copies may be used now. (I4) Two proofs of every
+// master that sessions are on have to be young enough, each as of when its
+// question was sent:
 //
 //   - the link's, at most bound old: an answer on the link that invalidations
 //     come over. Whatever Redis had sent before it has been applied.
 //   - the master's, at most bound/2 old: an ordinary connection to the same
-//     address reaches the server of the link, and that says it is a master. A
-//     deposed master goes on answering, but it hears of no more deletions.
+//     address reaches the server of the link, and that says it is a master, on
+//     a Cluster that of its shards. A deposed master goes on answering, but it
+//     hears of no more deletions.
 //
-// So a copy that is used now can lack only what happened within the bound.
+// So a copy that is used now can lack only what happened within the bound. All
+// masters count together: a search puts copies from several into one answer.
 type freshness struct {
 	bound time.Duration
 	clock func() instant
 	// until is the instant from which on copies must not be used.
 	until atomic.Int64
 
-	mu           sync.Mutex
-	link, master instant
-	// lapsed is the older of the two when they lapsed last.
+	mu sync.Mutex
+	// masters has the proofs of each; empty while nothing is followed.
+	masters []*proofs
+	// lapsed is the oldest of all proofs when they lapsed last.
 	lapsed instant
 }
 
+// proofs are those of one master. They are guarded by freshness.mu, and worth
+// nothing when that has forgotten them.
+type proofs struct{ link, master instant }
+
 func newFreshness(bound time.Duration, clock func() instant) *freshness {
-	f := &freshness{bound: bound, clock: clock, link: neverProven, master: neverProven, lapsed: neverProven}
+	f := &freshness{bound: bound, clock: clock, lapsed: neverProven}
 	f.until.Store(int64(neverProven))
 	return f
 }
@@ -49,32 +57,82 @@ func newFreshness(bound time.Duration, clock func() instant) *freshness {
 // been put together.
 func (f *freshness) proven() bool { return int64(f.clock()) < f.until.Load() }
 
-// proveLink takes a question on the link, sent at that instant and answered.
-func (f *freshness) proveLink(sent instant) {
-	f.prove(func() { f.link = max(f.link, sent) })
-}
-
-// proveMaster takes a question to the master likewise.
-func (f *freshness) proveMaster(sent instant) {
-	f.prove(func() { f.master = max(f.master, sent) })
+// follow begins anew, with so many masters that nothing is proven of.
+func (f *freshness) follow(masters int) []*proofs {
+	f.lapse()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.masters = make([]*proofs, masters)
+	for i := range f.masters {
+		f.masters[i] = &proofs{link: neverProven, master: neverProven}
+	}
+	return f.masters
 }
 
 // lapse takes back all proofs: what they spoke of has ended.
 func (f *freshness) lapse() {
-	f.prove(func() {
-		if proven := min(f.link, f.master); proven != neverProven {
-			f.lapsed = proven
-		}
-		f.link, f.master = neverProven, neverProven
-	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if oldest := f.oldest(); oldest != neverProven {
+		f.lapsed = oldest
+	}
+	f.masters = nil
+	f.until.Store(int64(neverProven))
 }
 
-// sinceProven is how long ago both proofs held, be it that they have lapsed
+// proveLink takes a question on a link, sent at that instant and answered.
+func (f *freshness) proveLink(p *proofs, sent instant) {
+	f.prove(func() { p.link = max(p.link, sent) })
+}
+
+// proveMaster takes a question to a master likewise.
+func (f *freshness) proveMaster(p *proofs, sent instant) {
+	f.prove(func() { p.master = max(p.master, sent) })
+}
+
+func (f *freshness) prove(set func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set()
+	if len(f.masters) == 0 {
+		return
+	}
+	until := instant(math.MaxInt64)
+	for _, p := range f.masters {
+		until = min(until, p.link.add(f.bound), p.master.add(f.bound/2))
+	}
+	f.until.Store(int64(until))
+}
+
+// oldest is the oldest of all proofs, neverProven if one is missing. f.mu is held.
+func (f *freshness) oldest() instant {
+	if len(f.masters) == 0 {
+		return neverProven
+	}
+	oldest := instant(math.MaxInt64)
+	for _, p := range f.masters {
+		oldest = min(oldest, p.link, p.master)
+	}
+	return oldest
+}
+
+// gap says that a master was proven to be one, and then not again for more than
+// bound/2 until a question that was sent at that instant. In between there may
+// have been another, whose changes this one, which does not know that it was
+// deposed, has never heard of. Had it been shorter, they would be within the
+// bound of what is used by the answer.
+func (f *freshness) gap(p *proofs, sent instant) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return p.master != neverProven && sent > p.master.add(f.bound/2)
+}
+
+// sinceProven is how long ago all proofs held, be it that they have lapsed
 // since. It is negative if they never did.
 func (f *freshness) sinceProven() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	proven := min(f.link, f.master)
+	proven := f.oldest()
 	if proven == neverProven {
 		proven = f.lapsed
 	}
@@ -84,29 +142,25 @@ func (f *freshness) sinceProven() time.Duration {
 	return time.Duration(f.clock() - proven)
 }
 
-func (f *freshness) prove(set func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	set()
-	f.until.Store(int64(min(f.link.add(f.bound), f.master.add(f.bound/2))))
-}
-
-// age is how long ago the older proof was asked for, the master's counted
-// twice because it may be half as old: copies are used while it is below the
-// bound. It is negative if there is no proof.
+// age is how long ago the oldest proof was asked for, a master's counted twice
+// because it may be half as old: copies are used while it is below the bound.
+// It is negative if a proof is missing.
 func (f *freshness) age() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.link == neverProven || f.master == neverProven {
+	if f.oldest() == neverProven {
 		return -1
 	}
-	now := f.clock()
-	return time.Duration(max(now-f.link, 2*(now-f.master)))
+	now, age := f.clock(), instant(0)
+	for _, p := range f.masters {
+		age = max(age, now-p.link, 2*(now-p.master))
+	}
+	return time.Duration(age)
 }
 
-// linkAge is how old the link's proof is; it ends a link that has gone silent.
-func (f *freshness) linkAge() time.Duration {
+// linkAge is how old a link's proof is; it ends a link that has gone silent.
+func (f *freshness) linkAge(p *proofs) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Duration(f.clock() - f.link)
+	return time.Duration(f.clock() - p.link)
 }

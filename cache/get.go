@@ -95,7 +95,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	found := make([]*session.Stored, len(candidates))
 	trip := s.searches.Do
 	if how.Costly {
-		trip = s.costlyTrip
+		trip = s.costlyTrip(how)
 	}
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
 		return readAll(ctx, trip, s.keys, ids)
@@ -144,12 +144,19 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	return found, nil
 }
 
-// costlyTrip makes a round trip of its own, over the connections of costly searches.
-func (s *Store) costlyTrip(ctx context.Context, cmds ...redis.Cmder) error {
-	pipe := s.costly.Pipeline()
-	_ = pipe.BatchProcess(ctx, cmds...) // only takes them
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return err
+// costlyTrip returns what makes a round trip of its own, over connections of
+// costly searches.
+func (s *Store) costlyTrip(how index.How) trip {
+	rdb := s.replicas
+	if how.Fresh {
+		rdb = s.costly
 	}
-	return nil
+	return func(ctx context.Context, cmds ...redis.Cmder) error {
+		pipe := rdb.Pipeline()
+		_ = pipe.BatchProcess(ctx, cmds...) // only takes them
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		return nil
+	}
 }

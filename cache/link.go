@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,11 +33,12 @@ type link struct {
 	pings uint64
 }
 
-// errNoTracking says that the server can not, or may not, send invalidations.
-type errNoTracking struct{ err error }
+// errOff says that there can be no near cache: for example, that the server can
+// not, or may not, send invalidations.
+type errOff struct{ err error }
 
-func (e *errNoTracking) Error() string { return "the server has no client tracking: " + e.err.Error() }
-func (e *errNoTracking) Unwrap() error { return e.err }
+func (e *errOff) Error() string { return e.err.Error() }
+func (e *errOff) Unwrap() error { return e.err }
 
 // maxPings is how many unanswered pings a link may have.
 const maxPings = 1000
@@ -53,7 +55,7 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 		pushes: pushReader{r: bufio.NewReaderSize(conn, 64<<10), key: key, all: all},
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	err = l.greet(o, prefixes)
+	err = l.greet(ctx, o, prefixes)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -65,14 +67,14 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 }
 
 // greet authenticates, turns invalidations on, and asks who answers.
-func (l *link) greet(o *redis.Options, prefixes []string) error {
+func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) error {
 	hello := []string{"HELLO", "3"}
-	if o.Password != "" {
-		user := o.Username
-		if user == "" {
-			user = "default"
-		}
-		hello = append(hello, "AUTH", user, o.Password)
+	user, password, err := credentials(ctx, o)
+	if err != nil {
+		return err
+	}
+	if password != "" {
+		hello = append(hello, "AUTH", cmp.Or(user, "default"), password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
@@ -85,7 +87,7 @@ func (l *link) greet(o *redis.Options, prefixes []string) error {
 		reply, err := l.ask(question...)
 		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
 			// The text may name the user, and never the password. (I6)
-			return &errNoTracking{fmt.Errorf("%s: %w", question[0], err)}
+			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}
 		if err != nil {
 			return err
@@ -95,6 +97,18 @@ func (l *link) greet(o *redis.Options, prefixes []string) error {
 		}
 	}
 	return nil
+}
+
+// credentials returns those that go-redis would take for a new connection.
+func credentials(ctx context.Context, o *redis.Options) (user, password string, err error) {
+	switch {
+	case o.CredentialsProviderContext != nil:
+		return o.CredentialsProviderContext(ctx)
+	case o.CredentialsProvider != nil:
+		user, password = o.CredentialsProvider()
+		return user, password, nil
+	}
+	return o.Username, o.Password, nil
 }
 
 // ask writes a command and reads the answer. It is for the greeting only.

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,7 +33,7 @@ type nearProcess struct {
 
 // startNear opens a store with a near cache on rdb and runs that. link may
 // change where the connection for invalidations goes.
-func startNear(t *testing.T, rdb *redis.Client, shards int, link ...func(*redis.Options)) *nearProcess {
+func startNear(t *testing.T, rdb redis.UniversalClient, shards int, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
 	p := openNear(t, Config{Redis: rdb, Shards: shards, NearBytes: 16 << 20, NearStaleness: testBound}, link...)
 	p.run()
@@ -48,11 +49,20 @@ func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess
 		t.Fatal(err)
 	}
 	p.Store = s
-	o := *s.near.tracker.options
-	for _, change := range link {
-		change(&o)
+	find := s.near.tracker.owners
+	s.near.tracker.owners = func(ctx context.Context) ([]*owner, error) {
+		owners, err := find(ctx)
+		changed := make([]*owner, len(owners))
+		for i, o := range owners {
+			it, options := *o, *o.link
+			for _, change := range link {
+				change(&options)
+			}
+			it.link = &options
+			changed[i] = &it
+		}
+		return changed, err
 	}
-	s.near.tracker.options = &o
 	s.near.tracker.tick = p.tick
 	s.near.fresh.clock = func() instant { return instant(p.clock.Load()) }
 	s.near.saw = p.saw
@@ -141,6 +151,13 @@ func (p *nearProcess) during(event string, do func()) {
 	p.await(event, func() bool { return p.count(event) > before })
 }
 
+// retry lets it try again if there are no links.
+func (p *nearProcess) retry() {
+	if !p.NearStats().Linked {
+		p.pass(0)
+	}
+}
+
 func (p *nearProcess) usable() bool {
 	_, usable := p.near.begin()
 	return usable
@@ -154,7 +171,7 @@ func (p *nearProcess) prove(d time.Duration) {
 	p.await("proofs", func() bool {
 		p.near.fresh.mu.Lock()
 		defer p.near.fresh.mu.Unlock()
-		return p.near.fresh.link >= now && p.near.fresh.master >= now
+		return p.near.fresh.oldest() >= now
 	})
 }
 
@@ -164,7 +181,8 @@ func (p *nearProcess) settle() {
 	p.prove(1)
 }
 
-// proveMaster likewise, where the link does not answer.
+// proveMaster likewise, where the link does not answer: it waits until that has
+// been asked.
 func (p *nearProcess) proveMaster(d time.Duration) {
 	p.t.Helper()
 	p.pass(d)
@@ -172,8 +190,21 @@ func (p *nearProcess) proveMaster(d time.Duration) {
 	p.await("proof of the master", func() bool {
 		p.near.fresh.mu.Lock()
 		defer p.near.fresh.mu.Unlock()
-		return p.near.fresh.master >= now
+		return !slices.ContainsFunc(p.near.fresh.masters, func(it *proofs) bool { return it.master < now }) &&
+			!slices.ContainsFunc(p.near.tracker.following(), func(m *master) bool { return !m.asked(now) })
 	})
+}
+
+// asked says whether a ping sent at that instant, or later, waits for its answer.
+func (m *master) asked(since instant) bool {
+	m.conn.mu.Lock()
+	defer m.conn.mu.Unlock()
+	for _, sent := range m.conn.sent {
+		if sent >= since {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *nearProcess) put(s *session.Session) {

@@ -5,18 +5,20 @@ import "time"
 // NearStats is what the near cache tells of itself. Counts are of this process
 // since its start.
 type NearStats struct {
-	// On says that there is a near cache, Linked that invalidations come, so
-	// that it may be used while they are proven to.
+	// On says that there is a near cache, Linked that invalidations come from
+	// every master, so that it may be used while they are proven to.
 	On, Linked bool
+	// Links is how many masters there is a connection to for that now.
+	Links int
 	// State is for people: on, or why it is not used.
 	State string
 	// Sessions, Lists and Tokens are the copies by kind.
 	Sessions, Lists, Tokens NearKind
 	// Flushes counts how often everything was forgotten, LinksLost how often
-	// the connection for invalidations ended.
+	// such a connection ended, and the others with it.
 	Flushes, LinksLost uint64
-	// Lag is how long the newest answer on that connection took: no
-	// invalidation that was sent before it was later than that.
+	// Lag is how long the newest answer on such a connection took, on the
+	// slowest: no invalidation that was sent before it was later than that.
 	Lag time.Duration
 	// ProofAge is how long ago it was last proven that nothing was missed; -1 if
 	// it is not proven. Copies are used while it is below the bound.
@@ -37,11 +39,16 @@ func (s *Store) NearStats() NearStats {
 	if n == nil {
 		return NearStats{State: "off", ProofAge: -1}
 	}
+	masters := n.tracker.following()
+	lag := int64(0)
+	for _, m := range masters {
+		lag = max(lag, m.lag.Load())
+	}
 	return NearStats{
-		On: true, Linked: n.epochs.linked(n.epochs.now()), State: *n.tracker.state.Load(),
+		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
 		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
-		Lag: time.Duration(n.tracker.lag.Load()), ProofAge: n.fresh.age(),
+		Lag: time.Duration(lag), ProofAge: n.fresh.age(),
 	}
 }
 

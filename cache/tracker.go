@@ -3,8 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,32 +13,48 @@ import (
 )
 
 const (
-	// linkTimeout bounds the making of a link.
-	linkTimeout = 5 * time.Second
+	// linkTimeout bounds the finding of the masters, and the making of the links.
+	linkTimeout = 2 * time.Second
 	// Between two attempts the pause doubles from the first to the last.
 	firstRelink, lastRelink = 10 * time.Millisecond, time.Second
-	// noTrackingPause is between two attempts at a server without tracking.
-	noTrackingPause = 30 * time.Second
+	// offPause is between two attempts at what can not be followed.
+	offPause = 30 * time.Second
 )
 
-// tracker keeps the link up and its proofs young. While there is no link, every
-// copy is worth nothing.
+// tracker keeps a link to every master that sessions are on, and its proofs
+// young. The links are made together and end together: with the first that is
+// lost, and with the first master that turns out not to be what it was, all
+// copies are worth nothing, the masters are asked for again, and it begins anew.
+// A lost link costs a few connections more than it must, and every question of
+// what may still be used then has one answer: nothing.
 type tracker struct {
 	near *near
-	rdb  *redis.Client
-	// options say where the link goes: where rdb goes.
-	options *redis.Options
-	log     *slog.Logger
+	// owners finds the masters that sessions are on.
+	owners func(context.Context) ([]*owner, error)
+	log    *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
 	tick func(time.Duration) (<-chan time.Time, func())
-	// state is what an operator is told.
-	state atomic.Pointer[string]
-	lag   atomic.Int64 // ns that the newest answer on the link took
-	lost  atomic.Uint64
+	// state is what an operator is told while no master is followed.
+	state    atomic.Pointer[string]
+	followed atomic.Pointer[[]*master]
+	lost     atomic.Uint64
 }
 
-func newTracker(n *near, rdb *redis.Client, log *slog.Logger) *tracker {
-	t := &tracker{near: n, rdb: rdb, options: rdb.Options(), log: log, tick: newTick}
+// owner is a master that sessions are on, and how it is reached.
+type owner struct {
+	// client makes ordinary connections, those that loads go over.
+	client *redis.Client
+	// link says where the link goes: where client goes.
+	link *redis.Options
+	// never are the keys, one of each of its shards, that prove it to have these:
+	// nothing is stored there. There are none if it is the only master.
+	never []string
+	// gate keeps what others answer from being held; nil if there are no others.
+	gate *gate
+}
+
+func newTracker(n *near, owners func(context.Context) ([]*owner, error), log *slog.Logger) *tracker {
+	t := &tracker{near: n, owners: owners, log: log, tick: newTick}
 	t.say("not connected yet")
 	return t
 }
@@ -50,14 +66,36 @@ func newTick(every time.Duration) (<-chan time.Time, func()) {
 
 func (t *tracker) say(state string) { t.state.Store(&state) }
 
-// run keeps a link until ctx ends, and returns nil then.
+// following returns the masters that are followed now.
+func (t *tracker) following() []*master {
+	if masters := t.followed.Load(); masters != nil {
+		return *masters
+	}
+	return nil
+}
+
+// tell returns what an operator is told.
+func (t *tracker) tell() string {
+	masters := t.following()
+	if len(masters) == 0 {
+		return *t.state.Load()
+	}
+	for _, m := range masters {
+		if why := m.why.Load(); why != nil {
+			return "not used: " + *why
+		}
+	}
+	return "on"
+}
+
+// run follows the masters until ctx ends, and returns nil then.
 func (t *tracker) run(ctx context.Context) error {
 	failing := false
 	pause := firstRelink
 	for {
-		up, err := t.keep(ctx, func() {
+		up, proven, err := t.follow(ctx, func() {
 			if failing {
-				t.log.Info("near cache: the connection for invalidations is back")
+				t.log.Info("near cache: invalidations come again")
 				failing = false
 			}
 		})
@@ -67,19 +105,21 @@ func (t *tracker) run(ctx context.Context) error {
 		}
 		if up {
 			t.lost.Add(1)
+		}
+		if proven {
 			pause = firstRelink
 		}
 		wait := pause
-		noTracking, unsupported := errors.AsType[*errNoTracking](err)
-		if unsupported {
-			wait = noTrackingPause
-			t.say("off: " + noTracking.Error())
+		off, isOff := errors.AsType[*errOff](err)
+		if isOff {
+			wait = offPause
+			t.say("off: " + off.Error())
 		} else {
 			t.say("no connection for invalidations: " + err.Error())
 		}
 		if !failing {
 			failing = true
-			if unsupported {
+			if isOff {
 				t.log.Warn("near cache is off, every read asks redis", "because", err)
 			} else {
 				t.log.Warn("near cache: no connection for invalidations, every read asks redis until it is back", "error", err)
@@ -96,28 +136,40 @@ func (t *tracker) run(ctx context.Context) error {
 	}
 }
 
-// keep makes a link and keeps it until it fails; up says that it has been up.
-// When it returns, all copies are worth nothing and all its goroutines have
+// follow makes the links and keeps them until one of them fails; up says that
+// they have been there, proven that copies could be used, which announce is told
+// too. When it returns, all copies are worth nothing and all its goroutines have
 // ended. (I7)
-func (t *tracker) keep(ctx context.Context, announce func()) (up bool, err error) {
+func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool, err error) {
 	n := t.near
-	dialCtx, cancel := context.WithTimeout(ctx, linkTimeout)
-	l, err := dialLink(dialCtx, t.options, n.space.Followed(), n.invalidateKey, n.flush)
-	cancel()
+	masters, err := t.connect(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	n.fresh.lapse()
+	for i, p := range n.fresh.follow(len(masters)) {
+		masters[i].proofs = p
+	}
+	for _, m := range masters {
+		m.gate.open(true)
+	}
+	t.followed.Store(&masters)
 	n.epochs.link()
 	n.flush() // what the last epoch left is memory for nothing
-	t.say("on")
-	announce()
 
+	var once sync.Once
 	group, groupCtx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(groupCtx, func() { _ = l.conn.Close() })
-	group.Go(func() error { return t.read(l) })
-	group.Go(func() error { return t.ping(groupCtx, l) })
-	group.Go(func() error { return t.proveMaster(groupCtx, l) })
+	stop := context.AfterFunc(groupCtx, func() { closeAll(masters) })
+	for _, m := range masters {
+		group.Go(m.read)
+		group.Go(func() error { return m.ping(groupCtx) })
+		group.Go(func() error {
+			return m.prove(groupCtx, func() {
+				if n.fresh.proven() {
+					once.Do(func() { proven = true; announce() })
+				}
+			})
+		})
+	}
 	// The group's context ends with the first error; whoever saw it, from then
 	// on nothing may be used.
 	<-groupCtx.Done()
@@ -125,94 +177,52 @@ func (t *tracker) keep(ctx context.Context, announce func()) (up bool, err error
 	n.fresh.lapse()
 	err = group.Wait()
 	stop()
-	_ = l.conn.Close()
-	if n.staleFor == 0 { // else Stale may use them until there is a link again
+	closeAll(masters)
+	for _, m := range masters { // after the epoch, which what they let pass is of
+		m.gate.open(false)
+	}
+	t.followed.Store(nil)
+	if n.staleFor == 0 { // else Stale may use them until there are links again
 		n.flush()
 	}
 	if err == nil {
 		err = ctx.Err()
 	}
-	return true, err
+	return true, proven, err
 }
 
-// read applies what comes, and takes answers as proofs.
-func (t *tracker) read(l *link) error {
-	for {
-		sent, err := l.answered()
-		if err != nil {
-			return err
-		}
-		t.near.fresh.proveLink(sent)
-		t.lag.Store(int64(t.near.fresh.clock() - sent))
-		t.near.saw("link")
+// connect finds the masters and makes a link to each.
+func (t *tracker) connect(ctx context.Context) ([]*master, error) {
+	findCtx, cancel := context.WithTimeout(ctx, linkTimeout)
+	owners, err := t.owners(findCtx)
+	cancel()
+	if err != nil {
+		return nil, err
 	}
-}
-
-// ping asks every bound/4, from the first moment on. A link that has not
-// answered for long is given up: the other end may be gone without a word.
-func (t *tracker) ping(ctx context.Context, l *link) error {
-	fresh := t.near.fresh
-	silent := max(3*fresh.bound, 3*time.Second)
-	begun := fresh.clock()
-	return t.every(ctx, func() error {
-		now := fresh.clock()
-		if fresh.linkAge() > silent && time.Duration(now-begun) > silent {
-			return fmt.Errorf("redis has not answered on the connection for invalidations for %v", silent)
-		}
-		return l.ping(now, silent)
-	})
-}
-
-// errDeposed ends a link to what is not the master any more.
-var errDeposed = errors.New("another server than the one that sends invalidations answers now, or it is no master any more")
-
-// proveMaster asks, every bound/4, on an ordinary connection, whether who
-// answers there is the server of the link, and a master.
-func (t *tracker) proveMaster(ctx context.Context, l *link) error {
-	fresh := t.near.fresh
-	failing := false
-	return t.every(ctx, func() error {
-		askCtx, cancel := context.WithTimeout(ctx, max(fresh.bound, 100*time.Millisecond))
-		defer cancel()
-		sent := fresh.clock()
-		pipe := t.rdb.Pipeline()
-		role, info := pipe.Do(askCtx, "ROLE"), pipe.Info(askCtx, "server")
-		if _, err := pipe.Exec(askCtx); err != nil {
-			if !failing && ctx.Err() == nil {
-				failing = true
-				t.say("not used: ROLE and INFO do not prove a master: " + err.Error())
-				t.log.Warn("near cache is not used until redis proves to be a master by ROLE and INFO", "error", err)
-			}
-			t.near.saw("master away")
-			return nil // proofs grow old by themselves
-		}
-		if failing {
-			failing = false
-			t.say("on")
-			t.log.Info("near cache: redis proves to be a master again")
-		}
-		parts, _ := role.Slice()
-		if len(parts) == 0 || parts[0] != "master" || runID(info.Val()) != l.server {
-			return errDeposed
-		}
-		fresh.proveMaster(sent)
-		t.near.saw("master")
-		return nil
-	})
-}
-
-// every does a step now and every bound/4 until it fails or ctx ends.
-func (t *tracker) every(ctx context.Context, step func() error) error {
-	ticks, stop := t.tick(max(t.near.fresh.bound/4, time.Millisecond))
-	defer stop()
-	for {
-		if err := step(); err != nil {
+	dialCtx, cancel := context.WithTimeout(ctx, linkTimeout)
+	defer cancel()
+	masters := make([]*master, len(owners))
+	group, groupCtx := errgroup.WithContext(dialCtx)
+	for i, o := range owners {
+		m := &master{owner: o, tracker: t}
+		masters[i] = m
+		group.Go(func() (err error) {
+			m.conn, err = dialLink(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush)
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticks:
+		})
+	}
+	if err := group.Wait(); err != nil {
+		closeAll(masters)
+		return nil, err
+	}
+	return masters, nil
+}
+
+// closeAll closes the links that there are.
+func closeAll(masters []*master) {
+	for _, m := range masters {
+		if m.conn != nil {
+			_ = m.conn.conn.Close()
 		}
 	}
 }

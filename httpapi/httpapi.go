@@ -53,6 +53,11 @@ type Config struct {
 	MaxLifetime time.Duration
 	// KeyRate limits each API key that has no limit of its own.
 	KeyRate KeyRate
+	// MaxInFlight is how many reads, verifies among them, may be at work at a
+	// time; beyond it they are answered 503 at once. Writes have half of it,
+	// searches a quarter, imports and revocations a 64th, but at least 8, each
+	// apart from the others. Default 1024.
+	MaxInFlight int
 	// Verify configures the endpoint that gateways ask.
 	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
@@ -72,19 +77,21 @@ const (
 // Server answers the session API. Make it with New. It is safe for concurrent
 // use, and may serve several listeners at once.
 type Server struct {
-	config  Config
-	log     *slog.Logger
-	keys    atomic.Pointer[APIKeys]
+	config Config
+	log    *slog.Logger
+	keys   atomic.Pointer[APIKeys]
 	// keysSet is held while keys are replaced.
 	keysSet    sync.Mutex
 	keyMetrics *keyMetrics
-	issuers atomic.Pointer[oidc.Verifier]
-	metrics *metrics
-	limits  timeouts
+	issuers    atomic.Pointer[oidc.Verifier]
+	metrics    *metrics
+	limits     timeouts
 
 	verifyDefault *VerifyPolicy // nil if there is none
 	verifyMetrics *verifyMetrics
 	verifyAway    nowAndThen
+	budgets       [classes]*budget
+	shedTold      nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
 	// logouts holds a place for each back-channel logout that runs.
@@ -111,6 +118,7 @@ func New(c Config) (*Server, error) {
 		{"MaxLimit", c.MaxLimit},
 		{"MaxBodyBytes", c.MaxBodyBytes},
 		{"MaxSessionBytes", c.MaxSessionBytes},
+		{"MaxInFlight", c.MaxInFlight},
 	} {
 		fault(n.value < 0, "httpapi: %s must not be negative, got %d", n.name, n.value)
 	}
@@ -139,6 +147,9 @@ func New(c Config) (*Server, error) {
 	if c.MaxSessionBytes == 0 {
 		c.MaxSessionBytes = defaultMaxSessionBytes
 	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
 	if c.Version == "" {
 		c.Version = "unknown"
 	}
@@ -162,6 +173,9 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	if s.budgets, err = newBudgets(c.MaxInFlight, c.Metrics); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	return s, nil

@@ -212,74 +212,74 @@ func TestPermissionTable(t *testing.T) {
 	mayGet, mayPut := table["Get without, each row of List"], table["Create, Put, Import"]
 	maySet, mayDelete := table["Set"], table["Delete without, each session of Revoke"]
 	f := newFixture(t)
-		sessions := f.tableSessions()
-		callers := f.tableCallers()
-		allowed, denied := 0, 0
-		check := func(call string, c *tableCaller, s *tableSession, r reply, may bool, refusal string) {
-			t.Helper()
-			if may {
-				allowed++
-			} else {
-				denied++
-			}
-			if may && r.status/100 == 2 || !may && r.status == http.StatusForbidden && strings.Contains(r.body, refusal) {
-				return
-			}
-			t.Errorf("%s of %+v as %+v: got %d %s, it may: %v", call, *s, *c, r.status, r.body, may)
+	sessions := f.tableSessions()
+	callers := f.tableCallers()
+	allowed, denied := 0, 0
+	check := func(call string, c *tableCaller, s *tableSession, r reply, may bool, refusal string) {
+		t.Helper()
+		if may {
+			allowed++
+		} else {
+			denied++
 		}
-		for i, c := range callers {
-			var seen []string
-			deletable := 0
-			for j, s := range sessions {
-				w := ways[(i+j)%len(ways)]
-				other := sessions[(j+1)%len(sessions)]
-				if mayGet(c, s) {
-					seen = append(seen, s.id)
-				}
-				if mayDelete(c, s) {
-					deletable++
-				}
-				check("Get", c, s, f.call(w, c, "Get", s.id, ""), mayGet(c, s), "AUTH-5mWD2")
-				check("Get with its token", c, s, f.call(w, c, "Get", s.id, s.token), true, "")
-				check("Get with another's token", c, s, f.call(w, c, "Get", s.id, other.token), false, "QUERY-dsfr3")
-				check("Delete with another's token", c, s, f.call(w, c, "Delete", s.id, other.token), false, "COMMAND-sGr42")
-				check("Set", c, s, f.call(w, c, "Set", s.id, ""), maySet(c, s), "AUTH-5mWD2")
-				check("Put", c, s, f.do(c.secret, "PUT", "/v2/sessions/"+s.id, s.body()), mayPut(c, s), "AUTH-5mWD2")
+		if may && r.status/100 == 2 || !may && r.status == http.StatusForbidden && strings.Contains(r.body, refusal) {
+			return
+		}
+		t.Errorf("%s of %+v as %+v: got %d %s, it may: %v", call, *s, *c, r.status, r.body, may)
+	}
+	for i, c := range callers {
+		var seen []string
+		deletable := 0
+		for j, s := range sessions {
+			w := ways[(i+j)%len(ways)]
+			other := sessions[(j+1)%len(sessions)]
+			if mayGet(c, s) {
+				seen = append(seen, s.id)
+			}
+			if mayDelete(c, s) {
+				deletable++
+			}
+			check("Get", c, s, f.call(w, c, "Get", s.id, ""), mayGet(c, s), "AUTH-5mWD2")
+			check("Get with its token", c, s, f.call(w, c, "Get", s.id, s.token), true, "")
+			check("Get with another's token", c, s, f.call(w, c, "Get", s.id, other.token), false, "QUERY-dsfr3")
+			check("Delete with another's token", c, s, f.call(w, c, "Delete", s.id, other.token), false, "COMMAND-sGr42")
+			check("Set", c, s, f.call(w, c, "Set", s.id, ""), maySet(c, s), "AUTH-5mWD2")
+			check("Put", c, s, f.do(c.secret, "PUT", "/v2/sessions/"+s.id, s.body()), mayPut(c, s), "AUTH-5mWD2")
 
-				gone := *s
-				gone.id = fmt.Sprintf("gone-%d-%d", i, j)
-				f.putTable(&gone)
-				check("Delete", c, s, f.call(w, c, "Delete", gone.id, ""), mayDelete(c, s), "AUTH-5mWD2")
-				if !mayDelete(c, s) {
-					check("Delete with its token", c, s, f.call(w, c, "Delete", gone.id, gone.token), true, "")
-				}
-				// What is unknown is so to everybody, and to delete it is no fault.
-				for call, want := range map[string]int{"Get": 404, "Set": 404, "Delete": 200} {
-					if r := f.call(w, c, call, gone.id, ""); r.status != want {
-						t.Errorf("%s of a session that is gone as %s: %d %s", call, c.name, r.status, r.body)
-					}
+			gone := *s
+			gone.id = fmt.Sprintf("gone-%d-%d", i, j)
+			f.putTable(&gone)
+			check("Delete", c, s, f.call(w, c, "Delete", gone.id, ""), mayDelete(c, s), "AUTH-5mWD2")
+			if !mayDelete(c, s) {
+				check("Delete with its token", c, s, f.call(w, c, "Delete", gone.id, gone.token), true, "")
+			}
+			// What is unknown is so to everybody, and to delete it is no fault.
+			for call, want := range map[string]int{"Get": 404, "Set": 404, "Delete": 200} {
+				if r := f.call(w, c, call, gone.id, ""); r.status != want {
+					t.Errorf("%s of a session that is gone as %s: %d %s", call, c.name, r.status, r.body)
 				}
 			}
-			none := &tableSession{}
-			check("Create", c, none, f.do(c.secret, "POST", "/v2/sessions", `{"lifetime":"1s"}`), mayPut(c, none), "AUTH-5mWD2")
-			check("Import", c, none, f.do(c.secret, "POST", "/v2/sessions/import", ``), mayPut(c, none), "AUTH-5mWD2")
-			f.advanceAndSweep()
+		}
+		none := &tableSession{}
+		check("Create", c, none, f.do(c.secret, "POST", "/v2/sessions", `{"lifetime":"1s"}`), mayPut(c, none), "AUTH-5mWD2")
+		check("Import", c, none, f.do(c.secret, "POST", "/v2/sessions/import", ``), mayPut(c, none), "AUTH-5mWD2")
+		f.advanceAndSweep()
 
-			ids, total := f.search(c.secret, `{"query":{"limit":1000}}`)
-			ids = slices.DeleteFunc(ids, func(id string) bool { return strings.HasPrefix(id, "token-of-") })
-			slices.Sort(ids)
-			slices.Sort(seen)
-			if !slices.Equal(ids, seen) || total < len(seen) || total > len(seen)+3 {
-				t.Errorf("List as %s: got %v of %d, want %v", c.name, ids, total, seen)
-			}
-			r := f.want(http.StatusOK, c.secret, "POST", "/v2/sessions/revoke", `{"all":true,"dryRun":true,"exceptIds":["token-of-alice","token-of-bob","token-of-carol"]}`)
-			if want := fmt.Sprintf(`{"revoked":"%d"}`, deletable); r.body != want {
-				t.Errorf("Revoke as %s: got %s, want %s", c.name, r.body, want)
-			}
+		ids, total := f.search(c.secret, `{"query":{"limit":1000}}`)
+		ids = slices.DeleteFunc(ids, func(id string) bool { return strings.HasPrefix(id, "token-of-") })
+		slices.Sort(ids)
+		slices.Sort(seen)
+		if !slices.Equal(ids, seen) || total < len(seen) || total > len(seen)+3 {
+			t.Errorf("List as %s: got %v of %d, want %v", c.name, ids, total, seen)
 		}
-		if allowed < 1000 || denied < 1000 {
-			t.Errorf("%d allowed and %d denied", allowed, denied)
+		r := f.want(http.StatusOK, c.secret, "POST", "/v2/sessions/revoke", `{"all":true,"dryRun":true,"exceptIds":["token-of-alice","token-of-bob","token-of-carol"]}`)
+		if want := fmt.Sprintf(`{"revoked":"%d"}`, deletable); r.body != want {
+			t.Errorf("Revoke as %s: got %s, want %s", c.name, r.body, want)
 		}
+	}
+	if allowed < 1000 || denied < 1000 {
+		t.Errorf("%d allowed and %d denied", allowed, denied)
+	}
 }
 
 // advanceAndSweep ends what a caller has created, and clears it.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -64,6 +65,10 @@ func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 			d.kind = KindCreation
 		}
 		ds = append(ds, d)
+	}
+	if n.active && !slices.ContainsFunc(ds, func(d *driver) bool { return d.covers }) {
+		// The other lists have what is due and not swept yet, too.
+		ds = append(ds, &driver{kind: KindExpiration, lists: ix.shardLists(ix.keys.Catalogue), dates: Dates{n.now + 1, session.Never}, cards: true})
 	}
 	return ds
 }

@@ -14,21 +14,14 @@ package index
 import (
 	"context"
 
-	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
 	// chunk is the most elements that one read command touches. (I10)
 	chunk = 250
-	// costly is the number of candidates above which a search waits for one of
-	// the few places for such searches, and uses their connections.
-	costly = 1000
-	// costlyAtOnce is how many costly searches run at a time.
-	costlyAtOnce = 4
 	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
 	DefaultMaxCandidates = 20_000
 )
@@ -50,16 +43,28 @@ type How struct {
 // or says that it does not have it. The list is not changed by anybody.
 type Users func(ctx context.Context, user string) (list []Candidate, ok bool, err error)
 
+// Trips makes round trips that concurrent callers share: Do of a *batch.Batcher
+// or a *batch.Cluster.
+type Trips interface {
+	Do(ctx context.Context, cmds ...redis.Cmder) error
+}
+
 // Config configures an Index. Redis, Trips, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
+	// Searches serves searches, so that they take no connection from others; nil
+	// uses Redis.
+	Searches redis.UniversalClient
 	// Trips is what searches that are not costly share their round trips on.
-	Trips *batch.Batcher
+	Trips Trips
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
-	Costly  redis.UniversalClient
-	Keys    *keys.Space
-	Resolve Resolve
+	Costly redis.UniversalClient
+	// Replicas serves those costly searches that examine candidates and need
+	// not be fresh, in place of Costly; it may lag. nil has none.
+	Replicas redis.UniversalClient
+	Keys     *keys.Space
+	Resolve  Resolve
 	// Users knows lists of users; nil knows none. It is not asked by a search
 	// that wants to be Fresh.
 	Users Users
@@ -71,29 +76,39 @@ type Config struct {
 // Index finds sessions. It is safe for concurrent use.
 type Index struct {
 	rdb           redis.UniversalClient
+	searchRdb     redis.UniversalClient
 	costlyRdb     redis.UniversalClient
-	trips         *batch.Batcher
+	replicasRdb   redis.UniversalClient
+	trips         Trips
 	keys          *keys.Space
 	resolve       Resolve
 	users         Users
 	maxCandidates int
-	costly        *semaphore.Weighted
+	costly        *places
 }
 
 // New returns an Index. It connects to nothing and starts nothing.
 func New(c Config) *Index {
 	ix := &Index{
 		rdb:           c.Redis,
+		searchRdb:     c.Searches,
 		costlyRdb:     c.Costly,
+		replicasRdb:   c.Replicas,
 		trips:         c.Trips,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
 		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
-		costly:        semaphore.NewWeighted(costlyAtOnce),
+		costly:        newPlaces(),
+	}
+	if ix.searchRdb == nil {
+		ix.searchRdb = c.Redis
 	}
 	if ix.costlyRdb == nil {
 		ix.costlyRdb = c.Redis
+	}
+	if ix.replicasRdb == nil {
+		ix.replicasRdb = ix.costlyRdb
 	}
 	if ix.maxCandidates == 0 {
 		ix.maxCandidates = DefaultMaxCandidates

@@ -16,13 +16,17 @@ type narrowed struct {
 	creator  string
 	creation Dates
 	expires  Dates
+	// active says that the search asks for what holds for every live session:
+	// that it ends after now. expires leaves it out.
+	active bool
+	now    session.Time
 }
 
 var anyDate = Dates{math.MinInt64, session.Never}
 
 // narrow ANDs the predicates of q. ok is false if nothing can match.
 func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
-	n.creation, n.expires = anyDate, anyDate
+	n.creation, n.expires, n.now = anyDate, anyDate, now
 	for i := range q.Predicates {
 		p := &q.Predicates[i]
 		same := true
@@ -39,6 +43,7 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 		case KindCreation:
 			n.creation = n.creation.and(p.Dates)
 		case KindExpiration:
+			n.active = true
 			n.expires = n.expires.and(p.Dates)
 		default:
 			same = false
@@ -55,6 +60,8 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 	}
 	if n.expires == live {
 		n.expires = anyDate
+	} else {
+		n.active = false
 	}
 	return n, !n.creation.empty()
 }

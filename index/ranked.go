@@ -28,7 +28,7 @@ const (
 // shard's cards and list entries change together (I5): it is subtracted from
 // the total and left out of the page. (I9)
 func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver) (*Page, error) {
-	r := &ranking{ix: ix, rdb: ix.rdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
+	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
 	}
@@ -84,7 +84,7 @@ func (r *ranking) enter(ctx context.Context) error {
 	if r.costly {
 		return nil
 	}
-	if err := r.ix.costly.Acquire(ctx, 1); err != nil {
+	if err := r.ix.costly.enter(ctx); err != nil {
 		return err
 	}
 	r.costly, r.rdb = true, r.ix.costlyRdb
@@ -93,7 +93,7 @@ func (r *ranking) enter(ctx context.Context) error {
 
 func (r *ranking) leave() {
 	if r.costly {
-		r.ix.costly.Release(1)
+		r.ix.costly.leave()
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 
 // Search returns the page that q asks for, as Query.Match defines it at now, by
 // the store's clock. It answers *TooCostlyError if more than
-// Config.MaxCandidates sessions would have to be examined; every other error
-// is Redis' or the context's.
+// Config.MaxCandidates sessions would have to be examined; ErrBusy if it is a
+// costly one and too many others are; every other error is Redis' or the
+// context's.
 //
 // A search for the few sessions of a user, a user agent, or of a caller without
 // session.read takes two round trips: lists, documents. So does a page of
@@ -69,13 +70,15 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if d.count > int64(ix.maxCandidates*d.repeats) {
 		return nil, ix.tooCostly(q, d)
 	}
-	rdb := ix.rdb
+	rdb := ix.searchRdb
 	if d.count > costly {
-		if err := ix.costly.Acquire(ctx, 1); err != nil {
+		if err := ix.costly.enter(ctx); err != nil {
 			return nil, err
 		}
-		defer ix.costly.Release(1)
-		rdb = ix.costlyRdb
+		defer ix.costly.leave()
+		if rdb = ix.replicasRdb; q.Fresh {
+			rdb = ix.costlyRdb
+		}
 	}
 	found, err := ix.collect(ctx, rdb, q, d)
 	if err != nil {

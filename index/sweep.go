@@ -25,9 +25,9 @@ var (
 // sweepBatch is how many cards one sweep takes of a shard at a time.
 const sweepBatch = 50
 
-// Load loads the scripts, so that the first sweep finds them.
-func (ix *Index) Load(ctx context.Context) error {
-	return errors.Join(sweepScript.Load(ctx, ix.rdb).Err(), condemnScript.Load(ctx, ix.rdb).Err())
+// Load loads the scripts on a server, so that the first sweep finds them.
+func (ix *Index) Load(ctx context.Context, rdb redis.Scripter) error {
+	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err())
 }
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with
@@ -42,11 +42,14 @@ func (ix *Index) Sweep(ctx context.Context, now session.Time) (swept int, more b
 		err   error
 	}
 	results := make([]result, ix.keys.Shards())
-	var group errgroup.Group
-	group.SetLimit(4)
+	var group errgroup.Group // all at once: shards whose master is away must not hold up the others
 	for shard := range results {
 		group.Go(func() error {
 			n, full, err := ix.sweepDue(ctx, shard, now)
+			if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
+				results[shard] = result{err: err}
+				return nil
+			}
 			m, fullNotes, errNotes := ix.sweepNotes(ctx, shard, now)
 			results[shard] = result{n + m, (full && n > 0) || (fullNotes && m > 0), errors.Join(err, errNotes)}
 			return nil
@@ -108,11 +111,9 @@ func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, p
 		}
 		removed = len(bad)
 	}
-	results, err := ix.runSweeps(ctx, shard, now, cards, members)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
-		if err = ix.Load(ctx); err == nil {
-			results, err = ix.runSweeps(ctx, shard, now, cards, members)
-		}
+	results, err := ix.runSweeps(ctx, shard, now, cards, members, redis.Pipeliner.EvalSha, sweepScript.Hash())
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // the server is new, or its scripts were flushed
+		results, err = ix.runSweeps(ctx, shard, now, cards, members, redis.Pipeliner.Eval, sweepLua)
 	}
 	var gone []Card
 	for i, r := range results {
@@ -124,7 +125,10 @@ func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, p
 	return removed, errors.Join(err, ix.DropNamed(ctx, shard, gone...))
 }
 
-func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, cards []Card, packed []string) ([]*redis.Cmd, error) {
+// runSweeps runs the sweep script for each card: eval is EvalSha with its hash, or Eval with its text.
+func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, cards []Card, packed []string,
+	eval func(redis.Pipeliner, context.Context, string, []string, ...any) *redis.Cmd, script string,
+) ([]*redis.Cmd, error) {
 	if len(cards) == 0 {
 		return nil, nil
 	}
@@ -142,7 +146,7 @@ func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, car
 		} else if len(named) > 0 {
 			note = DropNote(c)
 		}
-		results[i] = pipe.EvalSha(ctx, sweepScript.Hash(), keys, Score(now), string(c.ID), packed[i], note)
+		results[i] = eval(pipe, ctx, script, keys, Score(now), string(c.ID), packed[i], note)
 	}
 	_, err := pipe.Exec(ctx)
 	return results, err

@@ -27,7 +27,8 @@ const (
 type backend struct {
 	name        string // for people; no password
 	client      *redis.Client
-	costly      *redis.Client // for costly searches, so that the others never wait for a connection
+	searches    *redis.Client // for searches, so that the others never wait for a connection
+	costly      *redis.Client // for costly searches likewise
 	maxSessions int           // 0 has no limit
 }
 
@@ -57,8 +58,10 @@ func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backe
 	few := *o
 	few.PoolSize, few.MaxActiveConns = costlyConns, costlyConns
 	few.MinIdleConns, few.MaxIdleConns, few.PipelinePoolSize = 0, 0, -1
-	b := &backend{name, redis.NewClient(o), redis.NewClient(&few), maxSessions}
+	own := *o
+	b := &backend{name, s.guarded(o), s.guarded(&own), s.guarded(&few), maxSessions}
 	s.parts.onStop("redis client", b.client.Close)
+	s.parts.onStop("redis client for searches", b.searches.Close)
 	s.parts.onStop("redis client for costly searches", b.costly.Close)
 	return b
 }
@@ -127,6 +130,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 	defer cancel()
 	return cache.Open(ctx, cache.Config{
 		Redis:              b.client,
+		Searches:           b.searches,
 		Costly:             b.costly,
 		Prefix:             s.c.keyPrefix,
 		Shards:             s.c.shards,

@@ -39,7 +39,7 @@ type certificateFiles struct {
 // change. It is safe for concurrent use.
 type certificate struct {
 	files    certificateFiles
-	listener string // "http" or "verify"
+	listener string       // "http" or "verify"
 	log      *slog.Logger // set before it is used by more than one goroutine
 
 	// every is how often Run looks.

@@ -42,6 +42,7 @@ type config struct {
 	maxBody, maxSession                   int
 	defaultLifetime, maxLifetime          time.Duration
 	maxPerUser                            int
+	maxInFlight                           int
 	crowdPolicy                           string
 
 	logLevel        slog.Level
@@ -129,6 +130,7 @@ func settings(c *config) []setting {
 		{"search-max-candidates", "20000", number(&c.maxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
 		{"max-body-bytes", "256KiB", size(&c.maxBody, 1<<10, 64<<20), "largest request body, except for import", anywhere},
 		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
+		{"max-in-flight", "1024", number(&c.maxInFlight, 1, 1<<20), "most reads, verify among them, at work at a time, beyond which they are answered 503 at once; writes have half, searches a quarter, imports and revocations a 64th", anywhere},
 		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
 		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
 		{"max-sessions-per-user", "0", number(&c.maxPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},

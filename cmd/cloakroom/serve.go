@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
@@ -26,9 +27,11 @@ type sidecar struct {
 	parts   *parts
 	metrics *prometheus.Registry
 	ready   *readiness
-	admin   net.Listener
-	http    net.Listener
-	verify  net.Listener // nil if there is none
+	// breakers keep calls from waiting for a Redis that is away.
+	breakers *breaker.Breakers
+	admin    net.Listener
+	http     net.Listener
+	verify   net.Listener // nil if there is none
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -55,6 +58,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
 	s.version, _ = build()
+	s.breakers = breaker.New(s.log)
 	for _, w := range c.warnings {
 		s.log.Warn(w)
 	}
@@ -99,6 +103,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
 	registerEvicted(s.metrics, store)
+	registerBreakers(s.metrics, s.breakers)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -116,7 +121,11 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		}
 		return err
 	}
-	s.ready.yes(store)
+	s.breakers.Arm()
+	evicts := newEviction(b.client, s.log)
+	evicts.look(ctx)
+	s.parts.start("watch of the eviction policy", evicts.Run)
+	s.ready.yes(store, s.breakers, evicts)
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))
@@ -154,6 +163,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
 		KeyRate:         s.c.keyRate,
+		MaxInFlight:     s.c.maxInFlight,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,

@@ -48,6 +48,13 @@ type Config struct {
 	Timeout time.Duration
 }
 
+func (c *Config) timeout() time.Duration {
+	if c.Timeout <= 0 {
+		return 500 * time.Millisecond
+	}
+	return c.Timeout
+}
+
 // Batcher sends commands to Redis in batches. Its methods may be called
 // concurrently. It has goroutines only while batches are under way.
 type Batcher struct {
@@ -79,9 +86,7 @@ func New(rdb Redis, c Config) *Batcher {
 	def(&c.MaxInFlight, 2)
 	def(&c.MaxCommands, 256)
 	def(&c.MaxQueued, 4096)
-	if c.Timeout <= 0 {
-		c.Timeout = 500 * time.Millisecond
-	}
+	c.Timeout = c.timeout()
 	b := &Batcher{c: c}
 	b.pipes.New = func() any { return rdb.Pipeline() }
 	return b
@@ -128,6 +133,11 @@ func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
 			return ctx.Err()
 		}
 	}
+	return firstError(cmds)
+}
+
+// firstError returns the first error that is not redis.Nil.
+func firstError(cmds []redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
@@ -180,6 +190,16 @@ func (b *Batcher) leave(g *group, cmds []redis.Cmder) {
 	i := slices.Index(g.cmds, cmds[0])
 	g.cmds = slices.Delete(g.cmds, i, i+len(cmds))
 	b.queued -= len(cmds)
+}
+
+// retire closes b if nothing is under way, and says whether it did.
+func (b *Batcher) retire() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.inFlight == 0 {
+		b.closed = true
+	}
+	return b.closed
 }
 
 // Close makes Do answer ErrClosed from now on, and returns when all batches

@@ -13,6 +13,7 @@
 //	cr:j:{tag}:<token hash>      a token that counts once, and was used
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:p:{tag}                   writes under way across shards
+//	cr:n:{tag}                   never there: who answers for it has the shard
 //
 // Everything of one session is in the shard of its ID, but its u, a and k
 // entries, which are in the shard of what they are named after.
@@ -100,6 +101,11 @@ func (s *Space) Catalogue(shard int) string { return s.prefix + "x:" + s.tags[sh
 // Pending is the list of a shard's writes that touch other shards and are under way.
 func (s *Space) Pending(shard int) string { return s.prefix + "p:" + s.tags[shard] }
 
+// Never is a key of a shard that nothing is ever stored under. The master that
+// says so has the shard, and gives none of it away: one that does has it no
+// longer for keys that it does not hold.
+func (s *Space) Never(shard int) string { return s.prefix + "n:" + s.tags[shard] }
+
 // The kinds of keys that near caches follow.
 const (
 	KindSession = 's'
@@ -112,6 +118,16 @@ func (s *Space) Followed() []string {
 	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:"}
 }
 
+// Follows says whether near caches follow a key.
+func (s *Space) Follows(key string) bool {
+	rest, ok := strings.CutPrefix(key, s.prefix)
+	return ok && len(rest) > 1 && rest[1] == ':' && followed(rest[0])
+}
+
+func followed(kind byte) bool {
+	return kind == KindSession || kind == KindUser || kind == KindToken
+}
+
 // Parse returns what a key that near caches follow is about: a session ID, a
 // user ID, or the bytes of a token's hash. ok is false for any other key.
 func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
@@ -121,7 +137,7 @@ func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
 	}
 	kind = rest[0]
 	_, name, ok = strings.Cut(rest[3:], "}:")
-	return kind, name, ok && (kind == KindSession || kind == KindUser || kind == KindToken)
+	return kind, name, ok && followed(kind)
 }
 
 func (s *Space) named(kind, name string) string {

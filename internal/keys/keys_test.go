@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestKeysOfASessionShareItsSlot(t *testing.T) {
 	for _, id := range []session.ID{"1", "1790000000000000000", "a{b}c", "}{"} {
 		k := s.ShardOf(id)
 		want := slotOf(s.Session(id))
-		for _, key := range []string{s.Tombstone(id), s.Created(k), s.Catalogue(k), s.Pending(k), s.Creator(k, "}{x}"), s.Creator(k, "")} {
+		for _, key := range []string{s.Tombstone(id), s.Created(k), s.Catalogue(k), s.Pending(k), s.Never(k), s.Creator(k, "}{x}"), s.Creator(k, "")} {
 			if got := slotOf(key); got != want {
 				t.Errorf("%s has slot %d, the session's key has %d", key, got, want)
 			}
@@ -129,6 +130,7 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.Created(0), "cr:t:{7e}")
 	f(one.Catalogue(0), "cr:x:{7e}")
 	f(one.Pending(0), "cr:p:{7e}")
+	f(one.Never(0), "cr:n:{7e}")
 	f(one.Creator(0, "c"), "cr:c:{7e}:c")
 	f(one.User("u"), "cr:u:{7e}:u")
 	f(one.Agent("a"), "cr:a:{7e}:a")
@@ -136,4 +138,21 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.Used(session.TokenHash{1}), "cr:j:{7e}:\x01"+strings.Repeat("\x00", 31))
 	f(four.Session("123"), "x:s:{nz}:123")
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
+}
+
+// TestFollowsIsFollowed checks that both ways to say what near caches follow agree.
+func TestFollowsIsFollowed(t *testing.T) {
+	s, err := NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		s.Meta(), s.Session("1"), s.Created(0), s.Creator(0, "c"), s.Catalogue(0), s.User("u"), s.Agent("a"), s.Token(session.TokenHash{}),
+		s.Used(session.TokenHash{}), s.Tombstone("1"), s.Pending(0), s.Never(0), "cr:s", "cr:", "s:{nz}:1", "",
+	} {
+		want := slices.ContainsFunc(s.Followed(), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		if s.Follows(key) != want {
+			t.Errorf("%q is followed: %v, want %v", key, !want, want)
+		}
+	}
 }

@@ -11,6 +11,8 @@ import (
 type link struct {
 	client, server *net.TCPConn
 	lost           atomic.Bool // replies no longer reach the client
+	tracking       atomic.Bool // it asks for invalidations
+	pieces         int         // that the client has sent, up to greeting; pumpRequests' own
 	once           sync.Once
 	ended          chan struct{} // closed when both connections are
 }

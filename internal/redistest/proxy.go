@@ -24,9 +24,12 @@ type Proxy struct {
 	mu        sync.Mutex
 	listener  net.Listener // nil while connections are refused
 	links     map[*link]struct{}
+	which     Links // whom the faults are for
 	delay     time.Duration
+	jitter    time.Duration
 	stalled   bool
-	unstalled chan struct{} // closed by Stall(false); a new one for each Stall(true)
+	muted     bool          // stalled towards clients only
+	unstalled chan struct{} // closed when nothing is held any more; a new one for each time that something is
 	dropReply bool          // the next bytes towards the server are the request whose reply is lost
 	cutArmed  bool
 	cutAfter  int // bytes towards the server that still pass, if cutArmed
@@ -37,10 +40,11 @@ type Proxy struct {
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: FreeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}}
+	p := &Proxy{Addr: FreeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}, which: AllLinks}
 	t.Cleanup(func() {
 		p.Refuse(true)
 		cancel()
+		p.Only(AllLinks)
 		p.CutAll()
 		p.wg.Wait() // I7
 	})
@@ -60,15 +64,8 @@ func (p *Proxy) Delay(d time.Duration) {
 func (p *Proxy) Stall(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if on == p.stalled {
-		return
-	}
 	p.stalled = on
-	if on {
-		p.unstalled = make(chan struct{})
-	} else {
-		close(p.unstalled)
-	}
+	p.holding()
 }
 
 // Refuse makes new connections fail with "connection refused"; those that exist go on (see CutAll). Refuse(false)
@@ -98,7 +95,9 @@ func (p *Proxy) CutAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
-		l.reset()
+		if p.hits(l) {
+			l.reset()
+		}
 	}
 }
 
@@ -189,6 +188,7 @@ func (p *Proxy) pumpRequests(l *link) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := l.client.Read(buf)
+		l.greeted(buf[:n])
 		if n > 0 && !p.toServer(l, buf[:n]) || err != nil {
 			return
 		}
@@ -197,16 +197,17 @@ func (p *Proxy) pumpRequests(l *link) {
 
 // toServer passes one piece of a request and reports whether more may follow.
 func (p *Proxy) toServer(l *link, b []byte) bool {
-	if !p.hold(l) {
+	if !p.hold(l, false) {
 		return false
 	}
 	p.mu.Lock()
-	delay, sever := p.delay, false
-	if p.dropReply {
+	hit := p.hits(l)
+	delay, sever := p.lateness(l)+p.wobble(l), false
+	if p.dropReply && hit {
 		p.dropReply = false
 		l.lost.Store(true)
 	}
-	if p.cutArmed {
+	if p.cutArmed && hit {
 		if sever = len(b) >= p.cutAfter; sever {
 			b, p.cutArmed = b[:p.cutAfter], false
 			l.lost.Store(true)
@@ -232,7 +233,7 @@ func (p *Proxy) pumpReplies(l *link) {
 		case l.lost.Load():
 			_ = l.server.CloseWrite() // so that the server ends it after what it has got
 		case n > 0:
-			if !p.hold(l) {
+			if !p.hold(l, true) || !p.late(l) {
 				return
 			}
 			if _, err := l.client.Write(buf[:n]); err != nil {
@@ -248,11 +249,11 @@ func (p *Proxy) pumpReplies(l *link) {
 	}
 }
 
-// hold waits while the proxy is stalled. It reports whether the link still lives.
-func (p *Proxy) hold(l *link) bool {
+// hold waits while the proxy is stalled in a direction. It reports whether the link still lives.
+func (p *Proxy) hold(l *link, reply bool) bool {
 	for {
 		p.mu.Lock()
-		stalled, unstalled := p.stalled, p.unstalled
+		stalled, unstalled := (p.stalled || p.muted && reply) && p.hits(l), p.unstalled
 		p.mu.Unlock()
 		if !stalled {
 			return true

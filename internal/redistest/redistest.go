@@ -1,5 +1,5 @@
 // Package redistest gives a test what it needs to see real Redis behaviour, good and bad: a private redis-server
-// process (Start), a TCP proxy in front of it that delays, stalls and cuts (NewProxy), and a go-redis hook that cuts a
+// process (Start), a cluster of them (StartCluster) or a master with replicas and Sentinels (StartSentinels), a TCP proxy in front of it that delays, stalls and cuts (NewProxy), and a go-redis hook that cuts a
 // write between any two of its round trips (Faults).
 //
 // It is for tests only. It never replaces Redis by an imitation, and it never skips: a test that cannot have its server
@@ -40,11 +40,17 @@ type Server struct {
 	// Socket is the path of the unix socket. It stays the same over Restart.
 	Socket string
 
-	t    testing.TB
-	bin  string
-	dir  string
-	conf []string
-	proc *Process // nil while the server is down
+	t      testing.TB
+	bin    string
+	args   []string
+	dir    string
+	conf   []string
+	access Access
+	// ownConf says that the server keeps its configuration file itself, once it has one.
+	ownConf bool
+	proc    *Process // nil while the server is down
+	paused  bool
+	asks    *redis.Client // see admin
 }
 
 // Start starts a redis-server (or valkey-server) found on PATH, with a directory of its own, and waits until it answers.
@@ -52,6 +58,21 @@ type Server struct {
 // our defaults. The server is killed at the end of the test, and by the kernel if the test's process dies (on Linux).
 // A start takes about 15 ms, so each test has its own server and none needs FLUSHALL.
 func Start(t testing.TB, conf ...string) *Server {
+	t.Helper()
+	s := prepare(t, conf...)
+	var err error
+	for range startTries {
+		s.Addr = FreeAddr(t)
+		if err = s.start(); err == nil {
+			return s
+		}
+	}
+	t.Fatal(err)
+	return nil
+}
+
+// prepare makes a server that is not started yet, and has no address. What it leaves is cleared at the end of the test.
+func prepare(t testing.TB, conf ...string) *Server {
 	t.Helper()
 	bin, err := lookPath()
 	if err != nil {
@@ -69,14 +90,7 @@ func Start(t testing.TB, conf ...string) *Server {
 			t.Errorf("redistest: %v", err)
 		}
 	})
-	for range startTries {
-		s.Addr = FreeAddr(t)
-		if err = s.start(); err == nil {
-			return s
-		}
-	}
-	t.Fatal(err)
-	return nil
+	return s
 }
 
 func lookPath() (string, error) {
@@ -142,24 +156,22 @@ func closeListener(l net.Listener) {
 
 // start runs the process and waits until it answers.
 func (s *Server) start() error {
-	_, port, err := net.SplitHostPort(s.Addr)
-	if err != nil {
-		return err
-	}
-	lines := append([]string{
-		"bind 127.0.0.1",
-		"port " + port,
-		"unixsocket " + s.Socket,
-		"dir " + s.dir,
-		"daemonize no",
-		`save ""`,
-		"appendonly no",
-	}, s.conf...)
 	file, logFile := filepath.Join(s.dir, "redis.conf"), filepath.Join(s.dir, "log")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		return err
+	if _, err := os.Stat(file); err != nil || !s.ownConf {
+		lines := append([]string{
+			"bind 127.0.0.1",
+			"unixsocket " + s.Socket,
+			"dir " + s.dir,
+			"daemonize no",
+			`save ""`,
+			"appendonly no",
+		}, s.access.listen(port(s.Addr))...)
+		lines = append(lines, s.conf...)
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			return err
+		}
 	}
-	proc, err := StartProcess(logFile, s.bin, file)
+	proc, err := StartProcess(logFile, s.bin, append([]string{file}, s.args...)...)
 	if err != nil {
 		return err
 	}
@@ -221,8 +233,17 @@ func ping(ctx context.Context, socket string) error {
 	return nil
 }
 
+// port returns the port of an address.
+func port(addr string) string {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		panic(err) // addresses come from FreeAddr
+	}
+	return port
+}
+
 // URL returns the server's address as a redis:// URL.
-func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+func (s *Server) URL() string { return s.access.url("") + s.Addr + "/0" }
 
 // Client returns a client of the server over TCP, closed at the end of t. It does not retry, honours the deadlines of
 // contexts, and sends pipelines over the same connections as single commands. Each option may change its settings, for
@@ -237,6 +258,9 @@ func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Cl
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		Username:                 s.access.User,
+		Password:                 s.access.Password,
+		TLSConfig:                s.access.tlsConfig(),
 	}
 	for _, option := range options {
 		option(o)
@@ -254,7 +278,7 @@ func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Cl
 func (s *Server) Kill() {
 	if s.proc != nil {
 		s.proc.Kill()
-		s.proc = nil
+		s.proc, s.paused = nil, false
 	}
 }
 
@@ -268,7 +292,7 @@ func (s *Server) Stop() {
 	if !s.proc.Stop(stopTimeout) {
 		s.t.Errorf("redistest: the server ignored SIGTERM for %v", stopTimeout)
 	}
-	s.proc = nil
+	s.proc, s.paused = nil, false
 }
 
 // Restart stops the server if it runs, and starts it again at the same addresses with the same configuration and
@@ -289,12 +313,14 @@ func (s *Server) Pause() {
 	if err := waitStopped(s.proc.pid()); err != nil {
 		s.t.Fatalf("redistest: pause: %v", err)
 	}
+	s.paused = true
 }
 
 // Resume ends a Pause.
 func (s *Server) Resume() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
+	s.paused = false
 }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -305,4 +331,9 @@ func (s *Server) signal(sig syscall.Signal) {
 	if err := s.proc.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatalf("redistest: %v: %v", sig, err)
 	}
+}
+
+// Configure adds lines of redis.conf, which hold from the next start on and win over earlier ones.
+func (s *Server) Configure(conf ...string) {
+	s.conf = append(s.conf[:len(s.conf):len(s.conf)], conf...)
 }

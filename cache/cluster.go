@@ -1,0 +1,67 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/redis/go-redis/v9"
+)
+
+// clusterShards is how many shards a new store on a Cluster has. Each is in one
+// slot, so that it is also how many masters can share the load.
+const clusterShards = 32
+
+// defaultShards is P where nobody has said and none is recorded.
+func defaultShards(rdb redis.UniversalClient) int {
+	if _, ok := rdb.(*redis.ClusterClient); ok {
+		return clusterShards
+	}
+	return 1
+}
+
+// trips makes round trips that concurrent callers share: a *batch.Batcher, or a
+// *batch.Cluster, which has one for each master.
+type trips interface {
+	Do(ctx context.Context, cmds ...redis.Cmder) error
+	Close()
+}
+
+func newTrips(rdb redis.UniversalClient) trips {
+	c := batch.Config{Timeout: tripTimeout}
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return batch.NewCluster(cluster, c)
+	}
+	return batch.New(rdb, c)
+}
+
+// eachMaster does something with every master of a Cluster at the same time, or
+// with the one server that there is. One master that is away is no fault as long as
+// another answers: what it lacks, it gets when it is asked.
+func eachMaster(ctx context.Context, rdb redis.UniversalClient, do func(ctx context.Context, master redis.UniversalClient) error) error {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		return do(ctx, rdb)
+	}
+	var mu sync.Mutex
+	var faults error
+	done := false
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		err := do(ctx, master)
+		mu.Lock()
+		defer mu.Unlock()
+		faults = errors.Join(faults, err)
+		done = done || err == nil
+		return nil
+	})
+	if err != nil || done {
+		return err
+	}
+	return faults
+}
+
+// loadScripts loads all scripts on a server.
+func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
+	return errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master))
+}

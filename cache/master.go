@@ -1,0 +1,155 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// master is one that is followed: the link to it, and what is proven of it.
+type master struct {
+	*owner
+	tracker *tracker
+	conn    *link
+	proofs  *proofs
+	lag     atomic.Int64 // ns that the newest answer on the link took
+	// why says what keeps the master from being proven; nil if nothing does.
+	why atomic.Pointer[string]
+}
+
+// read applies what comes, and takes answers as proofs.
+func (m *master) read() error {
+	n := m.tracker.near
+	for {
+		sent, err := m.conn.answered()
+		if err != nil {
+			return err
+		}
+		n.fresh.proveLink(m.proofs, sent)
+		m.lag.Store(int64(n.fresh.clock() - sent))
+		n.saw("link")
+	}
+}
+
+// ping asks every bound/4, from the first moment on. A link that has not
+// answered for long is given up: the other end may be gone without a word.
+func (m *master) ping(ctx context.Context) error {
+	fresh := m.tracker.near.fresh
+	silent := max(3*fresh.bound, 3*time.Second)
+	begun := fresh.clock()
+	return m.every(ctx, func() error {
+		now := fresh.clock()
+		if fresh.linkAge(m.proofs) > silent && time.Duration(now-begun) > silent {
+			return fmt.Errorf("redis has not answered on the connection for invalidations for %v", silent)
+		}
+		err := m.conn.ping(now, silent)
+		m.tracker.near.saw("ping")
+		return err
+	})
+}
+
+var (
+	// errDeposed ends a link to what is not the master any more.
+	errDeposed = errors.New("another server than the one that sends invalidations answers now, or it is no master any more")
+	// errMoved ends the links when a shard is not where it was.
+	errMoved = errors.New("sessions have moved to another master")
+)
+
+// prove asks, every bound/4, on an ordinary connection, whether who answers
+// there is the server of the link, a master, and has its shards. proven is told
+// each time that it is.
+func (m *master) prove(ctx context.Context, proven func()) error {
+	n := m.tracker.near
+	return m.every(ctx, func() error {
+		sent := n.fresh.clock()
+		err := m.ask(ctx)
+		switch {
+		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, redis.ErrClosed):
+			return err
+		case err != nil: // proofs grow old by themselves
+			m.unproven(ctx, err)
+			n.saw("master away")
+			return nil
+		}
+		if m.why.Swap(nil) != nil {
+			m.tracker.log.Info("near cache: redis proves to be a master again", "address", m.address())
+		}
+		if n.fresh.gap(m.proofs, sent) {
+			n.flush()
+		}
+		n.fresh.proveMaster(m.proofs, sent)
+		n.saw("master")
+		proven()
+		return nil
+	})
+}
+
+// ask asks the master in one round trip for all that proves it.
+func (m *master) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(m.tracker.near.fresh.bound, 100*time.Millisecond))
+	defer cancel()
+	pipe := m.client.Pipeline()
+	role, info := pipe.Do(ctx, "ROLE"), pipe.Info(ctx, "server")
+	shards := make([]*redis.StringCmd, len(m.never))
+	for i, key := range m.never {
+		shards[i] = pipe.Get(ctx, key)
+	}
+	_, err := pipe.Exec(ctx) // each reply has its error
+	if err := cmp.Or(role.Err(), info.Err()); err != nil {
+		return err
+	}
+	if role.Val() == nil && err != nil { // nothing was sent
+		return err
+	}
+	parts, _ := role.Slice()
+	if len(parts) == 0 || parts[0] != "master" || runID(info.Val()) != m.conn.server {
+		return errDeposed
+	}
+	for i, reply := range shards {
+		err := reply.Err()
+		_, moved := redis.IsMovedError(err)
+		switch {
+		case moved:
+			return errMoved
+		case err == nil:
+			return fmt.Errorf("the key %s is there, and nothing may be stored under it", m.never[i])
+		case !errors.Is(err, redis.Nil): // ASK and TRYAGAIN: the shard is being moved; CLUSTERDOWN
+			return err
+		}
+	}
+	return nil
+}
+
+// unproven notes that the master could not be proven, and logs the first time.
+func (m *master) unproven(ctx context.Context, err error) {
+	why := fmt.Sprintf("%s does not prove to be a master (ROLE, INFO): %v", m.address(), err)
+	if len(m.never) > 0 {
+		why = fmt.Sprintf("%s does not prove to be the master of its shards (ROLE, INFO, GET): %v", m.address(), err)
+	}
+	if m.why.Swap(&why) == nil && ctx.Err() == nil {
+		m.tracker.log.Warn("near cache is not used until redis proves to be a master", "address", m.address(), "error", err)
+	}
+}
+
+func (m *master) address() string { return m.conn.conn.RemoteAddr().String() }
+
+// every does a step now and every bound/4 until it fails or ctx ends.
+func (m *master) every(ctx context.Context, step func() error) error {
+	ticks, stop := m.tracker.tick(max(m.tracker.near.fresh.bound/4, time.Millisecond))
+	defer stop()
+	for {
+		if err := step(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticks:
+		}
+	}
+}

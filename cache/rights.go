@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
+)
+
+// written are the kinds of keys that put.lua and delete.lua are given.
+const written = "stcxuakdp"
+
+// Rights returns the commands that a Store and its clients send, and that the
+// scripts call, those of its index included: one table, which `cloakroom acl`
+// prints and `cloakroom doctor` checks. HELLO and AUTH are not in it: Redis lets
+// everybody send them.
+func Rights() []acl.Right {
+	return slices.Concat(index.Rights(), []acl.Right{
+		{Command: "client|setname", Args: "cloakroom", Why: "every connection has a name, for CLIENT LIST"},
+		{Command: "select", Args: "0", When: acl.Database, Why: "use a database other than 0"},
+		{Command: "ping", Why: "is Redis there; proofs that no invalidation was missed"},
+		{Command: "time", Why: "follow the store's clock"},
+
+		{Command: "get", Args: "KEY", Keys: "m", Access: acl.Reads, Why: "the number of shards"},
+		{Command: "set", Args: "KEY 0 NX XX", Keys: "m", Access: acl.Writes, Why: "record it, the first to come"},
+		{Command: "script|load", Args: "0", Why: "load the scripts"},
+		{Command: "evalsha", Args: "0 1 KEY", Keys: written, Access: acl.Both, Why: "run put.lua, delete.lua and admit.lua"},
+		{Command: "eval", Args: "0 1 KEY", Keys: written, Access: acl.Both, Why: "the same, when Redis has forgotten a script"},
+
+		{Command: "hget", Args: "KEY doc", Keys: "s", Access: acl.Reads, Why: "read a session; put.lua, delete.lua: its version"},
+		{Command: "hmget", Args: "KEY doc v tag", Keys: "s", Access: acl.Reads, Why: "read a session that is to be changed"},
+		{Command: "hset", Args: "KEY f v f", Keys: "s", Access: acl.Writes, Why: "put.lua: store a session"},
+		{Command: "hdel", Args: "KEY f", Keys: "s", Access: acl.Writes, Why: "put.lua: remove what the version before had"},
+		{Command: "persist", Args: "KEY", Keys: "s", Access: acl.Writes, Why: "put.lua: a session that never expires"},
+		{Command: "pexpireat", Args: "KEY 1", Keys: "s", Access: acl.Writes, Why: "put.lua: one that does"},
+		{Command: "del", Args: "KEY", Keys: "sd", Access: acl.Writes, Why: "delete.lua"},
+
+		{Command: "zadd", Args: "KEY XX 1 m", Keys: "tcxuakp", Access: acl.Writes, Why: "add entries, cards and notes"},
+		{Command: "zrem", Args: "KEY m", Keys: "tcxuakp", Access: acl.Writes, Why: "remove them"},
+		{Command: "zscore", Args: "KEY m", Keys: "tpu", Access: acl.Reads, Why: "put.lua, admit.lua: is it there; verify: was it there a moment ago"},
+		{Command: "zcard", Args: "KEY", Keys: "tuk", Access: acl.Looks, Why: "put.lua, admit.lua: limits; verify: tokens that we did not make"},
+		{Command: "zrange", Args: "KEY 0 0", Keys: "u", Access: acl.Reads, Why: "the sessions of a user, for the near cache and for limits"},
+		{Command: "zrevrange", Args: "KEY 0 0", Keys: "k", Access: acl.Reads, Why: "whose token it is that we did not make"},
+
+		{Command: "get", Args: "KEY", Keys: "d", Access: acl.Reads, Why: "tombstones"},
+		{Command: "set", Args: "KEY 0 NX XX", Keys: "d", Access: acl.Writes, Why: "delete.lua: leave one"},
+		{Command: "exists", Args: "KEY", Keys: "j", Access: acl.Looks, Why: "was a logout token used"},
+		{Command: "set", Args: "KEY 0 NX XX", Keys: "j", Access: acl.Writes, Why: "it is now"},
+
+		{Command: "client|tracking", Args: "on bcast", When: acl.Near, Why: "hear of changes"},
+		{Command: "role", When: acl.Near, Why: "prove that a master answers"},
+		{Command: "info", Args: "server", When: acl.Near, Why: "prove that it is the one that tells of changes"},
+	})
+}

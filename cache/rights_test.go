@@ -1,0 +1,262 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+const leastUser = "least"
+
+// least is a Redis with a user that has the rights of the table and no others.
+// Only admin may do more: empty the server, change the user, and tell what was
+// used. It reads and writes no key.
+type least struct {
+	admin, user *redis.Client
+	used        map[string]bool
+}
+
+func startLeast(t *testing.T) *least {
+	t.Helper()
+	server := redistest.Start(t, "acllog-max-len 10000")
+	l := &least{admin: socketClient(t, server), used: map[string]bool{}}
+	l.allow(t, rule(leastRights()))
+	l.user = server.Client(t, func(o *redis.Options) {
+		o.Network, o.Addr, o.Username, o.Password, o.ClientName = "unix", server.Socket, leastUser, "secret", "cloakroom"
+	})
+	return l
+}
+
+// leastRights are those of the stores in these tests: in database 0, with a near cache.
+func leastRights() []acl.Right { return acl.Needed(cache.Rights(), acl.Near|acl.Sharded) }
+
+func rule(rights []acl.Right) []string {
+	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
+	if err != nil {
+		panic(err)
+	}
+	r := acl.RuleOf(space, rights)
+	return strings.Fields(r.String())
+}
+
+// allow makes the user one with this rule.
+func (l *least) allow(t testing.TB, rule []string) {
+	t.Helper()
+	if err := l.admin.ACLSetUser(t.Context(), leastUser, append([]string{"reset", "on", ">secret"}, rule...)...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *least) empty(t rapid.TB) {
+	t.Helper()
+	if err := l.admin.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refusal is what Redis did not let the user do.
+type refusal struct{ reason, object string }
+
+// refused returns what was refused since the last call.
+func (l *least) refused(t testing.TB) (all []refusal) {
+	t.Helper()
+	entries, err := l.admin.ACLLog(t.Context(), 10000).Result()
+	if err == nil {
+		err = l.admin.ACLLogReset(t.Context()).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Username == leastUser {
+			all = append(all, refusal{e.Reason, e.Object})
+		}
+	}
+	return all
+}
+
+// collect remembers which commands were used, those of scripts included.
+func (l *least) collect(t testing.TB) {
+	t.Helper()
+	stats, err := l.admin.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(stats) {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
+		if ok && !strings.HasPrefix(rest, "calls=0,") {
+			l.used[name] = true
+		}
+	}
+}
+
+// The suite, the near cache, the property test and what they do not reach run
+// under the least rights: nothing is refused, and of the table nothing is unused.
+func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
+	used := map[string]bool{}
+	eachShards(t, func(t *testing.T, shards int) {
+		l := startLeast(t)
+		storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
+			shards := shards
+			if limits.MaxSessions > 0 {
+				shards = 1
+			}
+			l.empty(t)
+			if shards > 1 { // each kind of store once with a near cache, once without: the other tests do the rest
+				s, stop := openNear(t, l.user, shards, storetest.NewClock(), limits)
+				t.Cleanup(stop)
+				return s.Store, s.clock.Advance
+			}
+			s := open(t, l.user, shards, storetest.NewClock(), limits)
+			if err := l.admin.ScriptFlush(t.Context()).Err(); err != nil { // as after a restart of Redis
+				t.Fatal(err)
+			}
+			return s.Store, s.clock.Advance
+		})
+		setFlag(t, "rapid.checks", "4")
+		setFlag(t, "rapid.steps", "100")
+		setFlag(t, "rapid.nofailfile", "true")
+		rapid.Check(t, func(t *rapid.T) {
+			l.empty(t)
+			limits := storetest.Limits{MaxSessionsPerUser: rapid.SampledFrom([]int{0, 2}).Draw(t, "sessions of a user"), EvictOldest: true}
+			subject := open(t, l.user, shards, storetest.NewClock(), limits).subject()
+			subject.Limits = limits
+			subject.Audit = func(rapid.TB, []*session.Stored, bool) {} // it would need more rights
+			storetest.Property(t, subject)
+		})
+		l.empty(t)
+		tour(t, l.user, shards)
+		l.collect(t)
+		if refused := l.refused(t); len(refused) > 0 {
+			t.Errorf("refused under the rights of the table: %v", refused)
+		}
+		maps.Copy(used, l.used)
+	})
+
+	listed := map[string]bool{}
+	for _, r := range leastRights() {
+		listed[r.Command] = true
+		if !used[r.Command] {
+			t.Errorf("%s is in the table (%s), and nothing has used it", r.Command, r.Why)
+		}
+	}
+	// These are not rights, or of the test.
+	for _, name := range []string{"hello", "auth", "flushall", "script|flush", "acl|setuser", "acl|log"} {
+		listed[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		if !listed[name] {
+			t.Errorf("%s is used, and not in the table", name)
+		}
+	}
+}
+
+// tour calls what there is to a store, as a process that has just started does.
+// What is refused on the way is not its business.
+func tour(t *testing.T, client redis.UniversalClient, shards int) {
+	ctx := t.Context()
+	store, err := cache.Open(ctx, cache.Config{Redis: client, Shards: shards, MaxSessionsPerUser: 2, EvictOldest: true})
+	if err != nil {
+		return
+	}
+	defer store.Close()
+	_ = store.Ping(ctx)
+	var all []*session.Stored
+	for i := range 3 {
+		s := storetest.New(session.ID(fmt.Sprint(i)), store.Now(), storetest.User("u", "o"), storetest.Agent("a"), storetest.ForeignToken("foreign"))
+		_ = store.Put(ctx, s, nil)
+		if stored, err := store.GetFresh(ctx, s.ID); err == nil {
+			all = append(all, stored)
+		}
+	}
+	_, _ = store.GetByToken(ctx, "foreign")
+	hash := session.HashToken("logout")
+	_, _ = store.Used(ctx, hash)
+	_, _ = store.Use(ctx, hash, store.Now().Add(time.Minute))
+	for _, predicates := range [][]index.Predicate{nil, {index.ByUser("u")}, {index.ByAgent("a")}, {index.ByCreator("gateway")}} {
+		_, _ = store.Search(ctx, &index.Query{Predicates: predicates, Sees: index.Sees{All: true}, Limit: 10})
+	}
+	for _, s := range all {
+		_, _ = store.Delete(ctx, s, "revoked")
+	}
+	_ = store.Put(ctx, storetest.New("short", store.Now(), storetest.Expires(store.Now().Add(time.Millisecond))), nil)
+	_, _ = store.Sweep(ctx)
+}
+
+// Whatever access to whatever kind of key is taken away, something is refused.
+func TestRights_EveryKeyIsNeeded(t *testing.T) {
+	l := startLeast(t)
+	whole := rule(leastRights())
+	tour(t, l.user, 4)
+	if refused := l.refused(t); len(refused) > 0 {
+		t.Fatalf("refused under the rights of the table: %v", refused)
+	}
+	for i, word := range whole {
+		letters, pattern, isKey := strings.Cut(word, "~")
+		if !isKey {
+			continue
+		}
+		for _, less := range map[string][]string{"%R": {""}, "%W": {""}, "%RW": {"%R", "%W"}}[letters] {
+			rule := slices.Clone(whole)
+			if rule[i] = less + "~" + pattern; less == "" {
+				rule = slices.Delete(rule, i, i+1)
+			}
+			// Tagged entries of several shards, and scripts that touch them.
+			for _, shards := range []int{4, 1} {
+				l.empty(t)
+				l.allow(t, rule)
+				tour(t, l.user, shards)
+			}
+			prefix := strings.TrimSuffix(pattern, "*")
+			if !slices.ContainsFunc(l.refused(t), func(r refusal) bool { return r.reason == "key" && strings.HasPrefix(r.object, prefix) }) {
+				t.Errorf("%q instead of %q is enough", less, word)
+			}
+		}
+	}
+}
+
+// What the table says of a command's access is what Redis says, and every
+// example is a command with that key.
+func TestRights_AccessIsThatOfRedis(t *testing.T) {
+	client := startRedis(t)
+	for _, r := range cache.Rights() {
+		if r.Why == "" {
+			t.Errorf("%s: the table does not say why", r.Command)
+		}
+		if r.Keys == "" {
+			continue
+		}
+		reply, err := client.Do(t.Context(), append([]any{"COMMAND", "GETKEYSANDFLAGS"}, r.Words("some key")...)...).Slice()
+		if err != nil {
+			t.Errorf("%s %s: %v", r.Command, r.Args, err)
+			continue
+		}
+		want := acl.Looks
+		key := reply[0].([]any)
+		for _, flag := range key[1].([]any) {
+			switch flag {
+			case "access":
+				want |= acl.Reads
+			case "insert", "update", "delete":
+				want |= acl.Writes
+			}
+		}
+		if len(reply) != 1 || key[0] != "some key" || want != r.Access {
+			t.Errorf("%s: Redis says %v, the table says %s", r.Command, reply, r.Access.Pattern("some key"))
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// guarded makes a client whose server's breaker stands before all of its calls.
+// For a cluster it makes the client of each node.
+func (s *sidecar) guarded(o *redis.Options) *redis.Client {
+	return s.breakers.Guard(redis.NewClient(o))
+}
+
+// registerBreakers shows what the breakers tell of themselves.
+func registerBreakers(r prometheus.Registerer, b *breaker.Breakers) {
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_redis_breaker_open",
+			Help: "Redis servers that count as away, so that calls to them fail at once; 0 if all is well.",
+		}, func() float64 { return float64(len(b.Stats().Open)) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "cloakroom_redis_breaker_trips_total",
+			Help: "How often a Redis server began to count as away.",
+		}, func() float64 { return float64(b.Stats().Trips) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "cloakroom_redis_breaker_refused_total",
+			Help: "Round trips that were not made because their Redis server counts as away.",
+		}, func() float64 { return float64(b.Stats().Refused) }),
+	)
+}

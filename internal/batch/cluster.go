@@ -1,0 +1,211 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// redirects is how often commands are sent again that a node of a cluster
+	// has refused because their slot moves.
+	redirects = 6
+	// firstRedirect is the pause before the second of these; it doubles.
+	firstRedirect = 5 * time.Millisecond
+)
+
+// Cluster shares round trips to the masters of a Redis Cluster: it has a
+// Batcher for each, so that a slow or dead master holds up nobody but those who
+// ask it. Its methods may be called concurrently.
+//
+// A command goes to the master of its first key. One that a node refuses because
+// its slot is elsewhere or on its way (MOVED, ASK, TRYAGAIN), and which it
+// therefore has not run, is sent again, a few times within about a third of a
+// second. One whose reply was lost is not: only its caller knows whether it may
+// run twice.
+type Cluster struct {
+	rdb *redis.ClusterClient
+	c   Config
+
+	mu     sync.Mutex
+	lanes  map[*redis.Client]*Batcher // by the client of the master
+	closed bool
+}
+
+// NewCluster returns a Cluster over rdb, whose clients of single nodes must not
+// retry (they do not, by default). c bounds the Batcher of each master. It must
+// be closed before rdb is.
+func NewCluster(rdb *redis.ClusterClient, c Config) *Cluster {
+	return &Cluster{rdb: rdb, c: c, lanes: make(map[*redis.Client]*Batcher)}
+}
+
+// Do is as Batcher.Do. cmds of several masters are sent side by side, and
+// those of one in their order.
+func (c *Cluster) Do(ctx context.Context, cmds ...redis.Cmder) error {
+	if err := ctx.Err(); err != nil || len(cmds) == 0 {
+		return err
+	}
+	first, parts, err := c.split(ctx, cmds)
+	switch {
+	case err != nil:
+		setError(cmds, err)
+		return err
+	case parts == nil:
+		c.send(ctx, first, cmds)
+	default:
+		var group sync.WaitGroup
+		for lane, part := range parts {
+			group.Go(func() { c.send(ctx, lane, part) })
+		}
+		group.Wait() // I7
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // cmds may belong to a batch still
+	}
+	c.follow(ctx, cmds)
+	return firstError(cmds)
+}
+
+// split says which Batcher cmds are for; parts is nil if it is one for all.
+func (c *Cluster) split(ctx context.Context, cmds []redis.Cmder) (first *Batcher, parts map[*Batcher][]redis.Cmder, err error) {
+	for i, cmd := range cmds {
+		lane, err := c.lane(ctx, keyOf(cmd))
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case i == 0:
+			first = lane
+		case parts != nil:
+			parts[lane] = append(parts[lane], cmd)
+		case lane != first:
+			parts = map[*Batcher][]redis.Cmder{first: slices.Clone(cmds[:i]), lane: {cmd}}
+		}
+	}
+	return first, parts, nil
+}
+
+// send sends commands to one master. Each has its reply or an error then,
+// unless ctx has ended.
+func (c *Cluster) send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) {
+	err := lane.Do(ctx, cmds...)
+	if errors.Is(err, ErrClosed) { // it was put away just now
+		if lane, err = c.lane(ctx, keyOf(cmds[0])); err == nil {
+			err = lane.Do(ctx, cmds...)
+		}
+	}
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) {
+		setError(cmds, err) // nothing was sent
+	}
+}
+
+func setError(cmds []redis.Cmder, err error) {
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+}
+
+// keyOf returns the first key of a command.
+func keyOf(cmd redis.Cmder) string {
+	args, at := cmd.Args(), 1
+	switch cmd.Name() {
+	case "eval", "evalsha":
+		at = 3
+	}
+	if at >= len(args) {
+		return ""
+	}
+	key, _ := args[at].(string)
+	return key
+}
+
+// lane returns the Batcher for the master of a key.
+func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
+	node, err := c.rdb.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	if b := c.lanes[node]; b != nil {
+		return b, nil
+	}
+	// There is a new master. Those that are gone have nothing under way, sooner
+	// or later; one that comes again gets another Batcher.
+	maps.DeleteFunc(c.lanes, func(_ *redis.Client, b *Batcher) bool { return b.retire() })
+	b := New(node, c.c)
+	c.lanes[node] = b
+	return b, nil
+}
+
+// follow sends those commands again that were not run because of where they
+// were sent. Each has its reply or an error then.
+func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) {
+	pause := firstRedirect
+	for try := range redirects {
+		var again []redis.Cmder
+		lost := false
+		for _, cmd := range cmds {
+			switch err := cmd.Err(); {
+			case err == nil || errors.Is(err, redis.Nil):
+			case isRedirect(err):
+				again = append(again, once{cmd})
+			default:
+				_, answered := errors.AsType[redis.Error](err)
+				lost = lost || !answered
+			}
+		}
+		if lost { // perhaps another node is the master now
+			c.rdb.ReloadState(ctx)
+		}
+		if len(again) == 0 || ctx.Err() != nil {
+			return
+		}
+		if try > 0 {
+			timer := time.NewTimer(pause)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			pause *= 2
+		}
+		tripCtx, cancel := context.WithTimeout(ctx, c.c.timeout())
+		pipe := c.rdb.Pipeline()
+		_ = pipe.BatchProcess(tripCtx, again...) // only takes them
+		_, _ = pipe.Exec(tripCtx)                // each has its error
+		cancel()
+	}
+}
+
+// isRedirect says that a command was not run because of where it was sent.
+func isRedirect(err error) bool {
+	_, moved := redis.IsMovedError(err)
+	_, ask := redis.IsAskError(err)
+	// A node that has left the cluster has its client closed.
+	return moved || ask || redis.IsTryAgainError(err) || errors.Is(err, redis.ErrClosed)
+}
+
+// once is a command that the client does not repeat by itself.
+type once struct{ redis.Cmder }
+
+func (once) NoRetry() bool { return true }
+
+// Close is as Batcher.Close, for all masters.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	lanes := slices.Collect(maps.Values(c.lanes))
+	c.mu.Unlock()
+	for _, b := range lanes {
+		b.Close()
+	}
+}

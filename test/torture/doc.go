@@ -1,0 +1,14 @@
+// Package torture breaks what is between Cloakroom and its sessions, and Cloakroom itself, while it is under load, and holds
+// every answer against the writes that were acknowledged: TestMatrix goes through the faults of docs/faults.md, TestKilled
+// kills the program again and again, TestSoak lets it work for long. The program runs as processes, with real Redis servers.
+//
+// `go test` runs a short form; `make torture` runs the long one, and writes a report. It has tests only. They read their
+// amounts from the environment:
+//
+//	CLOAKROOM_TORTURE_SEED    what the load draws its randomness from; else it is drawn, and printed
+//	CLOAKROOM_TORTURE_FAULT   how long a fault of the matrix lasts (1s)
+//	CLOAKROOM_TORTURE_KILLS   how often TestKilled kills (20)
+//	CLOAKROOM_TORTURE_OPS     operations of TestSoak (20000)
+//	CLOAKROOM_TORTURE_RACE    build the program with the race detector if it is 1
+//	CLOAKROOM_TORTURE_REPORT  directory for the report; else there is none
+package torture

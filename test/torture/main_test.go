@@ -1,0 +1,103 @@
+package torture
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var update = flag.Bool("update", false, "write the table into docs/faults.md")
+
+// The amounts; doc.go says what they are.
+var (
+	seed      = number("CLOAKROOM_TORTURE_SEED", rand.Int64())
+	kills     = int(number("CLOAKROOM_TORTURE_KILLS", 20))
+	soakOps   = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
+	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", time.Second)
+	withRace  = os.Getenv("CLOAKROOM_TORTURE_RACE") == "1"
+	reportDir = os.Getenv("CLOAKROOM_TORTURE_REPORT")
+)
+
+// cloakroomBin is the program under test, built once.
+var cloakroomBin string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == flag.Lookup("test.parallel").DefValue {
+		// A world of the matrix mostly waits.
+		if err := flag.Set("test.parallel", "5"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	fmt.Fprintf(os.Stderr, "torture: CLOAKROOM_TORTURE_SEED=%d\n", seed)
+	dir, err := os.MkdirTemp("", "crtorture")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	cloakroomBin = filepath.Join(dir, "cloakroom")
+	args := []string{"build", "-o", cloakroomBin}
+	if withRace {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../../cmd/cloakroom")...)
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "go build:", err)
+		return 1
+	}
+	code := m.Run()
+	if err := report.write(); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func number(name string, def int64) int64 {
+	s := os.Getenv(name)
+	if s == "" {
+		return def
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		panic(name + " must be a number above 0")
+	}
+	return n
+}
+
+func lasting(name string, def time.Duration) time.Duration {
+	s := os.Getenv(name)
+	if s == "" {
+		return def
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		panic(name + " must be a duration above 0")
+	}
+	return d
+}
+
+// chance returns randomness of the run's seed for one who draws it alone.
+func chance(name string, n int) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %d", name, n)
+	return rand.New(rand.NewPCG(uint64(seed), h.Sum64()))
+}

@@ -1,0 +1,91 @@
+package torture
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMatrix goes through the faults of the table in docs/faults.md. While each lasts, and before and after, a load runs
+// through all processes; every answer is held against the writes that were acknowledged.
+func TestMatrix(t *testing.T) {
+	for i, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			torment(t, f, shardsOf(i))
+		})
+	}
+}
+
+// shardsOf spreads P = 1 and P = 4 over the rows, another way with another seed.
+func shardsOf(i int) int {
+	if (int64(i)+seed)%2 == 0 {
+		return 1
+	}
+	return 4
+}
+
+func torment(t *testing.T, f *fault, shards int) {
+	w := newWorld(t, f.name, shards, f.conf...)
+	w.load.start(t.Context())
+	defer w.load.stop()
+	w.warm()
+
+	b := &before{
+		unavailable: w.h.unavailable.Load(), begun: w.h.now(),
+		lost: w.sum("cloakroom_near_links_lost_total"), flushes: w.sum("cloakroom_near_flushes_total"),
+	}
+	ended, felt := make(chan struct{}), make(chan bool)
+	go func() {
+		is := false
+		for tick := time.NewTicker(50 * time.Millisecond); ; {
+			is = is || f.felt(w, b)
+			select {
+			case <-ended:
+				tick.Stop()
+				felt <- is || f.felt(w, b)
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	lost := f.run(w, faultTime)
+	over := w.h.now()
+	close(ended)
+	if !<-felt {
+		t.Error("the fault was not felt")
+	}
+	x := &result{Fault: f.name, Shards: shards}
+	x.Serving, x.Near = w.recovered(over)
+	hold(faultTime / 2) // afterwards all is as before
+	w.load.stop()
+	w.settle()
+
+	v := w.h.check(&rules{bound: bound, clock: clockOff, loss: lost})
+	for _, wrong := range v.faults[:min(len(v.faults), 5)] {
+		t.Error(wrong)
+	}
+	a := newAuditor(t, w.server, shards)
+	a.age(t)
+	if !f.indexLost {
+		x.Live = a.exact(t, lost != nil && shards > 1)
+	}
+	sessions, _ := w.h.all()
+	x.Sessions, x.Wrong, x.Seen, x.Staleness = len(sessions), len(v.faults), v.seen, v.staleness
+	x.Calls, x.Acked, x.Maybes, x.Unavailable = w.h.calls.Load(), w.h.acked.Load(), w.h.maybes.Load(), w.h.unavailable.Load()
+	report.add(t, func(r *results) { r.Rows = append(r.Rows, x) })
+	say(t, "P=%d, %d calls, %d acknowledged, %d maybe, %d unavailable, %d observations, %d wrong; stale %v at most, served again after %v, copies used after %v",
+		shards, x.Calls, x.Acked, x.Maybes, x.Unavailable, x.Seen, x.Wrong, x.Staleness.Round(time.Millisecond), x.Serving.Round(time.Millisecond), x.Near.Round(time.Millisecond))
+}
+
+// say tells how far the run is; where there is a report, on the terminal too.
+func say(t *testing.T, format string, args ...any) {
+	t.Helper()
+	text := fmt.Sprintf(format, args...)
+	t.Log(text)
+	if reportDir != "" {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", strings.TrimPrefix(t.Name(), "Test"), text)
+	}
+}

@@ -1,0 +1,172 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// bound is --near-cache-staleness of these tests' processes. (I4)
+const bound = 500 * time.Millisecond
+
+// clockOff is how far the store's clock may be off in a process: half of what the network delays.
+const clockOff = 150 * time.Millisecond
+
+// user and password are of the processes, so that what their user may can be changed.
+const user, password = "cloakroom", "torture"
+
+// world is three processes on one Redis. The network is between Redis and the first two; the third is on Redis' machine.
+type world struct {
+	t      *testing.T
+	name   string
+	server *redistest.Server
+	direct *redis.Client // past everything
+	proxy  *redistest.Proxy
+	all    []*sidecar
+	h      *history
+	load   *load
+}
+
+func newWorld(t *testing.T, name string, shards int, conf ...string) *world {
+	t.Helper()
+	w := &world{t: t, name: name, h: newHistory()}
+	conf = append([]string{"hash-max-listpack-value 4096", fmt.Sprintf("user %s on >%s ~* &* +@all", user, password)}, conf...)
+	w.server = redistest.Start(t, conf...)
+	w.direct = w.server.Client(t)
+	w.proxy = redistest.NewProxy(t, w.server.Addr)
+	for n := range 3 {
+		addr := w.proxy.Addr
+		if n == 2 {
+			addr = w.server.Addr
+		}
+		w.all = append(w.all, newSidecar(t, n, "redis://"+user+":"+password+"@"+addr+"/0",
+			"--near-cache-staleness", bound.String(), "--near-cache-bytes", "32MiB", "--redis-shards", fmt.Sprint(shards)))
+	}
+	for _, c := range w.all {
+		if err := c.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.load = &load{h: w.h, to: w.all, name: name, writers: 6, readers: 9, pause: 8 * time.Millisecond, lifetime: true}
+	return w
+}
+
+// do sends a command to Redis.
+func (w *world) do(words ...any) any {
+	w.t.Helper()
+	reply, err := w.direct.Do(context.Background(), words...).Result()
+	if err != nil && err != redis.Nil {
+		w.t.Fatalf("%v: %v", words, err)
+	}
+	return reply
+}
+
+// try sends a command that may fail.
+func (w *world) try(words ...any) error {
+	return w.direct.Do(context.Background(), words...).Err()
+}
+
+// trackers returns the IDs of the connections that ask Redis for invalidations.
+func (w *world) trackers() (ids []string) {
+	list, _ := w.do("CLIENT", "LIST").(string)
+	for line := range strings.Lines(list) {
+		fields := map[string]string{}
+		for _, f := range strings.Fields(line) {
+			name, value, _ := strings.Cut(f, "=")
+			fields[name] = value
+		}
+		if strings.Contains(fields["flags"], "B") { // tracks in broadcast mode
+			ids = append(ids, fields["id"])
+		}
+	}
+	return ids
+}
+
+// warm waits until the load has reached everything: copies are used in every process, and hundreds of writes are done.
+func (w *world) warm() {
+	w.t.Helper()
+	ok := eventually(patience, func() bool { return w.h.acked.Load() >= 150 && w.linked() })
+	if !ok {
+		w.t.Fatal("the load does not begin to work")
+	}
+}
+
+func (w *world) linked() bool {
+	for _, c := range w.all {
+		if !c.linked(bound) {
+			return false
+		}
+	}
+	return true
+}
+
+// recovered waits until every process reads and writes again, and then until copies are used; it returns when each was.
+func (w *world) recovered(from instant) (serving, near time.Duration) {
+	w.t.Helper()
+	n := 0
+	ok := eventually(patience, func() bool {
+		for _, c := range w.all {
+			n++
+			to := &caller{w.h, c}
+			rec := to.create(fmt.Sprintf("recovered-%d", n), fmt.Sprintf("user-recovered-%d", n), true, 0)
+			if !rec.isAcked() {
+				return false
+			}
+			if _, known := to.get(rec, true); !known || !to.search(rec.user, false, true) {
+				return false
+			}
+		}
+		return true
+	})
+	if !ok {
+		w.t.Fatal("the processes do not recover")
+	}
+	serving = time.Duration(w.h.now() - from)
+	if !eventually(patience, w.linked) {
+		w.t.Error("copies are not used again")
+	}
+	return serving, time.Duration(w.h.now() - from)
+}
+
+// settle reads everything through every process, when nothing writes any more: fresh, and after the bound not fresh.
+func (w *world) settle() {
+	w.t.Helper()
+	sessions, _ := w.h.all()
+	r := chance(w.name+" settle", 0)
+	for i, rec := range sessions {
+		c := &caller{w.h, w.all[i%len(w.all)]}
+		if rec.ref() != "" {
+			if _, known := c.get(rec, true); !known {
+				w.t.Errorf("session %s can not be read after the fault", rec.label)
+			}
+		}
+	}
+	w.h.mu.Lock()
+	users := len(w.h.users)
+	names := make([]string, 0, users)
+	for u := range w.h.users {
+		names = append(names, u)
+	}
+	w.h.mu.Unlock()
+	for i, u := range names {
+		for _, byAgent := range []bool{false, true} {
+			c := &caller{w.h, w.all[i%len(w.all)]}
+			if !c.search(u, byAgent, true) {
+				w.t.Errorf("the sessions of %s can not be searched after the fault", u)
+			}
+		}
+	}
+	for _, rec := range sessions {
+		for _, c := range w.all {
+			if tokens, numbers := rec.tokens(); len(tokens) > 0 && r.IntN(3) == 0 {
+				(&caller{w.h, c}).verify(rec, tokens[len(tokens)-1], numbers[len(numbers)-1])
+			}
+		}
+	}
+}
