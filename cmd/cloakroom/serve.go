@@ -54,9 +54,11 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		return printConfig(p.stdout, c)
 	}
 	s := &sidecar{
-		c: c, p: p, log: newLogger(p.stderr, c.logLevel, c.logFormat),
-		parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
+		c: c, p: p, parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
+	var repeats *lineCounts
+	s.log, repeats = newLogger(p.stderr, c.logLevel, c.logFormat)
+	s.parts.start("log", repeats.Run)
 	s.version, _ = build()
 	s.breakers = breaker.New(s.log)
 	for _, w := range c.warnings {
