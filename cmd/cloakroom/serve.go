@@ -29,6 +29,7 @@ type sidecar struct {
 	ready   *readiness
 	// breakers keep calls from waiting for a Redis that is away.
 	breakers *breaker.Breakers
+	trips    *redisMetrics
 	admin    net.Listener
 	http     net.Listener
 	verify   net.Listener // nil if there is none
@@ -61,6 +62,8 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	s.parts.start("log", repeats.Run)
 	s.version, _ = build()
 	s.breakers = breaker.New(s.log)
+	s.trips = newRedisMetrics(s.metrics)
+	registerBuild(s.metrics)
 	for _, w := range c.warnings {
 		s.log.Warn(w)
 	}
@@ -105,6 +108,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
 	registerEvicted(s.metrics, store)
+	registerClock(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
 	s.parts.start("session store", store.Run)
 
