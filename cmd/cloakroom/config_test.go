@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+
 	"github.com/spf13/pflag"
 )
 
@@ -99,6 +101,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	issuersFile := writeFile(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
 	authority := newAuthority(t)
 	tls := authority.mounted(t.TempDir(), bytesOf(authority.issue(time.Hour)))
+	password := writeFile(t, "password of a test\n")
+	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
@@ -109,6 +113,14 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s",
 		"http-tls-cert-file": tls.cert, "http-tls-key-file": tls.key, "http-tls-client-ca-file": tls.cert, "verify-tls-cert-file": tls.cert, "verify-tls-key-file": tls.key,
+		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
+		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
+		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true",
+	}
+	// What a setting needs besides.
+	with := map[string][2]string{
+		"redis-username": {"redis-password-file", password}, "redis-sentinel-username": {"redis-sentinel-password-file", password},
+		"redis-tls-cert-file": {"redis-tls-key-file", certificates.Key}, "redis-tls-key-file": {"redis-tls-cert-file", certificates.Cert},
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {
@@ -138,6 +150,12 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if s.name == "redis-shards" {
 			values["redis-url"] = "embedded:"
+		}
+		if strings.HasPrefix(s.name, "redis-") && values["redis-url"] == "" && s.name != "redis-key-prefix" {
+			values["redis-url"] = "rediss+sentinel://h/m"
+		}
+		if more, ok := with[s.name]; ok {
+			values[more[0]] = more[1]
 		}
 		for k, v := range base {
 			if _, ok := values[k]; !ok {

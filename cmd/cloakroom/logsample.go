@@ -30,8 +30,8 @@ var sampleBy = map[string]bool{"call": true, "reason": true, "work": true, "issu
 type sampler struct {
 	slog.Handler
 	counts *lineCounts
-	with    sampleKind // of the attributes that the logger has
-	audit   bool
+	with   sampleKind // of the attributes that the logger has
+	audit  bool
 }
 
 // sampleKind is what lines that say the same have in common.

@@ -45,7 +45,10 @@ func registerClock(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_clock_offset_seconds",
 		Help: "Redis' clock minus this machine's. Redis' decides when a session ends; a difference does no harm here.",
-	}, func() float64 { return time.Until(store.Now().Std()).Seconds() }))
+	}, func() float64 { return time.Until(store.Now().Std()).Seconds() }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_redis_clock_spread_seconds",
+		Help: "By how much the clocks of a Cluster's masters differ, at least; 0 where there is one server.",
+	}, func() float64 { return store.ClockSpread().Seconds() }))
 }
 
 // registerEvicted shows what the limit on a user's sessions has cost.

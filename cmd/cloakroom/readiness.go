@@ -85,5 +85,6 @@ func (r *readiness) details(ctx context.Context) string {
 	return "redis: " + redis + "\n" +
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
-		"near cache: " + s.store.NearStats().State + "\n"
+		"near cache: " + s.store.NearStats().State + "\n" +
+		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }

@@ -102,9 +102,19 @@ var errorClasses = []string{"pool", "timeout", "network", "canceled", "script", 
 // their text that labels a metric: that can hold keys. (I6)
 var redisErrors = []struct{ begins, class string }{
 	{"NOSCRIPT", "script"},
-	{"READONLY", "readonly"}, {"LOADING", "loading"}, {"MASTERDOWN", "readonly"},
-	{"OOM", "full"}, {"BUSY", "busy"}, {"NOPERM", "denied"}, {"NOAUTH", "denied"}, {"WRONGPASS", "denied"},
-	{"MOVED", "cluster"}, {"ASK", "cluster"}, {"TRYAGAIN", "cluster"}, {"CLUSTERDOWN", "cluster"}, {"CROSSSLOT", "cluster"},
+	{"READONLY", "readonly"},
+	{"LOADING", "loading"},
+	{"MASTERDOWN", "readonly"},
+	{"OOM", "full"},
+	{"BUSY", "busy"},
+	{"NOPERM", "denied"},
+	{"NOAUTH", "denied"},
+	{"WRONGPASS", "denied"},
+	{"MOVED", "cluster"},
+	{"ASK", "cluster"},
+	{"TRYAGAIN", "cluster"},
+	{"CLUSTERDOWN", "cluster"},
+	{"CROSSSLOT", "cluster"},
 }
 
 func classOf(err error) string {
