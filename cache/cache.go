@@ -72,6 +72,17 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
+	RevokeWaitReplicas int
+	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
+	// less than half of a second.
+	RevokeWaitTimeout time.Duration
+	// RememberDeletions is about how many deletions this process remembers, so
+	// that a failover brings none of those sessions back; 0 remembers none.
+	RememberDeletions int
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -80,7 +91,7 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	replicas    redis.UniversalClient // for costly searches that may lag; costly if there are none
+	lagging     redis.UniversalClient // for costly searches that may lag; costly if there are none
 	gets        trips                 // round trips that single reads share
 	searches    trips                 // likewise searches, which never hold up single reads (I10)
 	writes      trips                 // likewise scripts
@@ -92,10 +103,15 @@ type Store struct {
 	maxSessions int
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
+	graves      *graves   // nil if no deletion is remembered
+	replicas    *replicas // nil if none is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	buried      atomic.Uint64
+	auditEvery  time.Duration
+	sampler     sampler
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -104,6 +120,9 @@ const tripTimeout = 900 * time.Millisecond
 
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
+
+// defaultRevokeWait is that of Config.RevokeWaitTimeout.
+const defaultRevokeWait = 100 * time.Millisecond
 
 // layout is the version of what is in Redis, recorded with the number of
 // shards. A program reads one layout.
@@ -118,21 +137,25 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis
 	}
-	if s.replicas = c.Replicas; s.replicas == nil {
-		s.replicas = s.costly
-	}
 	if c.Searches == nil {
 		c.Searches = c.Redis
+	}
+	if s.lagging = c.Replicas; s.lagging == nil {
+		s.lagging = s.costly
 	}
 	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if c.RevokeWaitTimeout <= 0 {
+		c.RevokeWaitTimeout = defaultRevokeWait
+	}
+	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -155,6 +178,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
+	s.replicas.check(ctx)
 	if s.clock == nil {
 		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
@@ -180,6 +204,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
+	s.replicas.close()
 	return nil
 }
 

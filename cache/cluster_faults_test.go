@@ -46,9 +46,14 @@ func shardsOf(c *redistest.Cluster, s *testStore) map[*redistest.Node][]int {
 
 // sessionIn returns a session in a shard that is due in an hour. Nothing of it is in another shard, unless it has a user.
 func sessionIn(s *testStore, shard int, user string) *session.Session {
+	return namedSessionIn(s, shard, user, "s")
+}
+
+// namedSessionIn returns one of several such sessions.
+func namedSessionIn(s *testStore, shard int, user, name string) *session.Session {
 	now := s.Now()
 	for i := 0; ; i++ {
-		id := session.ID(fmt.Sprintf("s%d-%d", shard, i))
+		id := session.ID(fmt.Sprintf("%s%d-%d", name, shard, i))
 		if s.keys.ShardOf(id) == shard {
 			n := &session.Session{ID: id, CreationDate: now, ChangeDate: now, Sequence: 1, ExpirationDate: now.Add(time.Hour)}
 			if user != "" {

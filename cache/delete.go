@@ -25,6 +25,7 @@ type Deleted struct {
 	// Sequence is one above that of the deleted version.
 	Sequence   uint64
 	ChangeDate session.Time
+	Acknowledged
 }
 
 // Delete deletes old, the version that the caller read with GetFresh, and leaves a tombstone
@@ -33,9 +34,18 @@ type Deleted struct {
 // there is none. It goes through on a Redis that is out of memory. After
 // session.ErrUnavailable it may or may not have happened.
 //
+// It waits for Config.RevokeWaitReplicas, and says how many have it then.
+// However many these are, it has happened, and this process remembers it.
+//
 // An old without a Version says that nothing is stored: then only the
 // tombstone is left, with the sequence above old.Sequence.
 func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) (Deleted, error) {
+	return s.delete(ctx, old, reason, old.Sequence+1, true)
+}
+
+// delete is Delete with the sequence of the deletion. wait says whether it waits
+// for replicas.
+func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, sequence uint64, wait bool) (Deleted, error) {
 	if old.Due(s.clock()) {
 		return Deleted{}, session.ErrNotFound
 	}
@@ -53,19 +63,24 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 	} else if len(card.NamedLists(s.keys)) > 0 {
 		note = index.DropNote(&card)
 	}
-	deleted := Deleted{Sequence: old.Sequence + 1, ChangeDate: s.clock()}
-	// Random bytes make this delete known again when its reply is lost.
-	var nonce [versionLen]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	tombstone := fmt.Sprintf("%d %s %x", deleted.Sequence, reason, nonce)
-	result, _, err := s.runScript(ctx, deleteScript, scriptKeys, []any{
-		old.Version, string(old.ID), card.Pack(), tombstone, tombstoneFor.Milliseconds(), index.Score(deleted.ChangeDate), note,
-	})
+	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
+	args := []any{
+		old.Version, string(old.ID), card.Pack(), newTombstone(sequence, reason, deleted.ChangeDate), tombstoneFor.Milliseconds(),
+		index.Score(deleted.ChangeDate), note,
+	}
+	var result string
+	var err error
+	if wait && s.replicas != nil {
+		result, deleted.Acknowledged, err = s.replicas.run(ctx, scriptKeys, args)
+	} else {
+		result, _, err = s.runScript(ctx, deleteScript, scriptKeys, args)
+	}
 	if err != nil {
 		return Deleted{}, err
 	}
 	switch result {
 	case "ok", "done":
+		s.graves.dig(old.ID, sequence, deleted.ChangeDate, s.clock())
 		if note != "" {
 			// It is noted: what fails now is done by the sweeper.
 			_ = s.index.DropNamed(ctx, shard, card)
@@ -81,4 +96,23 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 		return Deleted{}, session.ErrNotFound
 	}
 	return Deleted{}, fmt.Errorf("BUG: delete.lua answered %q", result)
+}
+
+// newTombstone returns what a deletion leaves: its sequence, the reason, random
+// bytes that make it known again when its reply is lost, and its date in µs.
+func newTombstone(sequence uint64, reason string, date session.Time) string {
+	var nonce [versionLen]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return fmt.Sprintf("%d %s %x %d", sequence, reason, nonce, date)
+}
+
+// remember digs a grave for a session whose tombstone was met. It is not known
+// how long one lasts that an earlier program has left: that has no date.
+func (s *Store) remember(id session.ID, tombstone string) {
+	var sequence uint64
+	var reason, nonce string
+	var date session.Time
+	if n, _ := fmt.Sscanf(tombstone, "%d %s %s %d", &sequence, &reason, &nonce, &date); n == 4 {
+		s.graves.dig(id, sequence, date, s.clock())
+	}
 }

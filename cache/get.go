@@ -55,7 +55,7 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
-	return stored, nil
+	return s.graves.pass(stored, s.clock()), nil
 }
 
 // readCopy is read for a copy that may be verified.
@@ -78,7 +78,7 @@ func (s *Store) GetFresh(ctx context.Context, id session.ID) (*session.Stored, e
 	if err != nil {
 		return nil, err
 	}
-	return s.alive(stored)
+	return s.alive(s.graves.pass(stored, s.clock()))
 }
 
 // alive returns stored unless it is due, or nothing. (I1)
@@ -98,7 +98,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 		trip = s.costlyTrip(how)
 	}
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
-		return readAll(ctx, trip, s.keys, ids)
+		return s.readAll(ctx, trip, ids)
 	}
 	_, usable := s.near.begin()
 	usable = usable && !how.Fresh
@@ -147,7 +147,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 // costlyTrip returns what makes a round trip of its own, over connections of
 // costly searches.
 func (s *Store) costlyTrip(how index.How) trip {
-	rdb := s.replicas
+	rdb := s.lagging
 	if how.Fresh {
 		rdb = s.costly
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		return err
 	}
 	if password != "" {
-		hello = append(hello, "AUTH", user, password)
+		hello = append(hello, "AUTH", cmp.Or(user, "default"), password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
@@ -101,6 +102,18 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		}
 	}
 	return nil
+}
+
+// credentials returns those that go-redis would take for a new connection.
+func credentials(ctx context.Context, o *redis.Options) (user, password string, err error) {
+	switch {
+	case o.CredentialsProviderContext != nil:
+		return o.CredentialsProviderContext(ctx)
+	case o.CredentialsProvider != nil:
+		user, password = o.CredentialsProvider()
+		return user, password, nil
+	}
+	return o.Username, o.Password, nil
 }
 
 // ask writes a command and reads the answer. It is for the greeting only.

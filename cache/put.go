@@ -52,6 +52,9 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	if old != nil && old.Due(s.clock()) {
 		return session.ErrConflict // it has ended since the caller read it
 	}
+	if last, ok := s.graves.last(next.ID, s.clock()); ok && next.Sequence <= last {
+		return session.ErrDeleted // also if a failover has lost the tombstone
+	}
 	inTheWay := old == nil // what the caller did not see may be cleared
 	var twins []any
 	for range clearings {
@@ -98,11 +101,12 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 		case !inTheWay:
 			return session.ErrConflict
 		default:
-			// A session that is due is replaced with its entries.
+			// A session that is due, or was deleted and has come back, is replaced
+			// with its entries.
 			if old, err = s.readFresh(ctx, next.ID); err != nil {
 				return err
 			}
-			if old != nil && !old.Due(s.clock()) {
+			if old != nil && !old.Due(s.clock()) && !s.graves.forbids(old, s.clock()) {
 				return session.ErrConflict
 			}
 		}
@@ -270,12 +274,7 @@ func (s *Store) withdraw(ctx context.Context, w *write) {
 // an earlier run may have happened. Concurrent scripts share round trips; each
 // is repeated by its own caller alone.
 func (s *Store) runScript(ctx context.Context, script *redis.Script, keys []string, args []any) (result string, lost bool, err error) {
-	words := make([]any, 0, 3+len(keys)+len(args))
-	words = append(words, "evalsha", script.Hash(), len(keys))
-	for _, key := range keys {
-		words = append(words, key)
-	}
-	words = append(words, args...)
+	words := evalWords("evalsha", script.Hash(), keys, args)
 	err = repeat(ctx, func(again bool) error {
 		lost = again
 		reply := redis.NewCmd(ctx, words...)

@@ -41,6 +41,9 @@ type Revocation struct {
 	// Progress is told now and then how many have been deleted so far, or
 	// counted; nil is told nothing. It is called by Revoke's goroutine.
 	Progress func(revoked uint64)
+	// Replicated is told of each deletion how many replicas have it; nil is told
+	// nothing. It is called from several goroutines at a time.
+	Replicated func(Acknowledged)
 }
 
 // Revoke deletes every session that matches when the call begins and still
@@ -137,6 +140,7 @@ func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.
 	w.unreadable = cmp.Or(w.unreadable, unreadable)
 	found, now := stored[:0], w.store.clock()
 	for i, s := range stored {
+		s = w.store.graves.pass(s, now)
 		switch {
 		case s == nil || !w.Query.Match(&s.Facts, now) || w.May != nil && !w.May(&s.Facts):
 		case w.DryRun && !met.First(candidates[i], &s.Facts):
@@ -161,9 +165,12 @@ func (w *revoking) delete(ctx context.Context, versions []*session.Stored) (repl
 			if going.Err() != nil {
 				return nil // told below
 			}
-			switch _, err := w.store.Delete(context.WithoutCancel(ctx), old, w.Reason); {
+			switch gone, err := w.store.Delete(context.WithoutCancel(ctx), old, w.Reason); {
 			case err == nil:
 				w.revoked.Add(1)
+				if w.Replicated != nil {
+					w.Replicated(gone.Acknowledged)
+				}
 			case errors.Is(err, session.ErrConflict):
 				conflicts[i] = true
 			case !errors.Is(err, session.ErrNotFound): // else somebody else was faster

@@ -121,7 +121,7 @@ func (s *Store) evict(ctx context.Context, victims []*session.Stored, next *inde
 	group.SetLimit(evictions)
 	for _, victim := range victims {
 		group.Go(func() error {
-			_, err := s.Delete(ctx, victim, "evicted")
+			_, err := s.delete(ctx, victim, "evicted", victim.Sequence+1, false)
 			switch {
 			case err == nil:
 				s.evicted.Add(1)

@@ -32,6 +32,16 @@ func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, 
 	return stored, age, ok
 }
 
+// StaleAge says how long ago the copies were last proven to be right that Stale
+// may answer from. ok is false if it answers nothing.
+func (s *Store) StaleAge() (age time.Duration, ok bool) {
+	if s.near == nil {
+		return 0, false
+	}
+	age, _ = s.near.staleness()
+	return age, age >= 0 && age < s.near.staleFor
+}
+
 // stale returns the copy of a session in an epoch, if it lives and has this token.
 func (s *Store) stale(id session.ID, epoch uint64, token string) (*session.Stored, bool) {
 	stored, ok := s.near.sessions.getOf(id, epoch)

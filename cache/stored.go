@@ -82,8 +82,8 @@ func storedOf(field string) (*session.Stored, error) {
 // bytesOf returns the bytes of text, which nobody may write to.
 func bytesOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
-// readFresh returns what is stored, due or not, with Version and EntryTag, and
-// nil if nothing is.
+// readFresh returns what is stored, due or not, come back from its grave or not,
+// with Version and EntryTag, and nil if nothing is.
 func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
 	found, unreadable, err := readAllFresh(ctx, s.rdb, s.keys, []session.ID{id})
 	if err = cmp.Or(err, unreadable); err != nil {
@@ -93,7 +93,7 @@ func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, 
 }
 
 // readAllFresh returns what is stored under each ID, with Version and
-// EntryTag, in one round trip. A session that can not be read, because it is
+// EntryTag, in one round trip. It leaves it to its caller to ask for graves. A session that can not be read, because it is
 // damaged or of a later program, keeps no other from being read: it is nil, and
 // unreadable says which it is, of several the first.
 func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) (found []*session.Stored, unreadable, err error) {
@@ -127,22 +127,23 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 type trip func(ctx context.Context, cmds ...redis.Cmder) error
 
 // readAll returns what is stored under each ID, in one round trip.
-func readAll(ctx context.Context, do trip, space *keys.Space, ids []session.ID) ([]*session.Stored, error) {
+func (s *Store) readAll(ctx context.Context, do trip, ids []session.ID) ([]*session.Stored, error) {
 	replies := make([]*redis.StringCmd, len(ids))
 	cmds := make([]redis.Cmder, len(ids))
 	for i, id := range ids {
-		replies[i] = redis.NewStringCmd(ctx, "hget", space.Session(id), fieldDoc)
+		replies[i] = redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
 		cmds[i] = replies[i]
 	}
 	if err := do(ctx, cmds...); err != nil {
 		return nil, err
 	}
-	found := make([]*session.Stored, len(ids))
+	found, now := make([]*session.Stored, len(ids)), s.clock()
 	for i, reply := range replies {
-		var err error
-		if found[i], err = storedOf(reply.Val()); err != nil {
+		stored, err := storedOf(reply.Val())
+		if err != nil {
 			return nil, fmt.Errorf("session %s: %w", ids[i], err)
 		}
+		found[i] = s.graves.pass(stored, now)
 	}
 	return found, nil
 }

@@ -92,7 +92,7 @@ func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.S
 		for i, member := range members {
 			ids[i] = index.MemberID(member)
 		}
-		found, err := readAll(ctx, s.gets.Do, s.keys, ids)
+		found, err := s.readAll(ctx, s.gets.Do, ids)
 		if err != nil {
 			return nil, unavailable(err)
 		}

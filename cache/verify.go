@@ -42,6 +42,12 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
+	there := stored != nil
+	stored = s.graves.pass(stored, s.clock())
+	returned := there && stored == nil
+	if stored == nil && tombstone.Err() == nil {
+		s.remember(id, tombstone.Val()) // whoever deleted it
+	}
 	lives := stored != nil && !stored.Due(s.clock())
 	if lives && stored.Token.Matches(token) {
 		return stored, nil
@@ -54,9 +60,14 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 	switch {
 	case lives:
 		return nil, session.ErrWrongToken
+	case returned:
+		return nil, session.ErrRevoked
 	case entry.Err() == nil:
 		return nil, session.ErrExpired
 	case tombstone.Err() == nil:
+		return nil, session.ErrRevoked
+	}
+	if _, buried := s.graves.last(id, s.clock()); buried { // its tombstone was lost
 		return nil, session.ErrRevoked
 	}
 	return nil, session.ErrNotFound

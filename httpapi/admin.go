@@ -21,7 +21,7 @@ type AdminConfig struct {
 	// always ready.
 	Ready func(context.Context) error
 	// Details are lines that /readyz?verbose adds.
-	Details func() string
+	Details func(context.Context) string
 	// Metrics is what /metrics shows.
 	Metrics prometheus.Gatherer
 	// Pprof adds /debug/pprof/, which lets a caller read memory and stop the program.
@@ -116,17 +116,16 @@ const pprofPath = "/debug/pprof/"
 
 // ready answers 200 or 503. The reason is for operators, in plain text.
 func (a *Admin) ready(base context.Context, http *fasthttp.RequestCtx) {
+	ctx, cancel := context.WithTimeout(base, readyPatience)
+	defer cancel()
+	http.SetBodyString("ready\n")
 	if a.config.Ready != nil {
-		ctx, cancel := context.WithTimeout(base, readyPatience)
-		defer cancel()
 		if err := a.config.Ready(ctx); err != nil {
 			http.SetStatusCode(fasthttp.StatusServiceUnavailable)
 			http.SetBodyString("not ready: " + err.Error() + "\n")
-			return
 		}
 	}
-	http.SetBodyString("ready\n")
 	if a.config.Details != nil && http.QueryArgs().Has("verbose") {
-		_, _ = http.WriteString(a.config.Details())
+		_, _ = http.WriteString(a.config.Details(ctx))
 	}
 }

@@ -65,7 +65,7 @@ func TestAdmin(t *testing.T) {
 			return errors.New("the store is away")
 		}
 		return nil
-	}, Details: func() string { return "part: on\n" }})
+	}, Details: func(context.Context) string { return "part: on\n" }})
 	for _, c := range []struct {
 		method, path string
 		status       int

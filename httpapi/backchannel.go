@@ -151,7 +151,12 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 // endSessions deletes what a logout token names: one session, if it is the
 // user's who is named too, or else all sessions of a user.
 func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ended uint64, err error) {
-	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked"}
+	var replicas acknowledgements
+	defer func() {
+		least, _ := replicas.sum()
+		c.acknowledged(least)
+	}()
+	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked", Replicated: replicas.add}
 	if l.SessionID == "" {
 		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
 		return s.config.Store.Revoke(ctx, what)

@@ -33,6 +33,8 @@ type call struct {
 	// the connection.
 	body     []byte
 	bodyRead bool
+	// place is where the call has a place; nil is none.
+	place *budget
 	// fresh says that no copy of a session in this process may be used.
 	fresh bool
 	// session is the ID of the session that the call is about, for the log.
@@ -97,6 +99,11 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if c.route.open {
 		return c.route.do(s, base, c)
 	}
+	// Nor does one too many: neither the store nor an issuer is asked about it.
+	if c.place = s.budgets[c.route.class]; !c.place.enter() {
+		return c.refuseShed()
+	}
+	defer func() { c.place.leave() }()
 	if c.timeout > 0 {
 		return s.within(base, c)
 	}
@@ -108,10 +115,12 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 	if err := c.consistency(); err != nil {
 		return err
 	}
+	asked := time.Now()
 	c.caller, err = s.authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh)
 	if err != nil {
 		return err
 	}
+	authenticated := time.Since(asked)
 	c.id = pathID(c.http)
 	if !c.route.streams && c.http.Request.Header.ContentLength() > s.config.MaxBodyBytes {
 		return tooLarge(s.config.MaxBodyBytes)
@@ -121,7 +130,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 	}
 	ctx := base
 	if !c.route.streams {
-		if err := c.readBody(s.config.MaxBodyBytes); err != nil {
+		if err := c.awaitBody(s.config.MaxBodyBytes); err != nil {
 			return err
 		}
 	}
@@ -129,8 +138,11 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		// The server's own context must not be handed on: it is reused, and
 		// never ends.
 		begin := c.start
-		if len(c.body) > 0 || c.caller.remote { // it, or an issuer, may have been slow
+		switch { // a body, or an issuer, may have been slow
+		case c.caller.remote:
 			begin = time.Now()
+		case len(c.body) > 0:
+			begin = time.Now().Add(-authenticated)
 		}
 		timed := withLateDeadline(base, begin.Add(s.limits.request))
 		defer timed.end()
@@ -184,6 +196,10 @@ func (c *call) param(names ...string) (value string, given bool, err error) {
 func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
 	status := c.http.Response.StatusCode()
 	level, message := slog.LevelInfo, "write"
+	if e != nil && isShed(e) {
+		s.tellShed()
+		return
+	}
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusGatewayTimeout:
 		level, message = slog.LevelError, "request failed"

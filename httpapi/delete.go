@@ -37,6 +37,11 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 	for a.next() {
 		old, err := s.findFresh(ctx, c.id)
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
+			if id, bad := session.ParseID(c.id); bad == nil {
+				// It is gone, whatever becomes of this.
+				confirmed, _ := s.config.Store.ConfirmDeleted(ctx, id)
+				c.acknowledged(confirmed)
+			}
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})
 		}
 		if err != nil {
@@ -57,6 +62,7 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 		if err != nil {
 			return err
 		}
+		c.acknowledged(gone.Acknowledged)
 		return s.deleted(c, details{gone.Sequence, gone.ChangeDate})
 	}
 	return a.overtaken()

@@ -134,6 +134,9 @@ func asAPIError(err error) *apiError {
 	if e, ok := errors.AsType[*session.CrowdedError](err); ok {
 		return crowded(e)
 	}
+	if e := asBusy(err); e != nil {
+		return e
+	}
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return errUnknownSession

@@ -50,6 +50,11 @@ type Config struct {
 	// limit. It needs a DefaultLifetime. It does not bind the dates that Put and
 	// Import state.
 	MaxLifetime time.Duration
+	// MaxInFlight is how many reads, verifies among them, may be at work at a
+	// time; beyond it they are answered 503 at once. Writes have half of it,
+	// searches a quarter, imports and revocations a 64th, but at least 8, each
+	// apart from the others. Default 1024.
+	MaxInFlight int
 	// Verify configures the endpoint that gateways ask.
 	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
@@ -79,6 +84,8 @@ type Server struct {
 	verifyDefault *VerifyPolicy // nil if there is none
 	verifyMetrics *verifyMetrics
 	verifyAway    nowAndThen
+	budgets       [classes]*budget
+	shedTold      nowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
 	// logouts holds a place for each back-channel logout that runs.
@@ -105,6 +112,7 @@ func New(c Config) (*Server, error) {
 		{"MaxLimit", c.MaxLimit},
 		{"MaxBodyBytes", c.MaxBodyBytes},
 		{"MaxSessionBytes", c.MaxSessionBytes},
+		{"MaxInFlight", c.MaxInFlight},
 	} {
 		fault(n.value < 0, "httpapi: %s must not be negative, got %d", n.name, n.value)
 	}
@@ -132,6 +140,9 @@ func New(c Config) (*Server, error) {
 	if c.MaxSessionBytes == 0 {
 		c.MaxSessionBytes = defaultMaxSessionBytes
 	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
 	if c.Version == "" {
 		c.Version = "unknown"
 	}
@@ -152,6 +163,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.metrics = m
 	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	if s.budgets, err = newBudgets(c.MaxInFlight, c.Metrics); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	return s, nil

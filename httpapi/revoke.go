@@ -78,6 +78,7 @@ type revokeRun struct {
 	what     cache.Revocation
 	earlier  uint64 // revoked by attempts that have failed
 	reported time.Time
+	replicas acknowledgements
 }
 
 // revokeSessions answers POST /v2/sessions/revoke: it deletes every session
@@ -104,6 +105,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name)}
 	run.what = cache.Revocation{
 		Query: &q.query, May: may, Except: q.except, DryRun: q.dryRun, Reason: "revoked", Progress: run.progress,
+		Replicated: run.replicas.add,
 	}
 	ctx, ended, stop := untilDrained(base)
 	defer stop()
@@ -125,6 +127,10 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	c.begin(0)
 	c.out = append(c.out, `{"revoked":`...)
 	c.out = protojson.AppendUint64(c.out, revoked)
+	if _, fewer := run.replicas.sum(); fewer > 0 {
+		c.out = append(c.out, `,"unreplicated":`...)
+		c.out = protojson.AppendUint64(c.out, fewer)
+	}
 	return c.end(http.StatusOK)
 }
 

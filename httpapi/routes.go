@@ -29,6 +29,8 @@ type route struct {
 	streams bool
 	// lasts takes as long as its work takes: it has no deadline.
 	lasts bool
+	// class says whose places it takes.
+	class class
 	do    handler
 }
 
@@ -41,9 +43,9 @@ var routes = slices.Concat(
 	sessionService("v2", false),
 	sessionService("v2beta", true),
 	[]route{
-		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, do: answer(decodePut, (*Server).putSession)},
-		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, do: (*Server).importSessions},
-		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, do: answer(decodeRevoke, (*Server).revokeSessions)},
+		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, class: classWrite, do: answer(decodePut, (*Server).putSession)},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions)},
 		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, oauth: true, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
@@ -54,11 +56,11 @@ var routes = slices.Concat(
 func sessionService(version string, beta bool) []route {
 	prefix, service := "/"+version, connectPrefix+"session."+version+".SessionService/"
 	calls := []route{
-		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, do: answer(decodeList, (*Server).listSessions)},
-		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, do: answer(decodeGet, (*Server).getSession)},
-		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, do: answer(decodeCreate, (*Server).createSession)},
-		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, do: answer(decodeSet, (*Server).setSession)},
-		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, do: answer(decodeDelete, (*Server).deleteSession)},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: answer(decodeList, (*Server).listSessions)},
+		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, class: classRead, do: answer(decodeGet, (*Server).getSession)},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, class: classWrite, do: answer(decodeCreate, (*Server).createSession)},
+		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, class: classWrite, do: answer(decodeSet, (*Server).setSession)},
+		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, class: classWrite, do: answer(decodeDelete, (*Server).deleteSession)},
 	}
 	for _, r := range slices.Clone(calls) {
 		calls = append(calls, r.byConnect(service))

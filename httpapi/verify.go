@@ -113,6 +113,9 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 		if why = reasonOf(err); why != reasonUnavailable {
 			return why
 		}
+		if err == errShed {
+			return reasonOverloaded // asked again, it is answered right
+		}
 		var ok bool
 		v.err = err
 		if stored, v.stale, ok = v.s.config.Store.Stale(token); !ok {
@@ -144,6 +147,11 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 
 // ask asks the store, for as long as the gateway waits.
 func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
+	reads := v.s.budgets[classRead]
+	if !reads.enter() {
+		return nil, errShed
+	}
+	defer reads.leave()
 	ctx := withLateDeadline(base, start.Add(v.patience()))
 	defer ctx.end()
 	return v.s.config.Store.GetByToken(ctx, token)
@@ -200,6 +208,8 @@ func reasonOf(err error) reason {
 func (v *verification) audit(ctx context.Context, took time.Duration) {
 	switch v.reason {
 	case reasonGood:
+	case reasonOverloaded:
+		v.s.tellShed()
 	case reasonStale, reasonUnavailable:
 		if left, tell := v.s.verifyAway.tell(); tell {
 			v.s.log.Warn("verify: the session store is unavailable", "request_id", v.requestID(), "reason", v.reason.String(), "error", v.err,

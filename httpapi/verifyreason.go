@@ -24,6 +24,7 @@ const (
 	reasonUnproven
 	reasonPredicate
 	reasonUnavailable
+	reasonOverloaded
 	reasons
 )
 
@@ -46,6 +47,7 @@ var refusals = [reasons]struct {
 	reasonUnproven:    {"predicate", http.StatusUnauthorized, "the session's user has not proven anything yet"},
 	reasonPredicate:   {"predicate", http.StatusForbidden, "the session does not prove what is asked for"},
 	reasonUnavailable: {"store_unavailable", http.StatusServiceUnavailable, "the session store is unavailable"},
+	reasonOverloaded:  {"overloaded", http.StatusServiceUnavailable, "too many requests at a time"},
 }
 
 func (r reason) String() string { return refusals[r].name }

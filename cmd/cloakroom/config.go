@@ -32,6 +32,10 @@ type config struct {
 	verifyReasons bool
 	staleIfError  time.Duration
 
+	revokeReplicas    int
+	revokeWait        time.Duration
+	rememberDeletions int
+
 	instanceID string
 	keysFile   string
 	// issuersFile names the issuers of access tokens.
@@ -42,6 +46,7 @@ type config struct {
 	maxBody, maxSession                   int
 	defaultLifetime, maxLifetime          time.Duration
 	maxPerUser                            int
+	maxInFlight                           int
 	crowdPolicy                           string
 
 	logLevel        slog.Level
@@ -116,6 +121,10 @@ func settings(c *config) []setting {
 		{"verify-metadata", "", names(&c.verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
 		{"stale-if-error", "0", duration(&c.staleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
+		{"revoke-wait-replicas", "0", number(&c.revokeReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
+		{"revoke-wait-timeout", "100ms", duration(&c.revokeWait, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
+		{"remember-deletions", "100000", number(&c.rememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
+
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
 		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
@@ -126,6 +135,7 @@ func settings(c *config) []setting {
 		{"search-max-candidates", "20000", number(&c.maxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
 		{"max-body-bytes", "256KiB", size(&c.maxBody, 1<<10, 64<<20), "largest request body, except for import", anywhere},
 		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
+		{"max-in-flight", "1024", number(&c.maxInFlight, 1, 1<<20), "most reads, verify among them, at work at a time, beyond which they are answered 503 at once; writes have half, searches a quarter, imports and revocations a 64th", anywhere},
 		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
 		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
 		{"max-sessions-per-user", "0", number(&c.maxPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},

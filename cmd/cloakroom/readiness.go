@@ -3,24 +3,30 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 )
 
 // pingTimeout is how long /readyz waits for Redis.
 const pingTimeout = 500 * time.Millisecond
 
-// readiness is what /readyz answers. It is safe for concurrent use.
+// readiness is what /readyz answers: whether requests can be answered as the
+// settings promise. It is safe for concurrent use.
 type readiness struct {
 	state atomic.Pointer[readyState]
 }
 
-// readyState is a store, or the reason why there is none.
+// readyState is what serves requests, or the reason why nothing does.
 type readyState struct {
-	store *cache.Store
-	why   error
+	store    *cache.Store
+	breakers *breaker.Breakers
+	eviction *eviction
+	why      error
 }
 
 func newReadiness() *readiness {
@@ -29,8 +35,11 @@ func newReadiness() *readiness {
 	return r
 }
 
-func (r *readiness) no(why string)          { r.state.Store(&readyState{why: errors.New(why)}) }
-func (r *readiness) yes(store *cache.Store) { r.state.Store(&readyState{store: store}) }
+func (r *readiness) no(why string) { r.state.Store(&readyState{why: errors.New(why)}) }
+
+func (r *readiness) yes(store *cache.Store, b *breaker.Breakers, e *eviction) {
+	r.state.Store(&readyState{store: store, breakers: b, eviction: e})
+}
 
 // check returns nil if requests can be served, else why not.
 func (r *readiness) check(ctx context.Context) error {
@@ -38,16 +47,44 @@ func (r *readiness) check(ctx context.Context) error {
 	if s.store == nil {
 		return s.why
 	}
+	if fault := s.eviction.now.Load().fault; fault != nil {
+		return fault
+	}
+	err := s.ping(ctx)
+	if _, stale := s.store.StaleAge(); err != nil && stale {
+		return nil // verify answers, which is what --stale-if-error is for
+	}
+	return err
+}
+
+// ping asks Redis, unless its breaker is open.
+func (s *readyState) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	return s.store.Ping(ctx)
 }
 
-// details says how the parts are that may be missing while requests are served.
-func (r *readiness) details() string {
+// details says how each part is, those too that may be missing while requests
+// are served. It has one line for each.
+func (r *readiness) details(ctx context.Context) string {
 	s := r.state.Load()
 	if s.store == nil {
 		return ""
 	}
-	return "near cache: " + s.store.NearStats().State + "\n"
+	redis := "answers"
+	if err := s.ping(ctx); err != nil {
+		redis = err.Error()
+		if age, stale := s.store.StaleAge(); stale {
+			redis += fmt.Sprintf("; verify answers by copies that were right %s ago (--stale-if-error)", age.Round(time.Millisecond))
+		}
+	}
+	open := "closed"
+	if away := s.breakers.Stats().Open; len(away) > 0 {
+		open = "open: " + strings.Join(away, ", ")
+	}
+	return "redis: " + redis + "\n" +
+		"breaker: " + open + "\n" +
+		"eviction: " + s.eviction.now.Load().says + "\n" +
+		"near cache: " + s.store.NearStats().State + "\n" +
+		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }

@@ -102,6 +102,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerEvicted(s.metrics, store)
 	registerClock(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
+	registerFailover(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -120,7 +121,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		return err
 	}
 	s.breakers.Arm()
-	s.ready.yes(store)
+	evicts := newEviction(b.client, s.log)
+	evicts.look(ctx)
+	s.parts.start("watch of the eviction policy", evicts.Run)
+	s.ready.yes(store, s.breakers, evicts)
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))
@@ -157,6 +161,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
+		MaxInFlight:     s.c.maxInFlight,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,

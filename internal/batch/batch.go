@@ -46,6 +46,10 @@ type Config struct {
 	// On the socket it counts only if the client has ContextTimeoutEnabled; the
 	// client's own time-outs count besides.
 	Timeout time.Duration
+	// Last makes the command that is sent behind all of a batch, for its
+	// connection; nil sends none. DoLast returns it. It may block for less than
+	// Timeout.
+	Last func() redis.Cmder
 }
 
 func (c *Config) timeout() time.Duration {
@@ -74,6 +78,7 @@ type group struct {
 	cmds  []redis.Cmder // guarded by Batcher.mu until begun
 	begun bool          // guarded by Batcher.mu
 	done  chan struct{} // closed when every command has its reply or an error
+	last  redis.Cmder   // Config.Last's, or nil; set before done is closed
 }
 
 // New returns a Batcher over rdb. It must be closed before rdb is.
@@ -114,26 +119,36 @@ func New(rdb Redis, c Config) *Batcher {
 // can not write fails its batch. Commands that block, or change the state of
 // their connection, have no place here.
 func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
+	_, err := b.DoLast(ctx, cmds...)
+	return err
+}
+
+// DoLast is Do that returns the batch's last command too, with its reply or
+// error, which is not among those that it returns as err. Others of the batch
+// have the same one. It is nil if the caller's commands were not sent, or are
+// not answered yet.
+func (b *Batcher) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error) {
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
-		return err
+		return nil, err
 	}
 	deadline, has := ctx.Deadline()
 	patient := !has || time.Until(deadline) >= b.c.Timeout
 	g, err := b.enter(cmds, patient)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case g == nil:
-		b.alone(ctx, cmds)
+		last = b.alone(ctx, cmds)
 	default:
 		select {
 		case <-g.done:
+			last = g.last
 		case <-ctx.Done():
 			b.leave(g, cmds)
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
-	return firstError(cmds)
+	return last, firstError(cmds)
 }
 
 // firstError returns the first error that is not redis.Nil.

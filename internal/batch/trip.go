@@ -11,7 +11,7 @@ import (
 
 // alone makes the trip of a caller that found no other under way. Whoever came
 // meanwhile is for a goroutine, so that this caller can go on.
-func (b *Batcher) alone(ctx context.Context, cmds []redis.Cmder) {
+func (b *Batcher) alone(ctx context.Context, cmds []redis.Cmder) (last redis.Cmder) {
 	defer func() { // after a panic too, which is the caller's to recover
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -22,7 +22,7 @@ func (b *Batcher) alone(ctx context.Context, cmds []redis.Cmder) {
 		b.inFlight--
 		b.trips.Done()
 	}()
-	b.send(&lone{ctx, time.Now().Add(b.c.Timeout)}, cmds)
+	return b.send(&lone{ctx, time.Now().Add(b.c.Timeout)}, cmds)
 }
 
 // lone is the context of a caller that makes its own trip, with the deadline of
@@ -50,7 +50,7 @@ func (b *Batcher) run() {
 		}
 		if len(g.cmds) > 0 { // else all of its callers have left
 			ctx, cancel := context.WithTimeout(context.Background(), b.c.Timeout)
-			b.send(ctx, g.cmds)
+			g.last = b.send(ctx, g.cmds)
 			cancel()
 		}
 		close(g.done)
@@ -73,17 +73,22 @@ func (b *Batcher) next() *group {
 	return g
 }
 
-// send makes one round trip. After it each command has its reply or an error.
-// (I2)
-func (b *Batcher) send(ctx context.Context, cmds []redis.Cmder) {
+// send makes one round trip. After it each command has its reply or an error,
+// as has the last one, if there is one. (I2)
+func (b *Batcher) send(ctx context.Context, cmds []redis.Cmder) (last redis.Cmder) {
+	if b.c.Last != nil {
+		last = b.c.Last()
+		cmds = append(slices.Clip(cmds), last)
+	}
 	pipe := b.pipes.Get().(redis.Pipeliner)
 	_ = pipe.BatchProcess(ctx, cmds...) // only takes them
 	_, err := pipe.Exec(ctx)
 	b.pipes.Put(pipe)
 	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
-		return
+		return last
 	}
 	for _, cmd := range cmds { // a client's hook failed and told none of them
 		cmd.SetErr(err)
 	}
+	return last
 }

@@ -28,7 +28,7 @@ type Proxy struct {
 	delay     time.Duration
 	jitter    time.Duration
 	stalled   bool
-	muted     bool // stalled towards clients only
+	muted     bool          // stalled towards clients only
 	unstalled chan struct{} // closed when nothing is held any more; a new one for each time that something is
 	dropReply bool          // the next bytes towards the server are the request whose reply is lost
 	cutArmed  bool

@@ -207,6 +207,9 @@ func (c *checking) age(o *observation, end instant) {
 }
 
 func (c *checking) absent(o *observation, lo instant, least int, afterLoss bool) {
+	if len(c.writes) == 0 { // the process that was to create it was not there
+		return
+	}
 	if afterLoss && c.writes[0].inv <= c.loss.to && c.lossTakes() {
 		return
 	}
