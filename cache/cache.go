@@ -101,8 +101,8 @@ type Store struct {
 	follow      *clocks // nil if Config.Clock was given
 	near        *near   // nil if there is none
 	maxSessions int
-	maxPerUser  int  // 0 has no limit
-	evictOldest bool // to make room within maxPerUser
+	maxPerUser  int       // 0 has no limit
+	evictOldest bool      // to make room within maxPerUser
 	graves      *graves   // nil if no deletion is remembered
 	replicas    *replicas // nil if none is waited for
 	log         *slog.Logger
