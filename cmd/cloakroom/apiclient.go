@@ -33,7 +33,7 @@ type apiClient struct {
 
 // newClient returns a client of the sidecar at address. Its errors do not
 // repeat the key. (I6)
-func newClient(address, keyFile string, env []string) (*apiClient, error) {
+func newClient(address, keyFile string, files clientTLS, env []string) (*apiClient, error) {
 	c := &apiClient{name: address}
 	var wrong faults
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
@@ -48,6 +48,10 @@ func newClient(address, keyFile string, env []string) (*apiClient, error) {
 		wrong.addf("--url must be http://HOST:PORT, https://HOST or unix:PATH")
 	} else {
 		c.base = strings.TrimSuffix(address, "/")
+	}
+	transport.TLSClientConfig, err = files.config()
+	if err != nil {
+		wrong.addf("%v", err)
 	}
 	c.key, err = readKey(keyFile, env)
 	if err != nil {
