@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"time"
 
@@ -32,9 +31,6 @@ type backend struct {
 	costly      redis.UniversalClient // for costly searches likewise
 	replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
 	maxSessions int                   // 0 has no limit
-
-	options *redis.Options // how connections to one server are made
-	tls     *tls.Config    // of these, nil without TLS
 }
 
 // startBackend starts what --redis-url asks for. Only dev may fall back to

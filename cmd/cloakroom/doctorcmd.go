@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,7 +135,8 @@ func examine(ctx context.Context, p *program, c *config, tell func(doctor.Findin
 		tell(doctor.Finding{Check: "server", Status: doctor.Warn, Found: "memory: keeps sessions in the process, to try out; there is no Redis to look at", Fix: []string{"--redis-url redis://…"}})
 		return nil
 	}
-	if o := c.redisURL.options; o != nil && o.ClientName == clientName { // CLIENT LIST is to tell us from serve
+	u := &c.redisURL
+	if o := u.options; o != nil && o.ClientName == clientName { // CLIENT LIST is to tell us from serve
 		o.ClientName = clientName + "-doctor"
 	}
 	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: newParts(), ready: newReadiness()}
@@ -142,18 +144,62 @@ func examine(ctx context.Context, p *program, c *config, tell func(doctor.Findin
 	startCtx, cancel := context.WithTimeout(ctx, doctorStart)
 	defer cancel()
 	b, err := s.startBackend(startCtx)
-	var o *redis.Options
-	if err == nil {
-		o, err = b.login(ctx)
+	if err != nil {
+		return errors.Join(err, s.parts.stop())
 	}
-	if err == nil {
-		doctor.Examine(ctx, doctor.Config{
-			Client: b.client, Options: o, Places: b.places(&c.redisURL),
-			Private: c.redisURL.embedded, Prefix: c.keyPrefix, Shards: c.shards,
-			Rights: acl.Needed(redisRights(), needs(c)), Near: c.nearBytes > 0,
-		}, tell)
+	d := doctor.Config{
+		Client: b.client, Private: u.embedded, Prefix: c.keyPrefix, Shards: c.shards,
+		Rights: acl.Needed(redisRights(), needs(c)), Near: c.nearBytes > 0,
+	}
+	if err = c.whereTo(&d, b.client); err == nil {
+		doctor.Examine(ctx, d, tell)
 	}
 	return errors.Join(err, s.parts.stop())
+}
+
+// whereTo fills in which servers there are, and how to get in.
+func (c *config) whereTo(d *doctor.Config, client redis.UniversalClient) error {
+	u := &c.redisURL
+	if u.options == nil { // our own
+		d.Options = client.(*redis.Client).Options()
+		d.Places = []doctor.Place{{Network: d.Options.Network, Addr: d.Options.Addr}}
+		return nil
+	}
+	log := slog.New(slog.DiscardHandler)
+	var secure *tls.Config
+	if u.options.TLSConfig != nil {
+		source := &tlsSource{files: c.redis.tls, base: u.options.TLSConfig, log: log}
+		var err error
+		if secure, err = source.config(); err != nil {
+			return err
+		}
+	}
+	o := *u.options
+	if err := c.redis.apply(&o, u.cluster, log); err != nil {
+		return err
+	}
+	d.Options, d.User, d.Password = &o, o.Username, o.Password != ""
+	if c.redis.passwordFile != "" {
+		d.User, d.Password = c.redis.username, true
+	}
+	hosts := u.hosts
+	if len(hosts) == 0 {
+		hosts = []string{o.Addr}
+	}
+	for _, host := range hosts {
+		d.Places = append(d.Places, doctor.Place{Network: o.Network, Addr: host, TLS: secure})
+	}
+	if d.Master = u.master; d.Master != "" {
+		password, err := c.redis.sentinelPassword()
+		if err != nil {
+			return err
+		}
+		d.Sentinel = &redis.Options{
+			Dialer: o.Dialer, Username: c.redis.sentinelUsername, Password: password,
+			MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: o.MaintNotificationsConfig,
+		}
+	}
+	return nil
 }
 
 // chart prints findings.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,20 +27,19 @@ type redisAccess struct {
 	replicaReads                           bool
 }
 
-// apply has o, which is made of a URL, get in as a says. It returns the TLS
-// configuration as it is now, nil without TLS.
-func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) (config *tls.Config, err error) {
+// apply has o, which is made of a URL, get in as a says.
+func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) error {
 	dialer := &redisDialer{timeout: o.DialTimeout, once: cluster}
 	if o.TLSConfig != nil {
 		dialer.tls = &tlsSource{files: a.tls, base: o.TLSConfig, log: log}
-		if config, err = dialer.tls.config(); err != nil {
-			return nil, err
+		if _, err := dialer.tls.config(); err != nil {
+			return err
 		}
 		o.TLSConfig = nil // the dialer's
 	}
 	o.Dialer = dialer.dial
 	if a.passwordFile == "" {
-		return config, nil
+		return nil
 	}
 	file, user := a.passwordFile, a.username
 	if user == "" {
@@ -52,7 +50,7 @@ func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) (c
 		password, err := readPassword(file)
 		return user, password, err
 	}
-	return config, nil
+	return nil
 }
 
 func (a *redisAccess) sentinelPassword() (string, error) {

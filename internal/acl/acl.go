@@ -30,8 +30,10 @@ const (
 	Near     When = 1 << iota // with a near cache
 	Database                  // in a database other than 0
 	Cluster                   // on a Redis Cluster
+	Replicas                  // with reads from replicas
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
+	Waits                     // where deletions wait for replicas
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with
