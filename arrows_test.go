@@ -37,8 +37,9 @@ var arrows = map[string][]string{
 	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/session"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
@@ -47,18 +48,19 @@ var arrows = map[string][]string{
 	"internal/redistest":     {},
 	"test/clients":           {},
 	"test/gateways":          {},
+	"test/linear":            {},
 	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/torture"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/doctor", "internal/redistest", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},
@@ -68,6 +70,7 @@ var homes = map[string][]string{
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"encoding/json/v2":              {},
+	"github.com/anishathalye":       {"test/linear"},
 	"testing":                       testOnly,
 }
 

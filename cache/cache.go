@@ -72,6 +72,9 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
 	RevokeWaitReplicas int
 	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
@@ -80,9 +83,6 @@ type Config struct {
 	// RememberDeletions is about how many deletions this process remembers, so
 	// that a failover brings none of those sessions back; 0 remembers none.
 	RememberDeletions int
-	// AuditEvery is how often Run looks through all that is stored, slowly, for what
-	// does not fit together (AuditStats); 0 does not.
-	AuditEvery time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -101,17 +101,17 @@ type Store struct {
 	follow      *clocks // nil if Config.Clock was given
 	near        *near   // nil if there is none
 	maxSessions int
-	maxPerUser  int       // 0 has no limit
-	evictOldest bool      // to make room within maxPerUser
-	graves      *graves   // nil if no deletion is remembered
-	replicas    *replicas // nil if none is waited for
+	maxPerUser  int            // 0 has no limit
+	evictOldest bool           // to make room within maxPerUser
+	graves      *graves        // nil if no deletion is remembered
+	acks        *acknowledging // nil if no replica is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
-	buried      atomic.Uint64
 	auditEvery  time.Duration
 	sampler     sampler
+	buried      atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -152,10 +152,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if c.RevokeWaitTimeout <= 0 {
-		c.RevokeWaitTimeout = defaultRevokeWait
-	}
-	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
+	s.graves, s.acks = newGraves(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -178,7 +175,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
-	s.replicas.check(ctx)
 	if s.clock == nil {
 		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
@@ -204,7 +200,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
-	s.replicas.close()
+	s.acks.close()
 	return nil
 }
 
@@ -229,8 +225,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	var haveLayout, have int
-	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+	haveLayout, have, ok := parseRecord(recorded)
+	if !ok {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

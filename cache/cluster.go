@@ -61,7 +61,8 @@ func eachMaster(ctx context.Context, rdb redis.UniversalClient, do func(ctx cont
 	return faults
 }
 
-// loadScripts loads all scripts on a server.
+// loadScripts loads all scripts on a server, and asks whether it lets wait for replicas.
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
+	s.acks.check(ctx, master)
 	return errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master))
 }

@@ -26,8 +26,6 @@ type graves struct {
 	perEach int // most graves of a stripe
 	// again are sessions that have come back, for who deletes them again.
 	again chan session.ID
-
-	returned atomic.Uint64 // how often one was found to have come back
 }
 
 type graveStripe struct {
@@ -162,7 +160,6 @@ func (g *graves) queue(id session.ID) {
 	case g.again <- id:
 		have.queued = true
 		st.of[id] = have
-		g.returned.Add(1)
 	default: // the queue is full: it comes when it is read again
 	}
 }

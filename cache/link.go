@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +74,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		return err
 	}
 	if password != "" {
-		hello = append(hello, "AUTH", cmp.Or(user, "default"), password)
+		hello = append(hello, "AUTH", user, password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
@@ -90,7 +89,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 	}
 	for _, question := range questions {
 		reply, err := l.ask(question...)
-		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
+		if refusal, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" && !refusal.passes() {
 			// The text may name the user, and never the password. (I6)
 			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}
@@ -102,18 +101,6 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		}
 	}
 	return nil
-}
-
-// credentials returns those that go-redis would take for a new connection.
-func credentials(ctx context.Context, o *redis.Options) (user, password string, err error) {
-	switch {
-	case o.CredentialsProviderContext != nil:
-		return o.CredentialsProviderContext(ctx)
-	case o.CredentialsProvider != nil:
-		user, password = o.CredentialsProvider()
-		return user, password, nil
-	}
-	return o.Username, o.Password, nil
 }
 
 // ask writes a command and reads the answer. It is for the greeting only.

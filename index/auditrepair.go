@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	_ "embed"
+	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -30,20 +31,13 @@ type result struct {
 // runFixes runs repair.lua for each fix, in one round trip. Its own error is
 // that it is not known what happened.
 func (au *audit) runFixes(ctx context.Context, fixes []fix) ([]result, error) {
-	replies, err := au.sendFixes(ctx, fixes)
+	replies, err := au.sendFixes(ctx, fixes, redis.Pipeliner.EvalSha, repairScript.Hash())
+	if err == nil && slices.ContainsFunc(replies, func(r *redis.Cmd) bool { return redis.HasErrorPrefix(r.Err(), "NOSCRIPT") }) {
+		// The server is new, or its scripts were flushed.
+		replies, err = au.sendFixes(ctx, fixes, redis.Pipeliner.Eval, repairLua)
+	}
 	if err != nil {
 		return nil, err
-	}
-	for i := range replies {
-		if redis.HasErrorPrefix(replies[i].Err(), "NOSCRIPT") { // Redis was restarted, or its scripts were flushed
-			if err := au.ix.Load(ctx, au.rdb); err != nil {
-				return nil, err
-			}
-			if replies, err = au.sendFixes(ctx, fixes); err != nil {
-				return nil, err
-			}
-			break
-		}
 	}
 	results := make([]result, len(fixes))
 	for i, reply := range replies {
@@ -60,11 +54,14 @@ func (au *audit) runFixes(ctx context.Context, fixes []fix) ([]result, error) {
 	return results, nil
 }
 
-func (au *audit) sendFixes(ctx context.Context, fixes []fix) ([]*redis.Cmd, error) {
+// sendFixes runs the script for each fix: eval is EvalSha with its hash, or Eval with its text.
+func (au *audit) sendFixes(ctx context.Context, fixes []fix,
+	eval func(redis.Pipeliner, context.Context, string, []string, ...any) *redis.Cmd, script string,
+) ([]*redis.Cmd, error) {
 	if len(fixes) == 0 {
 		return nil, nil
 	}
-	pipe := au.rdb.Pipeline()
+	pipe := au.ix.rdb.Pipeline()
 	replies := make([]*redis.Cmd, len(fixes))
 	for i := range fixes {
 		f := &fixes[i]
@@ -76,7 +73,7 @@ func (au *audit) sendFixes(ctx context.Context, fixes []fix) ([]*redis.Cmd, erro
 			scriptKeys = append(scriptKeys, p.key)
 			args = append(args, p.member, p.score)
 		}
-		replies[i] = pipe.EvalSha(ctx, repairScript.Hash(), scriptKeys, args...)
+		replies[i] = eval(pipe, ctx, script, scriptKeys, args...)
 	}
 	return replies, send(ctx, pipe)
 }

@@ -298,9 +298,9 @@ func (au *audit) addNamed(ctx context.Context, c *check) error {
 		}
 	}
 	now := au.now()
-	err := au.rdb.ZAdd(ctx, au.keys.Pending(shard), redis.Z{Score: float64(now.Add(time.Minute)), Member: AddNote(&c.card)}).Err()
+	err := au.ix.rdb.ZAdd(ctx, au.keys.Pending(shard), redis.Z{Score: float64(now.Add(time.Minute)), Member: AddNote(&c.card)}).Err()
 	if err == nil {
-		pipe := au.rdb.Pipeline()
+		pipe := au.ix.rdb.Pipeline()
 		for _, p := range c.faults {
 			if p.named {
 				pipe.ZAdd(ctx, p.key, redis.Z{Score: float64(c.card.Creation), Member: p.member})

@@ -19,6 +19,9 @@ const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], " +
 	"unix://[[USER]:PASSWORD@]/PATH[?db=DB], embedded:, embedded:DIR or memory: " +
 	"(special characters of a password are percent-encoded; PORT is a number from 1 to 65535)"
 
+// clientName is what CLIENT LIST calls our connections, unless the URL says.
+const clientName = "cloakroom"
+
 // redisURL says where the sessions are. The zero value says nothing.
 type redisURL struct {
 	// masked is the URL without its password, for people. (I6)
@@ -183,8 +186,9 @@ func clientOptions(o *redis.Options) *redis.Options {
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 3
+	o.DisableIdentity = true // CLIENT SETINFO would be one more right
 	if o.ClientName == "" {
-		o.ClientName = "cloakroom"
+		o.ClientName = clientName
 	}
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o

@@ -100,6 +100,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
 	registerEvicted(s.metrics, store)
+	registerAudit(s.metrics, store)
 	registerClock(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
 	registerFailover(s.metrics, store)

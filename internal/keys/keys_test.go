@@ -140,23 +140,6 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
 }
 
-// TestFollowsIsFollowed checks that both ways to say what near caches follow agree.
-func TestFollowsIsFollowed(t *testing.T) {
-	s, err := NewSpace("cr:", 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{
-		s.Meta(), s.Session("1"), s.Created(0), s.Creator(0, "c"), s.Catalogue(0), s.User("u"), s.Agent("a"), s.Token(session.TokenHash{}),
-		s.Used(session.TokenHash{}), s.Tombstone("1"), s.Pending(0), s.Never(0), "cr:s", "cr:", "s:{nz}:1", "",
-	} {
-		want := slices.ContainsFunc(s.Followed(), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
-		if s.Follows(key) != want {
-			t.Errorf("%q is followed: %v, want %v", key, !want, want)
-		}
-	}
-}
-
 func TestSpelled(t *testing.T) {
 	s, err := NewSpace("cr:", 4)
 	if err != nil {
@@ -207,4 +190,21 @@ func TestSpelled(t *testing.T) {
 	not(s.Created(0)+"x", true)
 	not(strings.TrimSuffix(s.Created(0), "}"), true)
 	not(strings.Replace(s.Session("1"), s.tags[s.shard("1")], s.tags[(s.shard("1")+1)%4], 1), true)
+}
+
+// TestFollowsIsFollowed checks that both ways to say what near caches follow agree.
+func TestFollowsIsFollowed(t *testing.T) {
+	s, err := NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		s.Meta(), s.Session("1"), s.Created(0), s.Creator(0, "c"), s.Catalogue(0), s.User("u"), s.Agent("a"), s.Token(session.TokenHash{}),
+		s.Used(session.TokenHash{}), s.Tombstone("1"), s.Pending(0), s.Never(0), "cr:s", "cr:", "s:{nz}:1", "",
+	} {
+		want := slices.ContainsFunc(s.Followed(), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		if s.Follows(key) != want {
+			t.Errorf("%q is followed: %v, want %v", key, !want, want)
+		}
+	}
 }
