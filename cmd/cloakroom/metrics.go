@@ -1,6 +1,9 @@
 package main
 
 import (
+	"runtime"
+	"time"
+
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,9 +31,21 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 	)
 }
 
-// registerClock shows how far the clocks of a Cluster's masters are apart.
+// registerBuild shows what runs.
+func registerBuild(r prometheus.Registerer) {
+	version, commit := build()
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_build_info", Help: "1, with the version and the commit of this program and the version of Go.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+}
+
+// registerClock shows how far the clocks of this machine and of Redis differ.
 func registerClock(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_clock_offset_seconds",
+		Help: "Redis' clock minus this machine's. Redis' decides when a session ends; a difference does no harm here.",
+	}, func() float64 { return time.Until(store.Now().Std()).Seconds() }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_redis_clock_spread_seconds",
 		Help: "By how much the clocks of a Cluster's masters differ, at least; 0 where there is one server.",
 	}, func() float64 { return store.ClockSpread().Seconds() }))
