@@ -70,6 +70,9 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
 	RevokeWaitReplicas int
 	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
@@ -104,6 +107,8 @@ type Store struct {
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	auditEvery  time.Duration
+	sampler     sampler
 	buried      atomic.Uint64
 }
 
@@ -130,7 +135,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis
@@ -216,8 +221,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	haveLayout, have, ok := parseRecord(recorded)
-	if !ok {
+	var haveLayout, have int
+	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

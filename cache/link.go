@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +73,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		return err
 	}
 	if password != "" {
-		hello = append(hello, "AUTH", cmp.Or(user, "default"), password)
+		hello = append(hello, "AUTH", user, password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")

@@ -263,6 +263,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	for _, predicates := range [][]index.Predicate{nil, {index.ByUser("u")}, {index.ByAgent("a")}, {index.ByCreator("gateway")}} {
 		_, _ = store.Search(ctx, &index.Query{Predicates: predicates, Sees: index.Sees{All: true}, Limit: 10})
 	}
+	_, _ = store.Audit(ctx, cache.AuditConfig{Repair: true})
 	for _, s := range all {
 		_, _ = store.Delete(ctx, s, "revoked")
 	}

@@ -130,6 +130,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		NearBytes:          s.c.nearBytes,
 		NearStaleness:      s.c.nearStale,
 		StaleIfError:       s.c.staleIfError,
+		AuditEvery:         s.c.auditInterval,
 		RevokeWaitReplicas: s.c.revokeReplicas,
 		RevokeWaitTimeout:  s.c.revokeWait,
 		RememberDeletions:  s.c.rememberDeletions,

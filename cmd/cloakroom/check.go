@@ -29,7 +29,7 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 		return
 	}
 	checkRedis(c, wrong)
-	if subcommand == "doctor" {
+	if subcommand == "doctor" || subcommand == "audit" {
 		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {

@@ -36,6 +36,8 @@ type config struct {
 	revokeWait        time.Duration
 	rememberDeletions int
 
+	auditInterval time.Duration
+
 	instanceID string
 	keysFile   string
 	// issuersFile names the issuers of access tokens.
@@ -124,6 +126,8 @@ func settings(c *config) []setting {
 		{"revoke-wait-replicas", "0", number(&c.revokeReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
 		{"revoke-wait-timeout", "100ms", duration(&c.revokeWait, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
 		{"remember-deletions", "100000", number(&c.rememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
+
+		{"audit-interval", "24h", duration(&c.auditInterval, 0, 90*24*time.Hour), "how often this process looks, slowly, through all that is stored for what does not fit together; 0 = never", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},

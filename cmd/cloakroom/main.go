@@ -62,6 +62,7 @@ func subcommands() []subcommand {
 		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
 		{"key", "make an API key: cloakroom key new --help", key},
 		{"revoke", "revoke sessions through a running sidecar: cloakroom revoke --help", revoke},
+		{"audit", "find, and repair, what does not fit together in Redis: cloakroom audit --help", auditCommand},
 		{"doctor", "look at a Redis before you trust it with sessions: cloakroom doctor --help", doctorCommand},
 		{"acl", "print the least rights that the user of Redis needs: cloakroom acl --help", aclCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},

@@ -101,6 +101,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerNear(s.metrics, store)
 	registerEvicted(s.metrics, store)
 	registerClock(s.metrics, store)
+	registerAudit(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
 	registerFailover(s.metrics, store)
 	s.parts.start("session store", store.Run)
