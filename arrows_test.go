@@ -48,12 +48,13 @@ var arrows = map[string][]string{
 	"internal/redistest":     {},
 	"test/clients":           {},
 	"test/gateways":          {},
+	"test/linear":            {},
 	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/torture"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
@@ -69,6 +70,7 @@ var homes = map[string][]string{
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"encoding/json/v2":              {},
+	"github.com/anishathalye":       {"test/linear"},
 	"testing":                       testOnly,
 }
 

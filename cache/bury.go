@@ -152,14 +152,10 @@ func (b *burier) log(last bool) {
 // serverOf returns what Redis is known by: it is another text if another
 // server, or another history of writes, is behind the address than before.
 func serverOf(ctx context.Context, rdb redis.UniversalClient) (string, error) {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		return historyOf(ctx, rdb)
-	}
 	var mu sync.Mutex
 	var all []string
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		one, err := historyOf(ctx, c)
+	err := eachMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
+		one, err := historyOf(ctx, master)
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, one)

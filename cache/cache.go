@@ -12,6 +12,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,8 +62,9 @@ type Config struct {
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
-	// where the servers have client tracking and Redis is a *redis.Client, or a
-	// *redis.ClusterClient that reads from masters only.
+	// where the servers have client tracking and Redis and Searches are
+	// *redis.Client, or *redis.ClusterClient that read from masters only and
+	// have been made for this store.
 	NearBytes int
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
@@ -99,10 +101,10 @@ type Store struct {
 	follow      *clocks // nil if Config.Clock was given
 	near        *near   // nil if there is none
 	maxSessions int
-	maxPerUser  int  // 0 has no limit
-	evictOldest bool // to make room within maxPerUser
-	graves      *graves   // nil if no deletion is remembered
-	replicas    *replicas // nil if none is waited for
+	maxPerUser  int            // 0 has no limit
+	evictOldest bool           // to make room within maxPerUser
+	graves      *graves        // nil if no deletion is remembered
+	acks        *acknowledging // nil if no replica is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
@@ -115,6 +117,10 @@ type Store struct {
 // tripTimeout bounds a round trip: a little less than the second that a request
 // has, so that a caller who finds none under way can make its own.
 const tripTimeout = 900 * time.Millisecond
+
+// searchesQueued is how many commands of searches may wait for their trip: one
+// search has up to 250 of them, and a few hundred searches run at a time.
+const searchesQueued = 64 << 10
 
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
@@ -146,14 +152,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.lagging = c.Replicas; s.lagging == nil {
 		s.lagging = s.costly
 	}
-	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
+	s.gets, s.searches, s.writes = newTrips(c.Redis, 0), newTrips(c.Searches, searchesQueued), newTrips(c.Redis, 0)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if c.RevokeWaitTimeout <= 0 {
-		c.RevokeWaitTimeout = defaultRevokeWait
-	}
-	s.graves, s.replicas = newGraves(c.RememberDeletions), newReplicas(s, c.RevokeWaitReplicas, c.RevokeWaitTimeout)
+	s.graves, s.acks = newGraves(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
@@ -165,9 +168,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
 	if c.NearBytes > 0 {
-		if s.near, err = makeNear(ctx, &c, s.keys, s.log); err != nil {
-			return nil, unavailable(err)
-		}
+		s.near = newNear(s.keys, c.NearBytes, cmp.Or(c.NearStaleness, defaultStaleness))
+		s.near.staleFor = c.StaleIfError
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
@@ -177,7 +179,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
-	s.replicas.check(ctx)
 	if s.clock == nil {
 		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
@@ -186,6 +187,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 				return nil, unavailable(err)
 			}
 		}
+	}
+	if s.near != nil { // last, for from now on the clients are watched
+		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		s.near.tracker = newTracker(s.near, owners, s.log)
 	}
 	return s, nil
 }
@@ -196,7 +204,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.writes.Close()
-	s.replicas.close()
+	s.acks.close()
 	return nil
 }
 
@@ -221,8 +229,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	var haveLayout, have int
-	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+	haveLayout, have, ok := parseRecord(recorded)
+	if !ok {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

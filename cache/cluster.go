@@ -28,8 +28,10 @@ type trips interface {
 	Close()
 }
 
-func newTrips(rdb redis.UniversalClient) trips {
-	c := batch.Config{Timeout: tripTimeout}
+// queued is how many commands may wait; 0 is the default. Who lets more callers
+// in than that is enough for sees them refused.
+func newTrips(rdb redis.UniversalClient, queued int) trips {
+	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}
 	if cluster, ok := rdb.(*redis.ClusterClient); ok {
 		return batch.NewCluster(cluster, c)
 	}
@@ -61,7 +63,8 @@ func eachMaster(ctx context.Context, rdb redis.UniversalClient, do func(ctx cont
 	return faults
 }
 
-// loadScripts loads all scripts on a server.
+// loadScripts loads all scripts on a server, and asks whether it lets wait for replicas.
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
+	s.acks.check(ctx, master)
 	return errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master))
 }

@@ -70,8 +70,8 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	}
 	var result string
 	var err error
-	if wait && s.replicas != nil {
-		result, deleted.Acknowledged, err = s.replicas.run(ctx, scriptKeys, args)
+	if wait && s.acks != nil {
+		result, deleted.Acknowledged, err = s.acks.run(ctx, scriptKeys, args)
 	} else {
 		result, _, err = s.runScript(ctx, deleteScript, scriptKeys, args)
 	}

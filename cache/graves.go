@@ -2,6 +2,7 @@ package cache
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,8 +27,6 @@ type graves struct {
 	perEach int // most graves of a stripe
 	// again are sessions that have come back, for who deletes them again.
 	again chan session.ID
-
-	returned atomic.Uint64 // how often one was found to have come back
 }
 
 type graveStripe struct {
@@ -92,6 +91,7 @@ func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) 
 	for len(st.order) >= g.perEach {
 		g.drop(st)
 	}
+	id = session.ID(strings.Clone(string(id))) // it may be a part of a document
 	st.of[id] = grave{sequence: sequence, until: until}
 	st.order = append(st.order, id)
 	g.count.Add(1)
@@ -162,7 +162,6 @@ func (g *graves) queue(id session.ID) {
 	case g.again <- id:
 		have.queued = true
 		st.of[id] = have
-		g.returned.Add(1)
 	default: // the queue is full: it comes when it is read again
 	}
 }

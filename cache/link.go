@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +44,7 @@ func (e *errOff) Unwrap() error { return e.err }
 const maxPings = 1000
 
 // dialLink connects to where o says and has it send invalidations for keys
-// under the prefixes. It gives up when ctx ends.
+// under the prefixes, if there are any. It gives up when ctx ends.
 func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func([]byte), all func()) (*link, error) {
 	conn, err := o.Dialer(ctx, o.Network, o.Addr)
 	if err != nil {
@@ -82,9 +83,13 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 	for _, p := range prefixes {
 		tracking = append(tracking, "PREFIX", p)
 	}
-	for _, question := range [][]string{hello, tracking, {"INFO", "server"}} {
+	questions := [][]string{hello, tracking, {"INFO", "server"}}
+	if len(prefixes) == 0 {
+		questions = slices.Delete(questions, 1, 2)
+	}
+	for _, question := range questions {
 		reply, err := l.ask(question...)
-		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
+		if refusal, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" && !refusal.passes() {
 			// The text may name the user, and never the password. (I6)
 			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}

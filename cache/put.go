@@ -53,6 +53,9 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 		return session.ErrConflict // it has ended since the caller read it
 	}
 	if last, ok := s.graves.last(next.ID, s.clock()); ok && next.Sequence <= last {
+		if old != nil {
+			return session.ErrConflict // it was deleted since the caller read it
+		}
 		return session.ErrDeleted // also if a failover has lost the tombstone
 	}
 	inTheWay := old == nil // what the caller did not see may be cleared

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -29,171 +28,136 @@ func (a Acknowledged) Fewer() bool { return a.Replicas < a.Wanted }
 // acknowledge deletions in time.
 const unreplicatedLogEvery = 10 * time.Second
 
-// replicas has deletions wait until replicas have them. WAIT counts what its own
-// connection has written, so it travels behind the scripts, in their round trip;
-// and as it holds up whatever comes behind it, these have round trips of their
-// own, at most two at a time, which concurrent deletions share. One WAIT behind
-// all of them is enough for all.
-type replicas struct {
-	s       *Store
+// acknowledging has deletions wait until replicas have them. WAIT counts what its
+// own connection has written, so it travels behind the scripts, in their round
+// trip, to the master that runs them; and as it holds up whatever comes behind
+// it, these have round trips of their own, at most two at a time for each master,
+// which concurrent deletions share. One WAIT behind all of them is enough for all.
+type acknowledging struct {
+	log     *slog.Logger
 	wanted  int
 	timeout time.Duration
+	trips   interface {
+		DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error)
+		Close()
+	}
 
-	mu      sync.Mutex
-	masters map[string]*lane // by address; one, under "", where there is no Cluster
+	fewer atomic.Uint64
+	fault atomic.Pointer[string] // why WAIT fails, nil if it does not
 
-	fewer  atomic.Uint64
-	fault  atomic.Pointer[string] // why WAIT fails, nil if it does not
-	mLog   sync.Mutex
+	mu     sync.Mutex
 	logged time.Time
 	untold int
 }
 
-// lane is where deletions wait together.
-type lane struct {
-	client *redis.Client
-	trips  *batch.Batcher
-}
-
-func newReplicas(s *Store, wanted int, timeout time.Duration) *replicas {
+// newAcknowledging returns nil if no replica is wanted.
+func newAcknowledging(rdb redis.UniversalClient, wanted int, timeout time.Duration, log *slog.Logger) *acknowledging {
 	if wanted <= 0 {
 		return nil
 	}
-	return &replicas{s: s, wanted: wanted, timeout: timeout, masters: make(map[string]*lane)}
+	if timeout <= 0 {
+		timeout = defaultRevokeWait
+	}
+	a := &acknowledging{log: log, wanted: wanted, timeout: timeout}
+	c := batch.Config{Timeout: tripTimeout, Last: a.wait}
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		a.trips = batch.NewCluster(cluster, c)
+	} else {
+		a.trips = batch.New(rdb, c)
+	}
+	return a
 }
 
 // wait makes the command that waits. Its time is at least 1 ms: 0 would be for ever.
-func (r *replicas) wait() redis.Cmder {
-	return redis.NewIntCmd(context.Background(), "wait", r.wanted, max(r.timeout.Milliseconds(), 1))
-}
-
-// tripsTo returns where deletions of a key wait.
-func (r *replicas) tripsTo(ctx context.Context, key string) (*batch.Batcher, error) {
-	config := batch.Config{Timeout: tripTimeout, Last: r.wait}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	cluster, ok := r.s.rdb.(*redis.ClusterClient)
-	if !ok {
-		if r.masters[""] == nil {
-			r.masters[""] = &lane{trips: batch.New(r.s.rdb, config)}
-		}
-		return r.masters[""].trips, nil
-	}
-	// A command without a key goes to any node: the node's own client is needed.
-	client, err := cluster.MasterForKey(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	addr := client.Options().Addr
-	if m := r.masters[addr]; m == nil || m.client != client {
-		r.masters[addr] = &lane{client, batch.New(client, config)}
-		if m != nil {
-			m.trips.Close() // I7; its client was closed, so nothing takes long
-		}
-	}
-	return r.masters[addr].trips, nil
+func (a *acknowledging) wait() redis.Cmder {
+	return redis.NewIntCmd(context.Background(), "wait", a.wanted, max(a.timeout.Milliseconds(), 1))
 }
 
 // close waits for the round trips under way. (I7)
-func (r *replicas) close() {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.masters {
-		m.trips.Close()
+func (a *acknowledging) close() {
+	if a != nil {
+		a.trips.Close()
 	}
 }
 
 // run runs delete.lua as runScript does, and waits for replicas. If a lost
 // reply is asked for again, it is waited again too.
-func (r *replicas) run(ctx context.Context, keys []string, args []any) (result string, got Acknowledged, err error) {
-	got.Wanted = r.wanted
-	moved := false
+func (a *acknowledging) run(ctx context.Context, keys []string, args []any) (result string, got Acknowledged, err error) {
+	got.Wanted = a.wanted
 	err = repeat(ctx, func(bool) error {
-		trips, err := r.tripsTo(ctx, keys[0])
-		if err != nil {
-			return err
-		}
 		reply := redis.NewCmd(ctx, evalWords("evalsha", deleteScript.Hash(), keys, args)...)
-		last, err := trips.DoLast(ctx, reply)
+		last, err := a.trips.DoLast(ctx, reply)
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
 			reply = redis.NewCmd(ctx, evalWords("eval", deleteLua, keys, args)...)
-			last, err = trips.DoLast(ctx, reply)
+			last, err = a.trips.DoLast(ctx, reply)
 		}
 		if err != nil {
-			moved = redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "TRYAGAIN")
 			return err
 		}
-		got.Replicas = r.count(last)
+		got.Replicas = a.count(last)
 		result, err = reply.Text()
 		return err
 	})
-	if moved {
-		// The slot is on its way to another master: the deletion goes first.
-		result, _, err = r.s.runScript(ctx, deleteScript, keys, args)
-	}
 	if err == nil && got.Fewer() && (result == "ok" || result == "done") {
-		r.tell(got)
+		a.tell(got)
 	}
 	return result, got, err
 }
 
-// count returns how many replicas have acknowledged. A WAIT that fails is one
-// that none has.
-func (r *replicas) count(last redis.Cmder) int {
+// count returns how many replicas have acknowledged. None has if WAIT fails, or
+// was not sent, because the slot was on its way to another master.
+func (a *acknowledging) count(last redis.Cmder) int {
 	if last == nil {
 		return 0
 	}
 	if err := last.Err(); err != nil {
 		text := err.Error()
-		r.fault.Store(&text)
+		a.fault.Store(&text)
 		return 0
 	}
-	r.fault.Store(nil)
+	a.fault.Store(nil)
 	return int(last.(*redis.IntCmd).Val())
 }
 
 // tell counts a deletion that fewer replicas have than wanted, and logs it now
 // and then.
-func (r *replicas) tell(got Acknowledged) {
-	r.fewer.Add(1)
-	r.mLog.Lock()
-	defer r.mLog.Unlock()
-	r.untold++
-	if time.Since(r.logged) < unreplicatedLogEvery {
+func (a *acknowledging) tell(got Acknowledged) {
+	a.fewer.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.untold++
+	if time.Since(a.logged) < unreplicatedLogEvery {
 		return
 	}
-	attrs := []any{slog.Int("deletions", r.untold), slog.Int("acknowledged", got.Replicas), slog.Int("wanted", got.Wanted), slog.String("within", r.timeout.String())}
-	if fault := r.fault.Load(); fault != nil {
+	attrs := []any{slog.Int("deletions", a.untold), slog.Int("acknowledged", got.Replicas), slog.Int("wanted", got.Wanted), slog.String("within", a.timeout.String())}
+	if fault := a.fault.Load(); fault != nil {
 		attrs = append(attrs, slog.String("error", *fault))
 	}
-	r.s.log.Warn("deletions are not acknowledged by enough replicas: a failover could undo them", attrs...)
-	r.logged, r.untold = time.Now(), 0
+	a.log.Warn("deletions are not acknowledged by enough replicas: a failover could undo them", attrs...)
+	a.logged, a.untold = time.Now(), 0
 }
 
-// check asks whether WAIT may be sent, so that it is known from the start.
-func (r *replicas) check(ctx context.Context) {
-	if r == nil {
+// check asks a server whether WAIT may be sent, so that it is known from the start.
+func (a *acknowledging) check(ctx context.Context, master redis.UniversalClient) {
+	if a == nil {
 		return
 	}
-	if err := r.s.rdb.Do(ctx, "wait", 0, 1).Err(); err != nil {
+	if err := master.Do(ctx, "wait", 0, 1).Err(); err != nil {
 		text := err.Error()
-		r.fault.Store(&text)
-		r.s.log.Warn("WAIT fails: no deletion will be known to be on a replica", "error", err)
+		a.fault.Store(&text)
+		a.log.Warn("WAIT fails: no deletion will be known to be on a replica", "error", err)
 	}
 }
 
 // state says in a few words how it is, for people.
-func (r *replicas) state() string {
+func (a *acknowledging) state() string {
 	switch {
-	case r == nil:
+	case a == nil:
 		return "off"
-	case r.fault.Load() != nil:
-		return "WAIT fails: " + *r.fault.Load()
+	case a.fault.Load() != nil:
+		return "WAIT fails: " + *a.fault.Load()
 	}
-	return fmt.Sprintf("on, for %d of them, %v at most", r.wanted, r.timeout)
+	return fmt.Sprintf("on, for %d of them, %v at most", a.wanted, a.timeout)
 }
 
 // evalWords are the words of EVAL or EVALSHA.
@@ -210,23 +174,21 @@ func evalWords(verb, script string, keys []string, args []any) []any {
 // waits for replicas, as Delete does, so that what another Delete has done is
 // known to be there, and remembers the deletion if there was one.
 func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowledged, err error) {
-	if s.replicas == nil && s.graves == nil {
+	if s.acks == nil && s.graves == nil {
 		return got, nil
 	}
 	tombstone := redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
-	if r := s.replicas; r != nil {
-		got.Wanted = r.wanted
-		var trips *batch.Batcher
-		if trips, err = r.tripsTo(ctx, s.keys.Tombstone(id)); err != nil {
-			return got, unavailable(err)
-		}
+	if s.acks != nil {
 		var last redis.Cmder
-		last, err = trips.DoLast(ctx, tombstone)
-		got.Replicas = r.count(last)
+		last, err = s.acks.trips.DoLast(ctx, tombstone)
+		got.Wanted = s.acks.wanted
+		if err == nil {
+			got.Replicas = s.acks.count(last)
+		}
 	} else {
 		err = s.gets.Do(ctx, tombstone)
 	}
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil {
 		return got, unavailable(err)
 	}
 	s.remember(id, tombstone.Val())
@@ -240,21 +202,21 @@ type FailoverStats struct {
 	Unreplicated uint64
 	// Remembered is how many deletions are remembered now.
 	Remembered int
-	// Resurrected counts how often a session was met that had been deleted,
-	// Buried how many of those were deleted again.
-	Resurrected, Buried uint64
+	// Resurrected counts the deleted sessions that were in Redis again, and were
+	// deleted again.
+	Resurrected uint64
 	// Wait says in a few words how waiting for replicas is, for people.
 	Wait string
 }
 
 // FailoverStats returns what is known of deletions that a failover undid or may undo.
 func (s *Store) FailoverStats() FailoverStats {
-	f := FailoverStats{Buried: s.buried.Load(), Wait: s.replicas.state()}
-	if s.replicas != nil {
-		f.Unreplicated = s.replicas.fewer.Load()
+	f := FailoverStats{Resurrected: s.buried.Load(), Wait: s.acks.state()}
+	if s.acks != nil {
+		f.Unreplicated = s.acks.fewer.Load()
 	}
 	if s.graves != nil {
-		f.Remembered, f.Resurrected = int(s.graves.count.Load()), s.graves.returned.Load()
+		f.Remembered = int(s.graves.count.Load())
 	}
 	return f
 }

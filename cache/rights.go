@@ -54,6 +54,8 @@ func Rights() []acl.Right {
 
 		{Command: "client|tracking", Args: "on bcast", When: acl.Near, Why: "hear of changes"},
 		{Command: "role", When: acl.Near, Why: "prove that a master answers"},
-		{Command: "info", Args: "server", When: acl.Near, Why: "prove that it is the one that tells of changes"},
+		{Command: "info", Args: "server", Why: "near cache: prove that it is the one that tells of changes; notice a failover, and look for what it has brought back"},
+		{Command: "exists", Args: "KEY", Keys: "s", Access: acl.Looks, Why: "has a deleted session come back"},
+		{Command: "wait", Args: "0 1", When: acl.Waits, Why: "have replicas acknowledge a deletion"},
 	})
 }

@@ -39,7 +39,7 @@ const longLog = "acllog-max-len 10000"
 func startLeast(t *testing.T) *least {
 	t.Helper()
 	server := redistest.Start(t, longLog)
-	l := &least{admins: []*redis.Client{socketClient(t, server)}, rights: acl.Needed(cache.Rights(), acl.Near)}
+	l := &least{admins: []*redis.Client{socketClient(t, server)}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
 	l.allow(t, rule(l.rights))
 	l.user = server.Client(t, func(o *redis.Options) {
 		o.Network, o.Addr, o.Username, o.Password, o.ClientName = "unix", server.Socket, leastUser, "secret", "cloakroom"
@@ -51,7 +51,7 @@ func startLeast(t *testing.T) *least {
 func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
 	t.Helper()
 	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Conf: []string{longLog}})
-	l := &least{rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster)}
+	l := &least{rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
 	for _, n := range cluster.Nodes {
 		l.admins = append(l.admins, socketClient(t, n.Server))
 	}
@@ -242,7 +242,7 @@ func checkTable(t *testing.T, table []acl.Right, used map[string]bool) {
 // What is refused on the way is not its business.
 func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	ctx := t.Context()
-	store, err := cache.Open(ctx, cache.Config{Redis: client, Shards: shards, MaxSessionsPerUser: 2, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
+	store, err := cache.Open(ctx, cache.Config{Redis: client, Shards: shards, MaxSessionsPerUser: 2, EvictOldest: true, RememberDeletions: 10, RevokeWaitReplicas: 1, RevokeWaitTimeout: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return
 	}
@@ -267,6 +267,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	for _, s := range all {
 		_, _ = store.Delete(ctx, s, "revoked")
 	}
+	_ = store.BuryReturned(ctx)
 	_ = store.Put(ctx, storetest.New("short", store.Now(), storetest.Expires(store.Now().Add(time.Millisecond))), nil)
 	_, _ = store.Sweep(ctx)
 }

@@ -89,9 +89,12 @@ func (r *auditResult) print(w io.Writer, asJSON bool) error {
 	if r.Unknown > 0 {
 		fmt.Fprintf(&b, "%d cards and entries of sessions that have ended are not known yet\n", r.Unknown)
 	}
-	if len(r.Drift) == 0 {
+	switch {
+	case len(r.Drift) == 0 && r.Complete:
 		b.WriteString("no drift was found\n")
-	} else {
+	case len(r.Drift) == 0:
+		b.WriteString("no drift was found until then\n")
+	default:
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(t, "\ndrift\tfound\trepaired\tskipped\tfailed\tfor example") // a strings.Builder takes all
 		for i := range r.Drift {

@@ -14,12 +14,8 @@ func registerFailover(r prometheus.Registerer, store *cache.Store) {
 		}, func() float64 { return float64(store.FailoverStats().Unreplicated) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "cloakroom_resurrected_total",
-			Help: "Deleted sessions that were met in Redis again, after a failover or a restore, and refused.",
+			Help: "Deleted sessions that were in Redis again, after a failover or a restore, and that this process has deleted again.",
 		}, func() float64 { return float64(store.FailoverStats().Resurrected) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "cloakroom_reburied_total",
-			Help: "Deleted sessions that were in Redis again and that this process has deleted again.",
-		}, func() float64 { return float64(store.FailoverStats().Buried) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloakroom_remembered_deletions",
 			Help: "Deletions that this process remembers.",

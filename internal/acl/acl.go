@@ -33,6 +33,7 @@ const (
 	Replicas                  // with reads from replicas
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
+	Waits                     // where deletions wait for replicas
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with

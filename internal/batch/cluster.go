@@ -47,16 +47,23 @@ func NewCluster(rdb *redis.ClusterClient, c Config) *Cluster {
 // Do is as Batcher.Do. cmds of several masters are sent side by side, and
 // those of one in their order.
 func (c *Cluster) Do(ctx context.Context, cmds ...redis.Cmder) error {
+	_, err := c.DoLast(ctx, cmds...)
+	return err
+}
+
+// DoLast is as Batcher.DoLast. last is nil also if cmds went to several masters,
+// or were sent again.
+func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error) {
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
-		return err
+		return nil, err
 	}
 	first, parts, err := c.split(ctx, cmds)
 	switch {
 	case err != nil:
 		setError(cmds, err)
-		return err
+		return nil, err
 	case parts == nil:
-		c.send(ctx, first, cmds)
+		last = c.send(ctx, first, cmds)
 	default:
 		var group sync.WaitGroup
 		for lane, part := range parts {
@@ -65,10 +72,12 @@ func (c *Cluster) Do(ctx context.Context, cmds ...redis.Cmder) error {
 		group.Wait() // I7
 	}
 	if ctx.Err() != nil {
-		return ctx.Err() // cmds may belong to a batch still
+		return nil, ctx.Err() // cmds may belong to a batch still
 	}
-	c.follow(ctx, cmds)
-	return firstError(cmds)
+	if c.follow(ctx, cmds) {
+		last = nil
+	}
+	return last, firstError(cmds)
 }
 
 // split says which Batcher cmds are for; parts is nil if it is one for all.
@@ -91,16 +100,17 @@ func (c *Cluster) split(ctx context.Context, cmds []redis.Cmder) (first *Batcher
 
 // send sends commands to one master. Each has its reply or an error then,
 // unless ctx has ended.
-func (c *Cluster) send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) {
-	err := lane.Do(ctx, cmds...)
+func (c *Cluster) send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) (last redis.Cmder) {
+	last, err := lane.DoLast(ctx, cmds...)
 	if errors.Is(err, ErrClosed) { // it was put away just now
 		if lane, err = c.lane(ctx, keyOf(cmds[0])); err == nil {
-			err = lane.Do(ctx, cmds...)
+			last, err = lane.DoLast(ctx, cmds...)
 		}
 	}
 	if errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) {
 		setError(cmds, err) // nothing was sent
 	}
+	return last
 }
 
 func setError(cmds []redis.Cmder, err error) {
@@ -146,8 +156,8 @@ func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
 }
 
 // follow sends those commands again that were not run because of where they
-// were sent. Each has its reply or an error then.
-func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) {
+// were sent. Each has its reply or an error then. It reports whether there were any.
+func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) (were bool) {
 	pause := firstRedirect
 	for try := range redirects {
 		var again []redis.Cmder
@@ -166,14 +176,15 @@ func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) {
 			c.rdb.ReloadState(ctx)
 		}
 		if len(again) == 0 || ctx.Err() != nil {
-			return
+			return were
 		}
+		were = true
 		if try > 0 {
 			timer := time.NewTimer(pause)
 			select {
 			case <-ctx.Done():
 				timer.Stop()
-				return
+				return were
 			case <-timer.C:
 			}
 			pause *= 2
@@ -184,6 +195,7 @@ func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) {
 		_, _ = pipe.Exec(tripCtx)                // each has its error
 		cancel()
 	}
+	return were
 }
 
 // isRedirect says that a command was not run because of where it was sent.

@@ -75,7 +75,8 @@ func TestCluster_CommandsOfAllMastersInOneCall(t *testing.T) {
 // While one master is silent, commands for the others are answered.
 func TestCluster_SilentMasterHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{Conf: []string{"cluster-node-timeout 60000"}})
+	c := redistest.StartCluster(t, redistest.ClusterConfig{})
+	c.ConfigSet("cluster-node-timeout", "60000") // nobody takes its place
 	b := newCluster(t, c.Client(t, patientNodes))
 	keys := keysOf(c, 8)
 	masters := c.Masters()

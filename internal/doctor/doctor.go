@@ -85,7 +85,7 @@ type examination struct {
 	tell   func(Finding)
 	server Place // outside of a Cluster: the master
 	nodes  []*node
-	space *keys.Space // with the number of shards that is recorded, or would be
+	space  *keys.Space // with the number of shards that is recorded, or would be
 }
 
 // Examine does all checks, one after the other, and tells what each has found.

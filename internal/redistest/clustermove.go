@@ -190,6 +190,17 @@ func (m *Migration) Finish() (moved int) {
 	}
 }
 
+// ConfigSet changes a setting of all nodes that run. A large cluster-node-timeout is better set so than by
+// ClusterConfig.Conf: with it, a cluster takes seconds to start.
+func (c *Cluster) ConfigSet(name, value string) {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if !n.away() {
+			n.Do("CONFIG", "SET", name, value)
+		}
+	}
+}
+
 // WaitSynced waits until every replica that runs has all that its master has written so far.
 func (c *Cluster) WaitSynced() {
 	c.t.Helper()
