@@ -237,4 +237,3 @@ func writeAmidDamage(ctx context.Context, t *testing.T, s *testStore, rng *rand.
 		}
 	}
 }
-

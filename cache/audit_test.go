@@ -377,4 +377,3 @@ func dump(t *testing.T, client redis.UniversalClient) map[string]string {
 	}
 	return all
 }
-

@@ -89,7 +89,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 	}
 	for _, question := range questions {
 		reply, err := l.ask(question...)
-		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
+		if refusal, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" && !refusal.passes() {
 			// The text may name the user, and never the password. (I6)
 			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}

@@ -49,6 +49,7 @@ func Rights() []acl.Right {
 
 		{Command: "cluster|slots", When: acl.Cluster, Why: "which master has which slots"},
 		{Command: "command", When: acl.Cluster, Why: "where the keys of a command are; the client asks once"},
+		{Command: "readonly", When: acl.Cluster | acl.Replicas, Why: "read from replicas"},
 		{Command: "asking", When: acl.Cluster, Why: "follow a slot that moves"},
 
 		{Command: "client|tracking", Args: "on bcast", When: acl.Near, Why: "hear of changes"},

@@ -125,12 +125,12 @@ func (s *Store) evict(ctx context.Context, victims []*session.Stored, next *inde
 			switch {
 			case err == nil:
 				s.evicted.Add(1)
-				s.log.LogAttrs(ctx, slog.LevelInfo, "session evicted", slog.String("session_id", string(victim.ID)),
+				s.log.LogAttrs(ctx, slog.LevelInfo, "session evicted", slog.Bool("audit", true), slog.String("session_id", string(victim.ID)),
 					slog.String("user_id", victim.UserID), slog.String("for_session_id", string(next.ID)), slog.Int("limit", s.maxPerUser))
 			case errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrConflict):
 				return nil
 			default:
-				s.log.LogAttrs(ctx, slog.LevelWarn, "it is not known whether a session was evicted", slog.String("session_id", string(victim.ID)),
+				s.log.LogAttrs(ctx, slog.LevelWarn, "it is not known whether a session was evicted", slog.Bool("audit", true), slog.String("session_id", string(victim.ID)),
 					slog.String("user_id", victim.UserID), slog.String("error", err.Error()))
 			}
 			return err

@@ -68,7 +68,7 @@ func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.D
 	loopbackOnly := isTCP && addr.IP.IsLoopback()
 	server.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http, loopbackOnly) }
 	server.ErrorHandler = refuseAdmin
-	return serve(ctx, a.log, server, ln, shutdownTimeout, cut)
+	return serve(ctx, a.log, server, ln, shutdownTimeout, 0, cut)
 }
 
 // refuseAdmin answers what the server itself refuses.

@@ -26,7 +26,11 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 			return nil, fmt.Errorf("there is a key with the name %q already", k.Name)
 		}
 	}
-	entry, err := yaml.Marshal([]apiKeyYAML{{k.Name, k.UserID, k.AgentID, k.Permissions, k.SHA256}})
+	written := apiKeyYAML{Name: k.Name, UserID: k.UserID, AgentID: k.AgentID, Permissions: k.Permissions, SHA256: k.SHA256}
+	if k.Rate != nil {
+		written.Rate, written.Burst = &k.Rate.PerSecond, k.Rate.Burst
+	}
+	entry, err := yaml.Marshal([]apiKeyYAML{written})
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +62,8 @@ type apiKeyYAML struct {
 	UserID      string   `yaml:"userId"`
 	AgentID     string   `yaml:"agentId,omitempty"`
 	Permissions []string `yaml:"permissions,flow"`
+	Rate        *float64 `yaml:"rate,omitempty"`
+	Burst       int      `yaml:"burst,omitempty"`
 	SHA256      string   `yaml:"sha256"`
 }
 

@@ -27,6 +27,9 @@ type APIKey struct {
 	// Permissions are session.read, session.write, session.delete, each for
 	// the instance, or with @ORG for one organization.
 	Permissions []string
+	// Rate limits the key's requests; nil takes the limit that all keys have, one
+	// of 0 has none.
+	Rate *KeyRate
 	// SHA256 is the hash of the secret, in hex. The secret itself is kept nowhere. (I6)
 	SHA256 string
 }
@@ -119,7 +122,15 @@ func (k *APIKey) caller() (*caller, []string) {
 			problems = append(problems, fmt.Sprintf("%s: must have at most %d characters", f.name, session.MaxNameLen))
 		}
 	}
-	c := &caller{name: k.Name, userID: k.UserID, agentID: k.AgentID}
+	if k.Rate != nil {
+		if r := k.Rate.PerSecond; !(r == 0 || r >= 0.001 && r <= MaxKeyRate) {
+			problems = append(problems, fmt.Sprintf("rate: must be a number of requests a second from 0.001 to %d, or 0 for no limit", MaxKeyRate))
+		}
+		if k.Rate.Burst < 0 || k.Rate.Burst > MaxKeyRate {
+			problems = append(problems, fmt.Sprintf("burst: must be a whole number from 1 to %d", MaxKeyRate))
+		}
+	}
+	c := &caller{name: k.Name, userID: k.UserID, agentID: k.AgentID, rate: k.Rate}
 	for i, p := range k.Permissions {
 		if err := c.permit(p); err != nil {
 			problems = append(problems, fmt.Sprintf("permissions[%d]: %s", i, err))
@@ -160,6 +171,8 @@ func readAPIKeys(text []byte) ([]APIKey, error) {
 }
 
 func readAPIKey(entry *yaml.Node, i int) (key APIKey, err error) {
+	var rate *float64
+	var burst *int
 	err = eachField(entry, fmt.Sprintf("keys: entry %d", i+1), func(name string, value *yaml.Node) error {
 		var into any
 		switch name {
@@ -173,18 +186,39 @@ func readAPIKey(entry *yaml.Node, i int) (key APIKey, err error) {
 			into = &key.SHA256
 		case "permissions":
 			into = &key.Permissions
+		case "rate":
+			into = &rate
+		case "burst":
+			into = &burst
 		default:
-			return fmt.Errorf("keys: entry %d: line %d: must be a field of a key: name, userId, agentId, permissions or sha256", i+1, value.Line)
+			return fmt.Errorf("keys: entry %d: line %d: must be a field of a key: name, userId, agentId, permissions, rate, burst or sha256", i+1, value.Line)
 		}
-		if value.Decode(into) != nil {
+		if value.Decode(into) != nil || name == "burst" && value.Tag != "!!int" || name == "rate" && value.Tag == "!!null" {
 			want := "a text"
-			if name == "permissions" {
+			switch name {
+			case "permissions":
 				want = "a list of texts"
+			case "rate":
+				want = "a number"
+			case "burst":
+				want = "a whole number"
 			}
 			return fmt.Errorf("keys: entry %d: %s: line %d: must be %s", i+1, name, value.Line, want)
 		}
 		return nil
 	})
+	switch {
+	case rate != nil:
+		key.Rate = &KeyRate{PerSecond: *rate}
+		if burst != nil {
+			key.Rate.Burst = *burst
+			if *burst == 0 {
+				key.Rate.Burst = -1 // it would mean that none is given
+			}
+		}
+	case burst != nil && err == nil:
+		err = fmt.Errorf("keys: entry %d: burst: needs a rate", i+1)
+	}
 	return key, err
 }
 

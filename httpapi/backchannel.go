@@ -74,7 +74,7 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	}
 	drained, _, stop := untilDrained(base)
 	defer stop()
-	ctx, cancel := context.WithTimeout(drained, logoutTimeout)
+	ctx, cancel := context.WithTimeout(c.withRequestID(drained), logoutTimeout)
 	defer cancel()
 	l, err := s.logoutOf(ctx, token)
 	if err != nil {
@@ -88,6 +88,9 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 		return errLogoutBusy
 	}
 	c.caller = &caller{name: "issuer " + l.Issuer, userID: l.UserID}
+	if id, err := session.ParseID(l.SessionID); err == nil {
+		c.session = id
+	}
 	used, err := s.config.Store.Used(ctx, l.ID)
 	if err != nil {
 		return err
@@ -165,7 +168,6 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 	if err != nil {
 		return 0, nil // no session has such an ID
 	}
-	c.session = id
 	what.Query.Predicates = []index.Predicate{index.ByIDs(id)}
 	if l.UserID != "" {
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }

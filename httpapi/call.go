@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -121,6 +120,9 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		return err
 	}
 	authenticated := time.Since(asked)
+	if err := c.limit(); err != nil {
+		return err
+	}
 	c.id = pathID(c.http)
 	if !c.route.streams && c.http.Request.Header.ContentLength() > s.config.MaxBodyBytes {
 		return tooLarge(s.config.MaxBodyBytes)
@@ -129,6 +131,10 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		return errContinue
 	}
 	ctx := base
+	if c.route.writes {
+		base = c.withRequestID(base)
+		ctx = base
+	}
 	if !c.route.streams {
 		if err := c.awaitBody(s.config.MaxBodyBytes); err != nil {
 			return err
@@ -189,47 +195,6 @@ func (c *call) param(names ...string) (value string, given bool, err error) {
 		}
 	}
 	return value, given, nil
-}
-
-// audit logs a write, done or refused, and every failure of ours. It has
-// neither the path, nor the query, nor any header: they hold tokens. (I6)
-func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
-	status := c.http.Response.StatusCode()
-	level, message := slog.LevelInfo, "write"
-	if e != nil && isShed(e) {
-		s.tellShed()
-		return
-	}
-	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusGatewayTimeout:
-		level, message = slog.LevelError, "request failed"
-	case !c.route.writes:
-		return
-	case e == errTooLate: // it may have been done
-		level, message = slog.LevelWarn, "request failed"
-	case e != nil:
-		message = "write refused"
-	}
-	attrs := make([]slog.Attr, 0, 10)
-	attrs = append(attrs,
-		slog.String("request_id", string(c.requestID)),
-		slog.String("call", c.route.call),
-		slog.Int("status", status),
-		slog.Float64("took_ms", float64(took.Microseconds())/1000))
-	if c.caller != nil {
-		attrs = append(attrs, slog.String("caller", c.caller.name), slog.String("user_id", c.caller.userID))
-	}
-	if c.session != "" {
-		attrs = append(attrs, slog.String("session_id", string(c.session)))
-	}
-	attrs = append(attrs, c.logged...)
-	if e != nil {
-		attrs = append(attrs, slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
-	}
-	if level == slog.LevelError && err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
-	}
-	s.log.LogAttrs(ctx, level, message, attrs...)
 }
 
 // release gives c back. Buffers of ordinary size stay with it.

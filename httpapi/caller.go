@@ -20,6 +20,9 @@ type caller struct {
 	agentID string
 
 	read, write, delete grant
+	// rate is the API key's own limit, nil if it has none; limit is what holds.
+	rate  *KeyRate
+	limit *keyLimit
 	// remote says that an issuer may have been asked about it.
 	remote bool
 }

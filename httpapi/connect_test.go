@@ -172,7 +172,7 @@ func TestConnect_Deadline(t *testing.T) {
 		if ours := strings.Contains(f.logs.String(), "level=ERROR"); ours != (want == "unavailable") {
 			t.Errorf("with %s of %s the log has\n%s", timeout, limit, f.logs)
 		}
-		if writes := strings.Count(f.logs.String(), "msg=\"request failed\""); want == "deadline_exceeded" && writes != 3 {
+		if writes := strings.Count(f.logs.String(), "msg=\"write failed\""); want == "deadline_exceeded" && writes != 3 {
 			t.Errorf("the log has %d writes that may have been done:\n%s", writes, f.logs)
 		}
 	}

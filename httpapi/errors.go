@@ -54,6 +54,8 @@ type apiError struct {
 	text string
 	// close ends the connection, because what the client still sends is not read.
 	close bool
+	// retryAfter is in how many seconds to try again; 0 says nothing.
+	retryAfter int
 }
 
 func (e *apiError) Error() string {
@@ -178,6 +180,9 @@ func writeErrorAs(http *fasthttp.RequestCtx, e *apiError, status int, body []byt
 		h.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="cloakroom"`)
 	case codeUnavailable:
 		h.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	}
+	if e.retryAfter > 0 {
+		setRetryAfter(h, e.retryAfter)
 	}
 	if e.close {
 		h.SetConnectionClose()

@@ -4,9 +4,9 @@
 // status.
 //
 // It keeps no session and no index of its own, makes no decision about which
-// sessions match a search, and speaks neither HTTP/2 nor TLS: a gateway stands
-// in front of it. Nothing that points into a buffer of the HTTP server leaves
-// the package (I8), and no secret reaches a log line, an error or a metric (I6).
+// sessions match a search, and does not speak HTTP/2; a TLSListener gives it TLS.
+// Nothing that points into a buffer of the HTTP server leaves the package (I8),
+// and no secret reaches a log line, an error or a metric (I6).
 //
 // Operating range: thousands of connections, request bodies up to
 // Config.MaxBodyBytes, pages up to Config.MaxLimit sessions, imports of any
@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,8 @@ type Config struct {
 	// limit. It needs a DefaultLifetime. It does not bind the dates that Put and
 	// Import state.
 	MaxLifetime time.Duration
+	// KeyRate limits each API key that has no limit of its own.
+	KeyRate KeyRate
 	// MaxInFlight is how many reads, verifies among them, may be at work at a
 	// time; beyond it they are answered 503 at once. Writes have half of it,
 	// searches a quarter, imports and revocations a 64th, but at least 8, each
@@ -74,12 +77,15 @@ const (
 // Server answers the session API. Make it with New. It is safe for concurrent
 // use, and may serve several listeners at once.
 type Server struct {
-	config  Config
-	log     *slog.Logger
-	keys    atomic.Pointer[APIKeys]
-	issuers atomic.Pointer[oidc.Verifier]
-	metrics *metrics
-	limits  timeouts
+	config Config
+	log    *slog.Logger
+	keys   atomic.Pointer[APIKeys]
+	// keysSet is held while keys are replaced.
+	keysSet    sync.Mutex
+	keyMetrics *keyMetrics
+	issuers    atomic.Pointer[oidc.Verifier]
+	metrics    *metrics
+	limits     timeouts
 
 	verifyDefault *VerifyPolicy // nil if there is none
 	verifyMetrics *verifyMetrics
@@ -129,6 +135,7 @@ func New(c Config) (*Server, error) {
 		"httpapi: DefaultLifetime (%s) must not be above MaxLifetime (%s)", c.DefaultLifetime, c.MaxLifetime)
 	fault(c.MaxLifetime > 0 && c.DefaultLifetime == 0,
 		"httpapi: MaxLifetime (%s) needs a DefaultLifetime: without one, sessions never expire", c.MaxLifetime)
+	fault(c.KeyRate.PerSecond < 0 || c.KeyRate.Burst < 0, "httpapi: KeyRate must not be negative")
 	policy, named := c.Verify.Policies[c.Verify.Default]
 	fault(c.Verify.Default != "" && !named, "httpapi: there is no policy named %q", c.Verify.Default)
 	if len(faults) > 0 {
@@ -162,6 +169,9 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.metrics = m
+	if s.keyMetrics, err = newKeyMetrics(c.Metrics); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
@@ -172,4 +182,9 @@ func New(c Config) (*Server, error) {
 }
 
 // SetKeys replaces the API keys, for requests that begin after it; nil has none.
-func (s *Server) SetKeys(k *APIKeys) { s.keys.Store(k) }
+// What the limit of a key has left is kept if the key and its limit stay.
+func (s *Server) SetKeys(k *APIKeys) {
+	s.keysSet.Lock()
+	defer s.keysSet.Unlock()
+	s.keys.Store(k.limited(s.keys.Load(), s.config.KeyRate, s.keyMetrics))
+}

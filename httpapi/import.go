@@ -74,6 +74,9 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	defer lines.close()
 	err := run.read(ctx, lines)
 	run.report("import ends", err)
+	counts := run.tally.snapshot()
+	c.logged = append(c.logged, slog.Uint64("lines", counts.lines()), slog.Uint64("stored", counts.stored),
+		slog.Uint64("expired", counts.expired), slog.Uint64("failed", counts.failed))
 	if err != nil {
 		return err
 	}

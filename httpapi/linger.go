@@ -14,8 +14,12 @@ import (
 // after its last answer.
 const lingerTime = 2 * time.Second
 
-// lingeringListener makes its connections lingeringConns.
+// lingeringListener makes its connections lingeringConns, with TLS above them
+// if it is a TLSListener.
 type lingeringListener struct{ net.Listener }
+
+// lingerer is a connection that a lingeringListener has made.
+type lingerer interface{ lingering() *lingeringConn }
 
 func (l lingeringListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
@@ -24,6 +28,9 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	}
 	c := &lingeringConn{Conn: conn}
 	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	if t, ok := l.Listener.(*TLSListener); ok {
+		return t.secure(c), nil
+	}
 	return c, nil
 }
 
@@ -34,8 +41,9 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 type lingeringConn struct {
 	net.Conn
 	unread atomic.Bool
-	// begun says that something has been read.
-	begun atomic.Bool
+	// begun says that something has been read, of what is above TLS if there is TLS.
+	begun  atomic.Bool
+	secure bool
 
 	reads, writes deadline
 }
@@ -47,7 +55,7 @@ func (c *lingeringConn) Read(p []byte) (n int, err error) {
 	for again := true; again; again = c.reads.end(err) && n == 0 {
 		n, err = c.Conn.Read(p)
 	}
-	if n > 0 && !c.begun.Load() {
+	if n > 0 && !c.secure && !c.begun.Load() {
 		c.begun.Store(true)
 	}
 	return n, err
@@ -64,6 +72,8 @@ func (c *lingeringConn) Write(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+func (c *lingeringConn) lingering() *lingeringConn { return c }
 
 func (c *lingeringConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
 
@@ -104,7 +114,7 @@ type readOnly struct{ io.Reader }
 // that was not read to its end: the rest would be read as the next request.
 func closeUnread(http *fasthttp.RequestCtx) {
 	http.Response.SetConnectionClose()
-	if c, ok := http.Conn().(*lingeringConn); ok {
-		c.unread.Store(true)
+	if c, ok := http.Conn().(lingerer); ok {
+		c.lingering().unread.Store(true)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -93,10 +92,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	default:
 		return &apiError{code: codeExhausted, text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
 	}
-	kinds := make([]string, len(q.query.Predicates))
-	for i := range q.query.Predicates {
-		kinds[i] = q.query.Predicates[i].Kind.String()
-	}
+	c.logged = append(c.logged, slog.String("which", whose(&q.query)), slog.Int("except", len(q.except)), slog.Bool("dry_run", q.dryRun))
 	may := c.caller.mayDelete
 	if !c.caller.delete.all && len(c.caller.delete.orgs) == 0 {
 		// It does not look at anybody else's.
@@ -110,7 +106,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	ctx, ended, stop := untilDrained(base)
 	defer stop()
 	revoked, err := run.run(ctx)
-	c.logged = append(c.logged, slog.Uint64("revoked", revoked), slog.Bool("dry_run", q.dryRun), slog.String("queries", strings.Join(kinds, ",")))
+	c.logged = append(c.logged, slog.Uint64("revoked", revoked))
 	if err != nil {
 		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.dryRun, "error", err)
 		e := *asAPIError(err)

@@ -180,8 +180,8 @@ func TestRevokeAudit(t *testing.T) {
 	f.revoke("deleter", `{"all":true}`)
 	f.do("admin", "POST", "/v2/sessions/revoke", `{}`)
 	for _, want := range []string{
-		"caller=deleter user_id=svc-deleter revoked=2 dry_run=true queries=userIdQuery,idsQuery",
-		`caller=deleter user_id=svc-deleter revoked=3 dry_run=false queries=""`,
+		`caller=deleter user_id=svc-deleter which="userIdQuery \"alice\" and idsQuery \"s0\",\"s1\"" except=0 dry_run=true revoked=2`,
+		`caller=deleter user_id=svc-deleter which=all except=0 dry_run=false revoked=3`,
 		`msg="write refused"`,
 	} {
 		waitFor(t, want, func() bool { return strings.Contains(f.logs.String(), want) })

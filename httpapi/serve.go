@@ -24,6 +24,9 @@ type timeouts struct {
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
+	// gentle is how long connections without a request stay open when the
+	// server ends, for those that are on their way.
+	gentle time.Duration
 }
 
 var defaultTimeouts = timeouts{
@@ -34,6 +37,7 @@ var defaultTimeouts = timeouts{
 	verify:   verifyTime,
 	pause:    30 * time.Second,
 	patience: 5 * time.Second,
+	gentle:   time.Second,
 }
 
 // maxHeaderBytes bounds the request line and headers: room for access tokens
@@ -65,7 +69,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	server.MaxRequestBodySize = prefetch
 	server.HeaderReceived = s.refuseUnread
 	server.ExpectHandler = expect(server.Handler)
-	return serve(ctx, s.log, server, ln, shutdownTimeout, cut)
+	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.gentle, cut)
 }
 
 func newHTTPServer(log *slog.Logger, t timeouts) *fasthttp.Server {
@@ -120,9 +124,11 @@ func asReadError(err error) *apiError {
 	return errHTTP
 }
 
-// serve runs server on ln until ctx ends, then drains it. Connections that are
-// still busy after timeout are closed, after cut was called.
-func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout time.Duration, cut func()) error {
+// serve runs server on ln until ctx ends, then drains it: the listener closes,
+// every answer ends its connection, and connections without a request stay open
+// for a gentle time, because a client may be using one just now. Connections
+// that are still busy after timeout are closed, after cut was called.
+func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, gentle time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
 	// The server says Connection: close once its shutdown has begun, which is a
@@ -151,6 +157,7 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	// ShutdownWithContext knows ln only once Serve has begun; closing it here
 	// too ends a Serve that begins later.
 	_ = ln.Close()
+	open.rest(drain, min(gentle, timeout/2))
 	open.drain()
 	err := server.ShutdownWithContext(drain)
 	if running {
@@ -185,10 +192,11 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
 		return
 	}
-	l, ok := conn.(*lingeringConn)
+	made, ok := conn.(lingerer)
 	if !ok {
 		panic("BUG: a connection that the listener has not made")
 	}
+	l := made.lingering()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == fasthttp.StateNew {
@@ -224,6 +232,23 @@ func (c *connections) close() int {
 		_ = l.Conn.Close()
 	}
 	return len(c.open)
+}
+
+// rest waits until all have ended, ctx has, or the time is over.
+func (c *connections) rest(ctx context.Context, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.none.Broadcast()
+	})
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.open) > 0 && ctx.Err() == nil {
+		c.none.Wait()
+	}
 }
 
 // wait waits until all have ended.

@@ -164,4 +164,3 @@ func (au *audit) spot(key string, kind byte, shard int, member string) spot {
 	named := au.keys.Shards() > 1 && (kind == keys.KindUser || kind == keys.KindAgent || kind == keys.KindToken)
 	return spot{where: listName(kind), key: key, shard: shard, member: member, id: MemberID(member), named: named}
 }
-

@@ -38,8 +38,9 @@ and nothing else. It asks no Redis.
                       in its settings, so leave it out where that matters
 
 The settings of serve that decide what is needed count, from flags, environment
-and --config: --redis-key-prefix, --near-cache-bytes (0 needs less) and
---redis-url (its database, and whether it is a Cluster or has Sentinels).
+and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
+--redis-replica-reads (more) and --redis-url (its database, and whether it is a
+Cluster or has Sentinels).
 `
 
 // maxPasswordFile bounds what is read of a password file, in bytes.
@@ -92,10 +93,10 @@ func aclCommand(_ context.Context, p *program) error {
 		return err
 	}
 	rule := acl.RuleOf(space, acl.Needed(redisRights(), f.when(c)))
-	if err := f.print(p.stdout, secret, rule.String()); err != nil || !f.sentinel {
+	if err := f.print(p.stdout, secret, rule.String()); err != nil || !f.sentinel && c.redisURL.master == "" {
 		return err
 	}
-	return f.print(p.stdout, secret, sentinelRule)
+	return f.print(p.stdout, secret, doctor.SentinelRule)
 }
 
 // redisRights are all the rights that any subcommand uses.
@@ -125,12 +126,14 @@ func needs(c *config) acl.When {
 	if c.redisURL.options != nil && c.redisURL.options.DB != 0 {
 		when |= acl.Database
 	}
+	if c.redisURL.cluster {
+		when |= acl.Cluster
+	}
+	if c.redis.replicaReads {
+		when |= acl.Replicas
+	}
 	return when
 }
-
-// sentinelRule is what a Sentinel must allow.
-const sentinelRule = "resetchannels &+switch-master &+replica-reconf-done -@all " +
-	"+client|setname +ping +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|sentinels +subscribe"
 
 // print prints one user.
 func (f *aclFlags) print(w io.Writer, secret, rule string) error {

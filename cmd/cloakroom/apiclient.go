@@ -29,11 +29,13 @@ type apiClient struct {
 	name string // as the user gave it
 	base string
 	key  string
+	// unreplicated is how many deletions of the last revocation too few replicas have.
+	unreplicated uint64
 }
 
 // newClient returns a client of the sidecar at address. Its errors do not
 // repeat the key. (I6)
-func newClient(address, keyFile string, env []string) (*apiClient, error) {
+func newClient(address, keyFile string, files clientTLS, env []string) (*apiClient, error) {
 	c := &apiClient{name: address}
 	var wrong faults
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
@@ -48,6 +50,10 @@ func newClient(address, keyFile string, env []string) (*apiClient, error) {
 		wrong.addf("--url must be http://HOST:PORT, https://HOST or unix:PATH")
 	} else {
 		c.base = strings.TrimSuffix(address, "/")
+	}
+	transport.TLSClientConfig, err = files.config()
+	if err != nil {
+		wrong.addf("%v", err)
 	}
 	c.key, err = readKey(keyFile, env)
 	if err != nil {
@@ -115,9 +121,10 @@ func (c *apiClient) revoke(ctx context.Context, r *request) (uint64, error) {
 	if res.StatusCode != http.StatusOK {
 		return 0, c.refused(res.StatusCode, text)
 	}
-	var answer struct{ Revoked string }
+	var answer struct{ Revoked, Unreplicated string }
 	if err := json.Unmarshal(text, &answer); err == nil {
 		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
+			c.unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
 			return n, nil
 		}
 	}

@@ -25,8 +25,11 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
 	}
+	if subcommand == "acl" {
+		return
+	}
 	checkRedis(c, wrong)
-	if subcommand == "acl" || subcommand == "doctor" || subcommand == "audit" {
+	if subcommand == "doctor" || subcommand == "audit" {
 		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
@@ -44,11 +47,16 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("stale-if-error", "near-cache-bytes") && c.staleIfError > 0 && c.nearBytes == 0 {
 		wrong.addf("--stale-if-error (%v) needs copies: --near-cache-bytes must not be 0", c.staleIfError)
 	}
+	if c.good("key-rate-limit", "key-rate-burst") && c.keyRate.Burst > 0 && c.keyRate.PerSecond == 0 {
+		wrong.addf("--key-rate-burst (%d) needs a --key-rate-limit", c.keyRate.Burst)
+	}
 	c.verify.HideReason = !c.verifyReasons
 	checkLifetimes(c, wrong)
 	checkListeners(c, wrong)
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
+	checkTLS(c, wrong)
+	checkShutdown(c, wrong)
 }
 
 // good says whether each of the settings is good alone.

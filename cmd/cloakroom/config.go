@@ -40,6 +40,7 @@ type config struct {
 
 	instanceID string
 	keysFile   string
+	keyRate    httpapi.KeyRate
 	// issuersFile names the issuers of access tokens.
 	issuersFile string
 	anonymous   bool
@@ -54,6 +55,11 @@ type config struct {
 	logLevel        slog.Level
 	logFormat       string
 	shutdownTimeout time.Duration
+	shutdownDelay   time.Duration
+
+	httpTLSFiles, verifyTLSFiles certificateFiles
+	// httpTLS and verifyTLS are the certificates of the listeners, nil without TLS.
+	httpTLS, verifyTLS *certificate
 
 	// apiKeys are those of keysFile at the start, nil without one.
 	apiKeys *httpapi.APIKeys
@@ -95,6 +101,9 @@ func settings(c *config) []setting {
 		{"print-config", "false", boolean(&c.printConfig), "print the effective configuration as YAML, secrets masked, and exit", flagOnly},
 
 		{"http-addr", "127.0.0.1:8080", address(&c.httpAddr), "where the API listens", anywhere},
+		{"http-tls-cert-file", "", text(&c.httpTLSFiles.cert, 4096), "PEM file with the certificate of the API listener and its chain, which makes that speak TLS; read again when it changes", anywhere},
+		{"http-tls-key-file", "", text(&c.httpTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
+		{"http-tls-client-ca-file", "", text(&c.httpTLSFiles.clientCA, 4096), "PEM file with the CAs of clients: whoever calls a listener with TLS must have a certificate of one", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
@@ -115,6 +124,8 @@ func settings(c *config) []setting {
 		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},
 
 		{"verify-addr", "", optional(address(&c.verifyAddr)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
+		{"verify-tls-cert-file", "", text(&c.verifyTLSFiles.cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
+		{"verify-tls-key-file", "", text(&c.verifyTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
 		{"verify-policy", "", policies(&c.verify.Policies, &c.policyFault), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
 		{"verify-default-policy", "", text(&c.verify.Default, 64), "policy that holds for every verify; one that the path names holds besides", anywhere},
@@ -131,6 +142,8 @@ func settings(c *config) []setting {
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"key-rate-limit", "0", rate(&c.keyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
+		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, httpapi.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
 		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 
@@ -147,7 +160,8 @@ func settings(c *config) []setting {
 
 		{"log-level", "info", level(&c.logLevel), "least level that is logged", anywhere},
 		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
-		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "how long requests under way may take at the end", anywhere},
+		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "when the process has ended after SIGTERM, at the latest; what is under way then is cut off", anywhere},
+		{"shutdown-delay", "0", duration(&c.shutdownDelay, 0, 10*time.Minute), "how long requests are still taken after SIGTERM, while /readyz says 503, so that load balancers notice", anywhere},
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
-	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -99,6 +99,8 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingFromEverySource(t *testing.T) {
 	keysFile := writeFile(t, keysWithOne)
 	issuersFile := writeFile(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
+	authority := newAuthority(t)
+	tls := authority.mounted(t.TempDir(), bytesOf(authority.issue(time.Hour)))
 	password := writeFile(t, "password of a test\n")
 	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
@@ -109,7 +111,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
-		"max-sessions-per-user": "5", "max-sessions-policy": "refuse",
+		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s",
+		"http-tls-cert-file": tls.cert, "http-tls-key-file": tls.key, "http-tls-client-ca-file": tls.cert, "verify-tls-cert-file": tls.cert, "verify-tls-key-file": tls.key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
 		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true",
@@ -135,6 +138,15 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if s.name == "verify-default-policy" {
 			values["verify-policy"] = "p=max_age:1h"
+		}
+		if s.name == "key-rate-burst" {
+			values["key-rate-limit"] = "1"
+		}
+		if strings.HasPrefix(s.name, "http-tls-") {
+			values["http-tls-cert-file"], values["http-tls-key-file"] = tls.cert, tls.key
+		}
+		if strings.HasPrefix(s.name, "verify-tls-") {
+			values["verify-tls-cert-file"], values["verify-tls-key-file"], values["verify-addr"] = tls.cert, tls.key, "unix:/tmp/v"
 		}
 		if s.name == "redis-shards" {
 			values["redis-url"] = "embedded:"

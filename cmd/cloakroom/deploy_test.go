@@ -88,7 +88,7 @@ func (d deployed) effective(t *testing.T) *config {
 	if loopback(c.adminAddr) && c.pprof {
 		t.Errorf("%s: pprof is open", d.name)
 	}
-	if least := 3*c.shutdownTimeout + 5*time.Second; d.stop < least {
+	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {
 		t.Errorf("%s: is given %v to end, and needs %v", d.name, d.stop, least)
 	}
 	return c

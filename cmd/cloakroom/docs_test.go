@@ -63,7 +63,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 // TestDocumentsNameOnlyRealFlags looks at every flag and variable in the
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
-	known := []string{"help", "name", "user-id", "agent-id", "permission", "file"} // of key new
+	known := []string{"help", "name", "user-id", "agent-id", "permission", "file", "rate", "burst"} // of key new
 	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp, -1) {
 		known = append(known, m[1])
 	}

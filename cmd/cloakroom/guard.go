@@ -9,7 +9,7 @@ import (
 // guarded makes a client whose server's breaker stands before all of its calls.
 // For a cluster it makes the client of each node.
 func (s *sidecar) guarded(o *redis.Options) *redis.Client {
-	return s.breakers.Guard(redis.NewClient(o))
+	return s.trips.watch(s.breakers.Guard(redis.NewClient(o)))
 }
 
 // registerBreakers shows what the breakers tell of themselves.

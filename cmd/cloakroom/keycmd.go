@@ -23,6 +23,8 @@ kept: in the keys file, or in the entry printed on standard error.
   --agent-id    fingerprint ID of the key's user agent
   --permission  session.read, session.write or session.delete, for the
                 instance, or @ORG for one organization; may repeat
+  --rate        requests a second that it may send, such as 100 or 0.5
+  --burst       requests that it may send at once; default twice the rate
   --file        keys file to create or to append to
 `
 
@@ -75,6 +77,8 @@ func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
 	flags.StringVar(&k.AgentID, "agent-id", "", "")
 	flags.StringArrayVar(&k.Permissions, "permission", nil, "")
 	flags.StringVar(&path, "file", "", "")
+	rate := flags.Float64("rate", 0, "")
+	burst := flags.Int("burst", 0, "")
 	var wrong faults
 	if err := parseFlags(flags, args, &wrong); err != nil {
 		return k, "", err
@@ -84,6 +88,11 @@ func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
 	}
 	if k.UserID == "" {
 		wrong.addf("--user-id is required")
+	}
+	if flags.Changed("rate") {
+		k.Rate = &httpapi.KeyRate{PerSecond: *rate, Burst: *burst}
+	} else if flags.Changed("burst") {
+		wrong.addf("--burst needs a --rate")
 	}
 	return k, path, wrong.err()
 }

@@ -5,12 +5,17 @@ import (
 	"log/slog"
 )
 
-// newLogger returns the program's log, to w. level and format are valid
-// settings.
-func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+// newLogger returns the program's log, to w, and what counts the lines that it
+// leaves out. level and format are valid settings.
+func newLogger(w io.Writer, level slog.Level, format string) (*slog.Logger, *lineCounts) {
+	s := newSampler(newLogHandler(w, level, format))
+	return slog.New(s), s.counts
+}
+
+func newLogHandler(w io.Writer, level slog.Level, format string) slog.Handler {
 	o := &slog.HandlerOptions{Level: level}
 	if format == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.NewTextHandler(w, o)
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.NewJSONHandler(w, o)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"runtime"
+	"time"
+
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,9 +31,21 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 	)
 }
 
-// registerClock shows how far the clocks of a Cluster's masters are apart.
+// registerBuild shows what runs.
+func registerBuild(r prometheus.Registerer) {
+	version, commit := build()
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_build_info", Help: "1, with the version and the commit of this program and the version of Go.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+}
+
+// registerClock shows how far the clocks of this machine and of Redis differ.
 func registerClock(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_clock_offset_seconds",
+		Help: "Redis' clock minus this machine's. Redis' decides when a session ends; a difference does no harm here.",
+	}, func() float64 { return time.Until(store.Now().Std()).Seconds() }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_redis_clock_spread_seconds",
 		Help: "By how much the clocks of a Cluster's masters differ, at least; 0 where there is one server.",
 	}, func() float64 { return store.ClockSpread().Seconds() }))
@@ -66,11 +81,13 @@ var (
 	nearFlushes = prometheus.NewDesc("cloakroom_near_flushes_total",
 		"How often all copies were forgotten.", nil, nil)
 	nearLinksLost = prometheus.NewDesc("cloakroom_near_links_lost_total",
-		"How often the connection for invalidations ended.", nil, nil)
+		"How often a connection for invalidations ended, and the others with it.", nil, nil)
+	nearLinks = prometheus.NewDesc("cloakroom_near_links",
+		"Masters that there is a connection for invalidations to.", nil, nil)
 	nearLinkUp = prometheus.NewDesc("cloakroom_near_link_up",
-		"1 while invalidations come from Redis, else 0.", nil, nil)
+		"1 while invalidations come from every master that sessions are on, else 0.", nil, nil)
 	nearLag = prometheus.NewDesc("cloakroom_near_invalidation_lag_seconds",
-		"How long the newest answer on the connection for invalidations took; no invalidation before it was later.", nil, nil)
+		"How long the newest answer on the slowest connection for invalidations took; no invalidation before it was later.", nil, nil)
 	nearProofAge = prometheus.NewDesc("cloakroom_near_proof_age_seconds",
 		"Time since it was last proven that no invalidation was missed; -1 if it is not. Copies are used while it is below the staleness bound.", nil, nil)
 )
@@ -102,6 +119,7 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 		up = 1
 	}
 	gauge(nearLinkUp, up)
+	gauge(nearLinks, float64(s.Links))
 	gauge(nearLag, s.Lag.Seconds())
 	age := s.ProofAge.Seconds()
 	if s.ProofAge < 0 {

@@ -16,6 +16,9 @@ type parts struct {
 	failed chan error
 }
 
+// errEndedByItself is the failure of what should have run until it was stopped.
+var errEndedByItself = errors.New("ended by itself")
+
 type part struct {
 	name string
 	stop func() error
@@ -31,7 +34,7 @@ func (p *parts) start(name string, run func(context.Context) error) {
 		err := run(ctx)
 		if ctx.Err() == nil {
 			if err == nil {
-				err = errors.New("ended by itself")
+				err = errEndedByItself
 			}
 			select {
 			case p.failed <- fmt.Errorf("%s: %w", name, err):

@@ -45,6 +45,10 @@ WHICH sessions; if several are given, all must hold:
                     or unix:PATH; default http://127.0.0.1:8080
   --key-file        file with the API key, and nothing else; without it,
                     ` + apiKeyEnv + ` has it
+  --ca-file         PEM file with the CAs that an https sidecar's certificate may
+                    be of; without it, those of the system
+  --cert-file       PEM file with a certificate for a sidecar that asks for one,
+  --cert-key-file   and its key
 `
 
 // errUnanswered says that the question was not answered with yes.
@@ -60,7 +64,7 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(r.url, r.keyFile, p.env)
+	client, err := newClient(r.url, r.keyFile, r.tls, p.env)
 	if err != nil {
 		return err
 	}
@@ -93,6 +97,9 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if client.unreplicated > 0 {
+		_, _ = fmt.Fprintf(p.stderr, "warning: fewer replicas than --revoke-wait-replicas have %d of these deletions\n", client.unreplicated)
+	}
 	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(revoked, "session"))
 	return err
 }
@@ -102,6 +109,7 @@ type revocation struct {
 	request
 	dryRun, yes  bool
 	url, keyFile string
+	tls          clientTLS
 	// words say which sessions, for people.
 	words []string
 }
@@ -111,7 +119,7 @@ func revokeFlags(args []string) (*revocation, error) {
 	r := new(revocation)
 	flags := newFlags()
 	texts := map[string]*[]string{}
-	for _, name := range []string{"user-id", "agent-id", "creator-id", "id", "except-id", "url", "key-file"} {
+	for _, name := range []string{"user-id", "agent-id", "creator-id", "id", "except-id", "url", "key-file", "ca-file", "cert-file", "cert-key-file"} {
 		texts[name] = flags.StringArray(name, nil, "")
 	}
 	for i := range dateFlags {
@@ -138,6 +146,7 @@ func revokeFlags(args []string) (*revocation, error) {
 		}
 	})
 	r.url, r.keyFile, r.ExceptIDs = cmp.Or(one("url"), defaultURL), one("key-file"), *texts["except-id"]
+	r.tls = clientTLS{one("ca-file"), one("cert-file"), one("cert-key-file")}
 	if len(r.ExceptIDs) > maxExcept {
 		wrong.addf("--except-id may be given %d times at most", maxExcept)
 	}

@@ -29,6 +29,7 @@ type sidecar struct {
 	ready   *readiness
 	// breakers keep calls from waiting for a Redis that is away.
 	breakers *breaker.Breakers
+	trips    *redisMetrics
 	admin    net.Listener
 	http     net.Listener
 	verify   net.Listener // nil if there is none
@@ -54,11 +55,15 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		return printConfig(p.stdout, c)
 	}
 	s := &sidecar{
-		c: c, p: p, log: newLogger(p.stderr, c.logLevel, c.logFormat),
-		parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
+		c: c, p: p, parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
+	var repeats *lineCounts
+	s.log, repeats = newLogger(p.stderr, c.logLevel, c.logFormat)
+	s.parts.start("log", repeats.Run)
 	s.version, _ = build()
 	s.breakers = breaker.New(s.log)
+	s.trips = newRedisMetrics(s.metrics)
+	registerBuild(s.metrics)
 	for _, w := range c.warnings {
 		s.log.Warn(w)
 	}
@@ -70,6 +75,9 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	s.ready.no("cloakroom is stopping")
 	s.notify(notifyStopping)
 	s.log.Info("stopping")
+	if failed == nil {
+		failed = s.linger()
+	}
 	if err := errors.Join(failed, s.parts.stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
 		return &loggedError{err}
@@ -147,7 +155,7 @@ func (s *sidecar) startAdmin() {
 		Logger:  s.log,
 	})
 	s.parts.start("admin listener", func(ctx context.Context) error {
-		return a.Run(ctx, s.admin, s.c.shutdownTimeout)
+		return a.Run(ctx, s.admin, s.c.afterwards())
 	})
 }
 
@@ -162,6 +170,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,
+		KeyRate:         s.c.keyRate,
 		MaxInFlight:     s.c.maxInFlight,
 		Verify:          s.c.verify,
 		Version:         s.version,
@@ -173,21 +182,24 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 	}
 	api.SetKeys(s.c.apiKeys)
 	issuers := s.startIssuers(api, store)
-	s.parts.start("API listener", func(ctx context.Context) error {
-		return api.Run(ctx, s.http, s.c.shutdownTimeout)
-	})
-	if s.verify != nil {
-		s.parts.start("verify listener", func(ctx context.Context) error {
-			return api.RunVerify(ctx, s.verify, s.c.shutdownTimeout)
-		})
+	s.startTLS()
+	run := func(ctx context.Context) error {
+		return api.Run(ctx, secured(s.http, s.c.httpTLS), s.c.drainTime())
 	}
+	var runVerify func(context.Context) error
+	if s.verify != nil {
+		runVerify = func(ctx context.Context) error {
+			return api.RunVerify(ctx, secured(s.verify, s.c.verifyTLS), s.c.drainTime())
+		}
+	}
+	s.startListeners(run, runVerify)
 	s.parts.start("reload of the credentials", func(ctx context.Context) error {
 		return s.reload(ctx, api, issuers)
 	})
 	return nil
 }
 
-// reload reads the files with API keys and issuers again whenever SIGHUP comes,
+// reload reads the files with API keys, issuers and certificates again whenever SIGHUP comes,
 // until ctx ends. A file that is broken changes nothing.
 func (s *sidecar) reload(ctx context.Context, api *httpapi.Server, issuers *oidc.Verifier) error {
 	for {
@@ -196,8 +208,11 @@ func (s *sidecar) reload(ctx context.Context, api *httpapi.Server, issuers *oidc
 			return nil
 		case <-s.p.hangup:
 		}
-		if s.c.keysFile == "" && s.c.issuersFile == "" {
+		if s.c.keysFile == "" && s.c.issuersFile == "" && len(s.certificates()) == 0 {
 			s.log.Warn("SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload")
+		}
+		for _, c := range s.certificates() {
+			c.look(true)
 		}
 		if s.c.keysFile != "" {
 			s.reloadKeys(api)

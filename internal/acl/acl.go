@@ -30,6 +30,7 @@ const (
 	Near     When = 1 << iota // with a near cache
 	Database                  // in a database other than 0
 	Cluster                   // on a Redis Cluster
+	Replicas                  // with reads from replicas
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
 	Waits                     // where deletions wait for replicas

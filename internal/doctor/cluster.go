@@ -27,7 +27,7 @@ func (e *examination) keysClient() redis.UniversalClient {
 
 // failsOver says whether somebody is to take over when a master dies.
 func (e *examination) failsOver() bool {
-	return e.cluster() != nil || slices.ContainsFunc(e.Places, func(p Place) bool { return p.Sentinel != "" })
+	return e.cluster() != nil || e.Master != ""
 }
 
 func (e *examination) sortNodes() {

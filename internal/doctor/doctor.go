@@ -45,23 +45,28 @@ type Finding struct {
 }
 
 // Place is an address of the URL: of a Redis, of a node of a Cluster, or of a
-// Sentinel.
+// Sentinel. TLS is nil where there is none.
 type Place struct {
 	Network, Addr string // "tcp" or "unix"
 	TLS           *tls.Config
-	// Sentinel is the name of the master that a Sentinel is asked for, "" if
-	// it is none.
-	Sentinel string
 }
 
 // Config says what to examine. Client, Options and Places are required.
 type Config struct {
 	// Client is as serve has it.
 	Client redis.UniversalClient
-	// Options say how to log in; the address counts only for a Redis that is
-	// none of a Cluster's.
+	// Options say how to connect and log in, TLS included; the address does not
+	// count.
 	Options *redis.Options
-	Places  []Place
+	// User is who logs in, "" for the default user; Password says that one is
+	// given.
+	User     string
+	Password bool
+	Places   []Place
+	// Master is what the places, which are Sentinels then, call the master, and
+	// Sentinel says how to log in at them.
+	Master   string
+	Sentinel *redis.Options
 	// Private says that the server is one of our own, whose settings are
 	// nobody's to change.
 	Private bool
@@ -77,9 +82,10 @@ type Config struct {
 // examination is a Config while it is worked through.
 type examination struct {
 	Config
-	tell  func(Finding)
-	nodes []*node
-	space *keys.Space // with the number of shards that is recorded, or would be
+	tell   func(Finding)
+	server Place // outside of a Cluster: the master
+	nodes  []*node
+	space  *keys.Space // with the number of shards that is recorded, or would be
 }
 
 // Examine does all checks, one after the other, and tells what each has found.

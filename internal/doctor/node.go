@@ -36,14 +36,20 @@ func newNode(name string, o *redis.Options) *node {
 	own.ClientName, own.DisableIdentity = "", true
 	own.DialTimeout, own.ReadTimeout, own.WriteTimeout = reachTimeout, checkTimeout, checkTimeout
 	own.PoolSize, own.MaxActiveConns, own.MinIdleConns, own.MaxIdleConns, own.PipelinePoolSize = 1, 1, 0, 0, -1
-	return &node{name: name, client: redis.NewClient(&own), asked: o}
+	n := &node{name: name, client: redis.NewClient(&own)}
+	asked := *n.client.Options() // with a Dialer
+	asked.ClientName = o.ClientName
+	n.asked = &asked
+	return n
 }
 
 // findNodes connects to every master.
 func (e *examination) findNodes(ctx context.Context) bool {
 	cluster := e.cluster()
 	if cluster == nil {
-		e.nodes = []*node{newNode(e.Places[0].Addr, e.Options)}
+		o := *e.Options
+		o.Network, o.Addr = e.server.Network, e.server.Addr
+		e.nodes = []*node{newNode(o.Addr, &o)}
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		defer cancel()

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,24 +24,47 @@ const (
 	expiresSoon = 14 * 24 * time.Hour
 )
 
-// reach goes to every place, step by step: name, connection, TLS, login. It
-// says whether any of them has let it in.
-func (e *examination) reach(ctx context.Context) (in bool) {
+// reach goes to every place, step by step: name, connection, TLS, login; with
+// Sentinels, also to the master that they name. It says whether it got in.
+func (e *examination) reach(ctx context.Context) bool {
+	last := e.login
+	if e.Master != "" {
+		last = e.askSentinel
+	}
+	found := make([][]Finding, len(e.Places))
+	in := false
 	for i := range e.Places {
-		found := e.reachOne(ctx, &e.Places[i])
-		for _, f := range found {
+		found[i] = e.steps(ctx, &e.Places[i], last)
+		in = in || found[i][len(found[i])-1].Status != Fail
+	}
+	for i, steps := range found {
+		for _, f := range steps {
 			if len(e.Places) > 1 {
 				f.Node = e.Places[i].Addr
 			}
+			if f.Status == Fail && in { // another one will do
+				f.Status = Warn
+			}
 			e.tell(f)
 		}
-		in = in || found[len(found)-1].Status != Fail
 	}
-	return in
+	switch {
+	case !in:
+		return false
+	case e.Master == "":
+		e.server = e.Places[0]
+		return true
+	}
+	steps := e.steps(ctx, &e.server, e.login)
+	for _, f := range steps {
+		f.Node = e.server.Addr
+		e.tell(f)
+	}
+	return steps[len(steps)-1].Status != Fail
 }
 
-// reachOne returns a finding for each step; if the last one is a fault, it got no further.
-func (e *examination) reachOne(ctx context.Context, p *Place) (found []Finding) {
+// steps returns a finding for each step; if the last one is a fault, it got no further.
+func (e *examination) steps(ctx context.Context, p *Place, last func(context.Context, *Place) Finding) (found []Finding) {
 	add := func(check string, f Finding) bool {
 		f.Check = check
 		found = append(found, f)
@@ -52,22 +76,14 @@ func (e *examination) reachOne(ctx context.Context, p *Place) (found []Finding) 
 		return do(ctx)
 	}
 	if p.Network != "unix" {
-		f := step(p.resolve)
-		if f.Status == Fail || f.Found != "" {
-			if !add("name", f) {
-				return found
-			}
+		if f := step(p.resolve); (f.Status == Fail || f.Found != "") && !add("name", f) {
+			return found
 		}
 	}
-	if !add("connection", step(p.connect)) {
+	if !add("connection", step(p.connect)) || p.TLS != nil && !add("tls", step(p.shake)) {
 		return found
 	}
-	if p.TLS != nil && !add("tls", step(p.shake)) {
-		return found
-	}
-	if p.Sentinel == "" {
-		add("login", step(func(ctx context.Context) Finding { return e.login(ctx, p) }))
-	}
+	add("login", step(func(ctx context.Context) Finding { return last(ctx, p) }))
 	return found
 }
 
@@ -136,7 +152,7 @@ func (p *Place) shake(ctx context.Context) Finding {
 	case errors.As(err, &unknown):
 		return fail("the certificate is signed by an authority that this machine does not trust", "give the authority's certificate ("+caHint+")")
 	case errors.As(err, &host):
-		return fail("the certificate is not for this host: "+plain(err), "use a name in --redis-url that the certificate has, or renew it with this one")
+		return fail("the certificate is not for this host: "+plain(err), "use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fail("the certificate has expired, or is not valid yet: "+plain(err), "renew it, or set the clock of this machine")
 	case strings.Contains(err.Error(), "certificate required"):
@@ -151,8 +167,8 @@ func (p *Place) shake(ctx context.Context) Finding {
 
 // What TLS needs is given so.
 const (
-	caHint   = "SSL_CERT_FILE in the environment"
-	certHint = "a client certificate"
+	caHint   = "--redis-tls-ca-file"
+	certHint = "--redis-tls-cert-file and --redis-tls-key-file"
 )
 
 func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
@@ -189,9 +205,9 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	n := newNode(p.Addr, &o)
 	defer n.client.Close()
 	err := n.client.Ping(ctx).Err()
-	user := userOf(e.Options)
+	user := e.user()
 	switch {
-	case err == nil && e.Options.Password == "" && !local(p):
+	case err == nil && !e.Password && !local(p):
 		return warn("as user "+user+", without a password: who reaches this address reads and writes sessions",
 			"`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off")
 	case err == nil:
@@ -269,13 +285,8 @@ func (n *node) loading(ctx context.Context) string {
 	return fmt.Sprintf(": %s %% done, about %s s to go", done, left)
 }
 
-// userOf is the name of the user that o logs in as.
-func userOf(o *redis.Options) string {
-	if o.Username == "" {
-		return "default"
-	}
-	return o.Username
-}
+// user is who logs in.
+func (e *examination) user() string { return cmp.Or(e.User, "default") }
 
 func isTimeout(err error) bool {
 	var timeout net.Error

@@ -35,7 +35,7 @@ type tried struct {
 // are queued in a transaction that is never run: Redis asks its ACL when it
 // queues, so that nothing happens, whatever the answer.
 func (e *examination) checkRights(ctx context.Context, n *node) []Finding {
-	user := userOf(n.asked)
+	user := e.user()
 	o := *n.client.Options()
 	client := redis.NewClient(&o) // its connection is closed in the middle of the transaction
 	defer client.Close()

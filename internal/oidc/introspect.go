@@ -92,10 +92,11 @@ func (i *issuer) share(ctx context.Context, token string, hash tokenHash, now ti
 		timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.Introspection.timeout)
 		defer cancel()
 		claims, err := i.ask(timed, token)
-		if was := i.silent.Swap(err != nil); err != nil && !was {
+		switch change, unanswered := i.silence.note(err, time.Now()); change {
+		case fellSilent:
 			i.log.Warn("an issuer does not answer what an opaque token is worth", "issuer", i.Name, "error", err)
-		} else if err == nil && was {
-			i.log.Info("an issuer answers again what opaque tokens are worth", "issuer", i.Name)
+		case answersAgain:
+			i.log.Info("an issuer answers again what opaque tokens are worth", "issuer", i.Name, "unanswered", unanswered)
 		}
 		if err != nil {
 			return nil, ErrUnavailable

@@ -107,7 +107,7 @@ func TestI2_IntrospectionFails(t *testing.T) {
 	a, err := f.opaque("good")
 	f.good(a, err, "")
 	log := f.logs.String()
-	if strings.Count(log, "does not answer") != 1 || strings.Count(log, "answers again") != 1 {
+	if strings.Count(log, "does not answer") != 1 || strings.Contains(log, "answers again") { // that takes a while: TestSilence
 		t.Errorf("the log is\n%s", log)
 	}
 }

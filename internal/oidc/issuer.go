@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -63,8 +62,8 @@ type issuer struct {
 
 	asking singleflight.Group
 	places chan struct{}
-	// silent says that the last question about an opaque token was not answered.
-	silent atomic.Bool
+	// silence is whether questions about opaque tokens are answered.
+	silence silence
 }
 
 func newIssuer(s *issuerSettings, v *Verifier) *issuer {

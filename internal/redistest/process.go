@@ -51,6 +51,12 @@ func (p *Process) pid() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Code waits for the process' end and returns its exit code, -1 if a signal ended it.
+func (p *Process) Code() int {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Kill ends the process at once and waits for its end (I7). SIGKILL also ends a paused process.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error says that it has ended

@@ -24,6 +24,7 @@ const startTimeout = 20 * time.Second
 type cloakroom struct {
 	api, verify string // addresses
 	key         string // an API key with all permissions
+	keys        string // the file that has it
 }
 
 // startCloakroom starts the program over the Redis at redisAddr, with a verify-only listener.
@@ -38,7 +39,7 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 	}
 	c := &cloakroom{
 		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t),
-		key: strings.TrimSpace(string(secret)),
+		key: strings.TrimSpace(string(secret)), keys: keys,
 	}
 	admin := redistest.FreeAddr(t)
 	start(t, "cloakroom", "http://"+admin+"/readyz", cloakroomBin, append([]string{

@@ -66,6 +66,18 @@ func (a *auditor) exact(t testing.TB, leftover bool, patience time.Duration) (li
 	return live
 }
 
+// clean wants the store's own audit to find nothing; with repair, to have mended all.
+func (a *auditor) clean(t testing.TB, repair bool) {
+	t.Helper()
+	var found []string
+	r, err := a.store.Audit(context.Background(), cache.AuditConfig{Repair: repair, Found: func(f *index.Finding) {
+		found = append(found, fmt.Sprintf("%s of %s in %s: %v", f.Drift, f.ID, f.Where, f.Outcome))
+	}})
+	if err != nil || !r.Clean() {
+		t.Errorf("the audit is not clean: %v; it found %d:\n%s", err, len(found), strings.Join(found[:min(len(found), 12)], "\n"))
+	}
+}
+
 // age makes what writes that were cut off have left behind a minute older, so that nobody has to wait for it.
 func (a *auditor) age(t testing.TB) {
 	t.Helper()

@@ -131,6 +131,9 @@ func TestChecker(t *testing.T) {
 	f("back, but it was deleted before the snapshot", overwritten, lostAt(isRound), func(p past) {
 		p.acked(creates, 0, 10, 1).acked(deletes, 20, 30, 2).sawFresh(1100, 1110, 1)
 	})
+	f("back in the process that deleted it", overwritten, lostAt(isRound), func(p past) {
+		p.acked(creates, 0, 10, 1).acked(deletes, 600, 610, 2).sawVia(0, 1100, 1110, 1)
+	})
 	f("not in the snapshot, and seen", "was lost", lostAt(isRound), func(p past) { p.acked(creates, 600, 610, 1).sawFresh(1100, 1110, 1) })
 	f("in the snapshot, and gone", isThere, lostAt(isRound), func(p past) { p.acked(creates, 0, 10, 1).sawFresh(1100, 1110, 0) })
 	f("written after the snapshot came back, and older", overwritten, lostAt(isRound), func(p past) {

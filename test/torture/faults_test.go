@@ -25,8 +25,8 @@ type fault struct {
 	// still is what processes that the fault concerns must do all the while.
 	still calls
 	conf  []string // of Redis
-	loss lossKind
-	// indexLost says that the lists may not be exact afterwards.
+	loss  lossKind
+	// indexLost says that the lists may not be exact afterwards, until they are repaired.
 	indexLost bool
 	// run makes the fault, lets it last, and ends it. It returns what it took away, if loss says so.
 	run func(w *world, d time.Duration) *loss
@@ -47,6 +47,7 @@ const (
 // before is what was when a fault began.
 type before struct {
 	unavailable int64
+	accepted    int     // connections
 	lost        float64 // connections for invalidations
 	flushes     float64
 	begun       instant
@@ -76,6 +77,9 @@ func unlinked(w *world, b *before) bool {
 
 // relinked says that a connection for invalidations was lost.
 func relinked(w *world, b *before) bool { return w.sum("cloakroom_near_links_lost_total") > b.lost }
+
+// redialed says that connections through the proxy were made anew.
+func redialed(w *world, b *before) bool { return w.proxy.Accepted() > b.accepted }
 
 func flushed(w *world, b *before) bool { return w.sum("cloakroom_near_flushes_total") > b.flushes }
 
@@ -186,18 +190,14 @@ func networkFaults() (all []*fault) {
 			hold(d)
 			w.proxy.Stall(false)
 		})
-		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, redialed, func(w *world, d time.Duration) {
 			during(d, 50*time.Millisecond, w.proxy.CutAll)
 		})
-		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, redialed, func(w *world, d time.Duration) {
 			r := chance(w.name+" bytes", 0)
 			most := 4000
 			if tracking {
-				most = 200 // pings are short
+				most = 60 // as long as a ping
 			}
 			during(d, 20*time.Millisecond, func() { w.proxy.CutAfter(r.IntN(most)) })
 			w.proxy.CutAfter(1 << 40)
@@ -249,7 +249,7 @@ func redisFaults() []*fault {
 		},
 		{
 			name: "Redis restarted from an older snapshot", sees: "503, then what was at the snapshot",
-			outcome:  "what was written since is undone: sessions are gone, have older versions and tokens, and deleted ones are back",
+			outcome:  "what was written since is undone: sessions are gone, or have older versions and tokens; deleted ones are back for a second or two, but never in the process that deleted them, which deletes them again",
 			recovery: reconnects, loss: isRound, felt: refusals, run: restore,
 		},
 		{
@@ -338,7 +338,7 @@ func redisFaults() []*fault {
 		{
 			name: "eviction: `maxmemory` reached, `allkeys-lru`", sees: "404 for what was evicted",
 			outcome:  "sessions may be gone; lists may be, so that searches miss sessions; deleted ones stay deleted",
-			recovery: "none: what was evicted is gone", loss: mayGo, indexLost: true,
+			recovery: "of sessions none; an audit with repair mends the lists", loss: mayGo, indexLost: true,
 			felt: func(w *world, _ *before) bool { return evicted(w) > 0 }, run: evict,
 		},
 	}

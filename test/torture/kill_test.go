@@ -112,6 +112,7 @@ func killAgainAndAgain(t *testing.T, shards, kills int) {
 		a.age(t)
 	}
 	x.Live = a.exact(t, false, patience+2*time.Minute)
+	a.clean(t, false)
 	x.Wrong, x.Seen, x.Took = len(v.faults), v.seen, time.Since(begun)
 	x.Calls, x.Acked, x.Maybes = h.calls.Load(), h.acked.Load(), h.maybes.Load()
 	report.add(t, func(r *results) { r.Killed = append(r.Killed, x) })

@@ -123,6 +123,13 @@ func (r *record) isAcked() bool {
 	return len(r.writes) > 0 && r.writes[0].acked
 }
 
+// isDeleted says whether a deletion of the session was acknowledged.
+func (r *record) isDeleted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.writes, func(w *write) bool { return w.acked && w.kind == deletes })
+}
+
 func (l *load) read(ctx context.Context, worker int) {
 	r := chance(l.name+" reader", worker)
 	l.each(ctx, func() {

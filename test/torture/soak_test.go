@@ -20,7 +20,7 @@ import (
 )
 
 // soakNear is the near cache's budget in a soak: small, so that it is full all the time.
-const soakNear = 4 * mib
+const soakNear = 1 * mib
 
 // soaking is what TestSoak has measured.
 type soaking struct {

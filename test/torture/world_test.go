@@ -138,6 +138,28 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 	return serving, time.Duration(w.h.now() - from)
 }
 
+// buried waits until what was deleted and came back is deleted again, by who remembers it.
+func (w *world) buried() {
+	w.t.Helper()
+	sessions, _ := w.h.all()
+	ok := eventually(patience, func() bool {
+		for _, rec := range sessions {
+			if !rec.isDeleted() {
+				continue
+			}
+			for _, c := range w.all {
+				if version, known := (&caller{w.h, c}).get(rec, true); !known || version > 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	if !ok {
+		w.t.Error("what was deleted stays alive")
+	}
+}
+
 // settle reads everything through every process, when nothing writes any more: all of it fresh, and some not.
 func (w *world) settle() { settle(w.t, w.h, w.all, w.name) }
 

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// redisMetrics counts what goes to Redis, as a hook of every client, and shows
+// the clients' pools. It is safe for concurrent use.
+type redisMetrics struct {
+	duration *prometheus.HistogramVec
+	one      prometheus.Observer
+	pipeline prometheus.Observer
+	commands prometheus.Counter
+	errors   *prometheus.CounterVec
+
+	mu      sync.Mutex
+	clients []*redis.Client
+}
+
+// The round trips that are told apart.
+const (
+	tripCommand  = "command"
+	tripPipeline = "pipeline"
+)
+
+func newRedisMetrics(r prometheus.Registerer) *redisMetrics {
+	m := &redisMetrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "cloakroom_redis_round_trip_duration_seconds",
+			Help:    "Time of a round trip to Redis with the wait for a connection, by kind: one command, or a pipeline of several.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}, []string{"kind"}),
+		commands: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_redis_commands_total",
+			Help: "Commands sent to Redis; by round trips, how many share one.",
+		}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_redis_errors_total",
+			Help: "Round trips to Redis that failed, by class.",
+		}, []string{"class"}),
+	}
+	m.one, m.pipeline = m.duration.WithLabelValues(tripCommand), m.duration.WithLabelValues(tripPipeline)
+	for _, class := range errorClasses {
+		m.errors.WithLabelValues(class)
+	}
+	r.MustRegister(m.duration, m.commands, m.errors, poolCollector{m})
+	return m
+}
+
+// watch counts what goes over a client.
+func (m *redisMetrics) watch(c *redis.Client) *redis.Client {
+	c.AddHook(m)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clients = append(m.clients, c)
+	return c
+}
+
+// DialHook implements redis.Hook.
+func (m *redisMetrics) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements redis.Hook.
+func (m *redisMetrics) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		begin := time.Now()
+		err := next(ctx, cmd)
+		m.done(m.one, begin, 1, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (m *redisMetrics) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		begin := time.Now()
+		err := next(ctx, cmds)
+		m.done(m.pipeline, begin, len(cmds), err)
+		return err
+	}
+}
+
+func (m *redisMetrics) done(o prometheus.Observer, begin time.Time, commands int, err error) {
+	if err != nil && !errors.Is(err, redis.Nil) {
+		m.errors.WithLabelValues(classOf(err)).Inc()
+	}
+	o.Observe(time.Since(begin).Seconds())
+	m.commands.Add(float64(commands))
+}
+
+// errorClasses are all classes of errors.
+var errorClasses = []string{"pool", "timeout", "network", "canceled", "script", "readonly", "loading", "full", "busy", "denied", "cluster", "other"}
+
+// redisErrors are how Redis' own errors begin, and their classes. It is not
+// their text that labels a metric: that can hold keys. (I6)
+var redisErrors = []struct{ begins, class string }{
+	{"NOSCRIPT", "script"},
+	{"READONLY", "readonly"},
+	{"LOADING", "loading"},
+	{"MASTERDOWN", "readonly"},
+	{"OOM", "full"},
+	{"BUSY", "busy"},
+	{"NOPERM", "denied"},
+	{"NOAUTH", "denied"},
+	{"WRONGPASS", "denied"},
+	{"MOVED", "cluster"},
+	{"ASK", "cluster"},
+	{"TRYAGAIN", "cluster"},
+	{"CLUSTERDOWN", "cluster"},
+	{"CROSSSLOT", "cluster"},
+}
+
+func classOf(err error) string {
+	if errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) {
+		return "pool"
+	}
+	if errors.Is(err, context.Canceled) {
+		return "canceled"
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	text := err.Error()
+	for _, e := range redisErrors {
+		if strings.HasPrefix(text, e.begins) {
+			return e.class
+		}
+	}
+	if _, ok := errors.AsType[redis.Error](err); ok {
+		return "other"
+	}
+	return "network"
+}
+
+// poolCollector shows the connections of all clients together.
+type poolCollector struct{ of *redisMetrics }
+
+var (
+	poolConnections = prometheus.NewDesc("cloakroom_redis_pool_connections",
+		"Connections to Redis in the pools, by state.", []string{"state"}, nil)
+	poolHits = prometheus.NewDesc("cloakroom_redis_pool_hits_total",
+		"Round trips that found a connection in the pool.", nil, nil)
+	poolMisses = prometheus.NewDesc("cloakroom_redis_pool_misses_total",
+		"Round trips that had to make a connection, or to wait for one.", nil, nil)
+	poolTimeouts = prometheus.NewDesc("cloakroom_redis_pool_timeouts_total",
+		"Round trips that waited in vain for a connection.", nil, nil)
+	poolStale = prometheus.NewDesc("cloakroom_redis_pool_stale_connections_total",
+		"Connections that were given up because they were broken or old.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c poolCollector) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, to) }
+
+// Collect implements prometheus.Collector.
+func (c poolCollector) Collect(to chan<- prometheus.Metric) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	var sum redis.PoolStats
+	for _, client := range c.of.clients {
+		s := client.PoolStats()
+		sum.Hits += s.Hits
+		sum.Misses += s.Misses
+		sum.Timeouts += s.Timeouts
+		sum.StaleConns += s.StaleConns
+		sum.IdleConns += s.IdleConns
+		sum.TotalConns += s.TotalConns
+	}
+	for d, n := range map[*prometheus.Desc]uint32{poolHits: sum.Hits, poolMisses: sum.Misses, poolTimeouts: sum.Timeouts, poolStale: sum.StaleConns} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	to <- prometheus.MustNewConstMetric(poolConnections, prometheus.GaugeValue, float64(sum.IdleConns), "idle")
+	to <- prometheus.MustNewConstMetric(poolConnections, prometheus.GaugeValue, float64(sum.TotalConns-min(sum.IdleConns, sum.TotalConns)), "busy")
+}

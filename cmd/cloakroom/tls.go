@@ -1,0 +1,78 @@
+package main
+
+import (
+	"net"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+)
+
+// checkTLS reads the certificates of the listeners.
+func checkTLS(c *config, wrong *faults) {
+	if !c.good("http-tls-cert-file", "http-tls-key-file", "http-tls-client-ca-file", "verify-tls-cert-file", "verify-tls-key-file", "verify-addr") {
+		return
+	}
+	before := len(*wrong)
+	for _, l := range []struct {
+		name  string
+		files certificateFiles
+	}{{"http", c.httpTLSFiles}, {"verify", c.verifyTLSFiles}} {
+		if (l.files.cert == "") != (l.files.key == "") {
+			wrong.addf("--%[1]s-tls-cert-file and --%[1]s-tls-key-file must both be set, or neither", l.name)
+		}
+	}
+	ca := c.httpTLSFiles.clientCA
+	if ca != "" && c.httpTLSFiles.cert == "" && c.verifyTLSFiles.cert == "" {
+		wrong.addf("--http-tls-client-ca-file needs a listener with TLS: set --http-tls-cert-file and --http-tls-key-file")
+	}
+	if c.verifyTLSFiles.cert != "" && c.verifyAddr == "" {
+		wrong.addf("--verify-tls-cert-file needs a listener: set --verify-addr")
+	}
+	if len(*wrong) > before {
+		return
+	}
+	open := func(name string, files certificateFiles) *certificate {
+		if files.cert == "" {
+			return nil
+		}
+		files.clientCA = ca
+		opened, err := openCertificate(name, files)
+		if err != nil {
+			wrong.addf("--%s-tls-cert-file: %v", name, err)
+		}
+		return opened
+	}
+	c.httpTLS = open("http", c.httpTLSFiles)
+	switch {
+	case c.verifyTLSFiles.cert != "":
+		c.verifyTLS = open("verify", c.verifyTLSFiles)
+	case c.httpTLS != nil && c.verifyAddr != "" && !loopback(c.verifyAddr):
+		c.verifyTLS = open("verify", c.httpTLSFiles)
+	}
+}
+
+// certificates are those of all listeners.
+func (s *sidecar) certificates() (all []*certificate) {
+	for _, c := range []*certificate{s.c.httpTLS, s.c.verifyTLS} {
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// startTLS follows the certificates' files.
+func (s *sidecar) startTLS() {
+	for _, c := range s.certificates() {
+		c.log = s.log
+		c.register(s.metrics)
+		s.parts.start("certificate of the "+c.listener+" listener", c.Run)
+	}
+}
+
+// secured lets ln speak TLS, if c is not nil.
+func secured(ln net.Listener, c *certificate) net.Listener {
+	if c == nil {
+		return ln
+	}
+	return &httpapi.TLSListener{Listener: ln, Config: c.config(), Failed: c.failed.Inc}
+}

@@ -1,0 +1,173 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// limitedKeys is a keys file whose second key has a limit of its own.
+func limitedKeys(t *testing.T, f *fixture, limit string) *APIKeys {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("keys:\n")
+	for _, name := range []string{"plain", "limited", "free"} {
+		if f.secret[name] == "" {
+			f.secret[name], f.secret["hash of "+name] = NewAPIKeySecret()
+		}
+		fmt.Fprintf(&text, "  - name: %s\n    userId: u\n    permissions: [session.read, session.write]\n    sha256: %s\n", name, f.secret["hash of "+name])
+		switch name {
+		case "limited":
+			text.WriteString(limit)
+		case "free":
+			text.WriteString("    rate: 0\n")
+		}
+	}
+	k, err := ParseAPIKeys([]byte(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+const threeOnce = "    rate: 0.001\n    burst: 3\n" // no test lasts until the fourth
+
+func TestKeyLimit(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
+	f.server.SetKeys(limitedKeys(t, f, threeOnce))
+	for range 3 {
+		f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
+	}
+	r := f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
+	if want := `{"code":8,"message":"the API key is above its limit of 0.001 requests a second, with bursts of 3"}`; r.body != want {
+		t.Errorf("got %s, want %s", r.body, want)
+	}
+	if after := r.header.Get("Retry-After"); len(after) < 3 || strings.Contains(after, ".") { // up to 1000
+		t.Errorf("Retry-After is %q", after)
+	}
+	r = f.want(http.StatusTooManyRequests, "limited", "POST", "/zitadel.session.v2.SessionService/GetSession", `{"sessionId":"x"}`, "Content-Type", "application/json", "Connect-Protocol-Version", "1")
+	if !strings.Contains(r.body, `"code":"resource_exhausted"`) || r.header.Get("Retry-After") == "" {
+		t.Errorf("got %s, %v", r.body, r.header)
+	}
+	// Its body is not read, and it is a refused write.
+	f.want(http.StatusTooManyRequests, "limited", "POST", "/v2/sessions", strings.Repeat("x", 100))
+	waitFor(t, "the log", func() bool { return strings.Contains(f.logs.String(), `msg="write refused"`) })
+	if !strings.Contains(f.logs.String(), "status=429 took_ms=") {
+		t.Errorf("the log has no refused write:\n%s", f.logs)
+	}
+	for range 10 { // others are not bound
+		f.want(http.StatusNotFound, "plain", "GET", "/v2/sessions/x", "")
+		f.want(http.StatusNotFound, "free", "GET", "/v2/sessions/x", "")
+	}
+	count := func(want string) {
+		t.Helper()
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cloakroom_key_limited_requests_total"); err != nil {
+			t.Error(err)
+		}
+	}
+	const head = "# HELP cloakroom_key_limited_requests_total Requests refused because their API key was above its rate, by the key's name.\n# TYPE cloakroom_key_limited_requests_total counter\n"
+	count(head + "cloakroom_key_limited_requests_total{key=\"limited\"} 3\n")
+
+	f.server.SetKeys(limitedKeys(t, f, threeOnce)) // a reload
+	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
+	count(head + "cloakroom_key_limited_requests_total{key=\"limited\"} 4\n")
+	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n")) // a new limit
+	f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
+	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
+	f.server.SetKeys(limitedKeys(t, f, "")) // none
+	f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
+	count("")
+}
+
+// The limit that all keys have holds for each of them alone, and not for other
+// credentials.
+func TestKeyLimitOfAllKeys(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.config.KeyRate = KeyRate{PerSecond: 0.001, Burst: 2}; s.config.Anonymous = true })
+	f.server.SetKeys(limitedKeys(t, f, threeOnce))
+	f.want(http.StatusNotFound, "plain", "GET", "/v2/sessions/x", "")
+	f.want(http.StatusNotFound, "plain", "GET", "/v2/sessions/x", "")
+	f.want(http.StatusTooManyRequests, "plain", "GET", "/v2/sessions/x", "")
+	for range 5 {
+		f.want(http.StatusNotFound, "free", "GET", "/v2/sessions/x", "")
+		f.want(http.StatusNotFound, "", "GET", "/v2/sessions/x", "")
+		f.want(http.StatusUnauthorized, "no-key", "GET", "/v2/sessions/x", "")
+	}
+	for range 3 {
+		f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
+	}
+	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
+}
+
+// Who asks for leave to send its body pays once.
+func TestKeyLimitWithExpect(t *testing.T) {
+	f := newFixture(t)
+	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 2\n"))
+	for range 2 {
+		f.want(http.StatusCreated, "limited", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"u"}}}`, "Expect", "100-continue")
+	}
+	f.want(http.StatusTooManyRequests, "limited", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"u"}}}`, "Expect", "100-continue")
+}
+
+func TestKeyRate(t *testing.T) {
+	now := time.Now()
+	f := func(k KeyRate, burst, after int) {
+		t.Helper()
+		l := newKeyLimit(k)
+		n := 0
+		for l.take(now) == nil {
+			n++
+		}
+		e, ok := l.take(now).(*apiError)
+		if n != burst || !ok || e.retryAfter != after || e.status() != http.StatusTooManyRequests {
+			t.Errorf("%+v: took %d, %+v, want %d, again after %d", k, n, e, burst, after)
+		}
+		if l.take(now.Add(time.Duration(after)*time.Second)) != nil {
+			t.Errorf("%+v: not even after %d seconds", k, after)
+		}
+	}
+	f(KeyRate{PerSecond: 100, Burst: 200}, 200, 1)
+	f(KeyRate{PerSecond: 100}, 200, 1)
+	f(KeyRate{PerSecond: 1}, 2, 1)
+	f(KeyRate{PerSecond: 0.25}, 1, 4)
+	f(KeyRate{PerSecond: 0.3, Burst: 5}, 5, 4)
+	if n := testing.AllocsPerRun(100, func() { _ = newLimited.take(time.Now()) }); n != 0 {
+		t.Errorf("a request allocates %v times", n)
+	}
+}
+
+var newLimited = newKeyLimit(KeyRate{PerSecond: MaxKeyRate})
+
+func TestKeyRateInTheFile(t *testing.T) {
+	_, hash := NewAPIKeySecret()
+	f := func(want, fields string) {
+		t.Helper()
+		_, err := ParseAPIKeys([]byte("keys:\n  - name: k\n    userId: u\n    sha256: " + hash + "\n" + fields))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v, want %q", fields, err, want)
+		}
+	}
+	f("", "    rate: 0.5\n    burst: 1\n")
+	f("", "    rate: 0\n")
+	f("", "    rate: 1000000\n    burst: 1000000\n")
+	for _, bad := range []string{"-1", "1000001", "0.0001", ".nan", ".inf"} {
+		f("keys: entry 1: rate: must be a number of requests a second from 0.001 to 1000000", "    rate: "+bad+"\n")
+	}
+	for _, bad := range []string{"0", "-1", "1000001"} {
+		f("keys: entry 1: burst: must be a whole number from 1 to 1000000", "    rate: 1\n    burst: "+bad+"\n")
+	}
+	f("entry 1: rate: line 5: must be a number", "    rate: fast\n")
+	f("entry 1: rate: line 5: must be a number", "    rate:\n")
+	f("entry 1: burst: line 6: must be a whole number", "    rate: 1\n    burst: 1.5\n")
+	f("entry 1: burst: needs a rate", "    burst: 1\n")
+
+	text, err := AppendAPIKey(nil, APIKey{Name: "k", UserID: "u", SHA256: hash, Rate: &KeyRate{PerSecond: 0.5, Burst: 7}})
+	if err != nil || !strings.Contains(string(text), "rate: 0.5\n    burst: 7\n") {
+		t.Errorf("got %s, %v", text, err)
+	}
+}

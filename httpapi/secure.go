@@ -1,0 +1,62 @@
+package httpapi
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+)
+
+// TLSListener is a listener whose connections speak TLS. Run, RunVerify and
+// Admin.Run take it where they take any listener. The time for a handshake is
+// that for reading a request: who does not end it in time is cut off.
+type TLSListener struct {
+	net.Listener
+	// Config has the certificates. It is not changed.
+	Config *tls.Config
+	// Failed is told of each handshake that fails; nil tells nobody.
+	Failed func()
+}
+
+// secureConn is a lingeringConn with TLS above it, so that a deadline that
+// passes below, but is not wanted any more, never reaches TLS: after it, nothing
+// more could be written.
+type secureConn struct {
+	*tls.Conn
+	below  *lingeringConn
+	failed func()
+	// broken says that the handshake has failed. Only the connection's own
+	// goroutine uses it.
+	broken bool
+}
+
+func (l *TLSListener) secure(c *lingeringConn) *secureConn {
+	c.secure = true
+	return &secureConn{Conn: tls.Server(c, l.Config), below: c, failed: l.Failed}
+}
+
+// Handshake is called by the HTTP server before it reads, with deadlines set.
+func (c *secureConn) Handshake() error {
+	err := c.Conn.Handshake()
+	if err != nil {
+		c.broken = true
+		if c.failed != nil {
+			c.failed()
+		}
+	}
+	return err
+}
+
+// Read reads what the client has sent. After a failed handshake that is nothing:
+// an error would be answered, and counted as a request.
+func (c *secureConn) Read(p []byte) (int, error) {
+	if c.broken {
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.below.begun.Load() {
+		c.below.begun.Store(true)
+	}
+	return n, err
+}
+
+func (c *secureConn) lingering() *lingeringConn { return c.below }

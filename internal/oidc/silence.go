@@ -1,0 +1,49 @@
+package oidc
+
+import (
+	"sync"
+	"time"
+)
+
+// calm is how long an issuer must have failed no question before it counts as
+// answering again: one that fails now and then is logged now and then.
+const calm = 10 * time.Second
+
+// silence tells the beginning and the end of a time in which an issuer leaves
+// questions unanswered. It is safe for concurrent use.
+type silence struct {
+	mu         sync.Mutex
+	silent     bool
+	last       time.Time // of the failures
+	unanswered int
+}
+
+// change is what a question has changed.
+type change uint8
+
+const (
+	noChange change = iota
+	fellSilent
+	answersAgain
+)
+
+// note takes the outcome of a question. At the end of a silence it also returns
+// how many questions were left unanswered.
+func (s *silence) note(err error, now time.Time) (change, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.last = now
+		s.unanswered++
+		if s.silent {
+			return noChange, 0
+		}
+		s.silent, s.unanswered = true, 1
+		return fellSilent, 0
+	}
+	if !s.silent || now.Sub(s.last) < calm {
+		return noChange, 0
+	}
+	s.silent = false
+	return answersAgain, s.unanswered
+}

@@ -1,0 +1,32 @@
+package oidc
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// An issuer that fails now and then is told once, and not each time.
+func TestSilence(t *testing.T) {
+	var s silence
+	now := time.Now()
+	f := func(after time.Duration, err error, want change, unanswered int) {
+		t.Helper()
+		now = now.Add(after)
+		if got, n := s.note(err, now); got != want || n != unanswered {
+			t.Errorf("got %d, %d, want %d, %d", got, n, want, unanswered)
+		}
+	}
+	away := errors.New("away")
+	f(0, nil, noChange, 0)
+	f(0, away, fellSilent, 0)
+	for range 100 {
+		f(calm/2, nil, noChange, 0)
+		f(calm/4, away, noChange, 0)
+	}
+	f(calm-1, nil, noChange, 0)
+	f(1, nil, answersAgain, 101)
+	f(0, nil, noChange, 0)
+	f(0, away, fellSilent, 0)
+	f(calm, nil, answersAgain, 1)
+}
