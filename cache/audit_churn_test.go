@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 	"github.com/redis/go-redis/v9"
@@ -236,4 +237,11 @@ func writeAmidDamage(ctx context.Context, t *testing.T, s *testStore, rng *rand.
 			return
 		}
 	}
+}
+
+// The same on a Cluster, where each master has its own keys to scan, its own
+// scripts, and its own shards.
+func TestI5_AuditOnACluster(t *testing.T) {
+	client := redistest.StartCluster(t, redistest.ClusterConfig{}).Client(t)
+	checkAudit(t, client, 0, 5)
 }
