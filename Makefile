@@ -109,6 +109,13 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s)
 property: redis ## Run the property tests with OPS operations (2000000)
 	CLOAKROOM_TEST_OPS=$(OPS) go test -count=1 -v -timeout 24h -run 'TestI9' $(call packages,TestI9)
 
+TORTURE_REPORT ?= test/torture/results/$(shell date -u +%Y-%m-%d)
+
+.PHONY: torture
+torture: redis ## Break everything around the program, and the program, under load; report in TORTURE_REPORT
+	CLOAKROOM_TORTURE_RACE=1 CLOAKROOM_TORTURE_ROUNDS=2 CLOAKROOM_TORTURE_FAULT=3s CLOAKROOM_TORTURE_KILLS=1000 CLOAKROOM_TORTURE_OPS=1000000 \
+		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) go test -count=1 -v -timeout 60m ./test/torture
+
 .PHONY: cover
 cover: redis gateways ## Measure the tests' coverage: total here, details in cover.html
 	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...

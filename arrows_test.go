@@ -37,8 +37,9 @@ var arrows = map[string][]string{
 	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch"},
+	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/session"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
+	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},
 	"":                   {},
 
@@ -59,7 +60,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/redistest", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/batch", "internal/breaker", "internal/doctor", "internal/redistest", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/storetest"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "bench"},

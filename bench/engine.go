@@ -36,6 +36,8 @@ type load struct {
 	warmup, length time.Duration
 	timeout        time.Duration // of an answer
 	seed           uint64
+	// shedding counts answers that shed a request apart: they are no errors.
+	shedding bool
 	// urgent lets an open loop go before all other programs, where that is permitted.
 	urgent bool
 

@@ -163,9 +163,12 @@ func (la *lane) answered(now time.Duration) {
 		at := la.due - e.load.warmup
 		e.rec.sent++
 		e.rec.bytes += uint64(la.answer.bytes)
-		if ok {
+		switch {
+		case ok:
 			e.rec.answer(at, now-la.due, now-la.sent)
-		} else {
+		case e.load.shedding && la.answer.sheds():
+			e.rec.refused(now - la.sent)
+		default:
 			e.rec.fail(at, fmt.Sprintf("status %d, not %d: %.200s", la.answer.status, la.want, la.answer.body))
 		}
 		if wrong != nil {

@@ -23,6 +23,7 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	listen := flags.String("listen", "127.0.0.1:0", "where the program finds its Redis: `HOST:PORT`; port 0 takes a free one")
 	control := flags.String("control", "127.0.0.1:0", "where POST /stall and POST /cut are taken: `HOST:PORT`")
 	redisURL := flags.String("redis", "redis://127.0.0.1:6379", "that Redis: `URL`")
+	delay := flags.Duration("delay", 0, "how long what the program sends is held back, which lowers what it can do")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return errors.New("--redis: not a URL of a Redis") // err may hold a password
 	}
-	p := &linkProxy{target: endpoint{network: options.Network, address: options.Addr}, all: map[*linked]bool{}}
+	p := &linkProxy{target: endpoint{network: options.Network, address: options.Addr}, all: map[*linked]bool{}, delay: *delay}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
 	if err != nil {
 		return err
@@ -65,8 +66,10 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // invalidations once CLIENT TRACKING was sent over it.
 type linkProxy struct {
 	target endpoint
-	mu     sync.Mutex
-	all    map[*linked]bool
+	// delay is how long what comes from the program is held back.
+	delay time.Duration
+	mu    sync.Mutex
+	all   map[*linked]bool
 }
 
 // linked is one connection and its other half.
@@ -111,8 +114,8 @@ func (p *linkProxy) serve(ctx context.Context, client net.Conn) {
 	}()
 	defer context.AfterFunc(ctx, l.close)()
 	var both sync.WaitGroup
-	both.Go(func() { l.pump(server, client, &l.up, true) })
-	both.Go(func() { l.pump(client, server, &l.down, false) })
+	both.Go(func() { l.pump(server, client, &l.up, true, p.delay) })
+	both.Go(func() { l.pump(client, server, &l.down, false, 0) })
 	both.Wait()
 }
 
@@ -126,7 +129,7 @@ var trackingCommand = []byte("\r\n$8\r\nTRACKING\r\n")
 
 // pump hands on what from sends. Once the connection is stalled it still takes
 // everything, and hands on nothing.
-func (l *linked) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient bool) {
+func (l *linked) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient bool, delay time.Duration) {
 	defer l.close()
 	buf := make([]byte, 32<<10)
 	var seen []byte // the end of what was sent before, in capitals
@@ -138,6 +141,9 @@ func (l *linked) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient b
 			seen = append(seen[:0], seen[max(0, len(seen)-len(trackingCommand)):]...)
 		}
 		if n > 0 && err == nil {
+			if delay > 0 {
+				time.Sleep(delay)
+			}
 			mu.Lock()
 			if !l.stalled.Load() {
 				_, err = to.Write(buf[:n])

@@ -21,7 +21,9 @@ type recorder struct {
 	latency, service *hdrhistogram.Histogram // service is nil if it is the latency
 
 	sent, answered, errors, wrong, late, dropped uint64
-	lateOurs                                     uint64 // seen late by the generator
+	lateOurs                                     uint64                  // seen late by the generator
+	sheds                                        uint64                  // refused because there were too many
+	shed                                         *hdrhistogram.Histogram // their service time; nil before the first
 	bytes                                        uint64
 	series                                       []second
 	firstError                                   string
@@ -46,6 +48,15 @@ func (r *recorder) answer(at, latency, service time.Duration) {
 		s.answered++
 		s.times.add(latency)
 	}
+}
+
+// refused records an answer that sheds the request.
+func (r *recorder) refused(service time.Duration) {
+	if r.shed == nil {
+		r.shed = newHistogram()
+	}
+	r.sheds++
+	_ = r.shed.RecordValue(int64(min(max(service, 0), longest)))
 }
 
 // fail records a request without an answer that counts.

@@ -45,7 +45,7 @@ func (s *source) runRepeats(ctx context.Context, kind string, flags *flag.FlagSe
 		seed := f.seed + uint64(i)
 		var r *Run
 		if isWave(s.flags.scenario) {
-			r, err = s.measureWave(ctx, stderr, wf, seed)
+			r, err = s.measureWave(ctx, stderr, wf, m, seed)
 		} else {
 			r, err = s.measure(ctx, stderr, m, f.rate, f.seconds, seed)
 		}

@@ -46,6 +46,7 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 	"search-user":   newSearchUser,
 	"search-mixed":  newSearchMixed,
 	"search-admin":  newSearchAdmin,
+	"search-costly": newSearchCostly,
 	"create":        newCreate,
 	"login-storm":   newLoginStorm,
 	"verify-steady": newVerifySteady,
@@ -55,7 +56,7 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 func newScenario(name string, c scenarioConfig) (scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave, logout-nginx and expiry-cliff (run only)"), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave, logout-nginx, expiry-cliff, overload, costly-flood and crowd (run only)"), ", "))
 	}
 	return make(c), nil
 }

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// waveFlags are those of the scenarios that are not one request after another:
-// logout-wave, logout-nginx and expiry-cliff.
+// waveFlags are those of the scenarios that are not one request after another.
 type waveFlags struct {
 	other, background string
 	otherAdmin, link  string
 	bound             float64
 	workers, count    int
+	idle, slow        int
+	flood             float64
 }
 
 func (f *waveFlags) register(flags *flag.FlagSet) {
@@ -23,23 +24,31 @@ func (f *waveFlags) register(flags *flag.FlagSet) {
 	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx: its admin listener: `URL`")
 	flags.StringVar(&f.link, "link", "", "logout-nginx: control of the bench link that it reaches Redis through, to silence invalidations: `URL`")
 	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
-	flags.StringVar(&f.background, "background", "search-user", "logout-wave, logout-nginx, expiry-cliff: scenario of the load at --rate beside it")
-	flags.IntVar(&f.workers, "workers", 1, "logout-wave, logout-nginx, expiry-cliff: how many connections")
+	flags.StringVar(&f.background, "background", "search-user", "logout-wave, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd: what is asked")
+	flags.IntVar(&f.workers, "workers", 1, "logout-wave, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood")
+	flags.IntVar(&f.idle, "idle", 10_000, "crowd: connections that send nothing")
+	flags.IntVar(&f.slow, "slow", 2_000, "crowd: connections that send a byte of a request now and then")
+	flags.Float64Var(&f.flood, "flood", 100, "costly-flood: searches/s that are due; the flood does not wait after a 503")
 	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
-// wave is a scenario with a course of its own. It measures for as long as it is
+// wave is a scenario with a course of its own. One with the method ownLoad
+// makes all load itself. It measures for as long as it is
 // told, and puts what it finds into run.
 type wave interface {
 	run(ctx context.Context, seconds float64, run *Run) error
 }
 
 func isWave(scenario string) bool {
-	return scenario == "logout-wave" || scenario == "logout-nginx" || scenario == "expiry-cliff"
+	switch scenario {
+	case "logout-wave", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd":
+		return true
+	}
+	return false
 }
 
 // newWave makes a wave. end ends what belongs to it.
-func (s *source) newWave(ctx context.Context, f *waveFlags) (w wave, end func(), err error) {
+func (s *source) newWave(ctx context.Context, f *waveFlags, m *meters) (w wave, end func(), err error) {
 	end = func() {}
 	if !s.checking {
 		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
@@ -47,8 +56,15 @@ func (s *source) newWave(ctx context.Context, f *waveFlags) (w wave, end func(),
 	if f.workers < 1 || f.count < perUser {
 		return nil, nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
 	}
-	if s.flags.scenario == "expiry-cliff" {
+	switch s.flags.scenario {
+	case "expiry-cliff":
 		return &expiryCliff{source: s, flags: f}, end, nil
+	case "overload":
+		return &overload{source: s, flags: f, meters: m}, end, nil
+	case "costly-flood":
+		return &flood{source: s, flags: f}, end, nil
+	case "crowd":
+		return &crowd{source: s, flags: f, meters: m}, end, nil
 	}
 	other, err := parseEndpoint(f.other)
 	if err != nil {
@@ -62,8 +78,8 @@ func (s *source) newWave(ctx context.Context, f *waveFlags) (w wave, end func(),
 
 // measureWave makes one run of a wave, beside a load if there is a rate. The load
 // is on the process that must refuse.
-func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, seed uint64) (*Run, error) {
-	w, end, err := s.newWave(ctx, f)
+func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, m *meters, seed uint64) (*Run, error) {
+	w, end, err := s.newWave(ctx, f, m)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +90,8 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 		return int64(time.Since(begin) / time.Second), " s"
 	})
 	defer stop()
-	if s.flags.rate == 0 {
+	_, ownLoad := w.(interface{ ownLoad() })
+	if s.flags.rate == 0 || ownLoad {
 		return run, w.run(ctx, s.flags.seconds, run)
 	}
 

@@ -12,6 +12,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,8 +62,9 @@ type Config struct {
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
-	// where the servers have client tracking and Redis is a *redis.Client, or a
-	// *redis.ClusterClient that reads from masters only.
+	// where the servers have client tracking and Redis and Searches are
+	// *redis.Client, or *redis.ClusterClient that read from masters only and
+	// have been made for this store.
 	NearBytes int
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
@@ -70,6 +72,9 @@ type Config struct {
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
+	// AuditEvery is how often Run looks through all that is stored, slowly, for what
+	// does not fit together (AuditStats); 0 does not.
+	AuditEvery time.Duration
 	// RevokeWaitReplicas is how many replicas a Delete waits for; 0 waits for none.
 	RevokeWaitReplicas int
 	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
@@ -86,7 +91,7 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	replicas    redis.UniversalClient // for costly searches that may lag; costly if there are none
+	lagging     redis.UniversalClient // for costly searches that may lag; costly if there are none
 	gets        trips                 // round trips that single reads share
 	searches    trips                 // likewise searches, which never hold up single reads (I10)
 	writes      trips                 // likewise scripts
@@ -104,6 +109,8 @@ type Store struct {
 	swept       atomic.Uint64
 	backlog     atomic.Int64
 	evicted     atomic.Uint64
+	auditEvery  time.Duration
+	sampler     sampler
 	buried      atomic.Uint64
 }
 
@@ -130,7 +137,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis
@@ -138,8 +145,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	if s.replicas = c.Replicas; s.replicas == nil {
-		s.replicas = s.costly
+	if s.lagging = c.Replicas; s.lagging == nil {
+		s.lagging = s.costly
 	}
 	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
 	if s.log == nil {
@@ -157,9 +164,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
 	if c.NearBytes > 0 {
-		if s.near, err = makeNear(ctx, &c, s.keys, s.log); err != nil {
-			return nil, unavailable(err)
-		}
+		s.near = newNear(s.keys, c.NearBytes, cmp.Or(c.NearStaleness, defaultStaleness))
+		s.near.staleFor = c.StaleIfError
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
@@ -177,6 +183,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 				return nil, unavailable(err)
 			}
 		}
+	}
+	if s.near != nil { // last, for from now on the clients are watched
+		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		s.near.tracker = newTracker(s.near, owners, s.log)
 	}
 	return s, nil
 }
@@ -212,8 +225,8 @@ func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (in
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	var haveLayout, have int
-	if _, err := fmt.Sscanf(recorded, "layout=%d shards=%d", &haveLayout, &have); err != nil {
+	haveLayout, have, ok := parseRecord(recorded)
+	if !ok {
 		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
 	}
 	if haveLayout != layout {

@@ -48,6 +48,14 @@ func (s *testStore) live(t rapid.TB) (live []*session.Stored) {
 // else may be there but tombstones and the settings.
 func (s *testStore) auditOf(t rapid.TB, live []*session.Stored, swept bool) {
 	t.Helper()
+	if faults := s.faultsOf(t, live, swept); len(faults) > 0 {
+		t.Fatalf("P=%d, %d faults:\n%s", s.keys.Shards(), len(faults), strings.Join(faults[:min(len(faults), 12)], "\n"))
+	}
+}
+
+// faultsOf returns what auditOf finds.
+func (s *testStore) faultsOf(t rapid.TB, live []*session.Stored, swept bool) (faults []string) {
+	t.Helper()
 	got, err := readLists(context.Background(), s.client)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +74,6 @@ func (s *testStore) auditOf(t rapid.TB, live []*session.Stored, swept bool) {
 			want[e] = score
 		}
 	}
-	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	for e, score := range want {
 		if have, ok := got.entries[e]; !ok || have != score {
@@ -94,10 +101,8 @@ func (s *testStore) auditOf(t rapid.TB, live []*session.Stored, swept bool) {
 			fault("the key %q is left over", key)
 		}
 	}
-	if len(faults) > 0 {
-		slices.Sort(faults)
-		t.Fatalf("P=%d, %d faults:\n%s", s.keys.Shards(), len(faults), strings.Join(faults[:min(len(faults), 12)], "\n"))
-	}
+	slices.Sort(faults)
+	return faults
 }
 
 // entry is a member of a sorted set.

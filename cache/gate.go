@@ -47,19 +47,12 @@ import (
 // the instant of its youngest proof N was the master of the shard.
 type gate struct {
 	near *near
-	is   atomic.Bool // open
-}
-
-// open opens the gate, or closes it. There may be none.
-func (g *gate) open(is bool) {
-	if g != nil {
-		g.is.Store(is)
-	}
+	open atomic.Bool
 }
 
 // pass lets commands pass.
 func (g *gate) pass(cmds ...redis.Cmder) {
-	if !g.is.Load() && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(g.near.space, cmd) }) {
+	if !g.open.Load() && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(g.near.space, cmd) }) {
 		g.near.epochs.renew()
 	}
 }
@@ -93,23 +86,28 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// gates are those of all nodes that a client of a Cluster has to do with.
+// gates are those of all nodes that the clients of a Cluster have to do with.
 type gates struct {
 	near  *near
 	nodes sync.Map // weak.Pointer[redis.Client] of a node → *gate
 }
 
-// newGates sets a gate to every node that rdb knows, and will know. It must be
-// called before rdb has followed anybody to a node that is none of the Cluster's
-// masters and replicas.
-func newGates(ctx context.Context, n *near, rdb *redis.ClusterClient) (*gates, error) {
+// newGates sets a gate to every node that the clients know, and will know. It
+// must be called before one of them has followed anybody to a node that is none
+// of the Cluster's masters and replicas.
+func newGates(ctx context.Context, n *near, clients []*redis.ClusterClient) (*gates, error) {
 	g := &gates{near: n}
-	rdb.OnNewNode(func(node *redis.Client) { g.of(node) })
-	err := rdb.ForEachShard(ctx, func(_ context.Context, node *redis.Client) error {
-		g.of(node)
-		return nil
-	})
-	return g, err
+	for _, c := range clients {
+		c.OnNewNode(func(node *redis.Client) { g.of(node) })
+		err := c.ForEachShard(ctx, func(_ context.Context, node *redis.Client) error {
+			g.of(node)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // of returns the gate of a node, which it sets if there is none.

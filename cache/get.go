@@ -147,7 +147,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 // costlyTrip returns what makes a round trip of its own, over connections of
 // costly searches.
 func (s *Store) costlyTrip(how index.How) trip {
-	rdb := s.replicas
+	rdb := s.lagging
 	if how.Fresh {
 		rdb = s.costly
 	}

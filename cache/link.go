@@ -2,11 +2,11 @@ package cache
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +44,7 @@ func (e *errOff) Unwrap() error { return e.err }
 const maxPings = 1000
 
 // dialLink connects to where o says and has it send invalidations for keys
-// under the prefixes. It gives up when ctx ends.
+// under the prefixes, if there are any. It gives up when ctx ends.
 func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func([]byte), all func()) (*link, error) {
 	conn, err := o.Dialer(ctx, o.Network, o.Addr)
 	if err != nil {
@@ -74,7 +74,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		return err
 	}
 	if password != "" {
-		hello = append(hello, "AUTH", cmp.Or(user, "default"), password)
+		hello = append(hello, "AUTH", user, password)
 	}
 	if o.ClientName != "" {
 		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
@@ -83,9 +83,13 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 	for _, p := range prefixes {
 		tracking = append(tracking, "PREFIX", p)
 	}
-	for _, question := range [][]string{hello, tracking, {"INFO", "server"}} {
+	questions := [][]string{hello, tracking, {"INFO", "server"}}
+	if len(prefixes) == 0 {
+		questions = slices.Delete(questions, 1, 2)
+	}
+	for _, question := range questions {
 		reply, err := l.ask(question...)
-		if _, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" {
+		if refusal, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" && !refusal.passes() {
 			// The text may name the user, and never the password. (I6)
 			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}
@@ -97,18 +101,6 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 		}
 	}
 	return nil
-}
-
-// credentials returns those that go-redis would take for a new connection.
-func credentials(ctx context.Context, o *redis.Options) (user, password string, err error) {
-	switch {
-	case o.CredentialsProviderContext != nil:
-		return o.CredentialsProviderContext(ctx)
-	case o.CredentialsProvider != nil:
-		user, password = o.CredentialsProvider()
-		return user, password, nil
-	}
-	return o.Username, o.Password, nil
 }
 
 // ask writes a command and reads the answer. It is for the greeting only.

@@ -22,6 +22,30 @@ type master struct {
 	why atomic.Pointer[string]
 }
 
+// open opens the gates to the master, or closes them.
+func (m *master) open(is bool) {
+	for _, g := range m.gates {
+		g.open.Store(is)
+	}
+}
+
+// meetSearches makes sure that searches go to the server of the link. Behind
+// Sentinels the question alone has their client leave a master that was replaced.
+func (m *master) meetSearches(ctx context.Context) error {
+	if m.searches == nil {
+		return nil
+	}
+	there, err := dialLink(ctx, m.searches, nil, nil, nil)
+	if err != nil {
+		return fmt.Errorf("a connection for searches: %w", err)
+	}
+	_ = there.conn.Close()
+	if there.server != m.conn.server {
+		return errors.New("searches go to another server than single reads")
+	}
+	return nil
+}
+
 // read applies what comes, and takes answers as proofs.
 func (m *master) read() error {
 	n := m.tracker.near

@@ -1,9 +1,7 @@
 package cache
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -72,19 +70,6 @@ func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
 	n.lists = newShelf(&n.epochs, part(listShare), 0, weighList)
 	n.tokens = newShelf(&n.epochs, part(tokenShare), 0, weighToken)
 	return n
-}
-
-// makeNear makes the near cache that c asks for; nil if it is not known how the
-// masters behind the client are found. c.Redis is watched from then on (gate).
-func makeNear(ctx context.Context, c *Config, space *keys.Space, log *slog.Logger) (*near, error) {
-	n := newNear(space, c.NearBytes, cmp.Or(c.NearStaleness, defaultStaleness))
-	n.staleFor = c.StaleIfError
-	owners, err := ownersOf(ctx, n, c.Redis)
-	if owners == nil || err != nil {
-		return nil, err
-	}
-	n.tracker = newTracker(n, owners, log)
-	return n, nil
 }
 
 func weighSession(_ session.ID, s *session.Stored) uint32 {

@@ -41,7 +41,18 @@ func startNear(t *testing.T, rdb redis.UniversalClient, shards int, link ...func
 	return p
 }
 
+// openNear opens a store with a near cache for which time passes when the test
+// says so.
 func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
+	t.Helper()
+	p := openLiveNear(t, c, link...)
+	p.near.tracker.tick = p.tick
+	p.near.fresh.clock = func() instant { return instant(p.clock.Load()) }
+	return p
+}
+
+// openLiveNear opens one for which time passes by itself.
+func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
 	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, news: make(chan struct{})}
 	s, err := Open(t.Context(), c)
@@ -63,8 +74,6 @@ func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess
 		}
 		return changed, err
 	}
-	s.near.tracker.tick = p.tick
-	s.near.fresh.clock = func() instant { return instant(p.clock.Load()) }
 	s.near.saw = p.saw
 	return p
 }
@@ -179,6 +188,18 @@ func (p *nearProcess) prove(d time.Duration) {
 func (p *nearProcess) settle() {
 	p.t.Helper()
 	p.prove(1)
+}
+
+// settleLinks likewise, where not every master proves itself.
+func (p *nearProcess) settleLinks() {
+	p.t.Helper()
+	p.pass(1)
+	now := instant(p.clock.Load())
+	p.await("answers on the links", func() bool {
+		p.near.fresh.mu.Lock()
+		defer p.near.fresh.mu.Unlock()
+		return !slices.ContainsFunc(p.near.fresh.masters, func(it *proofs) bool { return it.link < now })
+	})
 }
 
 // proveMaster likewise, where the link does not answer: it waits until that has

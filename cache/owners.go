@@ -3,54 +3,94 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/redis/go-redis/v9"
 )
 
-// ownersOf returns what finds the masters behind a client that sessions are on;
-// nil if it is not known how.
-func ownersOf(ctx context.Context, n *near, rdb redis.UniversalClient) (func(context.Context) ([]*owner, error), error) {
-	switch rdb := rdb.(type) {
+// owner is a master that sessions are on, and how it is reached.
+type owner struct {
+	// client makes ordinary connections, those that loads go over.
+	client *redis.Client
+	// link says where the link goes: where client goes.
+	link *redis.Options
+	// searches says where searches go, if they have a client of their own that
+	// goes where it wants: to the same server, it is to be hoped.
+	searches *redis.Options
+	// never are the keys, one of each of its shards, that prove it to have these:
+	// nothing is stored there. There are none if it is the only master.
+	never []string
+	// gates keep what others answer from being held; none if there are no others.
+	gates []*gate
+}
+
+// findOwners finds the masters that sessions are on.
+type findOwners func(context.Context) ([]*owner, error)
+
+// ownersOf returns what finds the masters behind the clients that single reads
+// and searches use. It watches their connections from then on (gate).
+func ownersOf(ctx context.Context, n *near, gets, searches redis.UniversalClient) (findOwners, error) {
+	switch gets := gets.(type) {
 	case *redis.Client:
-		one := []*owner{{client: rdb, link: rdb.Options()}}
-		return func(context.Context) ([]*owner, error) { return one, nil }, nil
+		one := &owner{client: gets, link: gets.Options()}
+		if other, ok := searches.(*redis.Client); ok && other != gets {
+			one.searches = other.Options()
+		}
+		return func(context.Context) ([]*owner, error) { return []*owner{one}, nil }, nil
 	case *redis.ClusterClient:
-		if o := rdb.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
-			err := &errOff{errors.New("reads may go to replicas")}
-			return func(context.Context) ([]*owner, error) { return nil, err }, nil
+		clients := []*redis.ClusterClient{gets}
+		if other, ok := searches.(*redis.ClusterClient); ok && other != gets {
+			clients = append(clients, other)
 		}
-		gates, err := newGates(ctx, n, rdb)
-		if err != nil {
-			return nil, err
+		for _, c := range clients {
+			if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+				return off("reads may go to replicas"), nil
+			}
 		}
-		return func(ctx context.Context) ([]*owner, error) { return clusterOwners(ctx, rdb, n.space, gates) }, nil
+		gates, err := newGates(ctx, n, clients)
+		return func(ctx context.Context) ([]*owner, error) { return clusterOwners(ctx, clients, n.space, gates) }, err
 	}
-	return nil, nil
+	return off(fmt.Sprintf("who is master behind a %T is not known", gets)), nil
+}
+
+func off(why string) findOwners {
+	err := &errOff{errors.New(why)}
+	return func(context.Context) ([]*owner, error) { return nil, err }
 }
 
 // clusterOwners asks a Cluster where the shards are. What it is told may be
-// old, or wrong a moment later: the masters themselves have to prove it.
-func clusterOwners(ctx context.Context, rdb *redis.ClusterClient, space *keys.Space, gates *gates) ([]*owner, error) {
-	err := rdb.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil }) // which reads the topology
-	if err != nil {
-		return nil, err
+// old, or wrong a moment later: the masters themselves have to prove it. A gate
+// is opened only where all clients go to the same master.
+func clusterOwners(ctx context.Context, clients []*redis.ClusterClient, space *keys.Space, gates *gates) ([]*owner, error) {
+	for _, c := range clients { // which reads the topology
+		if err := c.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil }); err != nil {
+			return nil, err
+		}
 	}
 	var owners []*owner
 	by := map[*redis.Client]*owner{}
 	for shard := range space.Shards() {
 		never := space.Never(shard)
-		client, err := rdb.MasterForKey(ctx, never)
-		if err != nil {
-			return nil, err
+		var o *owner
+		for i, c := range clients {
+			node, err := c.MasterForKey(ctx, never)
+			if err != nil {
+				return nil, err
+			}
+			if i == 0 {
+				if o = by[node]; o == nil {
+					o = &owner{client: node, link: node.Options()}
+					by[node] = o
+					owners = append(owners, o)
+				}
+				o.never = append(o.never, never)
+			}
+			if g := gates.of(node); node.Options().Addr == o.link.Addr && !slices.Contains(o.gates, g) {
+				o.gates = append(o.gates, g)
+			}
 		}
-		o := by[client]
-		if o == nil {
-			o = &owner{client: client, link: client.Options(), gate: gates.of(client)}
-			by[client] = o
-			owners = append(owners, o)
-		}
-		o.never = append(o.never, never)
 	}
 	return owners, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // pushReader reads what Redis sends on the link, RESP3: invalidations, and the
@@ -36,6 +37,16 @@ const (
 type replyError string
 
 func (e replyError) Error() string { return string(e) }
+
+// passes says that the server refuses everybody for a while, whatever it is asked.
+func (e replyError) passes() bool {
+	word, _, _ := strings.Cut(string(e), " ")
+	switch word {
+	case "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN":
+		return true
+	}
+	return false
+}
 
 var errLink = errors.New("redis sent what is not RESP3")
 

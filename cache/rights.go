@@ -47,6 +47,11 @@ func Rights() []acl.Right {
 		{Command: "exists", Args: "KEY", Keys: "j", Access: acl.Looks, Why: "was a logout token used"},
 		{Command: "set", Args: "KEY 0 NX XX", Keys: "j", Access: acl.Writes, Why: "it is now"},
 
+		{Command: "cluster|slots", When: acl.Cluster, Why: "which master has which slots"},
+		{Command: "command", When: acl.Cluster, Why: "where the keys of a command are; the client asks once"},
+		{Command: "readonly", When: acl.Cluster | acl.Replicas, Why: "read from replicas"},
+		{Command: "asking", When: acl.Cluster, Why: "follow a slot that moves"},
+
 		{Command: "client|tracking", Args: "on bcast", When: acl.Near, Why: "hear of changes"},
 		{Command: "role", When: acl.Near, Why: "prove that a master answers"},
 		{Command: "info", Args: "server", Why: "near cache: prove that it is the one that tells of changes; notice a failover, and look for what it has brought back"},

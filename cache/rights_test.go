@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -26,24 +28,49 @@ const leastUser = "least"
 // Only admin may do more: empty the server, change the user, and tell what was
 // used. It reads and writes no key.
 type least struct {
-	admin, user *redis.Client
-	used        map[string]bool
+	user   redis.UniversalClient
+	rights []acl.Right
+	admins []*redis.Client // of each server
 }
 
+const longLog = "acllog-max-len 10000"
+
+// startLeast starts one server.
 func startLeast(t *testing.T) *least {
 	t.Helper()
-	server := redistest.Start(t, "acllog-max-len 10000")
-	l := &least{admin: socketClient(t, server), used: map[string]bool{}}
-	l.allow(t, rule(leastRights()))
+	server := redistest.Start(t, longLog)
+	l := &least{admins: []*redis.Client{socketClient(t, server)}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
+	l.allow(t, rule(l.rights))
 	l.user = server.Client(t, func(o *redis.Options) {
 		o.Network, o.Addr, o.Username, o.Password, o.ClientName = "unix", server.Socket, leastUser, "secret", "cloakroom"
 	})
 	return l
 }
 
-// leastRights are those of the stores in these tests: in database 0, with a near cache,
-// and with deletions that wait for replicas.
-func leastRights() []acl.Right { return acl.Needed(cache.Rights(), acl.Near|acl.Sharded|acl.Waits) }
+// startLeastCluster starts a Cluster.
+func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
+	t.Helper()
+	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Conf: []string{longLog}})
+	l := &least{rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
+	for _, n := range cluster.Nodes {
+		l.admins = append(l.admins, socketClient(t, n.Server))
+	}
+	l.allow(t, rule(l.rights))
+	l.user = cluster.Client(t, func(o *redis.ClusterOptions) {
+		o.Username, o.Password, o.ClientName = leastUser, "secret", "cloakroom"
+	})
+	return l, cluster
+}
+
+// each does something on each server.
+func (l *least) each(t rapid.TB, do func(admin *redis.Client) error) {
+	t.Helper()
+	for _, admin := range l.admins {
+		if err := do(admin); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 func rule(rights []acl.Right) []string {
 	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
@@ -57,16 +84,19 @@ func rule(rights []acl.Right) []string {
 // allow makes the user one with this rule.
 func (l *least) allow(t testing.TB, rule []string) {
 	t.Helper()
-	if err := l.admin.ACLSetUser(t.Context(), leastUser, append([]string{"reset", "on", ">secret"}, rule...)...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	l.each(t, func(admin *redis.Client) error {
+		return admin.ACLSetUser(t.Context(), leastUser, append([]string{"reset", "on", ">secret"}, rule...)...).Err()
+	})
 }
 
 func (l *least) empty(t rapid.TB) {
 	t.Helper()
-	if err := l.admin.FlushAll(context.Background()).Err(); err != nil {
-		t.Fatal(err)
-	}
+	l.each(t, func(admin *redis.Client) error {
+		if err := admin.FlushAll(context.Background()).Err(); !redis.HasErrorPrefix(err, "READONLY") {
+			return err
+		}
+		return nil // a replica
+	})
 }
 
 // refusal is what Redis did not let the user do.
@@ -75,40 +105,39 @@ type refusal struct{ reason, object string }
 // refused returns what was refused since the last call.
 func (l *least) refused(t testing.TB) (all []refusal) {
 	t.Helper()
-	entries, err := l.admin.ACLLog(t.Context(), 10000).Result()
-	if err == nil {
-		err = l.admin.ACLLogReset(t.Context()).Err()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Username == leastUser {
-			all = append(all, refusal{e.Reason, e.Object})
+	l.each(t, func(admin *redis.Client) error {
+		entries, err := admin.ACLLog(t.Context(), 10000).Result()
+		for _, e := range entries {
+			if e.Username == leastUser {
+				all = append(all, refusal{e.Reason, e.Object})
+			}
 		}
-	}
+		return errors.Join(err, admin.ACLLogReset(t.Context()).Err())
+	})
 	return all
 }
 
-// collect remembers which commands were used, those of scripts included.
-func (l *least) collect(t testing.TB) {
+// collect adds the commands that were used, those of scripts included. What
+// servers of a Cluster and the starter send each other is not asked for.
+func (l *least) collect(t testing.TB, used map[string]bool) {
 	t.Helper()
-	stats, err := l.admin.Info(t.Context(), "commandstats").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(stats) {
-		name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
-		if ok && !strings.HasPrefix(rest, "calls=0,") {
-			l.used[name] = true
+	l.each(t, func(admin *redis.Client) error {
+		stats, err := admin.Info(t.Context(), "commandstats").Result()
+		for line := range strings.Lines(stats) {
+			name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
+			if ok && !strings.HasPrefix(rest, "calls=0,") {
+				used[name] = true
+			}
 		}
-	}
+		return err
+	})
 }
 
 // The suite, the near cache, the property test and what they do not reach run
 // under the least rights: nothing is refused, and of the table nothing is unused.
 func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 	used := map[string]bool{}
+	var table []acl.Right
 	eachShards(t, func(t *testing.T, shards int) {
 		l := startLeast(t)
 		storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
@@ -123,33 +152,76 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 				return s.Store, s.clock.Advance
 			}
 			s := open(t, l.user, shards, storetest.NewClock(), limits)
-			if err := l.admin.ScriptFlush(t.Context()).Err(); err != nil { // as after a restart of Redis
-				t.Fatal(err)
-			}
+			l.each(t, func(admin *redis.Client) error { return admin.ScriptFlush(t.Context()).Err() }) // as after a restart of Redis
 			return s.Store, s.clock.Advance
 		})
-		setFlag(t, "rapid.checks", "4")
-		setFlag(t, "rapid.steps", "100")
-		setFlag(t, "rapid.nofailfile", "true")
-		rapid.Check(t, func(t *rapid.T) {
-			l.empty(t)
-			limits := storetest.Limits{MaxSessionsPerUser: rapid.SampledFrom([]int{0, 2}).Draw(t, "sessions of a user"), EvictOldest: true}
-			subject := open(t, l.user, shards, storetest.NewClock(), limits).subject()
-			subject.Limits = limits
-			subject.Audit = func(rapid.TB, []*session.Stored, bool) {} // it would need more rights
-			storetest.Property(t, subject)
-		})
-		l.empty(t)
-		tour(t, l.user, shards)
-		l.collect(t)
-		if refused := l.refused(t); len(refused) > 0 {
-			t.Errorf("refused under the rights of the table: %v", refused)
+		if t.Failed() {
+			return
 		}
-		maps.Copy(used, l.used)
+		l.operate(t, shards)
+		l.collect(t, used)
+		table = l.rights
 	})
+	checkTable(t, table, used)
+}
 
+// The same on a Cluster, without the suite, which needs no other commands there.
+func TestRights_AreEnoughOnACluster(t *testing.T) {
+	l, cluster := startLeastCluster(t)
+	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(t.Context()).Err() })
+	l.operate(t, 0)
+	space, err := keys.NewSpace(keys.DefaultPrefix, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.empty(t)
+	slot := cluster.SlotOf(space.Session("0"))
+	to := cluster.Masters()[0]
+	if to == cluster.Master(slot) {
+		to = cluster.Masters()[1]
+	}
+	moving := cluster.Migrate(slot, to)
+	tour(t, l.user, 0)
+	moving.Finish()
+	if refused := l.refused(t); len(refused) > 0 {
+		t.Errorf("refused under the rights of the table while a slot moves: %v", refused)
+	}
+	used := map[string]bool{}
+	l.collect(t, used)
+	for _, r := range l.rights {
+		if r.When == acl.Cluster && !used[r.Command] {
+			t.Errorf("%s is in the table (%s), and nothing has used it", r.Command, r.Why)
+		}
+	}
+}
+
+// operate does what the property test does, and a tour, and checks that nothing
+// is refused.
+func (l *least) operate(t *testing.T, shards int) {
+	t.Helper()
+	setFlag(t, "rapid.checks", "4")
+	setFlag(t, "rapid.steps", "100")
+	setFlag(t, "rapid.nofailfile", "true")
+	rapid.Check(t, func(t *rapid.T) {
+		l.empty(t)
+		limits := storetest.Limits{MaxSessionsPerUser: rapid.SampledFrom([]int{0, 2}).Draw(t, "sessions of a user"), EvictOldest: true}
+		subject := open(t, l.user, shards, storetest.NewClock(), limits).subject()
+		subject.Limits = limits
+		subject.Audit = func(rapid.TB, []*session.Stored, bool) {} // it would need more rights
+		storetest.Property(t, subject)
+	})
+	l.empty(t)
+	tour(t, l.user, shards)
+	if refused := l.refused(t); len(refused) > 0 {
+		t.Errorf("refused under the rights of the table: %v", refused)
+	}
+}
+
+// checkTable compares the table with what was used, both ways.
+func checkTable(t *testing.T, table []acl.Right, used map[string]bool) {
+	t.Helper()
 	listed := map[string]bool{}
-	for _, r := range leastRights() {
+	for _, r := range table {
 		listed[r.Command] = true
 		if !used[r.Command] {
 			t.Errorf("%s is in the table (%s), and nothing has used it", r.Command, r.Why)
@@ -170,7 +242,7 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 // What is refused on the way is not its business.
 func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	ctx := t.Context()
-	store, err := cache.Open(ctx, cache.Config{Redis: client, Shards: shards, MaxSessionsPerUser: 2, EvictOldest: true, RememberDeletions: 10, RevokeWaitReplicas: 1, RevokeWaitTimeout: time.Millisecond})
+	store, err := cache.Open(ctx, cache.Config{Redis: client, Shards: shards, MaxSessionsPerUser: 2, EvictOldest: true, RememberDeletions: 10, RevokeWaitReplicas: 1, RevokeWaitTimeout: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return
 	}
@@ -191,6 +263,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	for _, predicates := range [][]index.Predicate{nil, {index.ByUser("u")}, {index.ByAgent("a")}, {index.ByCreator("gateway")}} {
 		_, _ = store.Search(ctx, &index.Query{Predicates: predicates, Sees: index.Sees{All: true}, Limit: 10})
 	}
+	_, _ = store.Audit(ctx, cache.AuditConfig{Repair: true})
 	for _, s := range all {
 		_, _ = store.Delete(ctx, s, "revoked")
 	}
@@ -202,7 +275,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 // Whatever access to whatever kind of key is taken away, something is refused.
 func TestRights_EveryKeyIsNeeded(t *testing.T) {
 	l := startLeast(t)
-	whole := rule(leastRights())
+	whole := rule(l.rights)
 	tour(t, l.user, 4)
 	if refused := l.refused(t); len(refused) > 0 {
 		t.Fatalf("refused under the rights of the table: %v", refused)

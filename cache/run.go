@@ -18,8 +18,9 @@ const (
 	backgroundTimeout = 5 * time.Second
 )
 
-// Run follows the server's clock, sweeps expired sessions' entries, keeps
-// the near cache right and deletes again what was deleted and has come back, until ctx ends. It returns nil then. Faults are logged and tried again, but for one:
+// Run follows the server's clock, sweeps expired sessions' entries, audits, keeps
+// the near cache right and deletes again what was deleted and has come back, until
+// ctx ends. It returns nil then. Faults are logged and tried again, but for one:
 // if Redis lost its data and another process has recorded another number of
 // shards since, the two would not see each other's sessions, and Run returns an
 // error that is no session.ErrUnavailable.
@@ -30,6 +31,9 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return s.loop(ctx, "sweep", sweepEvery, s.sweepBacklog) })
 	group.Go(func() error { return s.loop(ctx, "compare the number of shards", metaEvery, s.compareShards) })
+	if s.auditEvery > 0 {
+		group.Go(func() error { return s.runAudits(ctx) })
+	}
 	if s.near != nil {
 		group.Go(func() error { return s.near.run(ctx) })
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -28,9 +27,8 @@ const (
 // A lost link costs a few connections more than it must, and every question of
 // what may still be used then has one answer: nothing.
 type tracker struct {
-	near *near
-	// owners finds the masters that sessions are on.
-	owners func(context.Context) ([]*owner, error)
+	near   *near
+	owners findOwners
 	log    *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
 	tick func(time.Duration) (<-chan time.Time, func())
@@ -40,20 +38,7 @@ type tracker struct {
 	lost     atomic.Uint64
 }
 
-// owner is a master that sessions are on, and how it is reached.
-type owner struct {
-	// client makes ordinary connections, those that loads go over.
-	client *redis.Client
-	// link says where the link goes: where client goes.
-	link *redis.Options
-	// never are the keys, one of each of its shards, that prove it to have these:
-	// nothing is stored there. There are none if it is the only master.
-	never []string
-	// gate keeps what others answer from being held; nil if there are no others.
-	gate *gate
-}
-
-func newTracker(n *near, owners func(context.Context) ([]*owner, error), log *slog.Logger) *tracker {
+func newTracker(n *near, owners findOwners, log *slog.Logger) *tracker {
 	t := &tracker{near: n, owners: owners, log: log, tick: newTick}
 	t.say("not connected yet")
 	return t
@@ -150,7 +135,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 		masters[i].proofs = p
 	}
 	for _, m := range masters {
-		m.gate.open(true)
+		m.open(true)
 	}
 	t.followed.Store(&masters)
 	n.epochs.link()
@@ -179,7 +164,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 	stop()
 	closeAll(masters)
 	for _, m := range masters { // after the epoch, which what they let pass is of
-		m.gate.open(false)
+		m.open(false)
 	}
 	t.followed.Store(nil)
 	if n.staleFor == 0 { // else Stale may use them until there are links again
@@ -207,8 +192,10 @@ func (t *tracker) connect(ctx context.Context) ([]*master, error) {
 		m := &master{owner: o, tracker: t}
 		masters[i] = m
 		group.Go(func() (err error) {
-			m.conn, err = dialLink(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush)
-			return err
+			if m.conn, err = dialLink(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
+				return err
+			}
+			return m.meetSearches(groupCtx)
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -12,12 +13,19 @@ const (
 	// costly is the number of candidates above which a search waits for one of
 	// the few places for such searches, and uses their connections.
 	costly = 1000
-	// costlyAtOnce is how many costly searches run at a time.
-	costlyAtOnce = 4
-	// costlyQueue is how many wait for a place. Each takes some 100 ms at the
-	// most, so that the last of them still has its answer within a second.
-	costlyQueue = 16
+	// maxCostlyAtOnce is how many costly searches run at a time at the most.
+	maxCostlyAtOnce = 4
+	// costlyQueue is how many wait for each place. The costliest takes about
+	// 100 ms, so that the last of them still has its answer within a second.
+	costlyQueue = 4
+	// costlyChunk is how many documents a costly search reads at a time: few, so
+	// that what others ask Redis and this process meanwhile waits for few.
+	costlyChunk = 50
 )
+
+// costlyAtOnce is how many costly searches run at a time: they leave half of the
+// processors to others.
+func costlyAtOnce() int { return max(1, min(maxCostlyAtOnce, runtime.GOMAXPROCS(0)/2)) }
 
 // ErrBusy says that a costly search was not begun, because too many others wait
 // for their turn. It may come again.
@@ -26,10 +34,14 @@ var ErrBusy = errors.New("too many costly searches wait for their turn")
 // places are those for costly searches.
 type places struct {
 	free    *semaphore.Weighted
+	queue   int64 // how many may wait
 	waiting atomic.Int64
 }
 
-func newPlaces() *places { return &places{free: semaphore.NewWeighted(costlyAtOnce)} }
+func newPlaces() *places {
+	n := costlyAtOnce()
+	return &places{free: semaphore.NewWeighted(int64(n)), queue: int64(n * costlyQueue)}
+}
 
 // enter waits for a place, or says at once that too many wait already. (I10)
 func (p *places) enter(ctx context.Context) error {
@@ -37,7 +49,7 @@ func (p *places) enter(ctx context.Context) error {
 		return nil
 	}
 	defer p.waiting.Add(-1)
-	if p.waiting.Add(1) > costlyQueue {
+	if p.waiting.Add(1) > p.queue {
 		return ErrBusy
 	}
 	return p.free.Acquire(ctx, 1)

@@ -61,7 +61,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 // the page again.
 func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
 	matches := make([]Candidate, 0, len(candidates))
-	for part := range slices.Chunk(candidates, chunk) {
+	for part := range slices.Chunk(candidates, costlyChunk) {
 		found, err := ix.resolve(ctx, part, How{Costly: true, Fresh: q.Fresh})
 		if err != nil {
 			return nil, err
@@ -78,7 +78,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 		return page, nil
 	}
 	rest := matches[q.Offset:]
-	return page, ix.fill(ctx, q, now, page, func() (Candidate, bool, error) {
+	return page, ix.fill(ctx, q, now, page, costlyChunk, func() (Candidate, bool, error) {
 		if len(rest) == 0 {
 			return Candidate{}, false, nil
 		}
@@ -88,18 +88,18 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	})
 }
 
-// fill resolves the page's sessions from a source in order. One that has gone
+// fill resolves the page's sessions from a source in order, size at a time. One that has gone
 // or changed since it was counted is left out and taken off the total, and the
 // next takes its place; after MaxCandidates such ones it gives up.
-func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, next func() (Candidate, bool, error)) error {
+func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, size int, next func() (Candidate, bool, error)) error {
 	page.Sessions = make([]*session.Stored, 0, min(q.Limit, chunk))
 	met := make(map[session.ID]bool, min(q.Limit, chunk))
 	var ahead []Candidate
 	gone := 0
 	for ended := false; !ended && len(page.Sessions) < q.Limit; {
-		want := min(chunk, q.Limit-len(page.Sessions))
+		want := min(size, q.Limit-len(page.Sessions))
 		if gone > 0 {
-			want = chunk // more may be gone
+			want = size // more may be gone
 		}
 		for ahead = ahead[:0]; len(ahead) < want && !ended; {
 			p, ok, err := next()

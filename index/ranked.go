@@ -60,7 +60,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 		}
 	}
 	counted := page.Total
-	err = ix.fill(ctx, q, now, page, next)
+	err = ix.fill(ctx, q, now, page, chunk, next)
 	if partial {
 		page.Total = counted // what is due beyond the cards that were read may be in it, or not
 	}

@@ -27,7 +27,7 @@ const sweepBatch = 50
 
 // Load loads the scripts on a server, so that the first sweep finds them.
 func (ix *Index) Load(ctx context.Context, rdb redis.Scripter) error {
-	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err())
+	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err(), repairScript.Load(ctx, rdb).Err())
 }
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with
@@ -196,11 +196,17 @@ func (ix *Index) DropNamed(ctx context.Context, shard int, cards ...Card) error 
 // dead for ever: a put keeps a tag only on top of a version that has it, and the
 // write's own script does not run without its note. (I5)
 func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) error {
+	_, err := ix.condemn(ctx, shard, c, now)
+	return err
+}
+
+// condemn is Condemn, and says whether the entries stay.
+func (ix *Index) condemn(ctx context.Context, shard int, c *Card, now session.Time) (stay bool, err error) {
 	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard), ix.keys.Session(c.ID)}, Score(now), AddNote(c), DropNote(c), c.Tag).Int()
 	if err != nil || n == 0 {
-		return err
+		return err == nil, err
 	}
-	return ix.DropNamed(ctx, shard, *c)
+	return false, ix.DropNamed(ctx, shard, *c)
 }
 
 // sweepNotes ends the writes of a shard that are past their time.

@@ -26,10 +26,11 @@ const (
 // backend is where the sessions are.
 type backend struct {
 	name        string // for people; no password
-	client      *redis.Client
-	searches    *redis.Client // for searches, so that the others never wait for a connection
-	costly      *redis.Client // for costly searches likewise
-	maxSessions int           // 0 has no limit
+	client      redis.UniversalClient
+	searches    redis.UniversalClient // for searches, so that the others never wait for a connection
+	costly      redis.UniversalClient // for costly searches likewise
+	replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
+	maxSessions int                   // 0 has no limit
 }
 
 // startBackend starts what --redis-url asks for. Only dev may fall back to
@@ -50,20 +51,7 @@ func (s *sidecar) startBackend(ctx context.Context) (*backend, error) {
 		}
 		return s.startEmbedded(ctx, e)
 	}
-	return s.connect(u.masked, u.options, 0), nil
-}
-
-// connect makes the clients; they connect when they are used.
-func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backend {
-	few := *o
-	few.PoolSize, few.MaxActiveConns = costlyConns, costlyConns
-	few.MinIdleConns, few.MaxIdleConns, few.PipelinePoolSize = 0, 0, -1
-	own := *o
-	b := &backend{name, s.guarded(o), s.guarded(&own), s.guarded(&few), maxSessions}
-	s.parts.onStop("redis client", b.client.Close)
-	s.parts.onStop("redis client for searches", b.searches.Close)
-	s.parts.onStop("redis client for costly searches", b.costly.Close)
-	return b
+	return s.connectURL(&u)
 }
 
 func (s *sidecar) startMemory() (*backend, error) {
@@ -132,6 +120,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		Redis:              b.client,
 		Searches:           b.searches,
 		Costly:             b.costly,
+		Replicas:           b.replicas,
 		Prefix:             s.c.keyPrefix,
 		Shards:             s.c.shards,
 		MaxCandidates:      s.c.maxCandidates,
@@ -141,6 +130,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		NearBytes:          s.c.nearBytes,
 		NearStaleness:      s.c.nearStale,
 		StaleIfError:       s.c.staleIfError,
+		AuditEvery:         s.c.auditInterval,
 		RevokeWaitReplicas: s.c.revokeReplicas,
 		RevokeWaitTimeout:  s.c.revokeWait,
 		RememberDeletions:  s.c.rememberDeletions,

@@ -13,9 +13,10 @@ import (
 )
 
 // crossCheck looks at settings together, each of which is good alone, and
-// reads the API keys.
-func crossCheck(c *config, wrong *faults) {
-	if c.good("redis-url") && c.redisURL.isZero() {
+// reads the API keys. A subcommand that does not serve needs nobody who could
+// call, and acl needs no Redis.
+func crossCheck(c *config, subcommand string, wrong *faults) {
+	if c.good("redis-url") && c.redisURL.isZero() && subcommand != "acl" {
 		wrong.addf("--redis-url is required: %s", redisURLForms)
 	}
 	if _, err := keys.NewSpace(c.keyPrefix, 1); err != nil {
@@ -23,6 +24,13 @@ func crossCheck(c *config, wrong *faults) {
 	}
 	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
+	}
+	if subcommand == "acl" {
+		return
+	}
+	checkRedis(c, wrong)
+	if subcommand == "doctor" || subcommand == "audit" {
+		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
 		wrong.addf("--search-default-limit (%d) must not be above --search-max-limit (%d)", c.defaultLimit, c.maxLimit)

@@ -19,6 +19,7 @@ type config struct {
 	pprof     bool
 
 	redisURL  redisURL
+	redis     redisAccess
 	keyPrefix string
 	shards    int
 
@@ -34,6 +35,8 @@ type config struct {
 	revokeReplicas    int
 	revokeWait        time.Duration
 	rememberDeletions int
+
+	auditInterval time.Duration
 
 	instanceID string
 	keysFile   string
@@ -97,7 +100,16 @@ func settings(c *config) []setting {
 
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},
 		{"redis-key-prefix", keys.DefaultPrefix, text(&c.keyPrefix, 64), "what every Redis key begins with", anywhere},
-		{"redis-shards", "0", shards(&c.shards), "number of shards of the key space; 0 takes the recorded one, or 1", anywhere},
+		{"redis-shards", "0", shards(&c.shards), "number of shards of the key space; 0 takes the recorded one, and where there is none 32 on a Cluster, else 1", anywhere},
+		{"redis-username", "", text(&c.redis.username, 200), "Redis user, if it is not in the URL; needs --redis-password-file", anywhere},
+		{"redis-password-file", "", text(&c.redis.passwordFile, 4096), "file with the Redis password, read again for every connection", anywhere},
+		{"redis-sentinel-username", "", text(&c.redis.sentinelUsername, 200), "user at the Sentinels; needs --redis-sentinel-password-file", anywhere},
+		{"redis-sentinel-password-file", "", text(&c.redis.sentinelPasswordFile, 4096), "file with the password at the Sentinels, read at the start", anywhere},
+		{"redis-tls-ca-file", "", text(&c.redis.tls.ca, 4096), "PEM file with the authorities that Redis' certificate may come from; empty takes the system's", anywhere},
+		{"redis-tls-cert-file", "", text(&c.redis.tls.cert, 4096), "PEM file with our certificate for Redis (mutual TLS)", anywhere},
+		{"redis-tls-key-file", "", text(&c.redis.tls.key, 4096), "PEM file with its private key", anywhere},
+		{"redis-tls-server-name", "", text(&c.redis.tls.serverName, 253), "name that Redis' certificates must be for; empty takes each host's", anywhere},
+		{"redis-replica-reads", "false", boolean(&c.redis.replicaReads), "let costly searches read replicas, which may lag; needs Sentinels or a Cluster", anywhere},
 
 		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
 		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},
@@ -114,6 +126,8 @@ func settings(c *config) []setting {
 		{"revoke-wait-replicas", "0", number(&c.revokeReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
 		{"revoke-wait-timeout", "100ms", duration(&c.revokeWait, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
 		{"remember-deletions", "100000", number(&c.rememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
+
+		{"audit-interval", "24h", duration(&c.auditInterval, 0, 90*24*time.Hour), "how often this process looks, slowly, through all that is stored for what does not fit together; 0 = never", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},

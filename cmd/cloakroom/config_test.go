@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -97,6 +99,8 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingFromEverySource(t *testing.T) {
 	keysFile := writeFile(t, keysWithOne)
 	issuersFile := writeFile(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
+	password := writeFile(t, "password of a test\n")
+	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
@@ -106,6 +110,14 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse",
+		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
+		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
+		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true",
+	}
+	// What a setting needs besides.
+	with := map[string][2]string{
+		"redis-username": {"redis-password-file", password}, "redis-sentinel-username": {"redis-sentinel-password-file", password},
+		"redis-tls-cert-file": {"redis-tls-key-file", certificates.Key}, "redis-tls-key-file": {"redis-tls-cert-file", certificates.Cert},
 	}
 	base := map[string]string{"redis-url": "memory:", "auth-anonymous": "true"}
 	for _, s := range settings(&config{}) {
@@ -126,6 +138,12 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if s.name == "redis-shards" {
 			values["redis-url"] = "embedded:"
+		}
+		if strings.HasPrefix(s.name, "redis-") && values["redis-url"] == "" && s.name != "redis-key-prefix" {
+			values["redis-url"] = "rediss+sentinel://h/m"
+		}
+		if more, ok := with[s.name]; ok {
+			values[more[0]] = more[1]
 		}
 		for k, v := range base {
 			if _, ok := values[k]; !ok {

@@ -64,7 +64,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
 	known := []string{"help", "name", "user-id", "agent-id", "permission", "file"} // of key new
-	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp, -1) {
+	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp, -1) {
 		known = append(known, m[1])
 	}
 	env := []string{apiKeyEnv}

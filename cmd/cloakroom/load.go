@@ -20,10 +20,11 @@ const delim = "/"
 // load reads the configuration: flags over environment over file over
 // defaults. Every value that is given is checked, also one that another source
 // overrides. All faults come in one *usageError, with the config as far as it
-// is good; pflag.ErrHelp means that help was asked for.
-func load(p *program) (*config, error) {
+// is good; pflag.ErrHelp means that help was asked for. own are settings that
+// only this subcommand has.
+func load(p *program, own ...setting) (*config, error) {
 	c := &config{values: map[string]string{}}
-	table := settings(c)
+	table := append(settings(c), own...)
 	defaults(table, p.name)
 	flags := flagSet(table)
 	var wrong faults
@@ -53,7 +54,7 @@ func load(p *program) (*config, error) {
 		c.values[s.name] = all.String(s.name)
 	}
 	if readable { // else what is missing may stand in the file
-		crossCheck(c, &wrong)
+		crossCheck(c, p.name, &wrong)
 	}
 	return c, wrong.err()
 }

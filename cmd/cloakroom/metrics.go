@@ -28,6 +28,14 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 	)
 }
 
+// registerClock shows how far the clocks of a Cluster's masters are apart.
+func registerClock(r prometheus.Registerer, store *cache.Store) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_redis_clock_spread_seconds",
+		Help: "By how much the clocks of a Cluster's masters differ, at least; 0 where there is one server.",
+	}, func() float64 { return store.ClockSpread().Seconds() }))
+}
+
 // registerEvicted shows what the limit on a user's sessions has cost.
 func registerEvicted(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

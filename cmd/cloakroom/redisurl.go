@@ -1,8 +1,11 @@
 package main
 
 import (
+	"net"
 	"net/url"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,16 +13,27 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// likewise, " +
+const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], " +
+	"redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT],…/MASTER[/DB], redis+cluster://[[USER]:PASSWORD@]HOST[:PORT],…, " +
+	"each with rediss for TLS, " +
 	"unix://[[USER]:PASSWORD@]/PATH[?db=DB], embedded:, embedded:DIR or memory: " +
 	"(special characters of a password are percent-encoded; PORT is a number from 1 to 65535)"
+
+// clientName is what CLIENT LIST calls our connections, unless the URL says.
+const clientName = "cloakroom"
 
 // redisURL says where the sessions are. The zero value says nothing.
 type redisURL struct {
 	// masked is the URL without its password, for people. (I6)
 	masked string
-	// options reach a Redis that is not ours; nil for the others.
+	// options reach a Redis that is not ours; nil for the others. Of several
+	// hosts they have the first.
 	options *redis.Options
+	// hosts are those of a Cluster, or the Sentinels', "host:port".
+	hosts   []string
+	cluster bool
+	// master is what Sentinels call the master; "" if there are none.
+	master string
 	// embedded runs a private Redis, in dir or, if that is "", in a
 	// temporary directory.
 	embedded bool
@@ -43,6 +57,14 @@ func parseRedisURL(s string) (redisURL, bool) {
 		dir := strings.TrimPrefix(s, "embedded:")
 		return redisURL{masked: s, embedded: true, dir: dir}, !strings.HasPrefix(dir, "//")
 	}
+	if scheme, rest, ok := strings.Cut(s, "+"); ok && (scheme == "redis" || scheme == "rediss") {
+		return parseHosts(scheme, rest)
+	}
+	return parseOneHost(s)
+}
+
+// parseOneHost reads a URL of the forms that go-redis knows.
+func parseOneHost(s string) (redisURL, bool) {
 	u, err := url.Parse(s)
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
 		return redisURL{}, false
@@ -53,10 +75,92 @@ func parseRedisURL(s string) (redisURL, bool) {
 		}
 	}
 	o, err := redis.ParseURL(s)
-	if err != nil || u.Port() != "" && !validPort(u.Port(), 1) {
+	if err != nil || u.Port() != "" && !validPort(u.Port(), 1) || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
 		return redisURL{}, false
 	}
 	return redisURL{masked: u.Redacted(), options: clientOptions(o)}, true
+}
+
+// mostHosts is how many hosts a URL may name.
+const mostHosts = 100
+
+// parseHosts reads what follows "redis+" or "rediss+": a form, hosts, and with
+// Sentinels the name of the master. Each host is read as in a URL of its own.
+func parseHosts(scheme, rest string) (redisURL, bool) {
+	form, rest, ok := strings.Cut(rest, "://")
+	if !ok || form != "sentinel" && form != "cluster" {
+		return redisURL{}, false
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, path, user := rest[:end], rest[end:], ""
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		user, authority = authority[:at+1], authority[at+1:]
+	}
+	path, query, hasQuery := strings.Cut(path, "?")
+	db, defaultPort := "", "6379"
+	u := redisURL{cluster: form == "cluster"}
+	if u.cluster {
+		if path != "" && path != "/" {
+			return redisURL{}, false // a Cluster has one database
+		}
+	} else {
+		var err error
+		defaultPort = "26379"
+		name, number, hasDB := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if u.master, err = url.PathUnescape(name); err != nil || u.master == "" || strings.ContainsFunc(u.master, func(r rune) bool { return r <= ' ' }) {
+			return redisURL{}, false
+		}
+		if hasDB {
+			if n, err := strconv.ParseUint(number, 10, 16); err != nil || strconv.FormatUint(n, 10) != number {
+				return redisURL{}, false
+			}
+			db = "/" + number
+		}
+	}
+	if values, err := url.ParseQuery(query); err != nil || values.Has("db") {
+		return redisURL{}, false
+	}
+	if hasQuery {
+		db += "?" + query
+	}
+	names := strings.Split(authority, ",")
+	if len(names) > mostHosts {
+		return redisURL{}, false
+	}
+	for i, name := range names {
+		one, ok := parseOneHost(scheme + "://" + user + name + db)
+		at, err := url.Parse("redis://" + name)
+		if !ok || err != nil || at.Hostname() == "" || at.User != nil || strings.ContainsAny(name, "/?#") {
+			return redisURL{}, false
+		}
+		portOf := at.Port()
+		if portOf == "" {
+			portOf = defaultPort
+		}
+		host := net.JoinHostPort(at.Hostname(), portOf)
+		if slices.Contains(u.hosts, host) {
+			return redisURL{}, false
+		}
+		u.hosts = append(u.hosts, host)
+		if i == 0 {
+			u.options = one.options
+			masked, _, _ := strings.Cut(one.masked, "://")
+			_, shown, hasUser := strings.Cut(one.masked, "://")
+			hidden := ""
+			if at := strings.LastIndexByte(shown, '@'); user != "" && hasUser && at >= 0 {
+				hidden = shown[:at+1]
+			}
+			u.masked = masked + "+" + form + "://" + hidden
+		}
+	}
+	u.masked += authority + path
+	if hasQuery {
+		u.masked += "?" + query
+	}
+	return u, true
 }
 
 // clientOptions fills in what go-redis' own defaults leave open: writes are
@@ -82,8 +186,9 @@ func clientOptions(o *redis.Options) *redis.Options {
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 3
+	o.DisableIdentity = true // CLIENT SETINFO would be one more right
 	if o.ClientName == "" {
-		o.ClientName = "cloakroom"
+		o.ClientName = clientName
 	}
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o

@@ -100,8 +100,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
 	registerEvicted(s.metrics, store)
-	registerFailover(s.metrics, store)
+	registerAudit(s.metrics, store)
+	registerClock(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
+	registerFailover(s.metrics, store)
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {

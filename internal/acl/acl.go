@@ -24,13 +24,13 @@ const (
 // When says in which deployments a right is needed.
 type When uint8
 
-// A right with several of them is needed with any of them.
+// A right with several of them is needed where all of them hold.
 const (
 	Always   When = 0
 	Near     When = 1 << iota // with a near cache
 	Database                  // in a database other than 0
 	Cluster                   // on a Redis Cluster
-	Sharded                   // with more than one shard
+	Replicas                  // with reads from replicas
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
 	Waits                     // where deletions wait for replicas
@@ -67,7 +67,7 @@ func (r *Right) Words(key string) []any {
 
 // Needed returns the rights that are needed in a deployment.
 func Needed(rights []Right, in When) []Right {
-	return slices.DeleteFunc(slices.Clone(rights), func(r Right) bool { return r.When != Always && r.When&in == 0 })
+	return slices.DeleteFunc(slices.Clone(rights), func(r Right) bool { return r.When&in != r.When })
 }
 
 // Rule is what an ACL allows: these commands, on these keys.
@@ -108,10 +108,10 @@ func (a Access) Pattern(pattern string) string {
 	return "%R~" + pattern
 }
 
-// String returns the rule as ACL SETUSER and files of ACLs take it. It begins
-// by taking everything away, and allows no channel.
+// String returns the rule as ACL SETUSER and files of ACLs take it. It allows
+// no channel.
 func (r *Rule) String() string {
-	words := append([]string{"resetkeys", "resetchannels"}, r.Keys...)
+	words := append([]string{"resetchannels"}, r.Keys...)
 	words = append(words, "-@all")
 	for _, c := range r.Commands {
 		words = append(words, "+"+c)

@@ -14,7 +14,7 @@ import (
 const (
 	// redirects is how often commands are sent again that a node of a cluster
 	// has refused because their slot moves.
-	redirects = 6
+	redirects = 7
 	// firstRedirect is the pause before the second of these; it doubles.
 	firstRedirect = 5 * time.Millisecond
 )

@@ -26,6 +26,10 @@ var away = []string{"LOADING", "CLUSTERDOWN", "MASTERDOWN", "BUSY "}
 func verdict(ctx context.Context, err error, took time.Duration) error {
 	var reply redis.Error
 	var network net.Error
+	var lost lostError
+	if errors.As(err, &lost) {
+		err = lost.Lost()
+	}
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		return nil
@@ -48,6 +52,10 @@ func verdict(ctx context.Context, err error, took time.Duration) error {
 	}
 	return errNothingShown // an error of ours: what can not be written as a command
 }
+
+// lostError is the error of a connection that hides its kind from the client, so
+// that this does not repeat what was sent.
+type lostError interface{ Lost() error }
 
 // over says whether a caller's time is over. The clock decides: a connection's
 // own timer may fire before the context's.

@@ -22,6 +22,7 @@ package keys
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -138,6 +139,42 @@ func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
 	kind = rest[0]
 	_, name, ok = strings.Cut(rest[3:], "}:")
 	return kind, name, ok && followed(kind)
+}
+
+// The kinds of keys besides those that near caches follow, as Spelled returns
+// them.
+const (
+	KindCreated   = 't'
+	KindCreator   = 'c'
+	KindCatalogue = 'x'
+	KindAgent     = 'a'
+	KindPending   = 'p'
+)
+
+// Spelled takes a key apart that this Space spells: its kind, the shard that it
+// is in, and what it is named after, "" for a shard's own. ours says that the
+// key is of a kind of ours; ok, that it is spelled as this Space does, so that
+// somebody looks for it there.
+func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
+	rest, ok := strings.CutPrefix(key, s.prefix)
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdp", rune(rest[0])) {
+		return 0, 0, "", false, false
+	}
+	kind = rest[0]
+	tag, name, hasName := strings.Cut(rest[2:], "}:")
+	if hasName {
+		tag += "}"
+	}
+	shard = slices.Index(s.tags, tag)
+	switch kind {
+	case KindCreated, KindCatalogue, KindPending:
+		ok = shard >= 0 && !hasName
+	case KindCreator:
+		ok = shard >= 0 && hasName
+	default:
+		ok = shard >= 0 && hasName && shard == s.shard(name)
+	}
+	return kind, shard, name, true, ok
 }
 
 func (s *Space) named(kind, name string) string {

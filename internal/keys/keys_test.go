@@ -140,6 +140,58 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
 }
 
+func TestSpelled(t *testing.T) {
+	s, err := NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := session.TokenHash{1, '}', ':'}
+	f := func(key string, kind byte, shard int, name string) {
+		t.Helper()
+		gotKind, gotShard, gotName, ours, ok := s.Spelled(key)
+		if gotKind != kind || gotShard != shard || gotName != name || !ours || !ok {
+			t.Errorf("Spelled(%q) = %c, %d, %q, %v, %v, want %c, %d, %q", key, gotKind, gotShard, gotName, ours, ok, kind, shard, name)
+		}
+	}
+	f(s.Session("a}:b"), KindSession, s.ShardOf("a}:b"), "a}:b")
+	f(s.Tombstone("1"), 'd', s.ShardOf("1"), "1")
+	f(s.User("}{"), KindUser, s.shard("}{"), "}{")
+	f(s.User(""), KindUser, s.shard(""), "")
+	f(s.Agent("a"), KindAgent, s.shard("a"), "a")
+	f(s.Token(token), KindToken, s.shard(string(token[:])), string(token[:]))
+	f(s.Used(token), 'j', s.shard(string(token[:])), string(token[:]))
+	for shard := range 4 {
+		f(s.Created(shard), KindCreated, shard, "")
+		f(s.Catalogue(shard), KindCatalogue, shard, "")
+		f(s.Pending(shard), KindPending, shard, "")
+		f(s.Creator(shard, "c"), KindCreator, shard, "c")
+		f(s.Creator(shard, ""), KindCreator, shard, "")
+	}
+
+	not := func(key string, wantOurs bool) {
+		t.Helper()
+		if kind, _, name, ours, ok := s.Spelled(key); ours != wantOurs || ok {
+			t.Errorf("Spelled(%q) = %c, %q, %v, %v", key, kind, name, ours, ok)
+		}
+	}
+	not(s.Meta(), false)
+	not("", false)
+	not("x", false)
+	not("other:s:{7e}:1", false)
+	not("cr:other:s:{7e}:1", false)
+	not("cr:z:{7e}:1", false)
+	one, err := NewSpace("cr:", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	not(one.Session("1"), true) // of another number of shards
+	not(one.Created(0), true)
+	not(s.Created(0)+":1", true)
+	not(s.Created(0)+"x", true)
+	not(strings.TrimSuffix(s.Created(0), "}"), true)
+	not(strings.Replace(s.Session("1"), s.tags[s.shard("1")], s.tags[(s.shard("1")+1)%4], 1), true)
+}
+
 // TestFollowsIsFollowed checks that both ways to say what near caches follow agree.
 func TestFollowsIsFollowed(t *testing.T) {
 	s, err := NewSpace("cr:", 4)

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,4 +77,25 @@ func wait(t testing.TB, what string, timeout time.Duration, f func() error) {
 		}
 		<-tick.C
 	}
+}
+
+// CutClients closes the connections of all clients but the fixture's own, as the server.
+func (s *Server) CutClients() {
+	s.t.Helper()
+	s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+}
+
+// Calls returns how often the server has run a command since it started, or since CONFIG RESETSTAT.
+func (s *Server) Calls(command string) (n int) {
+	s.t.Helper()
+	stats, err := s.info("INFO", "commandstats")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if line, ok := stats["cmdstat_"+command]; ok {
+		if _, err := fmt.Sscanf(line, "calls=%d,", &n); err != nil {
+			s.t.Fatalf("redistest: %q: %v", line, err)
+		}
+	}
+	return n
 }

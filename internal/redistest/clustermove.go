@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"testing"
 )
 
 // SlotOf returns the slot of a key.
@@ -186,4 +188,61 @@ func (m *Migration) Finish() (moved int) {
 		}
 		moved += n
 	}
+}
+
+// ConfigSet changes a setting of all nodes that run. A large cluster-node-timeout is better set so than by
+// ClusterConfig.Conf: with it, a cluster takes seconds to start.
+func (c *Cluster) ConfigSet(name, value string) {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if !n.away() {
+			n.Do("CONFIG", "SET", name, value)
+		}
+	}
+}
+
+// WaitSynced waits until every replica that runs has all that its master has written so far.
+func (c *Cluster) WaitSynced() {
+	c.t.Helper()
+	for _, m := range c.Masters() {
+		waitSynced(c.t, m.Server, func() (servers []*Server) {
+			for _, r := range c.Replicas(m) {
+				servers = append(servers, r.Server)
+			}
+			return servers
+		}())
+	}
+}
+
+// WaitSynced waits until every replica that runs has all that the master has written so far.
+func (s *Sentinels) WaitSynced() {
+	s.t.Helper()
+	waitSynced(s.t, s.Master(), s.Servers)
+}
+
+func waitSynced(t testing.TB, master *Server, replicas []*Server) {
+	t.Helper()
+	info, err := master.info("INFO", "replication")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := strconv.ParseInt(info["master_repl_offset"], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "replicas have all", clusterTimeout, func() error {
+		for _, r := range replicas {
+			if r == master || r.away() {
+				continue
+			}
+			info, err := r.info("INFO", "replication")
+			if err != nil {
+				return err
+			}
+			if have, err := strconv.ParseInt(info["slave_repl_offset"], 10, 64); err != nil || have < want {
+				return fmt.Errorf("%s has %d bytes of %d", r.Addr, have, want)
+			}
+		}
+		return nil
+	})
 }

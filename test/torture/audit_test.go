@@ -53,7 +53,7 @@ type entry struct{ key, member string }
 
 // exact waits until everything is exact, for what has ended is cleared in the background, and returns the number of live
 // sessions. Nothing must write any more. leftover allows what nothing names.
-func (a *auditor) exact(t testing.TB, leftover bool) (live int) {
+func (a *auditor) exact(t testing.TB, leftover bool, patience time.Duration) (live int) {
 	t.Helper()
 	var faults []string
 	if !eventually(patience, func() bool {
@@ -64,6 +64,18 @@ func (a *auditor) exact(t testing.TB, leftover bool) (live int) {
 		t.Errorf("%d faults of the index (I5):\n%s", len(faults), strings.Join(faults[:min(len(faults), 12)], "\n"))
 	}
 	return live
+}
+
+// clean wants the store's own audit to find nothing; with repair, to have mended all.
+func (a *auditor) clean(t testing.TB, repair bool) {
+	t.Helper()
+	var found []string
+	r, err := a.store.Audit(context.Background(), cache.AuditConfig{Repair: repair, Found: func(f *index.Finding) {
+		found = append(found, fmt.Sprintf("%s of %s in %s: %v", f.Drift, f.ID, f.Where, f.Outcome))
+	}})
+	if err != nil || !r.Clean() {
+		t.Errorf("the audit is not clean: %v; it found %d:\n%s", err, len(found), strings.Join(found[:min(len(found), 12)], "\n"))
+	}
 }
 
 // age makes what writes that were cut off have left behind a minute older, so that nobody has to wait for it.
@@ -95,7 +107,7 @@ func (a *auditor) look(leftover bool) (live int, faults []string) {
 	for key := range others {
 		rest, isHash := strings.CutPrefix(key, a.keys.Prefix()+"s:")
 		if !isHash {
-			if key != a.keys.Meta() && !strings.HasPrefix(key, a.keys.Prefix()+"d:") {
+			if key != a.keys.Meta() {
 				fault("the key %q is left over", key)
 			}
 			continue
@@ -126,6 +138,9 @@ func (a *auditor) read(ctx context.Context) (lists map[entry]float64, others map
 	iter := a.client.Scan(ctx, 0, "*", 1000).Iterator()
 	for iter.Next(ctx) {
 		key := iter.Val()
+		if strings.HasPrefix(key, a.keys.Prefix()+"d:") { // tombstones are many
+			continue
+		}
 		members, err := a.client.ZRangeWithScores(ctx, key, 0, -1).Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			others[key] = true

@@ -137,10 +137,12 @@ func (c *checking) observe(o *observation) {
 		lo = o.inv.before(c.bound)
 	}
 	afterLoss := c.loss != nil && o.res >= c.loss.from
-	// What went through the same process before is seen, copies or not. (I4)
+	// What went through the same process before is seen, copies or not; of what comes back, a process remembers only what it
+	// has deleted. (I4)
 	least := 0
 	for i, w := range c.writes {
-		if w.acked && w.via == o.via && w.res <= o.inv && (!afterLoss || w.inv > c.loss.to) {
+		holds := !afterLoss || w.inv > c.loss.to || c.loss.kind == isRound && w.kind == deletes
+		if w.acked && w.via == o.via && w.res <= o.inv && holds {
 			least = i + 1
 		}
 	}
@@ -178,7 +180,7 @@ func (c *checking) present(o *observation, lo instant, least int, afterLoss bool
 	if afterLoss {
 		was := c.loss.kind == isRound && c.possible(i, c.loss.snapshotFrom, c.loss.snapshotTo)
 		switch {
-		case was && !c.overwritten(lo):
+		case was && i >= least && !c.overwritten(lo):
 			ok = true
 		case c.loss.kind != mayGo && !was && c.happened[i] < c.loss.from && lo > c.loss.to:
 			c.fault("%v, which was lost", o)
@@ -207,6 +209,9 @@ func (c *checking) age(o *observation, end instant) {
 }
 
 func (c *checking) absent(o *observation, lo instant, least int, afterLoss bool) {
+	if len(c.writes) == 0 { // the process that was to create it was not there
+		return
+	}
 	if afterLoss && c.writes[0].inv <= c.loss.to && c.lossTakes() {
 		return
 	}

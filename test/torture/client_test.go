@@ -3,8 +3,10 @@ package torture
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -62,6 +64,7 @@ func (d *details) sequence() int {
 type answer struct {
 	status   int
 	inv, res instant
+	unsent   bool // the process was not there
 	details
 }
 
@@ -88,7 +91,7 @@ func (c *caller) call(method, path string, body any, header ...string) *answer {
 	if err != nil {
 		panic(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+c.to.key)
+	r.Header.Set("Authorization", "Bearer "+apiKey)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -103,6 +106,8 @@ func (c *caller) call(method, path string, body any, header ...string) *answer {
 	a.res = c.now()
 	if err != nil {
 		c.unavailable.Add(1)
+		dial, _ := errors.AsType[*net.OpError](err)
+		a.unsent = dial != nil && dial.Op == "dial"
 		return a
 	}
 	a.status = response.StatusCode
@@ -135,7 +140,7 @@ func (c *caller) create(label, user string, put bool, lifetime time.Duration) *r
 	}
 	rec := c.begin(label, user, id)
 	w, n := rec.write(creates, c.to.n, c.now())
-	w.lifetime = lifetime
+	w.lifetime = lifetime // nobody knows the session yet
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	body := map[string]any{
 		"metadata":  metadata(label, n),
@@ -164,6 +169,8 @@ func (c *caller) wrote(rec *record, w *write, a *answer) (done bool) {
 		rec.ack(w, a.res, a.SessionID, a.sequence(), a.SessionToken)
 		c.changed(rec)
 		return true
+	case a.unsent:
+		rec.undo(w)
 	case a.known() && w.kind == sets:
 		rec.undo(w)
 		rec.see(observation{source: "set", via: c.to.n, inv: a.inv, res: a.res, fresh: true})

@@ -1,9 +1,12 @@
 package torture
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,9 +22,11 @@ type fault struct {
 	// sees is what callers see while it lasts, outcome what may be lost by it, recovery when all is as before.
 	sees, outcome, recovery string
 
-	conf []string // of Redis
-	loss lossKind
-	// indexLost says that the lists may not be exact afterwards.
+	// still is what processes that the fault concerns must do all the while.
+	still calls
+	conf  []string // of Redis
+	loss  lossKind
+	// indexLost says that the lists may not be exact afterwards, until they are repaired.
 	indexLost bool
 	// run makes the fault, lets it last, and ends it. It returns what it took away, if loss says so.
 	run func(w *world, d time.Duration) *loss
@@ -29,9 +34,20 @@ type fault struct {
 	felt func(w *world, b *before) bool
 }
 
+// calls are kinds of calls.
+type calls uint8
+
+const (
+	reads calls = 1 << iota // fresh ones
+	writes
+	removals
+	allCalls = reads | writes | removals
+)
+
 // before is what was when a fault began.
 type before struct {
 	unavailable int64
+	accepted    int     // connections
 	lost        float64 // connections for invalidations
 	flushes     float64
 	begun       instant
@@ -61,6 +77,9 @@ func unlinked(w *world, b *before) bool {
 
 // relinked says that a connection for invalidations was lost.
 func relinked(w *world, b *before) bool { return w.sum("cloakroom_near_links_lost_total") > b.lost }
+
+// redialed says that connections through the proxy were made anew.
+func redialed(w *world, b *before) bool { return w.proxy.Accepted() > b.accepted }
 
 func flushed(w *world, b *before) bool { return w.sum("cloakroom_near_flushes_total") > b.flushes }
 
@@ -97,7 +116,7 @@ func slow(d time.Duration) func(*world, *before) bool {
 // faults is the matrix.
 func faults() []*fault {
 	all := []*fault{{
-		name: "none", sees: "all answers", outcome: keepsAll, recovery: "—",
+		name: "none", sees: "all answers", outcome: keepsAll, recovery: "—", still: allCalls,
 		run:  func(_ *world, d time.Duration) *loss { hold(d); return nil },
 		felt: func(*world, *before) bool { return true },
 	}}
@@ -127,9 +146,13 @@ func networkFaults() (all []*fault) {
 		if tracking {
 			dead = unlinked
 		}
+		var still calls
+		if tracking {
+			still = allCalls
+		}
 		add := func(name, sees, recovery string, felt func(*world, *before) bool, run func(w *world, d time.Duration)) {
 			all = append(all, &fault{
-				name: name + ", " + l.name + " connections", sees: sees, outcome: keepsAll, recovery: recovery, felt: felt,
+				name: name + ", " + l.name + " connections", sees: sees, outcome: keepsAll, recovery: recovery, still: still, felt: felt,
 				run: func(w *world, d time.Duration) *loss {
 					w.proxy.Only(l.is)
 					run(w, d)
@@ -167,18 +190,14 @@ func networkFaults() (all []*fault) {
 			hold(d)
 			w.proxy.Stall(false)
 		})
-		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("reset again and again", either(fromRedis, "503 for what was under way"), atOnce, redialed, func(w *world, d time.Duration) {
 			during(d, 50*time.Millisecond, w.proxy.CutAll)
 		})
-		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, func(w *world, b *before) bool {
-			return dead(w, b) || relinked(w, b)
-		}, func(w *world, d time.Duration) {
+		add("cut after some bytes, again and again", either(fromRedis, "some 503; writes are repeated, and happen once"), atOnce, redialed, func(w *world, d time.Duration) {
 			r := chance(w.name+" bytes", 0)
 			most := 4000
 			if tracking {
-				most = 200 // pings are short
+				most = 60 // as long as a ping
 			}
 			during(d, 20*time.Millisecond, func() { w.proxy.CutAfter(r.IntN(most)) })
 			w.proxy.CutAfter(1 << 40)
@@ -230,11 +249,11 @@ func redisFaults() []*fault {
 		},
 		{
 			name: "Redis restarted from an older snapshot", sees: "503, then what was at the snapshot",
-			outcome:  "what was written since is undone: sessions are gone, have older versions and tokens, and deleted ones are back",
+			outcome:  "what was written since is undone: sessions are gone, or have older versions and tokens; deleted ones are back for a second or two, but never in the process that deleted them, which deletes them again",
 			recovery: reconnects, loss: isRound, felt: refusals, run: restore,
 		},
 		{
-			name: "`READONLY`: Redis becomes a replica", sees: "reads from Redis instead of copies; 503 for writes", outcome: keepsAll, recovery: atOnce, felt: refusals,
+			name: "`READONLY`: Redis becomes a replica", sees: "reads from Redis instead of copies; 503 for writes", outcome: keepsAll, recovery: atOnce, still: reads, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				// Of a master that is not there, so that it keeps what it has.
 				host, port, _ := net.SplitHostPort(redistest.FreeAddr(w.t))
@@ -248,16 +267,17 @@ func redisFaults() []*fault {
 			name: "`LOADING`: Redis reads its file", sees: unavailing, outcome: keepsAll, recovery: reconnects,
 			conf: []string{"appendonly yes", always, "loading-process-events-interval-bytes 1024"}, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
-				keys, _ := w.do("DBSIZE").(int64)
 				w.server.Kill()
-				w.server.Configure("key-load-delay " + strconv.FormatInt(max(1, d.Microseconds()/max(1, keys)), 10))
+				commands := time.Duration(max(1, commandsOnDisk(w)))
+				// A pause takes some 60 µs more than it is told.
+				w.server.Configure("key-load-delay " + strconv.FormatInt(max(1, (d/commands-60*time.Microsecond).Microseconds()), 10))
 				w.server.Restart() // waits until it has loaded
 				w.do("CONFIG", "SET", "key-load-delay", 0)
 				return nil
 			},
 		},
 		{
-			name: "`OOM`: `maxmemory` reached, `noeviction`", sees: "503 for writes; reads, and deletes go through", outcome: keepsAll, recovery: atOnce, felt: refusals,
+			name: "`OOM`: `maxmemory` reached, `noeviction`", sees: "503 for writes; reads, and deletes go through", outcome: keepsAll, recovery: atOnce, still: reads | removals, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				w.do("CONFIG", "SET", "maxmemory", "1mb")
 				hold(d)
@@ -280,7 +300,7 @@ func redisFaults() []*fault {
 		},
 		{
 			name: "`SCRIPT FLUSH`, again and again", sees: "all answers", outcome: keepsAll, recovery: atOnce,
-			felt: func(*world, *before) bool { return true },
+			still: allCalls, felt: func(*world, *before) bool { return true },
 			run: func(w *world, d time.Duration) *loss {
 				during(d, 10*time.Millisecond, func() { w.do("SCRIPT", "FLUSH") })
 				return nil
@@ -294,7 +314,7 @@ func redisFaults() []*fault {
 			},
 		},
 		{
-			name: "`CLIENT KILL` of the tracking connections, again and again", sees: fromRedis, outcome: keepsAll, recovery: atOnce, felt: relinked,
+			name: "`CLIENT KILL` of the tracking connections, again and again", sees: fromRedis, outcome: keepsAll, recovery: atOnce, still: allCalls, felt: relinked,
 			run: func(w *world, d time.Duration) *loss {
 				during(d, 50*time.Millisecond, func() {
 					for _, id := range w.trackers() {
@@ -318,10 +338,26 @@ func redisFaults() []*fault {
 		{
 			name: "eviction: `maxmemory` reached, `allkeys-lru`", sees: "404 for what was evicted",
 			outcome:  "sessions may be gone; lists may be, so that searches miss sessions; deleted ones stay deleted",
-			recovery: "none: what was evicted is gone", loss: mayGo, indexLost: true,
+			recovery: "of sessions none; an audit with repair mends the lists", loss: mayGo, indexLost: true,
 			felt: func(w *world, _ *before) bool { return evicted(w) > 0 }, run: evict,
 		},
 	}
+}
+
+// commandsOnDisk returns how many commands Redis has written to its files, about.
+func commandsOnDisk(w *world) (n int) {
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(w.server.Socket), "appendonlydir", "*.incr.aof"))
+	if err != nil || len(files) == 0 {
+		w.t.Fatalf("no append-only file: %v", err)
+	}
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		n += bytes.Count(content, []byte("\r\n*"))
+	}
+	return n
 }
 
 // restore lets Redis come back with what it had a while ago.

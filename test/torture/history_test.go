@@ -3,6 +3,7 @@ package torture
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,6 +127,17 @@ func (h *history) all() (sessions, recent []*record) {
 	return h.sessions[:len(h.sessions):len(h.sessions)], h.recent
 }
 
+// everything returns all sessions and all users.
+func (h *history) everything() (sessions []*record, users []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for u := range h.users {
+		users = append(users, u)
+	}
+	slices.Sort(users)
+	return h.sessions[:len(h.sessions):len(h.sessions)], users
+}
+
 // of returns the sessions of a user that may have been created so far.
 func (h *history) of(user string) []*record {
 	h.mu.Lock()
@@ -202,4 +214,29 @@ func (r *record) tokens() (tokens []string, numbers []int) {
 		}
 	}
 	return tokens, numbers
+}
+
+// went returns the kinds of calls that succeeded through some processes, from their beginning to their end within some time.
+func (h *history) went(from, to instant, through ...int) (kinds calls) {
+	sessions, _ := h.all()
+	within := func(via int, inv, res instant) bool { return inv >= from && res <= to && slices.Contains(through, via) }
+	for _, rec := range sessions {
+		rec.mu.Lock()
+		for _, w := range rec.writes {
+			switch {
+			case !w.acked || !within(w.via, w.inv, w.res):
+			case w.kind == deletes:
+				kinds |= removals
+			default:
+				kinds |= writes
+			}
+		}
+		for i := range rec.seen {
+			if o := &rec.seen[i]; o.fresh && o.version > 0 && within(o.via, o.inv, o.res) {
+				kinds |= reads
+			}
+		}
+		rec.mu.Unlock()
+	}
+	return kinds
 }

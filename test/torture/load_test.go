@@ -84,7 +84,7 @@ func (l *load) write(ctx context.Context, worker int) {
 				lifetime = time.Second + rand.N(3*time.Second)
 			}
 			rec := c.create(fmt.Sprintf("s-%d-%d", worker, made), fmt.Sprintf("user-%d-%d", worker, made/perUser), put, lifetime)
-			if rec.ref() != "" {
+			if rec.ref() != "" && rec.begun() {
 				own = append(own, &mine{rec, put && !rec.isAcked()})
 			}
 		case own[at].unsure:
@@ -109,10 +109,25 @@ func (l *load) write(ctx context.Context, worker int) {
 	})
 }
 
+// begun says whether the session may have been created.
+func (r *record) begun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.writes) > 0
+}
+
+// isAcked says whether the session's creation was acknowledged.
 func (r *record) isAcked() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.writes[0].acked
+	return len(r.writes) > 0 && r.writes[0].acked
+}
+
+// isDeleted says whether a deletion of the session was acknowledged.
+func (r *record) isDeleted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.writes, func(w *write) bool { return w.acked && w.kind == deletes })
 }
 
 func (l *load) read(ctx context.Context, worker int) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,15 +21,19 @@ var update = flag.Bool("update", false, "write the table into docs/faults.md")
 // The amounts; doc.go says what they are.
 var (
 	seed      = number("CLOAKROOM_TORTURE_SEED", rand.Int64())
+	rounds    = int(number("CLOAKROOM_TORTURE_ROUNDS", 1))
 	kills     = int(number("CLOAKROOM_TORTURE_KILLS", 20))
 	soakOps   = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
-	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", time.Second)
+	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", 800*time.Millisecond)
 	withRace  = os.Getenv("CLOAKROOM_TORTURE_RACE") == "1"
 	reportDir = os.Getenv("CLOAKROOM_TORTURE_REPORT")
 )
 
-// cloakroomBin is the program under test, built once.
-var cloakroomBin string
+// cloakroomBin is the program under test, built once, plainBin without the race detector; keysFile has an API key with all permissions, whose secret is apiKey.
+var cloakroomBin, plainBin, keysFile, apiKey string
+
+// creator is the user of the API key, the creator of all sessions.
+const creator = "tester"
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
@@ -36,7 +41,7 @@ func buildAndRun(m *testing.M) int {
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == flag.Lookup("test.parallel").DefValue {
 		// A world of the matrix mostly waits.
-		if err := flag.Set("test.parallel", "5"); err != nil {
+		if err := flag.Set("test.parallel", "8"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -48,27 +53,43 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	cloakroomBin = filepath.Join(dir, "cloakroom")
-	args := []string{"build", "-o", cloakroomBin}
-	if withRace {
-		args = append(args, "-race")
+	plainBin = filepath.Join(dir, "cloakroom")
+	cloakroomBin = plainBin
+	if err = build(plainBin); err == nil && withRace {
+		cloakroomBin = filepath.Join(dir, "cloakroom-race")
+		err = build(cloakroomBin, "-race")
 	}
-	build := exec.Command("go", append(args, "../../cmd/cloakroom")...)
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "go build:", err)
 		return 1
 	}
+	keysFile = filepath.Join(dir, "keys.yaml")
+	secret, err := exec.Command(cloakroomBin, "key", "new", "--name", "test", "--user-id", creator, "--file", keysFile,
+		"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete").Output()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cloakroom key new:", err)
+		return 1
+	}
+	apiKey = strings.TrimSpace(string(secret))
 	code := m.Run()
 	if err := report.write(); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		code = 1
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
+	// These of fasthttp's client end ten seconds later.
+	err = goleak.Find(goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"))
+	if err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+func build(bin string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", bin}, flags...), "../../cmd/cloakroom")...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
 }
 
 func number(name string, def int64) int64 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,7 +22,6 @@ const patience = 45 * time.Second
 type sidecar struct {
 	n          int // its number in histories
 	api, admin string
-	key        string // an API key with all permissions
 	bin        string
 	args       []string
 	logFile    string
@@ -31,29 +29,20 @@ type sidecar struct {
 	proc       *redistest.Process // nil while it is down
 }
 
-// creator is the user of the API key, the creator of all sessions.
-const creator = "tester"
-
 // newSidecar prepares a process over the Redis at url, the n-th of a history.
 func newSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys.yaml")
-	secret, err := exec.Command(cloakroomBin, "key", "new", "--name", "test", "--user-id", creator, "--file", keys,
-		"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete").Output()
-	if err != nil {
-		t.Fatalf("cloakroom key new: %v", err)
-	}
 	c := &sidecar{
-		n: n, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t), key: strings.TrimSpace(string(secret)),
-		logFile: filepath.Join(dir, "log"),
+		n: n, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
+		bin: cloakroomBin, logFile: filepath.Join(dir, "log"),
 		http: &http.Client{
 			Timeout:   callTimeout,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 		},
 	}
 	c.args = append([]string{
-		"serve", "--redis-url", url, "--http-addr", c.api, "--admin-addr", c.admin, "--auth-keys-file", keys, "--log-level", "warn",
+		"serve", "--redis-url", url, "--http-addr", c.api, "--admin-addr", c.admin, "--auth-keys-file", keysFile, "--log-level", "warn",
 	}, flags...)
 	t.Cleanup(func() {
 		c.http.CloseIdleConnections()
@@ -75,7 +64,7 @@ func startSidecar(t testing.TB, n int, url string, flags ...string) *sidecar {
 
 // start runs the process and waits until it is ready.
 func (c *sidecar) start() error {
-	p, err := redistest.StartProcess(c.logFile, cloakroomBin, c.args...)
+	p, err := redistest.StartProcess(c.logFile, c.bin, c.args...)
 	if err != nil {
 		return err
 	}
@@ -199,7 +188,7 @@ func eventually(limit time.Duration, f func() bool) bool {
 
 // during calls step again and again, every so often, until d is over.
 func during(d, every time.Duration, step func()) {
-	timer, tick := time.NewTimer(d), time.NewTicker(every)
+	timer, tick := time.NewTimer(d), time.NewTicker(max(every, time.Millisecond))
 	defer timer.Stop()
 	defer tick.Stop()
 	for {

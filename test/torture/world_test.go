@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 
 // bound is --near-cache-staleness of these tests' processes. (I4)
 const bound = 500 * time.Millisecond
+
+// recovery is within what time processes must serve again after a fault.
+const recovery = 30 * time.Second
 
 // clockOff is how far the store's clock may be off in a process: half of what the network delays.
 const clockOff = 150 * time.Millisecond
@@ -110,7 +114,7 @@ func (w *world) linked() bool {
 func (w *world) recovered(from instant) (serving, near time.Duration) {
 	w.t.Helper()
 	n := 0
-	ok := eventually(patience, func() bool {
+	ok := eventually(recovery, func() bool {
 		for _, c := range w.all {
 			n++
 			to := &caller{w.h, c}
@@ -134,39 +138,59 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 	return serving, time.Duration(w.h.now() - from)
 }
 
-// settle reads everything through every process, when nothing writes any more: fresh, and after the bound not fresh.
-func (w *world) settle() {
+// buried waits until what was deleted and came back is deleted again, by who remembers it.
+func (w *world) buried() {
 	w.t.Helper()
 	sessions, _ := w.h.all()
-	r := chance(w.name+" settle", 0)
-	for i, rec := range sessions {
-		c := &caller{w.h, w.all[i%len(w.all)]}
-		if rec.ref() != "" {
-			if _, known := c.get(rec, true); !known {
-				w.t.Errorf("session %s can not be read after the fault", rec.label)
+	ok := eventually(patience, func() bool {
+		for _, rec := range sessions {
+			if !rec.isDeleted() {
+				continue
+			}
+			for _, c := range w.all {
+				if version, known := (&caller{w.h, c}).get(rec, true); !known || version > 0 {
+					return false
+				}
 			}
 		}
+		return true
+	})
+	if !ok {
+		w.t.Error("what was deleted stays alive")
 	}
-	w.h.mu.Lock()
-	users := len(w.h.users)
-	names := make([]string, 0, users)
-	for u := range w.h.users {
-		names = append(names, u)
-	}
-	w.h.mu.Unlock()
-	for i, u := range names {
-		for _, byAgent := range []bool{false, true} {
-			c := &caller{w.h, w.all[i%len(w.all)]}
-			if !c.search(u, byAgent, true) {
-				w.t.Errorf("the sessions of %s can not be searched after the fault", u)
+}
+
+// settle reads everything through every process, when nothing writes any more: all of it fresh, and some not.
+func (w *world) settle() { settle(w.t, w.h, w.all, w.name) }
+
+func settle(t *testing.T, h *history, all []*sidecar, name string) {
+	t.Helper()
+	const readers = 8
+	var wg sync.WaitGroup
+	sessions, users := h.everything()
+	for reader := range readers {
+		wg.Go(func() {
+			r := chance(name+" settle", reader)
+			for i := reader; i < len(sessions); i += readers {
+				rec := sessions[i]
+				if rec.ref() == "" {
+					continue
+				}
+				if _, known := (&caller{h, all[i%len(all)]}).get(rec, true); !known {
+					t.Errorf("session %s can not be read at the end", rec.label)
+				}
+				if tokens, numbers := rec.tokens(); len(tokens) > 0 {
+					n := len(tokens) - 1
+					(&caller{h, all[r.IntN(len(all))]}).verify(rec, tokens[n], numbers[n])
+				}
 			}
-		}
-	}
-	for _, rec := range sessions {
-		for _, c := range w.all {
-			if tokens, numbers := rec.tokens(); len(tokens) > 0 && r.IntN(3) == 0 {
-				(&caller{w.h, c}).verify(rec, tokens[len(tokens)-1], numbers[len(numbers)-1])
+			for i := reader; i < len(users); i += readers {
+				c := &caller{h, all[i%len(all)]}
+				if !c.search(users[i], false, true) || !c.search(users[i], true, true) {
+					t.Errorf("the sessions of %s can not be searched at the end", users[i])
+				}
 			}
-		}
+		})
 	}
+	wg.Wait() // I7
 }

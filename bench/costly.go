@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// mostCandidates is the --search-max-candidates that a program has by default.
+const mostCandidates = 20_000
+
+type searchCostly struct{ scenarioConfig }
+
+// newSearchCostly asks for the costliest search that is not refused: as many
+// sessions are examined as may be, all of them match, and the page is the
+// longest.
+func newSearchCostly(c scenarioConfig) scenario { return searchCostly{c} }
+
+func (s searchCostly) client(_ int, r *rand.Rand) client {
+	return &costlySearcher{scenarioConfig: s.scenarioConfig, r: r, found: newFound()}
+}
+
+type costlySearcher struct {
+	scenarioConfig
+	r     *rand.Rand
+	found found
+}
+
+func (s *costlySearcher) next(b []byte) ([]byte, int) {
+	const page = 1000
+	n := min(mostCandidates, s.data.sessions)
+	q := &search{d: s.data}
+	first := s.r.IntN(s.data.sessions - n + 1)
+	q.createdWithin(first, n)
+	q.queries = append(q.queries, `{"expirationDateQuery":{"expirationDate":"`+date(s.data.expires(s.data.sessions))+`","method":"TIMESTAMP_QUERY_METHOD_LESS"}}`)
+	s.found.total, s.found.page = n, s.found.page[:0]
+	for i := first + n - 1; i >= first && len(s.found.page) < page; i-- {
+		s.found.page = append(s.found.page, i)
+	}
+	body := fmt.Sprintf(`{"query":{"offset":"0","limit":%d,"asc":false},%s,"queries":[%s,%s,%s]}`, page, byCreation, q.queries[0], q.queries[1], q.queries[2])
+	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(body), body), 200
+}
+
+func (s *costlySearcher) check(a *answer) error         { return s.found.check(a.body) }
+func (s *costlySearcher) deep() func(body []byte) error { return s.found.deep(s.data) }
+func (s *costlySearcher) lost()                         {}

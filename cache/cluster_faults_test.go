@@ -1,0 +1,221 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
+)
+
+// startCluster starts a cluster whose nodes are not replaced when they are silent, and opens a store on it, whose shards
+// it tells by master.
+func startCluster(t *testing.T) (c *redistest.Cluster, s *testStore, shards map[*redistest.Node][]int) {
+	t.Helper()
+	c = redistest.StartCluster(t, redistest.ClusterConfig{})
+	c.ConfigSet("cluster-node-timeout", "60000")
+	s = open(t, clusterClient(t, c), 0, storetest.NewClock(), storetest.Limits{})
+	return c, s, shardsOf(c, s)
+}
+
+// clusterClient returns a client as the program makes it.
+func clusterClient(t *testing.T, c *redistest.Cluster) *redis.ClusterClient {
+	t.Helper()
+	return c.Client(t, func(o *redis.ClusterOptions) {
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
+		o.DialerRetries, o.ClusterStateReloadInterval = 1, 2*time.Second
+	})
+}
+
+func shardsOf(c *redistest.Cluster, s *testStore) map[*redistest.Node][]int {
+	shards := make(map[*redistest.Node][]int)
+	for k := range s.keys.Shards() {
+		master := c.Master(c.SlotOf(s.keys.Created(k)))
+		shards[master] = append(shards[master], k)
+	}
+	return shards
+}
+
+// sessionIn returns a session in a shard that is due in an hour. Nothing of it is in another shard, unless it has a user.
+func sessionIn(s *testStore, shard int, user string) *session.Session {
+	return namedSessionIn(s, shard, user, "s")
+}
+
+// namedSessionIn returns one of several such sessions.
+func namedSessionIn(s *testStore, shard int, user, name string) *session.Session {
+	now := s.Now()
+	for i := 0; ; i++ {
+		id := session.ID(fmt.Sprintf("%s%d-%d", name, shard, i))
+		if s.keys.ShardOf(id) == shard {
+			n := &session.Session{ID: id, CreationDate: now, ChangeDate: now, Sequence: 1, ExpirationDate: now.Add(time.Hour)}
+			if user != "" {
+				n.Factors.User = &session.UserFactor{ID: user}
+			}
+			return n
+		}
+	}
+}
+
+// While one master is silent, sessions of other masters are read, written and swept; its own are unavailable, and
+// never not found.
+func TestI2_OneMasterIsSilent(t *testing.T) {
+	c, s, shards := startCluster(t)
+	for k := range s.keys.Shards() {
+		if err := s.Put(t.Context(), sessionIn(s, k, ""), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	silent := c.Masters()[0]
+	silent.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for k := range s.keys.Shards() {
+		_, err := s.Get(ctx, sessionIn(s, k, "").ID)
+		if slices.Contains(shards[silent], k) {
+			if !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("shard %d, whose master is silent: %v", k, err)
+			}
+			break // each takes a time-out
+		}
+	}
+	for master, of := range shards {
+		if master == silent {
+			continue
+		}
+		for _, k := range of {
+			old, err := s.GetFresh(ctx, sessionIn(s, k, "").ID)
+			if err != nil {
+				t.Errorf("shard %d: %v", k, err)
+				continue
+			}
+			if k%2 == 0 {
+				_, err = s.Delete(ctx, old, "test")
+			}
+			if err != nil {
+				t.Errorf("shard %d: delete: %v", k, err)
+			}
+		}
+	}
+	s.clock.Advance(2 * time.Hour)
+	if _, err := s.Sweep(ctx); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("Sweep: %v", err)
+	}
+	for master, of := range shards {
+		for _, k := range of {
+			if master == silent {
+				continue
+			}
+			if n, err := s.client.ZCard(ctx, s.keys.Catalogue(k)).Result(); n != 0 || err != nil {
+				t.Errorf("shard %d has %d cards: %v", k, n, err)
+			}
+		}
+	}
+	silent.Resume()
+	for {
+		if _, err := s.Sweep(t.Context()); err == nil {
+			break
+		} else if !errors.Is(err, session.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	s.audit(t, true)
+}
+
+// A master that has no scripts gets them when it is asked.
+func TestCluster_ScriptsComeBack(t *testing.T) {
+	c, s, _ := startCluster(t)
+	forget := func() {
+		for _, n := range c.Nodes {
+			n.Do("SCRIPT", "FLUSH")
+		}
+	}
+	var all []session.ID
+	for k := range s.keys.Shards() {
+		forget()
+		n := sessionIn(s, k, "u")
+		if err := s.Put(t.Context(), n, nil); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n.ID)
+	}
+	forget()
+	old, err := s.GetFresh(t.Context(), all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Delete(t.Context(), old, "test"); err != nil {
+		t.Fatal(err)
+	}
+	s.audit(t, false)
+	forget()
+	s.clock.Advance(2 * time.Hour)
+	s.sweep(t)
+	s.audit(t, true)
+}
+
+// A costly search may be answered by replicas, and only that; not if it is to be fresh.
+func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
+	c := redistest.StartCluster(t, redistest.ClusterConfig{})
+	client := clusterClient(t, c)
+	replicas := c.Client(t, func(o *redis.ClusterOptions) { o.ReadOnly = true })
+	clock := storetest.NewClock()
+	s := openConfig(t, clock, limited(storetest.Limits{}, cache.Config{Redis: client, Replicas: replicas, Clock: clock.Now}))
+	const many = 1200
+	group := make(chan error, 8)
+	for w := range cap(group) {
+		go func() {
+			var err error
+			for i := w; i < many && err == nil; i += cap(group) {
+				n := sessionIn(s, i%s.keys.Shards(), "u")
+				n.ID = session.ID(fmt.Sprint("n", i))
+				err = s.Put(t.Context(), n, nil)
+			}
+			group <- err
+		}()
+	}
+	for range cap(group) {
+		if err := <-group; err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.WaitSynced()
+	for _, n := range c.Nodes {
+		n.Do("CONFIG", "RESETSTAT")
+	}
+	// How many reads the replicas have answered.
+	asked := func() (n int) {
+		t.Helper()
+		for _, m := range c.Masters() {
+			for _, r := range c.Replicas(m) {
+				n += r.Calls("zrange") + r.Calls("hget") + r.Calls("zcount")
+			}
+		}
+		return n
+	}
+	search := func(fresh bool, ps ...index.Predicate) {
+		t.Helper()
+		page, err := s.Search(t.Context(), &index.Query{Predicates: ps, Sees: index.Sees{All: true}, Limit: 10, Fresh: fresh})
+		if err != nil || page.Total != many || len(page.Sessions) != 10 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+	}
+	// The user's list leaves too many candidates to be read like any other.
+	costly := []index.Predicate{index.ByUser("u"), index.ByExpiration(index.Dates{Min: clock.Now() + 1, Max: session.Never - 1})}
+	search(false) // everything, by rank
+	search(true, costly...)
+	if n := asked(); n != 0 {
+		t.Errorf("replicas were asked %d times", n)
+	}
+	search(false, costly...)
+	if asked() == 0 {
+		t.Error("replicas were not asked")
+	}
+}

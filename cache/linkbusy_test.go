@@ -1,0 +1,47 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// A server that runs a long script refuses to send invalidations, and will not for ever: that turns nothing off.
+func TestLink_BusyServerIsNotOneWithoutTracking(t *testing.T) {
+	server := redistest.Start(t, "busy-reply-threshold 1")
+	client := server.Client(t, func(o *redis.Options) { o.ReadTimeout = -1 })
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = client.Eval(context.Background(), "while true do end", nil).Err() // killed below
+	}()
+	direct := server.Client(t)
+	dial := func() error {
+		l, err := dialLink(t.Context(), direct.Options(), []string{"cr:s:"}, func([]byte) {}, func() {})
+		if err == nil {
+			_ = l.conn.Close()
+		}
+		return err
+	}
+	for !redis.HasErrorPrefix(direct.Get(t.Context(), "k").Err(), "BUSY") { // until the script runs
+	}
+	err := dial()
+	if _, off := errors.AsType[*errOff](err); off || err == nil {
+		t.Errorf("%v: then it is not tried again for long", err)
+	}
+	for busy := true; busy; {
+		_ = direct.ScriptKill(t.Context()).Err()
+		select {
+		case <-ended: // I7
+			busy = false
+		default:
+		}
+	}
+	if err := dial(); err != nil {
+		t.Error(err)
+	}
+}

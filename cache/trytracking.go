@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/redis/go-redis/v9"
+)
+
+// TryTracking makes a connection for invalidations as the near cache does, to
+// where o says, has change change a key, which must be one of those that near
+// caches follow, and returns how long it took until Redis told of it.
+func TryTracking(ctx context.Context, o *redis.Options, space *keys.Space, key string, change func(context.Context) error) (time.Duration, error) {
+	told := make(chan struct{})
+	var once sync.Once
+	hear := func(k []byte) {
+		if string(k) == key {
+			once.Do(func() { close(told) })
+		}
+	}
+	l, err := dialLink(ctx, o, space.Followed(), hear, func() {})
+	if err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := l.pushes.reply() // nothing is asked, so that it returns when the connection ends
+		ended <- err
+	}()
+	begun := time.Now()
+	if err = change(ctx); err == nil {
+		select {
+		case <-told:
+		case err = <-ended:
+			ended <- err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	took := time.Since(begun)
+	_ = l.conn.Close()
+	<-ended // I7
+	return took, err
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/doctor"
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/pflag"
+)
+
+const doctorHelp = `Usage: cloakroom doctor --redis-url URL [flags]
+
+Looks at a Redis before you trust it with sessions, or when something is wrong:
+is it there and does it let us in; version; rights of the user; invalidations;
+eviction, memory, persistence, replicas; clocks and round trips; what is stored.
+One line per check, and for each fault what to do.
+
+It is safe beside a running cloakroom: it changes nothing. To see invalidations
+it sets and deletes a key of its own in one transaction.
+
+  --json    print one JSON object, for machines
+
+All settings of serve count, from flags, environment and --config: above all
+--redis-url, --redis-key-prefix, --redis-shards and --near-cache-bytes.
+
+Exit code: 0 all is well, or there are only warnings; 1 something is wrong;
+2 it was called wrongly.
+`
+
+// doctorStart is how long an embedded server may take to start.
+const doctorStart = 30 * time.Second
+
+// errUnwell says that an examination has found faults, which are printed.
+var errUnwell = errors.New("something is wrong with this Redis")
+
+// report is what doctor has found, for machines.
+type report struct {
+	Redis    string           `json:"redis"`
+	Prefix   string           `json:"keyPrefix"`
+	OK       bool             `json:"ok"`
+	Findings []doctor.Finding `json:"checks"`
+}
+
+func (r *report) count(s doctor.Status) (n int) {
+	for i := range r.Findings {
+		if r.Findings[i].Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// doctorCommand is the subcommand.
+func doctorCommand(ctx context.Context, p *program) error {
+	asJSON := false
+	c, err := load(p, setting{"json", "false", boolean(&asJSON), "print JSON", flagOnly})
+	if errors.Is(err, pflag.ErrHelp) {
+		_, err = io.WriteString(p.stdout, doctorHelp)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range c.warnings {
+		_, _ = fmt.Fprintf(p.stderr, "cloakroom doctor: warning: %s\n", w)
+	}
+	r := &report{Redis: c.redisURL.masked, Prefix: c.keyPrefix}
+	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
+		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
+	})}
+	tell := func(f doctor.Finding) {
+		r.Findings = append(r.Findings, f)
+		if !asJSON {
+			out.finding(f)
+		}
+	}
+	if !asJSON {
+		out.printf("%s, key prefix %s\n\n", r.Redis, r.Prefix)
+	}
+	if err := examine(ctx, p, c, tell); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	r.OK = r.count(doctor.Fail) == 0
+	if asJSON {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		out.printf("%s\n", text)
+	} else {
+		out.printf("\n%s\n", r.summary())
+	}
+	if out.err == nil && !r.OK {
+		return &loggedError{errUnwell}
+	}
+	return out.err
+}
+
+// summary says how many checks ended how.
+func (r *report) summary() string {
+	parts := []string{fmt.Sprintf("%d ok", r.count(doctor.OK))}
+	for _, s := range []struct {
+		status doctor.Status
+		one    string
+		many   string
+	}{{doctor.Skip, "1 not seen", "%d not seen"}, {doctor.Warn, "1 warning", "%d warnings"}, {doctor.Fail, "1 fault", "%d faults"}} {
+		switch n := r.count(s.status); n {
+		case 0:
+		case 1:
+			parts = append(parts, s.one)
+		default:
+			parts = append(parts, fmt.Sprintf(s.many, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// examine connects as serve does, and has the doctor look.
+func examine(ctx context.Context, p *program, c *config, tell func(doctor.Finding)) error {
+	if c.redisURL.memory {
+		tell(doctor.Finding{Check: "server", Status: doctor.Warn, Found: "memory: keeps sessions in the process, to try out; there is no Redis to look at", Fix: []string{"--redis-url redis://…"}})
+		return nil
+	}
+	u := &c.redisURL
+	if o := u.options; o != nil && o.ClientName == clientName { // CLIENT LIST is to tell us from serve
+		o.ClientName = clientName + "-doctor"
+	}
+	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: newParts(), ready: newReadiness()}
+	s.breakers = breaker.New(s.log)
+	startCtx, cancel := context.WithTimeout(ctx, doctorStart)
+	defer cancel()
+	b, err := s.startBackend(startCtx)
+	if err != nil {
+		return errors.Join(err, s.parts.stop())
+	}
+	d := doctor.Config{
+		Client: b.client, Private: u.embedded, Prefix: c.keyPrefix, Shards: c.shards,
+		Rights: acl.Needed(redisRights(), needs(c)), Near: c.nearBytes > 0,
+	}
+	if err = c.whereTo(&d, b.client); err == nil {
+		doctor.Examine(ctx, d, tell)
+	}
+	return errors.Join(err, s.parts.stop())
+}
+
+// whereTo fills in which servers there are, and how to get in.
+func (c *config) whereTo(d *doctor.Config, client redis.UniversalClient) error {
+	u := &c.redisURL
+	if u.options == nil { // our own
+		d.Options = client.(*redis.Client).Options()
+		d.Places = []doctor.Place{{Network: d.Options.Network, Addr: d.Options.Addr}}
+		return nil
+	}
+	log := slog.New(slog.DiscardHandler)
+	var secure *tls.Config
+	if u.options.TLSConfig != nil {
+		source := &tlsSource{files: c.redis.tls, base: u.options.TLSConfig, log: log}
+		var err error
+		if secure, err = source.config(); err != nil {
+			return err
+		}
+	}
+	o := *u.options
+	if err := c.redis.apply(&o, u.cluster, log); err != nil {
+		return err
+	}
+	d.Options, d.User, d.Password = &o, o.Username, o.Password != ""
+	if c.redis.passwordFile != "" {
+		d.User, d.Password = c.redis.username, true
+	}
+	hosts := u.hosts
+	if len(hosts) == 0 {
+		hosts = []string{o.Addr}
+	}
+	for _, host := range hosts {
+		d.Places = append(d.Places, doctor.Place{Network: o.Network, Addr: host, TLS: secure})
+	}
+	if d.Master = u.master; d.Master != "" {
+		password, err := c.redis.sentinelPassword()
+		if err != nil {
+			return err
+		}
+		d.Sentinel = &redis.Options{
+			Dialer: o.Dialer, Username: c.redis.sentinelUsername, Password: password,
+			MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: o.MaintNotificationsConfig,
+		}
+	}
+	return nil
+}
+
+// chart prints findings.
+type chart struct {
+	w      io.Writer
+	colour bool
+	err    error
+}
+
+func (c *chart) printf(format string, args ...any) {
+	if c.err == nil {
+		_, c.err = fmt.Fprintf(c.w, format, args...)
+	}
+}
+
+// finding prints one: status, check, what was found, and what to do.
+func (c *chart) finding(f doctor.Finding) {
+	word, colour := string(f.Status), "32"
+	switch f.Status {
+	case doctor.Fail:
+		word, colour = "FAIL", "1;31"
+	case doctor.Warn:
+		colour = "33"
+	case doctor.Skip:
+		colour = "2"
+	}
+	word = fmt.Sprintf("%-4s", word)
+	if c.colour {
+		word = "\x1b[" + colour + "m" + word + "\x1b[0m"
+	}
+	found := printable(f.Found)
+	if f.Node != "" {
+		found = f.Node + ": " + found
+	}
+	c.printf("%s  %-11s  %s\n", word, f.Check, found)
+	for _, fix := range f.Fix {
+		c.printf("%s→ %s\n", strings.Repeat(" ", 19), printable(fix))
+	}
+}

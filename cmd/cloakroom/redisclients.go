@@ -1,0 +1,121 @@
+package main
+
+import (
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// connect makes the clients of one server; they connect when they are used.
+func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backend {
+	return s.connectWith(name, maxSessions, false, func(pool redis.Options, _ bool) redis.UniversalClient {
+		return s.guarded(&pool)
+	}, o)
+}
+
+// connectURL makes the clients of a Redis that is not ours, or of a Cluster, or
+// of what Sentinels call the master.
+func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
+	o := *u.options
+	if err := s.c.redis.apply(&o, u.cluster, s.log); err != nil {
+		return nil, err
+	}
+	make := func(pool redis.Options, _ bool) redis.UniversalClient { return s.guarded(&pool) }
+	switch {
+	case u.cluster:
+		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
+			return redis.NewClusterClient(s.clusterOptions(u, &pool, replicas))
+		}
+	case u.master != "":
+		password, err := s.c.redis.sentinelPassword()
+		if err != nil {
+			return nil, err
+		}
+		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
+			f := failoverOptions(u, &pool, replicas)
+			f.SentinelUsername, f.SentinelPassword = s.c.redis.sentinelUsername, password
+			return s.breakers.Guard(redis.NewFailoverClient(f))
+		}
+	}
+	return s.connectWith(u.masked, 0, s.c.redis.replicaReads, make, &o), nil
+}
+
+// connectWith makes the clients by make, which gets the bounds of their pools.
+func (s *sidecar) connectWith(name string, maxSessions int, replicas bool, make func(pool redis.Options, replicas bool) redis.UniversalClient, o *redis.Options) *backend {
+	few := *o
+	few.PoolSize, few.MaxActiveConns = costlyConns, costlyConns
+	few.MinIdleConns, few.MaxIdleConns, few.PipelinePoolSize = 0, 0, -1
+	b := &backend{name: name, client: make(*o, false), searches: make(*o, false), costly: make(few, false), maxSessions: maxSessions}
+	s.parts.onStop("redis client", b.client.Close)
+	s.parts.onStop("redis client for searches", b.searches.Close)
+	s.parts.onStop("redis client for costly searches", b.costly.Close)
+	if replicas {
+		b.replicas = make(few, true)
+		s.parts.onStop("redis client for replicas", b.replicas.Close)
+	}
+	return b
+}
+
+// clusterOptions are those of a Cluster, whose nodes' clients are as o says.
+func (s *sidecar) clusterOptions(u *redisURL, o *redis.Options, replicas bool) *redis.ClusterOptions {
+	return &redis.ClusterOptions{
+		Addrs:                      u.hosts,
+		NewClient:                  s.guarded,
+		ReadOnly:                   replicas,
+		ClusterStateReloadInterval: clusterReload,
+		ClientName:                 o.ClientName,
+		Dialer:                     o.Dialer,
+		CredentialsProviderContext: o.CredentialsProviderContext,
+		Username:                   o.Username,
+		Password:                   o.Password,
+		Protocol:                   o.Protocol,
+		DisableIdentity:            o.DisableIdentity,
+		MaxRetries:                 o.MaxRetries,
+		DialTimeout:                o.DialTimeout,
+		DialerRetries:              o.DialerRetries,
+		ReadTimeout:                o.ReadTimeout,
+		WriteTimeout:               o.WriteTimeout,
+		ContextTimeoutEnabled:      o.ContextTimeoutEnabled,
+		PoolFIFO:                   o.PoolFIFO,
+		PoolSize:                   o.PoolSize,
+		PoolTimeout:                o.PoolTimeout,
+		MinIdleConns:               o.MinIdleConns,
+		MaxIdleConns:               o.MaxIdleConns,
+		MaxActiveConns:             o.MaxActiveConns,
+		ConnMaxIdleTime:            o.ConnMaxIdleTime,
+		ConnMaxLifetime:            o.ConnMaxLifetime,
+		PipelinePoolSize:           o.PipelinePoolSize,
+		MaintNotificationsConfig:   &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// failoverOptions are those of a master that Sentinels name, or of its replicas.
+func failoverOptions(u *redisURL, o *redis.Options, replicas bool) *redis.FailoverOptions {
+	return &redis.FailoverOptions{
+		MasterName:                 u.master,
+		SentinelAddrs:              u.hosts,
+		ReplicaOnly:                replicas,
+		DB:                         o.DB,
+		ClientName:                 o.ClientName,
+		Dialer:                     o.Dialer,
+		CredentialsProviderContext: o.CredentialsProviderContext,
+		Username:                   o.Username,
+		Password:                   o.Password,
+		Protocol:                   o.Protocol,
+		DisableIdentity:            o.DisableIdentity,
+		MaxRetries:                 o.MaxRetries,
+		DialTimeout:                o.DialTimeout,
+		DialerRetries:              o.DialerRetries,
+		ReadTimeout:                o.ReadTimeout,
+		WriteTimeout:               o.WriteTimeout,
+		ContextTimeoutEnabled:      o.ContextTimeoutEnabled,
+		PoolFIFO:                   o.PoolFIFO,
+		PoolSize:                   o.PoolSize,
+		PoolTimeout:                o.PoolTimeout,
+		MinIdleConns:               o.MinIdleConns,
+		MaxIdleConns:               o.MaxIdleConns,
+		MaxActiveConns:             o.MaxActiveConns,
+		ConnMaxIdleTime:            o.ConnMaxIdleTime,
+		ConnMaxLifetime:            o.ConnMaxLifetime,
+		PipelinePoolSize:           o.PipelinePoolSize,
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// tlsFiles say whom to trust and who we are. Empty names are of no file.
+type tlsFiles struct{ ca, cert, key, serverName string }
+
+// tlsMaterial is what the files hold.
+type tlsMaterial struct {
+	roots *x509.CertPool // nil: the system's
+	certs []tls.Certificate
+}
+
+// load reads the files. Its errors name the setting and the file, and never
+// quote what is in it. (I6)
+func (f *tlsFiles) load() (tlsMaterial, error) {
+	var m tlsMaterial
+	if f.ca != "" {
+		b, err := os.ReadFile(f.ca)
+		if err != nil {
+			return m, fmt.Errorf("--redis-tls-ca-file: %w", err)
+		}
+		m.roots = x509.NewCertPool()
+		if !m.roots.AppendCertsFromPEM(b) {
+			return m, fmt.Errorf("--redis-tls-ca-file: %s has no certificate in PEM", f.ca)
+		}
+	}
+	if (f.cert == "") != (f.key == "") {
+		return m, errHalfPair
+	}
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return m, fmt.Errorf("--redis-tls-cert-file %s and --redis-tls-key-file %s: %w", f.cert, f.key, err)
+		}
+		m.certs = []tls.Certificate{pair}
+	}
+	return m, nil
+}
+
+// tlsSource gives the configuration of each new connection, by files as they
+// are now. It is safe for concurrent use.
+type tlsSource struct {
+	files tlsFiles
+	base  *tls.Config
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	made    *tls.Config
+	stamps  [3]stamp
+	failing bool
+}
+
+// stamp tells whether a file has changed.
+type stamp struct {
+	at   time.Time
+	size int64
+}
+
+// config reads the files again if they have changed. If they can not be used,
+// those that were read before go on being used, and it is logged.
+func (s *tlsSource) config() (*tls.Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var stamps [3]stamp
+	for i, name := range []string{s.files.ca, s.files.cert, s.files.key} {
+		if info, err := os.Stat(name); name != "" && err == nil {
+			stamps[i] = stamp{info.ModTime(), info.Size()}
+		}
+	}
+	if s.made != nil && stamps == s.stamps {
+		return s.made, nil
+	}
+	m, err := s.files.load()
+	if err != nil {
+		if s.made == nil {
+			return nil, err
+		}
+		if !s.failing {
+			s.failing = true
+			s.log.Warn("the TLS files for redis can not be used: connections are made with what they held before", "error", err)
+		}
+		return s.made, nil
+	}
+	made := s.base.Clone()
+	made.MinVersion = max(made.MinVersion, tls.VersionTLS12)
+	made.RootCAs, made.Certificates = m.roots, m.certs
+	made.ServerName = s.files.serverName // "": the dialed host's
+	if s.made != nil {
+		s.log.Info("the TLS files for redis were read again")
+	}
+	s.made, s.stamps, s.failing = made, stamps, false
+	return made, nil
+}

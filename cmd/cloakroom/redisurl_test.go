@@ -1,0 +1,95 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseRedisURL_ManyHosts(t *testing.T) {
+	f := func(url, masked, master string, db int, tls bool, hosts ...string) {
+		t.Helper()
+		u, ok := parseRedisURL(url)
+		if !ok {
+			t.Errorf("%s was refused", url)
+			return
+		}
+		if u.masked != masked || u.master != master || u.cluster != (master == "") || u.options.DB != db || (u.options.TLSConfig != nil) != tls || !slices.Equal(u.hosts, hosts) {
+			t.Errorf("%s: %s, master %q, cluster %v, database %d, TLS %v, hosts %q", url, u.masked, u.master, u.cluster, u.options.DB, u.options.TLSConfig != nil, u.hosts)
+		}
+	}
+	f("redis+cluster://h1", "redis+cluster://h1", "", 0, false, "h1:6379")
+	f("redis+cluster://h1:1,h2,[::1]:3/", "redis+cluster://h1:1,h2,[::1]:3/", "", 0, false, "h1:1", "h2:6379", "[::1]:3")
+	f("rediss+cluster://u:p@h1,h2?pool_size=7", "rediss+cluster://u:xxxxx@h1,h2?pool_size=7", "", 0, true, "h1:6379", "h2:6379")
+	f("redis+sentinel://h1/m", "redis+sentinel://h1/m", "m", 0, false, "h1:26379")
+	f("rediss+sentinel://:p%40@h1:1,h2/my-master/3", "rediss+sentinel://:xxxxx@h1:1,h2/my-master/3", "my-master", 3, true, "h1:1", "h2:26379")
+
+	u, _ := parseRedisURL("redis+cluster://u:p%40,q@h1?pool_size=7&read_timeout=3s")
+	if o := u.options; o.Username != "u" || o.Password != "p@,q" || o.PoolSize != 7 || o.MaxActiveConns != 7 || o.ReadTimeout.Seconds() != 3 || !o.ContextTimeoutEnabled {
+		t.Errorf("options %+v", o)
+	}
+
+	for _, url := range []string{
+		"redis+cluster://", "redis+cluster://h1,", "redis+cluster://,h1", "redis+cluster://h1/0", "redis+cluster://h1/m", "redis+cluster://h1?db=1",
+		"redis+cluster://h1,h1", "redis+cluster://h1:0", "redis+cluster://h1:65536", "redis+cluster://u@h1", "redis+cluster://u:@h1", "redis+cluster://h1 ,h2",
+		"redis+cluster://h1#x", "redis+cluster://h1?unknown=1", "redis+cluster://h1?pool_size=x", "redis+cluster:h1", "redis+cluster:/h1",
+		"redis+sentinel://h1", "redis+sentinel://h1/", "redis+sentinel:///m", "redis+sentinel://h1/m/", "redis+sentinel://h1/m/x", "redis+sentinel://h1/m/01",
+		"redis+sentinel://h1/m/-1", "redis+sentinel://h1/m/1/2", "redis+sentinel://h1/m?db=1", "redis+sentinel://h1/%zz", "redis+sentinel://h1/a%20b",
+		"redis+other://h1", "http+cluster://h1", "redis+unix:///x", "redis+cluster://" + strings.Repeat("h,", 100) + "h", "REDIS+cluster://h1",
+	} {
+		if u, ok := parseRedisURL(url); ok {
+			t.Errorf("%s was taken: %+v", url, u)
+		}
+	}
+}
+
+// Whatever is wrong with a URL, no message shows its password.
+func TestI6_URLsOfManyHostsHideTheirPassword(t *testing.T) {
+	const secret = "hunter2"
+	for _, form := range []string{"redis+sentinel://u:%s@h1,h2/m/1?pool_size=3", "rediss+cluster://:%s@h1:1,h2", "redis+cluster://u:%s@h1,@h2", "redis+sentinel://u:%s@h1/%s/x", "redis+cluster://h1,u:%s@h2", "redis+cluster://h1?password=%s"} {
+		url := strings.ReplaceAll(form, "%s", secret)
+		if u, ok := parseRedisURL(url); ok && strings.Contains(u.masked, secret) {
+			t.Errorf("%s is shown as %s", url, u.masked)
+		}
+		_, err := loadWith(t, []string{"--auth-anonymous", "--redis-url", url}, nil)
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the error shows the password: %v", url, err)
+		}
+	}
+}
+
+func TestCheckRedis(t *testing.T) {
+	password, empty, two := writeFile(t, "secret\n"), writeFile(t, "\n"), writeFile(t, "a\nb\n")
+	f := func(want string, args ...string) {
+		t.Helper()
+		_, err := loadWith(t, append([]string{"--auth-anonymous"}, args...), nil)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", args, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: %v, want %q", args, err, want)
+		case err != nil && strings.Contains(err.Error(), "secret"):
+			t.Errorf("%q: the error shows the password", args)
+		}
+	}
+	const cluster, sentinel = "--redis-url=redis+cluster://h1,h2", "--redis-url=redis+sentinel://h1/m"
+	f("", cluster, "--redis-username=u", "--redis-password-file="+password, "--redis-replica-reads")
+	f("", sentinel, "--redis-password-file="+password, "--redis-sentinel-username=u", "--redis-sentinel-password-file="+password, "--redis-replica-reads=true")
+	f("", "--redis-url=redis://h", "--redis-password-file="+password)
+	f("", "--redis-url=rediss://h", "--redis-tls-server-name=x")
+	f("--redis-username needs --redis-password-file", cluster, "--redis-username=u")
+	f("--redis-sentinel-username needs --redis-sentinel-password-file", sentinel, "--redis-sentinel-username=u")
+	f("has a password already", "--redis-url=redis://:secret@h", "--redis-password-file="+password)
+	f("has a password already", "--redis-url=redis+cluster://u:secret@h", "--redis-username=v")
+	f("--redis-password-file needs a Redis of yours", "--redis-url=memory:", "--redis-password-file="+password)
+	f("--redis-sentinel-password-file needs Sentinels", cluster, "--redis-sentinel-password-file="+password)
+	f("--redis-replica-reads needs Sentinels or a Cluster", "--redis-url=redis://h", "--redis-replica-reads")
+	f("--redis-tls-ca-file needs TLS", cluster, "--redis-tls-ca-file="+password)
+	f("--redis-tls-server-name needs TLS", "--redis-url=redis://h", "--redis-tls-server-name=x")
+	f("the file is empty", cluster, "--redis-password-file="+empty)
+	f("in one line", cluster, "--redis-password-file="+two)
+	f("no such file", cluster, "--redis-password-file="+password+".not")
+	f("has no certificate in PEM", "--redis-url=rediss+cluster://h", "--redis-tls-ca-file="+password)
+	f("need each other", "--redis-url=rediss+cluster://h", "--redis-tls-cert-file="+password)
+	f("failed to find any PEM data", "--redis-url=rediss+cluster://h", "--redis-tls-cert-file="+password, "--redis-tls-key-file="+password)
+}

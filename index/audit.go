@@ -1,0 +1,216 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// auditBatch is how many sessions are looked at together; each takes about
+	// eight commands in a pipeline.
+	auditBatch = 100
+	// scanCount is about how many keys one SCAN looks at. (I10)
+	scanCount = 200
+	// auditLists is how many short lists are read together.
+	auditLists = 50
+	// noteGrace is how long after its time a note may be there, and how far ahead
+	// its time may be: a write sets it a minute ahead.
+	noteGrace = 2 * time.Minute
+)
+
+// Audit says how to audit. Read is required.
+type Audit struct {
+	// Read returns what stands under each session ID, at most 250, with Version
+	// and EntryTag.
+	Read func(ctx context.Context, ids []session.ID) ([]Kept, error)
+	// Repair mends what can be mended; else the audit writes nothing.
+	Repair bool
+	// Pace is asked before n elements are looked at, and may wait; nil never does.
+	Pace func(ctx context.Context, n int) error
+	// Found is told of every finding; nil is not.
+	Found func(*Finding)
+	// Progress is told now and then how far the audit is, and how many elements
+	// it expects to look at; nil is not.
+	Progress func(r *AuditReport, expected uint64)
+}
+
+// Kept is what stands under a session's ID.
+type Kept struct {
+	// Stored is nil if nothing is stored, or nothing readable.
+	Stored *session.Stored
+	// Unreadable says why it can not be read; nil if it can, or nothing is there.
+	Unreadable error
+	// Ends is when Redis will drop it, in ms; -1 for never.
+	Ends int64
+}
+
+// version is what scripts compare: "" if nothing is stored.
+func (k *Kept) version() string {
+	if k.Stored == nil {
+		return ""
+	}
+	return k.Stored.Version
+}
+
+// Audit looks at every stored session, card, entry and note, both ways, beside
+// a live system, and reports what does not fit together. What may be a write
+// under way is looked at again in an order that tells it apart: nothing is
+// reported, let alone removed, that a writer may still need. (I5)
+//
+// No command touches more than 250 elements (I10), and no more than a few
+// thousand are held at a time; its reads use the connections of costly searches. now is the store's clock. If it fails, or ctx ends, the
+// report says what was done until then.
+func (ix *Index) Audit(ctx context.Context, a Audit, now func() session.Time) (*AuditReport, error) {
+	au := &audit{Audit: a, ix: ix, keys: ix.keys, rdb: ix.costlyRdb, now: now}
+	au.report.Drift = make(map[Drift]DriftCount)
+	// Sessions come first, so that what a repair of one leaves behind is found
+	// later in the same audit.
+	for _, step := range []func(context.Context) error{au.expect, au.auditNotes, au.auditSessions, au.auditCards, au.auditCreated, au.auditLists} {
+		if err := step(ctx); err != nil {
+			return &au.report, err
+		}
+	}
+	au.report.Complete = true
+	au.tell()
+	return &au.report, nil
+}
+
+// audit is one audit under way.
+type audit struct {
+	Audit
+	ix       *Index
+	keys     *keys.Space
+	rdb      redis.UniversalClient
+	now      func() session.Time
+	report   AuditReport
+	expected uint64
+}
+
+// expect counts what there will be to look at, about.
+func (au *audit) expect(ctx context.Context) error {
+	pipe := au.rdb.Pipeline()
+	counts := make([]*redis.IntCmd, 0, 2*au.keys.Shards())
+	for shard := range au.keys.Shards() {
+		counts = append(counts, pipe.ZCard(ctx, au.keys.Catalogue(shard)), pipe.ZCard(ctx, au.keys.Created(shard)))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return err
+	}
+	for i, c := range counts {
+		n := uint64(c.Val())
+		if i%2 == 1 {
+			n *= 4 // its hash, and its entries by creation, user and agent; most sessions have these
+		}
+		au.expected += n
+	}
+	return nil
+}
+
+// before says that n elements are about to be looked at.
+func (au *audit) before(ctx context.Context, n int) error {
+	au.tell()
+	if au.Pace != nil {
+		return au.Pace(ctx, n)
+	}
+	return ctx.Err()
+}
+
+func (au *audit) tell() {
+	if au.Progress != nil {
+		r := au.report
+		r.Drift = maps.Clone(r.Drift)
+		au.Progress(&r, max(au.expected, r.Looked()))
+	}
+}
+
+func (au *audit) found(f Finding) {
+	au.report.add(&f)
+	if au.Found != nil {
+		au.Found(&f)
+	}
+}
+
+// read reads sessions, and finds those unreadable that writes could not handle.
+func (au *audit) read(ctx context.Context, ids []session.ID) ([]Kept, error) {
+	kept, err := au.Read(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range kept {
+		k := &kept[i]
+		if k.Stored == nil {
+			continue
+		}
+		problem := ""
+		switch {
+		case k.Stored.ID != ids[i]:
+			problem = "its document has another session ID"
+		case k.Stored.Version == "":
+			problem = "it has no version"
+		case (k.Stored.EntryTag == "") != (au.keys.Shards() == 1):
+			problem = "its entry tag does not fit the number of shards"
+		}
+		if problem != "" {
+			k.Stored, k.Unreadable = nil, errors.New(problem)
+		}
+	}
+	return kept, nil
+}
+
+// scan shows visit all keys under the prefix, some at a time, master by
+// master. A key may come twice.
+func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys []string) error) error {
+	masters := []redis.Cmdable{au.rdb}
+	if c, ok := au.rdb.(*redis.ClusterClient); ok {
+		var mu sync.Mutex
+		masters = nil
+		if err := c.ForEachMaster(ctx, func(_ context.Context, m *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			masters = append(masters, m)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(au.keys.Prefix()) + "*"
+	for _, m := range masters {
+		for cursor := uint64(0); ; {
+			found, next, err := m.Scan(ctx, cursor, pattern, scanCount).Result()
+			if err != nil {
+				return err
+			}
+			if err := visit(ctx, found); err != nil {
+				return err
+			}
+			if cursor = next; cursor == 0 {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isWrongType says that a key is not of the type that its name promises.
+func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// send runs a pipeline; errors that Redis answers to single commands are not
+// its own.
+func send(ctx context.Context, pipe redis.Pipeliner) error {
+	_, err := pipe.Exec(ctx)
+	if _, answered := errors.AsType[redis.Error](err); answered {
+		return nil
+	}
+	return err
+}

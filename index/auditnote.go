@@ -1,0 +1,168 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// unpackNote reads what AddNote and DropNote write.
+func unpackNote(note string) (kind byte, c Card, err error) {
+	if note == "" {
+		return 0, c, errBadCard
+	}
+	c, err = UnpackCard(note[1:])
+	return note[0], c, err
+}
+
+// auditNotes looks at the notes of writes across shards: the sweeper takes each
+// at its time, which is a minute after it was made at most.
+func (au *audit) auditNotes(ctx context.Context) error {
+	if au.keys.Shards() == 1 {
+		return nil
+	}
+	for shard := range au.keys.Shards() {
+		l := &list{rdb: au.rdb, key: au.keys.Pending(shard), dates: anyDate}
+		for {
+			e, ok, err := l.next(ctx)
+			if isWrongType(err) {
+				au.found(Finding{Drift: KeyForeign, Where: inNote, Err: plainError(err)})
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if err := au.before(ctx, 1); err != nil {
+				return err
+			}
+			au.report.Notes++
+			if now := au.now(); e.at < now.Add(-noteGrace) || e.at > now.Add(noteGrace) {
+				if err := au.confirmNote(ctx, shard, e); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// confirmNote looks whether the note is still there, and repairs it as the
+// sweeper does: that may be done at any time, for a write whose note has gone is
+// refused.
+func (au *audit) confirmNote(ctx context.Context, shard int, e entry) error {
+	pending := au.keys.Pending(shard)
+	score, err := au.rdb.ZScore(ctx, pending, e.member).Result()
+	if errors.Is(err, redis.Nil) || err == nil && timeOfScore(score) != e.at {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	kind, c, err := unpackNote(e.member)
+	f := Finding{Drift: NoteTime, ID: c.ID, Where: inNote}
+	if au.Repair {
+		switch {
+		case err != nil: // it names nothing
+			err = au.ix.rdb.ZRem(ctx, pending, e.member).Err()
+		case kind == 'a':
+			err = au.ix.Condemn(ctx, shard, &c, au.now())
+		default:
+			err = au.ix.DropNamed(ctx, shard, c)
+		}
+		if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
+			return err
+		}
+		f.Outcome, f.Err = Repaired, plainError(err)
+		if err != nil {
+			f.Outcome = Failed
+		}
+	}
+	au.found(f)
+	return nil
+}
+
+// readings are the cards by session, those that notes have or those that are due.
+// What else a session has somewhere, they do not name.
+type readings map[session.ID][]Card
+
+// name says whether one of the cards names what was met.
+func (r readings) name(au *audit, sp *spot) bool {
+	return slices.ContainsFunc(r[sp.id], func(c Card) bool { return au.wants(&c, sp) })
+}
+
+// wants says whether a session with this card wants what was met.
+func (au *audit) wants(c *Card, sp *spot) bool {
+	return slices.ContainsFunc(au.places(c, 0), func(p place) bool { return p.key == sp.key && p.member == sp.member })
+}
+
+// withoutNotes drops the suspects in other shards that a note names: a write is
+// adding or removing them.
+func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot, err error) {
+	return au.without(ctx, suspects, func(sp *spot) bool { return sp.named }, func(ctx context.Context, shard int) (readings, error) {
+		return au.readCards(ctx, au.keys.Pending(shard), anyDate, func(note string) (Card, error) {
+			_, c, err := unpackNote(note)
+			return c, err
+		})
+	})
+}
+
+// withoutDue drops the suspects that a due card names: the sweeper will take it
+// with its entries.
+func (au *audit) withoutDue(ctx context.Context, suspects []spot) (rest []spot, err error) {
+	return au.without(ctx, suspects, func(sp *spot) bool { return !sp.isCard() }, func(ctx context.Context, shard int) (readings, error) {
+		return au.readCards(ctx, au.keys.Catalogue(shard), Dates{anyDate.Min, au.now().Add(clearAhead)}, UnpackCard)
+	})
+}
+
+// without drops the suspects that what is read in the shard of their session
+// names, if they are concerned.
+func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*spot) bool, read func(context.Context, int) (readings, error)) (rest []spot, err error) {
+	known := make(map[int]readings)
+	for _, sp := range suspects {
+		if !concerned(&sp) {
+			rest = append(rest, sp)
+			continue
+		}
+		shard := au.keys.ShardOf(sp.id)
+		r, ok := known[shard]
+		if !ok {
+			if r, err = read(ctx, shard); err != nil {
+				return nil, err
+			}
+			known[shard] = r
+		}
+		switch {
+		case r == nil:
+			au.report.Unsettled++
+		case !r.name(au, &sp):
+			rest = append(rest, sp)
+		}
+	}
+	return rest, nil
+}
+
+// readCards reads the cards of a list within dates; nil says that there are more
+// than MaxCandidates.
+func (au *audit) readCards(ctx context.Context, key string, dates Dates, unpack func(string) (Card, error)) (readings, error) {
+	found := make(readings)
+	l := &list{rdb: au.rdb, key: key, dates: dates}
+	for range au.ix.maxCandidates {
+		e, ok, err := l.next(ctx)
+		if isWrongType(err) || err == nil && !ok {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c, err := unpack(e.member); err == nil {
+			found[c.ID] = append(found[c.ID], c)
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,79 @@
+package index
+
+import (
+	"context"
+	_ "embed"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/repair.lua
+var repairLua string
+
+var repairScript = redis.NewScript(repairLua)
+
+// fix is what repair.lua does to one session.
+type fix struct {
+	id      session.ID
+	version string // "" if nothing is stored
+	ends    string // ARGV 2
+	places  []place
+}
+
+// result is what became of a fix.
+type result struct {
+	outcome Outcome
+	err     error
+}
+
+// runFixes runs repair.lua for each fix, in one round trip. Its own error is
+// that it is not known what happened.
+func (au *audit) runFixes(ctx context.Context, fixes []fix) ([]result, error) {
+	replies, err := au.sendFixes(ctx, fixes, redis.Pipeliner.EvalSha, repairScript.Hash())
+	if err == nil && slices.ContainsFunc(replies, func(r *redis.Cmd) bool { return redis.HasErrorPrefix(r.Err(), "NOSCRIPT") }) {
+		// The server is new, or its scripts were flushed.
+		replies, err = au.sendFixes(ctx, fixes, redis.Pipeliner.Eval, repairLua)
+	}
+	if err != nil {
+		return nil, err
+	}
+	results := make([]result, len(fixes))
+	for i, reply := range replies {
+		n, err := reply.Int()
+		switch {
+		case err != nil:
+			results[i] = result{Failed, plainError(err)}
+		case n == 1:
+			results[i].outcome = Repaired
+		default:
+			results[i].outcome = Skipped
+		}
+	}
+	return results, nil
+}
+
+// sendFixes runs the script for each fix: eval is EvalSha with its hash, or Eval with its text.
+func (au *audit) sendFixes(ctx context.Context, fixes []fix,
+	eval func(redis.Pipeliner, context.Context, string, []string, ...any) *redis.Cmd, script string,
+) ([]*redis.Cmd, error) {
+	if len(fixes) == 0 {
+		return nil, nil
+	}
+	pipe := au.ix.rdb.Pipeline()
+	replies := make([]*redis.Cmd, len(fixes))
+	for i := range fixes {
+		f := &fixes[i]
+		scriptKeys := make([]string, 0, 1+len(f.places))
+		scriptKeys = append(scriptKeys, au.keys.Session(f.id))
+		args := make([]any, 0, 2+2*len(f.places))
+		args = append(args, f.version, f.ends)
+		for _, p := range f.places {
+			scriptKeys = append(scriptKeys, p.key)
+			args = append(args, p.member, p.score)
+		}
+		replies[i] = eval(pipe, ctx, script, scriptKeys, args...)
+	}
+	return replies, send(ctx, pipe)
+}

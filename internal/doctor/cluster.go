@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// cluster is the client of a Cluster, nil if there is none.
+func (e *examination) cluster() *redis.ClusterClient {
+	c, _ := e.Client.(*redis.ClusterClient)
+	return c
+}
+
+// keysClient reaches every key. Outside of a Cluster it is the one without a name.
+func (e *examination) keysClient() redis.UniversalClient {
+	if e.cluster() == nil {
+		return e.nodes[0].client
+	}
+	return e.Client
+}
+
+// failsOver says whether somebody is to take over when a master dies.
+func (e *examination) failsOver() bool {
+	return e.cluster() != nil || e.Master != ""
+}
+
+func (e *examination) sortNodes() {
+	slices.SortFunc(e.nodes, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
+}
+
+// shardAt returns a shard whose keys are on n.
+func (e *examination) shardAt(ctx context.Context, n *node) (shard int, has bool) {
+	cluster := e.cluster()
+	if cluster == nil {
+		return 0, true
+	}
+	for shard := range e.space.Shards() {
+		c, err := cluster.MasterForKey(ctx, e.space.Catalogue(shard))
+		if err == nil && c.Options().Addr == n.name {
+			return shard, true
+		}
+	}
+	return 0, false
+}
+
+// slots is how many slots a Cluster has.
+const slots = 16384
+
+// checkCluster asks one node how the Cluster is.
+func (e *examination) checkCluster(ctx context.Context) []Finding {
+	text, err := e.nodes[0].client.ClusterInfo(ctx).Result()
+	if err != nil {
+		return []Finding{unseen("its state", err)}
+	}
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	number := func(name string) int {
+		v, _ := strconv.Atoi(info[name])
+		return v
+	}
+	var found []Finding
+	full := e.nodes[0].config["cluster-require-full-coverage"]
+	if n := number("cluster_slots_ok"); n < slots {
+		what := "requests for them fail"
+		if full == "yes" {
+			what = "with cluster-require-full-coverage yes, all requests fail"
+		}
+		found = append(found, fail(fmt.Sprintf("%d of %d slots have no master: %s", slots-n, slots, what),
+			"bring their master back, or promote its replica there: CLUSTER FAILOVER FORCE; `redis-cli --cluster check HOST:PORT` names them"))
+	}
+	if state := info["cluster_state"]; state != "ok" && len(found) == 0 {
+		found = append(found, fail("cluster_state is "+state, "`redis-cli --cluster check HOST:PORT` says what is wrong"))
+	}
+	if suspected := number("cluster_slots_pfail") + number("cluster_slots_fail"); suspected > 0 {
+		found = append(found, warn(fmt.Sprintf("the masters of %d slots do not answer the others", suspected), "`redis-cli CLUSTER NODES` marks them fail or fail?"))
+	}
+	if len(found) == 0 {
+		f := ok("cluster_state ok, %d nodes, %d masters, all slots covered", number("cluster_known_nodes"), len(e.nodes))
+		if full != "" {
+			f.Found += ", cluster-require-full-coverage " + full
+		}
+		found = append(found, f)
+	}
+	return found
+}

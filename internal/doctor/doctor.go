@@ -1,0 +1,196 @@
+// Package doctor looks at a Redis that is to keep sessions, and says what is
+// wrong with it and what to do. It changes nothing that stays: one key is set
+// and deleted in one transaction, to see whether Redis tells of it.
+//
+// What it can not see it says; a check that fails, or hangs, hides no other.
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/redis/go-redis/v9"
+)
+
+// checkTimeout bounds each check of each server.
+const checkTimeout = 5 * time.Second
+
+// Status is how a check ended.
+type Status string
+
+// The statuses.
+const (
+	OK   Status = "ok"
+	Warn Status = "warn" // it works, and will not always
+	Fail Status = "fail" // sessions are refused, lost or late
+	Skip Status = "skip" // it could not be seen
+)
+
+// Finding is the result of one check, of one server or of all.
+type Finding struct {
+	Check string `json:"check"`
+	// Node is the server, "" if there is one, or if it holds for all.
+	Node   string `json:"node,omitempty"`
+	Status Status `json:"status"`
+	Found  string `json:"found"`
+	// Fix says what to do, a step each; none if there is nothing to do.
+	Fix []string `json:"fix,omitempty"`
+}
+
+// Place is an address of the URL: of a Redis, of a node of a Cluster, or of a
+// Sentinel. TLS is nil where there is none.
+type Place struct {
+	Network, Addr string // "tcp" or "unix"
+	TLS           *tls.Config
+}
+
+// Config says what to examine. Client, Options and Places are required.
+type Config struct {
+	// Client is as serve has it.
+	Client redis.UniversalClient
+	// Options say how to connect and log in, TLS included; the address does not
+	// count.
+	Options *redis.Options
+	// User is who logs in, "" for the default user; Password says that one is
+	// given.
+	User     string
+	Password bool
+	Places   []Place
+	// Master is what the places, which are Sentinels then, call the master, and
+	// Sentinel says how to log in at them.
+	Master   string
+	Sentinel *redis.Options
+	// Private says that the server is one of our own, whose settings are
+	// nobody's to change.
+	Private bool
+	// Prefix begins every key, Shards is P as it is configured: 0 takes what
+	// is recorded.
+	Prefix string
+	Shards int
+	// Rights are those that serve needs, Near says that it has a near cache.
+	Rights []acl.Right
+	Near   bool
+}
+
+// examination is a Config while it is worked through.
+type examination struct {
+	Config
+	tell   func(Finding)
+	server Place // outside of a Cluster: the master
+	nodes  []*node
+	space *keys.Space // with the number of shards that is recorded, or would be
+}
+
+// Examine does all checks, one after the other, and tells what each has found.
+// It returns when ctx ends, at the latest.
+func Examine(ctx context.Context, c Config, tell func(Finding)) {
+	e := &examination{Config: c, tell: tell}
+	if !e.reach(ctx) {
+		return
+	}
+	if !e.findNodes(ctx) {
+		return
+	}
+	defer e.close()
+	e.each(ctx, "server", checkServer)
+	if e.cluster() != nil {
+		e.once(ctx, "cluster", e.checkCluster)
+	}
+	e.once(ctx, "shards", e.checkShards)
+	e.each(ctx, "rights", e.checkRights)
+	if e.Near {
+		e.each(ctx, "tracking", e.checkTracking)
+	}
+	e.each(ctx, "eviction", checkEviction)
+	e.each(ctx, "memory", e.checkMemory)
+	if !e.Private {
+		e.each(ctx, "persistence", checkPersistence)
+		e.each(ctx, "replicas", e.checkReplicas)
+	}
+	e.each(ctx, "settings", e.checkSettings)
+	e.each(ctx, "clock", checkClock)
+	if len(e.nodes) > 1 {
+		e.once(ctx, "clock", e.checkClocks)
+	}
+	e.each(ctx, "latency", checkLatency)
+	e.once(ctx, "sessions", e.checkSessions)
+	if !e.Private {
+		e.each(ctx, "clients", checkClients)
+	}
+}
+
+// check is one check of one server.
+type check func(ctx context.Context, n *node) []Finding
+
+// each does a check on every server at the same time. What is the same on all
+// is told once.
+func (e *examination) each(ctx context.Context, name string, do check) {
+	found := make([][]Finding, len(e.nodes))
+	var all sync.WaitGroup
+	for i, n := range e.nodes {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			found[i] = do(ctx, n)
+		})
+	}
+	all.Wait() // I7
+	alike := func(a, b Finding) bool {
+		return a.Status == b.Status && a.Found == b.Found && slices.Equal(a.Fix, b.Fix)
+	}
+	first := found[0]
+	same := !slices.ContainsFunc(found, func(f []Finding) bool { return !slices.EqualFunc(f, first, alike) })
+	for i, n := range e.nodes {
+		for _, f := range found[i] {
+			if f.Check = name; len(e.nodes) > 1 && !same {
+				f.Node = n.name
+			}
+			e.tell(f)
+		}
+		if same {
+			return
+		}
+	}
+}
+
+// once does a check that is not about one server.
+func (e *examination) once(ctx context.Context, name string, do func(context.Context) []Finding) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	for _, f := range do(ctx) {
+		f.Check = name
+		e.tell(f)
+	}
+}
+
+func ok(format string, args ...any) Finding {
+	return Finding{Status: OK, Found: fmt.Sprintf(format, args...)}
+}
+
+func warn(found string, fix ...string) Finding {
+	return Finding{Status: Warn, Found: found, Fix: fix}
+}
+
+func fail(found string, fix ...string) Finding {
+	return Finding{Status: Fail, Found: found, Fix: fix}
+}
+
+// unseen is about what could not be seen.
+func unseen(what string, err error) Finding {
+	f := Finding{Status: Skip, Found: "could not see " + what + ": " + strings.TrimPrefix(plain(err), "NOPERM ")}
+	switch {
+	case !redis.HasErrorPrefix(err, "NOPERM"):
+	case slices.ContainsFunc(Rights(), func(r acl.Right) bool { return strings.Contains(err.Error(), "'"+r.Command+"'") }):
+		f.Fix = []string{"`cloakroom acl --doctor` prints an ACL with which it can be seen; or look as a user with more rights"}
+	default:
+		f.Fix = []string{"what this user lacks is named under rights"}
+	}
+	return f
+}

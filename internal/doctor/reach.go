@@ -1,0 +1,307 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// reachTimeout bounds each step to a server.
+	reachTimeout = 3 * time.Second
+	// expiresSoon is how long before its end a certificate is worth a warning.
+	expiresSoon = 14 * 24 * time.Hour
+)
+
+// reach goes to every place, step by step: name, connection, TLS, login; with
+// Sentinels, also to the master that they name. It says whether it got in.
+func (e *examination) reach(ctx context.Context) bool {
+	last := e.login
+	if e.Master != "" {
+		last = e.askSentinel
+	}
+	found := make([][]Finding, len(e.Places))
+	in := false
+	for i := range e.Places {
+		found[i] = e.steps(ctx, &e.Places[i], last)
+		in = in || found[i][len(found[i])-1].Status != Fail
+	}
+	for i, steps := range found {
+		for _, f := range steps {
+			if len(e.Places) > 1 {
+				f.Node = e.Places[i].Addr
+			}
+			if f.Status == Fail && in { // another one will do
+				f.Status = Warn
+			}
+			e.tell(f)
+		}
+	}
+	switch {
+	case !in:
+		return false
+	case e.Master == "":
+		e.server = e.Places[0]
+		return true
+	}
+	steps := e.steps(ctx, &e.server, e.login)
+	for _, f := range steps {
+		f.Node = e.server.Addr
+		e.tell(f)
+	}
+	return steps[len(steps)-1].Status != Fail
+}
+
+// steps returns a finding for each step; if the last one is a fault, it got no further.
+func (e *examination) steps(ctx context.Context, p *Place, last func(context.Context, *Place) Finding) (found []Finding) {
+	add := func(check string, f Finding) bool {
+		f.Check = check
+		found = append(found, f)
+		return f.Status != Fail
+	}
+	step := func(do func(context.Context) Finding) Finding {
+		ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+		defer cancel()
+		return do(ctx)
+	}
+	if p.Network != "unix" {
+		if f := step(p.resolve); (f.Status == Fail || f.Found != "") && !add("name", f) {
+			return found
+		}
+	}
+	if !add("connection", step(p.connect)) || p.TLS != nil && !add("tls", step(p.shake)) {
+		return found
+	}
+	add("login", step(func(ctx context.Context) Finding { return last(ctx, p) }))
+	return found
+}
+
+// resolve looks the host up. There is nothing to tell of an IP address.
+func (p *Place) resolve(ctx context.Context) Finding {
+	host, _, err := net.SplitHostPort(p.Addr)
+	if err != nil || net.ParseIP(host) != nil {
+		return Finding{Status: OK}
+	}
+	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		var dns *net.DNSError
+		what := "looking it up failed: " + plain(err)
+		if errors.As(err, &dns) && dns.IsNotFound {
+			what = "there is no such host"
+		}
+		return fail(fmt.Sprintf("%s: %s", host, what), "correct the host in --redis-url, or the name service of this machine: `getent hosts "+host+"`")
+	}
+	return ok("%s is %s", host, strings.Join(addrs, ", "))
+}
+
+// connect opens a connection and closes it.
+func (p *Place) connect(ctx context.Context) Finding {
+	conn, err := p.dial(ctx)
+	if err == nil {
+		_ = conn.Close()
+		return ok("%s takes connections", p.Addr)
+	}
+	switch {
+	case p.Network == "unix" && errors.Is(err, fs.ErrNotExist):
+		return fail("there is no socket "+p.Addr, "in redis.conf: unixsocket "+p.Addr, "is Redis running?")
+	case errors.Is(err, fs.ErrPermission):
+		return fail("this user may not open the socket "+p.Addr, "in redis.conf: unixsocketperm 770, and add this user to the group of Redis")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		fix := []string{"start Redis, or correct the address in --redis-url"}
+		if p.Network != "unix" {
+			fix = append(fix, "a Redis that runs on another machine listens there only if `bind` in its redis.conf says so")
+		}
+		return fail("nothing listens at "+p.Addr, fix...)
+	case isTimeout(err):
+		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), "a firewall, a security group or a network policy drops packets, or the machine is down")
+	}
+	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), "correct the address in --redis-url, or the network in between")
+}
+
+func (p *Place) dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, p.Network, p.Addr)
+}
+
+// shake does the TLS handshake.
+func (p *Place) shake(ctx context.Context) Finding {
+	state, err := p.handshake(ctx, p.TLS)
+	if err == nil {
+		certificate := state.PeerCertificates[0]
+		f := ok("%s, certificate of %s until %s", tls.VersionName(state.Version), certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
+		if left := time.Until(certificate.NotAfter); left < expiresSoon {
+			f = warn(fmt.Sprintf("the certificate of %s ends in %d days", p.Addr, int(left.Hours()/24)), "renew it, then `CONFIG SET tls-cert-file PATH` makes Redis read it again")
+		}
+		return f
+	}
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return fail("the certificate is signed by an authority that this machine does not trust", "give the authority's certificate ("+caHint+")")
+	case errors.As(err, &host):
+		return fail("the certificate is not for this host: "+plain(err), "use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fail("the certificate has expired, or is not valid yet: "+plain(err), "renew it, or set the clock of this machine")
+	case strings.Contains(err.Error(), "certificate required"):
+		return fail("Redis wants a certificate of its clients", "give one ("+certHint+"), or in redis.conf: tls-auth-clients no")
+	case errors.As(err, &record) || p.speaksPlain():
+		return fail(p.Addr+" does not speak TLS", "use redis:// in --redis-url, or the port that redis.conf has as tls-port")
+	case isTimeout(err):
+		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), "is it a Redis, and does this port speak TLS (tls-port)?")
+	}
+	return fail("the TLS handshake failed: "+plain(err), "the versions (tls-protocols) and certificates in redis.conf, and those here, must fit")
+}
+
+// What TLS needs is given so.
+const (
+	caHint   = "--redis-tls-ca-file"
+	certHint = "--redis-tls-cert-file and --redis-tls-key-file"
+)
+
+func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	config = config.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(p.Addr)
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	// With TLS 1.3 a server refuses a client without a certificate only afterwards.
+	deadline, _ := ctx.Deadline()
+	_ = secure.SetDeadline(deadline)
+	if _, err := secure.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
+		return nil, err
+	}
+	if _, err := secure.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	state := secure.ConnectionState()
+	return &state, nil
+}
+
+// login does what every connection begins with.
+func (e *examination) login(ctx context.Context, p *Place) Finding {
+	o := *e.Options
+	o.Network, o.Addr = p.Network, p.Addr
+	n := newNode(p.Addr, &o)
+	defer n.client.Close()
+	err := n.client.Ping(ctx).Err()
+	user := e.user()
+	switch {
+	case err == nil && !e.Password && !local(p):
+		return warn("as user "+user+", without a password: who reaches this address reads and writes sessions",
+			"`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off")
+	case err == nil:
+		return ok("as user %s", user)
+	case redis.HasErrorPrefix(err, "LOADING"):
+		return fail("Redis is loading its data"+n.loading(ctx), "wait; cloakroom serve waits as well")
+	case redis.HasErrorPrefix(err, "MASTERDOWN"):
+		return fail("this is a replica that has lost its master", "name the master in --redis-url, or the Sentinels")
+	case redis.HasErrorPrefix(err, "NOAUTH") || strings.Contains(err.Error(), "NOAUTH"):
+		return fail("Redis wants a user or a password, and none is given", "put it into the URL: redis://USER:PASSWORD@HOST:PORT, in CLOAKROOM_REDIS_URL or in the file of --config, not in a flag")
+	case strings.Contains(err.Error(), "WRONGPASS"):
+		return fail(fmt.Sprintf("Redis does not take the password of user %s, or the user is not there, or is off", user),
+			"look at the user as an administrator: ACL GETUSER "+user,
+			"special characters of a password are percent-encoded in a URL",
+			"`cloakroom acl --user "+user+" --password-file FILE` prints the line that makes the user")
+	case strings.Contains(err.Error(), "without any password configured"):
+		return fail("a password is given, and Redis has none", "take the password out of the URL; or better, give Redis one: `cloakroom acl`")
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return e.loggedInWithout(err, user)
+	case redis.HasErrorPrefix(err, "DENIED"):
+		return fail("Redis is in protected mode, and takes connections of its own machine only", "give it a user with a password: `cloakroom acl`, or requirepass in redis.conf")
+	case strings.Contains(err.Error(), "max number of clients"):
+		return fail("Redis has as many clients as it takes", "raise it: CONFIG SET maxclients 20000, and look for who does not close connections: CLIENT LIST")
+	case strings.Contains(err.Error(), "DB index is out of range"):
+		return fail("Redis has no database of this number", "use another one at the end of --redis-url, or more `databases` in redis.conf")
+	case isTimeout(err):
+		return fail(fmt.Sprintf("%s takes connections and does not answer within %v", p.Addr, reachTimeout),
+			"is it a Redis, and does it hang? `redis-cli -h HOST -p PORT ping`; its log; SLOWLOG GET once it answers", "if it speaks TLS there, use rediss://")
+	case p.TLS == nil && p.Network != "unix":
+		if _, err := p.handshake(ctx, &tls.Config{InsecureSkipVerify: true}); err == nil { //nolint:gosec // nothing is sent that is worth anything
+			return fail(p.Addr+" speaks TLS", "use rediss:// in --redis-url")
+		}
+	}
+	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), "is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`")
+}
+
+// local says whether only this machine can reach a place, as far as its address tells.
+func local(p *Place) bool {
+	host, _, err := net.SplitHostPort(p.Addr)
+	ip := net.ParseIP(host)
+	return p.Network == "unix" || err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// speaksPlain says whether a Redis answers without TLS.
+func (p *Place) speaksPlain() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), reachTimeout)
+	defer cancel()
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	answer := make([]byte, 1)
+	_, err = conn.Write([]byte("PING\r\n"))
+	if err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	return err == nil && (answer[0] == '+' || answer[0] == '-')
+}
+
+// loggedInWithout is about a user that may not even begin.
+func (e *examination) loggedInWithout(err error, user string) Finding {
+	return warn(fmt.Sprintf("as user %s, who may not PING (see rights): %s", user, strings.TrimPrefix(plain(err), "NOPERM ")))
+}
+
+// loading says how far a server has come that loads its data.
+func (n *node) loading(ctx context.Context) string {
+	n.read(ctx)
+	done, left := n.info["loading_loaded_perc"], n.info["loading_eta_seconds"]
+	if done == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %s %% done, about %s s to go", done, left)
+}
+
+// user is who logs in.
+func (e *examination) user() string { return cmp.Or(e.User, "default") }
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// plain is an error in one line, without control characters.
+func plain(err error) string {
+	if err == nil {
+		return "no reason was given"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, err.Error())
+}

@@ -1,0 +1,56 @@
+package doctor
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/redis/go-redis/v9"
+)
+
+// checkTracking makes a connection as the near cache does, sets and deletes a
+// key in one transaction, so that nobody ever sees it, and waits to be told.
+func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
+	shard, has := e.shardAt(ctx, n)
+	if !has {
+		return []Finding{ok("%s has no shard, and so nothing to tell of", n.name)}
+	}
+	key := e.space.Nobodys('s', shard, "doctor-"+rand.Text())
+	var untried error
+	took, err := cache.TryTracking(ctx, n.asked, e.space, key, func(ctx context.Context) error {
+		var set *redis.StatusCmd
+		_, err := n.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			set = pipe.Set(ctx, key, "", time.Second)
+			pipe.Del(ctx, key)
+			return nil
+		})
+		if untried = err; set.Err() != nil { // which says more than EXECABORT
+			untried = set.Err()
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return []Finding{ok("told of a change within %s (a key of ours, set and deleted in one transaction)", short(took))}
+	case untried != nil:
+		return []Finding{unseen("whether Redis tells of changes; CLIENT TRACKING is on, but a key could not be set", untried)}
+	case ctx.Err() != nil:
+		return []Finding{fail(fmt.Sprintf("CLIENT TRACKING is on, and nothing was told of a change within %v", checkTimeout),
+			"no proxy between cloakroom and Redis may swallow what Redis sends by itself (RESP3 pushes)", "or do without: --near-cache-bytes=0")}
+	}
+	return []Finding{fail("the near cache can not be kept right, and is off: "+plain(err),
+		"a missing right is named under rights; otherwise the server, or a proxy before it, has no CLIENT TRACKING", "or do without: --near-cache-bytes=0; every read asks Redis then")}
+}
+
+// short is a duration for people.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
