@@ -135,6 +135,9 @@ func needs(c *config) acl.When {
 	if c.redis.replicaReads {
 		when |= acl.Replicas
 	}
+	if c.revokeReplicas > 0 {
+		when |= acl.Waits
+	}
 	return when
 }
 
