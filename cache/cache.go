@@ -118,6 +118,10 @@ type Store struct {
 // has, so that a caller who finds none under way can make its own.
 const tripTimeout = 900 * time.Millisecond
 
+// searchesQueued is how many commands of searches may wait for their trip: one
+// search has up to 250 of them, and a few hundred searches run at a time.
+const searchesQueued = 64 << 10
+
 // defaultStaleness is that of Config.NearStaleness.
 const defaultStaleness = time.Second
 
@@ -148,7 +152,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.lagging = c.Replicas; s.lagging == nil {
 		s.lagging = s.costly
 	}
-	s.gets, s.searches, s.writes = newTrips(c.Redis), newTrips(c.Searches), newTrips(c.Redis)
+	s.gets, s.searches, s.writes = newTrips(c.Redis, 0), newTrips(c.Searches, searchesQueued), newTrips(c.Redis, 0)
 	if s.log == nil {
 		s.log = slog.Default()
 	}

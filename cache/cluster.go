@@ -28,8 +28,10 @@ type trips interface {
 	Close()
 }
 
-func newTrips(rdb redis.UniversalClient) trips {
-	c := batch.Config{Timeout: tripTimeout}
+// queued is how many commands may wait; 0 is the default. Who lets more callers
+// in than that is enough for sees them refused.
+func newTrips(rdb redis.UniversalClient, queued int) trips {
+	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}
 	if cluster, ok := rdb.(*redis.ClusterClient); ok {
 		return batch.NewCluster(cluster, c)
 	}

@@ -1,0 +1,32 @@
+package cache
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// The ID of a deleted session is a part of its document: a hundred thousand graves must not hold as many documents.
+func TestGraves_HoldNoDocument(t *testing.T) {
+	g, now := newGraves(10), session.Time(0)
+	document := strings.Repeat("x", 1000) + "the-id"
+	id := session.ID(document[1000:])
+	g.dig(id, 1, now, now)
+	g.each(10, func(ids []session.ID) bool {
+		if len(ids) != 1 || ids[0] != id || unsafe.StringData(string(ids[0])) == unsafe.StringData(string(id)) {
+			t.Errorf("%v: it is the document's", ids)
+		}
+		return true
+	})
+	for held := range g.stripe(id).of {
+		if unsafe.StringData(string(held)) == unsafe.StringData(string(id)) {
+			t.Error("it is the document's")
+		}
+	}
+	if _, ok := g.last(id, now.Add(time.Hour)); !ok {
+		t.Error("it is not remembered")
+	}
+}
