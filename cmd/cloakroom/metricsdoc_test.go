@@ -52,7 +52,11 @@ func scraped(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Get(fmt.Sprint("https://", line["http"], "/marker-path")); err != nil {
+	res, err := c.Get(fmt.Sprint("https://", line["http"], "/marker-path"))
+	if err == nil {
+		err = res.Body.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	want(t, 401, "MARKER", fmt.Sprint("http://", line["verify"]), "", "Authorization", "Bearer marker-token")
