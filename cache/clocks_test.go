@@ -54,6 +54,7 @@ func TestI1_TheMasterAheadIsTheClock(t *testing.T) {
 
 // Every master of a Cluster is measured, one that is silent keeps its offset, and one that is gone is forgotten.
 func TestI1_ClocksOfACluster(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterConfig{})
 	rdb := cluster.Client(t)
 	c := newClocks(slog.New(slog.DiscardHandler))
@@ -77,7 +78,7 @@ func TestI1_ClocksOfACluster(t *testing.T) {
 		}
 		return m
 	}
-	cluster.ConfigSet("cluster-node-timeout", "60000")
+	cluster.NeverFailOver()
 	silent := cluster.Masters()[0]
 	silent.Pause()
 	before := offsets()

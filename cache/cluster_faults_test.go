@@ -21,7 +21,7 @@ import (
 func startCluster(t *testing.T) (c *redistest.Cluster, s *testStore, shards map[*redistest.Node][]int) {
 	t.Helper()
 	c = redistest.StartCluster(t, redistest.ClusterConfig{})
-	c.ConfigSet("cluster-node-timeout", "60000")
+	c.NeverFailOver()
 	s = open(t, clusterClient(t, c), 0, storetest.NewClock(), storetest.Limits{})
 	return c, s, shardsOf(c, s)
 }
@@ -67,6 +67,7 @@ func namedSessionIn(s *testStore, shard int, user, name string) *session.Session
 // While one master is silent, sessions of other masters are read, written and swept; its own are unavailable, and
 // never not found.
 func TestI2_OneMasterIsSilent(t *testing.T) {
+	t.Parallel()
 	c, s, shards := startCluster(t)
 	for k := range s.keys.Shards() {
 		if err := s.Put(t.Context(), sessionIn(s, k, ""), nil); err != nil {
@@ -131,6 +132,7 @@ func TestI2_OneMasterIsSilent(t *testing.T) {
 
 // A master that has no scripts gets them when it is asked.
 func TestCluster_ScriptsComeBack(t *testing.T) {
+	t.Parallel()
 	c, s, _ := startCluster(t)
 	forget := func() {
 		for _, n := range c.Nodes {
@@ -163,6 +165,7 @@ func TestCluster_ScriptsComeBack(t *testing.T) {
 
 // A costly search may be answered by replicas, and only that; not if it is to be fresh.
 func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	client := clusterClient(t, c)
 	replicas := c.Client(t, func(o *redis.ClusterOptions) { o.ReadOnly = true })

@@ -161,7 +161,9 @@ func told(t *testing.T, all []*teller) {
 
 // While slots move, every answer is right, and nothing that was answered is lost.
 func TestI2_SlotsMoveUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
+	c.NeverFailOver()
 	s := open(t, clusterClient(t, c), 0, storetest.NewClock(), storetest.Limits{})
 	all, stop := tellers(t.Context(), s, 4)
 	defer stop()
@@ -282,6 +284,7 @@ func failover(t *testing.T, s *testStore, synced, kill, promoted func()) {
 }
 
 func TestI2_ClusterFailoverUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	s := open(t, clusterClient(t, c), 0, storetest.NewClock(), storetest.Limits{})
 	slot := c.SlotOf(s.keys.Created(16))
@@ -290,6 +293,7 @@ func TestI2_ClusterFailoverUnderLoad(t *testing.T) {
 }
 
 func TestI2_SentinelFailoverUnderLoad(t *testing.T) {
+	t.Parallel()
 	sentinels := redistest.StartSentinels(t, redistest.SentinelConfig{})
 	s := open(t, sentinels.Client(t), 0, storetest.NewClock(), storetest.Limits{})
 	first := sentinels.Master()

@@ -12,8 +12,10 @@ import (
 // Everything on a Cluster, and behind Sentinels, over TLS and as a user of an ACL.
 func TestI9_Topologies(t *testing.T) {
 	access := redistest.Access{User: "app", Password: "of-the-app", Certificates: redistest.NewCertificates(t)}
-	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Access: access}).Client(t)
-	sentinel := redistest.StartSentinels(t, redistest.SentinelConfig{Access: access}).Client(t)
+	nodes, watched := redistest.StartCluster(t, redistest.ClusterConfig{Access: access}), redistest.StartSentinels(t, redistest.SentinelConfig{Access: access})
+	nodes.NeverFailOver()
+	watched.NeverFailOver()
+	cluster, sentinel := nodes.Client(t), watched.Client(t)
 	setFlag(t, "rapid.checks", "20")
 	for _, topology := range []struct {
 		name   string
@@ -46,6 +48,7 @@ func checkTopology(t *testing.T, client redis.UniversalClient, shards int) {
 
 // A store on a Cluster has 32 shards unless another number is asked for or recorded.
 func TestCluster_DefaultShards(t *testing.T) {
+	t.Parallel()
 	client := redistest.StartCluster(t, redistest.ClusterConfig{}).Client(t)
 	f := func(asked, want int) {
 		t.Helper()

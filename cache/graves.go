@@ -91,7 +91,7 @@ func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) 
 	for len(st.order) >= g.perEach {
 		g.drop(st)
 	}
-	id = session.ID(strings.Clone(string(id))) // it may be a part of its document
+	id = session.ID(strings.Clone(string(id))) // it may be a part of a document
 	st.of[id] = grave{sequence: sequence, until: until}
 	st.order = append(st.order, id)
 	g.count.Add(1)

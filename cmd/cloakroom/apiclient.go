@@ -29,6 +29,8 @@ type apiClient struct {
 	name string // as the user gave it
 	base string
 	key  string
+	// unreplicated is how many deletions of the last revocation too few replicas have.
+	unreplicated uint64
 }
 
 // newClient returns a client of the sidecar at address. Its errors do not
@@ -119,9 +121,10 @@ func (c *apiClient) revoke(ctx context.Context, r *request) (uint64, error) {
 	if res.StatusCode != http.StatusOK {
 		return 0, c.refused(res.StatusCode, text)
 	}
-	var answer struct{ Revoked string }
+	var answer struct{ Revoked, Unreplicated string }
 	if err := json.Unmarshal(text, &answer); err == nil {
 		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
+			c.unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
 			return n, nil
 		}
 	}

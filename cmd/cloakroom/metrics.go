@@ -81,11 +81,13 @@ var (
 	nearFlushes = prometheus.NewDesc("cloakroom_near_flushes_total",
 		"How often all copies were forgotten.", nil, nil)
 	nearLinksLost = prometheus.NewDesc("cloakroom_near_links_lost_total",
-		"How often the connection for invalidations ended.", nil, nil)
+		"How often a connection for invalidations ended, and the others with it.", nil, nil)
+	nearLinks = prometheus.NewDesc("cloakroom_near_links",
+		"Masters that there is a connection for invalidations to.", nil, nil)
 	nearLinkUp = prometheus.NewDesc("cloakroom_near_link_up",
-		"1 while invalidations come from Redis, else 0.", nil, nil)
+		"1 while invalidations come from every master that sessions are on, else 0.", nil, nil)
 	nearLag = prometheus.NewDesc("cloakroom_near_invalidation_lag_seconds",
-		"How long the newest answer on the connection for invalidations took; no invalidation before it was later.", nil, nil)
+		"How long the newest answer on the slowest connection for invalidations took; no invalidation before it was later.", nil, nil)
 	nearProofAge = prometheus.NewDesc("cloakroom_near_proof_age_seconds",
 		"Time since it was last proven that no invalidation was missed; -1 if it is not. Copies are used while it is below the staleness bound.", nil, nil)
 )
@@ -117,6 +119,7 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 		up = 1
 	}
 	gauge(nearLinkUp, up)
+	gauge(nearLinks, float64(s.Links))
 	gauge(nearLag, s.Lag.Seconds())
 	age := s.ProofAge.Seconds()
 	if s.ProofAge < 0 {

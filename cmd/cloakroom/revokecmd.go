@@ -97,6 +97,9 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if client.unreplicated > 0 {
+		_, _ = fmt.Fprintf(p.stderr, "warning: fewer replicas than --revoke-wait-replicas have %d of these deletions\n", client.unreplicated)
+	}
 	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(revoked, "session"))
 	return err
 }

@@ -76,7 +76,7 @@ func TestCluster_CommandsOfAllMastersInOneCall(t *testing.T) {
 func TestCluster_SilentMasterHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	c.ConfigSet("cluster-node-timeout", "60000") // nobody takes its place
+	c.NeverFailOver()
 	b := newCluster(t, c.Client(t, patientNodes))
 	keys := keysOf(c, 8)
 	masters := c.Masters()

@@ -190,14 +190,21 @@ func (m *Migration) Finish() (moved int) {
 	}
 }
 
-// ConfigSet changes a setting of all nodes that run. A large cluster-node-timeout is better set so than by
-// ClusterConfig.Conf: with it, a cluster takes seconds to start.
-func (c *Cluster) ConfigSet(name, value string) {
+// NeverFailOver has no replica take over by itself from now on, however long its master is silent: not because a test is
+// about it, nor because the machine is busy. Failover and Kill with WaitPromoted are for clusters without it.
+func (c *Cluster) NeverFailOver() {
 	c.t.Helper()
 	for _, n := range c.Nodes {
-		if !n.away() {
-			n.Do("CONFIG", "SET", name, value)
-		}
+		// Set at the start, it would have the nodes take seconds to agree.
+		n.Do("CONFIG", "SET", "cluster-node-timeout", 600000)
+	}
+}
+
+// NeverFailOver has no replica take over by itself from now on.
+func (s *Sentinels) NeverFailOver() {
+	s.t.Helper()
+	for _, w := range s.Watchers {
+		w.Do("SENTINEL", "SET", MasterName, "down-after-milliseconds", 600000)
 	}
 }
 
