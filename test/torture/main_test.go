@@ -71,6 +71,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	apiKey = strings.TrimSpace(string(secret))
+	report.begin()
 	code := m.Run()
 	if err := report.write(); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)

@@ -15,7 +15,7 @@ func TestMatrix(t *testing.T) {
 		for i, f := range faults() {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
-				torment(t, f, shardsOf(i+round))
+				torment(t, f, i*rounds+round, shardsOf(i+round))
 			})
 		}
 	}
@@ -29,7 +29,7 @@ func shardsOf(i int) int {
 	return 4
 }
 
-func torment(t *testing.T, f *fault, shards int) {
+func torment(t *testing.T, f *fault, place, shards int) {
 	w := newWorld(t, f.name, shards, f.conf...)
 	w.load.start(t.Context())
 	defer w.load.stop()
@@ -62,7 +62,7 @@ func torment(t *testing.T, f *fault, shards int) {
 	if missing := f.still &^ w.h.went(b.begun, over, 0, 1); missing != 0 {
 		t.Errorf("calls of the kinds %b should go on, and did not", missing)
 	}
-	x := &result{Fault: f.name, Shards: shards}
+	x := &result{place: place, Fault: f.name, Shards: shards}
 	x.Serving, x.Near = w.recovered(over)
 	hold(faultTime / 2) // afterwards all is as before
 	w.load.stop()

@@ -1,11 +1,13 @@
 package torture
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +29,7 @@ type results struct {
 
 // result is a row of the matrix.
 type result struct {
+	place       int
 	Fault       string        `json:"fault"`
 	Shards      int           `json:"shards"`
 	Calls       int64         `json:"calls"`
@@ -51,13 +54,18 @@ func (r *results) add(t *testing.T, f func(*results)) {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
+// begin notes what is about to be tested.
+func (r *results) begin() {
+	out, _ := exec.Command("git", "describe", "--always", "--dirty=-modified").Output() // "" without git
+	r.Version = strings.TrimSpace(string(out))
+}
+
 // write writes report.md and report.json, if a directory was given.
 func (r *results) write() error {
 	if reportDir == "" {
 		return nil
 	}
-	out, _ := exec.Command("git", "describe", "--always", "--dirty=-modified").Output()
-	r.Version = strings.TrimSpace(string(out))
+	slices.SortStableFunc(r.Rows, func(a, b *result) int { return cmp.Compare(a.place, b.place) })
 	content, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
