@@ -29,7 +29,7 @@ type loaded struct {
 	start          time.Time
 	sessions       []watched
 	next           int // session to be deleted
-	hits, refused  atomic.Uint64
+	refused        atomic.Uint64
 	stop           func()
 }
 
