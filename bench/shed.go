@@ -17,8 +17,6 @@ type part struct {
 	connections int
 	// urgent lets an open loop go before all other programs.
 	urgent bool
-	// target is where it goes, if not to the source's target.
-	target *endpoint
 }
 
 // loadPart makes one load for so many seconds. Requests that are shed are

@@ -15,7 +15,7 @@ type AuditConfig struct {
 	// Repair mends what can be mended; else the audit writes nothing.
 	Repair bool
 	// Rate is how many elements are looked at in a second, sessions, cards,
-	// entries and notes; 0 has no limit. A session has about five.
+	// entries and notes; 0 has no limit. A session has about six.
 	Rate int
 	// Found is told of every finding, Progress now and then how far the audit is;
 	// nil is not.

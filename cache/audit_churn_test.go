@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
 )
 
 // Audits beside writers, deletes and sweeps find nothing, as nothing is wrong.
@@ -123,37 +125,39 @@ func drawnIDs(n int) (ids []session.ID) {
 // The audit finds something if and only if the brute-force audit of the tests
 // does, after any damage, and a repair ends that.
 func TestI5_AuditAgreesWithBruteForce(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		client := startRedis(t)
-		for seed := range uint64(60) {
-			rng := rand.New(rand.NewPCG(seed, 1))
-			s := openEmpty(t, client, shards, storetest.Limits{})
-			v := &vandal{s, rng, drawnIDs(20)}
-			for _, id := range v.ids[:15] {
-				if err := s.Put(t.Context(), drawn(rng, id, s.Now()), nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for range rng.IntN(4) * rng.IntN(4) {
-				if err := v.damage(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			r, found, err := s.audited(t.Context(), s.Store, false)
-			faults := s.faultsOf(t, s.live(t), true)
-			if err != nil || (len(faults) == 0) != r.Clean() {
-				t.Fatalf("seed %d: found %v, %v; by brute force:\n%s", seed, found, err, strings.Join(faults, "\n"))
-			}
-			if r, found, err := s.audited(t.Context(), s.Store, true); err != nil || !r.Clean() {
-				t.Fatalf("seed %d: repaired %v, %+v, %v", seed, found, r, err)
-			}
-			s.sweep(t)
-			s.audit(t, true)
-			if live := s.live(t); len(live) != 15 {
-				t.Fatalf("seed %d: %d sessions live, want 15", seed, len(live))
+	eachShards(t, func(t *testing.T, shards int) { checkAudit(t, startRedis(t), shards, 60) })
+}
+
+func checkAudit(t *testing.T, client redis.UniversalClient, shards, seeds int) {
+	t.Helper()
+	for seed := range uint64(seeds) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		s := openEmpty(t, client, shards, storetest.Limits{})
+		v := &vandal{s, rng, drawnIDs(20)}
+		for _, id := range v.ids[:15] {
+			if err := s.Put(t.Context(), drawn(rng, id, s.Now()), nil); err != nil {
+				t.Fatal(err)
 			}
 		}
-	})
+		for range rng.IntN(4) * rng.IntN(4) {
+			if err := v.damage(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, found, err := s.audited(t.Context(), s.Store, false)
+		faults := s.faultsOf(t, s.live(t), true)
+		if err != nil || (len(faults) == 0) != r.Clean() {
+			t.Fatalf("seed %d: found %v, %v; by brute force:\n%s", seed, found, err, strings.Join(faults, "\n"))
+		}
+		if r, found, err := s.audited(t.Context(), s.Store, true); err != nil || !r.Clean() {
+			t.Fatalf("seed %d: repaired %v, %+v, %v", seed, found, r, err)
+		}
+		s.sweep(t)
+		s.audit(t, true)
+		if live := s.live(t); len(live) != 15 {
+			t.Fatalf("seed %d: %d sessions live, want 15", seed, len(live))
+		}
+	}
 }
 
 // Repairs while others damage, create, replace and delete: no session that lives
@@ -233,4 +237,11 @@ func writeAmidDamage(ctx context.Context, t *testing.T, s *testStore, rng *rand.
 			return
 		}
 	}
+}
+
+// The same on a Cluster, where each master has its own keys to scan, its own
+// scripts, and its own shards.
+func TestI5_AuditOnACluster(t *testing.T) {
+	client := redistest.StartCluster(t, redistest.ClusterConfig{}).Client(t)
+	checkAudit(t, client, 0, 5)
 }

@@ -39,8 +39,8 @@ and nothing else. It asks no Redis.
 
 The settings of serve that decide what is needed count, from flags, environment
 and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
---redis-replica-reads (more) and --redis-url (its database, and whether it is a
-Cluster or has Sentinels).
+--redis-replica-reads and --revoke-wait-replicas (more) and --redis-url (its
+database, and whether it is a Cluster or has Sentinels).
 `
 
 // maxPasswordFile bounds what is read of a password file, in bytes.
@@ -129,8 +129,14 @@ func needs(c *config) acl.When {
 	if c.redisURL.cluster {
 		when |= acl.Cluster
 	}
+	if c.revokeReplicas > 0 {
+		when |= acl.Waits
+	}
 	if c.redis.replicaReads {
 		when |= acl.Replicas
+	}
+	if c.revokeReplicas > 0 {
+		when |= acl.Waits
 	}
 	return when
 }

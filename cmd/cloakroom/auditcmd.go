@@ -25,7 +25,7 @@ kind. It runs beside live sidecars and changes nothing unless asked to.
   --repair  mend it: add what is missing, remove what is left over, set TTLs and
             scores that are wrong. What can not be read is reported, and stays
   --rate    how many elements it looks at in a second; a session has about
-            five; default 10000, which takes about 5% of a Redis; 0 = as fast
+            six; default 10000, which takes about 6% of a Redis; 0 = as fast
             as it goes
   --json    print one JSON object, for machines
 

@@ -112,6 +112,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s",
+		"revoke-wait-replicas": "1", "revoke-wait-timeout": "50ms", "remember-deletions": "7", "audit-interval": "1h", "max-in-flight": "9",
 		"http-tls-cert-file": tls.cert, "http-tls-key-file": tls.key, "http-tls-client-ca-file": tls.cert, "verify-tls-cert-file": tls.cert, "verify-tls-key-file": tls.key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,

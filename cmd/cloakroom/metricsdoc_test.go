@@ -52,7 +52,11 @@ func scraped(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Get(fmt.Sprint("https://", line["http"], "/marker-path")); err != nil {
+	res, err := c.Get(fmt.Sprint("https://", line["http"], "/marker-path"))
+	if err == nil {
+		err = res.Body.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	want(t, 401, "MARKER", fmt.Sprint("http://", line["verify"]), "", "Authorization", "Bearer marker-token")
@@ -79,7 +83,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	var known []string
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (cloakroom_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
 		known = append(known, m[1])
-		if !regexp.MustCompile("(?m)^\\|.*`"+m[1]+"[`{]").MatchString(doc) {
+		if !regexp.MustCompile("(?m)^\\|.*`" + m[1] + "[`{]").MatchString(doc) {
 			t.Errorf("docs/operations.md does not have %s", m[1])
 		}
 		if !strings.Contains(text, "# HELP "+m[1]+" ") || (m[2] == "counter") != strings.HasSuffix(m[1], "_total") {

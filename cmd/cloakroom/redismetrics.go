@@ -55,8 +55,11 @@ func newRedisMetrics(r prometheus.Registerer) *redisMetrics {
 	return m
 }
 
-// watch counts what goes over a client.
+// watch counts what goes over a client; nil counts nothing.
 func (m *redisMetrics) watch(c *redis.Client) *redis.Client {
+	if m == nil { // a subcommand that shows no metrics
+		return c
+	}
 	c.AddHook(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()

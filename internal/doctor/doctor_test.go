@@ -212,10 +212,10 @@ func TestExamine_KeptOut(t *testing.T) {
 func TestExamine_Loading(t *testing.T) {
 	s := redistest.Start(t, "enable-debug-command yes", "loading-process-events-interval-bytes 1024")
 	admin := s.Client(t)
-	if err := admin.Do(t.Context(), "EVAL", "for i = 1, 1000 do redis.call('SET', i, string.rep('x', 1000)) end", 0).Err(); !errors.Is(err, redis.Nil) {
+	if err := admin.Do(t.Context(), "EVAL", "for i = 1, 20000 do redis.call('SET', i, i) end", 0).Err(); !errors.Is(err, redis.Nil) {
 		t.Fatal(err)
 	}
-	if err := admin.ConfigSet(t.Context(), "key-load-delay", "50000").Err(); err != nil {
+	if err := admin.ConfigSet(t.Context(), "key-load-delay", "1000").Err(); err != nil {
 		t.Fatal(err)
 	}
 	reloaded := make(chan error, 1)

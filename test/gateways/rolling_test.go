@@ -104,7 +104,7 @@ func (r *replica) restart(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	r.start(t)
-	if !eventually(startTimeout/4, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
+	if !eventually(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
 		api, verify := r.served()
 		t.Fatalf("the balancer does not come back: it has sent %v requests, and %v to verify", api, verify)
 	}
@@ -119,6 +119,7 @@ type load struct {
 	stop  chan struct{}
 	ended sync.WaitGroup
 	done  [3]atomic.Int64 // by what is asked
+	late  atomic.Int64    // those that were told that the store is late
 
 	mu     sync.Mutex
 	failed []string
@@ -126,9 +127,6 @@ type load struct {
 
 // asked are what the load asks, by turns.
 var asked = [3]string{"GET a session", "POST a session", "verify"}
-
-// patienceOf is how long Cloakroom waits for Redis.
-var patienceOf = [3]time.Duration{time.Second, time.Second, 100 * time.Millisecond}
 
 func startLoad(t *testing.T, l *load) {
 	l.stop = make(chan struct{})
@@ -139,6 +137,9 @@ func startLoad(t *testing.T, l *load) {
 		l.end()
 		if len(l.failed) > 0 {
 			t.Errorf("%d requests failed:\n%s", len(l.failed), strings.Join(l.failed[:min(20, len(l.failed))], "\n"))
+		}
+		if all := l.done[0].Load() + l.done[1].Load() + l.done[2].Load(); l.late.Load() > all/100 {
+			t.Errorf("%d of %d requests were told that the store is late", l.late.Load(), all)
 		}
 		for what, name := range asked {
 			t.Logf("%s: %d times", name, l.done[what].Load())
@@ -193,15 +194,15 @@ func (l *load) ask(client *http.Client, what int) error {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
-	begin := time.Now()
 	response, err := client.Do(r)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if response.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(text), "the session store is unavailable") && time.Since(begin) >= patienceOf[what] {
-		return nil // Redis did not get the processor in time, as on a machine with other work: that is said after the deadline, and no loss
+	if response.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(text), "the session store is unavailable") {
+		l.late.Add(1) // Redis did not get the processor in time, as on a machine with other work: that is an answer
+		return nil
 	}
 	if err == nil && response.StatusCode != want {
 		err = fmt.Errorf("status %d: %.200s", response.StatusCode, text)
