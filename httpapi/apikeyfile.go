@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,6 +40,9 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 		return nil, err
 	}
 	var after []byte
+	if root != nil && len(root.Content) == 0 {
+		return nil, errNoBlock // {}
+	}
 	if root == nil {
 		after = fmt.Appendf(bytes.Clone(endLine(text)), "keys:\n%s", indent(entry, "  "))
 	} else {
@@ -51,10 +55,12 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 		return nil, err
 	}
 	if got.Len() != before.Len()+1 {
-		return nil, fmt.Errorf("the keys file ends in a way that no entry can be appended to; put the list keys in block style")
+		return nil, errNoBlock
 	}
 	return after, nil
 }
+
+var errNoBlock = errors.New("the keys file ends in a way that no entry can be appended to; put the list keys in block style")
 
 // apiKeyYAML has the fields of an entry in the order in which they are written.
 type apiKeyYAML struct {
