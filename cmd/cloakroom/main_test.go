@@ -206,19 +206,25 @@ func want(t *testing.T, status int, method, url, body string, header ...string) 
 // that its Redis is back.
 func eventually(t *testing.T, status int, url string) {
 	t.Helper()
+	eventuallySays(t, status, url, "")
+}
+
+// eventuallySays calls until it gets this status, with this text in the answer.
+func eventuallySays(t *testing.T, status int, url, text string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
 		got, answer := call(t, "GET", url, "")
-		if got == status {
+		if got == status && strings.Contains(answer, text) {
 			return
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: got %d %s, want %d", url, got, answer, status)
+			t.Fatalf("%s: got %d %s, want %d %s", url, got, answer, status, text)
 		}
 	}
 }
