@@ -79,7 +79,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	var known []string
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (cloakroom_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
 		known = append(known, m[1])
-		if !regexp.MustCompile("(?m)^\\|.*`"+m[1]+"[`{]").MatchString(doc) {
+		if !regexp.MustCompile("(?m)^\\|.*`" + m[1] + "[`{]").MatchString(doc) {
 			t.Errorf("docs/operations.md does not have %s", m[1])
 		}
 		if !strings.Contains(text, "# HELP "+m[1]+" ") || (m[2] == "counter") != strings.HasSuffix(m[1], "_total") {
