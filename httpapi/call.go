@@ -121,6 +121,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 	}
 	authenticated := time.Since(asked)
 	if err := c.limit(); err != nil {
+		c.passBody()
 		return err
 	}
 	c.id = pathID(c.http)

@@ -55,8 +55,18 @@ func TestKeyLimit(t *testing.T) {
 	if !strings.Contains(r.body, `"code":"resource_exhausted"`) || r.header.Get("Retry-After") == "" {
 		t.Errorf("got %s, %v", r.body, r.header)
 	}
-	// Its body is not read, and it is a refused write.
-	f.want(http.StatusTooManyRequests, "limited", "POST", "/v2/sessions", strings.Repeat("x", 100))
+	if r.closed {
+		t.Error("a refusal with a short body ends the connection")
+	}
+	// It is a refused write, and a long body is not read.
+	if r = f.want(http.StatusTooManyRequests, "limited", "POST", "/v2/sessions", strings.Repeat("x", shortBody+1)); !r.closed {
+		t.Error("a long body that is not read leaves the connection open")
+	}
+	for c, b := range f.server.budgets {
+		if b != nil && b.atWork.Load() != 0 {
+			t.Errorf("%d at work of class %s", b.atWork.Load(), classNames[c])
+		}
+	}
 	waitFor(t, "the log", func() bool { return strings.Contains(f.logs.String(), `msg="write refused"`) })
 	if !strings.Contains(f.logs.String(), "status=429 took_ms=") {
 		t.Errorf("the log has no refused write:\n%s", f.logs)

@@ -128,10 +128,21 @@ const shortBody = 4 << 10
 
 // refuseShed refuses a call that has no place.
 func (c *call) refuseShed() error {
-	if n := c.http.Request.Header.ContentLength(); n > 0 && n <= shortBody && !expected(c.http) {
-		_ = c.readBody(shortBody) // else the connection ends
-	}
+	c.place = nil
+	c.passBody()
 	return errShed
+}
+
+// passBody reads the body of a call that is refused, if it is short: else the
+// connection ends with the answer. It has no place, or gives it back: its client
+// may be slow.
+func (c *call) passBody() {
+	if n := c.http.Request.Header.ContentLength(); n <= 0 || n > shortBody || expected(c.http) {
+		return
+	}
+	c.place.leave()
+	c.place = nil
+	_ = c.readBody(shortBody)
 }
 
 // awaitBody reads the body. Meanwhile the call has no place: a client that is
