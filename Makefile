@@ -114,7 +114,7 @@ TORTURE_REPORT ?= test/torture/results/$(shell date -u +%Y-%m-%d)
 .PHONY: torture
 torture: redis ## Break everything around the program, and the program, under load; report in TORTURE_REPORT
 	CLOAKROOM_TORTURE_RACE=1 CLOAKROOM_TORTURE_ROUNDS=2 CLOAKROOM_TORTURE_FAULT=3s CLOAKROOM_TORTURE_KILLS=1000 CLOAKROOM_TORTURE_OPS=1000000 \
-		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) go test -count=1 -v -timeout 60m ./test/torture
+		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear
 
 .PHONY: cover
 cover: redis gateways ## Measure the tests' coverage: total here, details in cover.html
