@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -39,6 +40,19 @@ func newEviction(rdb redis.UniversalClient, log *slog.Logger) *eviction {
 	e := &eviction{rdb: rdb, log: log}
 	e.now.Store(&evictionState{says: "not asked yet"})
 	return e
+}
+
+// register shows whether sessions may be evicted.
+func (e *eviction) register(r prometheus.Registerer) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_redis_may_evict",
+		Help: "1 while Redis' maxmemory-policy is not noeviction, else 0.",
+	}, func() float64 {
+		if e.now.Load().fault != nil {
+			return 1
+		}
+		return 0
+	}))
 }
 
 // Run looks again and again until ctx ends.

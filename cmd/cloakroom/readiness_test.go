@@ -41,6 +41,7 @@ func TestReadyz_RedisMayEvict(t *testing.T) {
 	api, admin := p.ready(t)
 	answer := want(t, 503, "GET", admin+"/readyz?verbose", "")
 	wantLines(t, answer, "not ready: redis may evict sessions: its maxmemory-policy is allkeys-lru and must be noeviction", "eviction: allkeys-lru\n", "redis: answers\n")
+	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_may_evict 1\n")
 	want(t, 200, "GET", admin+"/livez", "")
 	create(t, api, "u1")
 	rdb := redis.Client(t)
@@ -48,6 +49,7 @@ func TestReadyz_RedisMayEvict(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 200, admin+"/readyz")
+	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_may_evict 0\n")
 	if err := rdb.ConfigSet(t.Context(), "maxmemory-policy", "volatile-ttl").Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -132,6 +132,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.breakers.Arm()
 	evicts := newEviction(b.client, s.log)
 	evicts.look(ctx)
+	evicts.register(s.metrics)
 	s.parts.start("watch of the eviction policy", evicts.Run)
 	s.ready.yes(store, s.breakers, evicts)
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}

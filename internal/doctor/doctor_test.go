@@ -306,3 +306,13 @@ func TestExamine_Cluster(t *testing.T) {
 	c.Shards = 2
 	examine(t, c).has(t, "shards", doctor.Warn, "2, for 3 masters", "larger --redis-shards")
 }
+
+// A Cluster's URL that leads to a single server says so.
+func TestExamine_NoCluster(t *testing.T) {
+	s := redistest.Start(t, healthy...)
+	c := at(t, s)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.Addr}})
+	t.Cleanup(func() { _ = client.Close() })
+	c.Client = client
+	examine(t, c).has(t, "cluster", doctor.Fail, "cluster support disabled", "use redis://")
+}

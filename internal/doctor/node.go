@@ -61,7 +61,11 @@ func (e *examination) findNodes(ctx context.Context) bool {
 			return nil
 		})
 		if err != nil || len(e.nodes) == 0 {
-			f := fail("the masters of the Cluster are not known: "+plain(err), "`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip)")
+			fix := "`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip)"
+			if err != nil && strings.Contains(err.Error(), "cluster support disabled") {
+				fix = "it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes"
+			}
+			f := fail("the masters of the Cluster are not known: "+plain(err), fix)
 			f.Check = "cluster"
 			e.tell(f)
 			return false
