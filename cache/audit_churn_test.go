@@ -125,7 +125,7 @@ func drawnIDs(n int) (ids []session.ID) {
 // The audit finds something if and only if the brute-force audit of the tests
 // does, after any damage, and a repair ends that.
 func TestI5_AuditAgreesWithBruteForce(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) { checkAudit(t, startRedis(t), shards, 60) })
+	eachShards(t, func(t *testing.T, shards int) { checkAudit(t, startRedis(t), shards, 25) })
 }
 
 func checkAudit(t *testing.T, client redis.UniversalClient, shards, seeds int) {
@@ -165,7 +165,7 @@ func checkAudit(t *testing.T, client redis.UniversalClient, shards, seeds int) {
 func TestI5_RepairWhileOthersWriteAndDamage(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
-		for seed := range uint64(2) {
+		for seed := range uint64(1) {
 			s := openEmpty(t, client, shards, storetest.Limits{})
 			const writers, each = 3, 30
 			ids := drawnIDs(writers * each)

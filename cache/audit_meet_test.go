@@ -3,6 +3,8 @@ package cache_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,6 +28,22 @@ var wrecks = map[string][]string{
 	},
 	"evicted": {"with another tag", "another version's card", "a hash that Redis evicted"},
 	"ended":   {"another score by creation", "in the list of another user", "an ended session that stays, without a card"},
+}
+
+// stopEvery says at which of the round trips of a repair the tests stop it: at
+// every fourth, beginning with another one in each test, or at every n-th, as
+// CLOAKROOM_TEST_STOP_EVERY says.
+func stopEvery(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("CLOAKROOM_TEST_STOP_EVERY")
+	if text == "" {
+		return 4
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("CLOAKROOM_TEST_STOP_EVERY=%s: want a number of round trips", text)
+	}
+	return n
 }
 
 func wreck(t *testing.T, s *cutStore, names []string) {
@@ -53,9 +71,10 @@ func TestI5_RepairMeetsWriters(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
 		for name, names := range wrecks {
-			for _, m := range meetings {
+			for i, m := range meetings {
 				t.Run(name+"/"+m.name, func(t *testing.T) {
-					for trip := 1; !t.Failed(); trip++ {
+					step := stopEvery(t)
+					for trip := 1 + (i+len(name))%step; !t.Failed(); trip += step {
 						s := c.open(t)
 						wreck(t, s, names)
 						met, lives := false, false
@@ -125,7 +144,8 @@ func TestI5_RepairCutAnywhere(t *testing.T) {
 				"not sent": redistest.CutBefore, "reply lost": redistest.CutAfter, "process dies": redistest.CrashBefore,
 			} {
 				t.Run(name+"/"+how, func(t *testing.T) {
-					for trip := 1; !t.Failed(); trip++ {
+					step := stopEvery(t)
+					for trip := 1 + len(name+how)%step; !t.Failed(); trip += step {
 						s := c.open(t)
 						wreck(t, s, names)
 						_, err := s.GetFresh(t.Context(), "1")
