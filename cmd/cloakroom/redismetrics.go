@@ -121,6 +121,9 @@ var redisErrors = []struct{ begins, class string }{
 }
 
 func classOf(err error) string {
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		err = lost.err
+	}
 	if errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) {
 		return "pool"
 	}
