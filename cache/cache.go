@@ -248,9 +248,11 @@ func (s *Store) Now() session.Time { return s.clock() }
 // Shards returns P, the number of shards.
 func (s *Store) Shards() int { return s.keys.Shards() }
 
-// Ping says whether Redis answers.
+// Ping says whether Redis answers. On a Cluster one master is enough: who asks
+// one that is away is told so, and the others' sessions are served.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.rdb.Ping(ctx).Err(); err != nil {
+	err := eachMaster(ctx, s.rdb, func(ctx context.Context, master redis.UniversalClient) error { return master.Ping(ctx).Err() })
+	if err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
@@ -220,5 +222,36 @@ func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
 	search(false, costly...)
 	if asked() == 0 {
 		t.Error("replicas were not asked")
+	}
+}
+
+// While one master is known to be away, the store serves the sessions of the others.
+func TestCluster_PingWithoutOneMaster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterConfig{})
+	c.NeverFailOver()
+	breakers := breaker.New(slog.New(slog.DiscardHandler))
+	client := c.Client(t, func(o *redis.ClusterOptions) {
+		o.DialerRetries = 1
+		o.NewClient = func(o *redis.Options) *redis.Client { return breakers.Guard(redis.NewClient(o)) }
+	})
+	s := open(t, client, 0, storetest.NewClock(), storetest.Limits{})
+	breakers.Arm()
+	masters := c.Masters()
+	masters[0].Kill()
+	for len(breakers.Stats().Open) == 0 {
+		for k := range s.keys.Shards() {
+			_, _ = s.Get(t.Context(), sessionIn(s, k, "").ID)
+		}
+	}
+	for range 20 {
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	masters[1].Kill()
+	masters[2].Kill()
+	if err := s.Ping(t.Context()); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("no master is there: %v", err)
 	}
 }

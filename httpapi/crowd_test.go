@@ -64,7 +64,7 @@ func TestCrowd_Evict(t *testing.T) {
 		f.want(http.StatusUnauthorized, tokens[0], "GET", "/v2/sessions/"+ids[1], "")
 		f.want(http.StatusOK, tokens[1], "GET", "/v2/sessions/"+ids[1], "")
 		f.want(http.StatusOK, "admin", "GET", "/v2/sessions/"+ids[2], "")
-		want := fmt.Sprintf(`msg="session evicted" session_id=%s user_id=alice for_session_id=%s limit=2`, ids[0], ids[2])
+		want := fmt.Sprintf(`msg="session evicted" audit=true session_id=%s user_id=alice for_session_id=%s limit=2`, ids[0], ids[2])
 		if log := f.logs.String(); strings.Count(log, "session evicted") != 1 || !strings.Contains(log, want) {
 			t.Errorf("the log has not once %s:\n%s", want, log)
 		}

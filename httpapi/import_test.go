@@ -219,7 +219,10 @@ func TestI2_ImportWithoutRedis(t *testing.T) {
 		}
 	}
 	r := <-answered
-	if r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "line 2 is the first that was not taken, 1 were stored") {
+	// The first line may be stored, and the import not know it yet.
+	counted := strings.Contains(r.body, "line 2 is the first that was not taken, 1 were stored") ||
+		strings.Contains(r.body, "line 1 is the first that was not taken, 0 were stored")
+	if r.status != http.StatusServiceUnavailable || !counted {
 		t.Errorf("got %d %s", r.status, r.body)
 	}
 	if r.header.Get("Retry-After") != "1" {

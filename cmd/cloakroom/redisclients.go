@@ -33,7 +33,11 @@ func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
 			f := failoverOptions(u, &pool, replicas)
 			f.SentinelUsername, f.SentinelPassword = s.c.redis.sentinelUsername, password
-			return s.trips.watch(s.breakers.Guard(redis.NewFailoverClient(f)))
+			role := "master " // the replicas may be away without it, and it without them
+			if replicas {
+				role = "replicas of "
+			}
+			return s.trips.watch(s.breakers.GuardAs(role+u.master, redis.NewFailoverClient(f)))
 		}
 	}
 	return s.connectWith(u.masked, 0, s.c.redis.replicaReads, make, &o), nil

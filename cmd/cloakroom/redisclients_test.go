@@ -97,8 +97,11 @@ func TestServeWithSentinel(t *testing.T) {
 		"serve", "--redis-url", s.URL(), "--auth-anonymous", "--redis-sentinel-username=asker", "--redis-sentinel-password-file", writeFile(t, "password-of-sentinels"),
 		"--redis-tls-ca-file", certificates.CA, "--redis-tls-cert-file", certificates.Cert, "--redis-tls-key-file", certificates.Key, "--redis-replica-reads",
 	}, quick()...))
-	api, _ := p.ready(t)
+	api, admin := p.ready(t)
 	serves(t, api, "u1")
+	if metrics := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(metrics, "cloakroom_redis_pool_connections{state=\"idle\"}") || strings.Contains(metrics, "cloakroom_redis_commands_total 0\n") {
+		t.Error("nothing that goes to Redis is counted")
+	}
 	s.Failover()
 	eventuallyServes(t, api, "u2")
 	if code := p.stop(); code != exitOK {

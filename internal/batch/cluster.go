@@ -17,6 +17,8 @@ const (
 	redirects = 7
 	// firstRedirect is the pause before the second of these; it doubles.
 	firstRedirect = 5 * time.Millisecond
+	// laneKept is how long the Batcher of a master stays that nobody asks.
+	laneKept = time.Minute
 )
 
 // Cluster shares round trips to the masters of a Redis Cluster: it has a
@@ -33,15 +35,21 @@ type Cluster struct {
 	c   Config
 
 	mu     sync.Mutex
-	lanes  map[*redis.Client]*Batcher // by the client of the master
+	lanes  map[*redis.Client]*lane // by the client of the master
 	closed bool
+}
+
+// lane is the Batcher of one master, and when it was asked for last.
+type lane struct {
+	*Batcher
+	asked time.Time
 }
 
 // NewCluster returns a Cluster over rdb, whose clients of single nodes must not
 // retry (they do not, by default). c bounds the Batcher of each master. It must
 // be closed before rdb is.
 func NewCluster(rdb *redis.ClusterClient, c Config) *Cluster {
-	return &Cluster{rdb: rdb, c: c, lanes: make(map[*redis.Client]*Batcher)}
+	return &Cluster{rdb: rdb, c: c, lanes: make(map[*redis.Client]*lane)}
 }
 
 // Do is as Batcher.Do. cmds of several masters are sent side by side, and
@@ -63,11 +71,11 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 		setError(cmds, err)
 		return nil, err
 	case parts == nil:
-		last = c.send(ctx, first, cmds)
+		last = send(ctx, first, cmds)
 	default:
 		var group sync.WaitGroup
 		for lane, part := range parts {
-			group.Go(func() { c.send(ctx, lane, part) })
+			group.Go(func() { send(ctx, lane, part) })
 		}
 		group.Wait() // I7
 	}
@@ -100,13 +108,8 @@ func (c *Cluster) split(ctx context.Context, cmds []redis.Cmder) (first *Batcher
 
 // send sends commands to one master. Each has its reply or an error then,
 // unless ctx has ended.
-func (c *Cluster) send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) (last redis.Cmder) {
+func send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) (last redis.Cmder) {
 	last, err := lane.DoLast(ctx, cmds...)
-	if errors.Is(err, ErrClosed) { // it was put away just now
-		if lane, err = c.lane(ctx, keyOf(cmds[0])); err == nil {
-			last, err = lane.DoLast(ctx, cmds...)
-		}
-	}
 	if errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) {
 		setError(cmds, err) // nothing was sent
 	}
@@ -144,15 +147,18 @@ func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
 	if c.closed {
 		return nil, ErrClosed
 	}
-	if b := c.lanes[node]; b != nil {
-		return b, nil
+	now := time.Now()
+	if l := c.lanes[node]; l != nil {
+		l.asked = now
+		return l.Batcher, nil
 	}
-	// There is a new master. Those that are gone have nothing under way, sooner
-	// or later; one that comes again gets another Batcher.
-	maps.DeleteFunc(c.lanes, func(_ *redis.Client, b *Batcher) bool { return b.retire() })
-	b := New(node, c.c)
-	c.lanes[node] = b
-	return b, nil
+	// There is a new master. Those that are gone are asked no more, and have
+	// nothing under way then. Who was given one's Batcher a moment ago still
+	// counts on it, so that one which is merely idle has to stay.
+	maps.DeleteFunc(c.lanes, func(_ *redis.Client, l *lane) bool { return now.Sub(l.asked) > laneKept && l.retire() })
+	l := &lane{New(node, c.c), now}
+	c.lanes[node] = l
+	return l.Batcher, nil
 }
 
 // follow sends those commands again that were not run because of where they
@@ -217,7 +223,7 @@ func (c *Cluster) Close() {
 	c.closed = true
 	lanes := slices.Collect(maps.Values(c.lanes))
 	c.mu.Unlock()
-	for _, b := range lanes {
-		b.Close()
+	for _, l := range lanes {
+		l.Close()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
 // patientNodes makes a client wait for a reply as long as the test may take.
@@ -69,6 +70,43 @@ func TestCluster_CommandsOfAllMastersInOneCall(t *testing.T) {
 	}
 	if err := b.Do(t.Context(), redis.NewIntCmd(t.Context(), "lpush", keys[0], "x"), right); !redis.HasErrorPrefix(err, "WRONGTYPE") || right.Err() != nil {
 		t.Errorf("the wrong command's error is %v, the other's %v", err, right.Err())
+	}
+}
+
+// A Batcher that is idle for a moment is no reason to put it away: who was given
+// it is about to use it.
+func TestCluster_KeepsWhoIsIdleAMoment(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterConfig{})
+	b := newCluster(t, c.Client(t))
+	keys := keysOf(c, 1)
+	for range 3 {
+		for _, of := range keys { // one master after the other
+			if err := b.Do(t.Context(), redis.NewStringCmd(t.Context(), "get", of[0])); err != nil && !errors.Is(err, redis.Nil) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := b.Lanes(); got != len(keys) {
+		t.Errorf("%d of %d masters have a Batcher", got, len(keys))
+	}
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error {
+			for range 500 {
+				var cmds []redis.Cmder
+				for _, of := range keys {
+					cmds = append(cmds, redis.NewStringCmd(t.Context(), "get", of[0]))
+				}
+				if err := b.Do(t.Context(), cmds...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

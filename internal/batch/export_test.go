@@ -20,3 +20,10 @@ func (b *Batcher) Closed() bool {
 	defer b.mu.Unlock()
 	return b.closed
 }
+
+// Lanes returns how many masters have a Batcher.
+func (c *Cluster) Lanes() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.lanes)
+}

@@ -30,7 +30,7 @@ const (
 // ErrOpen says that a call was not sent, because the calls before it failed.
 var ErrOpen = errors.New("redis is away: its last calls failed, so this one was not sent")
 
-// Breakers are the breakers of all servers of one store, by address. They are
+// Breakers are the breakers of all servers of one store, by address or name. They are
 // safe for concurrent use.
 type Breakers struct {
 	log *slog.Logger
@@ -56,14 +56,18 @@ func (b *Breakers) Arm() { b.armed.Store(true) }
 // Guard puts the breaker of c's server before all of c's calls, and returns c.
 // Clients of one server share its breaker. It must be called before c is used.
 // For a cluster it is called for the client of each of its nodes.
-func (b *Breakers) Guard(c *redis.Client) *redis.Client {
-	c.AddHook(&guard{b, b.nodeAt(c.Options().Addr)})
+func (b *Breakers) Guard(c *redis.Client) *redis.Client { return b.GuardAs(c.Options().Addr, c) }
+
+// GuardAs is Guard for a client that goes where others tell it to, and has no
+// address of its own: those with one name share a breaker.
+func (b *Breakers) GuardAs(name string, c *redis.Client) *redis.Client {
+	c.AddHook(&guard{b, b.nodeAt(name)})
 	return c
 }
 
 // Stats are what the breakers tell of themselves.
 type Stats struct {
-	// Open are the addresses of the servers that count as away.
+	// Open are the addresses, or names, of the servers that count as away.
 	Open []string
 	// Trips is how often a breaker has opened, Refused how many calls an open
 	// one has not let through.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +175,25 @@ func TestBreaker_AnswersAndCallersThatGiveUpAreNoFailures(t *testing.T) {
 	p.Stall(false)
 	if got := b.Stats(); got.Trips != 0 || got.Refused != 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What Sentinels call the master, and its replicas, have one address in go-redis.
+func TestBreaker_OneNameIsNotAway_BecauseAnotherIs(t *testing.T) {
+	t.Parallel()
+	b, _ := armed()
+	s := redistest.Start(t)
+	away := b.GuardAs("replicas", s.Client(t, func(o *redis.Options) {
+		o.DialerRetries = 1
+		o.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+	}))
+	master := b.GuardAs("master", s.Client(t, once))
+	ping(t, away, "an open breaker", isOpen)
+	if err := master.Ping(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+	if open := b.Stats().Open; !slices.Equal(open, []string{"replicas"}) {
+		t.Errorf("%q are away", open)
 	}
 }
 
