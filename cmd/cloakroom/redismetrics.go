@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -22,7 +24,14 @@ type redisMetrics struct {
 	errors   *prometheus.CounterVec
 
 	mu      sync.Mutex
-	clients []*redis.Client
+	clients []watched
+	gone    redis.PoolStats // the counts of clients that are no more
+}
+
+// watched is a client. It is not kept: those of nodes that have left a Cluster go.
+type watched struct {
+	client weak.Pointer[redis.Client]
+	last   redis.PoolStats // as it was when it was last looked at
 }
 
 // The round trips that are told apart.
@@ -63,7 +72,7 @@ func (m *redisMetrics) watch(c *redis.Client) *redis.Client {
 	c.AddHook(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.clients = append(m.clients, c)
+	m.clients = append(m.clients, watched{client: weak.Make(c)})
 	return c
 }
 
@@ -168,19 +177,41 @@ func (c poolCollector) Describe(to chan<- *prometheus.Desc) { prometheus.Describ
 func (c poolCollector) Collect(to chan<- prometheus.Metric) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	var sum redis.PoolStats
-	for _, client := range c.of.clients {
-		s := client.PoolStats()
-		sum.Hits += s.Hits
-		sum.Misses += s.Misses
-		sum.Timeouts += s.Timeouts
-		sum.StaleConns += s.StaleConns
-		sum.IdleConns += s.IdleConns
-		sum.TotalConns += s.TotalConns
-	}
+	sum := c.of.pools()
 	for d, n := range map[*prometheus.Desc]uint32{poolHits: sum.Hits, poolMisses: sum.Misses, poolTimeouts: sum.Timeouts, poolStale: sum.StaleConns} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
 	}
 	to <- prometheus.MustNewConstMetric(poolConnections, prometheus.GaugeValue, float64(sum.IdleConns), "idle")
 	to <- prometheus.MustNewConstMetric(poolConnections, prometheus.GaugeValue, float64(sum.TotalConns-min(sum.IdleConns, sum.TotalConns)), "busy")
+}
+
+// pools adds up the pools of all clients. Counts of those that are gone stay, as
+// far as they were seen; their connections do not. The caller holds m.mu.
+func (m *redisMetrics) pools() redis.PoolStats {
+	var now redis.PoolStats
+	m.clients = slices.DeleteFunc(m.clients, func(w watched) bool { return w.client.Value() == nil && m.bury(w.last) })
+	for i := range m.clients {
+		w := &m.clients[i]
+		if client := w.client.Value(); client != nil {
+			w.last = *client.PoolStats()
+		}
+		count(&now, &w.last)
+		now.IdleConns += w.last.IdleConns
+		now.TotalConns += w.last.TotalConns
+	}
+	count(&now, &m.gone)
+	return now
+}
+
+func (m *redisMetrics) bury(last redis.PoolStats) bool {
+	count(&m.gone, &last)
+	return true
+}
+
+// count adds the counts of more to sum.
+func count(sum, more *redis.PoolStats) {
+	sum.Hits += more.Hits
+	sum.Misses += more.Misses
+	sum.Timeouts += more.Timeouts
+	sum.StaleConns += more.StaleConns
 }

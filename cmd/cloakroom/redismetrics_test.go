@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -32,4 +36,36 @@ func TestClassOfErrors(t *testing.T) {
 			t.Errorf("%v: got %s, want %s", test.err, got, test.want)
 		}
 	}
+}
+
+// A client that is gone is not kept, and its counts stay.
+func TestPoolsOfClientsThatAreGone(t *testing.T) {
+	m := newRedisMetrics(prometheus.NewRegistry())
+	server := redistest.Start(t)
+	use := func() {
+		client := m.watch(redis.NewClient(&redis.Options{Addr: server.Addr, Protocol: 3, DisableIdentity: true}))
+		if err := client.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.pools(); got.Misses == 0 || got.TotalConns == 0 {
+			t.Errorf("got %+v while the client lives", got)
+		}
+		if err := client.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for range 3000 { // finalizers of connections may take a moment
+		runtime.GC()
+		if got := m.pools(); len(m.clients) == 0 {
+			if got.Misses == 0 || got.TotalConns != 0 {
+				t.Errorf("got %+v when the client is gone", got)
+			}
+			return
+		}
+		<-again.C
+	}
+	t.Fatal("the client is kept")
 }
