@@ -102,13 +102,19 @@ func (b *burier) look(ctx context.Context) {
 			}
 			return nil
 		})
+		answered := false
+		b.failed = b.failed || err != nil
 		for i, id := range ids {
-			if err == nil && there[i].Val() > 0 {
-				err = b.again(stepCtx, id)
+			if there[i].Err() != nil { // on a Cluster one master may be away
+				continue
+			}
+			answered = true
+			if there[i].Val() > 0 {
+				err := b.again(stepCtx, id)
+				b.failed = b.failed || err != nil
 			}
 		}
-		b.failed = b.failed || err != nil
-		return err == nil && ctx.Err() == nil
+		return answered && ctx.Err() == nil
 	})
 }
 
