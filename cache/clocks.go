@@ -47,8 +47,6 @@ func (c *clocks) now() session.Time {
 // offset that it had; it is forgotten when it is no master any more. It fails
 // only if none answers. It is called from one goroutine at a time.
 func (c *clocks) measure(ctx context.Context, rdb redis.UniversalClient) error {
-	ctx, cancel := context.WithTimeout(ctx, clockPatience)
-	defer cancel()
 	masters := make(map[redis.UniversalClient]*clock)
 	err := eachMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
 		c.mu.Lock()
@@ -58,6 +56,9 @@ func (c *clocks) measure(ctx context.Context, rdb redis.UniversalClient) error {
 		}
 		masters[master] = of
 		c.mu.Unlock()
+		// A deadline of its own: to find the masters may take long while one is silent.
+		ctx, cancel := context.WithTimeout(ctx, clockPatience)
+		defer cancel()
 		return of.measure(ctx, master)
 	})
 	if err == nil {
