@@ -59,7 +59,12 @@ func newLoad(t *testing.T, network string, handler fasthttp.RequestHandler) *loa
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	t.Cleanup(func() {
-		if err := errors.Join(server.Shutdown(), <-served); err != nil {
+		err := server.Shutdown()
+		_ = ln.Close() // a server that had not begun yet has not heard of its end
+		if served := <-served; !errors.Is(served, net.ErrClosed) {
+			err = errors.Join(err, served)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	})
