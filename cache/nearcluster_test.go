@@ -117,7 +117,7 @@ func TestI4_SlotMovesBetweenMasters(t *testing.T) {
 	b.want("2", 1, false)
 	b.want("2", 1, false)
 	m.Finish()
-	b.during("down", func() { b.pass(testBound / 4) }) // MOVED
+	b.await("MOVED", func() bool { b.pass(testBound / 4); return b.NearStats().LinksLost > 0 })
 	b.await("new links", func() bool { b.retry(); return b.usable() })
 	b.want("2", 1, false)
 	b.want("2", 1, true)

@@ -19,8 +19,7 @@ const (
 	auditBatch = 100
 	// scanCount is about how many keys one SCAN looks at. (I10)
 	scanCount = 200
-	// scanCost is what a SCAN counts for, in elements: it looks at keys that are
-	// not ours, too.
+	// scanCost is what a SCAN counts for, in elements, that finds none of our keys.
 	scanCost = 10
 	// auditLists is how many short lists are read together.
 	auditLists = 50
@@ -187,10 +186,10 @@ func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys 
 	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(au.keys.Prefix()) + "*"
 	for _, m := range masters {
 		for cursor := uint64(0); ; {
-			if err := au.before(ctx, scanCost); err != nil {
-				return err
-			}
 			found, next, err := m.Scan(ctx, cursor, pattern, scanCount).Result()
+			if err == nil && len(found) == 0 { // it has looked at keys that are not ours
+				err = au.before(ctx, scanCost)
+			}
 			if err != nil {
 				return err
 			}

@@ -11,8 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// sentinelTimeout bounds what Sentinels may take to agree.
-const sentinelTimeout = 30 * time.Second
+// sentinelTimeout bounds what Sentinels may take to agree. One that had no
+// processor for two seconds does nothing for the next thirty (TILT).
+const sentinelTimeout = 90 * time.Second
 
 // MasterName is what Sentinels call the master.
 const MasterName = "themaster"
