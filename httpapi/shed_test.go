@@ -118,25 +118,32 @@ func TestShed_CopiesAnswer(t *testing.T) {
 
 // A client that is slow to send its body has no place until the body is there.
 func TestShed_SlowBodiesHoldNoPlace(t *testing.T) {
-	f := newFixture(t, few)
-	conn, err := net.Dial("tcp", f.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	const places, slow = 4, 12
+	f := newFixture(t, func(s *setup) { s.config.MaxInFlight = 4 * places })
 	request := f.post("/v2/sessions/search", `{"query":{}}`)
 	cut := len(request) - 4
-	if _, err := io.WriteString(conn, request[:cut]); err != nil {
-		t.Fatal(err)
+	var conns []net.Conn
+	for range slow {
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, request[:cut]); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+		for range 5 {
+			f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", "{}")
+		}
 	}
-	for range 20 {
-		f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", "{}")
-	}
-	if _, err := io.WriteString(conn, request[cut:]); err != nil {
-		t.Fatal(err)
-	}
-	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusOK {
-		t.Errorf("the slow one: %v, %v", res, err)
+	for _, conn := range conns {
+		if _, err := io.WriteString(conn, request[cut:]); err != nil {
+			t.Fatal(err)
+		}
+		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("a slow one: %v, %v", res, err)
+		}
 	}
 }
 

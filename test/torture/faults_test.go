@@ -230,7 +230,7 @@ func redisFaults() []*fault {
 			name: "Redis stopped and continued", sees: unavailing, outcome: keepsAll, recovery: reconnects, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				w.server.Pause()
-				hold(d)
+				hold(max(d, 1500*time.Millisecond)) // longer than a request waits
 				w.server.Resume()
 				return nil
 			},

@@ -24,7 +24,7 @@ var (
 	rounds    = int(number("CLOAKROOM_TORTURE_ROUNDS", 1))
 	kills     = int(number("CLOAKROOM_TORTURE_KILLS", 20))
 	soakOps   = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
-	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", 800*time.Millisecond)
+	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", 1200*time.Millisecond)
 	withRace  = os.Getenv("CLOAKROOM_TORTURE_RACE") == "1"
 	reportDir = os.Getenv("CLOAKROOM_TORTURE_REPORT")
 )
