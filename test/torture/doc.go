@@ -7,7 +7,7 @@
 //
 //	CLOAKROOM_TORTURE_SEED    what the load draws its randomness from; else it is drawn, and printed
 //	CLOAKROOM_TORTURE_ROUNDS  how often TestMatrix goes through the matrix, with other numbers of shards each time (1)
-//	CLOAKROOM_TORTURE_FAULT   how long a fault of the matrix lasts (800ms)
+//	CLOAKROOM_TORTURE_FAULT   how long a fault of the matrix lasts (1200ms)
 //	CLOAKROOM_TORTURE_KILLS   how often TestKilled kills, at least (20)
 //	CLOAKROOM_TORTURE_OPS     operations of TestSoak (20000)
 //	CLOAKROOM_TORTURE_RACE    build the program with the race detector if it is 1, but for TestSoak
