@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // conformance is a case of the gateway contract.
@@ -33,7 +35,7 @@ var conformances = []conformance{
 		v := w.ours.login(t, "expired", func(session map[string]any) {
 			session["expirationDate"] = time.Now().Add(200 * time.Millisecond).UTC().Format(time.RFC3339Nano)
 		})
-		if !eventually(patience, func() bool { return w.asks(t, request{}.by(v)) != http.StatusOK }) {
+		if !redistest.Eventually(patience, func() bool { return w.asks(t, request{}.by(v)) != http.StatusOK }) {
 			t.Error("it does not expire")
 		}
 		return request{}.by(v), nil

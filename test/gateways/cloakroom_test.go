@@ -67,7 +67,7 @@ func start(t *testing.T, name, url, bin string, args ...string) {
 		}
 	})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
-	ok := eventually(startTimeout, func() bool {
+	ok := redistest.Eventually(startTimeout, func() bool {
 		select {
 		case <-p.Done():
 			t.Fatalf("%s exited", name)
@@ -83,21 +83,6 @@ func start(t *testing.T, name, url, bin string, args ...string) {
 	if !ok {
 		t.Fatalf("%s does not answer", name)
 	}
-}
-
-// eventually calls f until it returns true, with a short pause between, and reports whether it did so in time.
-func eventually(limit time.Duration, f func() bool) bool {
-	timer, tick := time.NewTimer(limit), time.NewTicker(2*time.Millisecond)
-	defer timer.Stop()
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-timer.C:
-			return false
-		case <-tick.C:
-		}
-	}
-	return true
 }
 
 func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }

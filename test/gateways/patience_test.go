@@ -3,6 +3,8 @@ package gateways
 import (
 	"net/http"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // While Redis is stalled, verify answers within the patience of a gateway, 200 ms for most: the recorder between sees the
@@ -59,7 +61,7 @@ func TestPatience_ClosedWhileRedisIsStalled(t *testing.T) {
 				t.Errorf("without a copy: verify answered %d, the gateway %d", answer, status)
 			}
 			// A copy is good for as long as the bound, and then no more.
-			refused := eventually(patience, func() bool {
+			refused := redistest.Eventually(patience, func() bool {
 				answer, status, reached := w.inTime(t, request{}.by(known))
 				if answer == http.StatusOK {
 					w.passed(t, request{}, known, reached)
@@ -90,7 +92,7 @@ func TestPatience_StaleIfAllowedWhileRedisIsStalled(t *testing.T) {
 			_, bodyOnly := g.(oathkeeper) // its headers come from the body, which has no age
 
 			// It passes all the time, and after a while the application is told that what it knows is old.
-			told := eventually(patience, func() bool {
+			told := redistest.Eventually(patience, func() bool {
 				answer, status, reached := w.inTime(t, request{}.by(known).with("X-Session-Stale: "+forged))
 				if answer != http.StatusOK || status != http.StatusOK {
 					t.Fatalf("verify answered %d, the gateway %d", answer, status)

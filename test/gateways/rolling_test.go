@@ -56,7 +56,7 @@ func (r *replica) start(t *testing.T) {
 	if r.p, err = redistest.StartProcess(r.log, cloakroomBin, r.args...); err != nil {
 		t.Fatal(err)
 	}
-	if !eventually(startTimeout, func() bool { return r.get("/readyz") == "ready\n" }) {
+	if !redistest.Eventually(startTimeout, func() bool { return r.get("/readyz") == "ready\n" }) {
 		t.Fatal("cloakroom is not ready")
 	}
 }
@@ -104,7 +104,7 @@ func (r *replica) restart(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	r.start(t)
-	if !eventually(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
+	if !redistest.Eventually(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
 		api, verify := r.served()
 		t.Fatalf("the balancer does not come back: it has sent %v requests, and %v to verify", api, verify)
 	}

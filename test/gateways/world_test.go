@@ -54,7 +54,7 @@ func (w *world) asks(t *testing.T, r request) int {
 // recovered waits until verify knows v again, after a fault has ended.
 func (w *world) recovered(t *testing.T, v *visitor) {
 	t.Helper()
-	if !eventually(patience, func() bool { return w.asks(t, request{}.bearer(v)) == http.StatusOK }) {
+	if !redistest.Eventually(patience, func() bool { return w.asks(t, request{}.bearer(v)) == http.StatusOK }) {
 		t.Fatal("verify does not recover")
 	}
 }

@@ -56,7 +56,7 @@ type entry struct{ key, member string }
 func (a *auditor) exact(t testing.TB, leftover bool, patience time.Duration) (live int) {
 	t.Helper()
 	var faults []string
-	if !eventually(patience, func() bool {
+	if !redistest.Eventually(patience, func() bool {
 		live, faults = a.look(leftover)
 		return len(faults) == 0
 	}) {

@@ -385,7 +385,7 @@ func busy(w *world, d time.Duration) *loss {
 		_ = client.Eval(ctx, "while true do end", nil).Err() // killed
 	}()
 	hold(d)
-	ok := eventually(patience, func() bool {
+	ok := redistest.Eventually(patience, func() bool {
 		_ = w.try("SCRIPT", "KILL")
 		select {
 		case <-ended:

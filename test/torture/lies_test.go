@@ -68,7 +68,7 @@ func TestLies(t *testing.T) {
 	// A process with another bound, that hears of nothing, is as one that does not keep its own.
 	f("a bound that is not kept", "not there any more", "30s", func(t *testing.T, p *pair) {
 		rec := p.other.create("s", "u", true, 0)
-		if !eventually(patience, func() bool {
+		if !redistest.Eventually(patience, func() bool {
 			before, _ := p.ours.to.metric(`cloakroom_near_hits_total{kind="session"}`)
 			p.ours.get(rec, false)
 			after, _ := p.ours.to.metric(`cloakroom_near_hits_total{kind="session"}`)

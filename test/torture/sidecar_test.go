@@ -70,7 +70,7 @@ func (c *sidecar) start() error {
 	}
 	c.proc = p
 	ended := false
-	ok := eventually(patience, func() bool {
+	ok := redistest.Eventually(patience, func() bool {
 		select {
 		case <-p.Done():
 			ended = true
@@ -169,21 +169,6 @@ func (c *sidecar) linked(bound time.Duration) bool {
 	}
 	age, err := c.metric("cloakroom_near_proof_age_seconds")
 	return err == nil && age >= 0 && age < bound.Seconds()
-}
-
-// eventually calls f until it returns true, with a short pause between, and reports whether it did so in time.
-func eventually(limit time.Duration, f func() bool) bool {
-	timer, tick := time.NewTimer(limit), time.NewTicker(2*time.Millisecond)
-	defer timer.Stop()
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-timer.C:
-			return false
-		case <-tick.C:
-		}
-	}
-	return true
 }
 
 // during calls step again and again, every so often, until d is over.

@@ -192,7 +192,7 @@ func (s *soak) quiet() (f footprint) {
 	s.t.Helper()
 	f.Live = s.created.Load() - s.deleted.Load() - s.shortLived.Load()
 	why := ""
-	if !eventually(patience, func() bool {
+	if !redistest.Eventually(patience, func() bool {
 		why = s.differs(f.Live)
 		return why == ""
 	}) {

@@ -95,7 +95,7 @@ func (w *world) trackers() (ids []string) {
 // warm waits until the load has reached everything: copies are used in every process, and hundreds of writes are done.
 func (w *world) warm() {
 	w.t.Helper()
-	ok := eventually(patience, func() bool { return w.h.acked.Load() >= 150 && w.linked() })
+	ok := redistest.Eventually(patience, func() bool { return w.h.acked.Load() >= 150 && w.linked() })
 	if !ok {
 		w.t.Fatal("the load does not begin to work")
 	}
@@ -114,7 +114,7 @@ func (w *world) linked() bool {
 func (w *world) recovered(from instant) (serving, near time.Duration) {
 	w.t.Helper()
 	n := 0
-	ok := eventually(recovery, func() bool {
+	ok := redistest.Eventually(recovery, func() bool {
 		for _, c := range w.all {
 			n++
 			to := &caller{w.h, c}
@@ -132,7 +132,7 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 		w.t.Fatal("the processes do not recover")
 	}
 	serving = time.Duration(w.h.now() - from)
-	if !eventually(patience, w.linked) {
+	if !redistest.Eventually(patience, w.linked) {
 		w.t.Error("copies are not used again")
 	}
 	return serving, time.Duration(w.h.now() - from)
@@ -142,7 +142,7 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 func (w *world) buried() {
 	w.t.Helper()
 	sessions, _ := w.h.all()
-	ok := eventually(patience, func() bool {
+	ok := redistest.Eventually(patience, func() bool {
 		for _, rec := range sessions {
 			if !rec.isDeleted() {
 				continue
