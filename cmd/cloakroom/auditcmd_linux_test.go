@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
@@ -20,9 +21,12 @@ func TestAuditCommandIsInterrupted(t *testing.T) {
 	}
 	want(t, 200, "POST", api+"/v2/sessions/import", lines.String())
 
-	// What comes first takes no time, the rest takes minutes.
+	// What comes first takes no time, the rest takes minutes: it has looked at a hundred when it asks for the next ones.
 	user, shown, _, wait := atTerminal(t, "audit", where, "--rate=1")
 	seen(t, shown, "auditing")
+	if !redistest.Eventually(2*time.Minute, func() bool { return server.Calls("pexpiretime") > 100 }) {
+		t.Fatalf("it looks at nothing; shown %s", shown)
+	}
 	if _, err := user.WriteString("\x03"); err != nil {
 		t.Fatal(err)
 	}

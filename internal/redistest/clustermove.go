@@ -14,25 +14,33 @@ func (c *Cluster) SlotOf(key string) int {
 	return int(c.running().Do("CLUSTER", "KEYSLOT", key).(int64))
 }
 
+// look returns how a node that runs sees the cluster. While a replica takes the place of its master, a node may for a moment
+// know of no master for their slots: it waits until each has one.
+func (c *Cluster) look() (view *clusterView) {
+	c.t.Helper()
+	wait(c.t, "a master for each slot", clusterTimeout, func() (err error) {
+		if view, err = c.running().view(); err != nil {
+			return err
+		}
+		if slot := slices.Index(view.owner, ""); slot >= 0 {
+			return fmt.Errorf("slot %d has none", slot)
+		}
+		return nil
+	})
+	return view
+}
+
 // Master returns the master of a slot, as the nodes that run see it.
 func (c *Cluster) Master(slot int) *Node {
 	c.t.Helper()
-	view, err := c.running().view()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return c.node(view.owner[slot])
+	return c.node(c.look().owner[slot])
 }
 
 // Masters returns the masters that have slots, in the order of their first one.
 func (c *Cluster) Masters() []*Node {
 	c.t.Helper()
-	view, err := c.running().view()
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	var masters []*Node
-	for _, id := range view.owner {
+	for _, id := range c.look().owner {
 		if n := c.node(id); !slices.Contains(masters, n) {
 			masters = append(masters, n)
 		}
@@ -43,10 +51,7 @@ func (c *Cluster) Masters() []*Node {
 // Replicas returns the replicas of a master.
 func (c *Cluster) Replicas(master *Node) []*Node {
 	c.t.Helper()
-	view, err := c.running().view()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	view := c.look()
 	var replicas []*Node
 	for _, n := range c.Nodes {
 		if view.master[n.ID] == master.ID {
@@ -111,8 +116,8 @@ func (c *Cluster) WaitPromoted(slot int, gone *Node) *Node {
 			if err != nil {
 				return err
 			}
-			if view.owner[slot] == gone.ID {
-				return errors.New("it is the master still")
+			if owner := view.owner[slot]; owner == gone.ID || owner == "" {
+				return errors.New("it is the master still, or there is none")
 			}
 			info, err := n.info("CLUSTER", "INFO")
 			if err != nil {
