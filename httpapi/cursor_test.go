@@ -241,10 +241,22 @@ func TestCursorHash(t *testing.T) {
 	seen := map[[8]byte]int{}
 	for i, ps := range [][]index.Predicate{
 		nil,
-		{index.ByUser("")}, {index.ByUser("a")}, {index.ByUser("ab")}, {index.ByCreator("a")}, {index.ByAgent("a")},
-		{index.ByUser("a"), index.ByUser("b")}, {index.ByUser("a\x01b")}, {index.ByUser("a"), index.ByCreator("b")},
-		{index.ByIDs()}, {index.ByIDs("a")}, {index.ByIDs("a", "b")}, {index.ByIDs("ab")}, {index.ByIDs("a"), index.ByIDs("b")},
-		{index.ByCreation(index.Dates{Min: 1, Max: 2})}, {index.ByCreation(index.Dates{Min: 1, Max: 3})}, {index.ByExpiration(index.Dates{Min: 1, Max: 2})},
+		{index.ByUser("")},
+		{index.ByUser("a")},
+		{index.ByUser("ab")},
+		{index.ByCreator("a")},
+		{index.ByAgent("a")},
+		{index.ByUser("a"), index.ByUser("b")},
+		{index.ByUser("a\x01b")},
+		{index.ByUser("a"), index.ByCreator("b")},
+		{index.ByIDs()},
+		{index.ByIDs("a")},
+		{index.ByIDs("a", "b")},
+		{index.ByIDs("ab")},
+		{index.ByIDs("a"), index.ByIDs("b")},
+		{index.ByCreation(index.Dates{Min: 1, Max: 2})},
+		{index.ByCreation(index.Dates{Min: 1, Max: 3})},
+		{index.ByExpiration(index.Dates{Min: 1, Max: 2})},
 	} {
 		h := searchHash(&index.Query{Predicates: ps})
 		if j, twice := seen[h]; twice {
