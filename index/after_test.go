@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -122,5 +123,54 @@ func TestI9_CursorTotalCountsNobodyOut(t *testing.T) {
 	}
 	if page.Total != n || len(page.Sessions) != n-1 || page.More {
 		t.Errorf("%d sessions of %d, more %v, want %d of %d", len(page.Sessions), page.Total, page.More, n-1, n)
+	}
+}
+
+// Over several shards, a cursor goes on beyond the largest offset.
+func TestI9_CursorGoesBeyondTheLargestOffset(t *testing.T) {
+	rdb := redistest.Start(t).Client(t)
+	space, err := keys.NewSpace(keys.DefaultPrefix, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = maxMergedOffset + 1500
+	id := func(i int) session.ID { return session.ID(fmt.Sprintf("s%06d", i)) }
+	for from := 0; from < n; from += 500 {
+		pipe := rdb.Pipeline()
+		for i := from; i < from+500; i++ { // pairs of one date
+			pipe.ZAdd(t.Context(), space.Created(space.ShardOf(id(i))), redis.Z{Score: float64(1_000_000 + i/2), Member: string(id(i))})
+		}
+		exec(t, pipe)
+	}
+	resolve := func(_ context.Context, candidates []Candidate, _ How) ([]*session.Stored, error) {
+		found := make([]*session.Stored, len(candidates))
+		for i, c := range candidates {
+			found[i] = &session.Stored{Facts: session.Facts{ID: c.ID, Creation: c.Creation, Expiration: session.Never}}
+		}
+		return found, nil
+	}
+	ix := New(Config{Redis: rdb, Keys: space, Resolve: resolve})
+	q := Query{Sees: Sees{All: true}, Ascending: true, Limit: 1000, After: &Candidate{}}
+	met := 0
+	for more := true; more; {
+		page, err := ix.Search(t.Context(), &q, 5000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range page.Sessions {
+			if s.ID != id(met) {
+				t.Fatalf("session %d is %s", met, s.ID)
+			}
+			met++
+			q.After = &Candidate{s.Creation, s.ID}
+		}
+		more = page.More
+	}
+	if met != n {
+		t.Errorf("%d sessions, want %d", met, n)
+	}
+	_, err = ix.Search(t.Context(), &Query{Sees: q.Sees, Limit: 1, Offset: maxMergedOffset + 1}, 5000)
+	if _, ok := errors.AsType[*session.InvalidError](err); !ok {
+		t.Errorf("the offset: %v, want an *InvalidError", err)
 	}
 }
