@@ -16,7 +16,6 @@ func TestI9_Topologies(t *testing.T) {
 	nodes.NeverFailOver()
 	watched.NeverFailOver()
 	cluster, sentinel := nodes.Client(t), watched.Client(t)
-	setFlag(t, "rapid.checks", "10")
 	for _, topology := range []struct {
 		name   string
 		client redis.UniversalClient

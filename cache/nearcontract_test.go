@@ -36,7 +36,6 @@ func TestContractNearCluster(t *testing.T) {
 
 func TestI9_NearClusterAnswersAsTheModel(t *testing.T) {
 	client := redistest.StartCluster(t, redistest.ClusterConfig{}).Client(t)
-	setFlag(t, "rapid.checks", "10")
 	checkProperty(t, client, clusterShards, 1000, 0, true)
 }
 

@@ -38,13 +38,14 @@ func TestI9_StoreAnswersAsTheModel(t *testing.T) {
 }
 
 func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
-	checkProperty(t, startMiniredis(t), 1, 2000, 0, false)
+	checkProperty(t, startMiniredis(t), 1, 6000, 0, false)
 }
 
 // checkProperty runs the property test until it has done ops operations, on
 // stores that begin empty or with a crowd, of largest sessions at most.
 func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int, near bool) {
 	t.Helper()
+	setFlag(t, "rapid.checks", "10") // then looks whether it has done enough
 	setFlag(t, "rapid.steps", "150")
 	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
 	done := 0

@@ -120,6 +120,7 @@ func (l *list) next(ctx context.Context) (e entry, ok bool, err error) {
 // everything after last in it follows last without a gap. Otherwise elements
 // before it have gone in such number that it asks for the rank again.
 func (l *list) more(ctx context.Context) error {
+	giveWay()
 	if !l.started {
 		z, err := l.rdb.ZRangeArgsWithScores(ctx, l.byScore(0, chunk)).Result()
 		if err != nil {
