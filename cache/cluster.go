@@ -25,6 +25,7 @@ func defaultShards(rdb redis.UniversalClient) int {
 // *batch.Cluster, which has one for each master.
 type trips interface {
 	Do(ctx context.Context, cmds ...redis.Cmder) error
+	Stats() batch.Stats
 	Close()
 }
 

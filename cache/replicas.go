@@ -39,6 +39,7 @@ type acknowledging struct {
 	timeout time.Duration
 	trips   interface {
 		DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error)
+		Stats() batch.Stats
 		Close()
 	}
 

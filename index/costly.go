@@ -36,6 +36,7 @@ type places struct {
 	free    *semaphore.Weighted
 	queue   int64 // how many may wait
 	waiting atomic.Int64
+	running atomic.Int64
 }
 
 func newPlaces() *places {
@@ -46,16 +47,24 @@ func newPlaces() *places {
 // enter waits for a place, or says at once that too many wait already. (I10)
 func (p *places) enter(ctx context.Context) error {
 	if p.free.TryAcquire(1) {
+		p.running.Add(1)
 		return nil
 	}
 	defer p.waiting.Add(-1)
 	if p.waiting.Add(1) > p.queue {
 		return ErrBusy
 	}
-	return p.free.Acquire(ctx, 1)
+	if err := p.free.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	p.running.Add(1)
+	return nil
 }
 
-func (p *places) leave() { p.free.Release(1) }
+func (p *places) leave() {
+	p.running.Add(-1)
+	p.free.Release(1)
+}
 
 // giveWay lets requests in that came meanwhile. Where Redis shares a processor
 // with this process, its answer is often there when the read for it begins, so

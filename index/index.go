@@ -85,6 +85,7 @@ type Index struct {
 	users         Users
 	maxCandidates int
 	costly        *places
+	counts        searchCounts
 }
 
 // New returns an Index. It connects to nothing and starts nothing.

@@ -34,7 +34,7 @@ type Query struct {
 // Kind is what a predicate is about.
 type Kind uint8
 
-// The kinds of predicates, named as in errors and metrics.
+// The kinds of predicates, named as in errors.
 const (
 	KindIDs Kind = iota + 1
 	KindUser

@@ -27,7 +27,7 @@ const (
 // taken by rank. What is counted but due is known by its card, because a
 // shard's cards and list entries change together (I5): it is subtracted from
 // the total and left out of the page. (I9)
-func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver) (*Page, error) {
+func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver, w *work) (*Page, error) {
 	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
@@ -53,7 +53,14 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	if q.Limit == 0 || q.Offset >= page.Total {
 		return page, nil
 	}
-	next := merge(ctx, r.parts, q)
+	merged := merge(ctx, r.parts, q)
+	next := func() (Candidate, bool, error) {
+		c, ok, err := merged()
+		if ok {
+			w.candidates++
+		}
+		return c, ok, err
+	}
 	for ; skip > 0; skip-- {
 		if _, ok, err := next(); err != nil || !ok {
 			return page, err

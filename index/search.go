@@ -24,30 +24,41 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if q.After != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
 	}
+	var w work
+	page, err := ix.search(ctx, q, now, &w)
+	ix.counts.add(w, err)
+	return page, err
+}
+
+// search is Search, and tells w what it did.
+func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work) (*Page, error) {
 	n, ok := narrow(q, now)
 	own := !q.Sees.All && len(q.Sees.Orgs) == 0
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return &Page{At: now}, nil
 	}
 	if n.user != "" && !n.byIDs && ix.users != nil && !q.Fresh {
+		w.plan = planCopy
 		list, ok, err := ix.users(ctx, n.user)
 		if err != nil {
 			return nil, err
 		}
 		if list = within(list, n.creation); ok && len(list) <= ix.maxCandidates {
+			w.candidates = len(list)
 			return ix.examine(ctx, q, now, list)
 		}
 	}
 	var short []string
 	switch {
 	case n.byIDs && len(n.ids) <= chunk:
+		w.plan, w.candidates = planIDs, len(n.ids)
 		return ix.examine(ctx, q, now, candidatesOf(n.ids))
 	case n.user != "":
-		short = []string{ix.keys.User(n.user)}
+		w.plan, short = planUser, []string{ix.keys.User(n.user)}
 	case n.agent != "":
-		short = []string{ix.keys.Agent(n.agent)}
+		w.plan, short = planAgent, []string{ix.keys.Agent(n.agent)}
 	case own:
-		short = ix.ownLists(&q.Sees)
+		w.plan, short = planOwn, ix.ownLists(&q.Sees)
 	}
 	if len(short) > 0 {
 		found, all, err := ix.short(ctx, short, n.creation)
@@ -55,20 +66,23 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 			return nil, err
 		}
 		if all {
+			w.candidates = len(found)
 			return ix.examine(ctx, q, now, unique(found))
 		}
 	}
 
 	ds := ix.drivers(q, &n)
+	w.plan = planOf(ds[0])
 	if len(ds) == 1 && ds[0].covers {
-		return ix.ranked(ctx, q, now, ds[0])
+		return ix.ranked(ctx, q, now, ds[0], w)
 	}
 	d, err := ix.cheapest(ctx, ds)
 	if err != nil {
 		return nil, err
 	}
+	w.plan = planOf(d)
 	if d.covers && d.count > chunk {
-		return ix.ranked(ctx, q, now, d)
+		return ix.ranked(ctx, q, now, d, w)
 	}
 	if d.count > int64(ix.maxCandidates*d.repeats) {
 		return nil, ix.tooCostly(q, d)
@@ -83,6 +97,7 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 			rdb = ix.costlyRdb
 		}
 	}
+	w.candidates = int(d.count)
 	found, err := ix.collect(ctx, rdb, q, d)
 	if err != nil {
 		return nil, err

@@ -107,6 +107,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.parts.onStop("session store", store.Close)
 	registerSweep(s.metrics, store)
 	registerNear(s.metrics, store)
+	registerSearches(s.metrics, store)
 	registerEvicted(s.metrics, store)
 	registerAudit(s.metrics, store)
 	registerClock(s.metrics, store)

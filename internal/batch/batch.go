@@ -71,11 +71,13 @@ type Batcher struct {
 	queued   int      // commands in waiting
 	inFlight int      // 0 only if nothing waits
 	closed   bool
+	sent     Stats // but for Queued
 }
 
 // group is a batch from its first caller on.
 type group struct {
 	cmds  []redis.Cmder // guarded by Batcher.mu until begun
+	calls int           // whose cmds these are; guarded by Batcher.mu
 	begun bool          // guarded by Batcher.mu
 	done  chan struct{} // closed when every command has its reply or an error
 	last  redis.Cmder   // Config.Last's, or nil; set before done is closed
@@ -170,9 +172,12 @@ func (b *Batcher) enter(cmds []redis.Cmder, patient bool) (*group, error) {
 		return nil, ErrClosed
 	}
 	if len(cmds) > b.c.MaxQueued-b.queued {
+		b.sent.Refused++
 		return nil, ErrFull
 	}
 	if patient && b.inFlight == 0 {
+		b.sent.Calls++
+		b.sent.Trips++
 		b.inFlight++
 		b.trips.Add(1)
 		return nil, nil
@@ -186,6 +191,7 @@ func (b *Batcher) enter(cmds []redis.Cmder, patient bool) (*group, error) {
 		b.waiting = append(b.waiting, g)
 	}
 	g.cmds = append(g.cmds, cmds...)
+	g.calls++
 	b.queued += len(cmds)
 	if b.inFlight < b.c.MaxInFlight {
 		b.inFlight++
@@ -204,6 +210,7 @@ func (b *Batcher) leave(g *group, cmds []redis.Cmder) {
 	}
 	i := slices.Index(g.cmds, cmds[0])
 	g.cmds = slices.Delete(g.cmds, i, i+len(cmds))
+	g.calls--
 	b.queued -= len(cmds)
 }
 

@@ -37,6 +37,7 @@ type Cluster struct {
 	mu     sync.Mutex
 	lanes  map[*redis.Client]*lane // by the client of the master
 	closed bool
+	gone   Stats // of the Batchers that are no more
 }
 
 // lane is the Batcher of one master, and when it was asked for last.
@@ -155,7 +156,13 @@ func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
 	// There is a new master. Those that are gone are asked no more, and have
 	// nothing under way then. Who was given one's Batcher a moment ago still
 	// counts on it, so that one which is merely idle has to stay.
-	maps.DeleteFunc(c.lanes, func(_ *redis.Client, l *lane) bool { return now.Sub(l.asked) > laneKept && l.retire() })
+	maps.DeleteFunc(c.lanes, func(_ *redis.Client, l *lane) bool {
+		if now.Sub(l.asked) <= laneKept || !l.retire() {
+			return false
+		}
+		c.gone.add(l.Stats())
+		return true
+	})
 	l := &lane{New(node, c.c), now}
 	c.lanes[node] = l
 	return l.Batcher, nil

@@ -70,6 +70,10 @@ func (b *Batcher) next() *group {
 	b.waiting = slices.Delete(b.waiting, 0, 1)
 	b.queued -= len(g.cmds)
 	g.begun = true
+	if g.calls > 0 {
+		b.sent.Calls += uint64(g.calls)
+		b.sent.Trips++
+	}
 	return g
 }
 

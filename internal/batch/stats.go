@@ -1,0 +1,41 @@
+package batch
+
+// Stats is what is known of the round trips of a Batcher, or of all Batchers of
+// a Cluster together, since they were made.
+type Stats struct {
+	// Calls counts the callers whose commands were sent, Trips the round trips
+	// that they shared. On a Cluster a call of commands for several masters counts
+	// once for each; what is sent again because a slot moves is not counted.
+	Calls, Trips uint64
+	// Refused counts the callers that were told ErrFull.
+	Refused uint64
+	// Queued is how many commands wait now.
+	Queued int
+}
+
+func (s *Stats) add(o Stats) {
+	s.Calls += o.Calls
+	s.Trips += o.Trips
+	s.Refused += o.Refused
+	s.Queued += o.Queued
+}
+
+// Stats returns what is known of the round trips.
+func (b *Batcher) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.sent
+	s.Queued = b.queued
+	return s
+}
+
+// Stats is as Batcher.Stats, for all masters. Counts of masters that are gone stay.
+func (c *Cluster) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.gone
+	for _, l := range c.lanes {
+		s.add(l.Stats())
+	}
+	return s
+}
