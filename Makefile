@@ -114,6 +114,7 @@ TORTURE_REPORT ?= test/torture/results/$(shell date -u +%Y-%m-%d)
 .PHONY: torture
 torture: redis ## Break everything around the program, and the program, under load; report in TORTURE_REPORT
 	CLOAKROOM_TORTURE_RACE=1 CLOAKROOM_TORTURE_ROUNDS=2 CLOAKROOM_TORTURE_FAULT=3s CLOAKROOM_TORTURE_KILLS=1000 CLOAKROOM_TORTURE_OPS=1000000 \
+		CLOAKROOM_TORTURE_OVERLOAD=10s CLOAKROOM_TORTURE_CROWD=12000 CLOAKROOM_TORTURE_COSTLY=20000 \
 		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear
 
 .PHONY: cover

@@ -68,6 +68,7 @@ func TestI9_PagesOverABacklog(t *testing.T) {
 						if len(met) != live {
 							t.Errorf("%d sessions on all pages, want %d", len(met), live)
 						}
+						byCursor(t, s, index.Query{Sees: index.Sees{All: true}, Predicates: p, Limit: 10, Ascending: ascending}, live, live)
 					}
 				}
 			})
@@ -75,8 +76,38 @@ func TestI9_PagesOverABacklog(t *testing.T) {
 	}
 }
 
+// byCursor pages through the live sessions, each of which must be met once.
+func byCursor(t *testing.T, s *Store, q index.Query, live int, most uint64) {
+	t.Helper()
+	met := map[session.ID]bool{}
+	q.After = &index.Candidate{}
+	for more := true; more; {
+		page, err := s.Search(t.Context(), &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Total < uint64(live) || page.Total > most {
+			t.Errorf("after %+v: total %d, want %d to %d", *q.After, page.Total, live, most)
+		}
+		for _, x := range page.Sessions {
+			if met[x.ID] || x.Due(s.Now()) {
+				t.Errorf("session %s has ended, or is on a page before, too", x.ID)
+			}
+			met[x.ID] = true
+			q.After = &index.Candidate{Creation: x.Creation, ID: x.ID}
+		}
+		if more = page.More; more && len(page.Sessions) < q.Limit {
+			t.Fatalf("%d sessions, and more to come", len(page.Sessions))
+		}
+	}
+	if len(met) != live {
+		t.Errorf("by cursor: %d sessions on all pages, want %d", len(met), live)
+	}
+}
+
 // TestI9_FirstPageOfACliff has more ended sessions than a search may look at:
-// the first page is right, its total may be too high, further pages wait.
+// the first page is right, its total may be too high, further pages by offset
+// wait, and those by cursor are as the first.
 func TestI9_FirstPageOfACliff(t *testing.T) {
 	const live, ended = 100, 2000
 	for _, shards := range []int{1, 4} {
@@ -98,6 +129,7 @@ func TestI9_FirstPageOfACliff(t *testing.T) {
 		if _, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 3, Offset: 3}); !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("P=%d: a later page: %v, want unavailable", shards, err)
 		}
+		byCursor(t, s, index.Query{Sees: index.Sees{All: true}, Limit: 3}, live, live+ended)
 		// A user's search, and one for the few that end soon, never see the cliff.
 		for _, p := range []index.Predicate{index.ByUser("user7"), index.ByExpiration(index.Dates{Min: 0, Max: s.Now().Add(time.Hour)})} {
 			if _, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 3, Predicates: []index.Predicate{p}}); err != nil {

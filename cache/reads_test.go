@@ -59,7 +59,7 @@ func (w *readWatch) look(cmds ...redis.Cmder) {
 func small(cmd redis.Cmder) error {
 	const most = 250
 	switch cmd.Name() {
-	case "zcount", "zrank", "zrevrank", "hget", "multi", "exec": // O(log N), or one field of a hash
+	case "zcount", "zcard", "zrank", "zrevrank", "hget", "multi", "exec": // O(log N), or one field of a hash
 		return nil
 	case "hello", "client": // a new connection
 		return nil
@@ -131,6 +131,12 @@ func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
 				{Sees: index.Sees{UserID: "user"}, Limit: 1000},
 				{Sees: index.Sees{AgentID: "device", UserID: "creator"}, Limit: 1000, Predicates: []index.Predicate{middle}},
 				{Sees: index.Sees{Orgs: []string{"org"}}, Limit: 1000},
+				{Sees: all, Limit: 1000, After: &index.Candidate{}},
+				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}}, // in the midst of a date
+				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}},
+				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(time.Second), ID: "s01150+"}, Predicates: []index.Predicate{middle}},
+				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByCreator("creator")}},
+				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByUser("user")}},
 			} {
 				for _, q.Ascending = range []bool{false, true} {
 					page, err := s.Search(t.Context(), &q)

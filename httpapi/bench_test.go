@@ -79,7 +79,7 @@ func BenchmarkAssemblePage(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				c.http.Response.ResetBody()
-				c.writePage(page)
+				c.writePage(page, "")
 				_ = c.end(200)
 			}
 			b.SetBytes(int64(len(c.http.Response.Body())))
@@ -109,7 +109,7 @@ func BenchmarkRequest(b *testing.B) {
 		{uri: "/v9/sessions/search", body: benchBodies["user+date"], route: route{
 			method: "POST", path: "/v9/sessions/search", call: "List",
 			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ *listRequest) error {
-				c.writePage(page)
+				c.writePage(page, "")
 				return c.end(200)
 			}),
 		}},

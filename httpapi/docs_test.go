@@ -45,7 +45,7 @@ func TestDocsNameEverything(t *testing.T) {
 		names = append(names, "`"+e.Error()+"`")
 	}
 	names = append(names, "session.read", "session.write", "session.delete", "idsQuery", "userIdQuery", "creationDateQuery",
-		"creatorQuery", "userAgentQuery", "expirationDateQuery", "issueToken", "tokenSha256", "If-Match", "If-None-Match", headerConsistency+": fresh", "## Differences from ZITADEL")
+		"creatorQuery", "userAgentQuery", "expirationDateQuery", "`cursor`", "`details.nextCursor`", "issueToken", "tokenSha256", "If-Match", "If-None-Match", headerConsistency+": fresh", "## Differences from ZITADEL")
 	for _, name := range names {
 		if !strings.Contains(doc, name) {
 			t.Errorf("%s does not have %s", apiDoc, name)

@@ -100,6 +100,7 @@ func FuzzDecodeList(f *testing.F) {
 		`{"queries":[{"idsQuery":{"ids":["a","b"]}},{"userIdQuery":{"id":"u"}},{"creatorQuery":{}},{"userAgentQuery":{"fingerprintId":"f"}}]}`,
 		`{"queries":[{"creation_date_query":{"creation_date":"2023-05-04T08:38:50.123456789+02:00","method":2}},{"expirationDateQuery":{}}]}`,
 		`{"queries":[{}]}`, `{"queries":[{"creatorQuery":{"id":""}}]}`, `{"query":null,"queries":null,"x":[{"y":1}]}`,
+		`{"query":{"cursor":"","limit":1}}`, `{"query":{"cursor":null}}`, `{"query":{"cursor":"AeOwxEKY_BwUAAYKJDs4gABz"}}`,
 		`{"queries":[{"user\u0049dQuery":{"id":"\u00e4\ud83d\ude00"}}]}`,
 	} {
 		f.Add([]byte(seed), false)
@@ -115,6 +116,9 @@ func FuzzDecodeList(f *testing.F) {
 		tree := secondOpinion(t, body)
 		query := tree.object("query")
 		asc, _ := query.field("asc").(bool)
+		if _, given := query.field("cursor").(string); given != (q.query.After != nil) {
+			t.Errorf("%q: the page begins after %+v", body, q.query.After)
+		}
 		if q.query.Offset != query.uint("offset") || uint64(q.limit) != query.uint("limit") || q.query.Ascending != asc {
 			t.Errorf("%q: got %+v", body, q)
 		}

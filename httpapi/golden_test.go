@@ -107,11 +107,14 @@ type goldenRun struct {
 	real   map[string]string // by placeholder
 	ids    int
 	tokens int
+	// cursors that answers have given away; <cursor-1> is the first.
+	cursors int
 }
 
 var (
-	newID    = regexp.MustCompile(`"sessionId": ?"([0-9]{19})"`)
-	newToken = regexp.MustCompile(`"sessionToken": ?"([^"<]+)"`)
+	newID     = regexp.MustCompile(`"sessionId": ?"([0-9]{19})"`)
+	newToken  = regexp.MustCompile(`"sessionToken": ?"([^"<]+)"`)
+	newCursor = regexp.MustCompile(`"nextCursor": ?"([^"<]+)"`)
 	// shownHeaders are those that golden files have.
 	shownHeaders = []string{"Accept-Encoding", "Accept-Post", "Allow", "Etag", "Retry-After", "Www-Authenticate"}
 )
@@ -178,6 +181,10 @@ func (g *goldenRun) normalise(body string) string {
 	for _, m := range newToken.FindAllStringSubmatch(body, -1) {
 		g.tokens++
 		g.real[fmt.Sprintf("<token-%d>", g.tokens)] = m[1]
+	}
+	for _, m := range newCursor.FindAllStringSubmatch(body, -1) {
+		g.cursors++
+		g.real[fmt.Sprintf("<cursor-%d>", g.cursors)] = m[1]
 	}
 	names := make([]string, 0, len(g.real))
 	for name := range g.real {

@@ -22,12 +22,13 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *listRequest) erro
 	if err != nil {
 		return err
 	}
-	c.writePage(page)
+	c.writePage(page, nextCursor(&q.query, page))
 	return c.end(http.StatusOK)
 }
 
-func (c *call) writePage(page *index.Page) {
-	size := pageOverhead
+// writePage writes a page, and the cursor of the next one unless that is "".
+func (c *call) writePage(page *index.Page, next string) {
+	size := pageOverhead + len(next)
 	for _, stored := range page.Sessions {
 		size += len(stored.Doc) + len(",")
 	}
@@ -36,6 +37,11 @@ func (c *call) writePage(page *index.Page) {
 	b = protojson.AppendUint64(b, page.Total)
 	b = append(b, `,"processedSequence":"0","timestamp":`...)
 	b = protojson.AppendTime(b, int64(page.At))
+	if next != "" {
+		b = append(b, `,"nextCursor":"`...)
+		b = append(b, next...)
+		b = append(b, '"')
+	}
 	b = append(b, `},"sessions":[`...)
 	for i, stored := range page.Sessions {
 		if i > 0 {

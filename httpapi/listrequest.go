@@ -30,6 +30,8 @@ var timestampMethods = map[string]int32{
 type listRequest struct {
 	query index.Query
 	limit uint32
+	// cursor is nil if none was given: then the page begins at the offset.
+	cursor *string
 	// room is where the predicates of an ordinary search are.
 	room [4]index.Predicate
 }
@@ -65,6 +67,9 @@ func decodeList(c *call) (*listRequest, error) {
 	if err == nil {
 		err = d.fault
 	}
+	if err == nil {
+		err = q.goOn()
+	}
 	return q, err
 }
 
@@ -79,6 +84,8 @@ func (d *listDecoder) request(name string) error {
 				return d.Uint32(&d.limit)
 			case "asc":
 				return d.Bool(&d.query.Ascending)
+			case "cursor":
+				return d.OptionalString(&d.cursor)
 			}
 			return nil
 		})

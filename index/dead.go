@@ -17,8 +17,9 @@ func (r *ranking) bury(ctx context.Context) (settled bool, err error) {
 	}
 	partial := dues > int64(r.ix.maxCandidates)
 	if partial && r.q.Offset > 0 {
-		// An expiry cliff. The first page only has to leave out what is dead;
-		// where a later one begins is not known until the sweeper is done.
+		// An expiry cliff. The first page, and one behind a position, only have to
+		// leave out what is dead; where one begins that is named by its offset is
+		// not known until the sweeper is done.
 		return false, fmt.Errorf("%w: %d sessions have ended and are being cleared, try again", session.ErrUnavailable, dues)
 	}
 	if dues > costly && !partial {
@@ -33,8 +34,8 @@ func (r *ranking) bury(ctx context.Context) (settled bool, err error) {
 			return false, err
 		}
 		// A window that lies before the dates altogether says nothing of where
-		// the dead are.
-		settled = settled && known && (len(p.buf) > 0 || p.ended)
+		// the dead are, which does not matter behind a position.
+		settled = settled && known && (len(p.buf) > 0 || p.ended || r.q.goesOn())
 	}
 	return settled, nil
 }

@@ -50,10 +50,9 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	}
 	q.sort(matches)
 	page := &Page{At: now, Total: uint64(len(matches))}
-	if q.Offset < page.Total {
-		page.Sessions = matches[q.Offset:]
-		page.Sessions = page.Sessions[:min(q.Limit, len(page.Sessions))]
-	}
+	rest := matches[q.skipStored(matches):]
+	page.Sessions = rest[:min(q.Limit, len(rest))]
+	page.More = q.After != nil && q.Limit > 0 && len(rest) > q.Limit
 	return page, nil
 }
 
@@ -75,10 +74,10 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	}
 	slices.SortFunc(matches, q.compare)
 	page := &Page{At: now, Total: uint64(len(matches))}
-	if q.Offset >= page.Total || q.Limit == 0 {
+	rest := matches[q.skip(matches):]
+	if len(rest) == 0 || q.Limit == 0 {
 		return page, nil
 	}
-	rest := matches[q.Offset:]
 	return page, ix.fill(ctx, q, now, page, costlyChunk, func() (Candidate, bool, error) {
 		if len(rest) == 0 {
 			return Candidate{}, false, nil
@@ -112,28 +111,40 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			}
 		}
 		found, err := ix.resolve(ctx, ahead, How{Costly: gone > costly, Fresh: q.Fresh})
+		if err == nil {
+			err = ix.settle(ctx, q, ahead, found)
+		}
 		if err != nil {
 			return err
 		}
-		for _, s := range found {
-			if len(page.Sessions) == q.Limit {
+		for i, s := range found {
+			full := len(page.Sessions) == q.Limit
+			if full && (q.After == nil || page.More) {
 				break
 			}
-			if s == nil || !q.Match(&s.Facts, now) {
+			switch {
+			case s == nil || !q.Match(&s.Facts, now):
 				gone++
 				page.Total -= min(page.Total, 1)
-				continue
-			}
-			if met[s.ID] { // put with another creation date meanwhile
+			case met[s.ID], q.After != nil && s.Creation != ahead[i].Creation: // put with another creation date meanwhile
 				gone++
-				continue
+			case full:
+				page.More = true
+			default:
+				met[s.ID] = true
+				page.Sessions = append(page.Sessions, s)
 			}
-			met[s.ID] = true
-			page.Sessions = append(page.Sessions, s)
 		}
 		if gone > ix.maxCandidates {
 			return fmt.Errorf("%w: too many sessions end while they are listed, try again", session.ErrUnavailable)
 		}
+	}
+	if q.After != nil && !page.More && len(page.Sessions) == q.Limit {
+		_, more, err := next()
+		if err != nil {
+			return err
+		}
+		page.More = more
 	}
 	q.sort(page.Sessions)
 	// What came in between count and page counts as before.

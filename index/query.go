@@ -19,6 +19,12 @@ type Query struct {
 	Ascending bool
 	// Offset is how many matches come before the page.
 	Offset uint64
+	// After, unless nil, says in the place of Offset, which must be 0 then, where
+	// the page begins: behind this position in the order, whether its session is
+	// still there or not; the zero Candidate is the beginning. Who asks for page
+	// after page, each behind the last session of the one before, finds every
+	// session that stays as it is exactly once, whatever comes and goes. (I9)
+	After *Candidate
 	// Limit is the most sessions that the page may have; 0 asks for the total alone.
 	Limit int
 	// Fresh wants the truth of Redis, past all copies.
@@ -196,10 +202,13 @@ func (p *Predicate) Match(s *session.Facts) bool {
 
 // Page is the answer to a search.
 type Page struct {
-	// Total is how many sessions match, before Offset and Limit.
+	// Total is how many sessions match, before Offset, After and Limit.
 	Total uint64
 	// At is the instant for which the answer holds, by the store's clock.
 	At session.Time
 	// Sessions are those of the page, in order.
 	Sessions []*session.Stored
+	// More says, if the query has After, that more matches follow the page. It is
+	// not told of a query without a Limit.
+	More bool
 }

@@ -68,7 +68,10 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	}
 	counted := page.Total
 	err = ix.fill(ctx, q, now, page, chunk, next)
-	if partial {
+	switch {
+	case q.After != nil: // what is gone by now need not have been counted: lists are read later
+		page.Total = max(counted, uint64(len(page.Sessions)))
+	case partial:
 		page.Total = counted // what is due beyond the cards that were read may be in it, or not
 	}
 	return page, err
@@ -129,6 +132,8 @@ type start struct {
 	byDate bool
 	date   session.Time
 	skip   int64 // about how many come between date and the page
+	// behind says that the page begins behind the query's After.
+	behind bool
 }
 
 // begin opens the parts at or a little before the page; skip is how many live
@@ -138,6 +143,9 @@ type start struct {
 // page, that is too early, and the page's date is bisected, as with several
 // shards; once the dead are known, bisecting takes them into account.
 func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
+	if r.q.goesOn() {
+		return 0, r.beginBehind(ctx)
+	}
 	offset := int64(min(r.q.Offset, maxOffset))
 	at := start{rank: offset, byDate: len(r.parts) > 1}
 	// The rank at which the dates begin would have to be asked for first. Near
@@ -198,6 +206,9 @@ func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) 
 
 func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	p.list = list{rdb: r.rdb, key: p.key, dates: r.d.dates, desc: !r.q.Ascending}
+	if at.behind {
+		p.last, p.started = entry{r.q.After.Creation, string(r.q.After.ID)}, true
+	}
 	from := at.rank
 	if !at.byDate && !p.openAtStart() {
 		base, err := p.outside(ctx, r.rdb).Result()

@@ -21,6 +21,9 @@ import (
 // documents. Others count the candidates of each predicate first, and examine
 // the fewest.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
+	if q.After != nil && q.Offset != 0 {
+		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
+	}
 	var w work
 	page, err := ix.search(ctx, q, now, &w)
 	ix.counts.add(w, err)

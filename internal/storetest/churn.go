@@ -58,7 +58,13 @@ func Churn(t *testing.T, s Subject, searches int) {
 			var err error
 			rng := rand.New(rand.NewPCG(4, uint64(r)))
 			for left.Add(-1) >= 0 && err == nil {
-				err = c.search(ctx, rng)
+				if rng.IntN(30) > 0 {
+					err = c.search(ctx, rng)
+					continue
+				}
+				var pages int64
+				pages, err = c.turn(ctx, rng)
+				left.Add(1 - pages)
 			}
 			errs <- err
 		})

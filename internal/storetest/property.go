@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"pgregory.net/rapid"
 )
@@ -71,6 +72,7 @@ func Property(t *rapid.T, s Subject) int {
 		"search again":    p.search,
 		"search narrowly": p.search,
 		"search caller":   p.searchCaller,
+		"turn the page":   p.turn,
 	})
 	p.end(t)
 	return p.ops
@@ -92,6 +94,7 @@ type property struct {
 	start  session.Time
 	seen   map[session.ID][]pair // versions that were read
 	tokens []string
+	book   *index.Query // a search that is followed page by page
 	ids    int
 	ops    int
 }

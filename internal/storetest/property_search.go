@@ -27,8 +27,27 @@ func (p *property) searchCaller(t *rapid.T) {
 	p.compare(t, p.query(t, sees))
 }
 
-// compare asks both and compares sessions, order and totals. (I9)
-func (p *property) compare(t *rapid.T, q *index.Query) {
+// turn goes on with a search behind its last page, whatever was done since, or
+// begins another one.
+func (p *property) turn(t *rapid.T) {
+	if p.book == nil || rapid.IntRange(0, 9).Draw(t, "another") == 0 {
+		q := p.query(t, all)
+		q.Limit, q.Offset, q.After = rapid.SampledFrom([]int{1, 3, 20, 260}).Draw(t, "page"), 0, &index.Candidate{}
+		p.book = q
+	}
+	q := p.book
+	p.book = nil
+	if page := p.compare(t, q); page != nil && page.More {
+		next := *q
+		last := page.Sessions[len(page.Sessions)-1]
+		next.After = &index.Candidate{Creation: last.Creation, ID: last.ID}
+		p.book = &next
+	}
+}
+
+// compare asks both and compares sessions, order and totals. It returns the
+// page, nil if the search was refused. (I9)
+func (p *property) compare(t *rapid.T, q *index.Query) *index.Page {
 	p.ops++
 	want, err := p.model.Search(p.ctx, q)
 	if err != nil {
@@ -40,14 +59,14 @@ func (p *property) compare(t *rapid.T, q *index.Query) {
 		if p.Limits.MaxCandidates == 0 || costly.Limit != p.Limits.MaxCandidates || !p.costly(q) {
 			t.Fatalf("Search(%+v): %v", q, err)
 		}
-		return
+		return nil
 	}
 	if err != nil {
 		t.Fatalf("Search(%+v): %v", q, err)
 	}
-	if got.Total != want.Total || got.At != want.At || !slices.Equal(pageIDs(got), pageIDs(want)) {
-		t.Fatalf("Search(%+v):\n%v of %d at %d, want\n%v of %d at %d",
-			q, pageIDs(got), got.Total, got.At, pageIDs(want), want.Total, want.At)
+	if got.Total != want.Total || got.At != want.At || got.More != want.More || !slices.Equal(pageIDs(got), pageIDs(want)) {
+		t.Fatalf("Search(%+v) after %+v:\n%v of %d at %d, more %v, want\n%v of %d at %d, more %v",
+			q, q.After, pageIDs(got), got.Total, got.At, got.More, pageIDs(want), want.Total, want.At, want.More)
 	}
 	for i := range got.Sessions {
 		// A page's sessions may come without their tokens.
@@ -55,6 +74,7 @@ func (p *property) compare(t *rapid.T, q *index.Query) {
 			t.Fatalf("Search(%+v): session %s, want %s", q, show(g), show(w))
 		}
 	}
+	return got
 }
 
 // costly says that every predicate, and what the caller sees, leave more than
@@ -83,13 +103,29 @@ func (p *property) costly(q *index.Query) bool {
 func (p *property) query(t *rapid.T, sees index.Sees) *index.Query {
 	q := &index.Query{Sees: sees, Ascending: rapid.Bool().Draw(t, "ascending")}
 	q.Limit = rapid.SampledFrom([]int{0, 1, 2, 5, 20, 1000}).Draw(t, "limit")
-	if rapid.Bool().Draw(t, "later page") {
+	switch rapid.IntRange(0, 3).Draw(t, "later page") {
+	case 0:
 		q.Offset = uint64(rapid.IntRange(0, 1+p.ids/2).Draw(t, "offset"))
+	case 1:
+		q.After = p.position(t)
 	}
 	for range rapid.SampledFrom([]int{0, 1, 1, 1, 2, 2, 3, 4}).Draw(t, "predicates") {
 		q.Predicates = append(q.Predicates, p.predicate(t))
 	}
 	return q
+}
+
+// position draws the beginning, the place of a session, or any other.
+func (p *property) position(t *rapid.T) *index.Candidate {
+	switch rapid.IntRange(0, 3).Draw(t, "position") {
+	case 0:
+		return &index.Candidate{}
+	case 1:
+		if s, ok := p.live(t); ok {
+			return &index.Candidate{Creation: s.model.Creation, ID: s.model.ID}
+		}
+	}
+	return &index.Candidate{Creation: p.start + session.Time(rapid.IntRange(-1, 201).Draw(t, "micros")), ID: p.id(t)}
 }
 
 func (p *property) predicate(t *rapid.T) index.Predicate {

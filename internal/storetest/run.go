@@ -19,6 +19,7 @@ func Run(t *testing.T, open Open) {
 		{"Dates", dateTests},
 		{"Sees", seesTests},
 		{"Page", pageTests},
+		{"Cursor", cursorTests},
 		{"Costly", costlyTests},
 		{"Text", textTests},
 	} {

@@ -115,14 +115,17 @@ type load struct {
 	api, verify string
 	key         string
 	mine        *visitor
+	processes   []*replica
 
 	stop  chan struct{}
 	ended sync.WaitGroup
-	done  [3]atomic.Int64 // by what is asked
-	late  atomic.Int64    // those that were told that the store is late
+	done  [3]atomic.Int64 // by what is asked: those that were answered
+	late  atomic.Int64    // those that were told that the store is away; the processes' logs say why
+	next  atomic.Int64
 
 	mu     sync.Mutex
 	failed []string
+	none   []time.Time // when the balancer knew no process that was ready
 }
 
 // asked are what the load asks, by turns.
@@ -138,12 +141,14 @@ func startLoad(t *testing.T, l *load) {
 		if len(l.failed) > 0 {
 			t.Errorf("%d requests failed:\n%s", len(l.failed), strings.Join(l.failed[:min(20, len(l.failed))], "\n"))
 		}
-		if all := l.done[0].Load() + l.done[1].Load() + l.done[2].Load(); l.late.Load() > all/100 {
-			t.Errorf("%d of %d requests were told that the store is late", l.late.Load(), all)
-		}
 		for what, name := range asked {
 			t.Logf("%s: %d times", name, l.done[what].Load())
+			if l.done[what].Load() == 0 {
+				t.Errorf("%s: never", name)
+			}
 		}
+		t.Logf("told that the store is away: %d times, and that there is no process: %d times", l.late.Load(), len(l.none))
+		blame(t, l.processes, l.none)
 	})
 }
 
@@ -175,7 +180,6 @@ func (l *load) client() {
 			l.failed = append(l.failed, fmt.Sprintf("%s: %s: %v", time.Now().Format("05.000"), asked[what], err))
 			l.mu.Unlock()
 		}
-		l.done[what].Add(1)
 	}
 }
 
@@ -194,18 +198,31 @@ func (l *load) ask(client *http.Client, what int) error {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Request-Id", fmt.Sprintf("rolling-%d", l.next.Add(1)))
 	response, err := client.Do(r)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if response.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(text), "the session store is unavailable") {
-		l.late.Add(1) // Redis did not get the processor in time, as on a machine with other work: that is an answer
-		return nil
+	if response.StatusCode == http.StatusServiceUnavailable {
+		// If Redis did not get the processor in time, as on a machine with other work, that is an answer: see blame.
+		switch {
+		case strings.Contains(string(text), "the session store is unavailable"):
+			l.late.Add(1)
+			return nil
+		case strings.Contains(string(text), "No server is available"): // HAProxy's
+			l.mu.Lock()
+			l.none = append(l.none, time.Now())
+			l.mu.Unlock()
+			return nil
+		}
 	}
 	if err == nil && response.StatusCode != want {
 		err = fmt.Errorf("status %d: %.200s", response.StatusCode, text)
+	}
+	if err == nil {
+		l.done[what].Add(1)
 	}
 	return err
 }
@@ -243,7 +260,8 @@ func balanceHAProxy(t *testing.T, one, two *replica) (api, verify string) {
 }
 
 // TestRollingRestart restarts two processes one after the other under load, behind a balancer with our configuration. No
-// request fails, and each process ends with exit code 0.
+// request fails, but for such that waited for Redis in vain because the machine was busy, and each process ends with exit
+// code 0.
 func TestRollingRestart(t *testing.T) {
 	times := rolls
 	if n, err := strconv.Atoi(os.Getenv(rollsEnv)); err == nil {
@@ -260,7 +278,7 @@ func TestRollingRestart(t *testing.T) {
 			ours := startCloakroom(t, server.Addr) // for the fixture; no balancer knows it
 			one := newReplica(t, server.Addr, ours.keys, b.flags...)
 			two := newReplica(t, server.Addr, ours.keys, b.flags...)
-			l := &load{key: ours.key, mine: ours.login(t, "rolling")}
+			l := &load{key: ours.key, mine: ours.login(t, "rolling"), processes: []*replica{one, two}}
 			l.api, l.verify = b.start(t, one, two)
 			startLoad(t, l)
 			for range times {

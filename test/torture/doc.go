@@ -1,15 +1,20 @@
 // Package torture breaks what is between Cloakroom and its sessions, and Cloakroom itself, while it is under load, and holds
 // every answer against the writes that were acknowledged: TestMatrix goes through the faults of docs/faults.md, TestKilled
-// kills the program again and again, TestSoak lets it work for long. The program runs as processes, with real Redis servers.
+// kills the program again and again, TestSoak lets it work for long. TestOverload, TestCrowd and TestI10_Flood ask more of it
+// than it can do. The program runs as processes, with real Redis servers.
 //
 // `go test` runs a short form; `make torture` runs the long one, and writes a report. It has tests only. They read their
 // amounts from the environment:
 //
-//	CLOAKROOM_TORTURE_SEED    what the load draws its randomness from; else it is drawn, and printed
-//	CLOAKROOM_TORTURE_ROUNDS  how often TestMatrix goes through the matrix, with other numbers of shards each time (1)
-//	CLOAKROOM_TORTURE_FAULT   how long a fault of the matrix lasts (1200ms)
-//	CLOAKROOM_TORTURE_KILLS   how often TestKilled kills, at least (20)
-//	CLOAKROOM_TORTURE_OPS     operations of TestSoak (20000)
-//	CLOAKROOM_TORTURE_RACE    build the program with the race detector if it is 1, but for TestSoak
-//	CLOAKROOM_TORTURE_REPORT  directory for the report; else there is none
+//	CLOAKROOM_TORTURE_SEED      what the load draws its randomness from; else it is drawn, and printed
+//	CLOAKROOM_TORTURE_ROUNDS    how often TestMatrix goes through the matrix, with other numbers of shards each time (1)
+//	CLOAKROOM_TORTURE_FAULT     how long a fault of the matrix lasts (1200ms)
+//	CLOAKROOM_TORTURE_KILLS     how often TestKilled kills, at least (20)
+//	CLOAKROOM_TORTURE_OPS       operations of TestSoak (20000)
+//	CLOAKROOM_TORTURE_OVERLOAD  how long each load of TestOverload, TestCrowd and TestI10_Flood lasts (1s); from 5s on they
+//	                            want the ratio that is promised, and wait until slow connections are cut
+//	CLOAKROOM_TORTURE_CROWD     connections of TestCrowd, one in six of them slow (1200)
+//	CLOAKROOM_TORTURE_COSTLY    sessions that a search of TestI10_Flood examines (2000)
+//	CLOAKROOM_TORTURE_RACE      build the program with the race detector if it is 1, but where memory or times are measured
+//	CLOAKROOM_TORTURE_REPORT    directory for the report; else there is none
 package torture

@@ -20,13 +20,16 @@ var update = flag.Bool("update", false, "write the table into docs/faults.md")
 
 // The amounts; doc.go says what they are.
 var (
-	seed      = number("CLOAKROOM_TORTURE_SEED", rand.Int64())
-	rounds    = int(number("CLOAKROOM_TORTURE_ROUNDS", 1))
-	kills     = int(number("CLOAKROOM_TORTURE_KILLS", 20))
-	soakOps   = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
-	faultTime = lasting("CLOAKROOM_TORTURE_FAULT", 1200*time.Millisecond)
-	withRace  = os.Getenv("CLOAKROOM_TORTURE_RACE") == "1"
-	reportDir = os.Getenv("CLOAKROOM_TORTURE_REPORT")
+	seed         = number("CLOAKROOM_TORTURE_SEED", rand.Int64())
+	rounds       = int(number("CLOAKROOM_TORTURE_ROUNDS", 1))
+	kills        = int(number("CLOAKROOM_TORTURE_KILLS", 20))
+	soakOps      = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
+	crowds       = int(number("CLOAKROOM_TORTURE_CROWD", 1200))
+	costliest    = int(number("CLOAKROOM_TORTURE_COSTLY", 2000))
+	faultTime    = lasting("CLOAKROOM_TORTURE_FAULT", 1200*time.Millisecond)
+	overloadTime = lasting("CLOAKROOM_TORTURE_OVERLOAD", time.Second)
+	withRace     = os.Getenv("CLOAKROOM_TORTURE_RACE") == "1"
+	reportDir    = os.Getenv("CLOAKROOM_TORTURE_REPORT")
 )
 
 // cloakroomBin is the program under test, built once, plainBin without the race detector; keysFile has an API key with all permissions, whose secret is apiKey.

@@ -18,13 +18,16 @@ import (
 var report = &results{Seed: seed, Race: withRace}
 
 type results struct {
-	mu      sync.Mutex
-	Seed    int64      `json:"seed"`
-	Version string     `json:"version"`
-	Race    bool       `json:"race"`
-	Rows    []*result  `json:"matrix"`
-	Killed  []*killed  `json:"killed"`
-	Soaks   []*soaking `json:"soak"`
+	mu        sync.Mutex
+	Seed      int64         `json:"seed"`
+	Version   string        `json:"version"`
+	Race      bool          `json:"race"`
+	Rows      []*result     `json:"matrix"`
+	Killed    []*killed     `json:"killed"`
+	Soaks     []*soaking    `json:"soak"`
+	Overloads []*overloaded `json:"overload"`
+	Crowds    []*crowded    `json:"crowd"`
+	Floods    []*flooded    `json:"flood"`
 }
 
 // result is a row of the matrix.
@@ -101,6 +104,15 @@ func (r *results) markdown() string {
 		fmt.Fprintf(&b, "\n## Soak\n\n%d operations in %v: %d creates, %d sets, %d deletes, %d expired.\n\n| | half | end |\n|---|---|---|\n", x.Ops, x.Took.Round(time.Second), x.Creates, x.Sets, x.Deletes, x.Expired)
 		fmt.Fprintf(&b, "| goroutines | %.0f | %.0f |\n| file descriptors | %.0f | %.0f |\n| resident memory, MiB | %.1f | %.1f |\n| heap in use, MiB | %.1f | %.1f |\n| near cache, MiB (budget %.1f) | %.1f | %.1f |\n| live sessions = cards = entries | %d | %d |\n",
 			x.Half.Goroutines, x.End.Goroutines, x.Half.FDs, x.End.FDs, x.Half.Resident/mib, x.End.Resident/mib, x.Half.Heap/mib, x.End.Heap/mib, float64(soakNear)/mib, x.Half.Near/mib, x.End.Near/mib, x.Half.Live, x.End.Live)
+	}
+	for _, x := range r.Overloads {
+		x.markdown(&b)
+	}
+	for _, x := range r.Crowds {
+		x.markdown(&b)
+	}
+	for _, x := range r.Floods {
+		x.markdown(&b)
 	}
 	return b.String()
 }

@@ -3,7 +3,6 @@ package torture
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -32,16 +31,6 @@ type soaking struct {
 	Took    time.Duration `json:"took_ns"`
 	Half    footprint     `json:"half"`
 	End     footprint     `json:"end"`
-}
-
-// footprint is what a quiet process takes, and what it has in Redis.
-type footprint struct {
-	Goroutines float64 `json:"goroutines"`
-	FDs        float64 `json:"file_descriptors"`
-	Resident   float64 `json:"resident_bytes"`
-	Heap       float64 `json:"heap_bytes"`
-	Near       float64 `json:"near_bytes"`
-	Live       int64   `json:"live"`
 }
 
 // TestSoak lets a process work for long: creates, sets, deletes and expiries. What it takes stays the same, and there is an
@@ -188,40 +177,18 @@ func member(object, name string) string {
 }
 
 // quiet waits until what is to expire has, and is cleared, compares what is in Redis with what should be, and measures.
-func (s *soak) quiet() (f footprint) {
+func (s *soak) quiet() footprint {
 	s.t.Helper()
-	f.Live = s.created.Load() - s.deleted.Load() - s.shortLived.Load()
+	live := s.created.Load() - s.deleted.Load() - s.shortLived.Load()
 	why := ""
 	if !redistest.Eventually(patience, func() bool {
-		why = s.differs(f.Live)
+		why = s.differs(live)
 		return why == ""
 	}) {
 		s.t.Fatal(why)
 	}
-	response, err := s.c.http.Get("http://" + s.c.admin + "/debug/pprof/heap?gc=1")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, response.Body)
-	response.Body.Close()
-	for _, m := range []struct {
-		to    *float64
-		names []string
-	}{
-		{&f.Goroutines, []string{"go_goroutines"}},
-		{&f.FDs, []string{"process_open_fds"}},
-		{&f.Resident, []string{"process_resident_memory_bytes"}},
-		{&f.Heap, []string{"go_memstats_heap_inuse_bytes"}},
-		{&f.Near, []string{`cloakroom_near_bytes{kind="session"}`, `cloakroom_near_bytes{kind="list"}`, `cloakroom_near_bytes{kind="token"}`}},
-	} {
-		for _, name := range m.names {
-			n, err := s.c.metric(name)
-			if err != nil {
-				s.t.Error(err)
-			}
-			*m.to += n
-		}
-	}
+	f := s.c.footprint(s.t)
+	f.Live = live
 	return f
 }
 

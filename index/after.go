@@ -1,0 +1,81 @@
+package index
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// goesOn says that the page begins behind a session, not at the beginning.
+func (q *Query) goesOn() bool { return q.After != nil && q.After.ID != "" }
+
+// side is where a match is: above zero behind q.After, below on an earlier page.
+func (q *Query) side(c Candidate) int {
+	if !q.goesOn() || q.compare(c, *q.After) > 0 {
+		return 1
+	}
+	return -1
+}
+
+// skip is how many of all matches, in order, come before the page.
+func (q *Query) skip(matches []Candidate) int {
+	if q.After == nil {
+		return int(min(q.Offset, uint64(len(matches))))
+	}
+	n, _ := slices.BinarySearchFunc(matches, q, func(c Candidate, q *Query) int { return q.side(c) })
+	return n
+}
+
+// skipStored is skip for what is stored of the matches.
+func (q *Query) skipStored(matches []*session.Stored) int {
+	if q.After == nil {
+		return int(min(q.Offset, uint64(len(matches))))
+	}
+	n, _ := slices.BinarySearchFunc(matches, q, func(s *session.Stored, q *Query) int { return q.side(Candidate{s.Creation, s.ID}) })
+	return n
+}
+
+// beginBehind opens the parts behind q.After: each reads from the first element
+// with that creation date on, and its list passes over what is not behind, as it
+// goes on anywhere. Neither ranks nor the dead before it matter. (I9)
+func (r *ranking) beginBehind(ctx context.Context) error {
+	// The date may be outside the dates: nobody vouches for a position.
+	at := start{byDate: true, behind: true, date: min(r.q.After.Creation, r.d.dates.Max)}
+	if r.q.Ascending {
+		at.date = max(r.q.After.Creation, r.d.dates.Min)
+	}
+	for range looks {
+		if settled, err := r.look(ctx, at); settled || err != nil {
+			return err
+		}
+	}
+	return errTooFast
+}
+
+// settle reads those sessions again, past all copies, that are elsewhere in the
+// order than their list has them. One that still is has just been put with
+// another creation date: to show it would take the next page elsewhere.
+func (ix *Index) settle(ctx context.Context, q *Query, ahead []Candidate, found []*session.Stored) error {
+	if q.After == nil {
+		return nil
+	}
+	var again []Candidate
+	var places []int
+	for i, s := range found {
+		if s != nil && s.Creation != ahead[i].Creation {
+			again, places = append(again, ahead[i]), append(places, i)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	fresh, err := ix.resolve(ctx, again, How{Fresh: true})
+	if err != nil {
+		return err
+	}
+	for i, place := range places {
+		found[place] = fresh[i]
+	}
+	return nil
+}
