@@ -44,7 +44,7 @@ func TestI10_Flood(t *testing.T) {
 	fasthttp.ReleaseResponse(response)
 	var one outcome
 	if !redistest.Eventually(patience, func() bool { searching.ask(0, &one); return one.After > 0 }) {
-		t.Errorf("the costliest search is not answered: %+v", one)
+		t.Errorf("the costliest search is not answered: %v", &one)
 	}
 	one.noWrong(t, "the costliest search")
 
@@ -57,7 +57,7 @@ func TestI10_Flood(t *testing.T) {
 	for name, got := range map[string]*outcome{"gets alone": x.Alone, "gets beside the flood": x.Beside} {
 		got.noWrong(t, name)
 		if got.Shed > 0 || got.Right+got.After == 0 {
-			t.Errorf("%s: %+v", name, got)
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 	x.Searches.noWrong(t, "the flood")
@@ -67,8 +67,9 @@ func TestI10_Flood(t *testing.T) {
 	searching.http.CloseIdleConnections()
 	c.rests(t, &before)
 	report.add(t, func(r *results) { r.Floods = append(r.Floods, x) })
-	say(t, "%d gets alone, p99 %v ms; %d beside, %d late, p99 %v ms; of %d searches %d were answered and %d shed", x.Alone.Right, x.Alone.P99,
-		x.Beside.Right, x.Beside.Late, x.Beside.P99, x.Searches.Asked, x.Searches.Right+x.Searches.After, x.Searches.Shed)
+	say(t, "gets alone: %v", x.Alone)
+	say(t, "gets beside the flood: %v", x.Beside)
+	say(t, "the flood: %v", x.Searches)
 }
 
 func (x *flooded) markdown(b *strings.Builder) {

@@ -181,6 +181,12 @@ func (x *outcome) fault(format string, args ...any) {
 	}
 }
 
+// String leaves the times out.
+func (x *outcome) String() string {
+	return fmt.Sprintf("%d asked, %d unasked, %d right and %d after the span, %d shed, %d late, %d wrong; right p99 %v ms, shed p99 %v ms",
+		x.Asked, x.Unasked, x.Right, x.After, x.Shed, x.Late, x.Wrong, x.P99, x.ShedP99)
+}
+
 func sum(parts []outcome) *outcome {
 	all := &outcome{}
 	for i := range parts {
