@@ -92,7 +92,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // openFailover opens a store; it remembers, and waits for wanted replicas.
-func openFailover(t *testing.T, rdb *redis.Client, shards, remember, wanted int) *Store {
+func openFailover(t *testing.T, rdb redis.UniversalClient, shards, remember, wanted int) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), Config{
 		Redis: rdb, Shards: shards, NearBytes: 16 << 20, RememberDeletions: remember, RevokeWaitReplicas: wanted,

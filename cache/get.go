@@ -42,6 +42,9 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	if !usable {
+		s.near.supersede(id, stored)
+	}
 	return stored, nil
 }
 

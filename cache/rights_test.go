@@ -165,10 +165,23 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 	checkTable(t, table, used)
 }
 
-// The same on a Cluster, without the suite, which needs no other commands there.
+// The same on a Cluster, without a near cache, and without a look for commands that are not in the table: its servers send
+// each other some.
 func TestRights_AreEnoughOnACluster(t *testing.T) {
 	l, cluster := startLeastCluster(t)
 	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(t.Context()).Err() })
+	storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
+		shards := 0
+		if limits.MaxSessions > 0 {
+			shards = 1 // only a store of one shard can count its sessions
+		}
+		l.empty(t)
+		s := open(t, l.user, shards, storetest.NewClock(), limits)
+		return s.Store, s.clock.Advance
+	})
+	if t.Failed() {
+		return
+	}
 	l.operate(t, 0)
 	space, err := keys.NewSpace(keys.DefaultPrefix, 32)
 	if err != nil {

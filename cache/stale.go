@@ -11,7 +11,7 @@ import (
 // than be without an answer while Redis is away. It answers from copies alone,
 // also from those of a link that has ended, until there is another one. It never
 // answers with a session that is due (I1), nor with one that this process has
-// sent a write of since, whatever came of it (I4). ok is false if nothing is known, or
+// sent a write of since, whatever came of it, or has met in Redis otherwise (I4). ok is false if nothing is known, or
 // nothing that was known less than Config.StaleIfError ago.
 func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, ok bool) {
 	if s.near == nil {
@@ -49,6 +49,20 @@ func (s *Store) stale(id session.ID, epoch uint64, token string) (*session.Store
 		return nil, false
 	}
 	return stored, true
+}
+
+// supersede removes the copy of a session that Redis has answered otherwise of,
+// nil if it has none, while copies are not used: on a Cluster of which another
+// master is away, more than that answer may be needed, and Stale be asked.
+func (n *near) supersede(id session.ID, stored *session.Stored) {
+	if n.staleFor == 0 {
+		return
+	}
+	_, epoch := n.staleness()
+	held, ok := n.sessions.getOf(id, epoch)
+	if ok && (stored == nil || stored.Sequence != held.Sequence || stored.Token != held.Token) {
+		n.sessions.invalidate(id)
+	}
 }
 
 // staleness says how long ago the copies that there are were last proven to be

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-)
+import "github.com/redis/go-redis/v9"
 
 // connect makes the clients of one server; they connect when they are used.
 func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backend {
@@ -31,13 +28,11 @@ func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 			return nil, err
 		}
 		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
-			f := failoverOptions(u, &pool, replicas)
-			f.SentinelUsername, f.SentinelPassword = s.c.redis.sentinelUsername, password
 			role := "master " // the replicas may be away without it, and it without them
 			if replicas {
 				role = "replicas of "
 			}
-			return s.trips.watch(s.breakers.GuardAs(role+u.master, redis.NewFailoverClient(f)))
+			return s.trips.watch(s.breakers.GuardAs(role+u.master, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas, password))))
 		}
 	}
 	return s.connectWith(u.masked, 0, s.c.redis.replicaReads, make, &o), nil
@@ -61,44 +56,25 @@ func (s *sidecar) connectWith(name string, maxSessions int, replicas bool, make 
 
 // clusterOptions are those of a Cluster, whose nodes' clients are as o says.
 func (s *sidecar) clusterOptions(u *redisURL, o *redis.Options, replicas bool) *redis.ClusterOptions {
-	return &redis.ClusterOptions{
-		Addrs:                      u.hosts,
-		NewClient:                  s.guarded,
-		ReadOnly:                   replicas,
-		ClusterStateReloadInterval: clusterReload,
-		ClientName:                 o.ClientName,
-		Dialer:                     o.Dialer,
-		CredentialsProviderContext: o.CredentialsProviderContext,
-		Username:                   o.Username,
-		Password:                   o.Password,
-		Protocol:                   o.Protocol,
-		DisableIdentity:            o.DisableIdentity,
-		MaxRetries:                 o.MaxRetries,
-		DialTimeout:                o.DialTimeout,
-		DialerRetries:              o.DialerRetries,
-		ReadTimeout:                o.ReadTimeout,
-		WriteTimeout:               o.WriteTimeout,
-		ContextTimeoutEnabled:      o.ContextTimeoutEnabled,
-		PoolFIFO:                   o.PoolFIFO,
-		PoolSize:                   o.PoolSize,
-		PoolTimeout:                o.PoolTimeout,
-		MinIdleConns:               o.MinIdleConns,
-		MaxIdleConns:               o.MaxIdleConns,
-		MaxActiveConns:             o.MaxActiveConns,
-		ConnMaxIdleTime:            o.ConnMaxIdleTime,
-		ConnMaxLifetime:            o.ConnMaxLifetime,
-		PipelinePoolSize:           o.PipelinePoolSize,
-		MaintNotificationsConfig:   &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
+	c := severalOptions(u, o, replicas).Cluster()
+	c.NewClient = s.guarded
+	c.ClusterStateReloadInterval = clusterReload
+	return c
 }
 
 // failoverOptions are those of a master that Sentinels name, or of its replicas.
-func failoverOptions(u *redisURL, o *redis.Options, replicas bool) *redis.FailoverOptions {
-	return &redis.FailoverOptions{
-		MasterName:                 u.master,
-		SentinelAddrs:              u.hosts,
-		ReplicaOnly:                replicas,
-		DB:                         o.DB,
+func (s *sidecar) failoverOptions(u *redisURL, o *redis.Options, replicas bool, sentinelPassword string) *redis.FailoverOptions {
+	several := severalOptions(u, o, replicas)
+	several.DB, several.MasterName = o.DB, u.master
+	several.SentinelUsername, several.SentinelPassword = s.c.redis.sentinelUsername, sentinelPassword
+	return several.Failover()
+}
+
+// severalOptions are those of a client of several servers, each as o says.
+func severalOptions(u *redisURL, o *redis.Options, replicas bool) *redis.UniversalOptions {
+	return &redis.UniversalOptions{
+		Addrs:                      u.hosts,
+		ReadOnly:                   replicas,
 		ClientName:                 o.ClientName,
 		Dialer:                     o.Dialer,
 		CredentialsProviderContext: o.CredentialsProviderContext,
@@ -121,5 +97,6 @@ func failoverOptions(u *redisURL, o *redis.Options, replicas bool) *redis.Failov
 		ConnMaxIdleTime:            o.ConnMaxIdleTime,
 		ConnMaxLifetime:            o.ConnMaxLifetime,
 		PipelinePoolSize:           o.PipelinePoolSize,
+		MaintNotificationsConfig:   o.MaintNotificationsConfig,
 	}
 }

@@ -94,6 +94,14 @@ func NewCertificates(t testing.TB) *Certificates {
 	return c
 }
 
+// Renew writes certificates of a new authority to the same files. Servers read them when they start again.
+func (c *Certificates) Renew(t testing.TB) {
+	t.Helper()
+	if err := c.write(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (c *Certificates) write() error {
 	authority := template("redistest authority")
 	authority.IsCA, authority.BasicConstraintsValid = true, true

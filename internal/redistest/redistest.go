@@ -59,7 +59,14 @@ type Server struct {
 // A start takes about 15 ms, so each test has its own server and none needs FLUSHALL.
 func Start(t testing.TB, conf ...string) *Server {
 	t.Helper()
+	return StartWith(t, Access{}, conf...)
+}
+
+// StartWith is Start for a server that asks for access.
+func StartWith(t testing.TB, access Access, conf ...string) *Server {
+	t.Helper()
 	s := prepare(t, conf...)
+	s.access = access
 	var err error
 	for range startTries {
 		s.Addr = FreeAddr(t)
