@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,25 +200,29 @@ func TestSearchStats_CostlySearches(t *testing.T) {
 	fillForStats(t, s, begin)
 	h := make(hold)
 	costly.AddHook(h)
+	release := sync.OnceFunc(func() { close(h) })
+	t.Cleanup(release)
 	search := func() error {
 		_, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{UserID: "creator"}, Limit: 1})
 		return err
 	}
 	const callers = 40 // more than run and wait
-	ended := make(chan error)
+	ended := make(chan error, callers)
 	for range callers {
 		go func() { ended <- search() }()
 	}
-	for begin, waiting := time.Now(), 0; waiting == 0; runtime.Gosched() {
-		got, refused := s.SearchStats(), countsOf(t, s)["own"].busy
-		if got.CostlyPlaces < 1 || got.CostlyRunning > got.CostlyPlaces || time.Since(begin) > time.Minute {
-			t.Fatalf("%d run in %d places, %d wait, %d are refused", got.CostlyRunning, got.CostlyPlaces, got.CostlyWaiting, refused)
-		}
-		if got.CostlyRunning == got.CostlyPlaces && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers {
-			waiting = got.CostlyWaiting
-		}
+	var got index.SearchStats
+	var refused uint64
+	if !redistest.Eventually(time.Minute, func() bool {
+		got, refused = s.SearchStats(), countsOf(t, s)["own"].busy
+		return got.CostlyRunning == got.CostlyPlaces && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers
+	}) {
+		t.Fatalf("%d run in %d places, %d wait, %d are refused", got.CostlyRunning, got.CostlyPlaces, got.CostlyWaiting, refused)
 	}
-	close(h)
+	if got.CostlyPlaces < 1 || got.CostlyWaiting == 0 {
+		t.Errorf("%d places, %d wait", got.CostlyPlaces, got.CostlyWaiting)
+	}
+	release()
 	var want counted
 	for range callers {
 		switch err := <-ended; {

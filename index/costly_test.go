@@ -5,31 +5,36 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // I10: a flood of costly searches takes its places and a short queue, and no more: who comes then is told so at once.
 func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 	t.Parallel()
 	p := newPlaces()
+	began := time.Now()
 	for range costlyAtOnce() {
-		if err := p.enter(t.Context()); err != nil {
+		if _, err := p.enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, giveUp := context.WithCancel(t.Context())
 	ended := make(chan error)
 	for range p.queue {
-		go func() { ended <- p.enter(ctx) }()
+		go func() {
+			_, err := p.enter(ctx)
+			ended <- err
+		}()
 	}
 	for p.waiting.Load() < p.queue {
 		runtime.Gosched()
 	}
 	for range 100 {
-		if err := p.enter(t.Context()); !errors.Is(err, ErrBusy) {
+		if _, err := p.enter(t.Context()); !errors.Is(err, ErrBusy) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	p.leave()
+	p.leave(began)
 	if err := <-ended; err != nil {
 		t.Errorf("the next in the queue: %v", err)
 	}
@@ -43,9 +48,53 @@ func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 		t.Errorf("%d wait", n)
 	}
 	for range costlyAtOnce() {
-		p.leave()
+		p.leave(began)
 	}
-	if err := p.enter(t.Context()); err != nil {
+	if _, err := p.enter(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A costly search that would be late is not begun, nor does it wait, so that those that are begun are answered.
+func TestI10_CostlySearchesThatWouldBeLate(t *testing.T) {
+	t.Parallel()
+	p := newPlaces()
+	enter := func(left time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		defer cancel()
+		_, err := p.enter(ctx)
+		return err
+	}
+	// It has no figures yet.
+	for range costlyAtOnce() {
+		if err := enter(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.leave(time.Now().Add(-400 * time.Hour)) // a quarter counts
+	if took := time.Duration(p.took.Load()); took < 100*time.Hour || took > 101*time.Hour {
+		t.Errorf("they take %v", took)
+	}
+	// A place that is free is taken, whatever the figures say: else they would stay as they are.
+	if err := enter(time.Hour); err != nil {
+		t.Errorf("a free place: %v", err)
+	}
+	if err := enter(99 * time.Hour); !errors.Is(err, ErrBusy) {
+		t.Errorf("one that would be late: %v", err)
+	}
+	ended := make(chan error)
+	go func() { ended <- enter(1000 * time.Hour) }()
+	for p.waiting.Load() < 1 {
+		runtime.Gosched()
+	}
+	p.leave(time.Now().Add(-10_000 * time.Hour)) // longer than was known
+	if err := <-ended; !errors.Is(err, ErrBusy) {
+		t.Errorf("one whose turn came late: %v", err)
+	}
+	if err := enter(time.Hour); err != nil {
+		t.Errorf("the place of one that was not begun: %v", err)
+	}
+	if n := p.waiting.Load(); n != 0 {
+		t.Errorf("%d wait", n)
 	}
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,9 @@ const (
 	looks = 20
 )
 
+// errTooFar refuses an offset that would cost too much.
+var errTooFar = &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
+
 // ranked answers a search whose driver covers it, at any offset, without
 // looking at what comes before the page: totals are counts, and the page is
 // taken by rank. What is counted but due is known by its card, because a
@@ -30,7 +34,7 @@ const (
 func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver, w *work) (*Page, error) {
 	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
-		return nil, &session.InvalidError{Field: "query.offset", Problem: fmt.Sprintf("must be at most %d where sessions are spread over shards", maxMergedOffset)}
+		return nil, errTooFar
 	}
 	defer r.leave()
 	if len(d.lists) > 1 && q.Offset > costly { // sessions of one instant have to be passed one by one
@@ -85,8 +89,9 @@ type ranking struct {
 	now   session.Time
 	d     *driver
 	parts []*part
-	// costly says that it has one of the places for costly searches.
+	// costly says that it has one of the places for costly searches, since began.
 	costly bool
+	began  time.Time
 }
 
 // enter waits for a place for costly searches, and uses their connections.
@@ -94,16 +99,17 @@ func (r *ranking) enter(ctx context.Context) error {
 	if r.costly {
 		return nil
 	}
-	if err := r.ix.costly.enter(ctx); err != nil {
+	began, err := r.ix.costly.enter(ctx)
+	if err != nil {
 		return err
 	}
-	r.costly, r.rdb = true, r.ix.costlyRdb
+	r.costly, r.began, r.rdb = true, began, r.ix.costlyRdb
 	return nil
 }
 
 func (r *ranking) leave() {
 	if r.costly {
-		r.ix.costly.leave()
+		r.ix.costly.leave(r.began)
 	}
 }
 

@@ -89,10 +89,11 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 	}
 	rdb := ix.searchRdb
 	if d.count > costly {
-		if err := ix.costly.enter(ctx); err != nil {
+		began, err := ix.costly.enter(ctx)
+		if err != nil {
 			return nil, err
 		}
-		defer ix.costly.leave()
+		defer ix.costly.leave(began)
 		if rdb = ix.replicasRdb; q.Fresh {
 			rdb = ix.costlyRdb
 		}

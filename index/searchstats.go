@@ -3,8 +3,6 @@ package index
 import (
 	"errors"
 	"sync/atomic"
-
-	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // plan is what a search takes its candidates from.
@@ -65,9 +63,8 @@ func outcomeOf(err error) outcome {
 		return answered
 	}
 	_, many := errors.AsType[*TooCostlyError](err)
-	_, far := errors.AsType[*session.InvalidError](err)
 	switch {
-	case many || far:
+	case many || errors.Is(err, errTooFar):
 		return tooCostly
 	case errors.Is(err, ErrBusy):
 		return busy

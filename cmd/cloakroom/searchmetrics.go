@@ -19,9 +19,9 @@ var (
 	searchCandidates = prometheus.NewDesc("cloakroom_search_candidates",
 		"Sessions that a search had to look at, by what it took them from; without searches that were refused.", []string{"plan"}, nil)
 	costlySearches = prometheus.NewDesc("cloakroom_costly_searches",
-		"Searches of more than 1,000 candidates, by state: running, or waiting for their turn.", []string{"state"}, nil)
+		"Searches that look at more than 1,000 sessions or due cards, or go to a far offset on a Cluster, by state: running, or waiting for their turn.", []string{"state"}, nil)
 	costlySearchesLimit = prometheus.NewDesc("cloakroom_costly_searches_limit",
-		"Searches of more than 1,000 candidates that may run at a time.", nil, nil)
+		"Such searches that may run at a time.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
