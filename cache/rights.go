@@ -54,6 +54,7 @@ func Rights() []acl.Right {
 
 		{Command: "client|tracking", Args: "on bcast", When: acl.Near, Why: "hear of changes"},
 		{Command: "role", When: acl.Near, Why: "prove that a master answers"},
+		{Command: "get", Args: "KEY", Keys: "n", Access: acl.Reads, When: acl.Near | acl.Cluster, Why: "prove that it has its shards still; nothing is ever there"},
 		{Command: "info", Args: "server", Why: "near cache: prove that it is the one that tells of changes; notice a failover, and look for what it has brought back"},
 		{Command: "exists", Args: "KEY", Keys: "s", Access: acl.Looks, Why: "has a deleted session come back"},
 		{Command: "wait", Args: "0 1", When: acl.Waits, Why: "have replicas acknowledge a deletion"},

@@ -165,8 +165,7 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 	checkTable(t, table, used)
 }
 
-// The same on a Cluster, without a near cache, and without a look for commands that are not in the table: its servers send
-// each other some.
+// The same on a Cluster, without a look for commands that are not in the table: its servers send each other some.
 func TestRights_AreEnoughOnACluster(t *testing.T) {
 	l, cluster := startLeastCluster(t)
 	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(t.Context()).Err() })
@@ -176,7 +175,8 @@ func TestRights_AreEnoughOnACluster(t *testing.T) {
 			shards = 1 // only a store of one shard can count its sessions
 		}
 		l.empty(t)
-		s := open(t, l.user, shards, storetest.NewClock(), limits)
+		s, stop := openNear(t, l.user, shards, storetest.NewClock(), limits)
+		t.Cleanup(stop)
 		return s.Store, s.clock.Advance
 	})
 	if t.Failed() {
