@@ -162,6 +162,46 @@ func TestI5_PutAgainAfterExpiry(t *testing.T) {
 	})
 }
 
+// A put is done, its reply is lost, and the session is deleted before it is repeated: neither "done" nor "refused" would be
+// true for sure.
+func TestI2_PutThatLostItsReplyMeetsADeletion(t *testing.T) {
+	eachShards(t, func(t *testing.T, shards int) {
+		c := startCutServer(t, shards)
+		for name, before := range map[string]uint64{"create": 0, "replace": 1} {
+			t.Run(name, func(t *testing.T) {
+				s := c.open(t)
+				if before > 0 {
+					if err := put(before, ada...)(t.Context(), s, s.Store); err != nil {
+						t.Fatal(err)
+					}
+				}
+				met := false
+				s.faults.Arm(redistest.Cut{After: func(_ int, cmds []redis.Cmder) error {
+					if met || cmds[0].Name() != "evalsha" {
+						return nil
+					}
+					if text, err := cmds[0].(*redis.Cmd).Text(); err != nil || text != "ok" {
+						return nil
+					}
+					met = true
+					if err := remove(t.Context(), s, s.Store); err != nil {
+						t.Error(err)
+					}
+					return redistest.ErrCut
+				}})
+				err := put(5, ada...)(t.Context(), s, s.frail)
+				s.faults.Arm(redistest.Cut{})
+				if !met || !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("got %v, deleted meanwhile: %v", err, met)
+				}
+				if _, err := s.GetFresh(t.Context(), "1"); !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("it has come back: %v", err)
+				}
+			})
+		}
+	})
+}
+
 // A reply is lost on a real connection: the write is repeated by the store,
 // and done once.
 func TestI5_LostReplyIsRepeated(t *testing.T) {

@@ -75,13 +75,15 @@ func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, e
 
 // GetFresh returns the session with this ID as Redis has it now, with its
 // Version, or session.ErrNotFound. It is for those who write: Put and Delete
-// act on what it returns.
+// act on what it returns. What Get answers afterwards is no older.
 func (s *Store) GetFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
 	stored, err := s.readFresh(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.alive(s.graves.pass(stored, s.clock()))
+	stored = s.graves.pass(stored, s.clock())
+	s.near.supersede(id, stored)
+	return s.alive(stored)
 }
 
 // alive returns stored unless it is due, or nothing. (I1)

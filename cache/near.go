@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"sync/atomic"
 	"time"
@@ -110,6 +111,19 @@ func (n *near) session(id session.ID, now session.Time) (stored *session.Stored,
 		return stored, true
 	}
 	return nil, n.sessions.missing(id, n.fresh.clock().add(-n.fresh.bound))
+}
+
+// supersede removes the copy of a session if Redis has answered something else
+// since, nil if it has none: who was told that is not told less afterwards, though
+// the invalidation may be late; and where a master of a Cluster is away, Stale
+// does not answer what another has taken back. (I4)
+func (n *near) supersede(id session.ID, stored *session.Stored) {
+	if n == nil {
+		return
+	}
+	n.sessions.supersede(id, stored != nil, func(held *session.Stored) bool {
+		return held.Sequence == stored.Sequence && held.Token == stored.Token && bytes.Equal(held.Doc, stored.Doc)
+	})
 }
 
 // forget removes what a write of these cards touches. It is called before the

@@ -259,9 +259,6 @@ func TestNear_FreshGoesPast(t *testing.T) {
 	proxy.Stall(true)
 	a.delete("1")
 	b.want("1", 1, true)
-	if _, err := b.GetFresh(t.Context(), "1"); err != session.ErrNotFound {
-		t.Errorf("got %v", err)
-	}
 	page, err := b.Search(t.Context(), &index.Query{Predicates: []index.Predicate{index.ByUser("u")}, Sees: index.Sees{All: true}, Limit: 10, Fresh: true})
 	if err != nil || page.Total != 0 {
 		t.Errorf("got %+v, %v", page, err)
@@ -269,6 +266,50 @@ func TestNear_FreshGoesPast(t *testing.T) {
 	if got := b.ofUser("u"); len(got) != 1 {
 		t.Errorf("without Fresh: %v", got)
 	}
+}
+
+// What a process has told once of a session it does not take back, though the invalidation is late.
+func TestI4_NothingOlderAfterAFreshAnswer(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+	fresh := func(id session.ID, sequence uint64) {
+		t.Helper()
+		switch s, err := b.GetFresh(t.Context(), id); {
+		case err == session.ErrNotFound && sequence == 0:
+		case err != nil || s.Sequence != sequence:
+			t.Errorf("session %s: got %+v, %v", id, s, err)
+		}
+	}
+	for _, id := range []session.ID{"deleted", "set", "replaced", "same"} {
+		a.put(sessionOf(string(id), "u", 1))
+	}
+	b.settle()
+	for _, id := range []session.ID{"deleted", "set", "replaced", "same"} {
+		b.want(id, 1, false)
+		b.want(id, 1, true)
+	}
+	b.want("created", 0, false)
+	b.want("created", 0, true)
+	proxy.Stall(true)
+	a.delete("deleted")
+	a.put(sessionOf("set", "u", 2))
+	a.put(sessionOf("replaced", "other", 1))
+	a.put(sessionOf("created", "u", 1))
+	for _, id := range []session.ID{"deleted", "set", "replaced", "same"} {
+		b.want(id, 1, true)
+	}
+	b.want("created", 0, true)
+	fresh("deleted", 0)
+	b.want("deleted", 0, false)
+	fresh("set", 2)
+	b.want("set", 2, false)
+	fresh("replaced", 1)
+	b.want("replaced", 1, false)
+	fresh("created", 1)
+	b.want("created", 1, false)
+	fresh("same", 1)
+	b.want("same", 1, true)
 }
 
 func TestNear_OffWhereTheServerHasNoTracking(t *testing.T) {

@@ -80,6 +80,11 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 		}
 		switch {
+		case lost:
+			// Either another writer was faster, or this write has been done and
+			// another writer, perhaps a deletion, came after it: to do it again might
+			// do it twice, and to refuse it might be a lie.
+			return fmt.Errorf("%w: a write lost its reply and met another one", session.ErrUnavailable)
 		case result == resultCrowded:
 			if twins, err = s.makeRoom(ctx, w); err != nil {
 				return err
@@ -97,10 +102,6 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 		case result != "conflict":
 			return fmt.Errorf("BUG: put.lua answered %q", result)
-		case lost:
-			// Either another writer was faster, or this write has been done and
-			// another writer came after it: to do it again might do it twice.
-			return fmt.Errorf("%w: a write lost its reply and met another one", session.ErrUnavailable)
 		case !inTheWay:
 			return session.ErrConflict
 		default:

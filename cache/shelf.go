@@ -163,6 +163,24 @@ func (s *shelf[K, V]) invalidate(key K) {
 	s.invalidations.Add(1)
 }
 
+// supersede removes what is held of a key, and lets no load of it be kept, unless
+// same says that Redis has just answered what the copy holds. found says that
+// Redis has something at all.
+func (s *shelf[K, V]) supersede(key K, found bool, same func(held V) bool) {
+	st := s.stripe(key)
+	st.mu.Lock()
+	c, held := s.copies.GetIfPresent(key)
+	absent := false
+	if s.absent != nil {
+		_, absent = s.absent.GetIfPresent(key)
+	}
+	loading := st.loads[key] != nil
+	st.mu.Unlock()
+	if loading || held && !(found && same(c.value)) || absent && found {
+		s.invalidate(key)
+	}
+}
+
 // flush forgets everything. The epoch has been raised before, so that nothing
 // of it counts any more, whenever this is done.
 func (s *shelf[K, V]) flush() {

@@ -51,20 +51,6 @@ func (s *Store) stale(id session.ID, epoch uint64, token string) (*session.Store
 	return stored, true
 }
 
-// supersede removes the copy of a session that Redis has answered otherwise of,
-// nil if it has none, while copies are not used: on a Cluster of which another
-// master is away, more than that answer may be needed, and Stale be asked.
-func (n *near) supersede(id session.ID, stored *session.Stored) {
-	if n.staleFor == 0 {
-		return
-	}
-	_, epoch := n.staleness()
-	held, ok := n.sessions.getOf(id, epoch)
-	if ok && (stored == nil || stored.Sequence != held.Sequence || stored.Token != held.Token) {
-		n.sessions.invalidate(id)
-	}
-}
-
 // staleness says how long ago the copies that there are were last proven to be
 // right, and of which epoch they are. age is negative if they never were.
 //

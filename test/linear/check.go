@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -131,13 +132,14 @@ func (op *Op) String() string {
 
 // Check says what is wrong with a history: nil is nothing. bound is how old an
 // answer that need not be fresh may be. It takes patience at most; what is not
-// decided by then is an error, too. On an error it leaves a page with a picture
-// in a new temporary directory, and names it.
+// decided by then is an error, too. An error lists the calls of a session that is
+// wrong, and names a page with a picture of all, in a new temporary directory.
 func (h *History) Check(bound, patience time.Duration) error {
 	h.mu.Lock()
 	ops := slices.Clone(h.ops)
 	h.mu.Unlock()
-	result, info := porcupine.CheckOperationsVerbose(model, widen(ops, int64(bound)), patience)
+	wide := widen(ops, int64(bound))
+	result, info := porcupine.CheckOperationsVerbose(model, wide, patience)
 	if result == porcupine.Ok {
 		return nil
 	}
@@ -153,7 +155,26 @@ func (h *History) Check(bound, patience time.Duration) error {
 	if err := porcupine.VisualizePath(model, info, page); err != nil {
 		return fmt.Errorf("%s; and its picture was not drawn: %w", wrong, err)
 	}
-	return fmt.Errorf("%s: see %s", wrong, page)
+	return fmt.Errorf("%s: see %s%s", wrong, page, firstWrong(wide, patience))
+}
+
+// firstWrong lists the calls of a session that can not be put in order, by when
+// they began; "" if there is none.
+func firstWrong(wide []porcupine.Operation, patience time.Duration) string {
+	for _, part := range model.Partition(wide) {
+		if porcupine.CheckOperationsTimeout(model, part, patience) == porcupine.Ok {
+			continue
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Input.(*Op).call, b.Input.(*Op).call) })
+		var b strings.Builder
+		fmt.Fprintf(&b, "\nsession %s:", part[0].Input.(*Op).Session)
+		for _, o := range part {
+			op := o.Input.(*Op)
+			fmt.Fprintf(&b, "\n%12.3f – %12.3f ms  client %d: %v", float64(op.call)/1e6, float64(op.answer)/1e6, op.Client, op)
+		}
+		return b.String()
+	}
+	return ""
 }
 
 // widen gives each call the time in which it must have happened. An answer that
