@@ -116,16 +116,16 @@ type load struct {
 	key         string
 	mine        *visitor
 	processes   []*replica
+	pulse       *pulse
 
 	stop  chan struct{}
 	ended sync.WaitGroup
 	done  [3]atomic.Int64 // by what is asked: those that were answered
-	late  atomic.Int64    // those that were told that the store is away; the processes' logs say why
 	next  atomic.Int64
 
 	mu     sync.Mutex
 	failed []string
-	none   []time.Time // when the balancer knew no process that was ready
+	told   told
 }
 
 // asked are what the load asks, by turns.
@@ -147,8 +147,13 @@ func startLoad(t *testing.T, l *load) {
 				t.Errorf("%s: never", name)
 			}
 		}
-		t.Logf("told that the store is away: %d times, and that there is no process: %d times", l.late.Load(), len(l.none))
-		blame(t, l.processes, l.none)
+		l.pulse.end()
+		stalls := l.pulse.seen()
+		t.Logf("told that the store is away: %d times, and that there is no process: %d times; stalls: %d", len(l.told.late), len(l.told.none), len(stalls))
+		for _, fault := range l.told.blame(l.next.Load(), stalls) {
+			t.Errorf("%s (stalls: %v)", fault, stalls)
+		}
+		readLogs(t, l.processes)
 	})
 }
 
@@ -207,14 +212,16 @@ func (l *load) ask(client *http.Client, what int) error {
 	text, err := io.ReadAll(response.Body)
 	if response.StatusCode == http.StatusServiceUnavailable {
 		// If Redis did not get the processor in time, as on a machine with other work, that is an answer: see blame.
-		switch {
+		switch now := time.Now(); {
 		case strings.Contains(string(text), "the session store is unavailable"):
-			l.late.Add(1)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.told.late = append(l.told.late, now)
 			return nil
 		case strings.Contains(string(text), "No server is available"): // HAProxy's
 			l.mu.Lock()
-			l.none = append(l.none, time.Now())
-			l.mu.Unlock()
+			defer l.mu.Unlock()
+			l.told.none = append(l.told.none, now)
 			return nil
 		}
 	}
@@ -260,8 +267,8 @@ func balanceHAProxy(t *testing.T, one, two *replica) (api, verify string) {
 }
 
 // TestRollingRestart restarts two processes one after the other under load, behind a balancer with our configuration. No
-// request fails, but for such that waited for Redis in vain because the machine was busy, and each process ends with exit
-// code 0.
+// request fails, but for a few that waited for Redis in vain while the machine was busy, as it is known from elsewhere, and
+// each process ends with exit code 0.
 func TestRollingRestart(t *testing.T) {
 	times := rolls
 	if n, err := strconv.Atoi(os.Getenv(rollsEnv)); err == nil {
@@ -278,7 +285,7 @@ func TestRollingRestart(t *testing.T) {
 			ours := startCloakroom(t, server.Addr) // for the fixture; no balancer knows it
 			one := newReplica(t, server.Addr, ours.keys, b.flags...)
 			two := newReplica(t, server.Addr, ours.keys, b.flags...)
-			l := &load{key: ours.key, mine: ours.login(t, "rolling"), processes: []*replica{one, two}}
+			l := &load{key: ours.key, mine: ours.login(t, "rolling"), processes: []*replica{one, two}, pulse: startPulse(t, server.Addr)}
 			l.api, l.verify = b.start(t, one, two)
 			startLoad(t, l)
 			for range times {

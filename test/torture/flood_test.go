@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -37,16 +38,20 @@ func TestI10_Flood(t *testing.T) {
 	before := c.footprint(t)
 
 	more := known.costly(costliest + 1)
-	response, _, err := searching.send(&more)
+	response, err := searching.send(&more)
 	if err != nil || response.StatusCode() != http.StatusTooManyRequests {
 		t.Errorf("a search that costs more is not refused: %v, status %d", err, response.StatusCode())
 	}
 	fasthttp.ReleaseResponse(response)
-	var one outcome
-	if !redistest.Eventually(patience, func() bool { searching.ask(0, &one); return one.After > 0 }) {
-		t.Errorf("the costliest search is not answered: %v", &one)
+	answered := func(when string) {
+		t.Helper()
+		var one outcome
+		if !redistest.Eventually(patience, func() bool { searching.ask(0, time.Now(), &one); return one.After > 0 }) {
+			t.Errorf("%s the costliest search is not answered: %v", when, &one)
+		}
+		one.noWrong(t, when+" the costliest search")
 	}
-	one.noWrong(t, "the costliest search")
+	answered("before the flood")
 
 	x := &flooded{Candidates: costliest}
 	x.Alone = getting.open(gets, overloadTime, getters)
@@ -61,9 +66,16 @@ func TestI10_Flood(t *testing.T) {
 		}
 	}
 	x.Searches.noWrong(t, "the flood")
-	if x.Searches.Asked == 0 {
-		t.Error("there was no flood")
+	// On a machine with other work each of them may take all of the store's time.
+	if x.Searches.Right+x.Searches.After+x.Searches.Late == 0 {
+		t.Errorf("no search of the flood found a place: %v", x.Searches)
 	}
+	// Both are times of one run. Gets that queue behind searches take hundreds of times as long.
+	const most = 50
+	if longForm() && x.Beside.P50 > most*x.Alone.P50 {
+		t.Errorf("half of the gets take %v ms at least beside the flood, and %v ms alone", x.Beside.P50, x.Alone.P50)
+	}
+	answered("after the flood")
 	searching.http.CloseIdleConnections()
 	c.rests(t, &before)
 	report.add(t, func(r *results) { r.Floods = append(r.Floods, x) })

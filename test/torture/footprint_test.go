@@ -22,12 +22,28 @@ type footprint struct {
 // footprint measures the process, which has nothing to do.
 func (c *sidecar) footprint(t testing.TB) (f footprint) {
 	t.Helper()
-	response, err := c.http.Get("http://" + c.admin + "/debug/pprof/heap?gc=1")
-	if err != nil {
+	var err error
+	measured := redistest.Eventually(patience, func() bool {
+		f, err = c.measure()
+		return err == nil
+	})
+	if !measured {
 		t.Fatal(err)
 	}
-	_, _ = io.Copy(io.Discard, response.Body)
+	return f
+}
+
+// measure is footprint once. On a busy machine the process may be too late to tell.
+func (c *sidecar) measure() (f footprint, err error) {
+	response, err := c.http.Get("http://" + c.admin + "/debug/pprof/heap?gc=1")
+	if err != nil {
+		return footprint{}, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
 	response.Body.Close()
+	if err != nil {
+		return footprint{}, err
+	}
 	for _, m := range []struct {
 		to    *float64
 		names []string
@@ -41,12 +57,24 @@ func (c *sidecar) footprint(t testing.TB) (f footprint) {
 		for _, name := range m.names {
 			n, err := c.metric(name)
 			if err != nil {
-				t.Error(err)
+				return footprint{}, err
 			}
 			*m.to += n
 		}
 	}
-	return f
+	return f, nil
+}
+
+// atWork returns how many requests the process works on.
+func (c *sidecar) atWork() (sum float64, err error) {
+	for _, class := range []string{"read", "search", "write"} {
+		n, err := c.metric(`cloakroom_in_flight{class="` + class + `"}`)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // peak runs f, and returns the most resident memory that the process had while it did.
@@ -87,18 +115,14 @@ func (c *sidecar) rests(t testing.TB, before *footprint) {
 	const slack = 20 // connections to Redis, which it keeps
 	var now footprint
 	var atWork float64
+	var err error
 	ok := redistest.Eventually(patience, func() bool {
-		now, atWork = c.footprint(t), 0
-		for _, class := range []string{"read", "search", "write"} {
-			n, err := c.metric(`cloakroom_in_flight{class="` + class + `"}`)
-			if err != nil {
-				t.Error(err)
-			}
-			atWork += n
+		if now, err = c.measure(); err == nil {
+			atWork, err = c.atWork()
 		}
-		return atWork == 0 && now.FDs <= before.FDs+slack && (!longForm() || now.Goroutines <= before.Goroutines+slack)
+		return err == nil && atWork == 0 && now.FDs <= before.FDs+slack && (!longForm() || now.Goroutines <= before.Goroutines+slack)
 	})
 	if !ok {
-		t.Errorf("afterwards %v requests are at work, and the process takes %+v; before it took %+v", atWork, now, *before)
+		t.Errorf("afterwards %v requests are at work, and the process takes %+v (%v); before it took %+v", atWork, now, err, *before)
 	}
 }

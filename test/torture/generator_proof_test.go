@@ -55,13 +55,13 @@ func TestGenerator(t *testing.T) {
 		}))
 		g := newGenerator(t, &sidecar{api: strings.TrimPrefix(server.URL, "http://")}, s.get)
 		x := outcome{end: time.Now().Add(time.Hour)}
-		g.ask(0, &x)
+		g.ask(0, time.Now(), &x)
 		if got := fmt.Sprint(x.Right, x.Shed, x.Late, x.Wrong); got != f.want {
 			t.Errorf("%s: right, shed, late, wrong are %s, not %s: %v", f.name, got, f.want, x.faults)
 		}
 		server.Close()
 		before := x.Wrong
-		g.ask(0, &x)
+		g.ask(0, time.Now(), &x)
 		if x.Wrong != before+1 {
 			t.Errorf("%s, and then nobody there: %v", f.name, x.faults)
 		}

@@ -2,7 +2,7 @@ package torture
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,8 +30,12 @@ type generator struct {
 
 func newGenerator(t testing.TB, c *sidecar, next func(n int) question) *generator {
 	g := &generator{addr: c.api, next: next}
-	// Nothing is asked twice: a connection that breaks is a fault.
-	g.http = &fasthttp.HostClient{Addr: c.api, MaxConns: 8192, ReadTimeout: patience, MaxIdemponentCallAttempts: 1}
+	g.http = &fasthttp.HostClient{
+		Addr: c.api, MaxConns: 8192, ReadTimeout: patience,
+		MaxIdemponentCallAttempts: 1, // nothing is asked twice: a connection that breaks is a fault
+		// Of very many that are opened at once, the kernel takes some a few seconds later.
+		Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, patience) },
+	}
 	t.Cleanup(g.http.CloseIdleConnections)
 	return g
 }
@@ -50,7 +54,7 @@ type outcome struct {
 	ShedP50 ms64 `json:"shed_p50_ms"`
 	ShedP99 ms64 `json:"shed_p99_ms"`
 	faults  []string
-	took    []time.Duration // of those that were right, from when they were sent
+	took    []time.Duration // of those that were right, from when they were due
 	refused []time.Duration // of those that were shed
 	end     time.Time       // of the span
 }
@@ -69,9 +73,10 @@ func (g *generator) closed(callers int, span time.Duration) *outcome {
 	for i := range parts {
 		wg.Go(func() {
 			parts[i].end = end
+			r := chance("generator", i)
 			for n := i; time.Now().Before(end); n += callers {
-				g.ask(n, &parts[i])
-				hold(rand.N(stepTime))
+				g.ask(n, time.Now(), &parts[i])
+				hold(time.Duration(r.Int64N(int64(stepTime))))
 			}
 		})
 	}
@@ -82,15 +87,19 @@ func (g *generator) closed(callers int, span time.Duration) *outcome {
 // open asks so many times a second, however slow the answers are, on so many connections. What is due and can not be asked
 // for a tenth of a second is left out.
 func (g *generator) open(rate float64, span time.Duration, connections int) *outcome {
+	type asked struct {
+		n   int
+		due time.Time
+	}
 	parts := make([]outcome, connections)
 	begun := time.Now()
-	due := make(chan int, max(int(rate/10), 1))
+	waiting := make(chan asked, max(int(rate/10), 1))
 	var wg sync.WaitGroup
 	for i := range parts {
 		wg.Go(func() {
 			parts[i].end = begun.Add(span)
-			for n := range due {
-				g.ask(n, &parts[i])
+			for a := range waiting {
+				g.ask(a.n, a.due, &parts[i])
 			}
 		})
 	}
@@ -99,7 +108,7 @@ func (g *generator) open(rate float64, span time.Duration, connections int) *out
 		passed := min(time.Since(begun), span)
 		for ; float64(n) < rate*passed.Seconds(); n++ {
 			select {
-			case due <- n:
+			case waiting <- asked{n, begun.Add(time.Duration(float64(n) / rate * float64(time.Second)))}:
 			default:
 				unasked++
 			}
@@ -109,7 +118,7 @@ func (g *generator) open(rate float64, span time.Duration, connections int) *out
 			break
 		}
 	}
-	close(due)
+	close(waiting)
 	wg.Wait() // I7
 	all := sum(parts)
 	all.Unasked = unasked
@@ -117,7 +126,7 @@ func (g *generator) open(rate float64, span time.Duration, connections int) *out
 }
 
 // send makes a request. The caller releases the answer.
-func (g *generator) send(q *question) (response *fasthttp.Response, took time.Duration, err error) {
+func (g *generator) send(q *question) (response *fasthttp.Response, err error) {
 	request := fasthttp.AcquireRequest()
 	defer fasthttp.ReleaseRequest(request)
 	response = fasthttp.AcquireResponse()
@@ -125,16 +134,16 @@ func (g *generator) send(q *question) (response *fasthttp.Response, took time.Du
 	request.SetRequestURI("http://" + g.addr + q.path)
 	request.Header.Set("Authorization", "Bearer "+apiKey)
 	request.SetBodyString(q.body)
-	begun := time.Now()
-	err = g.http.Do(request, response)
-	return response, time.Since(begun), err
+	return response, g.http.Do(request, response)
 }
 
-func (g *generator) ask(n int, x *outcome) {
+// ask asks the n-th question, which was due then.
+func (g *generator) ask(n int, due time.Time, x *outcome) {
 	q := g.next(n)
-	response, took, err := g.send(&q)
+	response, err := g.send(&q)
 	defer fasthttp.ReleaseResponse(response)
 	answered := time.Now()
+	took := answered.Sub(due)
 	x.Asked++
 	switch status := response.StatusCode(); {
 	case err != nil:

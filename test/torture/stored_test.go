@@ -47,7 +47,7 @@ func store(t *testing.T, c *sidecar, n int) stored {
 		}
 		lines.Write(append(line, '\n'))
 	}
-	response, _, err := newGenerator(t, c, nil).send(&question{method: http.MethodPost, path: "/v2/sessions/import", body: lines.String()})
+	response, err := newGenerator(t, c, nil).send(&question{method: http.MethodPost, path: "/v2/sessions/import", body: lines.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
