@@ -187,7 +187,7 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	}
 	found := make([]Candidate, 0, d.count)
 	for i, l := range lists {
-		l.filled(firsts[i].Val(), chunk)
+		l.filled(-1, firsts[i].Val(), chunk)
 		for read := 0; ; read++ {
 			e, ok, err := l.next(ctx)
 			if err != nil {
