@@ -93,7 +93,8 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			return nil, err
 		}
 		defer ix.costly.leave()
-		if rdb = ix.replicasRdb; q.Fresh {
+		// A replica that lags would hide from a page what is on no other.
+		if rdb = ix.replicasRdb; q.Fresh || q.After != nil {
 			rdb = ix.costlyRdb
 		}
 	}
