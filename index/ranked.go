@@ -71,7 +71,9 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	counted := page.Total
 	err = ix.fill(ctx, q, now, page, chunk, next)
 	switch {
-	case q.After != nil: // what is gone by now need not have been counted: lists are read later
+	case q.After != nil:
+		// What is gone by now need not have been counted: lists are read later. So
+		// entries without a session stay in the total, on every page alike.
 		page.Total = max(counted, uint64(len(page.Sessions)))
 	case partial:
 		page.Total = counted // what is due beyond the cards that were read may be in it, or not
