@@ -36,8 +36,9 @@ type Config struct {
 	Searches redis.UniversalClient
 	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
-	// Replicas may answer a costly search that is not fresh in place of Costly:
-	// it may lag behind the masters, as that search does then; nil has none.
+	// Replicas may answer a costly search that is neither fresh nor by cursor in
+	// place of Costly: it may lag behind the masters, as that search does then; nil
+	// has none.
 	Replicas redis.UniversalClient
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string

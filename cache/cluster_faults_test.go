@@ -165,7 +165,7 @@ func TestCluster_ScriptsComeBack(t *testing.T) {
 	s.audit(t, true)
 }
 
-// A costly search may be answered by replicas, and only that; not if it is to be fresh.
+// A costly search may be answered by replicas, and only that; not if it is to be fresh, or by cursor.
 func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
@@ -205,21 +205,22 @@ func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
 		}
 		return n
 	}
-	search := func(fresh bool, ps ...index.Predicate) {
+	search := func(fresh bool, after *index.Candidate, ps ...index.Predicate) {
 		t.Helper()
-		page, err := s.Search(t.Context(), &index.Query{Predicates: ps, Sees: index.Sees{All: true}, Limit: 10, Fresh: fresh})
+		page, err := s.Search(t.Context(), &index.Query{Predicates: ps, Sees: index.Sees{All: true}, Limit: 10, After: after, Fresh: fresh})
 		if err != nil || page.Total != many || len(page.Sessions) != 10 {
 			t.Fatalf("%+v, %v", page, err)
 		}
 	}
 	// The user's list leaves too many candidates to be read like any other.
 	costly := []index.Predicate{index.ByUser("u"), index.ByExpiration(index.Dates{Min: clock.Now() + 1, Max: session.Never - 1})}
-	search(false) // everything, by rank
-	search(true, costly...)
+	search(false, nil) // everything, by rank
+	search(true, nil, costly...)
+	search(false, &index.Candidate{}, costly...)
 	if n := asked(); n != 0 {
 		t.Errorf("replicas were asked %d times", n)
 	}
-	search(false, costly...)
+	search(false, nil, costly...)
 	if asked() == 0 {
 		t.Error("replicas were not asked")
 	}

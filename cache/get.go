@@ -153,7 +153,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 // costly searches.
 func (s *Store) costlyTrip(how index.How) trip {
 	rdb := s.lagging
-	if how.Fresh {
+	if how.Fresh || how.NoReplica {
 		rdb = s.costly
 	}
 	return func(ctx context.Context, cmds ...redis.Cmder) error {

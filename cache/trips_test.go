@@ -121,3 +121,61 @@ func TestSearch_TakesTwoRoundTrips(t *testing.T) {
 	search(1, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001", "s0002"))})
 	search(0, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001"), index.ByUser("user0"))})
 }
+
+// A long page takes a round trip for each 250 documents, and few for the lists: with
+// one shard, one for a page by offset, and one more for one behind a cursor.
+func TestSearch_TripsOfLongPages(t *testing.T) {
+	const (
+		begin = session.Time(1_700_000_000_000_000)
+		n     = 2600
+	)
+	id := func(i int) string { return fmt.Sprintf("s%04d", i) }
+	for _, shards := range []int{1, 4} {
+		rdb := redistest.Start(t).Client(t)
+		s, err := Open(t.Context(), Config{Redis: rdb, Shards: shards})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			made := sessionOf(id(i), "user", 1)
+			made.CreationDate = begin + session.Time(i/2) // pairs of one date
+			if err := s.Put(t.Context(), made, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		trips := new(tripCount)
+		rdb.AddHook(trips)
+		at := func(i int) *index.Candidate {
+			return &index.Candidate{Creation: begin + session.Time(i/2), ID: session.ID(id(i))}
+		}
+		gone := &index.Candidate{Creation: begin + n/4, ID: "gone"}
+		f := func(want int64, limit int, after *index.Candidate) {
+			t.Helper()
+			for _, ascending := range []bool{true, false} {
+				before := trips.n.Load()
+				page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: limit, Ascending: ascending, After: after})
+				if err != nil || len(page.Sessions) != limit || page.Total != n || page.More != (after != nil) {
+					t.Fatalf("limit %d, after %+v: %+v, %v", limit, after, page, err)
+				}
+				if got := trips.n.Load() - before; got > want {
+					t.Errorf("P=%d, limit %d, ascending %v, after %+v: %d round trips, want at most %d", shards, limit, ascending, after, got, want)
+				}
+			}
+		}
+		if shards == 1 {
+			for _, after := range []*index.Candidate{nil, {}} {
+				f(1+1, 250, after)
+				f(1+4, 1000, after)
+			}
+			for _, after := range []*index.Candidate{at(n / 2), at(n/2 + 1), gone} {
+				f(2+1, 250, after)
+				f(2+4, 1000, after)
+			}
+			continue
+		}
+		for _, after := range []*index.Candidate{nil, {}, at(n / 2), at(n/2 + 1), gone} { // a shard has more than its share, or less
+			f(4+1, 250, after)
+			f(4+4+4, 1000, after)
+		}
+	}
+}

@@ -76,9 +76,13 @@ func TestI9_PagesByCursor(t *testing.T) {
 					}
 					f.want(http.StatusOK, "admin", "POST", "/v2/sessions/import", strings.Join(lines, "\n"))
 					var got []string
-					for page, next := 0, ""; page == 0 || next != "" && len(got) < n; page++ {
+					next := ""
+					for page := 0; page == 0 || next != "" && len(got) < n; page++ {
 						p := f.turn(call, "admin", fmt.Sprintf(`{"query":{"cursor":%q,"limit":4,"asc":%v}%s}`, next, ascending, queries))
 						got, next = append(got, p.ids...), p.next
+						if len(p.ids) == 0 {
+							t.Fatalf("%s: page %d is empty after %v", name, page, got)
+						}
 						if len(p.ids) != 4 && page != n/4 {
 							t.Fatalf("%s: page %d has %v", name, page, p.ids)
 						}
@@ -88,6 +92,12 @@ func TestI9_PagesByCursor(t *testing.T) {
 						f.want(http.StatusCreated, "admin", "PUT", fmt.Sprintf("/v2/sessions/r%02d-new-%d", round, page), behind)
 						if p.total != fmt.Sprint(n) {
 							t.Errorf("%s: page %d: total %s, want %d", name, page, p.total, n)
+						}
+					}
+					if next != "" { // announced, and nothing is there
+						p := f.turn(call, "admin", fmt.Sprintf(`{"query":{"cursor":%q,"limit":4,"asc":%v}%s}`, next, ascending, queries))
+						if len(p.ids) != 0 || p.next != "" {
+							t.Errorf("%s: %v and %q follow the last page", name, p.ids, p.next)
 						}
 					}
 					if !slices.Equal(got, want) {

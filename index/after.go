@@ -53,24 +53,28 @@ func (r *ranking) beginBehind(ctx context.Context) error {
 	return errTooFast
 }
 
-// settle reads those sessions again, past all copies, that are elsewhere in the
-// order than their list has them. One that still is has just been put with
-// another creation date: to show it would take the next page elsewhere.
-func (ix *Index) settle(ctx context.Context, q *Query, ahead []Candidate, found []*session.Stored) error {
-	if q.After == nil {
+// settle reads those sessions again, past all copies, of which copies say that
+// they are not there, do not match, or are elsewhere in the order than their list
+// has them. One that still is elsewhere has just been put with another creation
+// date: to show it would take the next page elsewhere. At most what is ahead, a
+// chunk, is read. A copy that is behind can still leave a session out where the
+// candidates come from copies, too, or are examined before they are paged.
+func (ix *Index) settle(ctx context.Context, q *Query, now session.Time, ahead []Candidate, found []*session.Stored, how How) error {
+	if q.After == nil || how.Fresh {
 		return nil
 	}
 	var again []Candidate
 	var places []int
 	for i, s := range found {
-		if s != nil && s.Creation != ahead[i].Creation {
+		if s == nil || s.Creation != ahead[i].Creation || !q.Match(&s.Facts, now) {
 			again, places = append(again, ahead[i]), append(places, i)
 		}
 	}
 	if len(again) == 0 {
 		return nil
 	}
-	fresh, err := ix.resolve(ctx, again, How{Fresh: true})
+	how.Fresh = true
+	fresh, err := ix.resolve(ctx, again, how)
 	if err != nil {
 		return err
 	}

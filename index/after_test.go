@@ -14,8 +14,9 @@ import (
 )
 
 // TestI9_PageEndsWhereItsListWasRead has sessions whose documents say another
-// creation date than the list: copies that are behind it, and sessions that were
-// put again since the list was read. Neither may lead the next page astray.
+// creation date than the list, or nothing: copies that are behind it, and sessions
+// that were put again since the list was read. Neither may lead the next page
+// astray, and no copy may hide what is there.
 func TestI9_PageEndsWhereItsListWasRead(t *testing.T) {
 	rdb := redistest.Start(t).Client(t)
 	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
@@ -32,8 +33,8 @@ func TestI9_PageEndsWhereItsListWasRead(t *testing.T) {
 		}
 	}
 	for _, ascending := range []bool{true, false} {
-		// Every third document of a copy is behind; every seventh session has
-		// moved far away, forward or back.
+		// Every third document of a copy is behind, and has another date, nothing, or
+		// an end; every seventh session has moved far away, forward or back.
 		moved := func(i int) bool { return i%7 == 4 }
 		resolve := func(_ context.Context, candidates []Candidate, how How) ([]*session.Stored, error) {
 			var found []*session.Stored
@@ -43,8 +44,12 @@ func TestI9_PageEndsWhereItsListWasRead(t *testing.T) {
 				switch {
 				case moved(i) && ascending:
 					s.Creation = far
-				case moved(i), i%3 == 0 && !how.Fresh:
+				case moved(i), i%9 == 0 && !how.Fresh:
 					s.Creation = 1
+				case i%9 == 3 && !how.Fresh:
+					s = nil
+				case i%9 == 6 && !how.Fresh:
+					s.Expiration = 2000
 				}
 				found = append(found, s)
 			}

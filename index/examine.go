@@ -62,7 +62,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	matches := make([]Candidate, 0, len(candidates))
 	for part := range slices.Chunk(candidates, costlyChunk) {
 		giveWay()
-		found, err := ix.resolve(ctx, part, How{Costly: true, Fresh: q.Fresh})
+		found, err := ix.resolve(ctx, part, How{Costly: true, Fresh: q.Fresh, NoReplica: q.After != nil})
 		if err != nil {
 			return nil, err
 		}
@@ -110,9 +110,10 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 				ahead = append(ahead, p)
 			}
 		}
-		found, err := ix.resolve(ctx, ahead, How{Costly: gone > costly, Fresh: q.Fresh})
+		how := How{Costly: gone > costly, Fresh: q.Fresh, NoReplica: q.After != nil}
+		found, err := ix.resolve(ctx, ahead, how)
 		if err == nil {
-			err = ix.settle(ctx, q, ahead, found)
+			err = ix.settle(ctx, q, now, ahead, found, how)
 		}
 		if err != nil {
 			return err

@@ -37,6 +37,8 @@ type How struct {
 	Costly bool
 	// Fresh is as in Query.
 	Fresh bool
+	// NoReplica says that copies may answer, but no replica may.
+	NoReplica bool
 }
 
 // Users returns the whole list of a user's sessions, oldest first, each once,
@@ -60,8 +62,8 @@ type Config struct {
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
 	Costly redis.UniversalClient
-	// Replicas serves those costly searches that examine candidates and need
-	// not be fresh, in place of Costly; it may lag. nil has none.
+	// Replicas serves those costly searches that examine candidates, need not be
+	// fresh and are not by Query.After, in place of Costly; it may lag. nil has none.
 	Replicas redis.UniversalClient
 	Keys     *keys.Space
 	Resolve  Resolve

@@ -37,6 +37,7 @@ type list struct {
 	started bool
 	ended   bool
 	rank    int64 // about the rank, in reading order, of the element after last
+	wanted  int64 // about how many are still to be given; 0 if that is not known
 }
 
 var errTooFast = fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
@@ -49,9 +50,9 @@ func (l *list) first(ctx context.Context, pipe redis.Pipeliner, size int64) *red
 	return pipe.ZRangeArgsWithScores(ctx, l.byScore(0, size))
 }
 
-// filled takes the first elements, from an unknown rank.
-func (l *list) filled(z []redis.Z, size int64) {
-	l.rank = -1
+// filled takes the first elements, from a rank, or from an unknown one, -1.
+func (l *list) filled(rank int64, z []redis.Z, size int64) {
+	l.rank = rank
 	l.take(z, int64(len(z)) < size)
 }
 
@@ -112,10 +113,11 @@ func (l *list) next(ctx context.Context) (e entry, ok bool, err error) {
 		}
 	}
 	e, l.buf = l.buf[0], l.buf[1:]
+	l.wanted = max(l.wanted-1, 0)
 	return e, true, nil
 }
 
-// more reads the chunk after l.last. It looks at the ranks from a little
+// more reads the chunk after l.last, or several if so many are wanted. It looks at the ranks from a little
 // before where that should be: if what it sees begins at or before last,
 // everything after last in it follows last without a gap. Otherwise elements
 // before it have gone in such number that it asks for the rank again.
@@ -126,7 +128,7 @@ func (l *list) more(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.filled(z, chunk)
+		l.filled(-1, z, chunk)
 		return nil
 	}
 	for range 100 {
@@ -136,7 +138,7 @@ func (l *list) more(ctx context.Context) error {
 			}
 		}
 		from := max(l.rank-slack, 0)
-		z, err := l.rdb.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: l.key, Start: from, Stop: from + chunk - 1, Rev: l.desc}).Result()
+		z, ended, err := l.readFrom(ctx, from)
 		if err != nil {
 			return err
 		}
@@ -149,12 +151,9 @@ func (l *list) more(ctx context.Context) error {
 			continue
 		}
 		known := len(l.buf)
-		skipped := int64(0)
-		for skipped < int64(len(z)) && !l.before(l.last, entry{timeOfScore(z[skipped].Score), z[skipped].Member.(string)}) {
-			skipped++
-		}
+		skipped := l.old(z)
 		l.rank = from + skipped
-		l.take(z[skipped:], len(z) < chunk)
+		l.take(z[skipped:], ended)
 		if len(l.buf) == known && !l.ended { // all of it was old: last is further on
 			if err := l.searchRank(ctx, from+int64(len(z))); err != nil {
 				return err
@@ -169,27 +168,12 @@ func (l *list) more(ctx context.Context) error {
 // findRank finds where to go on: behind last if it is still where it was, else
 // where the elements with its score begin.
 func (l *list) findRank(ctx context.Context) error {
-	at := Score(l.last.at)
-	var rank *redis.IntCmd
-	before := redis.NewIntCmd(ctx)
 	pipe := l.rdb.Pipeline()
-	if l.desc {
-		rank = pipe.ZRevRank(ctx, l.key, l.last.member)
-		if at != "+inf" { // which miniredis counts among what is above it
-			before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
-		}
-	} else {
-		rank = pipe.ZRank(ctx, l.key, l.last.member)
-		before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
-	}
-	same := pipe.ZCount(ctx, l.key, at, at)
+	at := l.askFooting(ctx, pipe, l.last.at)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
-	l.rank = before.Val()
-	if r := rank.Val(); rank.Err() == nil && before.Val() <= r && r < before.Val()+same.Val() {
-		l.rank = r + 1
-	}
+	l.rank = at.behindLast()
 	return nil
 }
 

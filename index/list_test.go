@@ -18,8 +18,9 @@ func TestI9_ListGivesWhatStaysExactlyOnce(t *testing.T) {
 	const stable = 1200
 	for _, ties := range []int{1, 400, stable} { // how many elements have one score
 		for _, desc := range []bool{false, true} {
-			for _, churn := range []int{0, 1, 150} { // elements that come or go every 60 elements read
-				t.Run(fmt.Sprintf("ties=%d/desc=%v/churn=%d", ties, desc, churn), func(t *testing.T) {
+			for i, churn := range []int{0, 1, 150, 0, 150} { // elements that come or go every 100 elements read
+				wanted := int64(i / 3 * 4 * stable) // so that several chunks are read at once, or not
+				t.Run(fmt.Sprintf("ties=%d/desc=%v/churn=%d/wanted=%d", ties, desc, churn, wanted), func(t *testing.T) {
 					r := rand.New(rand.NewPCG(uint64(ties), uint64(churn)))
 					key := "list"
 					rdb.Del(ctx, key)
@@ -32,7 +33,7 @@ func TestI9_ListGivesWhatStaysExactlyOnce(t *testing.T) {
 					pipe.ZAdd(ctx, key, redis.Z{Score: 5, Member: "outside"}, redis.Z{Score: 1e6, Member: "outside too"})
 					exec(t, pipe)
 
-					l := &list{rdb: rdb, key: key, dates: Dates{999, 9999}, desc: desc}
+					l := &list{rdb: rdb, key: key, dates: Dates{999, 9999}, desc: desc, wanted: wanted}
 					given := map[string]bool{}
 					var last entry
 					come := 0

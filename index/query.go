@@ -23,7 +23,8 @@ type Query struct {
 	// the page begins: behind this position in the order, whether its session is
 	// still there or not; the zero Candidate is the beginning. Who asks for page
 	// after page, each behind the last session of the one before, finds every
-	// session that stays as it is exactly once, whatever comes and goes. (I9)
+	// session that stays as it is exactly once, whatever comes and goes; within the
+	// bound of copies, unless the search is Fresh. (I9)
 	After *Candidate
 	// Limit is the most sessions that the page may have; 0 asks for the total alone.
 	Limit int
@@ -202,13 +203,16 @@ func (p *Predicate) Match(s *session.Facts) bool {
 
 // Page is the answer to a search.
 type Page struct {
-	// Total is how many sessions match, before Offset, After and Limit.
+	// Total is how many sessions match, before Offset, After and Limit. Where it is
+	// counted in lists, an entry whose session is gone counts until it is swept or
+	// repaired; only a search without After takes off those that it meets.
 	Total uint64
 	// At is the instant for which the answer holds, by the store's clock.
 	At session.Time
 	// Sessions are those of the page, in order.
 	Sessions []*session.Stored
-	// More says, if the query has After, that more matches follow the page. It is
-	// not told of a query without a Limit.
+	// More says, if the query has After, that more matches may follow the page: what
+	// would may end before it is read. Without it, none follows. It is not told of
+	// a query without a Limit.
 	More bool
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 )
 
 const (
-	// maxWindow is the most elements of one list that the first round trip of a
-	// ranked search reads, in commands of one chunk each.
+	// maxWindow is the most elements of one list that one round trip of a ranked
+	// search reads, in commands of one chunk each; with a cursor, the first reads
+	// one more.
 	maxWindow = 4 * chunk
 	// maxMergedOffset is the largest offset of a ranked search over several shards.
 	maxMergedOffset = 100_000
@@ -73,7 +75,9 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	counted := page.Total
 	err = ix.fill(ctx, q, now, page, chunk, next)
 	switch {
-	case q.After != nil: // what is gone by now need not have been counted: lists are read later
+	case q.After != nil:
+		// What is gone by now need not have been counted: lists are read later. So
+		// entries without a session stay in the total, on every page alike.
 		page.Total = max(counted, uint64(len(page.Sessions)))
 	case partial:
 		page.Total = counted // what is due beyond the cards that were read may be in it, or not
@@ -118,7 +122,8 @@ type part struct {
 	list
 	shard int
 	count int64 // elements within the dates
-	// before is how many of these come before the first that the list gives.
+	// before is how many of these come before the first that the list gives; it is
+	// not known behind a position.
 	before int64
 	// dues is how many cards of the shard are due, due the first chunk of them.
 	dues int64
@@ -223,14 +228,23 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 		}
 		from += base
 	}
-	limit := int64(min(r.q.Limit, maxWindow))
-	window := min(limit+slack, maxWindow)
-	if at.byDate { // the shards share the page about evenly
-		window = min(2*(at.skip+limit)/int64(len(r.parts))+slack, chunk)
+	wanted, most := min(int64(r.q.Limit), maxOffset), int64(maxWindow)
+	if r.q.After != nil { // one more says whether more follow
+		wanted, most = wanted+1, most+1
 	}
+	window := min(wanted+slack, most)
+	if n := int64(len(r.parts)); n > 1 { // they share the page about evenly
+		wanted = (at.skip + wanted) / n
+		window = min(2*wanted+slack, chunk)
+	} else if at.byDate {
+		wanted += at.skip
+		window = min(wanted+slack, chunk)
+	}
+	p.wanted = wanted + slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
 	var count, before, dues *redis.IntCmd
+	var behind footing
 	var due *redis.ZSliceCmd
 	var chunks []*redis.ZSliceCmd
 	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -240,31 +254,42 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 		if at.byDate {
 			rest := p.list
 			if p.desc {
-				before = pipe.ZCount(ctx, p.key, "("+Score(at.date), maxScore(p.dates))
 				rest.dates.Max = at.date
 			} else {
-				before = pipe.ZCount(ctx, p.key, minScore(p.dates), "("+Score(at.date))
 				rest.dates.Min = at.date
 			}
 			chunks = append(chunks, rest.first(ctx, pipe, window))
+			switch {
+			case at.behind:
+				behind = p.askFooting(ctx, pipe, at.date)
+			case p.desc:
+				before = pipe.ZCount(ctx, p.key, "("+Score(at.date), maxScore(p.dates))
+			default:
+				before = pipe.ZCount(ctx, p.key, minScore(p.dates), "("+Score(at.date))
+			}
 			return nil
 		}
 		if !p.openAtStart() {
 			before = p.outside(ctx, pipe)
 		}
-		for done := int64(0); done < window; done += chunk {
-			chunks = append(chunks, pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: p.key, Start: from + done, Stop: from + min(done+chunk, window) - 1, Rev: p.desc}))
-		}
+		chunks = p.chunks(ctx, pipe, from, window)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
 	p.count, p.dues, p.due = count.Val(), dues.Val(), due.Val()
-	if at.byDate {
+	switch {
+	case at.behind:
+		p.filledBehind(chunks[0].Val(), window, behind)
+	case at.byDate:
 		p.before = before.Val()
-		p.filled(chunks[0].Val(), window)
-	} else {
+		rank := int64(-1)
+		if p.openAtStart() {
+			rank = p.before
+		}
+		p.filled(rank, chunks[0].Val(), window)
+	default:
 		base := int64(0)
 		if before != nil {
 			base = before.Val()

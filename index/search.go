@@ -94,7 +94,8 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			return nil, err
 		}
 		defer ix.costly.leave(began)
-		if rdb = ix.replicasRdb; q.Fresh {
+		// A replica that lags would hide from a page what is on no other.
+		if rdb = ix.replicasRdb; q.Fresh || q.After != nil {
 			rdb = ix.costlyRdb
 		}
 	}
@@ -188,7 +189,7 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	}
 	found := make([]Candidate, 0, d.count)
 	for i, l := range lists {
-		l.filled(firsts[i].Val(), chunk)
+		l.filled(-1, firsts[i].Val(), chunk)
 		for read := 0; ; read++ {
 			e, ok, err := l.next(ctx)
 			if err != nil {

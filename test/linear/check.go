@@ -138,6 +138,9 @@ func (h *History) Check(bound, patience time.Duration) error {
 	h.mu.Lock()
 	ops := slices.Clone(h.ops)
 	h.mu.Unlock()
+	if read, write := unseen(ops); read != nil {
+		return fmt.Errorf("session %s: %v, after %v by the same process", read.Session, read, write)
+	}
 	wide := widen(ops, int64(bound))
 	result, info := porcupine.CheckOperationsVerbose(model, wide, patience)
 	if result == porcupine.Ok {
@@ -155,7 +158,7 @@ func (h *History) Check(bound, patience time.Duration) error {
 	if err := porcupine.VisualizePath(model, info, page); err != nil {
 		return fmt.Errorf("%s; and its picture was not drawn: %w", wrong, err)
 	}
-	return fmt.Errorf("%s: see %s%s", wrong, page, firstWrong(wide, patience))
+	return fmt.Errorf("%s%s\nsee %s", wrong, firstWrong(wide, patience), page)
 }
 
 // firstWrong lists the calls of a session that can not be put in order, by when
@@ -179,35 +182,76 @@ func firstWrong(wide []porcupine.Operation, patience time.Duration) string {
 
 // widen gives each call the time in which it must have happened. An answer that
 // need not be fresh may be of any moment within the bound before its call, but
-// of none before a write that the same process had answered by then. A Verify
-// that is denied was asked of Redis.
+// of none before a write that the same process had answered by then: that was
+// done, or found nothing to do, after its own call. What it did itself a Get must
+// show; see unseen. A Verify that is denied was asked of Redis.
 func widen(ops []*Op, bound int64) []porcupine.Operation {
-	// Writes of each process and session, by when they were answered.
-	type place struct {
-		session string
-		process int
-	}
-	written := map[place][]int64{}
-	for _, op := range ops {
-		if op.Kind.writes() && !op.lost {
-			at := place{op.Session, op.Process}
-			written[at] = append(written[at], op.answer)
-		}
-	}
-	for _, answers := range written {
-		slices.Sort(answers)
-	}
+	written := writesOf(ops)
 	all := make([]porcupine.Operation, len(ops))
 	for i, op := range ops {
 		from := op.call
 		if !op.Fresh && (op.Kind == Get || op.Kind == Verify && !op.Denied) {
 			from = max(from-bound, 0)
-			answers := written[place{op.Session, op.Process}]
-			if n, _ := slices.BinarySearch(answers, op.call); n > 0 {
-				from = max(from, answers[n-1]+1) // after it
+			for _, w := range written[place{op.Session, op.Process}] {
+				switch {
+				case w.answer >= op.call:
+				case op.Kind == Verify && !w.NotFound && !w.Refused:
+					from = max(from, w.answer+1)
+				default:
+					from = max(from, w.call)
+				}
 			}
 		}
 		all[i] = porcupine.Operation{ClientId: op.Client, Input: op, Call: from, Output: op, Return: op.answer}
 	}
 	return all
+}
+
+// place is a session as one process knows it.
+type place struct {
+	session string
+	process int
+}
+
+// writesOf returns the writes that were answered.
+func writesOf(ops []*Op) map[place][]*Op {
+	written := map[place][]*Op{}
+	for _, op := range ops {
+		if op.Kind.writes() && !op.lost {
+			at := place{op.Session, op.Process}
+			written[at] = append(written[at], op)
+		}
+	}
+	return written
+}
+
+// unseen finds a Get that does not show what its process had written before: of a
+// session, sequences never fall, not even when it is deleted and put again. It
+// returns nil if there is none.
+func unseen(ops []*Op) (read, write *Op) {
+	deletes := map[string][]*Op{}
+	for _, op := range ops {
+		if op.Kind == Delete && (op.lost || op.Sequence > 0) {
+			deletes[op.Session] = append(deletes[op.Session], op)
+		}
+	}
+	written := writesOf(ops)
+	for _, op := range ops {
+		if op.Kind != Get || op.Denied {
+			continue
+		}
+		for _, w := range written[place{op.Session, op.Process}] {
+			done := max(w.Sequence, w.Asked)
+			if w.answer >= op.call || w.NotFound || w.Refused || done == 0 {
+				continue
+			}
+			deleted := w.Kind == Delete || slices.ContainsFunc(deletes[op.Session], func(d *Op) bool {
+				return d.call < op.answer && (d.lost || d.Sequence > done)
+			})
+			if op.NotFound && !deleted || !op.NotFound && (op.Sequence < done || w.Kind == Delete && op.Sequence == done) {
+				return op, w
+			}
+		}
+	}
+	return nil, nil
 }

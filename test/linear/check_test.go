@@ -72,6 +72,11 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"a copy where it was written":         {begin().op(20, 30, set).op(40, 50, cached(0, seen(1, "a"))), false},
 		"a revoked session within the bound":  {begin().op(20, 30, gone).op(120, 125, Op{Kind: Verify, Token: "t1", Process: 1}), true},
 		"a revoked session beyond the bound":  {begin().op(20, 30, gone).op(140, 150, Op{Kind: Verify, Token: "t1", Process: 1}), false},
+		"a copy of another's write after own": {begin().op(20, 30, set).op(31, 35, Op{Kind: Set, Process: 1, Value: "c", Sequence: 3, NewToken: "t3"}).op(40, 50, cached(0, seen(2, "b"))), true},
+		"a copy before what it found":         {begin().op(20, 30, gone).op(40, 50, Op{Kind: Set, Process: 1, NotFound: true}).op(60, 70, cached(1, seen(1, "a"))), false},
+		"a copy that is older than own put":   {begin().op(20, 30, Op{Kind: Put, Asked: 5, Value: "c", Process: 1}).op(40, 50, cached(1, seen(1, "a"))), false},
+		"own session is not found":            {begin().op(20, 30, gone).op(40, 50, Op{Kind: Put, Asked: 5, Value: "c", Created: true}).op(60, 70, cached(0, missing)), false},
+		"own session is deleted by another":   {begin().op(20, 30, set).op(40, 50, Op{Kind: Delete, Process: 1, Sequence: 3}).op(60, 70, cached(0, missing)), true},
 		"a revoked session where it was":      {begin().op(20, 30, gone).op(40, 50, Op{Kind: Verify, Token: "t1"}), false},
 		"a good token is refused":             {begin().op(40, 50, Op{Kind: Verify, Token: "t1", Denied: true}), false},
 		"an old token is refused":             {begin().op(20, 30, set).op(40, 50, Op{Kind: Verify, Token: "t1", Process: 1, Denied: true}), true},
@@ -83,8 +88,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			if (err == nil) != c.right {
 				t.Errorf("got %v; it is right: %v", err, c.right)
 			}
-			if err != nil {
-				_, page, _ := strings.Cut(err.Error(), "see ")
+			if err == nil {
+				return
+			}
+			if _, page, drawn := strings.Cut(err.Error(), "\nsee "); drawn {
 				text, err := os.ReadFile(page)
 				if err != nil || !strings.Contains(string(text), "by process") {
 					t.Errorf("there is no picture of it: %v", err)

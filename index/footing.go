@@ -1,0 +1,50 @@
+package index
+
+import (
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// footing is made of the questions for the rank behind a list's last element, as one
+// pipeline or MULTI asks them.
+type footing struct{ before, same, rank *redis.IntCmd }
+
+// askFooting queues the questions. date is where the reading goes on: that of the
+// last element, or a later one in reading order. The last of its commands
+// answers redis.Nil if the last element is gone.
+func (l *list) askFooting(ctx context.Context, pipe redis.Pipeliner, date session.Time) footing {
+	at := Score(date)
+	p := footing{before: redis.NewIntCmd(ctx)}
+	if !l.desc {
+		p.before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
+	} else if at != "+inf" { // which miniredis counts among what is above it
+		p.before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+	}
+	p.same = pipe.ZCount(ctx, l.key, at, at)
+	if l.desc {
+		p.rank = pipe.ZRevRank(ctx, l.key, l.last.member)
+	} else {
+		p.rank = pipe.ZRank(ctx, l.key, l.last.member)
+	}
+	return p
+}
+
+// behindLast is the rank behind the last element if it is still where it was,
+// else where the elements with the date begin.
+func (p footing) behindLast() int64 {
+	before := p.before.Val()
+	if r := p.rank.Val(); p.rank.Err() == nil && before <= r && r < before+p.same.Val() {
+		return r + 1
+	}
+	return before
+}
+
+// filledBehind takes the first elements from the date of at on, read in one MULTI
+// with it. Those that are not behind the last element are passed over.
+func (l *list) filledBehind(z []redis.Z, size int64, at footing) {
+	old := l.old(z)
+	l.rank = max(at.before.Val()+old, at.behindLast())
+	l.take(z[old:], int64(len(z)) < size)
+}
