@@ -67,3 +67,24 @@ func TestGenerator(t *testing.T) {
 		}
 	}
 }
+
+// TestGeneratorCountsFromWhenDue shows that a question that had to wait for the one before has taken that long, too.
+func TestGeneratorCountsFromWhenDue(t *testing.T) {
+	const rate, held = 20, 150 * time.Millisecond // the second is due after 50 ms
+	first := make(chan struct{}, 1)
+	first <- struct{}{}
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		select {
+		case <-first:
+			hold(held)
+		default:
+		}
+	}))
+	defer server.Close()
+	right := func(string) error { return nil }
+	g := newGenerator(t, &sidecar{api: strings.TrimPrefix(server.URL, "http://")}, func(int) question { return question{method: http.MethodGet, path: "/", right: right} })
+	x := g.open(rate, 2*time.Second/rate, 1)
+	if least := held - time.Second/rate; len(x.took) != 2 || x.took[0] < least {
+		t.Errorf("two questions have taken %v, not %v at least; %v", x.took, least, x.faults)
+	}
+}
