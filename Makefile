@@ -13,7 +13,7 @@ LDFLAGS := -s -w -X main.commit=$(COMMIT) -X main.release=$(RELEASE)
 IMAGE    ?= cloakroom
 FUZZTIME ?= 30s
 OPS      ?= 2000000
-RACE_OPS ?= 20000
+RACE_OPS ?= 6000
 
 # The directories of the packages that have a function whose name begins with $(1).
 packages = $(sort $(dir $(shell grep -rl --include='*_test.go' '^func $(1)' .)))

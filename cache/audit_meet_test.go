@@ -68,6 +68,7 @@ func wreck(t *testing.T, s *cutStore, names []string) {
 // of its own: what lives then lives on, has all its entries after one more
 // repair, and nothing is left over.
 func TestI5_RepairMeetsWriters(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
 		for name, names := range wrecks {

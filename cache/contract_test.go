@@ -18,6 +18,7 @@ import (
 
 // The suite that the brute-force model passes too.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
@@ -61,6 +62,7 @@ func TestContractNear(t *testing.T) {
 }
 
 func TestContractMiniredis(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
 		s := openEmpty(t, startMiniredis(t), 1, l)
 		return s.Store, s.clock.Advance

@@ -114,6 +114,7 @@ func change(id session.ID, parts ...storetest.Part) func(context.Context, *cache
 // them: wherever they meet, nobody has more sessions than allowed. What a dead
 // writer left behind counts for a minute at most, and then disappears.
 func TestCrowd_WritersMeet(t *testing.T) {
+	t.Parallel()
 	eachPolicy(t, 2, func(t *testing.T, shards int, l storetest.Limits) {
 		server := startCutServer(t, shards)
 		other := redistest.Faults{}

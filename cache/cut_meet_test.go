@@ -68,6 +68,7 @@ var meetings = []struct {
 // has all its entries, and nothing else is left in the end. The stopped writer
 // goes on, or it loses the reply of its last step, and repeats that.
 func TestI5_WritersMeet(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
 		for _, o := range operations {

@@ -89,6 +89,7 @@ func (s *testStore) subject() storetest.Subject {
 
 // The same with a near cache, whose copies and lists the writers change.
 func TestI9_NearSearchWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		s, stop := openNear(t, client, shards, storetest.NewClock(), storetest.Limits{})
@@ -113,6 +114,7 @@ func setFlag(t *testing.T, name, value string) {
 
 // Searches while writers change other sessions.
 func TestI9_SearchWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		storetest.Churn(t, s.subject(), 1000)

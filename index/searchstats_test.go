@@ -22,7 +22,7 @@ func TestSearchStats_Buckets(t *testing.T) {
 		ix.counts.add(work{planCreator, candidates}, nil)
 	}
 	ix.counts.add(work{planCreator, 5}, context.DeadlineExceeded)
-	for _, err := range []error{&TooCostlyError{}, fmt.Errorf("more: %w", &TooCostlyError{}), &session.InvalidError{}} {
+	for _, err := range []error{&TooCostlyError{}, fmt.Errorf("more: %w", &TooCostlyError{}), errTooFar} {
 		ix.counts.add(work{planCreator, 700}, err)
 	}
 	for range 2 {

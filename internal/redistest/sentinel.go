@@ -74,7 +74,9 @@ func StartSentinels(t testing.TB, config SentinelConfig) *Sentinels {
 		if err := w.start(); err != nil {
 			t.Fatal(err)
 		}
-		w.Do("SENTINEL", "DEBUG", "info-period", 200, "publish-period", 200, "ping-period", 100, "ask-period", 200, "election-timeout", 1000)
+		// While the master is down they look at replicas once a second, and promote none that they looked at longer ago
+		// than five pings.
+		w.Do("SENTINEL", "DEBUG", "info-period", 200, "publish-period", 200, "ping-period", 300, "ask-period", 200, "election-timeout", 1000)
 	}
 	s.WaitReady()
 	return s
