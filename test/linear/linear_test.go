@@ -154,12 +154,13 @@ func TestLiesAreFound(t *testing.T) {
 			if err == nil {
 				t.Fatal("the checker has found nothing")
 			}
-			_, page, found := strings.Cut(err.Error(), "see ")
-			if !found || !strings.HasPrefix(err.Error(), "no order") {
-				t.Fatal(err)
-			}
-			if err := os.RemoveAll(filepath.Dir(page)); err != nil {
+			if strings.Contains(err.Error(), "could not be ordered") {
 				t.Error(err)
+			}
+			if _, page, drawn := strings.Cut(err.Error(), "\nsee "); drawn {
+				if err := os.RemoveAll(filepath.Dir(page)); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
