@@ -46,6 +46,13 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", admin,
 		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
+	// It is ready before its near cache may keep anything.
+	if !redistest.Eventually(startTimeout, func() bool {
+		metrics := (&replica{admin: admin}).get("/metrics")
+		return strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds ") && !strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds -1")
+	}) {
+		t.Fatal("the near cache is not used")
+	}
 	return c
 }
 
