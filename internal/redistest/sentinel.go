@@ -103,7 +103,7 @@ func (s *Sentinels) sentinelConf(i int, ids []string) []string {
 		line("myid", ids[i]),
 		line("monitor", MasterName, "127.0.0.1", port(s.Servers[0].Addr), len(ids)/2+1),
 		line("down-after-milliseconds", MasterName, 500),
-		line("failover-timeout", MasterName, 2000),
+		line("failover-timeout", MasterName, 6000),
 	}
 	if a.User != "" {
 		conf = append(conf, line("auth-user", MasterName, a.User))
