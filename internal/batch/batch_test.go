@@ -307,7 +307,9 @@ func TestDo_BatchThatAllHaveLeftIsNotSent(t *testing.T) {
 	leaver := start(ctx, b, incr("leaves"))
 	queued(t, b, 1)
 	cancel()
-	_ = leaver.wait()
+	if err := leaver.wait(); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	g.pass <- struct{}{}
 	if err := first.wait(); err != nil {
 		t.Error(err)
@@ -319,6 +321,10 @@ func TestDo_BatchThatAllHaveLeftIsNotSent(t *testing.T) {
 	g.pass <- struct{}{}
 	if err := next.wait(); err != nil {
 		t.Error(err)
+	}
+	b.Close()
+	if got, want := b.Stats(), (batch.Stats{Calls: 2, Trips: 2}); got != want { // who has left is not counted
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

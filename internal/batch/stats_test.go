@@ -56,31 +56,6 @@ func TestStats_CallsShareTrips(t *testing.T) {
 	is("after the end", batch.Stats{Calls: 4, Trips: 2, Refused: 1})
 }
 
-// A batch whose callers have all left is no trip.
-func TestStats_NobodyMakesNoTrip(t *testing.T) {
-	t.Parallel()
-	c := redistest.Start(t).Client(t)
-	g := newGate(c)
-	b := open(t, c, batch.Config{MaxInFlight: 1})
-	first := start(t.Context(), b, incr("k"))
-	<-g.entered
-	ctx, leave := context.WithCancel(t.Context())
-	left := start(ctx, b, incr("k"))
-	queued(t, b, 1)
-	leave()
-	if err := left.wait(); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	g.pass <- struct{}{}
-	if err := first.wait(); err != nil {
-		t.Error(err)
-	}
-	b.Close()
-	if got, want := b.Stats(), (batch.Stats{Calls: 1, Trips: 1}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
 // On a Cluster all masters count together, those included that are asked no more.
 func TestCluster_StatsOfAllMasters(t *testing.T) {
 	t.Parallel()
