@@ -8,10 +8,10 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -24,7 +24,7 @@ import (
 // has been applied. Any error ends the link.
 type link struct {
 	conn   net.Conn
-	pushes pushReader
+	pushes resp.Reader
 	// server is the run ID of the Redis process at the other end.
 	server string
 
@@ -52,7 +52,7 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 	}
 	l := &link{
 		conn: conn, sent: make(map[uint64]instant),
-		pushes: pushReader{r: bufio.NewReaderSize(conn, 64<<10), key: key, all: all},
+		pushes: resp.Reader{R: bufio.NewReaderSize(conn, 64<<10), Key: key, All: all},
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err = l.greet(ctx, o, prefixes)
@@ -68,16 +68,13 @@ func dialLink(ctx context.Context, o *redis.Options, prefixes []string, key func
 
 // greet authenticates, turns invalidations on, and asks who answers.
 func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) error {
-	hello := []string{"HELLO", "3"}
-	user, password, err := credentials(ctx, o)
+	name := ""
+	if o.ClientName != "" {
+		name = o.ClientName + "-invalidation"
+	}
+	hello, err := resp.Hello(ctx, o, name)
 	if err != nil {
 		return err
-	}
-	if password != "" {
-		hello = append(hello, "AUTH", user, password)
-	}
-	if o.ClientName != "" {
-		hello = append(hello, "SETNAME", o.ClientName+"-invalidation")
 	}
 	tracking := []string{"CLIENT", "TRACKING", "ON", "BCAST"}
 	for _, p := range prefixes {
@@ -89,7 +86,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 	}
 	for _, question := range questions {
 		reply, err := l.ask(question...)
-		if refusal, refused := errors.AsType[replyError](err); refused && question[0] != "INFO" && !refusal.passes() {
+		if refusal, refused := errors.AsType[resp.ReplyError](err); refused && question[0] != "INFO" && !refusal.Passes() {
 			// The text may name the user, and never the password. (I6)
 			return &errOff{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
 		}
@@ -97,7 +94,7 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 			return err
 		}
 		if question[0] == "INFO" {
-			l.server = runID(reply)
+			l.server = resp.InfoField(reply, "run_id")
 		}
 	}
 	return nil
@@ -105,20 +102,10 @@ func (l *link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 
 // ask writes a command and reads the answer. It is for the greeting only.
 func (l *link) ask(words ...string) (string, error) {
-	if _, err := l.conn.Write(command(words...)); err != nil {
+	if _, err := l.conn.Write(resp.Command(words...)); err != nil {
 		return "", err
 	}
-	return l.pushes.reply()
-}
-
-// command is a command as RESP.
-func command(words ...string) []byte {
-	b := append(strconv.AppendInt([]byte{'*'}, int64(len(words)), 10), '\r', '\n')
-	for _, w := range words {
-		b = append(strconv.AppendInt(append(b, '$'), int64(len(w)), 10), '\r', '\n')
-		b = append(append(b, w...), '\r', '\n')
-	}
-	return b
+	return l.pushes.Reply()
 }
 
 // ping asks for an answer. A write that has not gone through after patience is
@@ -136,14 +123,14 @@ func (l *link) ping(now instant, patience time.Duration) error {
 	if err := l.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	_, err := l.conn.Write(command("PING", strconv.FormatUint(n, 10)))
+	_, err := l.conn.Write(resp.Command("PING", strconv.FormatUint(n, 10)))
 	return err
 }
 
 // answered reads until the next answer to a ping, applies what comes before it,
 // and returns when that ping was sent.
 func (l *link) answered() (sent instant, err error) {
-	reply, err := l.pushes.reply()
+	reply, err := l.pushes.Reply()
 	if err != nil {
 		return 0, err
 	}
@@ -156,14 +143,4 @@ func (l *link) answered() (sent instant, err error) {
 	}
 	delete(l.sent, n)
 	return sent, nil
-}
-
-// runID finds the run ID of a Redis process in what INFO server says.
-func runID(info string) string {
-	for line := range strings.Lines(info) {
-		if id, ok := strings.CutPrefix(line, "run_id:"); ok {
-			return strings.TrimSpace(id)
-		}
-	}
-	return ""
 }

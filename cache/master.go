@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -131,7 +132,7 @@ func (m *master) ask(ctx context.Context) error {
 		return err
 	}
 	parts, _ := role.Slice()
-	if len(parts) == 0 || parts[0] != "master" || runID(info.Val()) != m.conn.server {
+	if len(parts) == 0 || parts[0] != "master" || resp.InfoField(info.Val(), "run_id") != m.conn.server {
 		return errDeposed
 	}
 	for i, reply := range shards {

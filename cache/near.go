@@ -180,3 +180,11 @@ func (n *near) flush() {
 
 // run keeps the near cache right until ctx ends.
 func (n *near) run(ctx context.Context) error { return n.tracker.run(ctx) }
+
+// MasterLost tells the store that the server which it has asked is not the master
+// any more: from now on no copy answers that came from there. (I4)
+func (s *Store) MasterLost() {
+	if s.near != nil {
+		s.near.tracker.masterLost()
+	}
+}

@@ -36,10 +36,12 @@ type tracker struct {
 	state    atomic.Pointer[string]
 	followed atomic.Pointer[[]*master]
 	lost     atomic.Uint64
+	// deposed is told that a master was found out, by others, not to be one any more.
+	deposed chan struct{}
 }
 
 func newTracker(n *near, owners findOwners, log *slog.Logger) *tracker {
-	t := &tracker{near: n, owners: owners, log: log, tick: newTick}
+	t := &tracker{near: n, owners: owners, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
 	t.say("not connected yet")
 	return t
 }
@@ -71,6 +73,15 @@ func (t *tracker) tell() string {
 		}
 	}
 	return "on"
+}
+
+// masterLost ends what is known of the masters, at once: one of them is none any more.
+func (t *tracker) masterLost() {
+	t.near.fresh.lapse()
+	select {
+	case t.deposed <- struct{}{}:
+	default:
+	}
 }
 
 // run follows the masters until ctx ends, and returns nil then.
@@ -144,6 +155,14 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 	var once sync.Once
 	group, groupCtx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(groupCtx, func() { closeAll(masters) })
+	group.Go(func() error {
+		select {
+		case <-t.deposed:
+			return errDeposed
+		case <-groupCtx.Done():
+			return groupCtx.Err()
+		}
+	})
 	for _, m := range masters {
 		group.Go(m.read)
 		group.Go(func() error { return m.ping(groupCtx) })
@@ -178,6 +197,10 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 
 // connect finds the masters and makes a link to each.
 func (t *tracker) connect(ctx context.Context) ([]*master, error) {
+	select {
+	case <-t.deposed: // that was before
+	default:
+	}
 	findCtx, cancel := context.WithTimeout(ctx, linkTimeout)
 	owners, err := t.owners(findCtx)
 	cancel()

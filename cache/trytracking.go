@@ -26,7 +26,7 @@ func TryTracking(ctx context.Context, o *redis.Options, space *keys.Space, key s
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := l.pushes.reply() // nothing is asked, so that it returns when the connection ends
+		_, err := l.pushes.Reply() // nothing is asked, so that it returns when the connection ends
 		ended <- err
 	}()
 	begun := time.Now()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -31,6 +32,9 @@ type backend struct {
 	costly      redis.UniversalClient // for costly searches likewise
 	replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
 	maxSessions int                   // 0 has no limit
+	// master is what client, searches and costly stay with; nil on a Cluster, and
+	// where the server is ours.
+	master *endpoint.Endpoint
 }
 
 // startBackend starts what --redis-url asks for. Only dev may fall back to

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 )
 
 // pingTimeout is how long /readyz waits for Redis.
@@ -24,8 +25,10 @@ type readiness struct {
 // readyState is what serves requests, or the reason why nothing does.
 type readyState struct {
 	store    *cache.Store
+	master   *endpoint.Endpoint // nil if the servers prove themselves
 	breakers *breaker.Breakers
 	eviction *eviction
+	own      bool // the server is ours
 	why      error
 }
 
@@ -37,9 +40,7 @@ func newReadiness() *readiness {
 
 func (r *readiness) no(why string) { r.state.Store(&readyState{why: errors.New(why)}) }
 
-func (r *readiness) yes(store *cache.Store, b *breaker.Breakers, e *eviction) {
-	r.state.Store(&readyState{store: store, breakers: b, eviction: e})
-}
+func (r *readiness) yes(s readyState) { r.state.Store(&s) }
 
 // check returns nil if requests can be served, else why not.
 func (r *readiness) check(ctx context.Context) error {
@@ -57,11 +58,14 @@ func (r *readiness) check(ctx context.Context) error {
 	return err
 }
 
-// ping asks Redis, unless its breaker is open.
+// ping asks Redis, unless its breaker is open, and whether a master is proven.
 func (s *readyState) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	return s.store.Ping(ctx)
+	if err := s.store.Ping(ctx); err != nil {
+		return err
+	}
+	return s.master.Err()
 }
 
 // details says how each part is, those too that may be missing while requests
@@ -82,7 +86,15 @@ func (r *readiness) details(ctx context.Context) string {
 	if away := s.breakers.Stats().Open; len(away) > 0 {
 		open = "open: " + strings.Join(away, ", ")
 	}
+	master := "each node of the Cluster says what is its own"
+	switch {
+	case s.master != nil:
+		master = s.master.State()
+	case s.own:
+		master = "a server of this process"
+	}
 	return "redis: " + redis + "\n" +
+		"master: " + master + "\n" +
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
 		"near cache: " + s.store.NearStats().State + "\n" +

@@ -1,49 +1,61 @@
 package main
 
-import "github.com/redis/go-redis/v9"
+import (
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
+	"github.com/redis/go-redis/v9"
+)
 
-// connect makes the clients of one server; they connect when they are used.
+// connect makes the clients of a server of ours; they connect when they are used.
 func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backend {
-	return s.connectWith(name, maxSessions, false, func(pool redis.Options, _ bool) redis.UniversalClient {
+	return s.connectWith(&backend{name: name, maxSessions: maxSessions}, o, false, func(pool redis.Options, _ bool) redis.UniversalClient {
 		return s.guarded(&pool)
-	}, o)
+	})
 }
 
 // connectURL makes the clients of a Redis that is not ours, or of a Cluster, or
-// of what Sentinels call the master.
+// of what Sentinels call the master. Those of one master stay with the server
+// that proves to be it; a Cluster's nodes refuse by themselves what is not theirs.
 func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 	o := *u.options
 	if err := s.c.redis.apply(&o, u.cluster, s.log); err != nil {
 		return nil, err
 	}
-	make := func(pool redis.Options, _ bool) redis.UniversalClient { return s.guarded(&pool) }
-	switch {
-	case u.cluster:
-		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
+	b := &backend{name: u.masked}
+	if u.cluster {
+		return s.connectWith(b, &o, s.c.redis.replicaReads, func(pool redis.Options, replicas bool) redis.UniversalClient {
 			return redis.NewClusterClient(s.clusterOptions(u, &pool, replicas))
-		}
-	case u.master != "":
+		}), nil
+	}
+	b.master = endpoint.New(s.c.nearStale, clientName, s.log)
+	make := func(pool redis.Options, _ bool) redis.UniversalClient { return b.master.Guard(s.guarded(&pool)) }
+	if u.master != "" {
 		password, err := s.c.redis.sentinelPassword()
 		if err != nil {
 			return nil, err
 		}
 		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
-			role := "master " // the replicas may be away without it, and it without them
-			if replicas {
-				role = "replicas of "
+			name := "master " + u.master
+			if replicas { // they may be away without it, and it without them
+				name = "replicas of " + u.master
 			}
-			return s.trips.watch(s.breakers.GuardAs(role+u.master, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas, password))))
+			c := s.trips.watch(s.breakers.GuardAs(name, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas, password))))
+			if replicas {
+				return c
+			}
+			return b.master.Guard(c)
 		}
 	}
-	return s.connectWith(u.masked, 0, s.c.redis.replicaReads, make, &o), nil
+	s.connectWith(b, &o, s.c.redis.replicaReads, make)
+	s.parts.start("proof of the master", b.master.Run)
+	return b, nil
 }
 
 // connectWith makes the clients by make, which gets the bounds of their pools.
-func (s *sidecar) connectWith(name string, maxSessions int, replicas bool, make func(pool redis.Options, replicas bool) redis.UniversalClient, o *redis.Options) *backend {
+func (s *sidecar) connectWith(b *backend, o *redis.Options, replicas bool, make func(pool redis.Options, replicas bool) redis.UniversalClient) *backend {
 	few := *o
 	few.PoolSize, few.MaxActiveConns = costlyConns, costlyConns
-	few.MinIdleConns, few.MaxIdleConns, few.PipelinePoolSize = 0, 0, -1
-	b := &backend{name: name, client: make(*o, false), searches: make(*o, false), costly: make(few, false), maxSessions: maxSessions}
+	few.MinIdleConns, few.MaxIdleConns = 0, 0
+	b.client, b.searches, b.costly = make(*o, false), make(*o, false), make(few, false)
 	s.parts.onStop("redis client", b.client.Close)
 	s.parts.onStop("redis client for searches", b.searches.Close)
 	s.parts.onStop("redis client for costly searches", b.costly.Close)

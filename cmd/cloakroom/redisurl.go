@@ -182,6 +182,9 @@ func clientOptions(o *redis.Options) *redis.Options {
 	if o.MaxActiveConns == 0 {
 		o.MaxActiveConns = o.PoolSize
 	}
+	if o.PipelinePoolSize == 0 {
+		o.PipelinePoolSize = -1 // pipelines go over the same connections as the rest
+	}
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true

@@ -113,6 +113,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerClock(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
 	registerFailover(s.metrics, store)
+	if b.master != nil {
+		registerMaster(s.metrics, b.master)
+		b.master.OnLoss(store.MasterLost)
+	}
 	s.parts.start("session store", store.Run)
 
 	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
@@ -135,7 +139,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	evicts.look(ctx)
 	evicts.register(s.metrics)
 	s.parts.start("watch of the eviction policy", evicts.Run)
-	s.ready.yes(store, s.breakers, evicts)
+	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, own: s.c.redisURL.memory || s.c.redisURL.embedded})
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))

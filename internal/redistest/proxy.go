@@ -16,12 +16,13 @@ type Proxy struct {
 	// Addr is where it listens, "127.0.0.1:port". It stays the same over Refuse.
 	Addr string
 
-	t      testing.TB
-	target string
-	ctx    context.Context // ends with the proxy
-	wg     sync.WaitGroup  // accept loops and connections (I7)
+	t   testing.TB
+	ctx context.Context // ends with the proxy
+	wg  sync.WaitGroup  // accept loops and connections (I7)
 
 	mu        sync.Mutex
+	targets   []string // where new connections go, in turn
+	turn      int
 	listener  net.Listener // nil while connections are refused
 	links     map[*link]struct{}
 	which     Links // whom the faults are for
@@ -40,7 +41,7 @@ type Proxy struct {
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: FreeAddr(t), t: t, target: target, ctx: ctx, links: map[*link]struct{}{}, which: AllLinks}
+	p := &Proxy{Addr: FreeAddr(t), t: t, targets: []string{target}, ctx: ctx, links: map[*link]struct{}{}, which: AllLinks}
 	t.Cleanup(func() {
 		p.Refuse(true)
 		cancel()
@@ -50,6 +51,22 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	})
 	p.Refuse(false)
 	return p
+}
+
+// Lead has new connections go to other servers from now on, in turn if there are several, as an address does that has
+// moved, or that is balanced; those that exist stay where they are.
+func (p *Proxy) Lead(targets ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.targets, p.turn = targets, 0
+}
+
+// next returns where the next connection goes.
+func (p *Proxy) next() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn++
+	return p.targets[(p.turn-1)%len(p.targets)]
 }
 
 // Delay holds each piece of bytes towards the server for d before it passes: every request is late by at least d.
@@ -147,7 +164,7 @@ func (p *Proxy) accept(listener net.Listener) {
 // serve passes bytes between one client and the server until either side ends, or a fault does.
 func (p *Proxy) serve(client *net.TCPConn) {
 	var dialer net.Dialer
-	server, err := dialer.DialContext(p.ctx, "tcp", p.target)
+	server, err := dialer.DialContext(p.ctx, "tcp", p.next())
 	if err != nil {
 		_ = client.SetLinger(0)
 		client.Close() // the client sees a reset

@@ -1,4 +1,4 @@
-package cache
+package resp
 
 import (
 	"bufio"
@@ -11,14 +11,14 @@ import (
 
 // pushed reads stream to its end and returns what came.
 func pushed(stream io.Reader) (events []string, err error) {
-	p := pushReader{
-		r:   bufio.NewReader(stream),
-		key: func(key []byte) { events = append(events, "key "+string(key)) },
-		all: func() { events = append(events, "all") },
+	p := Reader{
+		R:   bufio.NewReader(stream),
+		Key: func(key []byte) { events = append(events, "key "+string(key)) },
+		All: func() { events = append(events, "all") },
 	}
 	for {
-		reply, err := p.reply()
-		if refused, ok := err.(replyError); ok {
+		reply, err := p.Reply()
+		if refused, ok := err.(ReplyError); ok {
 			events = append(events, "error "+string(refused))
 			continue
 		}
@@ -29,7 +29,7 @@ func pushed(stream io.Reader) (events []string, err error) {
 	}
 }
 
-func TestPushReader(t *testing.T) {
+func TestReader(t *testing.T) {
 	f := func(stream string, want ...string) {
 		t.Helper()
 		for _, r := range []io.Reader{strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream)), iotest.DataErrReader(strings.NewReader(stream))} {
@@ -56,7 +56,7 @@ func TestPushReader(t *testing.T) {
 	f("$-1\r\n", "reply ")
 }
 
-func TestPushReader_RefusesWhatIsNotRESP3(t *testing.T) {
+func TestReader_RefusesWhatIsNotRESP3(t *testing.T) {
 	f := func(stream string) {
 		t.Helper()
 		if got, err := pushed(strings.NewReader(stream)); err == nil || err == io.EOF {
@@ -80,7 +80,7 @@ func TestPushReader_RefusesWhatIsNotRESP3(t *testing.T) {
 }
 
 // Whatever comes, reading it ends, and in pieces it reads the same.
-func FuzzPushReader(f *testing.F) {
+func FuzzReader(f *testing.F) {
 	f.Add(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n$1\r\n7\r\n")
 	f.Add(">2\r\n$10\r\ninvalidate\r\n_\r\n")
 	f.Add("%1\r\n+a\r\n*2\r\n:1\r\n_\r\n-ERR\r\n")

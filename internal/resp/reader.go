@@ -1,4 +1,7 @@
-package cache
+// Package resp speaks Redis' protocol, RESP3, over a connection of our own: one
+// that hears of invalidations, or asks a server who it is. Everything else goes
+// over go-redis.
+package resp
 
 import (
 	"bufio"
@@ -10,16 +13,17 @@ import (
 	"strings"
 )
 
-// pushReader reads what Redis sends on the link, RESP3: invalidations, and the
-// answers to our own few questions. It never looks ahead and knows no time-out,
-// so that a message which comes in pieces is taken whole; whatever it does not
-// understand is an error, after which the link is worth nothing.
-type pushReader struct {
-	r *bufio.Reader
-	// key is told each invalidated key; it is overwritten by the next. all is
-	// told that every key is (FLUSHALL, FLUSHDB).
-	key func([]byte)
-	all func()
+// Reader reads what Redis sends: invalidations, and the answers to our own few
+// questions. It never looks ahead and knows no time-out, so that a message which
+// comes in pieces is taken whole; whatever it does not understand is an error,
+// after which the connection is worth nothing. One goroutine may use it at a time.
+type Reader struct {
+	R *bufio.Reader
+	// Key is told each invalidated key; it is overwritten by the next. All is
+	// told that every key is (FLUSHALL, FLUSHDB). Both are needed only where
+	// tracking is on.
+	Key func([]byte)
+	All func()
 	buf []byte
 }
 
@@ -33,13 +37,16 @@ const (
 	maxNested = 8
 )
 
-// replyError is an answer that is an error.
-type replyError string
+// ReplyError is an answer that is an error.
+type ReplyError string
 
-func (e replyError) Error() string { return string(e) }
+func (e ReplyError) Error() string { return string(e) }
 
-// passes says that the server refuses everybody for a while, whatever it is asked.
-func (e replyError) passes() bool {
+// RedisError says that it is one of Redis, as go-redis' errors do.
+func (e ReplyError) RedisError() {}
+
+// Passes says that the server refuses everybody for a while, whatever it is asked.
+func (e ReplyError) Passes() bool {
 	word, _, _ := strings.Cut(string(e), " ")
 	switch word {
 	case "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN":
@@ -48,11 +55,11 @@ func (e replyError) passes() bool {
 	return false
 }
 
-var errLink = errors.New("redis sent what is not RESP3")
+var errRESP = errors.New("redis sent what is not RESP3")
 
-// reply reads until the next answer, and applies every invalidation that comes
+// Reply reads until the next answer, and applies every invalidation that comes
 // before it. Of an answer that has parts only the strings are kept, joined by spaces.
-func (p *pushReader) reply() (string, error) {
+func (p *Reader) Reply() (string, error) {
 	for {
 		kind, line, err := p.line()
 		if err != nil {
@@ -74,7 +81,7 @@ func (p *pushReader) reply() (string, error) {
 			if err != nil {
 				return "", err
 			}
-			return "", replyError(text)
+			return "", ReplyError(text)
 		case '*', '%', '~':
 			var parts bytes.Buffer
 			err := p.each(kind, line, maxNested, func(text []byte) {
@@ -92,10 +99,10 @@ func (p *pushReader) reply() (string, error) {
 }
 
 // push applies a message that Redis sent by itself.
-func (p *pushReader) push(line []byte) error {
+func (p *Reader) push(line []byte) error {
 	n, err := length(line, maxParts)
 	if err != nil || n < 1 {
-		return errLink
+		return errRESP
 	}
 	kind, line, err := p.line()
 	if err != nil {
@@ -114,10 +121,10 @@ func (p *pushReader) push(line []byte) error {
 	}
 	switch {
 	case kind == '_', kind == '*' && string(line) == "-1":
-		p.all()
+		p.All()
 		return nil
 	case kind != '*':
-		return errLink
+		return errRESP
 	}
 	keys, err := length(line, maxParts)
 	if err != nil {
@@ -129,32 +136,32 @@ func (p *pushReader) push(line []byte) error {
 			return err
 		}
 		if kind != '$' {
-			return errLink
+			return errRESP
 		}
 		key, err := p.scalar(kind, line)
 		if err != nil {
 			return err
 		}
-		p.key(key)
+		p.Key(key)
 	}
 	return nil
 }
 
 // line reads the first line of a value: what kind it is, and the rest. The
 // rest is overwritten by the next read.
-func (p *pushReader) line() (kind byte, rest []byte, err error) {
-	line, err := p.r.ReadSlice('\n')
+func (p *Reader) line() (kind byte, rest []byte, err error) {
+	line, err := p.R.ReadSlice('\n')
 	if err != nil {
 		return 0, nil, err
 	}
 	if len(line) < 3 || line[len(line)-2] != '\r' {
-		return 0, nil, errLink
+		return 0, nil, errRESP
 	}
 	return line[0], line[1 : len(line)-2], nil
 }
 
 // scalar reads the rest of a value without parts, which is overwritten by the next.
-func (p *pushReader) scalar(kind byte, line []byte) ([]byte, error) {
+func (p *Reader) scalar(kind byte, line []byte) ([]byte, error) {
 	switch kind {
 	case '+', '-', ':', ',', '#', '(', '_':
 		p.buf = append(p.buf[:0], line...)
@@ -171,25 +178,25 @@ func (p *pushReader) scalar(kind byte, line []byte) ([]byte, error) {
 			p.buf = make([]byte, n+2)
 		}
 		b := p.buf[:n+2]
-		if _, err := io.ReadFull(p.r, b); err != nil {
+		if _, err := io.ReadFull(p.R, b); err != nil {
 			return nil, err
 		}
 		if b[n] != '\r' || b[n+1] != '\n' {
-			return nil, errLink
+			return nil, errRESP
 		}
 		return b[:n], nil
 	}
-	return nil, errLink
+	return nil, errRESP
 }
 
 // each gives all strings within a value with parts.
-func (p *pushReader) each(kind byte, line []byte, depth int, give func([]byte)) error {
+func (p *Reader) each(kind byte, line []byte, depth int, give func([]byte)) error {
 	n, err := length(line, maxParts)
 	if err != nil {
 		return err
 	}
 	if depth == 0 {
-		return errLink
+		return errRESP
 	}
 	if kind == '%' || kind == '|' {
 		n *= 2
@@ -215,12 +222,12 @@ func (p *pushReader) each(kind byte, line []byte, depth int, give func([]byte)) 
 	return nil
 }
 
-func (p *pushReader) skip(kind byte, line []byte, depth int) error {
+func (p *Reader) skip(kind byte, line []byte, depth int) error {
 	return p.each(kind, line, depth, func([]byte) {})
 }
 
 // skipAll passes over n values.
-func (p *pushReader) skipAll(n, depth int) error {
+func (p *Reader) skipAll(n, depth int) error {
 	return p.each('*', strconv.AppendInt(nil, int64(n), 10), depth, func([]byte) {})
 }
 
@@ -228,16 +235,16 @@ func (p *pushReader) skipAll(n, depth int) error {
 func length(line []byte, most int) (int, error) {
 	n := 0
 	if len(line) == 0 || len(line) > 8 {
-		return 0, errLink
+		return 0, errRESP
 	}
 	for _, c := range line {
 		if c < '0' || c > '9' {
-			return 0, errLink
+			return 0, errRESP
 		}
 		n = n*10 + int(c-'0')
 	}
 	if n > most {
-		return 0, fmt.Errorf("%w: a message of %d parts", errLink, n)
+		return 0, fmt.Errorf("%w: a message of %d parts", errRESP, n)
 	}
 	return n, nil
 }

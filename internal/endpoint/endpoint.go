@@ -1,0 +1,357 @@
+// Package endpoint keeps the connections of one Redis address on the server that
+// is the master there.
+//
+// An address is no server: a DNS name, a proxy, a Kubernetes Service, or what
+// Sentinels name may lead to another server tomorrow, while connections that are
+// open stay where they are; a balanced address leads to several at once. And a
+// server that was a master yesterday may be a replica today, or a master that
+// nobody else follows. Each of them answers reads as if nothing had happened.
+//
+// So every connection is asked, when it is made, who is at its other end (the run
+// ID) and whether that is a master (identity). At most one server at a time is
+// the current one: the master that the newest connection has reached. What goes
+// over a connection to any other is refused (conn), both what is sent and what is
+// answered. That the current one is a master still is asked every quarter of the
+// bound, and an answer counts only while the last proof is younger than the bound;
+// that the address leads to it still is asked by a new connection every half of
+// the bound (Run).
+//
+// This is not needed on a Redis Cluster, where each node refuses by itself what
+// belongs to another, nor for connections that may go to replicas.
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Endpoint is one address and the clients that connect to it. It is safe for
+// concurrent use.
+type Endpoint struct {
+	bound time.Duration
+	log   *slog.Logger
+	start time.Time
+	// name is what CLIENT LIST calls its own connection.
+	name string
+	// options say how to connect; they are those of the first client.
+	options *redis.Options
+	// lost are told of each server that stops to be the current one.
+	lost []func()
+	wake chan struct{}
+	// saw is told what has happened, for tests.
+	saw func(event string)
+
+	current atomic.Pointer[server]
+	running atomic.Bool
+	changes atomic.Uint64
+
+	mu sync.Mutex
+	// news is closed, and made anew, whenever something has changed.
+	news chan struct{}
+	// past are the replication histories that a later master has continued under
+	// another name: whoever still has one of them was replaced.
+	past []string
+	// why says why no master is proven; nil if one is, or none was looked for yet.
+	why error
+	// dialFault says why the last attempt of Run to connect failed; nil if it did not.
+	dialFault error
+	told      bool // a missing proof was logged
+}
+
+// server is one Redis process that connections have led to.
+type server struct {
+	identity
+	// until is the instant from which on it is not proven to be a master.
+	until atomic.Int64
+
+	// These are guarded by Endpoint.mu.
+
+	// met is when the newest connection that reached it was begun.
+	met instant
+	// proven is when it was asked for its newest proof.
+	proven instant
+	// doubted is when it refused what a master does; older questions prove nothing.
+	doubted instant
+}
+
+// instant is a point of this process' monotonic clock, in nanoseconds.
+type instant int64
+
+// always is later than every instant.
+const always instant = 1<<63 - 1
+
+// mostPast is how many histories are remembered: each is a failover.
+const mostPast = 64
+
+// New returns the endpoint of clients that are not used yet. bound is how old a
+// proof may be; it must be positive. name is what CLIENT LIST calls Run's own
+// connection. New starts no goroutine: Run does the work, and should run before
+// the clients are used for longer than the bound.
+func New(bound time.Duration, name string, log *slog.Logger) *Endpoint {
+	return &Endpoint{bound: bound, name: name, log: log, start: time.Now(), saw: func(string) {}, wake: make(chan struct{}, 1), news: make(chan struct{})}
+}
+
+// Guard has c use this endpoint, and returns c. All clients of one endpoint must
+// reach it in the same way. It must be called before c is used, and before Run.
+func (e *Endpoint) Guard(c *redis.Client) *redis.Client {
+	if e.options == nil {
+		e.options = c.Options()
+	}
+	c.AddHook(&hook{e})
+	return c
+}
+
+// OnLoss has f called whenever the current server turns out not to be the master,
+// before anything is answered by another. f must return at once. It must be called
+// before Run.
+func (e *Endpoint) OnLoss(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost = append(e.lost, f)
+}
+
+func (e *Endpoint) now() instant { return instant(time.Since(e.start)) }
+
+// proves says that s is the current server and proven to be a master.
+func (e *Endpoint) proves(s *server) bool {
+	return e.current.Load() == s && int64(e.now()) < s.until.Load()
+}
+
+// hold waits until s is proven to be the master. It fails at once if another
+// server is, and at the deadline, or after the bound if there is none.
+func (e *Endpoint) hold(s *server, deadline time.Time) error {
+	if e.proves(s) {
+		return nil
+	}
+	wait := e.bound
+	if !deadline.IsZero() {
+		wait = time.Until(deadline)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		e.mu.Lock()
+		news := e.news
+		e.mu.Unlock()
+		switch {
+		case e.proves(s):
+			return nil
+		case e.current.Load() != s:
+			return e.refusal()
+		}
+		e.nudge()
+		select {
+		case <-news:
+		case <-timer.C:
+			return e.silence(s)
+		}
+	}
+}
+
+// silence says that s has not proven to be the master for too long.
+func (e *Endpoint) silence(s *server) *NoMasterError {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.silent(s)
+}
+
+// silent is silence. e.mu is held.
+func (e *Endpoint) silent(s *server) *NoMasterError {
+	return &NoMasterError{fmt.Sprintf("%s has not said for %v that it is the master", s.addr, time.Duration(e.now()-s.proven).Round(time.Millisecond))}
+}
+
+// nudge has Run ask now.
+func (e *Endpoint) nudge() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell lets everybody look again who waits. e.mu is held.
+func (e *Endpoint) tell() {
+	close(e.news)
+	e.news = make(chan struct{})
+}
+
+// meet takes what a connection that was begun at an instant says of its other
+// end. It returns the server if that is the current one now; it is proven as of
+// when it was asked, at sent. Else the connection must not be used.
+func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.current.Load()
+	same := was != nil && was.runID == who.runID
+	switch {
+	case !who.isMaster():
+		err := &NoMasterError{who.refuses()}
+		if same {
+			e.drop(was, err)
+		} else if was == nil {
+			e.say(err)
+		}
+		return nil, err
+	case same:
+		was.met = max(was.met, begun)
+		e.renew(was, sent)
+		return was, nil
+	case was != nil && (begun < was.met || e.replaced(was, who)):
+		return nil, &NoMasterError{fmt.Sprintf("%s was replaced by %s as the master", who.addr, was.addr)}
+	}
+	next := &server{identity: who, met: begun}
+	if was != nil {
+		if next.before == was.history && was.history != "" {
+			e.past = append(e.past, was.history)
+			e.past = e.past[max(len(e.past)-mostPast, 0):]
+		}
+		e.log.Warn("another redis is the master now: connections to the one before are given up", "master", next.addr, "before", was.addr)
+		e.leave()
+	}
+	e.current.Store(next)
+	e.renew(next, sent)
+	return next, nil
+}
+
+// replaced says that who calls itself a master, and that the current one, or one
+// before it, has taken its place: a promoted replica goes on with the history of
+// its master under a new name, and remembers the old one. e.mu is held.
+func (e *Endpoint) replaced(current *server, who identity) bool {
+	return who.history != "" && (who.history == current.before || slices.Contains(e.past, who.history))
+}
+
+// renew takes a proof that was asked for at sent. e.mu is held.
+func (e *Endpoint) renew(s *server, sent instant) {
+	if sent < s.doubted {
+		return
+	}
+	s.proven = max(s.proven, sent)
+	until := s.proven + instant(e.bound)
+	if !s.provable {
+		until = always
+	}
+	s.until.Store(int64(until))
+	e.why = nil
+	if e.told {
+		e.told = false
+		e.log.Info("redis proves to be the master", "redis", s.addr)
+	}
+	e.tell()
+}
+
+// drop ends the trust in s, if it is the current server. e.mu is held.
+func (e *Endpoint) drop(s *server, why error) {
+	if e.current.Load() != s {
+		return
+	}
+	e.leave()
+	e.current.Store(nil)
+	e.say(why)
+	e.tell()
+}
+
+// leave tells that the current server is left. e.mu is held.
+func (e *Endpoint) leave() {
+	e.changes.Add(1)
+	for _, f := range e.lost {
+		f()
+	}
+}
+
+// say notes why no master is proven, and logs it the first time. e.mu is held.
+func (e *Endpoint) say(why error) {
+	e.why = why
+	if !e.told {
+		e.told = true
+		e.log.Warn("redis is not used until a master is proven: reads and writes are refused", "error", why)
+	}
+}
+
+// distrust takes back the proof of the current server, which has refused what a
+// master does: it must prove itself before anything else is sent or answered.
+func (e *Endpoint) distrust() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.current.Load(); s != nil && s.provable {
+		s.doubted = e.now()
+		s.until.Store(int64(s.doubted))
+		e.nudge()
+	}
+}
+
+// refusal says why there is no current server, or not the one that was asked.
+func (e *Endpoint) refusal() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.why != nil {
+		return e.why
+	}
+	return &NoMasterError{"the server at the other end of this connection is not the master any more"}
+}
+
+// Err says why no master is proven, nil if one is. A nil Endpoint has no fault.
+func (e *Endpoint) Err() error {
+	if e == nil {
+		return nil
+	}
+	s := e.current.Load()
+	if s != nil && e.proves(s) {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case s != nil:
+		return e.silent(s)
+	case e.why != nil:
+		return e.why
+	case e.dialFault != nil:
+		return &NoMasterError{e.dialFault.Error()}
+	}
+	return &NoMasterError{"no master has been reached yet"}
+}
+
+// State says in a few words how it is, for people.
+func (e *Endpoint) State() string {
+	if err := e.Err(); err != nil {
+		return err.Error()
+	}
+	s := e.current.Load()
+	if s == nil {
+		return "no master"
+	}
+	text := "master " + s.addr
+	switch {
+	case !s.provable:
+		text += ", not proven: redis forbids HELLO and ROLE"
+	case s.runID == "":
+		text += ", proven by HELLO alone: without INFO servers cannot be told apart"
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dialFault != nil {
+		text += "; new connections fail: " + e.dialFault.Error()
+	}
+	return text
+}
+
+// Changes is how often the current server stopped to be the master.
+func (e *Endpoint) Changes() uint64 { return e.changes.Load() }
+
+// NoMasterError says that a command was not sent, or its answer not taken,
+// because nothing proves that a master would get it, or has given it.
+type NoMasterError struct{ why string }
+
+func (e *NoMasterError) Error() string { return e.why }
+
+// connect makes a connection as the clients do.
+func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {
+	return e.options.Dialer(ctx, e.options.Network, e.options.Addr)
+}

@@ -1,0 +1,382 @@
+package endpoint_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	bound = 200 * time.Millisecond
+	// limit is how long a test waits for what must come.
+	limit = 30 * time.Second
+)
+
+// fixture is a master, its replica, an address that leads to the master, and a client of that.
+type fixture struct {
+	t               *testing.T
+	master, replica *redistest.Server
+	proxy           *redistest.Proxy
+	endpoint        *endpoint.Endpoint
+	client          *redis.Client
+	log             *lines
+	lost, connected atomic.Int32 // how often
+}
+
+// lines is a log that tests read.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func start(t *testing.T, options ...func(*redis.Options)) *fixture {
+	f := servers(t)
+	f.guard(options...)
+	return f
+}
+
+// servers starts a master with k=1, and its replica.
+func servers(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{t: t, master: redistest.Start(t, "repl-diskless-sync-delay 0"), replica: redistest.Start(t, "repl-diskless-sync-delay 0")}
+	f.follow(f.replica, f.master)
+	f.master.Do("SET", "k", "1")
+	f.until("the replica has all", func() bool { return f.replica.Do("EXISTS", "k") == int64(1) })
+	f.proxy = redistest.NewProxy(t, f.master.Addr)
+	return f
+}
+
+// guard makes the client, and runs the endpoint.
+func (f *fixture) guard(options ...func(*redis.Options)) {
+	f.t.Helper()
+	f.log = &lines{}
+	f.endpoint = endpoint.New(bound, "test", slog.New(slog.NewTextHandler(f.log, nil)))
+	f.endpoint.OnLoss(func() { f.lost.Add(1) })
+	f.endpoint.Saw(func(string) { f.connected.Add(1) })
+	f.client = f.endpoint.Guard(f.master.Client(f.t, append([]func(*redis.Options){func(o *redis.Options) {
+		o.Addr, o.PoolSize, o.DialerRetries = f.proxy.Addr, 8, 1
+	}}, options...)...))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.endpoint.Run(ctx) }()
+	f.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			f.t.Errorf("Run ended with %v", err)
+		}
+	})
+}
+
+// follow makes one server the replica of another, and waits until it is.
+func (f *fixture) follow(replica, master *redistest.Server) {
+	f.t.Helper()
+	host, port, _ := net.SplitHostPort(master.Addr)
+	replica.Do("REPLICAOF", host, port)
+	f.until("the replica follows", func() bool {
+		info, _ := replica.Do("INFO", "replication").(string)
+		return strings.Contains(info, "master_link_status:up")
+	})
+}
+
+func (f *fixture) until(what string, ok func() bool) {
+	f.t.Helper()
+	if !redistest.Eventually(limit, ok) {
+		log := ""
+		if f.log != nil {
+			log = f.log.String()
+		}
+		f.t.Fatalf("waited in vain: %s\n%s", what, log)
+	}
+}
+
+// get reads k, "" if that is refused.
+func (f *fixture) get() (string, error) {
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+	defer cancel()
+	return f.client.Get(ctx, "k").Result()
+}
+
+// serves waits until k has this value.
+func (f *fixture) serves(value string) {
+	f.t.Helper()
+	f.until("k is "+value, func() bool {
+		got, err := f.get()
+		return err == nil && got == value
+	})
+}
+
+// fill has many connections open.
+func (f *fixture) fill() {
+	f.t.Helper()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				_, _ = f.get()
+			}
+		})
+	}
+	group.Wait()
+}
+
+// refused waits until reads fail because there is no master, and for no other reason.
+func (f *fixture) refused(why string) {
+	f.t.Helper()
+	f.until("reads are refused", func() bool {
+		_, err := f.get()
+		_, no := errors.AsType[*endpoint.NoMasterError](err)
+		return no && strings.Contains(err.Error(), why)
+	})
+	if err := f.endpoint.Err(); err == nil || !strings.Contains(err.Error(), why) {
+		f.t.Errorf("Err is %v", err)
+	}
+}
+
+// The address moves to another server, which has taken the place of the master. The old one goes on as a master, as it
+// does where nobody can reach it: the answers are wrong from then on, though it says what it always said.
+func TestI4_TheAddressMoves_AndTheOldMasterStaysOne(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.serves("1")
+	f.fill()
+	f.replica.Do("REPLICAOF", "NO", "ONE")
+	f.replica.Do("SET", "k", "2")
+	f.proxy.Lead(f.replica.Addr)
+	f.serves("2")
+	f.fill()
+	if got, err := f.get(); got != "2" || err != nil {
+		t.Errorf("a connection to the old master is in use: %q, %v", got, err)
+	}
+	if f.lost.Load() == 0 || f.endpoint.Changes() != 1 {
+		t.Errorf("told %d times of %d changes", f.lost.Load(), f.endpoint.Changes())
+	}
+	if log := f.log.String(); strings.Count(log, "another redis is the master now") != 1 {
+		t.Errorf("the log has %s", log)
+	}
+	// The address moves back to the old one, which was replaced: its word does not count.
+	f.proxy.Lead(f.master.Addr)
+	f.fill()
+	if got, err := f.get(); got == "1" {
+		t.Errorf("a master that was replaced is believed: %v", err)
+	}
+	// Unless it has become a replica of the new one, and a master after that.
+	f.follow(f.master, f.replica)
+	f.replica.Do("SET", "k", "3")
+	f.until("the old one has all", func() bool { return f.master.Do("GET", "k") == "3" })
+	f.master.Do("REPLICAOF", "NO", "ONE")
+	f.master.Do("SET", "k", "4")
+	f.serves("4")
+}
+
+// The usual way: the old master is a replica with its link down.
+func TestI4_TheAddressMoves_AndTheOldMasterIsAReplica(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.fill()
+	f.replica.Do("REPLICAOF", "NO", "ONE")
+	f.replica.Do("SET", "k", "2")
+	f.master.Do("REPLICAOF", "127.0.0.1", "1") // nobody is there
+	f.proxy.Lead(f.replica.Addr)
+	f.serves("2")
+	for range 3 { // all connections are dialled anew, so that no further write fails
+		if err := f.client.Set(t.Context(), "k", "2", 0).Err(); err != nil {
+			t.Errorf("a write after the move: %v", err)
+		}
+	}
+}
+
+// Sentinels were lost, and somebody demotes the master by hand: no address moves.
+func TestI2_DemotedByHand_IsUnavailable(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.fill()
+	f.master.Do("REPLICAOF", "127.0.0.1", "1")
+	f.refused("replica")
+	f.master.Do("REPLICAOF", "NO", "ONE")
+	f.serves("1")
+}
+
+// A write finds out first. From then on nothing is read from there, whatever the proofs are worth still.
+func TestI4_ARefusedWriteTakesTheProofBack(t *testing.T) {
+	t.Parallel()
+	f := servers(t)
+	f.endpoint = endpoint.New(time.Minute, "test", slog.New(slog.DiscardHandler)) // nothing lapses, Run asks never
+	f.client = f.endpoint.Guard(f.master.Client(t, func(o *redis.Options) { o.ReadTimeout = 50 * time.Millisecond }))
+	f.serves("1")
+	f.master.Do("REPLICAOF", "127.0.0.1", "1")
+	if got, err := f.get(); got != "1" || err != nil { // nobody knows yet
+		t.Fatalf("got %q, %v", got, err)
+	}
+	pipe := f.client.Pipeline()
+	pipe.Get(t.Context(), "k")
+	set := pipe.Set(t.Context(), "k", "2", 0)
+	_, _ = pipe.Exec(t.Context())
+	if !redis.HasErrorPrefix(set.Err(), "READONLY") {
+		t.Fatalf("the write: %v", set.Err())
+	}
+	if got, err := f.get(); err == nil {
+		t.Errorf("a replica is read: %q", got)
+	}
+}
+
+func TestI2_TheAddressOfAReplica_IsUnavailable(t *testing.T) {
+	t.Parallel()
+	f := servers(t)
+	f.proxy.Lead(f.replica.Addr)
+	f.guard()
+	f.refused("is a replica of " + f.master.Addr)
+	if f.replica.Calls("get") != 0 {
+		t.Error("a replica was read")
+	}
+	f.proxy.Lead(f.master.Addr)
+	f.serves("1")
+}
+
+// An address that is balanced over the master and a replica leads to the master alone, with a few more attempts.
+func TestI4_ABalancedAddress_LeadsToTheMasterAlone(t *testing.T) {
+	t.Parallel()
+	f := servers(t)
+	f.proxy.Lead(f.replica.Addr, f.master.Addr)
+	f.guard()
+	f.serves("1")
+	f.replica.Do("REPLICAOF", "127.0.0.1", "1") // its data are old from now on
+	f.master.Do("SET", "k", "2")
+	var group sync.WaitGroup
+	var wrong, good atomic.Int32
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				switch got, err := f.get(); {
+				case err == nil && got != "2":
+					wrong.Add(1)
+				case err == nil:
+					good.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if wrong.Load() > 0 || good.Load() == 0 {
+		t.Errorf("%d wrong answers, %d right ones", wrong.Load(), good.Load())
+	}
+}
+
+// A master that is silent for longer than the bound: what it answers then counts, once it has proven itself.
+func TestI2_ASilentMaster_IsWaitedForAsLongAsTheCallerDoes(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *redis.Options) { o.ReadTimeout = limit })
+	f.serves("1")
+	f.proxy.Stall(true)
+	answer := make(chan error, 1)
+	go func() { answer <- f.client.Get(context.Background(), "k").Err() }()
+	f.until("the proof has lapsed", func() bool { return f.endpoint.Err() != nil })
+	if _, err := f.get(); err == nil {
+		t.Error("a silent server answers")
+	}
+	f.proxy.Stall(false)
+	if err := <-answer; err != nil {
+		t.Errorf("the answer that was late: %v", err)
+	}
+	f.serves("1")
+	if log := f.log.String(); strings.Count(log, "redis is not used") != 1 || strings.Count(log, "redis proves to be the master") != 1 {
+		t.Errorf("the log has %s", log)
+	}
+}
+
+// No further connection can be made, for example while maxclients is reached: those that there are go on.
+func TestI2_ConnectionsGoOnWhereNoFurtherOneCanBeMade(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.serves("1")
+	f.until("Run has a connection", func() bool { return f.connected.Load() > 0 })
+	f.proxy.Refuse(true)
+	f.until("the fault is known", func() bool { return strings.Contains(f.endpoint.State(), "new connections fail") })
+	begun := time.Now()
+	f.until("several bounds have passed", func() bool {
+		if got, err := f.get(); got != "1" || err != nil {
+			t.Fatalf("got %q, %v after %v; %s", got, err, time.Since(begun), f.log)
+		}
+		return time.Since(begun) > 4*bound
+	})
+}
+
+func TestI6_WrongCredentialsAreTold_AndNotThePassword(t *testing.T) {
+	t.Parallel()
+	f := servers(t)
+	f.master.Do("CONFIG", "SET", "requirepass", "right-password")
+	f.guard(func(o *redis.Options) { o.Password = "wrong-password" })
+	var err error
+	f.until("a refusal", func() bool {
+		_, err = f.get()
+		return err != nil && strings.Contains(err.Error(), "WRONGPASS")
+	})
+	refused, ok := errors.AsType[*endpoint.RefusedError](err)
+	if !ok || !redis.HasErrorPrefix(refused.Cause(), "WRONGPASS") || strings.Contains(err.Error()+f.log.String(), "wrong-password") {
+		t.Errorf("got %v", err)
+	}
+	f.master.Do("CONFIG", "SET", "requirepass", "wrong-password")
+	f.serves("1")
+}
+
+// What can not be asked can not be proven; it is said so, and connections are used all the same.
+func TestWhereQuestionsAreForbidden(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		conf  []string
+		rules string
+		says  string
+	}{
+		"INFO":            {nil, "-info", "proven by HELLO alone"},
+		"ROLE":            {nil, "-role", "master "},
+		"HELLO":           {[]string{`rename-command HELLO ""`}, "", "master "},
+		"all":             {[]string{`rename-command HELLO ""`}, "-info -role", "not proven: redis forbids HELLO and ROLE"},
+		"HELLO with ROLE": {[]string{`rename-command HELLO ""`}, "-info", "proven by"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, c.conf...)
+			s.Do("SET", "k", "1")
+			s.Do(append([]any{"ACL", "SETUSER", "app", "on", ">p", "~*", "+@all"}, fields(c.rules)...)...)
+			f := &fixture{t: t, master: s, replica: s, proxy: redistest.NewProxy(t, s.Addr)}
+			f.guard(func(o *redis.Options) { o.Username, o.Password = "app", "p" })
+			f.serves("1")
+			if state := f.endpoint.State(); !strings.Contains(state, c.says) {
+				t.Errorf("the state is %q", state)
+			}
+			if name != "all" {
+				s.Do("REPLICAOF", "127.0.0.1", "1")
+				f.refused("replica")
+			}
+		})
+	}
+}
+
+func fields(s string) (all []any) {
+	for _, f := range strings.Fields(s) {
+		all = append(all, f)
+	}
+	return all
+}

@@ -1,0 +1,21 @@
+package endpoint_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{})
+	goleak.VerifyTestMain(m,
+		// A pool that could not dial tries again every second, and sees only then that it was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
+
+// silence is the log of a client that is meant to fail.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
