@@ -323,6 +323,28 @@ func TestI2_ConnectionsGoOnWhereNoFurtherOneCanBeMade(t *testing.T) {
 	})
 }
 
+// A script that runs for long: a new connection may greet then, and ask for nothing else. It is no other server for that.
+func TestI2_ABusyMaster_IsNoOtherOne(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.serves("1")
+	f.master.Do("CONFIG", "SET", "busy-reply-threshold", 10)
+	busy := f.master.Client(t, func(o *redis.Options) { o.ReadTimeout = -1 })
+	ended := make(chan error, 1)
+	go func() { ended <- busy.Eval(context.Background(), "while true do end", nil).Err() }()
+	f.until("the fault is known", func() bool {
+		return strings.Contains(f.endpoint.State(), "refuses the connection: BUSY") || f.lost.Load() > 0
+	})
+	f.master.Do("SCRIPT", "KILL")
+	if err := <-ended; err == nil {
+		t.Error("the script was not killed")
+	}
+	f.serves("1")
+	if f.lost.Load() > 0 || f.endpoint.Changes() != 0 {
+		t.Errorf("a busy server counts as another one: told %d times of %d changes\n%s", f.lost.Load(), f.endpoint.Changes(), f.log)
+	}
+}
+
 func TestI6_WrongCredentialsAreTold_AndNotThePassword(t *testing.T) {
 	t.Parallel()
 	f := servers(t)

@@ -119,7 +119,8 @@ func (e *Endpoint) ask(ctx context.Context, c net.Conn) (*asked, identity, error
 }
 
 // questions sends commands at once. It returns the answer to the first, or its
-// error, and those to the others together; a refusal of one of these is no error.
+// error, and those to the others together. That one of these is forbidden is no
+// error; that the server is busy is, for then it does not say who it is.
 func (a *asked) questions(cmds ...[]string) (first, rest string, err error) {
 	var b bytes.Buffer
 	for _, words := range cmds {
@@ -131,7 +132,7 @@ func (a *asked) questions(cmds ...[]string) (first, rest string, err error) {
 	var refusal error
 	for i := range cmds {
 		answer, err := a.answers.Reply()
-		_, refused := errors.AsType[resp.ReplyError](err)
+		reply, refused := errors.AsType[resp.ReplyError](err)
 		switch {
 		case i == 0 && refused:
 			refusal = err
@@ -142,6 +143,8 @@ func (a *asked) questions(cmds ...[]string) (first, rest string, err error) {
 			return "", "", err
 		case i == 0:
 			first = answer
+		case refused && !unknown(reply) && refusal == nil:
+			refusal = err
 		default:
 			rest += answer + "\r\n"
 		}
