@@ -74,7 +74,7 @@ func (s *Store) readKept(ctx context.Context, ids []session.ID) ([]index.Kept, e
 func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []index.Kept, odd []int, err error) {
 	fields := make([]*redis.SliceCmd, len(ids))
 	ends := make([]*redis.IntCmd, len(ids))
-	_, _ = s.costly.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+	_, unsent := s.costly.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
 		for i, id := range ids {
 			key := s.keys.Session(id)
 			fields[i] = pipe.HMGet(ctx, key, fieldDoc, fieldVersion, fieldTag)
@@ -85,7 +85,7 @@ func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []inde
 	})
 	kept = make([]index.Kept, len(ids))
 	for i := range ids {
-		values, err := fields[i].Result()
+		values, err := repliesTo(fields[i], unsent)
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			kept[i].Unreadable = errors.New("its key has another type")
 			continue

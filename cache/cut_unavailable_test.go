@@ -112,12 +112,12 @@ func (s *testStore) areWell(t *testing.T) {
 // no such session.
 func TestI2_RedisAway(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
-		start := func(t *testing.T) (*redistest.Server, *redistest.Proxy, *testStore, *session.Stored) {
+		start := func(t *testing.T, options ...func(*redis.Options)) (*redistest.Server, *redistest.Proxy, *testStore, *session.Stored) {
 			t.Helper()
 			server := redistest.Start(t)
 			proxy := redistest.NewProxy(t, server.Addr)
 			// After as many failed dials as its size, a pool dials once a second only.
-			client := server.Client(t, func(o *redis.Options) { o.Addr, o.PoolSize = proxy.Addr, 200 })
+			client := server.Client(t, append(options, func(o *redis.Options) { o.Addr, o.PoolSize = proxy.Addr, 200 })...)
 			s := openEmpty(t, client, shards, storetest.Limits{})
 			if err := s.Put(t.Context(), storetest.New("1", s.Now(), ada...), nil); err != nil {
 				t.Fatal(err)
@@ -183,6 +183,17 @@ func TestI2_RedisAway(t *testing.T) {
 					isUnavailable(t, name, call(t.Context(), s, old))
 				}
 			}
+		})
+		// The client tells of such an error, and leaves the commands of a pipeline without one.
+		t.Run("new connections are refused", func(t *testing.T) {
+			server, _, s, old := start(t, func(o *redis.Options) { o.Password = "first" })
+			server.Do("CONFIG", "SET", "requirepass", "second")
+			server.CutClients()
+			for name, call := range calls {
+				isUnavailable(t, name, call(t.Context(), s, old))
+			}
+			_, err := s.Audit(t.Context(), cache.AuditConfig{})
+			isUnavailable(t, "Audit", err)
 		})
 	})
 }

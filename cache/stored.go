@@ -98,7 +98,7 @@ func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, 
 // unreadable says which it is, of several the first.
 func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) (found []*session.Stored, unreadable, err error) {
 	replies := make([]*redis.SliceCmd, len(ids))
-	_, _ = rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+	_, unsent := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
 		for i, id := range ids {
 			replies[i] = pipe.HMGet(ctx, space.Session(id), fieldDoc, fieldVersion, fieldTag)
 		}
@@ -106,7 +106,7 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 	})
 	found = make([]*session.Stored, len(ids))
 	for i, reply := range replies {
-		values, err := reply.Result()
+		values, err := repliesTo(reply, unsent)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -120,6 +120,17 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 		}
 	}
 	return found, unreadable, nil
+}
+
+// repliesTo returns the values that an HMGET of a pipeline has read, or why there
+// are none. unsent is the pipeline's error: where Redis refuses a new connection,
+// the client tells it, and no command has it.
+func repliesTo(cmd *redis.SliceCmd, unsent error) ([]any, error) {
+	values, err := cmd.Result()
+	if err == nil && len(values) == 0 {
+		err = unsent
+	}
+	return values, err
 }
 
 // trip makes one round trip. It returns an error unless each command has its
