@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,10 +63,11 @@ func (r *readiness) check(ctx context.Context) error {
 func (s *readyState) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
-		return err
+	err, master := s.store.Ping(ctx), s.master.Err()
+	if err != nil && master != nil && !strings.Contains(err.Error(), master.Error()) {
+		return fmt.Errorf("%w; %w", err, master) // an open breaker does not say why
 	}
-	return s.master.Err()
+	return cmp.Or(err, master)
 }
 
 // details says how each part is, those too that may be missing while requests

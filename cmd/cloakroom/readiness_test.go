@@ -72,6 +72,7 @@ func TestReadyz_SilentRedis(t *testing.T) {
 	if answer := want(t, 503, "GET", admin+"/readyz", ""); !strings.Contains(answer, "the session store is unavailable") {
 		t.Errorf("got %s", answer)
 	}
+	eventuallySays(t, 503, admin+"/readyz", "that it is the master") // an open breaker does not say it
 	want(t, 200, "GET", admin+"/livez", "")
 	want(t, 503, "GET", api+"/v2/sessions/"+id, "") // I2
 	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_breaker_open 1\n", "cloakroom_redis_breaker_trips_total 1\n", "cloakroom_redis_breaker_refused_total ")
