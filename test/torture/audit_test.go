@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,14 +26,13 @@ import (
 // entries, each with its score, and nothing else is there. (I5) It knows the layout by itself, so that it shares no fault
 // with what it checks.
 type auditor struct {
-	client *redis.Client
+	client redis.UniversalClient
 	store  *cache.Store
 	keys   *keys.Space
 }
 
-func newAuditor(t testing.TB, server *redistest.Server, shards int) *auditor {
+func newAuditor(t testing.TB, client redis.UniversalClient, shards int) *auditor {
 	t.Helper()
-	client := server.Client(t)
 	space, err := keys.NewSpace(keys.DefaultPrefix, shards)
 	if err != nil {
 		t.Fatal(err)
@@ -135,9 +135,11 @@ func (a *auditor) look(leftover bool) (live int, faults []string) {
 // read reads all lists, and the names of all other keys.
 func (a *auditor) read(ctx context.Context) (lists map[entry]float64, others map[string]bool, err error) {
 	lists, others = map[entry]float64{}, map[string]bool{}
-	iter := a.client.Scan(ctx, 0, "*", 1000).Iterator()
-	for iter.Next(ctx) {
-		key := iter.Val()
+	names, err := a.names(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, key := range names {
 		if strings.HasPrefix(key, a.keys.Prefix()+"d:") { // tombstones are many
 			continue
 		}
@@ -153,7 +155,26 @@ func (a *auditor) read(ctx context.Context) (lists map[entry]float64, others map
 			lists[entry{key, z.Member.(string)}] = z.Score
 		}
 	}
-	return lists, others, iter.Err()
+	return lists, others, nil
+}
+
+// names returns all keys; on a Cluster those of all masters.
+func (a *auditor) names(ctx context.Context) (all []string, err error) {
+	var mu sync.Mutex
+	scan := func(ctx context.Context, master redis.Cmdable) error {
+		iter := master.Scan(ctx, 0, "*", 1000).Iterator()
+		for iter.Next(ctx) {
+			mu.Lock()
+			all = append(all, iter.Val())
+			mu.Unlock()
+		}
+		return iter.Err()
+	}
+	if cluster, ok := a.client.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return scan(ctx, master) })
+		return all, err
+	}
+	return all, scan(ctx, a.client)
 }
 
 // entries adds those that a session must have.

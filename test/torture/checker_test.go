@@ -15,7 +15,12 @@ type rules struct {
 	// clock is how far the store's clock may be off by the network's whims, when it is about expiration dates.
 	clock time.Duration
 	loss  *loss // nil: none
+	// moves are when another server became the master.
+	moves []span
 }
+
+// span is a part of a history.
+type span struct{ from, to instant }
 
 // loss is an event that took sessions away, or brought them back to where they were.
 type loss struct {
@@ -135,6 +140,13 @@ func (c *checking) observe(o *observation) {
 	lo := o.inv
 	if !o.fresh {
 		lo = o.inv.before(c.bound)
+	}
+	for _, m := range c.moves {
+		// Who has not found the new master yet is answered by the old one, as of when that was replaced. What is deleted is
+		// deleted all the same.
+		if o.inv >= m.from && o.inv <= m.to.before(-c.bound) && o.source != "delete" {
+			lo = min(lo, m.from)
+		}
 	}
 	afterLoss := c.loss != nil && o.res >= c.loss.from
 	// What went through the same process before is seen, copies or not; of what comes back, a process remembers only what it

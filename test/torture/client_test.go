@@ -105,7 +105,7 @@ func (c *caller) call(method, path string, body any, header ...string) *answer {
 	}
 	a.res = c.now()
 	if err != nil {
-		c.unavailable.Add(1)
+		c.refused(refusal{c.to.n, a.inv, method, path, err.Error()})
 		dial, _ := errors.AsType[*net.OpError](err)
 		a.unsent = dial != nil && dial.Op == "dial"
 		return a
@@ -118,7 +118,7 @@ func (c *caller) call(method, path string, body any, header ...string) *answer {
 			a.status = 0
 		}
 	case http.StatusServiceUnavailable, http.StatusConflict, http.StatusTooManyRequests, http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		c.unavailable.Add(1)
+		c.refused(refusal{c.to.n, a.inv, method, path, fmt.Sprintf("%d %s", a.status, text)})
 	case http.StatusNotFound, http.StatusUnauthorized:
 	default:
 		c.fault("%s %s: status %d: %s", method, path, a.status, text)

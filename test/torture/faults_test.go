@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +24,9 @@ type fault struct {
 	// still is what processes that the fault concerns must do all the while.
 	still calls
 	conf  []string // of Redis
+	on    topology // nil: oneRedis
+	// mixed says that every other process has no copies, and that P is 1 in the first round.
+	mixed bool
 	loss  lossKind
 	// indexLost says that the lists may not be exact afterwards, until they are repaired.
 	indexLost bool
@@ -121,7 +123,8 @@ func faults() []*fault {
 		felt: func(*world, *before) bool { return true },
 	}}
 	all = append(all, networkFaults()...)
-	return append(all, redisFaults()...)
+	all = append(all, redisFaults()...)
+	return append(all, moveFaults()...)
 }
 
 // hold lets a fault last.
@@ -251,17 +254,6 @@ func redisFaults() []*fault {
 			name: "Redis restarted from an older snapshot", sees: "503, then what was at the snapshot",
 			outcome:  "what was written since is undone: sessions are gone, or have older versions and tokens; deleted ones are back for a second or two, but never in the process that deleted them, which deletes them again",
 			recovery: reconnects, loss: isRound, felt: refusals, run: restore,
-		},
-		{
-			name: "`READONLY`: Redis becomes a replica", sees: "reads from Redis instead of copies; 503 for writes", outcome: keepsAll, recovery: atOnce, still: reads, felt: refusals,
-			run: func(w *world, d time.Duration) *loss {
-				// Of a master that is not there, so that it keeps what it has.
-				host, port, _ := net.SplitHostPort(redistest.FreeAddr(w.t))
-				w.do("REPLICAOF", host, port)
-				hold(d)
-				w.do("REPLICAOF", "NO", "ONE")
-				return nil
-			},
 		},
 		{
 			name: "`LOADING`: Redis reads its file", sees: unavailing, outcome: keepsAll, recovery: reconnects,

@@ -3,7 +3,9 @@ package torture
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,24 @@ type history struct {
 	recent   []*record // those that have changed last
 	users    map[string][]*record
 	faults   []string // answers that no history excuses
+	refusals []refusal
+}
+
+// refusal is a call that was not answered, or with what says nothing of a session.
+type refusal struct {
+	via          int
+	inv          instant
+	method, path string
+	says         string
+}
+
+func (r *refusal) String() string {
+	return fmt.Sprintf("%s %s through process %d at %v: %.300s", r.method, r.path, r.via, time.Duration(r.inv), r.says)
+}
+
+// isWrite says whether the call was to change something.
+func (r *refusal) isWrite() bool {
+	return r.method != http.MethodGet && !strings.HasSuffix(r.path, "/search")
 }
 
 // tally counts calls.
@@ -144,6 +164,14 @@ func (h *history) of(user string) []*record {
 	defer h.mu.Unlock()
 	of := h.users[user]
 	return of[:len(of):len(of)]
+}
+
+// refused notes a call that was refused.
+func (h *history) refused(r refusal) {
+	h.unavailable.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refusals = append(h.refusals, r)
 }
 
 // fault notes an answer that nothing excuses.

@@ -107,7 +107,7 @@ func killAgainAndAgain(t *testing.T, shards, kills int) {
 		t.Error(wrong)
 	}
 	x.Kills += int(earlier.Load())
-	a := newAuditor(t, server, shards)
+	a := newAuditor(t, server.Client(t), shards)
 	if kills < manyKills {
 		a.age(t)
 	}

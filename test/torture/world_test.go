@@ -25,40 +25,60 @@ const clockOff = 150 * time.Millisecond
 // user and password are of the processes, so that what their user may can be changed.
 const user, password = "cloakroom", "torture"
 
-// world is three processes on one Redis. The network is between Redis and the first two; the third is on Redis' machine.
+// world is three processes on one Redis, or on what its topology says.
 type world struct {
 	t      *testing.T
 	name   string
-	server *redistest.Server
-	direct *redis.Client // past everything
-	proxy  *redistest.Proxy
+	server *redistest.Server // the master; nil on a Cluster
+	direct *redis.Client     // of the server, past everything
+	proxy  *redistest.Proxy  // nil if all processes are past it
 	all    []*sidecar
 	h      *history
 	load   *load
+
+	replica   *redistest.Server
+	sentinels *redistest.Sentinels
+	cluster   *redistest.Cluster
+	urls      []string
+	mixed     bool // copies are used in some processes only
+	round     int
+	shards    int
+	// moves are when another server became the master, darks when no master was proven, brights when no write could fail.
+	moves          []span
+	darks, brights []watch
 }
 
-func newWorld(t *testing.T, name string, shards int, conf ...string) *world {
+func newWorld(t *testing.T, f *fault, round, shards int) *world {
 	t.Helper()
-	w := &world{t: t, name: name, h: newHistory()}
-	conf = append([]string{"hash-max-listpack-value 4096", fmt.Sprintf("user %s on >%s ~* &* +@all", user, password)}, conf...)
-	w.server = redistest.Start(t, conf...)
-	w.direct = w.server.Client(t)
-	w.proxy = redistest.NewProxy(t, w.server.Addr)
-	for n := range 3 {
-		addr := w.proxy.Addr
-		if n == 2 {
-			addr = w.server.Addr
-		}
-		w.all = append(w.all, newSidecar(t, n, "redis://"+user+":"+password+"@"+addr+"/0",
-			"--near-cache-staleness", bound.String(), "--near-cache-bytes", "32MiB", "--redis-shards", fmt.Sprint(shards)))
+	w := &world{t: t, name: f.name, h: newHistory(), mixed: f.mixed, round: round, shards: shards}
+	on := f.on
+	if on == nil {
+		on = oneRedis
+	}
+	w.urls = on(w, append([]string{"hash-max-listpack-value 4096"}, f.conf...))
+	for n, url := range w.urls {
+		w.all = append(w.all, w.process(n, url))
 	}
 	for _, c := range w.all {
 		if err := c.start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.load = &load{h: w.h, to: w.all, name: name, writers: 6, readers: 9, pause: 8 * time.Millisecond, lifetime: true}
+	w.load = &load{h: w.h, to: w.all, name: f.name, writers: 6, readers: 9, pause: 8 * time.Millisecond, lifetime: true}
 	return w
+}
+
+// process prepares the n-th process. In a mixed world every other one has no copies; in the next round those that had some.
+func (w *world) process(n int, url string) *sidecar {
+	w.t.Helper()
+	off := w.mixed && (n+w.round)%2 == 1
+	size := "32MiB"
+	if off {
+		size = "0"
+	}
+	c := newSidecar(w.t, n, url, "--near-cache-staleness", bound.String(), "--near-cache-bytes", size, "--redis-shards", fmt.Sprint(w.shards))
+	c.noCopies = off
+	return c
 }
 
 // do sends a command to Redis.
