@@ -40,6 +40,9 @@ type Config struct {
 	// place of Costly: it may lag behind the masters, as that search does then; nil
 	// has none.
 	Replicas redis.UniversalClient
+	// ClientName begins the names of the connections for invalidations, in CLIENT
+	// LIST; "" gives them none.
+	ClientName string
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
 	// Shards is P; 0 takes the recorded one, and where none is recorded yet
@@ -190,7 +193,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	if s.near != nil { // last, for from now on the clients are watched
-		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches)
+		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches, c.ClientName)
 		if err != nil {
 			return nil, unavailable(err)
 		}
