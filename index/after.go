@@ -60,7 +60,7 @@ func (r *ranking) beginBehind(ctx context.Context) error {
 // chunk, is read. A copy that is behind can still leave a session out where the
 // candidates come from copies, too, or are examined before they are paged.
 func (ix *Index) settle(ctx context.Context, q *Query, now session.Time, ahead []Candidate, found []*session.Stored, how How) error {
-	if q.After == nil || how.Fresh {
+	if q.After == nil || how.Reads == ReadMasters {
 		return nil
 	}
 	var again []Candidate
@@ -73,7 +73,7 @@ func (ix *Index) settle(ctx context.Context, q *Query, now session.Time, ahead [
 	if len(again) == 0 {
 		return nil
 	}
-	how.Fresh = true
+	how.Reads = ReadMasters
 	fresh, err := ix.resolve(ctx, again, how)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return &Page{At: now}, nil
 	}
-	if n.user != "" && !n.byIDs && ix.users != nil && !q.Fresh {
+	if n.user != "" && !n.byIDs && ix.users != nil && q.Reads.Copies() {
 		w.plan = planCopy
 		list, ok, err := ix.users(ctx, n.user)
 		if err != nil {
@@ -94,9 +94,8 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			return nil, err
 		}
 		defer ix.costly.leave(began)
-		// A replica that lags would hide from a page what is on no other.
-		if rdb = ix.replicasRdb; q.Fresh || q.After != nil {
-			rdb = ix.costlyRdb
+		if rdb = ix.costlyRdb; q.mayRead().Replicas() {
+			rdb = ix.replicasRdb
 		}
 	}
 	w.candidates = int(d.count)
