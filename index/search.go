@@ -19,7 +19,8 @@ import (
 // session.read takes two round trips: lists, documents. So does a page of
 // everything, of a creator or of a creation range: counts and the page's IDs,
 // documents. Others count the candidates of each predicate first, and examine
-// the fewest.
+// the fewest, or go through such lists where fewer end on another date than is
+// asked for.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
 	if q.After != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
@@ -81,8 +82,9 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 		return nil, err
 	}
 	w.plan = planOf(d)
-	if d.covers && d.count > chunk {
-		return ix.ranked(ctx, q, now, d, w)
+	if c := coveringOf(ds); c != nil && d.count > chunk && c.leftOut <= min(d.count, int64(ix.maxCandidates)) {
+		w.plan = planOf(c)
+		return ix.ranked(ctx, q, now, c, w)
 	}
 	if d.count > int64(ix.maxCandidates*d.repeats) {
 		return nil, ix.tooCostly(q, d)
