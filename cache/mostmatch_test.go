@@ -178,6 +178,24 @@ func TestI9_MostEndWithinTheDates(t *testing.T) {
 	}
 }
 
+// TestI9_FewMatchBehindACliff searches by expiration dates while far more sessions have
+// ended, and are not swept, than a search may look at: those that match are few
+// enough to be examined.
+func TestI9_FewMatchBehindACliff(t *testing.T) {
+	t.Parallel()
+	s := openEnds(t, 1)
+	s.now = s.begin.Add(2 * time.Hour)
+	few, err := Open(t.Context(), Config{Redis: s.rdb, Clock: func() session.Time { return s.now }, MaxCandidates: 700})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := index.Query{Sees: index.Sees{All: true}, Limit: 10, Offset: 20, Predicates: []index.Predicate{index.ByExpiration(index.Compare(index.Greater, s.now.Add(time.Second).Std()))}}
+	page, err := few.Search(t.Context(), &q)
+	if want := s.matches(&q); len(want) != endsNever || err != nil || int(page.Total) != len(want) || !slices.Equal(idsOf(page), want[20:30]) {
+		t.Errorf("%+v, %v, want 10 of %d", page, err, len(want))
+	}
+}
+
 // beforeMulti is a hook that does something before each MULTI is sent.
 type beforeMulti struct{ do func(context.Context) }
 

@@ -21,11 +21,12 @@ type driver struct {
 	// sessions that match, and that their cards tell which these are.
 	covers  bool
 	expires Dates
-	// beside are the other expiration dates of what lives, if there are any, and
-	// leftOut is how many sessions of all end then, once counted.
-	beside  []Dates
-	leftOut int64
-	count   int64 // candidates, once counted
+	// beside are the other expiration dates of what lives, if there are any. Then
+	// leftOut is how many sessions of all end on these, and due how many cards are
+	// not swept yet, once counted.
+	beside       []Dates
+	leftOut, due int64
+	count        int64 // candidates, once counted
 	// repeats is how many of the lists may hold one session, so that count is
 	// up to that many times too high.
 	repeats int
@@ -109,7 +110,7 @@ func (ix *Index) ownLists(c *Sees) []string {
 
 // cheapest counts the candidates of each driver, in one round trip, and
 // returns the one with the fewest; with them, what a driver that covers leaves out.
-func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
+func (ix *Index) cheapest(ctx context.Context, ds []*driver, now session.Time) (*driver, error) {
 	counts := make([][]*redis.IntCmd, len(ds))
 	var cmds []redis.Cmder
 	for i, d := range ds {
@@ -119,7 +120,7 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 			cmds = append(cmds, count)
 		}
 	}
-	var leftOut []*redis.IntCmd
+	var leftOut, due []*redis.IntCmd
 	covering := coveringOf(ds)
 	if covering != nil && len(covering.beside) > 0 {
 		for _, key := range ix.shardLists(ix.keys.Catalogue) {
@@ -127,6 +128,8 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 				count := redis.NewIntCmd(ctx, "zcount", key, minScore(dates), maxScore(dates))
 				leftOut, cmds = append(leftOut, count), append(cmds, count)
 			}
+			count := redis.NewIntCmd(ctx, "zcount", key, "-inf", Score(now))
+			due, cmds = append(due, count), append(cmds, count)
 		}
 	}
 	if err := ix.trips.Do(ctx, cmds...); err != nil {
@@ -146,6 +149,9 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 	}
 	for _, c := range leftOut {
 		covering.leftOut += c.Val()
+	}
+	for _, c := range due {
+		covering.due += c.Val()
 	}
 	return best, nil
 }

@@ -77,12 +77,14 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 	if len(ds) == 1 && ds[0].covers {
 		return ix.ranked(ctx, q, now, ds[0], w)
 	}
-	d, err := ix.cheapest(ctx, ds)
+	d, err := ix.cheapest(ctx, ds, now)
 	if err != nil {
 		return nil, err
 	}
 	w.plan = planOf(d)
-	if c := coveringOf(ds); c != nil && d.count > chunk && c.leftOut <= min(d.count, int64(ix.maxCandidates)) {
+	// What is examined needs to read no backlog of what is due.
+	most := int64(ix.maxCandidates)
+	if c := coveringOf(ds); c != nil && d.count > chunk && c.leftOut <= most && (d.count > most || c.leftOut+c.due <= d.count) {
 		w.plan = planOf(c)
 		return ix.ranked(ctx, q, now, c, w)
 	}
