@@ -38,7 +38,7 @@ func (q *Query) skipStored(matches []*session.Stored) int {
 
 // beginBehind opens the parts behind q.After: each reads from the first element
 // with that creation date on, and its list passes over what is not behind, as it
-// goes on anywhere. Neither ranks nor the dead before it matter. (I9)
+// goes on anywhere. Neither ranks nor the excluded before it matter. (I9)
 func (r *ranking) beginBehind(ctx context.Context) error {
 	// The date may be outside the dates: nobody vouches for a position.
 	at := start{byDate: true, behind: true, date: min(r.q.After.Creation, r.d.dates.Max)}
