@@ -36,10 +36,13 @@ type Config struct {
 	Searches redis.UniversalClient
 	// Costly serves costly searches likewise; default Redis.
 	Costly redis.UniversalClient
-	// Replicas may answer a costly search that is neither fresh nor by cursor in
-	// place of Costly: it may lag behind the masters, as that search does then; nil
-	// has none.
+	// Replicas answers, in place of Costly, a costly search that may read replicas
+	// (index.Reads), whether copies may be used or not. It may lag behind the
+	// masters, without a bound, as that search does then; nil has none.
 	Replicas redis.UniversalClient
+	// ClientName begins the names of the connections for invalidations, in CLIENT
+	// LIST; "" gives them none.
+	ClientName string
 	// Prefix begins every key; default keys.DefaultPrefix.
 	Prefix string
 	// Shards is P; 0 takes the recorded one, and where none is recorded yet
@@ -92,7 +95,7 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	lagging     redis.UniversalClient // for costly searches that may lag; costly if there are none
+	replicas    redis.UniversalClient // for costly searches that may read replicas; costly if there are none
 	gets        trips                 // round trips that single reads share
 	searches    trips                 // likewise searches, which never hold up single reads (I10)
 	writes      trips                 // likewise scripts
@@ -150,8 +153,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	if s.lagging = c.Replicas; s.lagging == nil {
-		s.lagging = s.costly
+	if s.replicas = c.Replicas; s.replicas == nil {
+		s.replicas = s.costly
 	}
 	s.gets, s.searches, s.writes = newTrips(c.Redis, 0), newTrips(c.Searches, searchesQueued), newTrips(c.Redis, 0)
 	if s.log == nil {
@@ -190,7 +193,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	if s.near != nil { // last, for from now on the clients are watched
-		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches)
+		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches, c.ClientName)
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -260,10 +263,10 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Search returns the page that q asks for, as index.Query.Match defines it. A
-// search that is too costly gets an *index.TooCostlyError. Unless q wants to be
-// Fresh, it may answer from the near cache, as Get.
+// search that is too costly gets an *index.TooCostlyError. What it
+// may read, q.Reads says; copies while these may be used, as Get.
 func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
-	if s.near != nil && !q.Fresh {
+	if s.near != nil && q.Reads.Copies() {
 		if epoch, usable := s.near.begin(); usable {
 			page, err := s.index.Search(ctx, q, s.clock())
 			if s.near.holds(epoch) {
@@ -275,9 +278,9 @@ func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error)
 		}
 		// Copies may not be used now, or were not proven to be fresh until the
 		// answer was complete. (I4)
-		fresh := *q
-		fresh.Fresh = true
-		q = &fresh
+		without := *q
+		without.Reads = q.Reads.WithoutCopies()
+		q = &without
 	}
 	page, err := s.index.Search(ctx, q, s.clock())
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -163,67 +161,6 @@ func TestCluster_ScriptsComeBack(t *testing.T) {
 	s.clock.Advance(2 * time.Hour)
 	s.sweep(t)
 	s.audit(t, true)
-}
-
-// A costly search may be answered by replicas, and only that; not if it is to be fresh, or by cursor.
-func TestCluster_ReplicasAnswerCostlySearchesOnly(t *testing.T) {
-	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	client := clusterClient(t, c)
-	replicas := c.Client(t, func(o *redis.ClusterOptions) { o.ReadOnly = true })
-	clock := storetest.NewClock()
-	s := openConfig(t, clock, limited(storetest.Limits{}, cache.Config{Redis: client, Replicas: replicas, Clock: clock.Now}))
-	const many = 1200
-	group := make(chan error, 8)
-	for w := range cap(group) {
-		go func() {
-			var err error
-			for i := w; i < many && err == nil; i += cap(group) {
-				n := sessionIn(s, i%s.keys.Shards(), "u")
-				n.ID = session.ID(fmt.Sprint("n", i))
-				err = s.Put(t.Context(), n, nil)
-			}
-			group <- err
-		}()
-	}
-	for range cap(group) {
-		if err := <-group; err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.WaitSynced()
-	for _, n := range c.Nodes {
-		n.Do("CONFIG", "RESETSTAT")
-	}
-	// How many reads the replicas have answered.
-	asked := func() (n int) {
-		t.Helper()
-		for _, m := range c.Masters() {
-			for _, r := range c.Replicas(m) {
-				n += r.Calls("zrange") + r.Calls("hget") + r.Calls("zcount")
-			}
-		}
-		return n
-	}
-	search := func(fresh bool, after *index.Candidate, ps ...index.Predicate) {
-		t.Helper()
-		page, err := s.Search(t.Context(), &index.Query{Predicates: ps, Sees: index.Sees{All: true}, Limit: 10, After: after, Fresh: fresh})
-		if err != nil || page.Total != many || len(page.Sessions) != 10 {
-			t.Fatalf("%+v, %v", page, err)
-		}
-	}
-	// The user's list leaves too many candidates to be read like any other.
-	costly := []index.Predicate{index.ByUser("u"), index.ByExpiration(index.Dates{Min: clock.Now() + 1, Max: session.Never - 1})}
-	search(false, nil) // everything, by rank
-	search(true, nil, costly...)
-	search(false, &index.Candidate{}, costly...)
-	if n := asked(); n != 0 {
-		t.Errorf("replicas were asked %d times", n)
-	}
-	search(false, nil, costly...)
-	if asked() == 0 {
-		t.Error("replicas were not asked")
-	}
 }
 
 // While one master is known to be away, the store serves the sessions of the others.

@@ -91,9 +91,9 @@ func encodeSplit(dst, doc []byte, sc *scratch) (out []byte, ok bool) {
 	return dst[:len(dst)+len(block)], true
 }
 
-// decodeDocument unpacks what encodeDocument packed. It uses the memory of dst
-// if that is large enough; the result never points into stored.
-func decodeDocument(dst, stored []byte) ([]byte, error) {
+// decodeDocument unpacks what encodeDocument packed, and returns it behind head, in
+// one piece of memory that is their own.
+func decodeDocument(head string, stored []byte) ([]byte, error) {
 	if len(stored) == 0 {
 		return nil, errors.New("the stored document is empty")
 	}
@@ -102,17 +102,24 @@ func decodeDocument(dst, stored []byte) ([]byte, error) {
 		if len(block) > maxDocument {
 			return nil, errTooLarge
 		}
-		return append(dst[:0], block...), nil
+		return append(room(head, len(block)), block...), nil
 	case storedS2:
-		return unblock(dst, dict1(), block)
+		n, err := blockLen(block)
+		if err != nil {
+			return nil, err
+		}
+		return unblock(room(head, n), dict1(), block)
 	case storedSplit:
-		return decodeSplit(dst, block)
+		return decodeSplit(head, block)
 	default:
 		return nil, fmt.Errorf("the document is stored in version %d, which this program does not know", version)
 	}
 }
 
-func decodeSplit(dst, stored []byte) ([]byte, error) {
+// room returns head, with room for n bytes behind it.
+func room(head string, n int) []byte { return append(slices.Grow([]byte(nil), len(head)+n), head...) }
+
+func decodeSplit(head string, stored []byte) ([]byte, error) {
 	n, size := binary.Uvarint(stored)
 	if size <= 0 || n > uint64(len(stored)-size) {
 		return nil, errDamaged
@@ -120,29 +127,39 @@ func decodeSplit(dst, stored []byte) ([]byte, error) {
 	bin, block := stored[size:size+int(n)], stored[size+int(n):]
 	sc := scratches.Get().(*scratch)
 	defer sc.release()
-	text, err := unblock(sc.text, dict2(), block)
+	text, err := unblock(sc.text[:0], dict2(), block)
 	if err != nil {
 		return nil, err
 	}
 	sc.text = text
 	// Names and quotes make some five hundred bytes of a usual document.
-	return packed.JoinDocument(slices.Grow(dst[:0], 512+2*len(bin)+len(text)), bin, text, maxDocument)
+	return packed.JoinDocument(room(head, 512+2*len(bin)+len(text)), bin, text, maxDocument)
 }
 
 var errTooLarge = fmt.Errorf("the stored document has more than %d bytes", maxDocument)
 
-// unblock unpacks an S2 block of at most maxDocument bytes.
-func unblock(dst []byte, dict *s2.Dict, block []byte) ([]byte, error) {
+// blockLen is how many bytes an S2 block unpacks to, at most maxDocument.
+func blockLen(block []byte) (int, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return 0, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if n > maxDocument {
-		return nil, errTooLarge
+		return 0, errTooLarge
 	}
-	out, err := dict.Decode(dst[:cap(dst)], block)
+	return n, nil
+}
+
+// unblock appends what an S2 block unpacks to.
+func unblock(dst []byte, dict *s2.Dict, block []byte) ([]byte, error) {
+	n, err := blockLen(block)
 	if err != nil {
+		return nil, err
+	}
+	dst = slices.Grow(dst, n)
+	end := len(dst) + n
+	if _, err := dict.Decode(dst[len(dst):end], block); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	return out, nil
+	return dst[:end], nil
 }

@@ -59,7 +59,7 @@ func TestDocumentVersionsStayReadable(t *testing.T) {
 		if stored[0]+'0' != version[0] {
 			t.Errorf("%s has version %d", file, stored[0])
 		}
-		got, err := decodeDocument(nil, stored)
+		got, err := decodeDocument("", stored)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -84,7 +84,7 @@ func TestDocumentRoundTrip(t *testing.T) {
 		if version != storedSplit && len(stored) > len(doc)+1 {
 			t.Errorf("%.40q: %d bytes became %d", doc, len(doc), len(stored))
 		}
-		got, err := decodeDocument(nil, stored)
+		got, err := decodeDocument("", stored)
 		if err != nil || !bytes.Equal(got, doc) {
 			t.Errorf("%.40q came back as %.40q, %v", doc, got, err)
 		}
@@ -107,24 +107,25 @@ func TestDocumentUsesTheMemoryGiven(t *testing.T) {
 	if &stored[0] != &dst[:1][0] {
 		t.Error("encodeDocument did not use dst")
 	}
-	out := make([]byte, 0, 4096)
-	got, err := decodeDocument(out, stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if &got[0] != &out[:1][0] {
-		t.Error("decodeDocument did not use dst")
-	}
-	plain, err := decodeDocument(nil, append([]byte{storedPlain}, doc...))
-	if err != nil || !bytes.Equal(plain, doc) {
-		t.Errorf("got %q, %v", plain, err)
+}
+
+func TestDocumentBehindAHead(t *testing.T) {
+	doc := readDocument(t, "sample")
+	for _, stored := range [][]byte{encodeDocument(nil, doc), encodeDocument(nil, append(bytes.Clone(doc), ' ')), append([]byte{storedPlain}, doc...)} {
+		want := append([]byte("head"), doc...)
+		if stored[0] == storedS2 {
+			want = append(want, ' ')
+		}
+		if got, err := decodeDocument("head", stored); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("version %d: got %q, %v", stored[0], got, err)
+		}
 	}
 }
 
 func TestDocumentDamaged(t *testing.T) {
 	f := func(stored []byte, want string) {
 		t.Helper()
-		doc, err := decodeDocument(nil, stored)
+		doc, err := decodeDocument("", stored)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20x: got %.40q, %v; want an error with %q", stored, doc, err, want)
 		}
@@ -165,7 +166,7 @@ func TestDocumentWithAnyByteDamaged(t *testing.T) {
 			for change := 1; change < 256; change++ {
 				bad := bytes.Clone(good)
 				bad[i] ^= byte(change)
-				if doc, err := decodeDocument(nil, bad); err == nil && len(doc) > maxDocument {
+				if doc, err := decodeDocument("", bad); err == nil && len(doc) > maxDocument {
 					t.Fatalf("%s, byte %d: %d bytes", name, i, len(doc))
 				}
 			}
@@ -217,7 +218,7 @@ func TestDocumentOfAnySession(t *testing.T) {
 		if stored[0] != storedSplit {
 			t.Fatalf("%s\nis stored in version %d", doc, stored[0])
 		}
-		if got, err := decodeDocument(nil, stored); err != nil || !bytes.Equal(got, doc) {
+		if got, err := decodeDocument("", stored); err != nil || !bytes.Equal(got, doc) {
 			t.Fatalf("%s\ncame back as\n%s, %v", doc, got, err)
 		}
 	})
@@ -231,7 +232,7 @@ func FuzzDocumentRoundTrip(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("{\"id\":\"\x01\x00\"}"))
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		if got, err := decodeDocument(nil, encodeDocument(nil, doc)); err != nil || !bytes.Equal(got, doc) {
+		if got, err := decodeDocument("", encodeDocument(nil, doc)); err != nil || !bytes.Equal(got, doc) {
 			t.Fatalf("%q came back as %q, %v", doc, got, err)
 		}
 	})
@@ -247,14 +248,14 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add([]byte{storedS2, 5, 0xfe, 0, 0})
 	f.Add([]byte{storedSplit, 4, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		doc, err := decodeDocument(nil, stored)
+		doc, err := decodeDocument("", stored)
 		if err != nil {
 			return
 		}
 		if len(doc) > maxDocument {
 			t.Fatalf("%d bytes", len(doc))
 		}
-		again, err := decodeDocument(nil, encodeDocument(nil, doc))
+		again, err := decodeDocument("", encodeDocument(nil, doc))
 		if err != nil || !bytes.Equal(again, doc) {
 			t.Fatalf("%q came back as %q, %v", doc, again, err)
 		}
@@ -272,10 +273,10 @@ func BenchmarkEncodeDocument(b *testing.B) {
 }
 
 func BenchmarkDecodeDocument(b *testing.B) {
-	stored, dst := encodeDocument(nil, readDocument(b, "sample")), make([]byte, 0, 4096)
+	stored := encodeDocument(nil, readDocument(b, "sample"))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeDocument(dst, stored); err != nil {
+		if _, err := decodeDocument("69629026806489455", stored); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -179,7 +179,7 @@ func servedAs(t *testing.T, s *Store, id session.ID, user, token string) (ways [
 		"everything":     {},
 		"by user":        {Predicates: []index.Predicate{index.ByUser(user)}},
 		"by ID":          {Predicates: []index.Predicate{index.ByIDs(id)}},
-		"by user, fresh": {Predicates: []index.Predicate{index.ByUser(user)}, Fresh: true},
+		"by user, fresh": {Predicates: []index.Predicate{index.ByUser(user)}, Reads: index.ReadMasters},
 	} {
 		q.Sees, q.Limit = all, 100
 		page, err := s.Search(t.Context(), q)

@@ -100,13 +100,13 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	found := make([]*session.Stored, len(candidates))
 	trip := s.searches.Do
 	if how.Costly {
-		trip = s.costlyTrip(how)
+		trip = s.costlyTrip(how.Reads)
 	}
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
 		return s.readAll(ctx, trip, ids)
 	}
 	_, usable := s.near.begin()
-	usable = usable && !how.Fresh
+	usable = usable && how.Reads.Copies()
 	var missing []session.ID
 	now := s.clock()
 	for i := range candidates {
@@ -122,7 +122,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 		}
 		missing = append(missing, id)
 	}
-	if s.near != nil && !how.Fresh {
+	if s.near != nil && how.Reads.Copies() {
 		s.near.sessions.count(len(candidates)-len(missing), len(missing))
 	}
 	if len(missing) == 0 {
@@ -150,11 +150,11 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 }
 
 // costlyTrip returns what makes a round trip of its own, over connections of
-// costly searches.
-func (s *Store) costlyTrip(how index.How) trip {
-	rdb := s.lagging
-	if how.Fresh || how.NoReplica {
-		rdb = s.costly
+// costly searches, to replicas if those may be read.
+func (s *Store) costlyTrip(reads index.Reads) trip {
+	rdb := s.costly
+	if reads.Replicas() {
+		rdb = s.replicas
 	}
 	return func(ctx context.Context, cmds ...redis.Cmder) error {
 		pipe := rdb.Pipeline()

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -31,8 +30,8 @@ type graves struct {
 
 type graveStripe struct {
 	mu    sync.Mutex
-	of    map[session.ID]grave
-	order []session.ID // oldest first, each of of once
+	of    map[session.ID]*grave // to assign to a key that is there would replace it by a part of a document
+	order []session.ID          // oldest first, each of of once
 }
 
 // grave is one deletion that is remembered.
@@ -63,7 +62,7 @@ func newGraves(most int) *graves {
 	}
 	g := &graves{seed: maphash.MakeSeed(), stripes: make([]graveStripe, n), perEach: (most + n - 1) / n, again: make(chan session.ID, graveQueue)}
 	for i := range g.stripes {
-		g.stripes[i].of = make(map[session.ID]grave)
+		g.stripes[i].of = make(map[session.ID]*grave)
 	}
 	return g
 }
@@ -85,14 +84,13 @@ func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) 
 	defer st.mu.Unlock()
 	if have, ok := st.of[id]; ok {
 		have.sequence, have.until = max(have.sequence, sequence), max(have.until, until)
-		st.of[id] = have
 		return
 	}
 	for len(st.order) >= g.perEach {
 		g.drop(st)
 	}
-	id = session.ID(strings.Clone(string(id))) // it may be a part of a document
-	st.of[id] = grave{sequence: sequence, until: until}
+	id = ownID(id) // it may be a part of a document
+	st.of[id] = &grave{sequence: sequence, until: until}
 	st.order = append(st.order, id)
 	g.count.Add(1)
 }
@@ -127,7 +125,10 @@ func (g *graves) last(id session.ID, now session.Time) (sequence uint64, ok bool
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	have, ok := st.of[id]
-	return have.sequence, ok && have.until > now
+	if !ok || have.until <= now {
+		return 0, false
+	}
+	return have.sequence, true
 }
 
 // forbids says whether what is stored was deleted and has come back.
@@ -159,9 +160,8 @@ func (g *graves) queue(id session.ID) {
 		return
 	}
 	select {
-	case g.again <- id:
+	case g.again <- ownID(id):
 		have.queued = true
-		st.of[id] = have
 	default: // the queue is full: it comes when it is read again
 	}
 }
@@ -173,7 +173,6 @@ func (g *graves) unqueue(id session.ID) {
 	defer st.mu.Unlock()
 	if have, ok := st.of[id]; ok {
 		have.queued = false
-		st.of[id] = have
 	}
 }
 

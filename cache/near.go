@@ -3,8 +3,10 @@ package cache
 import (
 	"bytes"
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -68,14 +70,36 @@ func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
 	absent := max(int(part(absentShare)/absentBytes), 1)
 	n.sessions = newShelf(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
+	n.sessions.own = ownID
 	n.lists = newShelf(&n.epochs, part(listShare), 0, weighList)
+	n.lists.own = strings.Clone
 	n.tokens = newShelf(&n.epochs, part(tokenShare), 0, weighToken)
 	return n
 }
 
+// weighSession tells the bytes of a copy: creator and document are one piece of
+// memory, and so are the other texts unless they had to be unescaped.
 func weighSession(_ session.ID, s *session.Stored) uint32 {
-	return uint32(copyBytes + cap(s.Doc) + len(s.Creator))
+	n := copyBytes + len(s.Creator) + cap(s.Doc)
+	for _, text := range [...]string{string(s.ID), s.UserID, s.AgentID, s.OrgID} {
+		if !within(text, s.Doc) {
+			n += len(text)
+		}
+	}
+	if s.Proof != nil && !within(s.Proof.LoginName, s.Doc) {
+		n += len(s.Proof.LoginName)
+	}
+	return uint32(n)
 }
+
+// within is whether text lies in the memory of doc.
+func within(text string, doc []byte) bool {
+	at, from := uintptr(unsafe.Pointer(unsafe.StringData(text))), uintptr(unsafe.Pointer(unsafe.SliceData(doc)))
+	return at >= from && at-from < uintptr(len(doc))
+}
+
+// ownID returns id in memory of its own.
+func ownID(id session.ID) session.ID { return session.ID(strings.Clone(string(id))) }
 
 func weighList(user string, l *userList) uint32 {
 	n := copyBytes/2 + len(user)

@@ -30,11 +30,12 @@ type owner struct {
 type findOwners func(context.Context) ([]*owner, error)
 
 // ownersOf returns what finds the masters behind the clients that single reads
-// and searches use. It watches their connections from then on (gate).
-func ownersOf(ctx context.Context, n *near, gets, searches redis.UniversalClient) (findOwners, error) {
+// and searches use; links have a name that begins with name. It watches the
+// clients' connections from then on (gate).
+func ownersOf(ctx context.Context, n *near, gets, searches redis.UniversalClient, name string) (findOwners, error) {
 	switch gets := gets.(type) {
 	case *redis.Client:
-		one := &owner{client: gets, link: gets.Options()}
+		one := &owner{client: gets, link: named(gets.Options(), name)}
 		if other, ok := searches.(*redis.Client); ok && other != gets {
 			one.searches = other.Options()
 		}
@@ -50,9 +51,16 @@ func ownersOf(ctx context.Context, n *near, gets, searches redis.UniversalClient
 			}
 		}
 		gates, err := newGates(ctx, n, clients)
-		return func(ctx context.Context) ([]*owner, error) { return clusterOwners(ctx, clients, n.space, gates) }, err
+		return func(ctx context.Context) ([]*owner, error) { return clusterOwners(ctx, clients, n.space, gates, name) }, err
 	}
 	return off(fmt.Sprintf("who is master behind a %T is not known", gets)), nil
+}
+
+// named returns o with another client name.
+func named(o *redis.Options, name string) *redis.Options {
+	it := *o
+	it.ClientName = name
+	return &it
 }
 
 func off(why string) findOwners {
@@ -63,7 +71,7 @@ func off(why string) findOwners {
 // clusterOwners asks a Cluster where the shards are. What it is told may be
 // old, or wrong a moment later: the masters themselves have to prove it. A gate
 // is opened only where all clients go to the same master.
-func clusterOwners(ctx context.Context, clients []*redis.ClusterClient, space *keys.Space, gates *gates) ([]*owner, error) {
+func clusterOwners(ctx context.Context, clients []*redis.ClusterClient, space *keys.Space, gates *gates, name string) ([]*owner, error) {
 	for _, c := range clients { // which reads the topology
 		if err := c.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil }); err != nil {
 			return nil, err
@@ -81,7 +89,7 @@ func clusterOwners(ctx context.Context, clients []*redis.ClusterClient, space *k
 			}
 			if i == 0 {
 				if o = by[node]; o == nil {
-					o = &owner{client: node, link: node.Options()}
+					o = &owner{client: node, link: named(node.Options(), name)}
 					by[node] = o
 					owners = append(owners, o)
 				}

@@ -55,7 +55,7 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 			if largest > 0 {
 				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "crowd")
 			}
-			limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "candidates")}
+			limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 300}).Draw(t, "candidates")}
 			if size == 0 {
 				limits.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(t, "sessions of a user")
 				limits.EvictOldest = rapid.Bool().Draw(t, "evict the oldest")

@@ -117,6 +117,7 @@ func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
 			all := index.Sees{All: true}
 			later := index.ByCreation(index.Dates{Min: begin.Add(time.Second), Max: session.Never})
 			middle := index.ByCreation(index.Dates{Min: begin.Add(time.Second), Max: begin.Add(2 * time.Second)})
+			most := index.ByExpiration(index.Dates{Min: begin.Add(time.Hour + 11*time.Minute), Max: begin.Add(time.Hour + 18*time.Minute)})
 			soon := index.ByExpiration(index.Dates{Min: now, Max: begin.Add(time.Hour + 9*time.Minute)})
 			for i, q := range []index.Query{
 				{Sees: all, Limit: 1000},
@@ -131,6 +132,9 @@ func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
 				{Sees: index.Sees{UserID: "user"}, Limit: 1000},
 				{Sees: index.Sees{AgentID: "device", UserID: "creator"}, Limit: 1000, Predicates: []index.Predicate{middle}},
 				{Sees: index.Sees{Orgs: []string{"org"}}, Limit: 1000},
+				{Sees: all, Limit: 1000, Offset: 100, Predicates: []index.Predicate{most}},
+				{Sees: all, Limit: 1000, Predicates: []index.Predicate{most, index.ByCreator("creator")}},
+				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}, Predicates: []index.Predicate{most}},
 				{Sees: all, Limit: 1000, After: &index.Candidate{}},
 				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}}, // in the midst of a date
 				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}},

@@ -16,7 +16,6 @@ const written = "stcxuakdp"
 // everybody send them.
 func Rights() []acl.Right {
 	return slices.Concat(index.Rights(), []acl.Right{
-		{Command: "client|setname", Args: "cloakroom", Why: "every connection has a name, for CLIENT LIST"},
 		{Command: "select", Args: "0", When: acl.Database, Why: "use a database other than 0"},
 		{Command: "ping", Why: "is Redis there; proofs that no invalidation was missed"},
 		{Command: "time", Why: "follow the store's clock"},

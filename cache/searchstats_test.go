@@ -162,8 +162,8 @@ func TestSearchStats_Copies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, fresh := range []bool{false, false, true} {
-		page, err := p.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 10, Fresh: fresh, Predicates: []index.Predicate{index.ByUser("user")}})
+	for _, reads := range []index.Reads{index.ReadAny, index.ReadAny, index.ReadMasters} {
+		page, err := p.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: 10, Reads: reads, Predicates: []index.Predicate{index.ByUser("user")}})
 		if err != nil || page.Total != 5 {
 			t.Fatal(page, err)
 		}

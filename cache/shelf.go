@@ -28,8 +28,11 @@ type shelf[K comparable, V any] struct {
 	// absent are keys that a load found nothing for; nil if these are not held.
 	absent *otter.Cache[K, absence]
 	// keyOf returns the key of a value, an equal one that is a part of it, so
-	// that looking it up reads no memory besides; nil takes the caller's.
-	keyOf   func(V) K
+	// that looking it up reads no memory besides; nil takes an owned one.
+	keyOf func(V) K
+	// own returns a key equal to the caller's, which may be a part of a larger
+	// text, that keeps nothing else in memory; nil takes the caller's.
+	own     func(K) K
 	seed    maphash.Seed
 	stripes [64]stripe[K, V]
 
@@ -138,12 +141,21 @@ func (s *shelf[K, V]) end(key K, l *load[V], value V, found bool, err error) {
 	case found:
 		if s.keyOf != nil {
 			key = s.keyOf(value)
+		} else {
+			key = s.owned(key)
 		}
 		s.copies.Set(key, copyOf[V]{l.epoch, value})
 	case s.absent != nil:
-		s.absent.Set(key, absence{l.epoch, l.begun})
+		s.absent.Set(s.owned(key), absence{l.epoch, l.begun})
 	}
 	close(l.done)
+}
+
+func (s *shelf[K, V]) owned(key K) K {
+	if s.own == nil {
+		return key
+	}
+	return s.own(key)
 }
 
 // invalidate removes what is held of a key, and makes sure that no load that

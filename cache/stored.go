@@ -50,7 +50,9 @@ func appendStored(dst []byte, s *session.Session) []byte {
 }
 
 // storedOf unpacks what fieldDoc holds. It returns nil for "", which says that
-// nothing is stored. The result has neither Version nor EntryTag.
+// nothing is stored. The result has neither Version nor EntryTag. Its creator and
+// its document, with what else is read off that, are one piece of memory of their
+// own: a copy does not keep the reply that it came with.
 func storedOf(field string) (*session.Stored, error) {
 	if field == "" {
 		return nil, nil
@@ -71,11 +73,12 @@ func storedOf(field string) (*session.Stored, error) {
 	default:
 		return nil, fmt.Errorf("the session is stored in format %d, which this program does not know", field[0])
 	}
-	var err error
-	if s.Doc, err = decodeDocument(nil, bytesOf(rest)); err != nil {
+	own, err := decodeDocument(creator, bytesOf(rest))
+	if err != nil {
 		return nil, err
 	}
-	s.Creator = creator
+	s.Doc = own[len(creator):]
+	s.Creator = unsafe.String(unsafe.SliceData(own), len(creator))
 	return s, session.FactsOf(s.Doc, &s.Facts)
 }
 

@@ -50,7 +50,7 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 		if stored, err = s.getByForeignToken(ctx, token); err != nil {
 			return "", err
 		}
-		return stored.ID, nil
+		return ownID(stored.ID), nil // not a part of the document
 	}, func(session.ID) bool { return true })
 	return stored, err
 }

@@ -58,7 +58,9 @@ func decodeList(c *call) (*listRequest, error) {
 	q := new(listRequest)
 	q.query.Predicates = q.room[:0]
 	q.query.Sees = c.caller.sees()
-	q.query.Fresh = c.fresh
+	if c.fresh {
+		q.query.Reads = index.ReadMasters
+	}
 	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta, message: "ListSessionsRequest"}
 	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
 		d.Reader = r

@@ -38,7 +38,7 @@ func (q *Query) skipStored(matches []*session.Stored) int {
 
 // beginBehind opens the parts behind q.After: each reads from the first element
 // with that creation date on, and its list passes over what is not behind, as it
-// goes on anywhere. Neither ranks nor the dead before it matter. (I9)
+// goes on anywhere. Neither ranks nor the excluded before it matter. (I9)
 func (r *ranking) beginBehind(ctx context.Context) error {
 	// The date may be outside the dates: nobody vouches for a position.
 	at := start{byDate: true, behind: true, date: min(r.q.After.Creation, r.d.dates.Max)}
@@ -60,7 +60,7 @@ func (r *ranking) beginBehind(ctx context.Context) error {
 // chunk, is read. A copy that is behind can still leave a session out where the
 // candidates come from copies, too, or are examined before they are paged.
 func (ix *Index) settle(ctx context.Context, q *Query, now session.Time, ahead []Candidate, found []*session.Stored, how How) error {
-	if q.After == nil || how.Fresh {
+	if q.After == nil || how.Reads == ReadMasters {
 		return nil
 	}
 	var again []Candidate
@@ -73,7 +73,7 @@ func (ix *Index) settle(ctx context.Context, q *Query, now session.Time, ahead [
 	if len(again) == 0 {
 		return nil
 	}
-	how.Fresh = true
+	how.Reads = ReadMasters
 	fresh, err := ix.resolve(ctx, again, how)
 	if err != nil {
 		return err

@@ -44,11 +44,11 @@ func TestI9_PageEndsWhereItsListWasRead(t *testing.T) {
 				switch {
 				case moved(i) && ascending:
 					s.Creation = far
-				case moved(i), i%9 == 0 && !how.Fresh:
+				case moved(i), i%9 == 0 && how.Reads.Copies():
 					s.Creation = 1
-				case i%9 == 3 && !how.Fresh:
+				case i%9 == 3 && how.Reads.Copies():
 					s = nil
-				case i%9 == 6 && !how.Fresh:
+				case i%9 == 6 && how.Reads.Copies():
 					s.Expiration = 2000
 				}
 				found = append(found, s)

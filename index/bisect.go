@@ -81,7 +81,7 @@ func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
 }
 
 // countBefore counts, over all shards, what comes before each date, but for the
-// dead that are known.
+// excluded that are known.
 func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int64, error) {
 	pipe := r.rdb.Pipeline()
 	counts := make([]*redis.IntCmd, 0, len(r.d.lists)*len(dates))
@@ -99,7 +99,7 @@ func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int6
 	}
 	before := make([]int64, len(dates))
 	for i, c := range counts {
-		before[i%len(dates)] += c.Val() - r.parts[i/len(dates)].deadBeforeDate(dates[i%len(dates)])
+		before[i%len(dates)] += c.Val() - r.parts[i/len(dates)].excludedBeforeDate(dates[i%len(dates)])
 	}
 	return before, nil
 }

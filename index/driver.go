@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -18,9 +17,16 @@ type driver struct {
 	lists []string
 	dates Dates // of the lists' scores
 	cards bool  // the lists hold cards
-	// covers says that its live candidates are exactly the sessions that match.
-	covers bool
-	count  int64 // candidates, once counted
+	// covers says that its candidates that end within expires are exactly the
+	// sessions that match, and that their cards tell which these are.
+	covers  bool
+	expires Dates
+	// beside are the other expiration dates of what lives, if there are any. Then
+	// leftOut is how many sessions of all end on these, and due how many cards are
+	// not swept yet, once counted.
+	beside       []Dates
+	leftOut, due int64
+	count        int64 // candidates, once counted
 	// repeats is how many of the lists may hold one session, so that count is
 	// up to that many times too high.
 	repeats int
@@ -32,7 +38,7 @@ func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 	// With more than one shard a user's list may hold entries of writes that
 	// were cut off, so that its length is no total.
 	tight := ix.keys.Shards() == 1
-	free := n.expires == anyDate && q.Sees.All && !n.byIDs
+	free := n.told() && q.Sees.All && !n.byIDs
 	only := func(own string, others ...string) bool {
 		for _, o := range others {
 			if o != "" {
@@ -66,9 +72,13 @@ func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 		}
 		ds = append(ds, d)
 	}
-	if n.active && !slices.ContainsFunc(ds, func(d *driver) bool { return d.covers }) {
+	if n.active && coveringOf(ds) == nil {
 		// The other lists have what is due and not swept yet, too.
 		ds = append(ds, &driver{kind: KindExpiration, lists: ix.shardLists(ix.keys.Catalogue), dates: Dates{n.now + 1, session.Never}, cards: true})
+	}
+	beside := n.beside()
+	for _, d := range ds {
+		d.expires, d.beside = n.expires.and(n.live()), beside
 	}
 	return ds
 }
@@ -99,8 +109,8 @@ func (ix *Index) ownLists(c *Sees) []string {
 }
 
 // cheapest counts the candidates of each driver, in one round trip, and
-// returns the one with the fewest.
-func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
+// returns the one with the fewest; with them, what a driver that covers leaves out.
+func (ix *Index) cheapest(ctx context.Context, ds []*driver, now session.Time) (*driver, error) {
 	counts := make([][]*redis.IntCmd, len(ds))
 	var cmds []redis.Cmder
 	for i, d := range ds {
@@ -108,6 +118,18 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 			count := redis.NewIntCmd(ctx, "zcount", key, minScore(d.dates), maxScore(d.dates))
 			counts[i] = append(counts[i], count)
 			cmds = append(cmds, count)
+		}
+	}
+	var leftOut, due []*redis.IntCmd
+	covering := coveringOf(ds)
+	if covering != nil && len(covering.beside) > 0 {
+		for _, key := range ix.shardLists(ix.keys.Catalogue) {
+			for _, dates := range covering.beside {
+				count := redis.NewIntCmd(ctx, "zcount", key, minScore(dates), maxScore(dates))
+				leftOut, cmds = append(leftOut, count), append(cmds, count)
+			}
+			count := redis.NewIntCmd(ctx, "zcount", key, "-inf", Score(now))
+			due, cmds = append(due, count), append(cmds, count)
 		}
 	}
 	if err := ix.trips.Do(ctx, cmds...); err != nil {
@@ -125,7 +147,23 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver) (*driver, error) {
 			best = d
 		}
 	}
+	for _, c := range leftOut {
+		covering.leftOut += c.Val()
+	}
+	for _, c := range due {
+		covering.due += c.Val()
+	}
 	return best, nil
+}
+
+// coveringOf returns the driver of ds that covers the search, nil if none does.
+func coveringOf(ds []*driver) *driver {
+	for _, d := range ds {
+		if d.covers {
+			return d
+		}
+	}
+	return nil
 }
 
 // holds is whether the driver's lists hold the session of this card.

@@ -35,7 +35,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	}
 	var matches []*session.Stored
 	for part := range slices.Chunk(candidates, chunk) {
-		found, err := ix.resolve(ctx, part, How{Fresh: q.Fresh})
+		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead()})
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	matches := make([]Candidate, 0, len(candidates))
 	for part := range slices.Chunk(candidates, costlyChunk) {
 		giveWay()
-		found, err := ix.resolve(ctx, part, How{Costly: true, Fresh: q.Fresh, NoReplica: q.After != nil})
+		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead()})
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 				ahead = append(ahead, p)
 			}
 		}
-		how := How{Costly: gone > costly, Fresh: q.Fresh, NoReplica: q.After != nil}
+		how := How{Costly: gone > costly, Reads: q.mayRead()}
 		found, err := ix.resolve(ctx, ahead, how)
 		if err == nil {
 			err = ix.settle(ctx, q, now, ahead, found, how)

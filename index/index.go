@@ -35,10 +35,8 @@ type Resolve func(ctx context.Context, candidates []Candidate, how How) ([]*sess
 type How struct {
 	// Costly says that a costly search asks, which must not hold up others.
 	Costly bool
-	// Fresh is as in Query.
-	Fresh bool
-	// NoReplica says that copies may answer, but no replica may.
-	NoReplica bool
+	// Reads is what may be read; replicas only if it is Costly.
+	Reads Reads
 }
 
 // Users returns the whole list of a user's sessions, oldest first, each once,
@@ -62,13 +60,13 @@ type Config struct {
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
 	Costly redis.UniversalClient
-	// Replicas serves those costly searches that examine candidates, need not be
-	// fresh and are not by Query.After, in place of Costly; it may lag. nil has none.
+	// Replicas serves, in place of Costly, those costly searches that examine
+	// candidates and may read replicas; it may lag. nil has none.
 	Replicas redis.UniversalClient
 	Keys     *keys.Space
 	Resolve  Resolve
-	// Users knows lists of users; nil knows none. It is not asked by a search
-	// that wants to be Fresh.
+	// Users knows lists of users; nil knows none. It is asked only by searches
+	// that may read copies.
 	Users Users
 	// MaxCandidates is how many sessions a search may examine; 0 means
 	// DefaultMaxCandidates.

@@ -54,7 +54,7 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 	}
 	// Every live session ends after now: "active sessions" is no condition, and
 	// "ended by now" matches nothing.
-	live := Dates{now + 1, session.Never}
+	live := n.live()
 	if n.expires = n.expires.and(live); n.expires.empty() {
 		return n, false
 	}
@@ -64,6 +64,28 @@ func narrow(q *Query, now session.Time) (n narrowed, ok bool) {
 		n.active = false
 	}
 	return n, !n.creation.empty()
+}
+
+// live are the expiration dates of the sessions that are not due.
+func (n *narrowed) live() Dates { return Dates{n.now + 1, session.Never} }
+
+// beside are the expiration dates of the live sessions that end on a date that
+// is not asked for: before expires, after it, or both.
+func (n *narrowed) beside() (beside []Dates) {
+	if before := (Dates{n.now + 1, n.expires.Min - 1}); n.expires != anyDate && !before.empty() {
+		beside = append(beside, before)
+	}
+	if n.expires.Max < session.Never {
+		beside = append(beside, Dates{n.expires.Max + 1, session.Never})
+	}
+	return beside
+}
+
+// told is whether cards tell which sessions end within expires: those that end
+// from 2255 on have one score.
+func (n *narrowed) told() bool {
+	e := &n.expires
+	return e.Min <= session.MaxScore && (e.Max < session.MaxScore || e.Max == session.Never)
 }
 
 // agree narrows a value that has to equal each of its predicates.

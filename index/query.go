@@ -24,12 +24,12 @@ type Query struct {
 	// still there or not; the zero Candidate is the beginning. Who asks for page
 	// after page, each behind the last session of the one before, finds every
 	// session that stays as it is exactly once, whatever comes and goes; within the
-	// bound of copies, unless the search is Fresh. (I9)
+	// bound of copies, if it may read those. (I9)
 	After *Candidate
 	// Limit is the most sessions that the page may have; 0 asks for the total alone.
 	Limit int
-	// Fresh wants the truth of Redis, past all copies.
-	Fresh bool
+	// Reads is what may be read; with After, no replica is besides.
+	Reads Reads
 }
 
 // Kind is what a predicate is about.

@@ -30,9 +30,10 @@ var errTooFar = &session.InvalidError{Field: "query.offset", Problem: fmt.Sprint
 
 // ranked answers a search whose driver covers it, at any offset, without
 // looking at what comes before the page: totals are counts, and the page is
-// taken by rank. What is counted but due is known by its card, because a
-// shard's cards and list entries change together (I5): it is subtracted from
-// the total and left out of the page. (I9)
+// taken by rank. What is counted and excluded, because it is due or ends on a
+// date that is not asked for, is known by its card, because a shard's cards and
+// list entries change together (I5): it is subtracted from the total and left out
+// of the page. (I9)
 func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver, w *work) (*Page, error) {
 	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
@@ -45,7 +46,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 		}
 	}
 	for i, key := range d.lists {
-		r.parts[i] = &part{shard: i, list: list{key: key}}
+		r.parts[i] = &part{shard: i, list: list{key: key}, margins: d.margins()}
 	}
 	skip, err := r.begin(ctx)
 	if err != nil {
@@ -53,7 +54,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	}
 	page, partial := &Page{At: now}, false
 	for _, p := range r.parts {
-		page.Total += uint64(max(p.count-int64(len(p.dead)), 0))
+		page.Total += uint64(max(p.count-int64(len(p.excluded)), 0))
 		partial = partial || p.partial
 	}
 	if q.Limit == 0 || q.Offset >= page.Total {
@@ -124,16 +125,12 @@ type part struct {
 	count int64 // elements within the dates
 	// before is how many of these come before the first that the list gives; it is
 	// not known behind a position.
-	before int64
-	// dues is how many cards of the shard are due, due the first chunk of them.
-	dues int64
-	due  []redis.Z
-	// dead are the list's sessions that have ended but are not swept away yet,
-	// by creation date; partial says that there are more.
-	dead    map[session.ID]session.Time
-	partial bool
-	// backlog is the shard's due cards, read when they do not fit one chunk.
-	backlog []entry
+	before  int64
+	margins []margin
+	// excluded are the list's sessions whose cards are in a margin, with their
+	// creation dates; partial says that there are more.
+	excluded map[session.ID]session.Time
+	partial  bool
 }
 
 // start says where the reading begins: at a rank within the dates (one shard),
@@ -147,12 +144,12 @@ type start struct {
 	behind bool
 }
 
-// begin opens the parts at or a little before the page; skip is how many live
-// sessions they give before it.
+// begin opens the parts at or a little before the page; skip is how many
+// sessions they give before it, the excluded not counted.
 //
-// With one shard it tries the page's rank first. If many dead come before the
+// With one shard it tries the page's rank first. If many excluded come before the
 // page, that is too early, and the page's date is bisected, as with several
-// shards; once the dead are known, bisecting takes them into account.
+// shards; once the excluded are known, bisecting takes them into account.
 func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	if r.q.goesOn() {
 		return 0, r.beginBehind(ctx)
@@ -165,7 +162,7 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	if !l.openAtStart() && offset+int64(r.q.Limit)+slack <= chunk {
 		at.byDate = true
 	}
-	exact := false // the start was chosen with all dead known
+	exact := false // the start was chosen with all excluded known
 	for range looks {
 		if at.byDate {
 			if at, err = r.bisect(ctx); err != nil {
@@ -182,20 +179,20 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 		}
 		skip, live := offset, int64(0)
 		for _, p := range r.parts {
-			skip -= p.before - p.deadBefore(at)
-			live += p.count - int64(len(p.dead))
+			skip -= p.before - p.excludedBefore(at)
+			live += p.count - int64(len(p.excluded))
 		}
 		if offset >= live || skip >= 0 && (skip <= chunk || exact) {
 			return max(skip, 0), nil
 		}
 		// Too early; or, since the start was chosen, sessions have come in
-		// before it, or dead ones have been swept: choose again.
+		// before it, or excluded ones have gone: choose again.
 		at.byDate, exact = true, true
 	}
 	return 0, errTooFast
 }
 
-// look reads counts, due cards and the first window of every part, one MULTI a
+// look reads counts, margins and the first window of every part, one MULTI a
 // shard, so that a shard's answers belong together. It says whether that is
 // enough to go by; if not, it is to be called again.
 func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) {
@@ -212,7 +209,7 @@ func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	return r.bury(ctx)
+	return r.exclude(ctx)
 }
 
 func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
@@ -243,14 +240,14 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	p.wanted = wanted + slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
-	var count, before, dues *redis.IntCmd
+	var count, before *redis.IntCmd
 	var behind footing
-	var due *redis.ZSliceCmd
 	var chunks []*redis.ZSliceCmd
 	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		count = pipe.ZCount(ctx, p.key, minScore(p.dates), maxScore(p.dates))
-		dues = pipe.ZCount(ctx, catalogue, "-inf", Score(r.now))
-		due = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: catalogue, Start: "-inf", Stop: Score(r.now), ByScore: true, Count: chunk})
+		for i := range p.margins {
+			p.margins[i].ask(ctx, pipe, catalogue)
+		}
 		if at.byDate {
 			rest := p.list
 			if p.desc {
@@ -278,7 +275,10 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
-	p.count, p.dues, p.due = count.Val(), dues.Val(), due.Val()
+	p.count = count.Val()
+	for i := range p.margins {
+		p.margins[i].answered()
+	}
 	switch {
 	case at.behind:
 		p.filledBehind(chunks[0].Val(), window, behind)
@@ -300,7 +300,7 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	return nil
 }
 
-// merge gives the live sessions of all parts in the order of q.
+// merge gives what is not excluded of all parts, in the order of q.
 func merge(ctx context.Context, parts []*part, q *Query) func() (Candidate, bool, error) {
 	heads := make([]*Candidate, len(parts))
 	return func() (Candidate, bool, error) {
@@ -315,7 +315,7 @@ func merge(ctx context.Context, parts []*part, q *Query) func() (Candidate, bool
 					break
 				}
 				id := MemberID(e.member)
-				if _, dead := p.dead[id]; !dead {
+				if _, excluded := p.excluded[id]; !excluded {
 					heads[i] = &Candidate{e.at, id}
 				}
 			}

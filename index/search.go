@@ -19,7 +19,8 @@ import (
 // session.read takes two round trips: lists, documents. So does a page of
 // everything, of a creator or of a creation range: counts and the page's IDs,
 // documents. Others count the candidates of each predicate first, and examine
-// the fewest.
+// the fewest, or go through such lists where fewer end on another date than is
+// asked for.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
 	if q.After != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
@@ -37,7 +38,7 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return &Page{At: now}, nil
 	}
-	if n.user != "" && !n.byIDs && ix.users != nil && !q.Fresh {
+	if n.user != "" && !n.byIDs && ix.users != nil && q.Reads.Copies() {
 		w.plan = planCopy
 		list, ok, err := ix.users(ctx, n.user)
 		if err != nil {
@@ -76,13 +77,16 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 	if len(ds) == 1 && ds[0].covers {
 		return ix.ranked(ctx, q, now, ds[0], w)
 	}
-	d, err := ix.cheapest(ctx, ds)
+	d, err := ix.cheapest(ctx, ds, now)
 	if err != nil {
 		return nil, err
 	}
 	w.plan = planOf(d)
-	if d.covers && d.count > chunk {
-		return ix.ranked(ctx, q, now, d, w)
+	// What is examined needs to read no backlog of what is due.
+	most := int64(ix.maxCandidates)
+	if c := coveringOf(ds); c != nil && d.count > chunk && c.leftOut <= most && (d.count > most || c.leftOut+c.due <= d.count) {
+		w.plan = planOf(c)
+		return ix.ranked(ctx, q, now, c, w)
 	}
 	if d.count > int64(ix.maxCandidates*d.repeats) {
 		return nil, ix.tooCostly(q, d)
@@ -94,9 +98,8 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			return nil, err
 		}
 		defer ix.costly.leave(began)
-		// A replica that lags would hide from a page what is on no other.
-		if rdb = ix.replicasRdb; q.Fresh || q.After != nil {
-			rdb = ix.costlyRdb
+		if rdb = ix.costlyRdb; q.mayRead().Replicas() {
+			rdb = ix.replicasRdb
 		}
 	}
 	w.candidates = int(d.count)

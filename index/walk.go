@@ -39,7 +39,7 @@ func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit fun
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return nil
 	}
-	d, err := ix.cheapest(ctx, ix.drivers(q, &n))
+	d, err := ix.cheapest(ctx, ix.drivers(q, &n), now)
 	if err != nil {
 		return err
 	}

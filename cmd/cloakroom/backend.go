@@ -27,6 +27,7 @@ const (
 // backend is where the sessions are.
 type backend struct {
 	name        string // for people; no password
+	clientName  string // of its connections, for CLIENT LIST
 	client      redis.UniversalClient
 	searches    redis.UniversalClient // for searches, so that the others never wait for a connection
 	costly      redis.UniversalClient // for costly searches likewise
@@ -125,6 +126,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		Searches:           b.searches,
 		Costly:             b.costly,
 		Replicas:           b.replicas,
+		ClientName:         b.clientName,
 		Prefix:             s.c.keyPrefix,
 		Shards:             s.c.shards,
 		MaxCandidates:      s.c.maxCandidates,

@@ -118,7 +118,7 @@ func settings(c *config) []setting {
 		{"redis-tls-cert-file", "", text(&c.redis.tls.cert, 4096), "PEM file with our certificate for Redis (mutual TLS)", anywhere},
 		{"redis-tls-key-file", "", text(&c.redis.tls.key, 4096), "PEM file with its private key", anywhere},
 		{"redis-tls-server-name", "", text(&c.redis.tls.serverName, 253), "name that Redis' certificates must be for; empty takes each host's", anywhere},
-		{"redis-replica-reads", "false", boolean(&c.redis.replicaReads), "let costly searches, but those by cursor, read replicas, which may lag; needs Sentinels or a Cluster", anywhere},
+		{"redis-replica-reads", "false", boolean(&c.redis.replicaReads), "let searches that examine more than 1,000 candidates read replicas, which lag without a bound, unless they are fresh or by cursor; needs Sentinels or a Cluster", anywhere},
 
 		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
 		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},

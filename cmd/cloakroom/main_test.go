@@ -168,6 +168,12 @@ var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, T
 // call sends a request and returns the status and the body.
 func call(t *testing.T, method, url, body string, header ...string) (int, string) {
 	t.Helper()
+	return callWith(t, client, method, url, body, header...)
+}
+
+// callWith is call by another client.
+func callWith(t *testing.T, client *http.Client, method, url, body string, header ...string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

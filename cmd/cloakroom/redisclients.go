@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/redis/go-redis/v9"
 )
@@ -20,13 +23,14 @@ func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 	if err := s.c.redis.apply(&o, u.cluster, s.log); err != nil {
 		return nil, err
 	}
-	b := &backend{name: u.masked}
+	b := &backend{name: u.masked, clientName: o.ClientName}
+	nameByHello(&o)
 	if u.cluster {
 		return s.connectWith(b, &o, s.c.redis.replicaReads, func(pool redis.Options, replicas bool) redis.UniversalClient {
 			return redis.NewClusterClient(s.clusterOptions(u, &pool, replicas))
 		}), nil
 	}
-	b.master = endpoint.New(s.c.nearStale, clientName, s.log)
+	b.master = endpoint.New(s.c.nearStale, b.clientName, s.log)
 	make := func(pool redis.Options, _ bool) redis.UniversalClient { return b.master.Guard(s.guarded(&pool)) }
 	if u.master != "" {
 		password, err := s.c.redis.sentinelPassword()
@@ -48,6 +52,21 @@ func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 	s.connectWith(b, &o, s.c.redis.replicaReads, make)
 	s.parts.start("proof of the master", b.master.Run)
 	return b, nil
+}
+
+// nameByHello has connections be named by HELLO, which everybody may send: the
+// client would send CLIENT SETNAME, and fail where that is forbidden. Where HELLO
+// is not there they have no name.
+func nameByHello(o *redis.Options) {
+	name := o.ClientName
+	o.ClientName = ""
+	o.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
+		err := cn.Do(ctx, "HELLO", 3, "SETNAME", name).Err()
+		if _, refused := errors.AsType[redis.Error](err); refused {
+			return nil
+		}
+		return err
+	}
 }
 
 // connectWith makes the clients by make, which gets the bounds of their pools.
@@ -87,8 +106,8 @@ func severalOptions(u *redisURL, o *redis.Options, replicas bool) *redis.Univers
 	return &redis.UniversalOptions{
 		Addrs:                      u.hosts,
 		ReadOnly:                   replicas,
-		ClientName:                 o.ClientName,
 		Dialer:                     o.Dialer,
+		OnConnect:                  o.OnConnect,
 		CredentialsProviderContext: o.CredentialsProviderContext,
 		Username:                   o.Username,
 		Password:                   o.Password,

@@ -76,8 +76,8 @@ func (e *lostError) Error() string {
 	return e.err.Error()
 }
 
-// Lost returns the error as it was, for who must know its kind: a breaker.
-func (e *lostError) Lost() error { return e.err }
+// Cause returns the error as it was, for who must know its kind: a breaker.
+func (e *lostError) Cause() error { return e.err }
 
 // final hides the kind of an error.
 func final(err error) error {

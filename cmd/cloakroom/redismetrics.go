@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
@@ -108,7 +109,7 @@ func (m *redisMetrics) done(o prometheus.Observer, begin time.Time, commands int
 }
 
 // errorClasses are all classes of errors.
-var errorClasses = []string{"pool", "timeout", "network", "canceled", "script", "readonly", "loading", "full", "busy", "denied", "cluster", "other"}
+var errorClasses = []string{"pool", "timeout", "network", "canceled", "script", "readonly", "loading", "full", "busy", "denied", "cluster", "no_master", "maxclients", "other"}
 
 // redisErrors are how Redis' own errors begin, and their classes. It is not
 // their text that labels a metric: that can hold keys. (I6)
@@ -130,8 +131,12 @@ var redisErrors = []struct{ begins, class string }{
 }
 
 func classOf(err error) string {
-	if lost, ok := errors.AsType[*lostError](err); ok {
-		err = lost.Lost()
+	if _, ok := errors.AsType[*endpoint.NoMasterError](err); ok {
+		return "no_master"
+	}
+	var hidden interface{ Cause() error }
+	if errors.As(err, &hidden) {
+		err = hidden.Cause()
 	}
 	if errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) {
 		return "pool"
@@ -143,6 +148,9 @@ func classOf(err error) string {
 		return "timeout"
 	}
 	text := err.Error()
+	if strings.Contains(text, "max number of clients reached") {
+		return "maxclients"
+	}
 	for _, e := range redisErrors {
 		if strings.HasPrefix(text, e.begins) {
 			return e.class

@@ -13,6 +13,9 @@ import (
 // tlsFiles say whom to trust and who we are. Empty names are of no file.
 type tlsFiles struct{ ca, cert, key, serverName string }
 
+// tlsSessions is for how many servers a TLS session is kept.
+const tlsSessions = 64
+
 // tlsMaterial is what the files hold.
 type tlsMaterial struct {
 	roots *x509.CertPool // nil: the system's
@@ -94,6 +97,9 @@ func (s *tlsSource) config() (*tls.Config, error) {
 	made.MinVersion = max(made.MinVersion, tls.VersionTLS12)
 	made.RootCAs, made.Certificates = m.roots, m.certs
 	made.ServerName = s.files.serverName // "": the dialed host's
+	// Each bound has new connections (package endpoint); a resumed session spares
+	// Redis, which has one thread, the signature.
+	made.ClientSessionCache = tls.NewLRUClientSessionCache(tlsSessions)
 	if s.made != nil {
 		s.log.Info("the TLS files for redis were read again")
 	}

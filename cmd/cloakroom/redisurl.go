@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"net/url"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,11 @@ const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], " +
 	"each with rediss for TLS, " +
 	"unix://[[USER]:PASSWORD@]/PATH[?db=DB], embedded:, embedded:DIR or memory: " +
 	"(special characters of a password are percent-encoded; PORT is a number from 1 to 65535)"
+
+// poolSize is how many connections there are for reads and writes, and again for
+// searches. Concurrent calls share round trips, of which few are under way at a
+// time, so that more connections would only be more sockets.
+const poolSize = 8
 
 // clientName is what CLIENT LIST calls our connections, unless the URL says.
 const clientName = "cloakroom"
@@ -177,7 +181,7 @@ func clientOptions(o *redis.Options) *redis.Options {
 	second(&o.WriteTimeout)
 	second(&o.PoolTimeout)
 	if o.PoolSize == 0 {
-		o.PoolSize = max(16, 10*runtime.GOMAXPROCS(0))
+		o.PoolSize = poolSize
 	}
 	if o.MaxActiveConns == 0 {
 		o.MaxActiveConns = o.PoolSize

@@ -61,7 +61,7 @@ func (b *Breakers) Guard(c *redis.Client) *redis.Client { return b.GuardAs(c.Opt
 // GuardAs is Guard for a client that goes where others tell it to, and has no
 // address of its own: those with one name share a breaker.
 func (b *Breakers) GuardAs(name string, c *redis.Client) *redis.Client {
-	c.AddHook(&guard{b, b.nodeAt(name)})
+	c.AddHook(&guard{b, b.nodeAt(name), name})
 	return c
 }
 
@@ -93,6 +93,7 @@ type node struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 	away    atomic.Bool // from the first opening until it closes
 	called  atomic.Int64
+	connecting
 }
 
 func (n *node) lastCall() time.Time { return time.Unix(0, n.called.Load()) }
@@ -129,7 +130,11 @@ func (b *Breakers) changed(n *node, addr string, to gobreaker.State) {
 	switch {
 	case to == gobreaker.StateOpen && n.away.CompareAndSwap(false, true):
 		b.trips.Add(1)
-		b.log.Warn("redis is away: calls are refused until it answers again", "redis", addr)
+		text := "redis is away: calls are refused until it answers again"
+		if isFull(n.lastFault()) {
+			text = "redis takes no connections: calls are refused until it does; raise maxclients, or have fewer clients"
+		}
+		b.log.Warn(text, "redis", addr, "error", n.lastFault())
 	case to == gobreaker.StateClosed && n.away.CompareAndSwap(true, false):
 		b.log.Info("redis answers again", "redis", addr)
 	}
@@ -139,14 +144,12 @@ func (b *Breakers) changed(n *node, addr string, to gobreaker.State) {
 type guard struct {
 	all  *Breakers
 	node *node
+	name string
 }
 
 // inside marks the context of a call that was let through: what it needs on its
 // way, such as the greeting of a new connection, is a part of it.
 type inside struct{}
-
-// DialHook implements redis.Hook.
-func (g *guard) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook implements redis.Hook.
 func (g *guard) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
@@ -169,8 +172,13 @@ func (g *guard) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 }
 
 func (g *guard) do(ctx context.Context, send func(context.Context) error) (err error) {
-	if !g.all.armed.Load() || ctx.Value(inside{}) == g.node {
+	if !g.all.armed.Load() {
 		return send(ctx)
+	}
+	if ctx.Value(inside{}) == g.node {
+		err := send(ctx)
+		g.node.greeted(err)
+		return err
 	}
 	start := time.Now()
 	g.node.called.Store(start.UnixNano())
@@ -181,7 +189,7 @@ func (g *guard) do(ctx context.Context, send func(context.Context) error) (err e
 	}
 	shown := errNothingShown // if send panics
 	defer func() { done(shown) }()
-	err = send(context.WithValue(ctx, inside{}, g.node))
-	shown = verdict(ctx, err, time.Since(start))
+	err = g.connected(context.WithValue(ctx, inside{}, g.node), start, send)
+	shown = g.node.note(verdict(ctx, err, time.Since(start)), err)
 	return err
 }

@@ -26,11 +26,13 @@ var away = []string{"LOADING", "CLUSTERDOWN", "MASTERDOWN", "BUSY "}
 func verdict(ctx context.Context, err error, took time.Duration) error {
 	var reply redis.Error
 	var network net.Error
-	var lost lostError
-	if errors.As(err, &lost) {
-		err = lost.Lost()
+	var hidden causer
+	if errors.As(err, &hidden) {
+		err = hidden.Cause()
 	}
 	switch {
+	case isFull(err):
+		return err
 	case err == nil || errors.Is(err, redis.Nil):
 		return nil
 	case errors.As(err, &reply):
@@ -53,9 +55,9 @@ func verdict(ctx context.Context, err error, took time.Duration) error {
 	return errNothingShown // an error of ours: what can not be written as a command
 }
 
-// lostError is the error of a connection that hides its kind from the client, so
-// that this does not repeat what was sent.
-type lostError interface{ Lost() error }
+// causer is an error that hides its kind from the client, so that this does not
+// repeat what was sent, or keep the connection.
+type causer interface{ Cause() error }
 
 // over says whether a caller's time is over. The clock decides: a connection's
 // own timer may fire before the context's.

@@ -158,7 +158,7 @@ func (c *churn) query(rng *rand.Rand) *index.Query {
 	}
 	for range rng.IntN(3) {
 		var p index.Predicate
-		switch rng.IntN(6) {
+		switch rng.IntN(7) {
 		case 0:
 			p = index.ByUser("u" + strconv.Itoa(rng.IntN(3)))
 		case 1:
@@ -171,6 +171,8 @@ func (c *churn) query(rng *rand.Rand) *index.Query {
 			p = index.ByExpiration(index.Dates{Min: c.start.Add(time.Duration(rng.IntN(3)) * time.Hour), Max: c.start.Add(time.Duration(2+rng.IntN(4)) * time.Hour)})
 		case 5:
 			p = index.ByIDs(numbers(rng.IntN(300), 300+rng.IntN(900))...)
+		case 6: // a clock that is ahead
+			p = index.ByExpiration(index.Dates{Min: c.Clock.Now().Add(time.Duration(rng.IntN(20)) * 100 * time.Millisecond), Max: session.Never})
 		}
 		q.Predicates = append(q.Predicates, p)
 	}

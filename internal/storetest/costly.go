@@ -10,7 +10,8 @@ import (
 // predicate, narrowed by the creation dates asked for, and looks at every
 // session that this leaves. A start that leaves nothing to check costs
 // nothing, because the entries of a user, an agent, a creator or a range of
-// creation dates can be counted.
+// creation dates can be counted; what leaves expiration dates to check costs the
+// sessions that end on other dates.
 func tooCostly(q *index.Query, live []*session.Stored, now session.Time, limit int) error {
 	unprivileged := !q.Sees.All && len(q.Sees.Orgs) == 0
 	if unprivileged {
@@ -39,7 +40,7 @@ func tooCostly(q *index.Query, live []*session.Stored, now session.Time, limit i
 			if p.Dates.Min <= now && p.Dates.Max == session.Never {
 				continue // holds for every live session
 			}
-			counted = false
+			counted = counted && otherEnds(q, live, limit) <= limit
 		}
 		if n := candidates(q, p, live); n < best {
 			best, bestKind = n, p.Kind
@@ -53,6 +54,25 @@ func tooCostly(q *index.Query, live []*session.Stored, now session.Time, limit i
 		e.Predicate = bestKind.String()
 	}
 	return e
+}
+
+// otherEnds counts the live sessions that do not end on a date that q asks for. It
+// is more than limit if their entries do not tell.
+func otherEnds(q *index.Query, live []*session.Stored, limit int) (n int) {
+	for i := range q.Predicates {
+		if p := &q.Predicates[i]; p.Kind == index.KindExpiration && (p.Dates.Min > session.MaxScore || far(p.Dates.Max) && p.Dates.Max != session.Never) {
+			return limit + 1
+		}
+	}
+	for _, s := range live {
+		for i := range q.Predicates {
+			if p := &q.Predicates[i]; p.Kind == index.KindExpiration && !p.Match(&s.Facts) {
+				n++
+				break
+			}
+		}
+	}
+	return n
 }
 
 // far says that an expiration date counts as never when candidates are sought.

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"time"
+
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -38,14 +40,65 @@ var costlyTests = []contractTest{
 		f.page(index.Query{Predicates: []index.Predicate{creator, index.ByUser("none")}, Sees: all, Limit: 10}, 0)
 	}},
 	{name: "expiration dates", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		sessions := crowd(400, f.start, 1)
+		sessions := crowd(900, f.start, 1)
 		for i, s := range sessions {
 			s.ExpirationDate += session.Time(i)
 		}
 		f.puts(sessions)
-		until := func(i int) session.Time { return sessions[i].ExpirationDate }
-		f.costly(index.Query{Predicates: []index.Predicate{index.ByExpiration(index.Dates{Min: until(1), Max: until(399)})}, Sees: all, Limit: 1}, "expirationDateQuery", false)
-		f.page(index.Query{Predicates: []index.Predicate{index.ByExpiration(index.Dates{Min: until(100), Max: until(399)})}, Sees: all, Limit: 1}, 300, number(399))
+		by := func(from, to int) index.Predicate {
+			return index.ByExpiration(index.Dates{Min: sessions[from].ExpirationDate, Max: sessions[to].ExpirationDate})
+		}
+		f.costly(index.Query{Predicates: []index.Predicate{by(200, 500)}, Sees: all, Limit: 1}, "expirationDateQuery", false)
+		f.page(index.Query{Predicates: []index.Predicate{by(200, 499)}, Sees: all, Limit: 1}, 300, number(499))
+		f.costly(index.Query{Predicates: []index.Predicate{by(0, 598)}, Sees: all, Limit: 1}, "expirationDateQuery", false)
+		f.costly(index.Query{Predicates: []index.Predicate{by(150, 748)}, Sees: all, Limit: 1}, "expirationDateQuery", false)
+		f.page(index.Query{Predicates: []index.Predicate{by(150, 749)}, Sees: all, Limit: 1}, 600, number(749))
+		f.costly(index.Query{Predicates: []index.Predicate{by(150, 749)}, Sees: index.Sees{Orgs: []string{"o"}}, Limit: 1}, "expirationDateQuery", false)
+	}},
+	{name: "most expiration dates", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
+		sessions := crowd(900, f.start, 7)
+		for i, s := range sessions {
+			s.ExpirationDate = f.start.Add(time.Duration(1+i) * time.Second)
+			switch {
+			case i >= 800:
+				s.ExpirationDate = session.Never
+			case i%2 == 0:
+				Creator("other")(s)
+			}
+		}
+		f.puts(sessions)
+		ends := func(m index.Method, seconds int) index.Predicate {
+			return index.ByExpiration(index.Compare(m, f.store.Now().Add(time.Duration(seconds)*time.Second).Std()))
+		}
+		creator := index.ByCreator("crowd")
+		check := func(due int) {
+			f.Helper()
+			// Few end on other dates.
+			for _, c := range []struct {
+				by                 []index.Predicate
+				total, first, last int
+			}{
+				{[]index.Predicate{ends(index.Greater, 200)}, 700 - due, 200 + due, 899},
+				{[]index.Predicate{ends(index.GreaterOrEquals, 200)}, 701 - due, 199 + due, 899},
+				{[]index.Predicate{ends(index.Greater, 3)}, 897 - due, 3 + due, 899},
+				{[]index.Predicate{ends(index.Greater, 3), index.ByExpiration(index.Dates{Min: 0, Max: session.MaxScore - 1})}, 797 - due, 3 + due, 799},
+				{[]index.Predicate{ends(index.LessOrEquals, 700-due)}, 700 - due, due, 699},
+				{[]index.Predicate{ends(index.Less, 700-due)}, 699 - due, due, 698},
+			} {
+				for _, more := range []index.Predicate{index.ByCreation(always), index.ByCreation(index.Dates{Min: f.start, Max: f.start.Add(time.Hour)})} {
+					q := index.Query{Predicates: append(c.by, more), Sees: all, Ascending: true, Limit: 2}
+					f.page(q, c.total, number(c.first), number(c.first+1))
+					q.Offset = uint64(c.total - 1)
+					f.page(q, c.total, number(c.last))
+					q.Offset, q.Ascending = 1, false
+					f.page(q, c.total, number(c.last-1), number(c.last-2))
+				}
+			}
+			f.page(index.Query{Predicates: []index.Predicate{ends(index.Greater, 3), creator}, Sees: all, Ascending: true, Limit: 1}, 500-(due+3)/2, number((due+3)|1))
+		}
+		check(0)
+		f.advance(80 * time.Second) // nobody has swept
+		check(80)
 	}},
 	{name: "a limit that is just enough", limits: Limits{MaxCandidates: 400}, run: func(f *fixture) {
 		f.puts(crowd(400, f.start, 1))
