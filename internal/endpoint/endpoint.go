@@ -165,7 +165,11 @@ func (e *Endpoint) silence(s *server) *NoMasterError {
 
 // silent is silence. e.mu is held.
 func (e *Endpoint) silent(s *server) *NoMasterError {
-	return &NoMasterError{fmt.Sprintf("%s has not said for %v that it is the master", s.addr, time.Duration(e.now()-s.proven).Round(time.Millisecond))}
+	text := fmt.Sprintf("%s has not said for %v that it is the master", s.addr, time.Duration(e.now()-s.proven).Round(time.Millisecond))
+	if e.dialFault != nil {
+		text += "; new connections fail: " + e.dialFault.Error()
+	}
+	return &NoMasterError{text}
 }
 
 // nudge has Run ask now.

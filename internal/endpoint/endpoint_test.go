@@ -255,6 +255,22 @@ func TestI2_TheAddressOfAReplica_IsUnavailable(t *testing.T) {
 	f.serves("1")
 }
 
+// The address moves to a replica, and no connection to the master is left: that is the reason, not that the master is silent.
+func TestI2_TheAddressMovesToAReplica_IsUnavailable(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.serves("1")
+	f.proxy.Lead(f.replica.Addr)
+	f.until("no master is proven", func() bool {
+		f.proxy.CutAll()
+		return f.endpoint.Err() != nil
+	})
+	f.until("the reason", func() bool { return strings.Contains(f.endpoint.Err().Error(), "is a replica of "+f.master.Addr) })
+	f.refused("is a replica of " + f.master.Addr)
+	f.proxy.Lead(f.master.Addr)
+	f.serves("1")
+}
+
 // An address that is balanced over the master and a replica leads to the master alone, with a few more attempts.
 func TestI4_ABalancedAddress_LeadsToTheMasterAlone(t *testing.T) {
 	t.Parallel()
