@@ -173,21 +173,21 @@ func evalWords(verb, script string, keys []string, args []any) []any {
 
 // ConfirmDeleted is for who was asked to delete a session and has found none: it
 // waits for replicas, as Delete does, so that what another Delete has done is
-// known to be there, and remembers the deletion if there was one.
+// known to be there, and remembers the deletion if there was one. It answers
+// session.ErrUnavailable where no write is taken: a server that was replaced may
+// lack a session that the new master has.
 func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowledged, err error) {
-	if s.acks == nil && s.graves == nil {
-		return got, nil
-	}
 	tombstone := redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
+	nothing := redis.NewIntCmd(ctx, "zrem", s.keys.Pending(s.keys.ShardOf(id)), "") // there is no such member
 	if s.acks != nil {
 		var last redis.Cmder
-		last, err = s.acks.trips.DoLast(ctx, tombstone)
+		last, err = s.acks.trips.DoLast(ctx, tombstone, nothing)
 		got.Wanted = s.acks.wanted
 		if err == nil {
 			got.Replicas = s.acks.count(last)
 		}
 	} else {
-		err = s.gets.Do(ctx, tombstone)
+		err = s.writes.Do(ctx, tombstone, nothing)
 	}
 	if err != nil {
 		return got, unavailable(err)

@@ -35,7 +35,7 @@ func Rights() []acl.Right {
 		{Command: "del", Args: "KEY", Keys: "sd", Access: acl.Writes, Why: "delete.lua"},
 
 		{Command: "zadd", Args: "KEY XX 1 m", Keys: "tcxuakp", Access: acl.Writes, Why: "add entries, cards and notes"},
-		{Command: "zrem", Args: "KEY m", Keys: "tcxuakp", Access: acl.Writes, Why: "remove them"},
+		{Command: "zrem", Args: "KEY m", Keys: "tcxuakp", Access: acl.Writes, Why: "remove them; is it a server that takes writes, where a deletion finds nothing"},
 		{Command: "zscore", Args: "KEY m", Keys: "tpu", Access: acl.Reads, Why: "put.lua, admit.lua: is it there; verify: was it there a moment ago"},
 		{Command: "zcard", Args: "KEY", Keys: "tuk", Access: acl.Looks, Why: "put.lua, admit.lua: limits; verify: tokens that we did not make"},
 		{Command: "zrange", Args: "KEY 0 0", Keys: "u", Access: acl.Reads, Why: "the sessions of a user, for the near cache and for limits"},

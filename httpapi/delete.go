@@ -38,8 +38,10 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 		old, err := s.findFresh(ctx, c.id)
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
 			if id, bad := session.ParseID(c.id); bad == nil {
-				// It is gone, whatever becomes of this.
-				confirmed, _ := s.config.Store.ConfirmDeleted(ctx, id)
+				confirmed, err := s.config.Store.ConfirmDeleted(ctx, id)
+				if err != nil {
+					return err
+				}
 				c.acknowledged(confirmed)
 			}
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})
