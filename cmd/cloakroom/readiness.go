@@ -26,6 +26,7 @@ type readyState struct {
 	store    *cache.Store
 	breakers *breaker.Breakers
 	eviction *eviction
+	rights   *rights
 	why      error
 }
 
@@ -37,8 +38,8 @@ func newReadiness() *readiness {
 
 func (r *readiness) no(why string) { r.state.Store(&readyState{why: errors.New(why)}) }
 
-func (r *readiness) yes(store *cache.Store, b *breaker.Breakers, e *eviction) {
-	r.state.Store(&readyState{store: store, breakers: b, eviction: e})
+func (r *readiness) yes(store *cache.Store, b *breaker.Breakers, e *eviction, may *rights) {
+	r.state.Store(&readyState{store: store, breakers: b, eviction: e, rights: may})
 }
 
 // check returns nil if requests can be served, else why not.
@@ -48,6 +49,9 @@ func (r *readiness) check(ctx context.Context) error {
 		return s.why
 	}
 	if fault := s.eviction.now.Load().fault; fault != nil {
+		return fault
+	}
+	if fault := s.rights.now.Load().fault; fault != nil {
 		return fault
 	}
 	err := s.ping(ctx)
@@ -85,6 +89,7 @@ func (r *readiness) details(ctx context.Context) string {
 	return "redis: " + redis + "\n" +
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
+		"rights: " + s.rights.now.Load().says + "\n" +
 		"near cache: " + s.store.NearStats().State + "\n" +
 		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }

@@ -100,7 +100,11 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	store, err := s.openStore(ctx, b)
+	may, err := newRights(s.c, b.client, s.log)
+	if err != nil {
+		return err
+	}
+	store, err := s.openStore(ctx, b, may)
 	if err != nil || store == nil {
 		return err
 	}
@@ -135,7 +139,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	evicts.look(ctx)
 	evicts.register(s.metrics)
 	s.parts.start("watch of the eviction policy", evicts.Run)
-	s.ready.yes(store, s.breakers, evicts)
+	may.look(ctx)
+	may.register(s.metrics)
+	s.parts.start("watch of the rights", may.Run)
+	s.ready.yes(store, s.breakers, evicts, may)
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))

@@ -50,11 +50,11 @@ func Check(ctx context.Context, c redis.Scripter, space *keys.Space, rights []Ri
 	pairs, args := examples(space, rights)
 	reply, err := rightsScript.EvalSha(ctx, c, nil, args...).Slice()
 	closed := map[pair]bool{}
-	if forbidden(err) {
+	if Forbidden(err) {
 		closed[pair{"evalsha", 0}] = true
 	}
 	if err != nil && (len(closed) > 0 || redis.HasErrorPrefix(err, "NOSCRIPT")) {
-		if reply, err = rightsScript.Eval(ctx, c, nil, args...).Slice(); forbidden(err) {
+		if reply, err = rightsScript.Eval(ctx, c, nil, args...).Slice(); Forbidden(err) {
 			closed[pair{"eval", 0}] = true
 			return lacks(space, rights, closed, nil, true), nil
 		}
@@ -69,9 +69,10 @@ func Check(ctx context.Context, c redis.Scripter, space *keys.Space, rights []Ri
 	return lacks(space, rights, refused, unknown, false), nil
 }
 
-// forbidden says that a command was refused to this user, or is not there.
-func forbidden(err error) bool {
-	return redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "ERR unknown command")
+// Forbidden says that Redis refused a command to its user, or has none of that
+// name, as after rename-command.
+func Forbidden(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "unknown command")
 }
 
 // examples returns each command on each kind of key, and all of them as
