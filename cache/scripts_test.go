@@ -96,11 +96,26 @@ func TestI2_AReplicaThatLacksTheSession(t *testing.T) {
 			isUnavailable(t, "Delete, waiting for replicas", err)
 			_, err = lacking.Delete(t.Context(), &session.Stored{Facts: session.Facts{ID: "2", Expiration: session.Never}}, "revoked")
 			isUnavailable(t, "Delete of what is not there", err)
+			_, err = lacking.ConfirmDeleted(t.Context(), "1")
+			isUnavailable(t, "ConfirmDeleted", err)
+			_, err = waiting.ConfirmDeleted(t.Context(), "1")
+			isUnavailable(t, "ConfirmDeleted, waiting for replicas", err)
 			isUnavailable(t, "Put", lacking.Put(t.Context(), storetest.New("1", master.Now(), append(ada, storetest.Sequence(2))...), old))
 			isUnavailable(t, "Put, new", lacking.Put(t.Context(), storetest.New("3", master.Now(), ada...), nil))
 		}
 		if _, err := master.GetFresh(t.Context(), "1"); err != nil {
 			t.Errorf("at the master: %v", err)
+		}
+		// Who asked a replica first, and found nothing, hears of it from the master.
+		if _, err := master.ConfirmDeleted(t.Context(), "1"); !errors.Is(err, session.ErrConflict) {
+			t.Errorf("ConfirmDeleted of what is there: %v, want ErrConflict", err)
+		}
+		if _, err := master.ConfirmDeleted(t.Context(), "4"); err != nil {
+			t.Errorf("ConfirmDeleted of what is not there: %v", err)
+		}
+		master.clock.Advance(2 * time.Hour)
+		if _, err := master.ConfirmDeleted(t.Context(), "1"); err != nil {
+			t.Errorf("ConfirmDeleted of what is due: %v", err)
 		}
 	})
 }
