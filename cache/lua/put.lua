@@ -57,12 +57,12 @@ end
 
 -- Redis asks its ACL at each call, and undoes nothing: a right that is missing in
 -- the middle would leave half a session. So the rights of all but the first write
--- are asked for before it. Those to the keys EVALSHA has asked for. (I5)
+-- are asked for before it, with any key: EVALSHA has asked for all of them. (I5)
 local gets = 5 + tonumber(ARGV[10])
 local ttl = ARGV[6] == '' and 'PERSIST' or 'PEXPIREAT'
 local removes = ARGV[2] ~= '' or ARGV[11] ~= '' or #KEYS > gets
-local missing = not may('ZADD', KEYS[4]) and 'ZADD' or not may(ttl, KEYS[1]) and ttl
-  or removes and not may('ZREM', KEYS[4]) and 'ZREM'
+local missing = not may('ZADD', KEYS[1]) and 'ZADD' or not may(ttl, KEYS[1]) and ttl
+  or removes and not may('ZREM', KEYS[1]) and 'ZREM'
 if missing then
   return redis.error_reply('NOPERM put.lua may not use ' .. missing)
 end
