@@ -18,7 +18,7 @@
 -- version is stored; deleted: a tombstone forbids it; unswept: entries of an
 -- expired session with this ID remain; late: the note has been condemned; full:
 -- no further session may be stored; crowded: the user may have no further one.
-local call, may = redis.call, redis.acl_check_cmd
+local call, may = redis.call, redis.acl_check_cmd or function() return true end -- which a look-alike may lack
 local stored = call('HGET', KEYS[1], 'v') or ''
 if stored == ARGV[1] then
   return 'done'

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -88,7 +89,8 @@ func (r *rights) look(ctx context.Context) {
 	last := r.now.Load()
 	needed, spare := strings.Join(lacks.Needed(), ", "), strings.Join(lacks.Spare(), ", ")
 	next := &rightsState{says: "all there", missing: len(lacks.Needed()), spare: spare}
-	_, replied := err.(redis.Error) //nolint:errorlint // go-redis hands them on as they are
+	_, replied := errors.AsType[redis.Error](err)
+	replied = replied || errors.Is(err, acl.ErrUntold)
 	switch {
 	case needed != "":
 		text := fmt.Sprintf("the redis user %s may not use %s", r.user, needed)

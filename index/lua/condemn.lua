@@ -6,8 +6,9 @@
 -- KEYS: 1 pending, 2 session
 -- ARGV: 1 now (µs), 2 note of the write, 3 note of its entries, 4 its tag
 -- Returns 1 if the entries are to be removed, 0 if they stay.
+local may = redis.acl_check_cmd or function() return true end
 local stays = redis.call('HGET', KEYS[2], 'tag') == ARGV[4]
-if not stays and not redis.acl_check_cmd('ZADD', KEYS[1]) then
+if not stays and not may('ZADD', KEYS[1]) then
   return redis.error_reply('NOPERM condemn.lua may not use ZADD') -- without a note nobody would remove the entries
 end
 redis.call('ZREM', KEYS[1], ARGV[2])

@@ -17,6 +17,10 @@ var rightsLua string
 
 var rightsScript = redis.NewScript(rightsLua)
 
+// ErrUntold says that a server is a look-alike that can not tell what its users
+// may do.
+var ErrUntold = errors.New("the server has no redis.acl_check_cmd")
+
 // Lack is one thing that a Redis user may not do.
 type Lack struct {
 	// Name says it for people: "zadd", or "keys cr:s:*".
@@ -111,6 +115,9 @@ func judge(pairs []pair, reply []any) (refused map[pair]bool, unknown map[string
 	for i := 0; i+1 < len(reply); i += 2 {
 		n, isNumber := reply[i].(int64)
 		text, isText := reply[i+1].(string)
+		if isNumber && n == -1 {
+			return nil, nil, ErrUntold
+		}
 		if !isNumber || !isText || n < 0 || n >= int64(len(pairs)) {
 			return nil, nil, errors.New("the answer to which rights are missing can not be read")
 		}

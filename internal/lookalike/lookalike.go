@@ -11,13 +11,9 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// firstLine takes the place of the line of a script that begins with #!, which
-// miniredis can not read. It has no ACL: everybody may do everything.
-const firstLine = "function redis.acl_check_cmd() return true end"
-
 // AdaptScripts has a running m read each script that begins with a line such as
-// "#!lua flags=allow-oom" without its flags, and with a redis.acl_check_cmd.
-// Scripts go by their own hash all the same.
+// "#!lua flags=allow-oom" as if that were a comment. Scripts go by their own hash
+// all the same.
 func AdaptScripts(m *miniredis.Miniredis) {
 	var read sync.Map // the hash of a script as it is read, by its own
 	m.Server().SetPreHook(func(_ *server.Peer, command string, args ...string) bool {
@@ -34,8 +30,8 @@ func AdaptScripts(m *miniredis.Miniredis) {
 		default:
 			return false
 		}
-		if line, rest, ok := strings.Cut(args[at], "\n"); ok && strings.HasPrefix(line, "#!") {
-			adapted := firstLine + "\n" + rest
+		if strings.HasPrefix(args[at], "#!") {
+			adapted := "-- " + args[at]
 			read.Store(hashOf(args[at]), hashOf(adapted))
 			args[at] = adapted // the slice that the command gets next
 		}
