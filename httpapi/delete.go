@@ -38,8 +38,13 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 		old, err := s.findFresh(ctx, c.id)
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
 			if id, bad := session.ParseID(c.id); bad == nil {
-				// It is gone, whatever becomes of this.
-				confirmed, _ := s.config.Store.ConfirmDeleted(ctx, id)
+				confirmed, err := s.config.Store.ConfirmDeleted(ctx, id)
+				if errors.Is(err, session.ErrConflict) {
+					continue // what has answered was a replica, or it has been created since
+				}
+				if err != nil {
+					return err
+				}
 				c.acknowledged(confirmed)
 			}
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})

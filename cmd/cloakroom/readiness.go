@@ -29,6 +29,7 @@ type readyState struct {
 	breakers *breaker.Breakers
 	eviction *eviction
 	own      bool // the server is ours
+	rights   *rights
 	why      error
 }
 
@@ -49,6 +50,9 @@ func (r *readiness) check(ctx context.Context) error {
 		return s.why
 	}
 	if fault := s.eviction.now.Load().fault; fault != nil {
+		return fault
+	}
+	if fault := s.rights.now.Load().fault; fault != nil {
 		return fault
 	}
 	err := s.ping(ctx)
@@ -97,6 +101,7 @@ func (r *readiness) details(ctx context.Context) string {
 		"master: " + master + "\n" +
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
+		"rights: " + s.rights.now.Load().says + "\n" +
 		"near cache: " + s.store.NearStats().State + "\n" +
 		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }
