@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -137,8 +138,9 @@ const defaultRevokeWait = 100 * time.Millisecond
 const layout = 2
 
 // Open connects: it records the number of shards or compares it with the
-// recorded one, loads the scripts, and reads the server's clock. It starts no
-// goroutine; Run does the background work.
+// recorded one, loads the scripts, and reads the server's clock, which it answers
+// a *ForbiddenError for if it may not. It starts no goroutine; Run does the
+// background work.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = keys.DefaultPrefix
@@ -187,7 +189,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.follow = newClocks(s.log)
 		s.clock = s.follow.now
 		for range 3 {
-			if err := s.follow.measure(ctx, s.rdb); err != nil {
+			if err := s.follow.measure(ctx, s.rdb); acl.Forbidden(err) {
+				return nil, &ForbiddenError{Command: "TIME", Why: "the store's clock is Redis'", Err: err}
+			} else if err != nil {
 				return nil, unavailable(err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/lookalike"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 	"github.com/redis/go-redis/v9"
@@ -89,7 +90,9 @@ func socketClient(t *testing.T, server *redistest.Server) *redis.Client {
 
 func startMiniredis(t *testing.T) *redis.Client {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), MaxRetries: -1, DisableIdentity: true})
+	server := miniredis.RunT(t)
+	lookalike.AdaptScripts(server)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1, DisableIdentity: true})
 	t.Cleanup(func() {
 		if err := client.Close(); err != nil {
 			t.Error(err)

@@ -214,28 +214,16 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 		// Rounded up: Redis must not drop it before its instant.
 		ends = strconv.FormatInt((int64(next.ExpirationDate)+999)/1000, 10)
 	}
-	fields, gone := hashOf(next, w.card.Tag, fresh.Version)
 	w.args = []any{
 		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), index.Score(facts.Creation),
 		ends, w.card.Pack(), index.Score(facts.Expiration), oldPacked,
 		len(gets), w.note, w.dropNote, index.Score(s.clock()),
-		s.maxSessions, localLimit, len(fields),
+		s.maxSessions, localLimit, fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
 	}
-	w.args = append(w.args, fields...)
-	if old != nil { // else there is no hash that has one
-		w.args = append(w.args, gone...)
+	if w.card.Tag != w.oldCard.Tag { // with one shard there is none
+		w.args = append(w.args, fieldTag, w.card.Tag)
 	}
 	return w
-}
-
-// hashOf returns the fields and values of a session's hash, and the fields
-// that it must not have.
-func hashOf(next *session.Session, tag, version string) (fields, gone []any) {
-	fields = []any{fieldDoc, appendStored(nil, next), fieldVersion, version}
-	if tag == "" {
-		return fields, []any{fieldTag}
-	}
-	return append(fields, fieldTag, tag), nil
 }
 
 // addNamed adds the entries in other shards, after it has noted that it does.

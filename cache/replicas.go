@@ -171,26 +171,47 @@ func evalWords(verb, script string, keys []string, args []any) []any {
 	return append(words, args...)
 }
 
-// ConfirmDeleted is for who was asked to delete a session and has found none: it
-// waits for replicas, as Delete does, so that what another Delete has done is
-// known to be there, and remembers the deletion if there was one. It answers
-// session.ErrUnavailable where no write is taken: a server that was replaced may
-// lack a session that the new master has.
+// noVersion is a version that no session has.
+const noVersion = "-"
+
+// ConfirmDeleted is for who was asked to delete a session and has found none. A
+// replica may lack one that its master has, so a script that replicas refuse looks
+// again: session.ErrConflict says that there is one. Then it waits for replicas, as
+// Delete does, so that what another Delete has done is known to be there, and
+// remembers the deletion if there was one.
 func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowledged, err error) {
-	tombstone := redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
-	nothing := redis.NewIntCmd(ctx, "zrem", s.keys.Pending(s.keys.ShardOf(id)), "") // there is no such member
-	if s.acks != nil {
-		var last redis.Cmder
-		last, err = s.acks.trips.DoLast(ctx, tombstone, nothing)
+	shard := s.keys.ShardOf(id)
+	scriptKeys := []string{s.keys.Session(id), s.keys.Tombstone(id), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
+	args := []any{noVersion, string(id), "", "", 0, 0, ""}
+	var result, tombstone *redis.StringCmd
+	ask := func(verb, script string) error {
+		result = redis.NewStringCmd(ctx, evalWords(verb, script, scriptKeys, args)...)
+		tombstone = redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
+		if s.acks == nil {
+			return s.writes.Do(ctx, result, tombstone)
+		}
 		got.Wanted = s.acks.wanted
+		last, err := s.acks.trips.DoLast(ctx, result, tombstone)
 		if err == nil {
 			got.Replicas = s.acks.count(last)
 		}
-	} else {
-		err = s.writes.Do(ctx, tombstone, nothing)
+		return err
+	}
+	if err = ask("evalsha", deleteScript.Hash()); redis.HasErrorPrefix(err, "NOSCRIPT") {
+		err = ask("eval", deleteLua)
 	}
 	if err != nil {
 		return got, unavailable(err)
+	}
+	if result.Val() == "conflict" {
+		// One that is due counts as none. (I1)
+		stored, err := s.readFresh(ctx, id)
+		switch {
+		case err != nil:
+			return got, err
+		case stored == nil || !stored.Due(s.clock()) && !s.graves.forbids(stored, s.clock()):
+			return got, session.ErrConflict
+		}
 	}
 	s.remember(id, tombstone.Val())
 	return got, nil

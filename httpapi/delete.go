@@ -39,6 +39,9 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 		if errors.Is(err, session.ErrNotFound) || errors.Is(err, errUnknownSession) {
 			if id, bad := session.ParseID(c.id); bad == nil {
 				confirmed, err := s.config.Store.ConfirmDeleted(ctx, id)
+				if errors.Is(err, session.ErrConflict) {
+					continue // what has answered was a replica, or it has been created since
+				}
 				if err != nil {
 					return err
 				}

@@ -1,3 +1,4 @@
+#!lua
 -- admit: adds the entry of a write across shards to the list of its user, unless
 -- so many other sessions are in it that the user may have no further one.
 --

@@ -1,7 +1,7 @@
+#!lua flags=allow-oom
 -- delete: removes the version of a session that the caller read, with its
--- entries in this shard, and leaves a tombstone. It begins with what frees
--- memory: a Redis at maxmemory refuses a script at its first write that needs
--- memory, but not one that has begun to write.
+-- entries in this shard, and leaves a tombstone. It runs on a full Redis, and a
+-- replica refuses it before it begins: one that lacks the session must not say so.
 --
 -- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
 --       6... other lists of this shard
@@ -23,10 +23,16 @@ if stored == '' then
   local last = tombstone and string.match(tombstone, '^%d+') or ''
   local this = string.match(ARGV[4], '^%d+')
   if #last < #this or (#last == #this and last < this) then
-    redis.call('DEL', KEYS[2]) -- begins to write, as below
     redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
   end
   return 'ok'
+end
+-- As in put.lua: half a deletion is none. (I5)
+local may = redis.acl_check_cmd or function() return true end
+local missing = not may('SET', KEYS[2]) and 'SET' or not may('ZREM', KEYS[4]) and 'ZREM'
+  or ARGV[7] ~= '' and not may('ZADD', KEYS[5]) and 'ZADD'
+if missing then
+  return redis.error_reply('NOPERM delete.lua may not use ' .. missing)
 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[3], ARGV[2])

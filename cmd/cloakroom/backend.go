@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -96,8 +98,10 @@ func (s *sidecar) startEmbedded(ctx context.Context, e *embedded) (*backend, err
 }
 
 // openStore opens the store, and tries again as long as Redis is away: a
-// sidecar often starts before its Redis. It returns nil if ctx ends.
-func (s *sidecar) openStore(ctx context.Context, b *backend) (*cache.Store, error) {
+// sidecar often starts before its Redis. It does so too while a right is missing,
+// which may be given any time, and names it; without the right to TIME it gives
+// up. It returns nil if ctx ends.
+func (s *sidecar) openStore(ctx context.Context, b *backend, may *rights) (*cache.Store, error) {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		store, err := s.tryOpen(ctx, b)
 		if err == nil {
@@ -106,8 +110,16 @@ func (s *sidecar) openStore(ctx context.Context, b *backend) (*cache.Store, erro
 		if ctx.Err() != nil {
 			return nil, nil
 		}
+		if f, ok := errors.AsType[*cache.ForbiddenError](err); ok {
+			return nil, &usageError{faults: []string{f.Error()}}
+		}
 		if !errors.Is(err, session.ErrUnavailable) {
 			return nil, err
+		}
+		if acl.Forbidden(err) { // Redis may not say what is forbidden, as for keys
+			if may.look(ctx); may.now.Load().fault != nil {
+				err = fmt.Errorf("%w; %w", err, may.now.Load().fault)
+			}
 		}
 		s.ready.no("waiting for redis: " + err.Error())
 		s.log.Warn("redis is not usable yet, trying again", "redis", b.name, "in", pause.String(), "error", err)

@@ -121,7 +121,7 @@ func settings(c *config) []setting {
 		{"redis-replica-reads", "false", boolean(&c.redis.replicaReads), "let searches that examine more than 1,000 candidates read replicas, which lag without a bound, unless they are fresh or by cursor; needs Sentinels or a Cluster", anywhere},
 
 		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
-		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails", anywhere},
+		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails; the few exceptions are in docs/faults.md", anywhere},
 
 		{"verify-addr", "", optional(address(&c.verifyAddr)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
 		{"verify-tls-cert-file", "", text(&c.verifyTLSFiles.cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},

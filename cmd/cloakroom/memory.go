@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/cloakroom-dev/cloakroom/internal/lookalike"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -34,6 +35,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	lookalike.AdaptScripts(m.server)
 	return m, conn.Close()
 }
 

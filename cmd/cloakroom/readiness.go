@@ -30,6 +30,7 @@ type readyState struct {
 	breakers *breaker.Breakers
 	eviction *eviction
 	own      bool // the server is ours
+	rights   *rights
 	why      error
 }
 
@@ -50,6 +51,9 @@ func (r *readiness) check(ctx context.Context) error {
 		return s.why
 	}
 	if fault := s.eviction.now.Load().fault; fault != nil {
+		return fault
+	}
+	if fault := s.rights.now.Load().fault; fault != nil {
 		return fault
 	}
 	err := s.ping(ctx)
@@ -99,6 +103,7 @@ func (r *readiness) details(ctx context.Context) string {
 		"master: " + master + "\n" +
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
+		"rights: " + s.rights.now.Load().says + "\n" +
 		"near cache: " + s.store.NearStats().State + "\n" +
 		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }

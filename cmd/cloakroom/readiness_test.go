@@ -22,7 +22,7 @@ func TestReadyz_NamesEachPart(t *testing.T) {
 	redis := redistest.Start(t)
 	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...))
 	_, admin := p.ready(t)
-	wantLines(t, want(t, 200, "GET", admin+"/readyz?verbose", ""), "ready\n", "redis: answers\n", "breaker: closed\n", "eviction: noeviction\n", "near cache: ")
+	wantLines(t, want(t, 200, "GET", admin+"/readyz?verbose", ""), "ready\n", "redis: answers\n", "breaker: closed\n", "eviction: noeviction\n", "rights: all there\n", "near cache: ")
 	if answer := want(t, 200, "GET", admin+"/readyz", ""); answer != "ready\n" {
 		t.Errorf("got %q", answer)
 	}
@@ -30,7 +30,7 @@ func TestReadyz_NamesEachPart(t *testing.T) {
 	wantLines(t, want(t, 503, "GET", admin+"/readyz?verbose", ""), "not ready: ", "redis: the session store is unavailable", "breaker: ", "eviction: noeviction\n", "near cache: ")
 	memory := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...))
 	_, admin = memory.ready(t)
-	wantLines(t, want(t, 200, "GET", admin+"/readyz?verbose", ""), "ready\n", "eviction: redis does not tell")
+	wantLines(t, want(t, 200, "GET", admin+"/readyz?verbose", ""), "ready\n", "eviction: redis does not tell", "rights: redis does not tell\n")
 }
 
 // A Redis that may throw sessions away is none to rely on. Requests are answered all the same: who sent them here knows why.

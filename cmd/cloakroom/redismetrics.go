@@ -121,6 +121,8 @@ var redisErrors = []struct{ begins, class string }{
 	{"OOM", "full"},
 	{"BUSY", "busy"},
 	{"NOPERM", "denied"},
+	{"ERR The user executing the script", "denied"}, // Redis 7.0, of a command or a key in a script
+	{"ERR ACL failure in script", "denied"},         // later ones, and Valkey
 	{"NOAUTH", "denied"},
 	{"WRONGPASS", "denied"},
 	{"MOVED", "cluster"},

@@ -31,6 +31,8 @@ func TestClassOfErrors(t *testing.T) {
 		{io.EOF, "network"},
 		{errors.New("OOM command not allowed"), "full"},
 		{errors.New("NOPERM this user"), "denied"},
+		{errors.New("ERR The user executing the script can't run this command or subcommand script: 0"), "denied"},
+		{errors.New("ERR ACL failure in script: User app has no permissions to run the 'hset' command"), "denied"},
 	} {
 		if got := classOf(test.err); got != test.want {
 			t.Errorf("%v: got %s, want %s", test.err, got, test.want)

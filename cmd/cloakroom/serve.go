@@ -100,7 +100,11 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	store, err := s.openStore(ctx, b)
+	may, err := newRights(s.c, b.client, s.log)
+	if err != nil {
+		return err
+	}
+	store, err := s.openStore(ctx, b, may)
 	if err != nil || store == nil {
 		return err
 	}
@@ -139,7 +143,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	evicts.look(ctx)
 	evicts.register(s.metrics)
 	s.parts.start("watch of the eviction policy", evicts.Run)
-	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, own: s.c.redisURL.memory || s.c.redisURL.embedded})
+	may.look(ctx)
+	may.register(s.metrics)
+	s.parts.start("watch of the rights", may.Run)
+	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, rights: may, own: s.c.redisURL.memory || s.c.redisURL.embedded})
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))

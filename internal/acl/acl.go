@@ -49,6 +49,9 @@ type Right struct {
 	Keys   string
 	Access Access
 	When   When
+	// Optional says that without it every request is still answered, and rightly:
+	// only what Why names is missing.
+	Optional bool
 	// Why says what it is for.
 	Why string
 }

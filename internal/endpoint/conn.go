@@ -25,19 +25,28 @@ type conn struct {
 	readBy, writeBy atomic.Int64
 }
 
-// rawConn lets go-redis see whether an idle connection was closed.
-type rawConn struct {
-	*conn
-	syscall.Conn
+func (e *Endpoint) wrap(c net.Conn, of *server) net.Conn { return &conn{Conn: c, e: e, of: of} }
+
+// SyscallConn implements syscall.Conn. The client's pool asks for it before it
+// uses an idle connection, to see whether that was closed: one that leads to
+// another server than the current one is as good as that, and is given up before
+// anything is sent over it. Under TLS there is nothing to see.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if c.e.current.Load() != c.of {
+		return nil, c.e.refusal()
+	}
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
+	}
+	return unseen{}, nil
 }
 
-func (e *Endpoint) wrap(c net.Conn, of *server) net.Conn {
-	it := &conn{Conn: c, e: e, of: of}
-	if raw, ok := c.(syscall.Conn); ok {
-		return &rawConn{it, raw}
-	}
-	return it
-}
+// unseen is a socket that cannot be looked at.
+type unseen struct{}
+
+func (unseen) Control(func(uintptr)) error    { return nil }
+func (unseen) Read(func(uintptr) bool) error  { return nil }
+func (unseen) Write(func(uintptr) bool) error { return nil }
 
 // Write implements net.Conn.
 func (c *conn) Write(b []byte) (int, error) {
@@ -101,8 +110,9 @@ type refusedConn struct {
 	why error
 }
 
-func (c *refusedConn) Write([]byte) (int, error) { return 0, c.why }
-func (c *refusedConn) Read([]byte) (int, error)  { return 0, c.why }
+func (c *refusedConn) Write([]byte) (int, error)             { return 0, c.why }
+func (c *refusedConn) Read([]byte) (int, error)              { return 0, c.why }
+func (c *refusedConn) SyscallConn() (syscall.RawConn, error) { return nil, c.why } // as that of conn
 
 // unmade is what a connection is that was never made.
 type unmade struct{}

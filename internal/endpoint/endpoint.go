@@ -13,8 +13,8 @@
 // over a connection to any other is refused (conn), both what is sent and what is
 // answered. That the current one is a master still is asked every quarter of the
 // bound, and an answer counts only while the last proof is younger than the bound;
-// that the address leads to it still is asked by a new connection every half of
-// the bound (Run).
+// that the address leads to it still is asked by a new connection every three
+// quarters of the bound (Run).
 //
 // This is not needed on a Redis Cluster, where each node refuses by itself what
 // belongs to another, nor for connections that may go to replicas.
@@ -219,6 +219,12 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		e.log.Warn("another redis is the master now: connections to the one before are given up", "master", next.addr, "before", was.addr)
 		e.leave()
 	}
+	switch {
+	case !next.provable:
+		e.log.Warn("nothing proves that a master answers: redis forbids HELLO, ROLE and INFO", "redis", next.addr)
+	case next.runID == "":
+		e.log.Warn("it is not known which server answers, only that it calls itself a master: redis forbids INFO", "redis", next.addr)
+	}
 	e.current.Store(next)
 	e.renew(next, sent)
 	return next, nil
@@ -334,7 +340,7 @@ func (e *Endpoint) State() string {
 	text := "master " + s.addr
 	switch {
 	case !s.provable:
-		text += ", not proven: redis forbids HELLO and ROLE"
+		text += ", not proven: redis forbids HELLO, ROLE and INFO"
 	case s.runID == "":
 		text += ", proven by HELLO alone: without INFO servers cannot be told apart"
 	}

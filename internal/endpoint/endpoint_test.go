@@ -390,7 +390,7 @@ func TestWhereQuestionsAreForbidden(t *testing.T) {
 		"INFO":            {nil, "-info", "proven by HELLO alone"},
 		"ROLE":            {nil, "-role", "master "},
 		"HELLO":           {[]string{`rename-command HELLO ""`}, "", "master "},
-		"all":             {[]string{`rename-command HELLO ""`}, "-info -role", "not proven: redis forbids HELLO and ROLE"},
+		"all":             {[]string{`rename-command HELLO ""`}, "-info -role", "not proven: redis forbids HELLO, ROLE and INFO"},
 		"HELLO with ROLE": {[]string{`rename-command HELLO ""`}, "-info", "proven by"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -403,6 +403,9 @@ func TestWhereQuestionsAreForbidden(t *testing.T) {
 			f.serves("1")
 			if state := f.endpoint.State(); !strings.Contains(state, c.says) {
 				t.Errorf("the state is %q", state)
+			}
+			if warned := strings.Contains(f.log.String(), "level=WARN"); warned != (c.rules != "-role" && c.rules != "") {
+				t.Errorf("the log has %s", f.log)
 			}
 			if name != "all" {
 				s.Do("REPLICAOF", "127.0.0.1", "1")

@@ -98,7 +98,7 @@ func (p *prover) step(ctx context.Context) {
 		closeConn(p.conn)
 		p.conn = nil
 	}
-	if !p.dialing && (p.conn == nil || e.now()-p.dialed >= instant(e.bound/2)) {
+	if !p.dialing && (p.conn == nil || e.now()-p.dialed >= instant(e.bound/4*3)) {
 		p.dialing, p.dialed = true, e.now()
 		p.dials.Go(func() {
 			r := p.dial(ctx)

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// rightsEvery is how often Redis is asked what its user may do.
+	rightsEvery = 5 * time.Second
+	// rightsTimeout bounds asking.
+	rightsTimeout = 2 * time.Second
+)
+
+// rights watches what the Redis user may do: a right that is missing is to be
+// known before the request that needs it. It is safe for concurrent use.
+type rights struct {
+	rdb    redis.UniversalClient
+	log    *slog.Logger
+	user   string // "default" if none is configured
+	space  *keys.Space
+	needed []acl.Right
+	now    atomic.Pointer[rightsState]
+}
+
+// rightsState is what the last look has found.
+type rightsState struct {
+	says    string // for people
+	missing int    // how many rights requests need and the user lacks
+	fault   error  // nil if there are none
+	spare   string // what is missing, and can be done without
+}
+
+func newRights(c *config, rdb redis.UniversalClient, log *slog.Logger) (*rights, error) {
+	space, err := keys.NewSpace(c.keyPrefix, 1) // no pattern has a shard in it
+	if err != nil {
+		return nil, err
+	}
+	user := c.redis.username
+	if o := c.redisURL.options; o != nil {
+		user = cmp.Or(user, o.Username)
+	}
+	r := &rights{rdb: rdb, log: log, user: cmp.Or(user, "default"), space: space, needed: acl.Needed(cache.Rights(), needs(c))}
+	r.now.Store(&rightsState{says: "not asked yet"})
+	return r, nil
+}
+
+// register shows how many rights are missing.
+func (r *rights) register(to prometheus.Registerer) {
+	to.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_redis_rights_missing",
+		Help: "Commands and kinds of keys that requests need and that the Redis user may not use; not ready while above 0.",
+	}, func() float64 { return float64(r.now.Load().missing) }))
+}
+
+// Run looks again and again until ctx ends.
+func (r *rights) Run(ctx context.Context) error {
+	tick := time.NewTicker(rightsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			r.look(ctx)
+		}
+	}
+}
+
+// look asks Redis; on a Cluster, every master. One that is away changes nothing.
+// One that can not tell is trusted.
+func (r *rights) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
+	defer cancel()
+	lacks, err := r.ask(ctx)
+	last := r.now.Load()
+	needed, spare := strings.Join(lacks.Needed(), ", "), strings.Join(lacks.Spare(), ", ")
+	next := &rightsState{says: "all there", missing: len(lacks.Needed()), spare: spare}
+	_, replied := errors.AsType[redis.Error](err)
+	replied = replied || errors.Is(err, acl.ErrUntold)
+	switch {
+	case needed != "":
+		text := fmt.Sprintf("the redis user %s may not use %s", r.user, needed)
+		if lacks.Partly {
+			text += ", and what else is missing can not be seen without"
+		}
+		next.says = text
+		next.fault = fmt.Errorf("%s (`cloakroom acl` prints the whole rule)", text)
+	case err != nil && !replied:
+		return
+	case err != nil:
+		next.says = "redis does not tell"
+	case spare != "":
+		next.says = "all that requests need; not " + spare
+	}
+	r.now.Store(next)
+	if next.says == last.says {
+		return
+	}
+	switch {
+	case next.fault != nil:
+		r.log.Error("the redis user lacks rights: cloakroom is not ready until it has them", "user", r.user, "may_not_use", needed)
+	case last.fault != nil:
+		r.log.Info("the redis user has all rights that requests need", "user", r.user)
+	}
+	if spare != "" && spare != last.spare {
+		r.log.Warn("the redis user lacks rights that requests can do without", "user", r.user, "may_not_use", spare)
+	}
+}
+
+// ask returns what is missing at any server that answers, and why one did not.
+func (r *rights) ask(ctx context.Context) (all acl.Lacks, err error) {
+	cluster, ok := r.rdb.(*redis.ClusterClient)
+	if !ok {
+		return acl.Check(ctx, r.rdb, r.space, r.needed)
+	}
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		lacks, err := acl.Check(ctx, master, r.space, r.needed)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, one := range lacks.All {
+			if !seen[one.Name] {
+				seen[one.Name] = true
+				all.All = append(all.All, one)
+			}
+		}
+		all.Partly = all.Partly || lacks.Partly
+		return err
+	})
+	return all, err
+}
