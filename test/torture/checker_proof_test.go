@@ -150,3 +150,35 @@ func TestChecker_MeasuresStaleness(t *testing.T) {
 		t.Errorf("%v, the staleness is %v", v.faults, v.staleness)
 	}
 }
+
+// Another server becomes the master at 1000: who does not know it yet sees what was there then, for the bound and no longer.
+func TestChecker_AnotherMaster(t *testing.T) {
+	f := func(name string, right bool, tell func(past)) {
+		t.Helper()
+		h := newHistory()
+		p := past{h.begin("s", "u", "id")}
+		p.acked(creates, 0, 10, 1)
+		tell(p)
+		v := h.check(&rules{bound: 100 * time.Millisecond, moves: []span{{1000 * msec, 1010 * msec}}})
+		if right != (len(v.faults) == 0) {
+			t.Errorf("%s: the checker says %q", name, v.faults)
+		}
+	}
+	deleted := func(p past) past { return p.acked(deletes, 1020, 1030, 2) }
+	f("fresh, within the bound of the move", true, func(p past) { deleted(p).sawFresh(1105, 1120, 1) })
+	f("fresh, past the bound", false, func(p past) { deleted(p).sawFresh(1111, 1120, 1) })
+	f("through the process that has found the new master", false, func(p past) { deleted(p).sawVia(0, 1040, 1050, 1) })
+	f("deleted before the move", false, func(p past) { p.acked(deletes, 900, 910, 2).sawFresh(1050, 1060, 1) })
+	f("not fresh, past the bound", false, func(p past) { deleted(p).saw(1131, 1140, 1) })
+	f("404 for a session from before the move", false, func(p past) { p.sawFresh(1050, 1060, 0) })
+	none := func(source string, from, to int) func(past) {
+		return func(p past) {
+			p.writes = nil // it is created after the move
+			p.acked(creates, 1020, 1030, 1)
+			p.see(observation{source: source, via: 1, fresh: true, inv: instant(from) * msec, res: instant(to) * msec})
+		}
+	}
+	f("404 for a session of the new master, within the bound of the move", true, none("fresh get", 1050, 1060))
+	f("404 for a session of the new master, past the bound", false, none("fresh get", 1111, 1120))
+	f("a deletion of it that found none", false, none("delete", 1050, 1060))
+}

@@ -13,6 +13,7 @@ const (
 	foundAtOnce = "within the bound of the move"
 	notReady    = "503, and not ready, with the reason, while no master is proven"
 	isReplica   = "is a replica"
+	ifFenced    = "nothing, where the old master takes no writes any more and the replica has all (`min-replicas-to-write`)"
 )
 
 // moveFaults are those where an address leads to another server than before, or to one that is no master. Copies are used in
@@ -21,7 +22,7 @@ func moveFaults() []*fault {
 	return []*fault{
 		{
 			name: "endpoint moved: the old master is a replica with its link down", sees: "503 within the bound of the move, then all answers",
-			outcome: keepsAll, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
+			outcome: ifFenced, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
@@ -34,7 +35,7 @@ func moveFaults() []*fault {
 		},
 		{
 			name: "endpoint moved: the old master still calls itself one", sees: "within the bound of the move 503 for writes, and fresh answers as of the move; then all answers",
-			outcome: keepsAll, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
+			outcome: ifFenced, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
@@ -55,7 +56,7 @@ func moveFaults() []*fault {
 			},
 		},
 		{
-			name: "demoted by hand, then a replica promoted and the endpoint moved", sees: notReady, outcome: keepsAll, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
+			name: "demoted by hand, then a replica promoted and the endpoint moved", sees: notReady, outcome: ifFenced, recovery: foundAtOnce, on: movable, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
@@ -116,7 +117,7 @@ func moveFaults() []*fault {
 			},
 		},
 		{
-			name: "Sentinels replace the master", sees: "503 until they have agreed, then all answers", outcome: keepsAll, recovery: foundAtOnce, on: watched, mixed: true, felt: refusals,
+			name: "Sentinels replace the master", sees: "503 until they have agreed, then all answers", outcome: ifFenced, recovery: foundAtOnce, on: watched, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
