@@ -26,7 +26,7 @@ func moveFaults() []*fault {
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
-				demote(w.server)
+				w.demote(w.server)
 				w.promote()
 				w.execute(condemned, 0, 1, 2)
 				w.served(d, 0, 1, 2)
@@ -48,9 +48,9 @@ func moveFaults() []*fault {
 		{
 			name: "demoted by hand, and promoted again (`READONLY`)", sees: notReady, outcome: keepsAll, recovery: atOnce, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
-				demote(w.server)
+				w.demote(w.server)
 				w.dark(d, isReplica, 0, 1, 2)
-				w.server.Do("REPLICAOF", "NO", "ONE")
+				w.again()
 				w.served(d/2, 0, 1, 2)
 				return nil
 			},
@@ -60,7 +60,7 @@ func moveFaults() []*fault {
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
-				demote(w.server)
+				w.demote(w.server)
 				w.dark(d, isReplica, 0, 1, 2)
 				w.promote()
 				w.execute(condemned, 0, 1, 2)
@@ -73,8 +73,8 @@ func moveFaults() []*fault {
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(2)
 				w.synced()
-				demote(w.replica)
-				w.proxy.Lead(w.replica.Addr)
+				w.demote(w.replica)
+				w.lead(w.replica)
 				during(bound, 20*time.Millisecond, w.proxy.CutAll) // also those that were on their way
 				late := w.late(0)
 				w.serving([]int{2}, func() {
@@ -84,7 +84,7 @@ func moveFaults() []*fault {
 				if ready, says := late.readiness(); ready || !strings.Contains(says, isReplica) {
 					w.t.Errorf("a process that was started with the address of a replica says %q", says)
 				}
-				w.proxy.Lead(w.server.Addr)
+				w.lead(w.server)
 				w.join(late)
 				w.served(d/2, 0, 1, 2)
 				return nil
@@ -95,8 +95,8 @@ func moveFaults() []*fault {
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.synced()
-				demote(w.replica)
-				w.proxy.Lead(w.replica.Addr, w.server.Addr)
+				w.demote(w.replica)
+				w.lead(w.replica, w.server)
 				w.proxy.CutAll()
 				late := w.late(1)
 				w.execute(condemned, 0, 1, 2)
@@ -109,9 +109,9 @@ func moveFaults() []*fault {
 			name: "Sentinels: demoted by hand while they are of no use, and promoted again", sees: notReady, outcome: keepsAll, recovery: atOnce, on: watched, mixed: true, felt: refusals,
 			run: func(w *world, d time.Duration) *loss {
 				w.sentinels.NeverFailOver()
-				demote(w.server)
+				w.demote(w.server)
 				w.dark(d, isReplica, 0, 1, 2)
-				w.server.Do("REPLICAOF", "NO", "ONE")
+				w.again()
 				w.served(d/2, 0, 1, 2)
 				return nil
 			},
@@ -121,11 +121,10 @@ func moveFaults() []*fault {
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
 				w.fence()
-				move := span{from: w.h.now()}
+				begun := w.h.now()
 				w.server = w.sentinels.Failover()
 				w.direct = w.server.Client(w.t)
-				move.to = w.h.now()
-				w.moves = append(w.moves, move)
+				w.moved(begun)
 				w.execute(condemned, 0, 1, 2)
 				w.served(d, 0, 1, 2)
 				return nil
@@ -136,12 +135,11 @@ func moveFaults() []*fault {
 			felt: func(*world, *before) bool { return true }, // run waits for it
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
-				move := span{from: w.h.now()}
+				begun := w.h.now()
 				for k := range 3 {
-					w.cluster.Failover(k * 16384 / 3)
+					w.cluster.Failover(k * redistest.Slots / 3)
 				}
-				move.to = w.h.now()
-				w.moves = append(w.moves, move)
+				w.moved(begun)
 				w.execute(condemned, 0, 1, 2)
 				w.served(d, 0, 1, 2)
 				return nil

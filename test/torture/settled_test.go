@@ -10,6 +10,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
+// settled waits until processes have had the time to notice what was done to Redis last: the bound, and the grace.
+func (w *world) settled() { hold(time.Duration(w.changed-w.h.now()) + bound + grace) }
+
 // grace is how long after the bound a process may still be busy with a fault: it dials, and its breaker rests.
 const grace = time.Second
 
@@ -23,7 +26,7 @@ type watch struct {
 // they must not be ready, for this reason.
 func (w *world) dark(d time.Duration, because string, through ...int) {
 	w.t.Helper()
-	hold(bound + grace)
+	w.settled()
 	seen := watch{span{from: w.h.now()}, through}
 	wrong := map[int]string{}
 	during(d, 50*time.Millisecond, func() {
@@ -43,7 +46,7 @@ func (w *world) dark(d time.Duration, because string, through ...int) {
 // served lets the fault last for d, once the processes have had the time to find the master: no write may fail then.
 func (w *world) served(d time.Duration, through ...int) {
 	w.t.Helper()
-	hold(bound + grace)
+	w.settled()
 	w.serving(through, func() { hold(d) })
 }
 

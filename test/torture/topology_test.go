@@ -100,20 +100,43 @@ func (w *world) fence() {
 	w.synced()
 }
 
-// nobody is the address of a master that is not there.
-var nobody = []any{"127.0.0.1", "1"}
-
 // demote makes a server a replica whose link is down. It keeps what it has.
-func demote(s *redistest.Server) { s.Do(append([]any{"REPLICAOF"}, nobody...)...) }
+func (w *world) demote(s *redistest.Server) {
+	w.t.Helper()
+	s.Do("REPLICAOF", "127.0.0.1", "1") // nobody is there
+	w.changed = w.h.now()
+}
+
+// lead has the address lead to other servers.
+func (w *world) lead(to ...*redistest.Server) {
+	addrs := make([]string, len(to))
+	for i, s := range to {
+		addrs[i] = s.Addr
+	}
+	w.proxy.Lead(addrs...)
+	w.changed = w.h.now()
+}
+
+// again makes the demoted server the master that it was.
+func (w *world) again() {
+	w.t.Helper()
+	w.server.Do("REPLICAOF", "NO", "ONE")
+	w.changed = w.h.now()
+}
+
+// moved notes that another server is the master since an instant, and everybody may know it now.
+func (w *world) moved(since instant) {
+	w.changed = w.h.now()
+	w.moves = append(w.moves, span{since, w.changed})
+}
 
 // promote makes the replica the master, and has the address lead there. The old one may go on answering who is connected.
 func (w *world) promote() {
 	w.t.Helper()
-	move := span{from: w.h.now()}
+	begun := w.h.now()
 	w.replica.Do("REPLICAOF", "NO", "ONE")
-	w.proxy.Lead(w.replica.Addr)
-	move.to = w.h.now()
-	w.moves = append(w.moves, move)
+	w.lead(w.replica)
+	w.moved(begun)
 	w.server, w.replica = w.replica, w.server
 	w.direct = w.server.Client(w.t)
 }

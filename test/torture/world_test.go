@@ -46,6 +46,7 @@ type world struct {
 	// moves are when another server became the master, darks when no master was proven, brights when no write could fail.
 	moves          []span
 	darks, brights []watch
+	changed        instant // when Redis, or what leads there, was changed last
 }
 
 func newWorld(t *testing.T, f *fault, round, shards int) *world {
@@ -65,6 +66,9 @@ func newWorld(t *testing.T, f *fault, round, shards int) *world {
 		}
 	}
 	w.load = &load{h: w.h, to: w.all, name: f.name, writers: 6, readers: 9, pause: 8 * time.Millisecond, lifetime: true}
+	if f.mixed { // these rows take longer
+		w.load.pause *= 2
+	}
 	return w
 }
 
