@@ -2,10 +2,10 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -74,11 +74,35 @@ func parseOneHost(s string) (redisURL, bool) {
 			return redisURL{}, false // a password in the wrong place, or none
 		}
 	}
+	if !validPlace(u) || !validParams(u.RawQuery) {
+		return redisURL{}, false
+	}
 	o, err := redis.ParseURL(s)
-	if err != nil || u.Port() != "" && !validPort(u.Port(), 1) || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+	if err != nil {
 		return redisURL{}, false
 	}
 	return redisURL{masked: u.Redacted(), options: clientOptions(o)}, true
+}
+
+// validPlace says whether the host, the port and the path of a URL are what its
+// scheme has, and nothing besides.
+func validPlace(u *url.URL) bool {
+	switch u.Scheme {
+	case "unix":
+		return u.Host == "" // else the path begins with what was meant as its first part
+	case "redis", "rediss":
+	default:
+		return false
+	}
+	host := u.Hostname()
+	if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(u.Host, "[]") || strings.ContainsAny(host, ", ") {
+		return false
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(u.Host, "[") || u.Port() != "" && !validPort(u.Port(), 1) {
+		return false
+	}
+	db := strings.TrimPrefix(u.Path, "/")
+	return db == "" || validDB(db) && !u.Query().Has("db")
 }
 
 // mostHosts is how many hosts a URL may name.
@@ -114,7 +138,7 @@ func parseHosts(scheme, rest string) (redisURL, bool) {
 			return redisURL{}, false
 		}
 		if hasDB {
-			if n, err := strconv.ParseUint(number, 10, 16); err != nil || strconv.FormatUint(n, 10) != number {
+			if !validDB(number) {
 				return redisURL{}, false
 			}
 			db = "/" + number
@@ -177,7 +201,7 @@ func clientOptions(o *redis.Options) *redis.Options {
 	second(&o.WriteTimeout)
 	second(&o.PoolTimeout)
 	if o.PoolSize == 0 {
-		o.PoolSize = max(16, 10*runtime.GOMAXPROCS(0))
+		o.PoolSize = defaultPoolSize()
 	}
 	if o.MaxActiveConns == 0 {
 		o.MaxActiveConns = o.PoolSize
@@ -193,3 +217,6 @@ func clientOptions(o *redis.Options) *redis.Options {
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o
 }
+
+// defaultPoolSize is how many connections a pool has, unless the URL says.
+func defaultPoolSize() int { return max(16, 10*runtime.GOMAXPROCS(0)) }
