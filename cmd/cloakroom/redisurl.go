@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -220,3 +222,34 @@ func clientOptions(o *redis.Options) *redis.Options {
 
 // defaultPoolSize is how many connections a pool has, unless the URL says.
 func defaultPoolSize() int { return max(16, 10*runtime.GOMAXPROCS(0)) }
+
+// misfit says what the URL must be if err is that the server is of another kind;
+// other errors stay as they are.
+func (u *redisURL) misfit(err error) error {
+	if u.options == nil || err == nil {
+		return err
+	}
+	hosts := u.options.Addr
+	if len(u.hosts) > 0 {
+		hosts = strings.Join(u.hosts, ",")
+	}
+	if u.options.Network == "unix" {
+		hosts = "HOST:PORT"
+	}
+	tls := ""
+	if u.options.TLSConfig != nil {
+		tls = "s"
+	}
+	var wrong faults
+	switch {
+	case errors.Is(err, cache.ErrClusterNode):
+		wrong.addf("--redis-url: this is a node of a Redis Cluster; use redis%s+cluster://%s", tls, hosts)
+	case errors.Is(err, cache.ErrSentinel):
+		wrong.addf("--redis-url: this is a Sentinel; use redis%s+sentinel://%s/MASTER", tls, hosts)
+	case errors.Is(err, cache.ErrNoCluster):
+		wrong.addf("--redis-url: this is a single Redis and no Cluster; use redis%s://%s", tls, u.options.Addr)
+	default:
+		return err
+	}
+	return wrong.err()
+}

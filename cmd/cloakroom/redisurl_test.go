@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 func TestParseRedisURL_ManyHosts(t *testing.T) {
@@ -93,6 +96,38 @@ func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", url, code, stderr)
 		}
 	}
+}
+
+// A URL of another kind than the server ends serve and audit at once, and the
+// message has the URL that is right.
+func TestServe_URLOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Access: redistest.Access{Password: "hunter2"}})
+	single := redistest.Start(t)
+	f := func(url, want string) {
+		t.Helper()
+		for _, command := range []string{"serve", "audit"} {
+			args := []string{command, "--redis-url", url}
+			if command == "serve" {
+				args = append(args, quick("--auth-anonymous")...)
+			}
+			p := launch(t, args)
+			select {
+			case <-p.ended:
+			case <-time.After(time.Minute):
+				t.Fatalf("%s %s goes on: %s", command, url, p.stderr)
+			}
+			if said := p.stderr.String(); p.code != exitUsage || !strings.Contains(said, want) || strings.Contains(said, "hunter2") || strings.Contains(said, "trying again") {
+				t.Errorf("%s %s: exit code %d: %s", command, url, p.code, said)
+			}
+		}
+	}
+	for _, n := range cluster.Nodes {
+		f(n.URL(), "this is a node of a Redis Cluster; use redis+cluster://"+n.Addr)
+	}
+	f("unix://:hunter2@"+cluster.Nodes[0].Socket, "use redis+cluster://HOST:PORT")
+	f("redis://:hunter2@"+cluster.Nodes[0].Addr+"/3", "use redis+cluster://"+cluster.Nodes[0].Addr)
+	f("redis+cluster://"+single.Addr, "this is a single Redis and no Cluster; use redis://"+single.Addr)
 }
 
 // Whatever is wrong with a URL, no message shows its password.
