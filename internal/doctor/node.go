@@ -67,13 +67,13 @@ func (e *examination) findNodes(ctx context.Context) bool {
 			return nil
 		})
 		if err != nil || len(e.nodes) == 0 {
-			fix := do("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip)")
+			fix := todo("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip), and a new Cluster needs `redis-cli --cluster create`")
 			switch {
 			case err == nil:
 			case strings.Contains(err.Error(), "cluster support disabled"):
-				fix = do("it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes")
+				fix = todo("it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes")
 			case redis.HasErrorPrefix(err, "NOPERM"):
-				fix = do("`cloakroom acl --cluster` prints what user %s needs on every node", e.user())
+				fix = todo("`cloakroom acl --cluster` prints what user %s needs on every node", e.user())
 			}
 			f := fail("the masters of the Cluster are not known: "+plain(err), fix)
 			f.Check = "cluster"

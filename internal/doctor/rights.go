@@ -43,7 +43,7 @@ func (e *examination) checkRights(ctx context.Context, n *node) []Finding {
 	defer conn.Close()
 	if err := conn.Do(ctx, "multi").Err(); err != nil {
 		if redis.HasErrorPrefix(err, "NOPERM") {
-			return []Finding{fail("user "+user+" may not MULTI; what else is missing can be seen only with it", do("ACL SETUSER %s +multi; `cloakroom acl` prints all that is needed", user))}
+			return []Finding{fail("user "+user+" may not MULTI; what else is missing can be seen only with it", todo("ACL SETUSER %s +multi; `cloakroom acl` prints all that is needed", user))}
 		}
 		return []Finding{unseen("what user "+user+" may do", err)}
 	}
@@ -93,7 +93,7 @@ func judge(all []tried, needed []acl.Right, space *keys.Space, user string) []Fi
 	}
 	if len(unknown) > 0 {
 		found = append(found, fail("the server does not know "+strings.Join(slices.Sorted(maps.Keys(unknown)), ", "),
-			do("use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do")))
+			todo("use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do")))
 	}
 	if len(commands)+len(kinds) > 0 {
 		found = append(found, missing(commands, kinds, needed, space, user))
@@ -125,8 +125,8 @@ func missing(commands map[string]bool, kinds map[byte]bool, needed []acl.Right, 
 		names, rules = append(names, "keys "+space.Pattern(kind)), append(rules, pattern)
 	}
 	return fail(fmt.Sprintf("user %s may not use %s", user, strings.Join(names, ", ")),
-		do("ACL SETUSER %s %s", user, strings.Join(rules, " ")),
-		do("then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule"))
+		todo("ACL SETUSER %s %s", user, strings.Join(rules, " ")),
+		todo("then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule"))
 }
 
 // isReply says whether an error is an answer of Redis.

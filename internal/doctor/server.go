@@ -25,7 +25,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		what = name + " " + version
 		major, _, _ := strings.Cut(version, ".")
 		if v, err := strconv.Atoi(major); err != nil || v < leastVersion {
-			return []Finding{fail(fmt.Sprintf("%s is too old", what), do("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
+			return []Finding{fail(fmt.Sprintf("%s is too old", what), todo("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
 		}
 	} else {
 		found = append(found, unseen("which server answers", n.infoErr))
@@ -37,7 +37,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		found = append(found, fail(what+" is a replica that has lost its master", mustBeMaster("")))
 	case n.role == "":
 		found = append(found, warn(fmt.Sprintf("user %s may neither ROLE nor INFO: nothing proves that a master answers, and after a failover a revoked session may pass", e.user()),
-			do("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
+			todo("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
 	case n.infoErr != nil:
 		found = append(found, ok("it is a %s", n.role))
 	default:
@@ -49,7 +49,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 
 // mustBeMaster says where the URL must lead, if not to a replica of master.
 func mustBeMaster(master string) advice {
-	return do("--redis-url must lead to the master%s; if it may change, name the Sentinels or the Cluster", ifKnown(master))
+	return todo("--redis-url must lead to the master%s; if it may change, name the Sentinels or the Cluster", ifKnown(master))
 }
 
 func ifKnown(addr string) string {
@@ -77,7 +77,7 @@ func checkEviction(_ context.Context, n *node) []Finding {
 	}
 	if evicted := n.number("evicted_keys"); evicted > 0 {
 		found = append(found, warn(fmt.Sprintf("%d keys were evicted since Redis started; sessions may be among them", evicted),
-			do("`cloakroom audit --repair` removes what they have left behind; then CONFIG RESETSTAT sets the count to 0")))
+			todo("`cloakroom audit --repair` removes what they have left behind; then CONFIG RESETSTAT sets the count to 0")))
 	}
 	return found
 }
@@ -102,7 +102,7 @@ func (e *examination) checkMemory(_ context.Context, n *node) []Finding {
 	}
 	share := used * 100 / most
 	what := fmt.Sprintf("%s used of maxmemory %s (%d %%)", bytes(used), bytes(most), share)
-	fix := []advice{setting("maxmemory", suggested(most, machine)), do("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
+	fix := []advice{setting("maxmemory", suggested(most, machine)), todo("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
 	switch {
 	case share >= full:
 		return []Finding{fail(what+": new sessions are refused, or soon will be", fix...)}
@@ -126,7 +126,7 @@ func suggested(used, machine int64) string {
 }
 
 // mendSaving is about snapshots that fail.
-var mendSaving = do("its log says why: a full disk, a directory that is not there or may not be written (CONFIG GET dir), or no memory for the fork (sysctl vm.overcommit_memory=1); mend that, then BGSAVE")
+var mendSaving = todo("its log says why: a full disk, a directory that is not there or may not be written (CONFIG GET dir), or no memory for the fork (sysctl vm.overcommit_memory=1); mend that, then BGSAVE")
 
 // checkPersistence looks at whether Redis can save, and what is left after a crash.
 func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
@@ -150,10 +150,10 @@ func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
 	}
 	if n.info["aof_last_write_status"] == "err" {
 		found = append(found, fail("the last write to the append-only file failed (aof_last_write_status is err)"+says,
-			do("its log says why: most likely the disk is full; make room, and Redis tries again by itself, or has a new file with BGREWRITEAOF")))
+			todo("its log says why: most likely the disk is full; make room, and Redis tries again by itself, or has a new file with BGREWRITEAOF")))
 	}
 	if n.info["aof_last_bgrewrite_status"] == "err" {
-		found = append(found, warn("the last rewrite of the append-only file failed (aof_last_bgrewrite_status is err): it grows and grows", do("its log says why: mend that, then BGREWRITEAOF")))
+		found = append(found, warn("the last rewrite of the append-only file failed (aof_last_bgrewrite_status is err): it grows and grows", todo("its log says why: mend that, then BGREWRITEAOF")))
 	}
 	if e.Private { // its settings are ours
 		return found
