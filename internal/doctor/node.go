@@ -29,6 +29,8 @@ type node struct {
 	// there is the address of its master.
 	role, master string
 	offset       offset
+	// refusedFull says that it has refused to set a key because it was full.
+	refusedFull bool
 }
 
 // parameters are the settings that are looked at.

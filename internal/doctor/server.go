@@ -104,7 +104,7 @@ func (e *examination) checkMemory(_ context.Context, n *node) []Finding {
 	what := fmt.Sprintf("%s used of maxmemory %s (%d %%)", bytes(used), bytes(most), share)
 	fix := []advice{setting("maxmemory", suggested(most, machine)), todo("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
 	switch {
-	case share >= full:
+	case share >= full || n.refusedFull: // buffers may take what seems to be left
 		return []Finding{fail(what+": new sessions are refused, or soon will be", fix...)}
 	case share >= fullSoon:
 		return []Finding{warn(what, fix...)}

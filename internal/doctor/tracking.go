@@ -29,6 +29,7 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 		if untried = err; set.Err() != nil { // which says more than EXECABORT
 			untried = set.Err()
 		}
+		n.refusedFull = redis.HasErrorPrefix(untried, "OOM")
 		return err
 	})
 	switch {
