@@ -1,0 +1,53 @@
+package main
+
+import (
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// droppedPackets returns an address whose packets are dropped, as by a firewall,
+// until open: its listener accepts nobody, and its queue is full.
+func droppedPackets(t *testing.T) (addr string, open func()) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*unix.SockaddrInet4).Port}).String()
+	waiting, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := false
+	open = func() {
+		if !opened {
+			opened = true
+			waiting.Close()
+			unix.Close(fd)
+		}
+	}
+	t.Cleanup(open)
+	return addr, open
+}
+
+// forbiddenSocket is the state of a unix socket that this user may not open.
+func forbiddenSocket(t *testing.T) ([]string, follow) {
+	s := soundServer(t)
+	allow := unprivileged(t, s.Socket)
+	return to("unix://" + s.Socket), func(*testing.T, string) []string {
+		allow()
+		return nil
+	}
+}
