@@ -3,10 +3,10 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -50,7 +50,7 @@ func CheckKind(ctx context.Context, rdb redis.UniversalClient, prefix string) er
 func serverMode(ctx context.Context, rdb redis.UniversalClient, prefix string) (string, error) {
 	reply, err := rdb.Do(ctx, "HELLO").Result()
 	if err == nil {
-		return helloField(reply, "mode"), nil
+		return resp.HelloField(reply, "mode"), nil
 	}
 	if strings.Contains(err.Error(), "SELECT is not allowed in cluster mode") {
 		return "cluster", nil
@@ -69,21 +69,4 @@ func serverMode(ctx context.Context, rdb redis.UniversalClient, prefix string) (
 		}
 	}
 	return "", nil
-}
-
-// helloField returns a field of what HELLO answers, in RESP2 or RESP3.
-func helloField(reply any, name string) string {
-	switch fields := reply.(type) {
-	case map[any]any:
-		if v, ok := fields[name]; ok {
-			return fmt.Sprint(v)
-		}
-	case []any:
-		for i := 0; i+1 < len(fields); i += 2 {
-			if fields[i] == name {
-				return fmt.Sprint(fields[i+1])
-			}
-		}
-	}
-	return ""
 }

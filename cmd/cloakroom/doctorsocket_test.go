@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -15,17 +17,17 @@ func droppedPackets(t *testing.T) (addr string, open func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	addr = redistest.FreeAddr(t) // the server is to have it later
+	at, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: at.Port}); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*unix.SockaddrInet4).Port}).String()
 	waiting, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

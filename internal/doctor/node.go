@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,9 +26,10 @@ type node struct {
 	infoErr, configErr error
 	// pingErr is what PING is answered with; Redis refuses it while it can not save.
 	pingErr error
-	// role is "master", "slave" or "" if neither ROLE nor INFO tells; of a replica
-	// there is the address of its master.
+	// role is "master", "slave" or "" if nothing tells; byHello says that only HELLO
+	// does. Of a replica master is the address of its master.
 	role, master string
+	byHello      bool
 	offset       offset
 	// refusedFull says that it has refused to set a key because it was full.
 	refusedFull bool
@@ -130,7 +132,8 @@ func parseInfo(text string) map[string]string {
 	return info
 }
 
-// readRole reads the role off INFO or, where that is forbidden, off ROLE.
+// readRole reads the role off INFO or, where that is forbidden, off ROLE, or off
+// HELLO, which no ACL forbids.
 func (n *node) readRole(ctx context.Context) {
 	switch n.info["role"] {
 	case "master":
@@ -142,6 +145,11 @@ func (n *node) readRole(ctx context.Context) {
 	}
 	reply, _ := n.client.Do(ctx, "ROLE").Slice()
 	if len(reply) == 0 {
+		hello, _ := n.client.Do(ctx, "HELLO").Result()
+		if n.role = resp.HelloField(hello, "role"); n.role == "replica" {
+			n.role = "slave"
+		}
+		n.byHello = n.role != ""
 		return
 	}
 	n.role, _ = reply[0].(string)

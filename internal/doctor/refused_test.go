@@ -140,10 +140,13 @@ func TestExamine_ShardsNotSeen(t *testing.T) {
 	}
 }
 
-// Where neither ROLE nor INFO is allowed, nothing proves a master.
+// Where neither ROLE nor INFO is allowed, HELLO tells that it is a master, and not which one; where that is not there, nothing proves it.
 func TestExamine_NothingProvesAMaster(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, append(slices.Clone(healthy), "user app on >pw ~* &* +@all -role -info", "user half on >pw ~* &* +@all -info")...)
-	examine(t, at(t, s, as("app", "pw"))).has(t, "server", doctor.Warn, "nothing proves that a master answers", "ACL SETUSER app +role +info")
+	conf := append(slices.Clone(healthy), "user app on >pw ~* &* +@all -role -info", "user half on >pw ~* &* +@all -info")
+	s := redistest.Start(t, conf...)
+	examine(t, at(t, s, as("app", "pw"))).has(t, "server", doctor.Warn, "it is a master by HELLO alone", "ACL SETUSER app +role +info")
 	examine(t, at(t, s, as("half", "pw"))).has(t, "server", doctor.OK, "it is a master", "")
+	mute := redistest.Start(t, append(conf, `rename-command HELLO ""`)...)
+	examine(t, at(t, mute, as("app", "pw"))).has(t, "server", doctor.Warn, "nothing proves that a master answers", "ACL SETUSER app +role +info")
 }

@@ -35,9 +35,12 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		found = append(found, fail(what+" is a replica of "+n.master+", and takes no writes", mustBeMaster(n.master)))
 	case redis.HasErrorPrefix(n.pingErr, "MASTERDOWN"):
 		found = append(found, fail(what+" is a replica that has lost its master", mustBeMaster("")))
-	case n.role == "":
-		found = append(found, warn(fmt.Sprintf("user %s may neither ROLE nor INFO: nothing proves that a master answers, and after a failover a revoked session may pass", e.user()),
-			todo("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
+	case n.role == "", n.byHello:
+		text := "HELLO, ROLE and INFO tell nothing: nothing proves that a master answers, and after a failover a revoked session may pass"
+		if n.byHello {
+			text = fmt.Sprintf("it is a %s by HELLO alone, for user %s may neither ROLE nor INFO: nothing tells which server it is, so that a replaced master may be taken for the present one", n.role, e.user())
+		}
+		found = append(found, warn(text, todo("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
 	case n.infoErr != nil:
 		found = append(found, ok("it is a %s", n.role))
 	default:
