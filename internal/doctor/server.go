@@ -31,10 +31,12 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		found = append(found, unseen("which server answers", n.infoErr))
 	}
 	switch {
-	case n.role == "slave":
+	case n.role == "slave" && n.master != "":
 		found = append(found, fail(what+" is a replica of "+n.master+", and takes no writes", mustBeMaster(n.master)))
 	case redis.HasErrorPrefix(n.pingErr, "MASTERDOWN"):
 		found = append(found, fail(what+" is a replica that has lost its master", mustBeMaster("")))
+	case n.role == "slave":
+		found = append(found, fail(what+" is a replica, and takes no writes", mustBeMaster("")))
 	case n.role == "", n.byHello:
 		text := "HELLO, ROLE and INFO tell nothing: nothing proves that a master answers, and after a failover a revoked session may pass"
 		if n.byHello {
