@@ -13,7 +13,7 @@ import (
 // until open: its listener accepts nobody, and its queue is full.
 func droppedPackets(t *testing.T) (addr string, open func()) {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +37,7 @@ func droppedPackets(t *testing.T) (addr string, open func()) {
 		if !opened {
 			opened = true
 			waiting.Close()
+			_ = unix.Shutdown(fd, unix.SHUT_RDWR) // a process that is being forked may have a copy
 			unix.Close(fd)
 		}
 	}

@@ -52,9 +52,17 @@ func (e *examination) shardAt(ctx context.Context, n *node) (shard int, has bool
 // slots is how many slots a Cluster has.
 const slots = 16384
 
-// checkCluster asks one node how the Cluster is.
+// checkCluster asks one node how the Cluster is: the first that answers, for
+// where one is away it matters most.
 func (e *examination) checkCluster(ctx context.Context) []Finding {
-	text, err := e.nodes[0].client.ClusterInfo(ctx).Result()
+	var asked *node
+	var text string
+	var err error
+	for _, asked = range e.nodes {
+		if text, err = asked.client.ClusterInfo(ctx).Result(); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return []Finding{unseen("its state", err)}
 	}
@@ -69,7 +77,7 @@ func (e *examination) checkCluster(ctx context.Context) []Finding {
 		return v
 	}
 	var found []Finding
-	full := e.nodes[0].config["cluster-require-full-coverage"]
+	full := asked.config["cluster-require-full-coverage"]
 	if n := number("cluster_slots_ok"); n < slots {
 		what := "requests for them fail"
 		if full == "yes" {

@@ -37,6 +37,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		found = append(found, fail(what+" is a replica that has lost its master", mustBeMaster("")))
 	case n.role == "slave":
 		found = append(found, fail(what+" is a replica, and takes no writes", mustBeMaster("")))
+	case n.role == "" && !isReply(n.infoErr): // it does not answer at all
 	case n.role == "", n.byHello:
 		text := "HELLO, ROLE and INFO tell nothing: nothing proves that a master answers, and after a failover a revoked session may pass"
 		if n.byHello {
