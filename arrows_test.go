@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"internal/oidc":      {"internal/session"},
 	"index":              {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/resp"},
-	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/session"},
+	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/resp", "internal/session"},
 	"httpapi":            {"cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
 	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
 	"bench":              {},

@@ -54,6 +54,9 @@ func openMeters(ctx context.Context, f *loadFlags) (*meters, error) {
 		return nil, errors.Join(err, client.Close())
 	}
 	m.redisVersion = infoField(info, "redis_version")
+	if v := infoField(info, "valkey_version"); v != "" { // what it calls redis_version is that of the Redis it is like
+		m.redisVersion = "valkey " + v
+	}
 	for _, name := range redisSettingNames {
 		if values, err := client.ConfigGet(ctx, name).Result(); err == nil { // an ACL may forbid it
 			if v, ok := values[name]; ok {

@@ -137,10 +137,11 @@ const defaultRevokeWait = 100 * time.Millisecond
 // shards. A program reads one layout.
 const layout = 2
 
-// Open connects: it records the number of shards or compares it with the
-// recorded one, loads the scripts, and reads the server's clock, which it answers
-// a *ForbiddenError for if it may not. It starts no goroutine; Run does the
-// background work.
+// Open connects: it makes sure that the server is of the kind that the client is
+// for, records the number of shards or compares it with the recorded one, loads
+// the scripts, and reads the server's clock, which it answers a *ForbiddenError
+// for if it may not. It starts no goroutine; Run does the background work. Its
+// error is session.ErrUnavailable if a later try may succeed.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = keys.DefaultPrefix
@@ -163,6 +164,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.log = slog.Default()
 	}
 	s.graves, s.acks = newGraves(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
+	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
+		return nil, err
+	}
 	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
@@ -97,6 +98,9 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	space, err := keys.NewSpace(s.c.keyPrefix, 1)
 	if err != nil {
 		return err
+	}
+	if err := cache.CheckKind(startCtx, b.client, s.c.keyPrefix); err != nil && !errors.Is(err, session.ErrUnavailable) {
+		return s.c.redisURL.misfit(err)
 	}
 	// Opening a store records the number of shards where none is recorded.
 	if err := b.client.Get(startCtx, space.Meta()).Err(); errors.Is(err, redis.Nil) {

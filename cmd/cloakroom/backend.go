@@ -133,7 +133,7 @@ func (s *sidecar) openStore(ctx context.Context, b *backend, may *rights) (*cach
 func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	return cache.Open(ctx, cache.Config{
+	store, err := cache.Open(ctx, cache.Config{
 		Redis:              b.client,
 		Searches:           b.searches,
 		Costly:             b.costly,
@@ -154,4 +154,5 @@ func (s *sidecar) tryOpen(ctx context.Context, b *backend) (*cache.Store, error)
 		RememberDeletions:  s.c.rememberDeletions,
 		Logger:             s.log,
 	})
+	return store, s.c.redisURL.misfit(err)
 }

@@ -132,7 +132,7 @@ func (r *report) summary() string {
 // examine connects as serve does, and has the doctor look.
 func examine(ctx context.Context, p *program, c *config, tell func(doctor.Finding)) error {
 	if c.redisURL.memory {
-		tell(doctor.Finding{Check: "server", Status: doctor.Warn, Found: "memory: keeps sessions in the process, to try out; there is no Redis to look at", Fix: []string{"--redis-url redis://…"}})
+		tell(doctor.InMemory())
 		return nil
 	}
 	u := &c.redisURL

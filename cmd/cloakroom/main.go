@@ -93,8 +93,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hang
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &logged) && errors.As(err, &usage):
-		return exitUsage
+	case errors.As(err, &logged) && errors.As(logged.error, &usage):
+		return exitUsage // only the server could tell
 	case errors.As(err, &logged):
 		return exitFailed
 	case errors.As(err, &usage):

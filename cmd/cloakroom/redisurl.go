@@ -1,13 +1,15 @@
 package main
 
 import (
+	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -78,11 +80,35 @@ func parseOneHost(s string) (redisURL, bool) {
 			return redisURL{}, false // a password in the wrong place, or none
 		}
 	}
+	if !validPlace(u) || !validParams(u.RawQuery) {
+		return redisURL{}, false
+	}
 	o, err := redis.ParseURL(s)
-	if err != nil || u.Port() != "" && !validPort(u.Port(), 1) || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+	if err != nil {
 		return redisURL{}, false
 	}
 	return redisURL{masked: u.Redacted(), options: clientOptions(o)}, true
+}
+
+// validPlace says whether the host, the port and the path of a URL are what its
+// scheme has, and nothing besides.
+func validPlace(u *url.URL) bool {
+	switch u.Scheme {
+	case "unix":
+		return u.Host == "" // else the path begins with what was meant as its first part
+	case "redis", "rediss":
+	default:
+		return false
+	}
+	host := u.Hostname()
+	if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(u.Host, "[]") || strings.ContainsAny(host, ", ") {
+		return false
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(u.Host, "[") || u.Port() != "" && !validPort(u.Port(), 1) {
+		return false
+	}
+	db := strings.TrimPrefix(u.Path, "/")
+	return db == "" || validDB(db) && !u.Query().Has("db")
 }
 
 // mostHosts is how many hosts a URL may name.
@@ -118,7 +144,7 @@ func parseHosts(scheme, rest string) (redisURL, bool) {
 			return redisURL{}, false
 		}
 		if hasDB {
-			if n, err := strconv.ParseUint(number, 10, 16); err != nil || strconv.FormatUint(n, 10) != number {
+			if !validDB(number) {
 				return redisURL{}, false
 			}
 			db = "/" + number
@@ -199,4 +225,35 @@ func clientOptions(o *redis.Options) *redis.Options {
 	}
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o
+}
+
+// misfit says what the URL must be if err is that the server is of another kind;
+// other errors stay as they are.
+func (u *redisURL) misfit(err error) error {
+	if u.options == nil || err == nil {
+		return err
+	}
+	hosts := u.options.Addr
+	if len(u.hosts) > 0 {
+		hosts = strings.Join(u.hosts, ",")
+	}
+	if u.options.Network == "unix" {
+		hosts = "HOST:PORT"
+	}
+	tls := ""
+	if u.options.TLSConfig != nil {
+		tls = "s"
+	}
+	var wrong faults
+	switch {
+	case errors.Is(err, cache.ErrClusterNode):
+		wrong.addf("--redis-url: this is a node of a Redis Cluster; use redis%s+cluster://%s", tls, hosts)
+	case errors.Is(err, cache.ErrSentinel):
+		wrong.addf("--redis-url: this is a Sentinel; use redis%s+sentinel://%s/MASTER", tls, hosts)
+	case errors.Is(err, cache.ErrNoCluster):
+		wrong.addf("--redis-url: this is a single Redis and no Cluster; use redis%s://%s", tls, u.options.Addr)
+	default:
+		return err
+	}
+	return wrong.err()
 }

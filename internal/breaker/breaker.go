@@ -147,8 +147,8 @@ type guard struct {
 	name string
 }
 
-// inside marks the context of a call that was let through: what it needs on its
-// way, such as the greeting of a new connection, is a part of it.
+// inside is the key of the attempt in the context of a call that was let through:
+// what it needs on its way, such as the greeting of a new connection, is a part of it.
 type inside struct{}
 
 // ProcessHook implements redis.Hook.
@@ -175,9 +175,9 @@ func (g *guard) do(ctx context.Context, send func(context.Context) error) (err e
 	if !g.all.armed.Load() {
 		return send(ctx)
 	}
-	if ctx.Value(inside{}) == g.node {
+	if a, ok := ctx.Value(inside{}).(*attempt); ok && a.node == g.node {
 		err := send(ctx)
-		g.node.greeted(err)
+		a.greeted(err)
 		return err
 	}
 	start := time.Now()
@@ -189,7 +189,7 @@ func (g *guard) do(ctx context.Context, send func(context.Context) error) (err e
 	}
 	shown := errNothingShown // if send panics
 	defer func() { done(shown) }()
-	err = g.connected(context.WithValue(ctx, inside{}, g.node), start, send)
+	err = g.connected(ctx, start, send)
 	shown = g.node.note(verdict(ctx, err, time.Since(start)), err)
 	return err
 }

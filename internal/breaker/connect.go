@@ -43,15 +43,33 @@ type connecting struct {
 	fault    atomic.Pointer[error]
 }
 
+// attempt is one try of a call to get to a server.
+type attempt struct {
+	node *node
+	// full says that its new connection was refused because there are too many, so
+	// that the call was not sent: the server takes nothing on such a connection.
+	full atomic.Bool
+}
+
+// greeted takes what the greeting of a new connection was answered. The client
+// tells nobody.
+func (a *attempt) greeted(err error) {
+	if isFull(err) {
+		a.full.Store(true)
+	}
+}
+
 // connected sends a call, and as long as there is no connection for it, but others
-// are open and the server answers on those, waits for one and sends it then.
+// are open and the server answers on those, waits for one and sends it then. What
+// may have been sent is never sent again.
 func (g *guard) connected(ctx context.Context, start time.Time, send func(context.Context) error) error {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		err := send(ctx)
+		a := &attempt{node: g.node}
+		err := send(context.WithValue(ctx, inside{}, a))
 		if err == nil {
 			return nil
 		}
-		full := isFull(err) || g.node.full.Load() >= start.UnixNano() && isLost(err)
+		full := isFull(err) || a.full.Load() && isLost(err)
 		if full {
 			g.node.full.Store(time.Now().UnixNano())
 			g.tellFull()
@@ -91,14 +109,6 @@ func (g *guard) DialHook(next redis.DialHook) redis.DialHook {
 			return nil, &dialError{err}
 		}
 		return c, nil
-	}
-}
-
-// greeted takes what the greeting of a new connection was answered. The client
-// tells nobody.
-func (c *connecting) greeted(err error) {
-	if isFull(err) {
-		c.full.Store(time.Now().UnixNano())
 	}
 }
 

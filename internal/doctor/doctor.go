@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -88,6 +87,13 @@ type examination struct {
 	space  *keys.Space // with the number of shards that is recorded, or would be
 }
 
+// InMemory is the finding where sessions are in the process.
+func InMemory() Finding {
+	f := warn("memory: keeps sessions in the process, to try out; there is no Redis to look at", todo("--redis-url redis://HOST:PORT"))
+	f.Check = "server"
+	return f
+}
+
 // Examine does all checks, one after the other, and tells what each has found.
 // It returns when ctx ends, at the latest.
 func Examine(ctx context.Context, c Config, tell func(Finding)) {
@@ -99,7 +105,13 @@ func Examine(ctx context.Context, c Config, tell func(Finding)) {
 		return
 	}
 	defer e.close()
-	e.each(ctx, "server", checkServer)
+	if !e.checkKind(ctx) {
+		return
+	}
+	e.each(ctx, "server", e.checkServer)
+	if e.cluster() == nil && e.Master == "" && !e.Private {
+		e.once(ctx, "server", e.checkEndpoint)
+	}
 	if e.cluster() != nil {
 		e.once(ctx, "cluster", e.checkCluster)
 	}
@@ -110,8 +122,8 @@ func Examine(ctx context.Context, c Config, tell func(Finding)) {
 	}
 	e.each(ctx, "eviction", checkEviction)
 	e.each(ctx, "memory", e.checkMemory)
+	e.each(ctx, "persistence", e.checkPersistence)
 	if !e.Private {
-		e.each(ctx, "persistence", checkPersistence)
 		e.each(ctx, "replicas", e.checkReplicas)
 	}
 	e.each(ctx, "settings", e.checkSettings)
@@ -174,23 +186,14 @@ func ok(format string, args ...any) Finding {
 	return Finding{Status: OK, Found: fmt.Sprintf(format, args...)}
 }
 
-func warn(found string, fix ...string) Finding {
-	return Finding{Status: Warn, Found: found, Fix: fix}
-}
+func warn(found string, fix ...advice) Finding { return advise(Warn, found, fix) }
 
-func fail(found string, fix ...string) Finding {
-	return Finding{Status: Fail, Found: found, Fix: fix}
-}
+func fail(found string, fix ...advice) Finding { return advise(Fail, found, fix) }
 
-// unseen is about what could not be seen.
-func unseen(what string, err error) Finding {
-	f := Finding{Status: Skip, Found: "could not see " + what + ": " + strings.TrimPrefix(plain(err), "NOPERM ")}
-	switch {
-	case !redis.HasErrorPrefix(err, "NOPERM"):
-	case slices.ContainsFunc(Rights(), func(r acl.Right) bool { return strings.Contains(err.Error(), "'"+r.Command+"'") }):
-		f.Fix = []string{"`cloakroom acl --doctor` prints an ACL with which it can be seen; or look as a user with more rights"}
-	default:
-		f.Fix = []string{"what this user lacks is named under rights"}
+func advise(s Status, found string, fix []advice) Finding {
+	f := Finding{Status: s, Found: found}
+	for _, a := range fix {
+		f.Fix = append(f.Fix, a.text)
 	}
 	return f
 }

@@ -198,7 +198,7 @@ func TestExamine_KeptOut(t *testing.T) {
 		{"no such user", at(t, locked, as("nobody", "pw")), "login", "user nobody", "ACL GETUSER nobody"},
 		{"no such database", database, "login", "no database of this number", "databases"},
 		{"TLS where there is none", encrypted, "tls", "does not speak TLS", "redis://"},
-		{"a replica", at(t, replica), "server", "is a replica of 127.0.0.1", "name the master"},
+		{"a replica", at(t, replica), "server", "is a replica of 127.0.0.1", "must lead to the master, " + plain.Addr},
 	} {
 		all := examine(t, test.c)
 		all.has(t, test.check, doctor.Fail, test.found, test.fix)

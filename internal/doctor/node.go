@@ -3,10 +3,12 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -22,7 +24,15 @@ type node struct {
 	info, config map[string]string
 	// Why they could not be read.
 	infoErr, configErr error
-	offset             offset
+	// pingErr is what PING is answered with; Redis refuses it while it can not save.
+	pingErr error
+	// role is "master", "slave" or "" if nothing tells; byHello says that only HELLO
+	// does. Of a replica master is the address of its master.
+	role, master string
+	byHello      bool
+	offset       offset
+	// refusedFull says that it has refused to set a key because it was full.
+	refusedFull bool
 }
 
 // parameters are the settings that are looked at.
@@ -61,9 +71,13 @@ func (e *examination) findNodes(ctx context.Context) bool {
 			return nil
 		})
 		if err != nil || len(e.nodes) == 0 {
-			fix := "`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip)"
-			if err != nil && strings.Contains(err.Error(), "cluster support disabled") {
-				fix = "it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes"
+			fix := todo("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip), and a new Cluster needs `redis-cli --cluster create`")
+			switch {
+			case err == nil:
+			case strings.Contains(err.Error(), "cluster support disabled"):
+				fix = todo("it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes")
+			case redis.HasErrorPrefix(err, "NOPERM"):
+				fix = todo("`cloakroom acl --cluster` prints what user %s needs on every node", e.user())
 			}
 			f := fail("the masters of the Cluster are not known: "+plain(err), fix)
 			f.Check = "cluster"
@@ -86,14 +100,11 @@ func (e *examination) findNodes(ctx context.Context) bool {
 
 // read reads what most checks look at.
 func (n *node) read(ctx context.Context) {
-	n.info, n.config = map[string]string{}, map[string]string{}
+	n.config = map[string]string{}
+	n.pingErr = n.client.Ping(ctx).Err()
 	text, err := n.client.Info(ctx).Result()
-	n.infoErr = err
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			n.info[name] = value
-		}
-	}
+	n.info, n.infoErr = parseInfo(text), err
+	n.readRole(ctx)
 	for _, p := range parameters {
 		values, err := n.client.ConfigGet(ctx, p).Result()
 		if err != nil {
@@ -103,6 +114,47 @@ func (n *node) read(ctx context.Context) {
 		if v, known := values[p]; known {
 			n.config[p] = v
 		}
+	}
+}
+
+// parseInfo takes what INFO says apart. Names are those of Redis: Valkey 8 calls
+// redis_mode server_mode.
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	if mode, has := info["server_mode"]; has {
+		info["redis_mode"] = mode
+	}
+	return info
+}
+
+// readRole reads the role off INFO or, where that is forbidden, off ROLE, or off
+// HELLO, which no ACL forbids.
+func (n *node) readRole(ctx context.Context) {
+	switch n.info["role"] {
+	case "master":
+		n.role = "master"
+		return
+	case "slave", "replica":
+		n.role, n.master = "slave", net.JoinHostPort(n.info["master_host"], n.info["master_port"])
+		return
+	}
+	reply, _ := n.client.Do(ctx, "ROLE").Slice()
+	if len(reply) == 0 {
+		hello, _ := n.client.Do(ctx, "HELLO").Result()
+		if n.role = resp.HelloField(hello, "role"); n.role == "replica" {
+			n.role = "slave"
+		}
+		n.byHello = n.role != ""
+		return
+	}
+	n.role, _ = reply[0].(string)
+	if n.role == "slave" && len(reply) > 2 {
+		n.master = net.JoinHostPort(fmt.Sprint(reply[1]), fmt.Sprint(reply[2]))
 	}
 }
 

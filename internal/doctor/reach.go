@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -20,6 +21,8 @@ import (
 const (
 	// reachTimeout bounds each step to a server.
 	reachTimeout = 3 * time.Second
+	// greetingTimeout bounds the wait for what a server says unasked.
+	greetingTimeout = 500 * time.Millisecond
 	// expiresSoon is how long before its end a certificate is worth a warning.
 	expiresSoon = 14 * 24 * time.Hour
 )
@@ -100,7 +103,7 @@ func (p *Place) resolve(ctx context.Context) Finding {
 		if errors.As(err, &dns) && dns.IsNotFound {
 			what = "there is no such host"
 		}
-		return fail(fmt.Sprintf("%s: %s", host, what), "correct the host in --redis-url, or the name service of this machine: `getent hosts "+host+"`")
+		return fail(fmt.Sprintf("%s: %s", host, what), todo("correct the host in --redis-url, or the name service of this machine: `getent hosts %s`", host))
 	}
 	return ok("%s is %s", host, strings.Join(addrs, ", "))
 }
@@ -114,19 +117,19 @@ func (p *Place) connect(ctx context.Context) Finding {
 	}
 	switch {
 	case p.Network == "unix" && errors.Is(err, fs.ErrNotExist):
-		return fail("there is no socket "+p.Addr, "in redis.conf: unixsocket "+p.Addr, "is Redis running?")
-	case errors.Is(err, fs.ErrPermission):
-		return fail("this user may not open the socket "+p.Addr, "in redis.conf: unixsocketperm 770, and add this user to the group of Redis")
+		return fail("there is no socket "+p.Addr, todo("start Redis, with this line in redis.conf: unixsocket %s", p.Addr))
+	case p.Network == "unix" && errors.Is(err, fs.ErrPermission):
+		return fail("this user may not open the socket "+p.Addr, todo("in redis.conf: unixsocketperm 770, and add this user to the group of Redis"))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		fix := []string{"start Redis, or correct the address in --redis-url"}
+		fix := []advice{todo("start Redis, or correct the address in --redis-url")}
 		if p.Network != "unix" {
-			fix = append(fix, "a Redis that runs on another machine listens there only if `bind` in its redis.conf says so")
+			fix = append(fix, todo("a Redis that runs on another machine listens there only if `bind` in its redis.conf says so"))
 		}
 		return fail("nothing listens at "+p.Addr, fix...)
 	case isTimeout(err):
-		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), "a firewall, a security group or a network policy drops packets, or the machine is down")
+		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), todo("a firewall, a security group or a network policy drops packets, or the machine is down"))
 	}
-	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), "correct the address in --redis-url, or the network in between")
+	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), todo("correct the address in --redis-url, or the network in between"))
 }
 
 func (p *Place) dial(ctx context.Context) (net.Conn, error) {
@@ -140,7 +143,7 @@ func (p *Place) shake(ctx context.Context) Finding {
 		certificate := state.PeerCertificates[0]
 		f := ok("%s, certificate of %s until %s", tls.VersionName(state.Version), certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
 		if left := time.Until(certificate.NotAfter); left < expiresSoon {
-			f = warn(fmt.Sprintf("the certificate of %s ends in %d days", p.Addr, int(left.Hours()/24)), "renew it, then `CONFIG SET tls-cert-file PATH` makes Redis read it again")
+			f = warn(fmt.Sprintf("the certificate of %s ends in %d days", p.Addr, int(left.Hours()/24)), todo("renew it, then `CONFIG SET tls-cert-file PATH` makes Redis read it again"))
 		}
 		return f
 	}
@@ -150,26 +153,29 @@ func (p *Place) shake(ctx context.Context) Finding {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return fail("the certificate is signed by an authority that this machine does not trust", "give the authority's certificate ("+caHint+")")
+		return fail("the certificate is signed by an authority that this machine does not trust", todo("give the authority's certificate: --redis-tls-ca-file FILE"))
 	case errors.As(err, &host):
-		return fail("the certificate is not for this host: "+plain(err), "use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one")
+		return fail("the certificate is not for this host: "+plain(err), todo("use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one"))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fail("the certificate has expired, or is not valid yet: "+plain(err), "renew it, or set the clock of this machine")
-	case strings.Contains(err.Error(), "certificate required"):
-		return fail("Redis wants a certificate of its clients", "give one ("+certHint+"), or in redis.conf: tls-auth-clients no")
+		return fail("the certificate has expired, or is not valid yet: "+plain(err), todo("renew it, or set the clock of this machine"))
+	case wantsCertificate(err):
+		return fail("Redis wants a certificate of its clients", todo("give one: --redis-tls-cert-file FILE and --redis-tls-key-file FILE; or in redis.conf: tls-auth-clients no"))
 	case errors.As(err, &record) || p.speaksPlain():
-		return fail(p.Addr+" does not speak TLS", "use redis:// in --redis-url, or the port that redis.conf has as tls-port")
+		return fail(p.Addr+" does not speak TLS", todo("use redis:// in --redis-url, or the port that redis.conf has as tls-port"))
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+		return fail(p.Addr+" ends connections in the middle of the TLS handshake", todo("its log says why; a Redis that has as many clients as its maxclients allows does so: end some of them, then raise it"))
 	case isTimeout(err):
-		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), "is it a Redis, and does this port speak TLS (tls-port)?")
+		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), todo("is it a Redis, and does this port speak TLS (tls-port)?"))
 	}
-	return fail("the TLS handshake failed: "+plain(err), "the versions (tls-protocols) and certificates in redis.conf, and those here, must fit")
+	return fail("the TLS handshake failed: "+plain(err), todo("the versions (tls-protocols) and certificates in redis.conf, and those here, must fit"))
 }
 
-// What TLS needs is given so.
-const (
-	caHint   = "--redis-tls-ca-file"
-	certHint = "--redis-tls-cert-file and --redis-tls-key-file"
-)
+// errNoCertificate says that a server wants a certificate of its clients.
+var errNoCertificate = errors.New("certificate required")
+
+func wantsCertificate(err error) bool { // with TLS 1.2 it is an alert of the server
+	return errors.Is(err, errNoCertificate) || err != nil && strings.Contains(err.Error(), "certificate required")
+}
 
 func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
 	conn, err := p.dial(ctx)
@@ -181,6 +187,13 @@ func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.Connect
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(p.Addr)
 	}
+	wanted := false
+	if len(config.Certificates) == 0 && config.GetClientCertificate == nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			wanted = true
+			return new(tls.Certificate), nil
+		}
+	}
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, err
@@ -188,10 +201,14 @@ func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.Connect
 	// With TLS 1.3 a server refuses a client without a certificate only afterwards.
 	deadline, _ := ctx.Deadline()
 	_ = secure.SetDeadline(deadline)
-	if _, err := secure.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
-		return nil, err
+	_, err = secure.Write([]byte("*1\r\n$4\r\nPING\r\n"))
+	if err == nil {
+		_, err = secure.Read(make([]byte, 1))
 	}
-	if _, err := secure.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err != nil && wanted && !isTimeout(err): // the alert may be lost with the connection
+		return nil, fmt.Errorf("%w: %w", errNoCertificate, err)
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
 	}
 	state := secure.ConnectionState()
@@ -204,44 +221,67 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	o.Network, o.Addr = p.Network, p.Addr
 	n := newNode(p.Addr, &o)
 	defer n.client.Close()
-	err := n.client.Ping(ctx).Err()
+	err := e.greeting(ctx, p, n.client.Ping(ctx).Err())
 	user := e.user()
+	if err != nil {
+		if said, fix := standing(err); said != "" {
+			return fail(said+n.loading(ctx, err), fix...)
+		}
+	}
 	switch {
 	case err == nil && !e.Password && !local(p):
 		return warn("as user "+user+", without a password: who reaches this address reads and writes sessions",
-			"`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off")
+			todo("`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off"))
 	case err == nil:
 		return ok("as user %s", user)
-	case redis.HasErrorPrefix(err, "LOADING"):
-		return fail("Redis is loading its data"+n.loading(ctx), "wait; cloakroom serve waits as well")
-	case redis.HasErrorPrefix(err, "MASTERDOWN"):
-		return fail("this is a replica that has lost its master", "name the master in --redis-url, or the Sentinels")
+	case namedUnder(err) != "":
+		return ok("as user %s; Redis refuses commands, see %s", user, namedUnder(err))
 	case redis.HasErrorPrefix(err, "NOAUTH") || strings.Contains(err.Error(), "NOAUTH"):
-		return fail("Redis wants a user or a password, and none is given", "put it into the URL: redis://USER:PASSWORD@HOST:PORT, in CLOAKROOM_REDIS_URL or in the file of --config, not in a flag")
+		return fail("Redis wants a user or a password, and none is given", todo("put it into the URL: redis://USER:PASSWORD@HOST:PORT, in CLOAKROOM_REDIS_URL or in the file of --config, not in a flag"))
 	case strings.Contains(err.Error(), "WRONGPASS"):
 		return fail(fmt.Sprintf("Redis does not take the password of user %s, or the user is not there, or is off", user),
-			"look at the user as an administrator: ACL GETUSER "+user,
-			"special characters of a password are percent-encoded in a URL",
-			"`cloakroom acl --user "+user+" --password-file FILE` prints the line that makes the user")
+			todo("look at the user as an administrator: ACL GETUSER %s", user),
+			todo("special characters of a password are percent-encoded in a URL"),
+			todo("`cloakroom acl --user %s --password-file FILE` prints the line that makes the user", user))
 	case strings.Contains(err.Error(), "without any password configured"):
-		return fail("a password is given, and Redis has none", "take the password out of the URL; or better, give Redis one: `cloakroom acl`")
+		return fail("a password is given, and Redis has none", todo("take the password out of the URL; or better, give Redis one: `cloakroom acl`"))
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return e.loggedInWithout(err, user)
-	case redis.HasErrorPrefix(err, "DENIED"):
-		return fail("Redis is in protected mode, and takes connections of its own machine only", "give it a user with a password: `cloakroom acl`, or requirepass in redis.conf")
-	case strings.Contains(err.Error(), "max number of clients"):
-		return fail("Redis has as many clients as it takes", "raise it: CONFIG SET maxclients 20000, and look for who does not close connections: CLIENT LIST")
+	case strings.Contains(err.Error(), "SELECT is not allowed in cluster mode"):
+		return clusterNode(p)
 	case strings.Contains(err.Error(), "DB index is out of range"):
-		return fail("Redis has no database of this number", "use another one at the end of --redis-url, or more `databases` in redis.conf")
+		return fail("Redis has no database of this number", todo("use another one at the end of --redis-url, or more `databases` in redis.conf"))
+	case isReply(err):
+		return fail("Redis lets nobody work with it, and says: "+plain(err), todo("its log may say more; `redis-cli -h HOST -p PORT ping` must answer PONG, without rename-command"))
 	case isTimeout(err):
 		return fail(fmt.Sprintf("%s takes connections and does not answer within %v", p.Addr, reachTimeout),
-			"is it a Redis, and does it hang? `redis-cli -h HOST -p PORT ping`; its log; SLOWLOG GET once it answers", "if it speaks TLS there, use rediss://")
+			todo("is it a Redis, and does it hang? `redis-cli -h HOST -p PORT ping`; its log; SLOWLOG GET once it answers"))
 	case p.TLS == nil && p.Network != "unix":
-		if _, err := p.handshake(ctx, &tls.Config{InsecureSkipVerify: true}); err == nil { //nolint:gosec // nothing is sent that is worth anything
-			return fail(p.Addr+" speaks TLS", "use rediss:// in --redis-url")
+		if _, err := p.handshake(ctx, &tls.Config{InsecureSkipVerify: true}); err == nil || wantsCertificate(err) { //nolint:gosec // nothing is sent that is worth anything
+			return fail(p.Addr+" speaks TLS", todo("use rediss:// in --redis-url"))
 		}
 	}
-	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), "is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`")
+	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), todo("is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`"))
+}
+
+// greeting returns what a server says of itself to who connects, and nothing was
+// asked yet, if err is that it has closed the connection: that is an error, after
+// which it closes it. Other errors stay as they are.
+func (e *examination) greeting(ctx context.Context, p *Place, err error) error {
+	if err == nil || isReply(err) || isTimeout(err) || p.TLS != nil {
+		return err
+	}
+	conn, dialErr := p.dial(ctx)
+	if dialErr != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(greetingTimeout))
+	line, _ := bufio.NewReaderSize(conn, 512).ReadString('\n')
+	if said, is := strings.CutPrefix(strings.TrimSpace(line), "-"); is {
+		return errors.New(said)
+	}
+	return err
 }
 
 // local says whether only this machine can reach a place, as far as its address tells.
@@ -275,8 +315,11 @@ func (e *examination) loggedInWithout(err error, user string) Finding {
 	return warn(fmt.Sprintf("as user %s, who may not PING (see rights): %s", user, strings.TrimPrefix(plain(err), "NOPERM ")))
 }
 
-// loading says how far a server has come that loads its data.
-func (n *node) loading(ctx context.Context) string {
+// loading says how far a server has come that loads its data, if err is that it does.
+func (n *node) loading(ctx context.Context, err error) string {
+	if !redis.HasErrorPrefix(err, "LOADING") {
+		return ""
+	}
 	n.read(ctx)
 	done, left := n.info["loading_loaded_perc"], n.info["loading_eta_seconds"]
 	if done == "" {

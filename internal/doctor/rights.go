@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/redis/go-redis/v9"
 )
 
 // Rights are the commands that an examination needs besides those of serve.
@@ -40,17 +41,17 @@ func (e *examination) checkRights(ctx context.Context, n *node) (found []Finding
 	}
 	if len(unknown) > 0 {
 		found = append(found, fail("the server does not know "+strings.Join(unknown, ", "),
-			"use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do"))
+			todo("use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do")))
 	}
 	if len(names) > 0 {
 		text := fmt.Sprintf("user %s may not use %s", user, strings.Join(names, ", "))
 		if lacks.Partly {
 			text += "; what else is missing can be seen only with it"
 		}
-		found = append(found, Finding{Status: status, Found: text, Fix: []string{
-			"ACL SETUSER " + user + " " + strings.Join(rules, " "),
-			"then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule",
-		}})
+		found = append(found, advise(status, text, []advice{
+			todo("ACL SETUSER %s %s", user, strings.Join(rules, " ")),
+			todo("then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule"),
+		}))
 	}
 	if len(found) == 0 {
 		used := map[string]bool{}
@@ -60,4 +61,10 @@ func (e *examination) checkRights(ctx context.Context, n *node) (found []Finding
 		found = append(found, ok("user %s may use all %d commands on all keys under %s", user, len(used), e.space.Prefix()))
 	}
 	return found
+}
+
+// isReply says whether an error is an answer of Redis.
+func isReply(err error) bool {
+	_, answered := err.(redis.Error) //nolint:errorlint // go-redis hands them on as they are
+	return answered
 }

@@ -6,31 +6,63 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // leastVersion is the first major version of Redis and Valkey that will do.
 const leastVersion = 7
 
 // checkServer looks at what answers: which server, which version, a master.
-func checkServer(_ context.Context, n *node) []Finding {
-	if n.infoErr != nil {
-		return []Finding{unseen("which server answers", n.infoErr)}
+func (e *examination) checkServer(_ context.Context, n *node) []Finding {
+	var found []Finding
+	what := "this server"
+	if n.infoErr == nil {
+		name, version := "Redis", n.info["redis_version"]
+		if v := n.info["valkey_version"]; v != "" {
+			name, version = "Valkey", v
+		}
+		what = name + " " + version
+		major, _, _ := strings.Cut(version, ".")
+		if v, err := strconv.Atoi(major); err != nil || v < leastVersion {
+			return []Finding{fail(fmt.Sprintf("%s is too old", what), todo("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
+		}
+	} else {
+		found = append(found, unseen("which server answers", n.infoErr))
 	}
-	name, version := "Redis", n.info["redis_version"]
-	if v := n.info["valkey_version"]; v != "" {
-		name, version = "Valkey", v
+	switch {
+	case n.role == "slave" && n.master != "":
+		found = append(found, fail(what+" is a replica of "+n.master+", and takes no writes", mustBeMaster(n.master)))
+	case redis.HasErrorPrefix(n.pingErr, "MASTERDOWN"):
+		found = append(found, fail(what+" is a replica that has lost its master", mustBeMaster("")))
+	case n.role == "slave":
+		found = append(found, fail(what+" is a replica, and takes no writes", mustBeMaster("")))
+	case n.role == "" && !isReply(n.infoErr): // it does not answer at all
+	case n.role == "", n.byHello:
+		text := "HELLO, ROLE and INFO tell nothing: nothing proves that a master answers, and after a failover a revoked session may pass"
+		if n.byHello {
+			text = fmt.Sprintf("it is a %s by HELLO alone, for user %s may neither ROLE nor INFO: nothing tells which server it is, so that a replaced master may be taken for the present one", n.role, e.user())
+		}
+		found = append(found, warn(text, todo("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
+	case n.infoErr != nil:
+		found = append(found, ok("it is a %s", n.role))
+	default:
+		up := time.Duration(n.number("uptime_in_seconds")) * time.Second
+		found = append(found, ok("%s, %s master, up for %s", what, n.info["redis_mode"], up))
 	}
-	major, _, _ := strings.Cut(version, ".")
-	what := name + " " + version
-	if v, err := strconv.Atoi(major); err != nil || v < leastVersion {
-		return []Finding{fail(fmt.Sprintf("%s is too old", what), fmt.Sprintf("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
+	return found
+}
+
+// mustBeMaster says where the URL must lead, if not to a replica of master.
+func mustBeMaster(master string) advice {
+	return todo("--redis-url must lead to the master%s; if it may change, name the Sentinels or the Cluster", ifKnown(master))
+}
+
+func ifKnown(addr string) string {
+	if addr == "" {
+		return ""
 	}
-	if role := n.info["role"]; role == "slave" || role == "replica" {
-		return []Finding{fail(what+" is a replica of "+n.info["master_host"]+":"+n.info["master_port"]+", and takes no writes",
-			"name the master in --redis-url; if it may change, name the Sentinels or the Cluster")}
-	}
-	up := time.Duration(n.number("uptime_in_seconds")) * time.Second
-	return []Finding{ok("%s, %s master, up for %s", what, n.info["redis_mode"], up)}
+	return ", " + addr
 }
 
 // checkEviction makes sure that no session is thrown out.
@@ -47,11 +79,11 @@ func checkEviction(_ context.Context, n *node) []Finding {
 		found = append(found, ok("maxmemory-policy noeviction"))
 	default:
 		found = append(found, fail("maxmemory-policy is "+policy+": a full Redis throws sessions out, and their users are logged out",
-			setting("maxmemory-policy", "noeviction")...))
+			setting("maxmemory-policy", "noeviction")))
 	}
 	if evicted := n.number("evicted_keys"); evicted > 0 {
 		found = append(found, warn(fmt.Sprintf("%d keys were evicted since Redis started; sessions may be among them", evicted),
-			"cloakroom audit --repair removes what they have left behind"))
+			todo("`cloakroom audit --repair` removes what they have left behind; then CONFIG RESETSTAT sets the count to 0")))
 	}
 	return found
 }
@@ -72,18 +104,18 @@ func (e *examination) checkMemory(_ context.Context, n *node) []Finding {
 	}
 	if most == 0 {
 		return []Finding{warn(fmt.Sprintf("%s used, and maxmemory is 0: Redis grows until the machine is out of memory and its kernel ends it", bytes(used)),
-			setting("maxmemory", suggested(used, machine))...)}
+			setting("maxmemory", suggested(used, machine)))}
 	}
 	share := used * 100 / most
 	what := fmt.Sprintf("%s used of maxmemory %s (%d %%)", bytes(used), bytes(most), share)
-	fix := append(setting("maxmemory", suggested(most, machine)), "or shorter lifetimes of sessions, or a Redis of its own for cloakroom")
+	fix := []advice{setting("maxmemory", suggested(most, machine)), todo("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
 	switch {
-	case share >= full:
+	case share >= full || n.refusedFull: // buffers may take what seems to be left
 		return []Finding{fail(what+": new sessions are refused, or soon will be", fix...)}
 	case share >= fullSoon:
 		return []Finding{warn(what, fix...)}
 	case machine > 0 && most > machine:
-		return []Finding{warn(what+", more than the machine has: "+bytes(machine), setting("maxmemory", suggested(used, machine))...)}
+		return []Finding{warn(what+", more than the machine has: "+bytes(machine), setting("maxmemory", suggested(used, machine)))}
 	}
 	return []Finding{ok("%s", what)}
 }
@@ -99,27 +131,44 @@ func suggested(used, machine int64) string {
 	return strconv.FormatInt(want/mib, 10) + "mb"
 }
 
-// checkPersistence looks at what is left after a crash.
-func checkPersistence(_ context.Context, n *node) []Finding {
+// mendSaving is about snapshots that fail.
+var mendSaving = todo("its log says why: a full disk, a directory that is not there or may not be written (CONFIG GET dir), or no memory for the fork (sysctl vm.overcommit_memory=1); mend that, then BGSAVE")
+
+// checkPersistence looks at whether Redis can save, and what is left after a crash.
+func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
+	says := ""
+	if redis.HasErrorPrefix(n.pingErr, "MISCONF") {
+		says = "; it refuses writes, and says: " + plain(n.pingErr)
+	}
+	if n.infoErr != nil && says != "" {
+		return []Finding{fail("Redis can not save"+says, mendSaving)}
+	}
 	if n.infoErr != nil {
 		return []Finding{unseen("persistence", n.infoErr)}
 	}
 	var found []Finding
-	if n.info["rdb_last_bgsave_status"] == "err" {
-		found = append(found, fail("the last snapshot failed; Redis refuses writes until one succeeds (stop-writes-on-bgsave-error)",
-			"its log says why: a full disk, or no memory for the fork (sysctl vm.overcommit_memory=1); then BGSAVE"))
+	switch {
+	case n.info["rdb_last_bgsave_status"] != "err":
+	case says == "" || n.info["aof_last_write_status"] == "err":
+		found = append(found, warn("the last snapshot failed (rdb_last_bgsave_status is err): nothing newer is on disk than the one before", mendSaving))
+	default:
+		found = append(found, fail("the last snapshot failed (rdb_last_bgsave_status is err, stop-writes-on-bgsave-error yes)"+says, mendSaving))
 	}
 	if n.info["aof_last_write_status"] == "err" {
-		found = append(found, fail("the last write to the append-only file failed; Redis refuses writes", "its log says why: most likely the disk is full"))
+		found = append(found, fail("the last write to the append-only file failed (aof_last_write_status is err)"+says,
+			todo("its log says why: most likely the disk is full; make room, and Redis tries again by itself, or has a new file with BGREWRITEAOF")))
 	}
 	if n.info["aof_last_bgrewrite_status"] == "err" {
-		found = append(found, warn("the last rewrite of the append-only file failed; it grows and grows", "its log says why; then BGREWRITEAOF"))
+		found = append(found, warn("the last rewrite of the append-only file failed (aof_last_bgrewrite_status is err): it grows and grows", todo("its log says why: mend that, then BGREWRITEAOF")))
+	}
+	if e.Private { // its settings are ours
+		return found
 	}
 	save, seen := n.config["save"]
-	aof := append(setting("appendonly", "yes"), setting("appendfsync", "everysec")...)
+	aof := []advice{setting("appendonly", "yes"), setting("appendfsync", "everysec")}
 	switch fsync := n.config["appendfsync"]; {
 	case n.info["aof_enabled"] == "1" && fsync == "no":
-		found = append(found, warn("appendonly yes, but appendfsync no: a crash of the machine may lose half a minute", setting("appendfsync", "everysec")...))
+		found = append(found, warn("appendonly yes, but appendfsync no: a crash of the machine may lose half a minute", setting("appendfsync", "everysec")))
 	case n.info["aof_enabled"] == "1" && fsync == "":
 		found = append(found, ok("appendonly yes"))
 	case n.info["aof_enabled"] == "1":
@@ -143,26 +192,21 @@ func (e *examination) checkSettings(_ context.Context, n *node) []Finding {
 	}
 	var found []Finding
 	if v, known := n.setting("hash-max-listpack-value"); known && v < 4096 {
-		found = append(found, warn(fmt.Sprintf("hash-max-listpack-value is %d: a session takes 160 bytes more than it must", v), setting("hash-max-listpack-value", "4096")...))
+		found = append(found, warn(fmt.Sprintf("hash-max-listpack-value is %d: a session takes 160 bytes more than it must", v), setting("hash-max-listpack-value", "4096")))
 	}
 	if v, known := n.setting("timeout"); known && v > 0 && v < 60 {
-		found = append(found, warn(fmt.Sprintf("timeout is %d: Redis cuts connections that rest for so many seconds, and the next request pays for a new one", v), setting("timeout", "0")...))
+		found = append(found, warn(fmt.Sprintf("timeout is %d: Redis cuts connections that rest for so many seconds, and the next request pays for a new one", v), setting("timeout", "0")))
 	}
 	if v, known := n.setting("tcp-keepalive"); known && v == 0 {
-		found = append(found, warn("tcp-keepalive is 0: connections of dead machines stay for ever", setting("tcp-keepalive", "300")...))
+		found = append(found, warn("tcp-keepalive is 0: connections of dead machines stay for ever", setting("tcp-keepalive", "300")))
 	}
 	busy, known := n.setting("busy-reply-threshold")
 	if known && (busy <= 0 || busy > 5000) {
-		found = append(found, warn(fmt.Sprintf("busy-reply-threshold is %d ms: while somebody's script hangs, nobody gets an answer, and nobody can end it", busy), setting("busy-reply-threshold", "5000")...))
+		found = append(found, warn(fmt.Sprintf("busy-reply-threshold is %d ms: while somebody's script hangs, nobody gets an answer, and nobody can end it", busy), setting("busy-reply-threshold", "5000")))
 	}
 	if len(found) == 0 {
 		found = append(found, ok("hash-max-listpack-value %s, timeout %s, tcp-keepalive %s, busy-reply-threshold %s", n.config["hash-max-listpack-value"],
 			n.config["timeout"], n.config["tcp-keepalive"], n.config["busy-reply-threshold"]))
 	}
 	return found
-}
-
-// setting says how to set something, now and for good.
-func setting(name, value string) []string {
-	return []string{fmt.Sprintf("CONFIG SET %s %s, and in redis.conf: %s %s", name, value, name, value)}
 }

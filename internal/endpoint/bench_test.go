@@ -75,7 +75,7 @@ func BenchmarkProof(b *testing.B) {
 			for b.Loop() {
 				_ = open().Close()
 			}
-			b.ReportMetric(float64((redisCPU(b, s) - begun).Microseconds())/float64(b.N), "redis-µs/op")
+			b.ReportMetric(float64((redisCPU(b, s)-begun).Microseconds())/float64(b.N), "redis-µs/op")
 		})
 		b.Run(c.name+"/question", func(b *testing.B) {
 			a := open()
@@ -86,7 +86,7 @@ func BenchmarkProof(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64((redisCPU(b, s) - begun).Microseconds())/float64(b.N), "redis-µs/op")
+			b.ReportMetric(float64((redisCPU(b, s)-begun).Microseconds())/float64(b.N), "redis-µs/op")
 		})
 	}
 }

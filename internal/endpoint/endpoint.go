@@ -220,6 +220,7 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		e.leave()
 	}
 	switch {
+	case next.isOther():
 	case !next.provable:
 		e.log.Warn("nothing proves that a master answers: redis forbids HELLO, ROLE and INFO", "redis", next.addr)
 	case next.runID == "":
@@ -248,6 +249,9 @@ func (e *Endpoint) renew(s *server, sent instant) {
 		until = always
 	}
 	s.until.Store(int64(until))
+	if until <= e.now() { // the answer came so late that it proves nothing any more
+		return
+	}
 	e.why = nil
 	if e.told {
 		e.told = false

@@ -16,10 +16,12 @@ import (
 // identity is what a server says of itself.
 type identity struct {
 	addr string // for people
-	// role is "master" or "replica"; provable is false if the server does not tell,
-	// which is then taken for a master.
+	// role is "master" or "replica"; provable is false if that is not known, or is of
+	// no meaning: then the server is taken for a master.
 	role     string
 	provable bool
+	// mode is "standalone", "cluster" or "sentinel"; "" if the server does not tell.
+	mode string
 	// runID is the name of the process; "" if it does not tell.
 	runID string
 	// history is the name of what it has replicated or written, before the one that
@@ -29,7 +31,13 @@ type identity struct {
 	of string
 }
 
+// isMaster says that nothing speaks against it.
 func (i *identity) isMaster() bool { return i.role == "master" || !i.provable }
+
+// isOther says that it is a node of a Cluster, which refuses by itself what is
+// another's, or a Sentinel, which has no data: both are for the store to refuse,
+// which can say what is wrong with the URL.
+func (i *identity) isOther() bool { return i.mode == "cluster" || i.mode == "sentinel" }
 
 // refuses says why it is not used.
 func (i *identity) refuses() string {
@@ -103,10 +111,13 @@ func (e *Endpoint) ask(ctx context.Context, c net.Conn) (*asked, identity, error
 		return nil, who, errors.New("redis answered what was not asked")
 	}
 	who.role = roleIn(role, a.roles)
+	if !a.roles {
+		who.mode = word(role, "mode")
+	}
 	if who.role == "" {
 		who.role = roleOf(resp.InfoField(info, "role"))
 	}
-	who.provable = who.role != ""
+	who.provable = who.role != "" && !who.isOther()
 	who.runID = resp.InfoField(info, "run_id")
 	who.history, who.before = resp.InfoField(info, "master_replid"), resp.InfoField(info, "master_replid2")
 	if who.before == none {
@@ -180,9 +191,15 @@ func roleIn(answer string, roles bool) string {
 	if roles && len(words) > 0 {
 		return roleOf(words[0])
 	}
+	return roleOf(word(answer, "role"))
+}
+
+// word finds what follows a name in an answer to HELLO, "" if it is not there.
+func word(answer, name string) string {
+	words := strings.Fields(answer)
 	for i := 0; i+1 < len(words); i++ {
-		if words[i] == "role" {
-			return roleOf(words[i+1])
+		if words[i] == name {
+			return words[i+1]
 		}
 	}
 	return ""

@@ -81,13 +81,15 @@ type Certificates struct {
 	CA, Cert, Key string
 	// Client is the configuration of a client that has them.
 	Client *tls.Config
+
+	until time.Time // of the servers' and clients' certificate
 }
 
-// NewCertificates makes certificates in a directory of the test, valid for a day.
+// NewCertificates makes certificates in a directory of the test, valid for a month.
 func NewCertificates(t testing.TB) *Certificates {
 	t.Helper()
 	dir := t.TempDir()
-	c := &Certificates{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	c := &Certificates{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), until: time.Now().Add(30 * 24 * time.Hour)}
 	if err := c.write(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +102,13 @@ func (c *Certificates) Renew(t testing.TB) {
 	if err := c.write(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// RenewUntil is Renew with the end of the certificate, which may be past.
+func (c *Certificates) RenewUntil(t testing.TB, end time.Time) {
+	t.Helper()
+	c.until = end
+	c.Renew(t)
 }
 
 func (c *Certificates) write() error {
@@ -115,6 +124,7 @@ func (c *Certificates) write() error {
 		return err
 	}
 	leaf := template("redistest")
+	leaf.NotAfter = c.until
 	leaf.KeyUsage = x509.KeyUsageDigitalSignature
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	leaf.IPAddresses, leaf.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost"}
@@ -155,7 +165,7 @@ func template(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
+		NotBefore:    time.Now().Add(-24 * time.Hour),
+		NotAfter:     time.Now().Add(30 * 24 * time.Hour),
 	}
 }

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,24 @@ func InfoField(info, name string) string {
 	for line := range strings.Lines(info) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// HelloField returns a field of what HELLO answers a go-redis client, in RESP2 or
+// RESP3, "" if it is not there.
+func HelloField(reply any, name string) string {
+	switch fields := reply.(type) {
+	case map[any]any:
+		if v, ok := fields[name]; ok {
+			return fmt.Sprint(v)
+		}
+	case []any:
+		for i := 0; i+1 < len(fields); i += 2 {
+			if fields[i] == name {
+				return fmt.Sprint(fields[i+1])
+			}
 		}
 	}
 	return ""
