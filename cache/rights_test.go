@@ -42,7 +42,7 @@ func startLeast(t *testing.T) *least {
 	l := &least{admins: []*redis.Client{socketClient(t, server)}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
 	l.allow(t, rule(l.rights))
 	l.user = server.Client(t, func(o *redis.Options) {
-		o.Network, o.Addr, o.Username, o.Password, o.ClientName = "unix", server.Socket, leastUser, "secret", "cloakroom"
+		o.Network, o.Addr, o.Username, o.Password = "unix", server.Socket, leastUser, "secret"
 	})
 	return l
 }
@@ -57,7 +57,7 @@ func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
 	}
 	l.allow(t, rule(l.rights))
 	l.user = cluster.Client(t, func(o *redis.ClusterOptions) {
-		o.Username, o.Password, o.ClientName = leastUser, "secret", "cloakroom"
+		o.Username, o.Password = leastUser, "secret"
 	})
 	return l, cluster
 }

@@ -106,8 +106,10 @@ func TestSearchStats_PlansAndCandidates(t *testing.T) {
 				{q: index.Query{Sees: all, Limit: 15, Predicates: []index.Predicate{created(300, 900)}}, plan: "creation_date", want: counted{answered: 1, candidates: 15}},
 				{q: index.Query{Sees: all, Limit: 7}, plan: "all", want: counted{answered: 1, candidates: 7}},
 				{q: index.Query{Sees: all, Limit: 10, Predicates: []index.Predicate{ending(600, 629), index.ByCreator("creator")}}, plan: "expiration_date", want: counted{answered: 1, candidates: 30}},
-				{q: index.Query{Sees: all, Limit: 10, Predicates: []index.Predicate{ending(0, 1019)}}, plan: "expiration_date", want: counted{answered: 1, candidates: 1020}},
-				{q: index.Query{Sees: all, Limit: 10, Predicates: []index.Predicate{ending(0, 1099)}}, plan: "expiration_date", want: counted{tooCostly: 1}},
+				{q: index.Query{Sees: all, Limit: 10, Predicates: []index.Predicate{ending(0, 499)}}, plan: "expiration_date", want: counted{answered: 1, candidates: 500}},
+				{q: index.Query{Sees: all, Limit: 10, Predicates: []index.Predicate{ending(0, 1019)}}, plan: "all", want: counted{answered: 1, candidates: 10}}, // few are left out
+				{q: index.Query{Sees: index.Sees{Orgs: []string{"o"}}, Limit: 10, Predicates: []index.Predicate{ending(0, 1019)}}, plan: "expiration_date", want: counted{answered: 1, candidates: 1020}},
+				{q: index.Query{Sees: index.Sees{Orgs: []string{"o"}}, Limit: 10, Predicates: []index.Predicate{ending(0, 1069)}}, plan: "expiration_date", want: counted{tooCostly: 1}},
 				{q: index.Query{Sees: index.Sees{Orgs: []string{"o"}}, Limit: 10}, plan: "all", want: counted{tooCostly: 1}},
 				{q: index.Query{Sees: index.Sees{UserID: "u50"}, Limit: 10}, plan: "own", want: counted{answered: 1, candidates: 10}},
 				{q: index.Query{Sees: index.Sees{AgentID: "device0"}, Limit: 10}, plan: "own", want: counted{answered: 1, candidates: 50}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -212,10 +213,11 @@ func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys 
 func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // send runs a pipeline; errors that Redis answers to single commands are not
-// its own.
+// its own. One that no command has is that of a connection which was refused:
+// nothing was sent.
 func send(ctx context.Context, pipe redis.Pipeliner) error {
-	_, err := pipe.Exec(ctx)
-	if _, answered := errors.AsType[redis.Error](err); answered {
+	cmds, err := pipe.Exec(ctx)
+	if _, answered := errors.AsType[redis.Error](err); answered && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
 		return nil
 	}
 	return err

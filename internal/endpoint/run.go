@@ -98,7 +98,9 @@ func (p *prover) step(ctx context.Context) {
 		closeConn(p.conn)
 		p.conn = nil
 	}
-	if !p.dialing && (p.conn == nil || e.now()-p.dialed >= instant(e.bound/4*3)) {
+	// With a tick every quarter of the bound, this is every third, whether that comes
+	// a little early or late.
+	if !p.dialing && (p.conn == nil || e.now()-p.dialed >= instant(e.bound/8*5)) {
 		p.dialing, p.dialed = true, e.now()
 		p.dials.Go(func() {
 			r := p.dial(ctx)

@@ -93,7 +93,9 @@ func prepare(t testing.TB, conf ...string) *Server {
 	s := &Server{t: t, bin: bin, dir: dir, conf: conf, Socket: filepath.Join(dir, "s")}
 	t.Cleanup(func() {
 		s.Kill() // Stop would wait for the server's next 100 ms tick, for files that are removed now
-		if err := os.RemoveAll(dir); err != nil {
+		// A child that saves may still write there until it notices.
+		var err error
+		if !Eventually(5*time.Second, func() bool { err = os.RemoveAll(dir); return err == nil }) {
 			t.Errorf("redistest: %v", err)
 		}
 	})
