@@ -30,7 +30,7 @@ serve "$a" 18111
 serve "$b" 18112
 serve "$a" 18113 --near-cache-bytes 0
 serve "$b" 18114 --near-cache-bytes 0
-"$dir/bench" seed --target http://127.0.0.1:18111 --sessions "$sessions" --key-file "$dir/key" >/dev/null 2>&1
+"$dir/bench" seed --target http://127.0.0.1:18111 --count "$sessions" --key-file "$dir/key" >&2
 for row in $rows; do
 	scenario=${row%-*} port=18111
 	case $scenario in get) scenario=get-hot ;; search) scenario=search-user ;; esac

@@ -1,10 +1,12 @@
 package cache_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 )
 
@@ -33,5 +35,46 @@ func TestI2_OnlyAServerThatTakesWritesConfirmsADeletion(t *testing.T) {
 				t.Errorf("a master again: %v", err)
 			}
 		})
+	}
+}
+
+// A failover brings back what this process has deleted. It does not see it any more, and others do: to delete it again is
+// more than to say that it is gone.
+func TestI4_ADeletionThatWasUndoneIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	client := startRedis(t)
+	other := openEmpty(t, client, 1, storetest.Limits{})
+	s := openConfig(t, other.clock, cache.Config{Redis: client, Shards: 1, Clock: other.clock.Now, RememberDeletions: 100})
+	if err := s.Put(t.Context(), storetest.New("1", s.Now(), ada...), nil); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{} // what the replica has that is promoted
+	for _, key := range client.Keys(t.Context(), "*").Val() {
+		before[key] = client.Dump(t.Context(), key).Val()
+	}
+	old, err := s.GetFresh(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Delete(t.Context(), old, "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	client.FlushAll(t.Context())
+	for key, dump := range before {
+		if err := client.Restore(t.Context(), key, 0, dump).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.GetFresh(t.Context(), "1"); err != nil {
+		t.Fatalf("it is not back: %v", err)
+	}
+	if _, err := s.GetFresh(t.Context(), "1"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the process that has deleted it: %v", err)
+	}
+	if _, err := s.ConfirmDeleted(t.Context(), "1"); err != nil {
+		t.Error(err)
+	}
+	if _, err := other.GetFresh(t.Context(), "1"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("another process: %v", err)
 	}
 }

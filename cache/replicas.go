@@ -209,8 +209,19 @@ func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowle
 		switch {
 		case err != nil:
 			return got, err
-		case stored == nil || !stored.Due(s.clock()) && !s.graves.forbids(stored, s.clock()):
+		case stored == nil:
 			return got, session.ErrConflict
+		case stored.Due(s.clock()):
+		case !s.graves.forbids(stored, s.clock()):
+			return got, session.ErrConflict
+		default: // this process has deleted it, and it is back: other processes still see it
+			last, _ := s.graves.last(id, s.clock())
+			deleted, err := s.delete(ctx, stored, reasonReturned, last, true)
+			if err != nil {
+				return got, err
+			}
+			s.buried.Add(1)
+			return deleted.Acknowledged, nil
 		}
 	}
 	s.remember(id, tombstone.Val())

@@ -128,6 +128,10 @@ func severalOptions(u *redisURL, o *redis.Options, replicas bool) *redis.Univers
 		ConnMaxIdleTime:            o.ConnMaxIdleTime,
 		ConnMaxLifetime:            o.ConnMaxLifetime,
 		PipelinePoolSize:           o.PipelinePoolSize,
+		ReadBufferSize:             o.ReadBufferSize,
+		WriteBufferSize:            o.WriteBufferSize,
+		MaxConcurrentDials:         o.MaxConcurrentDials,
+		ConnMaxLifetimeJitter:      o.ConnMaxLifetimeJitter,
 		MaintNotificationsConfig:   o.MaintNotificationsConfig,
 	}
 }

@@ -32,7 +32,6 @@ var redisParams = map[string]func(value string) bool{
 	"pool_timeout":               paramTimeout,
 	"pool_fifo":                  paramOneOf("true", "false", "1", "0"),
 	"pool_size":                  paramNumber(1, mostConns),
-	"min_idle_conns":             paramNumber(0, mostConns),
 	"max_idle_conns":             paramNumber(0, mostConns),
 	"max_active_conns":           paramNumber(1, mostConns),
 	"max_concurrent_dials":       paramNumber(1, mostConns),
@@ -73,8 +72,6 @@ func validParams(query string) bool {
 	case values.Has("conn_max_lifetime_jitter") && !values.Has("conn_max_lifetime") && !values.Has("max_conn_age"):
 		return false
 	case get("max_active_conns", pool) < pool: // go-redis does not wait at that limit: requests fail
-		return false
-	case get("min_idle_conns", 0) > pool, get("max_idle_conns", 0) > 0 && get("min_idle_conns", 0) > get("max_idle_conns", 0):
 		return false
 	}
 	return true

@@ -25,6 +25,10 @@ const redisURLForms = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], " +
 // time, so that more connections would only be more sockets.
 const poolSize = 8
 
+// bufferSize is how much is read or written at once, in bytes: all of a round trip
+// that many calls share.
+const bufferSize = 128 << 10
+
 // clientName is what CLIENT LIST calls our connections, unless the URL says.
 const clientName = "cloakroom"
 
@@ -211,6 +215,12 @@ func clientOptions(o *redis.Options) *redis.Options {
 	}
 	if o.MaxActiveConns == 0 {
 		o.MaxActiveConns = o.PoolSize
+	}
+	if o.ReadBufferSize == 0 {
+		o.ReadBufferSize = bufferSize
+	}
+	if o.WriteBufferSize == 0 {
+		o.WriteBufferSize = bufferSize
 	}
 	if o.PipelinePoolSize == 0 {
 		o.PipelinePoolSize = -1 // pipelines go over the same connections as the rest

@@ -60,7 +60,7 @@ func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 	}
 	bad := []string{
 		"pool_size=0", "pool_size=-1", "pool_size=70000", "pool_size=4294967296", "pool_size=1.5", "pool_size=", "pool_size=1&pool_size=2", "pool_size=016",
-		"min_idle_conns=-1", "min_idle_conns=9&pool_size=8", "max_idle_conns=-1", "min_idle_conns=5&max_idle_conns=4", "max_active_conns=-1", "max_active_conns=0",
+		"min_idle_conns=2", "max_idle_conns=-1", "max_active_conns=-1", "max_active_conns=0",
 		"pool_size=20&max_active_conns=19", "max_active_conns=1", "max_concurrent_dials=-1", "pipeline_pool_size=-2", "pipeline_read_buffer_size=-1", "pipeline_write_buffer_size=99999999999",
 		"dial_timeout=0", "dial_timeout=-1", "read_timeout=0s", "read_timeout=-1s", "read_timeout=1ns", "read_timeout=99999999999999", "write_timeout=2h", "write_timeout=x", "pool_timeout=-5s",
 		"conn_max_idle_time=-2", "conn_max_idle_time=-30m", "conn_max_idle_time=1m&idle_timeout=1m", "conn_max_lifetime=1h&max_conn_age=2h", "conn_max_lifetime=9223372036854775807",
@@ -68,7 +68,7 @@ func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 		"client_name=", "client_name=a%20b", "client_name=a%0ab", "pool_fifo=maybe", "unknown=1", "password=x",
 	}
 	good := []string{
-		"", "pool_size=1", "pool_size=20&max_active_conns=20&min_idle_conns=2&max_idle_conns=5", "pool_size=8&max_active_conns=16", "pipeline_pool_size=-1", "dial_timeout=2", "read_timeout=500ms&write_timeout=1s&pool_timeout=3s",
+		"", "pool_size=1", "pool_size=20&max_active_conns=20&max_idle_conns=5", "pool_size=8&max_active_conns=16", "pipeline_pool_size=-1", "dial_timeout=2", "read_timeout=500ms&write_timeout=1s&pool_timeout=3s",
 		"conn_max_idle_time=-1", "idle_timeout=0", "conn_max_lifetime=30m&conn_max_lifetime_jitter=1m", "protocol=3", "max_retries=-1", "client_name=mine", "pool_fifo=true",
 	}
 	for _, form := range []string{"redis://h/1", "rediss://h", "unix:///tmp/s", "redis+sentinel://h/m/1", "redis+cluster://h1,h2"} {

@@ -89,8 +89,6 @@ func (r *rights) look(ctx context.Context) {
 	last := r.now.Load()
 	needed, spare := strings.Join(lacks.Needed(), ", "), strings.Join(lacks.Spare(), ", ")
 	next := &rightsState{says: "all there", missing: len(lacks.Needed()), spare: spare}
-	_, replied := errors.AsType[redis.Error](err)
-	replied = replied || errors.Is(err, acl.ErrUntold)
 	switch {
 	case needed != "":
 		text := fmt.Sprintf("the redis user %s may not use %s", r.user, needed)
@@ -99,10 +97,10 @@ func (r *rights) look(ctx context.Context) {
 		}
 		next.says = text
 		next.fault = fmt.Errorf("%s (`cloakroom acl` prints the whole rule)", text)
-	case err != nil && !replied:
-		return
-	case err != nil:
+	case errors.Is(err, acl.ErrUntold):
 		next.says = "redis does not tell"
+	case err != nil: // it is away, loading or busy: what was known stays
+		return
 	case spare != "":
 		next.says = "all that requests need; not " + spare
 	}

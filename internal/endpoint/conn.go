@@ -32,7 +32,7 @@ func (e *Endpoint) wrap(c net.Conn, of *server) net.Conn { return &conn{Conn: c,
 // another server than the current one is as good as that, and is given up before
 // anything is sent over it. Under TLS there is nothing to see.
 func (c *conn) SyscallConn() (syscall.RawConn, error) {
-	if c.e.current.Load() != c.of {
+	if !c.e.lasts(c.of) {
 		return nil, c.e.refusal()
 	}
 	if raw, ok := c.Conn.(syscall.Conn); ok {

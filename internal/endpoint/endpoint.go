@@ -49,7 +49,11 @@ type Endpoint struct {
 	// saw is told what has happened, for tests.
 	saw func(event string)
 
+	// current is the one server that connections may lead to, the last one that was
+	// met if servers do not tell their run IDs; nil if there is none.
 	current atomic.Pointer[server]
+	// doubts counts what speaks against servers without a run ID.
+	doubts  atomic.Uint64
 	running atomic.Bool
 	changes atomic.Uint64
 
@@ -66,9 +70,11 @@ type Endpoint struct {
 	told      bool // a missing proof was logged
 }
 
-// server is one Redis process that connections have led to.
+// server is one Redis process that connections have led to; without a run ID, it
+// is what one connection has led to, for nothing tells that others do as well.
 type server struct {
 	identity
+	doubts uint64 // Endpoint.doubts when it was met
 	// until is the instant from which on it is not proven to be a master.
 	until atomic.Int64
 
@@ -110,8 +116,8 @@ func (e *Endpoint) Guard(c *redis.Client) *redis.Client {
 }
 
 // OnLoss has f called whenever the current server turns out not to be the master,
-// before anything is answered by another. f must return at once. It must be called
-// before Run.
+// before anything is answered by another. f must return at once, and must not call
+// the endpoint. It may be called at any time.
 func (e *Endpoint) OnLoss(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,7 +128,22 @@ func (e *Endpoint) now() instant { return instant(time.Since(e.start)) }
 
 // proves says that s is the current server and proven to be a master.
 func (e *Endpoint) proves(s *server) bool {
-	return e.current.Load() == s && int64(e.now()) < s.until.Load()
+	return e.stands(s) && int64(e.now()) < s.until.Load()
+}
+
+// stands says that connections may lead to s, whether it is proven now or not.
+func (e *Endpoint) stands(s *server) bool {
+	if s.isAnonymous() {
+		return s.doubts == e.doubts.Load()
+	}
+	return e.current.Load() == s
+}
+
+// lasts says that an idle connection to s is worth to be used. One to a server
+// without a run ID has a proof of its own, which nobody renews: it is used while
+// that has half of the bound left.
+func (e *Endpoint) lasts(s *server) bool {
+	return e.stands(s) && (!s.isAnonymous() || int64(e.now()) < s.until.Load()-int64(e.bound/2))
 }
 
 // hold waits until s is proven to be the master. It fails at once if another
@@ -144,8 +165,10 @@ func (e *Endpoint) hold(s *server, deadline time.Time) error {
 		switch {
 		case e.proves(s):
 			return nil
-		case e.current.Load() != s:
+		case !e.stands(s):
 			return e.refusal()
+		case s.isAnonymous(): // nobody renews its proof
+			return e.silence(s)
 		}
 		e.nudge()
 		select {
@@ -157,19 +180,19 @@ func (e *Endpoint) hold(s *server, deadline time.Time) error {
 }
 
 // silence says that s has not proven to be the master for too long.
-func (e *Endpoint) silence(s *server) *NoMasterError {
+func (e *Endpoint) silence(s *server) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.silent(s)
 }
 
 // silent is silence. e.mu is held.
-func (e *Endpoint) silent(s *server) *NoMasterError {
-	text := fmt.Sprintf("%s has not said for %v that it is the master", s.addr, time.Duration(e.now()-s.proven).Round(time.Millisecond))
+func (e *Endpoint) silent(s *server) error {
+	text := fmt.Sprintf("%s has not said for %v that it is the master", s.name(), time.Duration(e.now()-s.proven).Round(time.Millisecond))
 	if e.dialFault != nil {
 		text += "; new connections fail: " + e.dialFault.Error()
 	}
-	return &NoMasterError{text}
+	return &silentError{&NoMasterError{text}}
 }
 
 // nudge has Run ask now.
@@ -193,7 +216,7 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	was := e.current.Load()
-	same := was != nil && was.runID == who.runID
+	same := was != nil && was.runID == who.runID && was.provable == who.provable && !who.isAnonymous()
 	switch {
 	case !who.isMaster():
 		err := &NoMasterError{who.refuses()}
@@ -207,8 +230,16 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		was.met = max(was.met, begun)
 		e.renew(was, sent)
 		return was, nil
+	case who.isAnonymous():
+		next := &server{identity: who, met: begun, doubts: e.doubts.Load()}
+		if was == nil || !was.isAnonymous() {
+			e.log.Warn("it is not known which server answers, only that it calls itself a master, so that connections do not last: redis forbids INFO", "redis", next.name())
+		}
+		e.current.Store(next)
+		e.renew(next, sent)
+		return next, nil
 	case was != nil && (begun < was.met || e.replaced(was, who)):
-		return nil, &NoMasterError{fmt.Sprintf("%s was replaced by %s as the master", who.addr, was.addr)}
+		return nil, &NoMasterError{fmt.Sprintf("%s was replaced by %s as the master", who.name(), was.name())}
 	}
 	next := &server{identity: who, met: begun}
 	if was != nil {
@@ -216,15 +247,13 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 			e.past = append(e.past, was.history)
 			e.past = e.past[max(len(e.past)-mostPast, 0):]
 		}
-		e.log.Warn("another redis is the master now: connections to the one before are given up", "master", next.addr, "before", was.addr)
+		e.log.Warn("another redis is the master now: connections to the one before are given up", "master", next.name(), "before", was.name())
 		e.leave()
 	}
 	switch {
 	case next.isOther():
 	case !next.provable:
-		e.log.Warn("nothing proves that a master answers: redis forbids HELLO, ROLE and INFO", "redis", next.addr)
-	case next.runID == "":
-		e.log.Warn("it is not known which server answers, only that it calls itself a master: redis forbids INFO", "redis", next.addr)
+		e.log.Warn("nothing proves that a master answers: redis forbids HELLO, ROLE and INFO", "redis", next.name())
 	}
 	e.current.Store(next)
 	e.renew(next, sent)
@@ -233,9 +262,12 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 
 // replaced says that who calls itself a master, and that the current one, or one
 // before it, has taken its place: a promoted replica goes on with the history of
-// its master under a new name, and remembers the old one. e.mu is held.
+// its master under a new name, and remembers the old one. It holds as long as the
+// current one is there: if that has been silent for long, somebody has gone back
+// to the one before. e.mu is held.
 func (e *Endpoint) replaced(current *server, who identity) bool {
-	return who.history != "" && (who.history == current.before || slices.Contains(e.past, who.history))
+	there := !current.provable || e.now()-current.proven < 2*instant(e.bound)
+	return there && who.history != "" && (who.history == current.before || slices.Contains(e.past, who.history))
 }
 
 // renew takes a proof that was asked for at sent. e.mu is held.
@@ -255,16 +287,17 @@ func (e *Endpoint) renew(s *server, sent instant) {
 	e.why = nil
 	if e.told {
 		e.told = false
-		e.log.Info("redis proves to be the master", "redis", s.addr)
+		e.log.Info("redis proves to be the master", "redis", s.name())
 	}
 	e.tell()
 }
 
 // drop ends the trust in s, if it is the current server. e.mu is held.
 func (e *Endpoint) drop(s *server, why error) {
-	if e.current.Load() != s {
+	if s == nil || e.current.Load() != s {
 		return
 	}
+	e.doubts.Add(1)
 	e.leave()
 	e.current.Store(nil)
 	e.say(why)
@@ -293,11 +326,20 @@ func (e *Endpoint) say(why error) {
 func (e *Endpoint) distrust() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.current.Load(); s != nil && s.provable {
+	s := e.current.Load()
+	switch {
+	case s == nil:
+		return
+	case s.provable && !s.isAnonymous():
 		s.doubted = e.now()
 		s.until.Store(int64(s.doubted))
-		e.nudge()
+	default: // it is not asked again: everything is dialled anew
+		e.doubts.Add(1)
+		e.leave()
+		e.current.Store(nil)
+		e.tell()
 	}
+	e.nudge()
 }
 
 // refusal says why there is no current server, or not the one that was asked.
@@ -341,12 +383,12 @@ func (e *Endpoint) State() string {
 	if s == nil {
 		return "no master"
 	}
-	text := "master " + s.addr
+	text := "master " + s.name()
 	switch {
 	case !s.provable:
 		text += ", not proven: redis forbids HELLO, ROLE and INFO"
 	case s.runID == "":
-		text += ", proven by HELLO alone: without INFO servers cannot be told apart"
+		text += ", by its own word: without INFO servers cannot be told apart, and each connection is proven by itself and made anew after half of the bound"
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -364,6 +406,16 @@ func (e *Endpoint) Changes() uint64 { return e.changes.Load() }
 type NoMasterError struct{ why string }
 
 func (e *NoMasterError) Error() string { return e.why }
+
+// silentError is a NoMasterError because a server has not answered in time.
+type silentError struct{ *NoMasterError }
+
+// Unwrap returns the NoMasterError.
+func (e *silentError) Unwrap() error { return e.NoMasterError }
+
+// Timeout and Temporary say, as net.Error, that it is one of the server: a breaker counts it.
+func (*silentError) Timeout() bool   { return true }
+func (*silentError) Temporary() bool { return true }
 
 // connect makes a connection as the clients do.
 func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {

@@ -31,6 +31,17 @@ type identity struct {
 	of string
 }
 
+// name is what people are told: an address may lead to several servers.
+func (i *identity) name() string {
+	if i.runID == "" {
+		return i.addr
+	}
+	return fmt.Sprintf("%s (run ID %.8s)", i.addr, i.runID)
+}
+
+// isAnonymous says that nothing tells it from another server.
+func (i *identity) isAnonymous() bool { return i.provable && i.runID == "" }
+
 // isMaster says that nothing speaks against it.
 func (i *identity) isMaster() bool { return i.role == "master" || !i.provable }
 
@@ -41,7 +52,7 @@ func (i *identity) isOther() bool { return i.mode == "cluster" || i.mode == "sen
 
 // refuses says why it is not used.
 func (i *identity) refuses() string {
-	text := i.addr + " is a replica"
+	text := i.name() + " is a replica"
 	if i.of != "" {
 		text += " of " + i.of
 	}
@@ -66,8 +77,8 @@ func (e *RefusedError) Cause() error { return e.reply }
 type asked struct {
 	net.Conn
 	answers resp.Reader
-	hello   []string
-	roles   bool // HELLO is not there, ROLE has to do
+	// question is the command that tells the role.
+	question []string
 }
 
 // none is the history of a server that never was a replica.
@@ -81,12 +92,13 @@ func (e *Endpoint) ask(ctx context.Context, c net.Conn) (*asked, identity, error
 	if err != nil {
 		return nil, who, err
 	}
-	a := &asked{Conn: c, answers: resp.Reader{R: bufio.NewReader(c), Key: func([]byte) {}, All: func() {}}, hello: hello}
+	a := &asked{Conn: c, answers: resp.Reader{R: bufio.NewReader(c), Key: func([]byte) {}, All: func() {}}}
 	defer a.until(ctx)()
+	tells := "HELLO"
 	role, info, err := a.questions(hello, []string{"INFO", "server"}, []string{"INFO", "replication"})
 	refusal, refused := errors.AsType[resp.ReplyError](err)
 	if refused && unknown(refusal) { // an old server, or a proxy
-		a.roles = true
+		tells = "ROLE"
 		questions := [][]string{{"ROLE"}, {"INFO", "server"}, {"INFO", "replication"}}
 		if len(hello) > 2 && hello[2] == "AUTH" {
 			_, _, err = a.questions([]string{"AUTH", hello[3], hello[4]})
@@ -110,12 +122,13 @@ func (e *Endpoint) ask(ctx context.Context, c net.Conn) (*asked, identity, error
 	if a.answers.R.Buffered() > 0 {
 		return nil, who, errors.New("redis answered what was not asked")
 	}
-	who.role = roleIn(role, a.roles)
-	if !a.roles {
+	if tells == "HELLO" {
 		who.mode = word(role, "mode")
 	}
-	if who.role == "" {
-		who.role = roleOf(resp.InfoField(info, "role"))
+	a.question = []string{tells}
+	if who.role = roleIn(tells, role); who.role == "" {
+		a.question = []string{"INFO", "replication"}
+		who.role = roleIn("INFO", info)
 	}
 	who.provable = who.role != "" && !who.isOther()
 	who.runID = resp.InfoField(info, "run_id")
@@ -166,12 +179,8 @@ func (a *asked) questions(cmds ...[]string) (first, rest string, err error) {
 // again asks whether the server is a master still.
 func (a *asked) again(ctx context.Context) (master bool, err error) {
 	defer a.until(ctx)()
-	question := []string{"HELLO"}
-	if a.roles {
-		question = []string{"ROLE"}
-	}
-	answer, _, err := a.questions(question)
-	return roleIn(answer, a.roles) == "master", err
+	answer, _, err := a.questions(a.question)
+	return roleIn(a.question[0], answer) == "master", err
 }
 
 // until bounds what follows by the context, until the returned function is called.
@@ -185,11 +194,14 @@ func (a *asked) until(ctx context.Context) func() {
 	}
 }
 
-// roleIn finds the role in an answer to HELLO, or to ROLE, "" if it is not there.
-func roleIn(answer string, roles bool) string {
-	words := strings.Fields(answer)
-	if roles && len(words) > 0 {
-		return roleOf(words[0])
+// roleIn finds the role in the answer to a command, "" if it is not there.
+func roleIn(command, answer string) string {
+	switch command {
+	case "INFO":
+		return roleOf(resp.InfoField(answer, "role"))
+	case "ROLE":
+		first, _, _ := strings.Cut(answer, " ")
+		return roleOf(first)
 	}
 	return roleOf(word(answer, "role"))
 }
