@@ -221,7 +221,7 @@ func TestConnectionsAreAsManyAsDocumented(t *testing.T) {
 	if failed := hammer(t, api); failed > 0 {
 		t.Errorf("%d calls failed", failed)
 	}
-	if n := strings.Count(redis.Do("CLIENT", "LIST").(string), "name=cloakroom"); n < 5 || n > 23 {
+	if n := strings.Count(redis.Do("CLIENT", "LIST").(string), "name=cloakroom"); n < 5 || n > 24 {
 		t.Errorf("%d connections", n)
 	}
 }

@@ -100,6 +100,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	if b.master != nil { // it is known before there is a store
+		registerMaster(s.metrics, b.master)
+	}
 	may, err := newRights(s.c, b.client, s.log)
 	if err != nil {
 		return err
@@ -118,7 +121,6 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	registerBreakers(s.metrics, s.breakers)
 	registerFailover(s.metrics, store)
 	if b.master != nil {
-		registerMaster(s.metrics, b.master)
 		b.master.OnLoss(store.MasterLost)
 	}
 	s.parts.start("session store", store.Run)
