@@ -16,6 +16,9 @@
 // that the address leads to it still is asked by a new connection every three
 // quarters of the bound (Run).
 //
+// Without the right to INFO nothing tells one server from another. Then each
+// connection has a proof of its own, and lasts for half of the bound.
+//
 // This is not needed on a Redis Cluster, where each node refuses by itself what
 // belongs to another, nor for connections that may go to replicas.
 package endpoint
@@ -228,6 +231,7 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		return nil, err
 	case same:
 		was.met = max(was.met, begun)
+		was.history, was.before = who.history, who.before // it may have been a replica for a moment
 		e.renew(was, sent)
 		return was, nil
 	case who.isAnonymous():
@@ -250,9 +254,7 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		e.log.Warn("another redis is the master now: connections to the one before are given up", "master", next.name(), "before", was.name())
 		e.leave()
 	}
-	switch {
-	case next.isOther():
-	case !next.provable:
+	if !next.provable && !next.isOther() {
 		e.log.Warn("nothing proves that a master answers: redis forbids HELLO, ROLE and INFO", "redis", next.name())
 	}
 	e.current.Store(next)

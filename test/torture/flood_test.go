@@ -32,6 +32,7 @@ func TestI10_Flood(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := store(t, c, costliest+1)
+	storeLater(t, c, costliest+1)
 	getting := newGenerator(t, c, known.get)
 	searching := newGenerator(t, c, func(int) question { return known.costly(costliest) })
 	getting.closed(getters, overloadTime/10) // connections are made

@@ -32,16 +32,37 @@ func (stored) expires() string { return storedSince.AddDate(100, 0, 0).Format(ti
 func store(t *testing.T, c *sidecar, n int) stored {
 	t.Helper()
 	s := stored{n}
-	var lines strings.Builder
-	for i := range n {
-		line, err := json.Marshal(map[string]any{
+	importAll(t, c, n, func(i int) map[string]any {
+		return map[string]any{
 			"id": s.id(i), "creationDate": s.created(i), "expirationDate": s.expires(), "metadata": metadata(s.id(i), 1),
 			"userAgent": map[string]any{"fingerprintId": agentOf(s.user(i))},
 			"factors": map[string]any{
 				"user":     map[string]any{"id": s.user(i), "verifiedAt": s.created(i)},
 				"password": map[string]any{"verifiedAt": s.created(i)},
 			},
-		})
+		}
+	})
+	return s
+}
+
+// storeLater imports n sessions that were created before the stored ones and end later: a search for what ends before them
+// would otherwise count the few that it leaves out, and examine none.
+func storeLater(t *testing.T, c *sidecar, n int) {
+	t.Helper()
+	importAll(t, c, n, func(i int) map[string]any {
+		return map[string]any{
+			"id": fmt.Sprintf("later-%06d", i), "creationDate": storedSince.Add(-time.Duration(i+1) * time.Second).Format(time.RFC3339),
+			"expirationDate": storedSince.AddDate(102, 0, 0).Format(time.RFC3339),
+		}
+	})
+}
+
+// importAll imports n sessions through a process.
+func importAll(t *testing.T, c *sidecar, n int, session func(i int) map[string]any) {
+	t.Helper()
+	var lines strings.Builder
+	for i := range n {
+		line, err := json.Marshal(session(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +77,6 @@ func store(t *testing.T, c *sidecar, n int) stored {
 	if err := json.Unmarshal(response.Body(), &counts); err != nil || counts.Stored != n {
 		t.Fatalf("import of %d sessions: %v: status %d: %.500s", n, err, response.StatusCode(), response.Body())
 	}
-	return s
 }
 
 // get asks for one session after the other.
@@ -82,7 +102,7 @@ func (s stored) is(i int, d *document) bool {
 // mostShown is the most sessions that an answer has.
 const mostShown = 1000
 
-// costly asks for the newest n sessions such that each of them has to be examined.
+// costly asks for the newest n sessions such that each of them has to be examined, after storeLater.
 func (s stored) costly(n int) question {
 	between := func(date, method string) string {
 		return `{"creationDateQuery":{"creationDate":"` + date + `","method":"TIMESTAMP_QUERY_METHOD_` + method + `"}}`
