@@ -11,6 +11,7 @@ import (
 
 // Everything on a Cluster, and behind Sentinels, over TLS and as a user of an ACL.
 func TestI9_Topologies(t *testing.T) {
+	t.Parallel()
 	access := redistest.Access{User: "app", Password: "of-the-app", Certificates: redistest.NewCertificates(t)}
 	nodes, watched := redistest.StartCluster(t, redistest.ClusterConfig{Access: access}), redistest.StartSentinels(t, redistest.SentinelConfig{Access: access})
 	nodes.NeverFailOver()

@@ -136,6 +136,7 @@ func (l *least) collect(t testing.TB, used map[string]bool) {
 // The suite, the near cache, the property test and what they do not reach run
 // under the least rights: nothing is refused, and of the table nothing is unused.
 func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
+	t.Parallel()
 	used := map[string]bool{}
 	var table []acl.Right
 	eachShards(t, func(t *testing.T, shards int) {
@@ -167,6 +168,7 @@ func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
 
 // The same on a Cluster, without a look for commands that are not in the table: its servers send each other some.
 func TestRights_AreEnoughOnACluster(t *testing.T) {
+	t.Parallel()
 	l, cluster := startLeastCluster(t)
 	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(t.Context()).Err() })
 	storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
