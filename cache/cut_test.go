@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func put(sequence uint64, parts ...storetest.Part) func(context.Context, *cutSto
 		if old != nil && old.Sequence >= sequence {
 			return nil
 		}
-		return store.Put(ctx, storetest.New("1", s.Now(), append(parts, storetest.Sequence(sequence))...), old)
+		return store.Put(ctx, storetest.New("1", s.Now(), append(slices.Clip(parts), storetest.Sequence(sequence))...), old)
 	}
 }
 
@@ -103,7 +104,7 @@ var (
 // other stores a session that shares every list with ada's and lives long.
 func other(t *testing.T, s *cutStore) {
 	t.Helper()
-	err := s.Put(t.Context(), storetest.New("2", s.Now(), append(ada, storetest.Expires(session.Never))...), nil)
+	err := s.Put(t.Context(), storetest.New("2", s.Now(), append(slices.Clip(ada), storetest.Expires(session.Never))...), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
