@@ -49,12 +49,9 @@ gateways: ## Make sure that nginx, HAProxy and Caddy are installed
 node: ## Make sure that Node.js and npm are installed, for test/clients
 	@.ci/install-node
 
-# Long tests in which one goroutine does all: make test runs them, and the race detector has nothing to find there.
-ALONE := ^(TestContractMiniredis|TestRights_AreEnough.*|TestNear_MemoryStaysBounded.*|TestDoctor_EveryAdviceHelps)$$
-
 .PHONY: race
-race: redis ## Run the tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -skip '$(ALONE)' -count=1 -shuffle=on -timeout 20m $$(go list ./... | grep -v /test/)
+race: redis ## Run all tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) go test -race -count=1 -shuffle=on -timeout 20m $$(go list ./... | grep -v /test/)
 
 .PHONY: check
 check: lint test race ## Check format, vet, staticcheck, go.mod, tests, race

@@ -66,7 +66,7 @@ func TestScripts_AReplicaRefusesThem(t *testing.T) {
 	}
 }
 
-// What a replica lacks has not been deleted, nor changed: its word counts for nothing.
+// A replica may lack a session that its master has, so it must not confirm a deletion or a change.
 func TestI2_AReplicaThatLacksTheSession(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		t.Parallel()

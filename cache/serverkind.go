@@ -22,7 +22,7 @@ var (
 )
 
 // CheckKind makes sure that the client fits the server: its errors are ErrClusterNode,
-// ErrSentinel and ErrNoCluster, and session.ErrUnavailable if it can not be seen.
+// ErrSentinel and ErrNoCluster, and session.ErrUnavailable if the server does not answer.
 func CheckKind(ctx context.Context, rdb redis.UniversalClient, prefix string) error {
 	if cluster, ok := rdb.(*redis.ClusterClient); ok {
 		if err := cluster.Ping(ctx).Err(); err != nil && strings.Contains(err.Error(), "cluster support disabled") {

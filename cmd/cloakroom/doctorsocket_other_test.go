@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// unprivileged forbids who runs the test, who is not root, to open a socket, until allow.
+// unprivileged takes away the right to open a socket until allow gives it back. The test does not run as root here.
 func unprivileged(t *testing.T, socket string) (allow func()) {
 	t.Helper()
 	chmod := func(mode os.FileMode) {

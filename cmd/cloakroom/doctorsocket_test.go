@@ -13,10 +13,11 @@ import (
 // until open: its listener accepts nobody, and its queue is full.
 func droppedPackets(t *testing.T) (addr string, open func()) {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	unix.CloseOnExec(fd)
 	addr = redistest.FreeAddr(t) // the server is to have it later
 	at, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {

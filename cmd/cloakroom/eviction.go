@@ -56,18 +56,7 @@ func (e *eviction) register(r prometheus.Registerer) {
 }
 
 // Run looks again and again until ctx ends.
-func (e *eviction) Run(ctx context.Context) error {
-	tick := time.NewTicker(evictionEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			e.look(ctx)
-		}
-	}
-}
+func (e *eviction) Run(ctx context.Context) error { return again(ctx, evictionEvery, e.look) }
 
 // look asks Redis; on a cluster, every master. A Redis that is away changes
 // nothing. One that does not tell, because it has no INFO memory or the user may

@@ -82,3 +82,17 @@ func (p *parts) pause(ctx context.Context, d time.Duration) error {
 	defer cancel()
 	return p.wait(ctx)
 }
+
+// again does a step at every interval until ctx ends, and returns nil then.
+func again(ctx context.Context, interval time.Duration, step func(context.Context)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			step(ctx)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func TestParseRedisURL_ManyHosts(t *testing.T) {
 	}
 }
 
-// What cannot work is refused, in every form of the URL.
+// Every form of the URL refuses parameters that cannot work.
 func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 	for _, url := range []string{
 		"redis://h/-1", "redis://h/+1", "redis://h/01", "redis://h/65536", "redis://h/1/2", "redis://h//1", "redis://h/1/", "redis://h/x", "redis://h/1?db=1", "redis://h/1?db=2",

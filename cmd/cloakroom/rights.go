@@ -67,21 +67,10 @@ func (r *rights) register(to prometheus.Registerer) {
 }
 
 // Run looks again and again until ctx ends.
-func (r *rights) Run(ctx context.Context) error {
-	tick := time.NewTicker(rightsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			r.look(ctx)
-		}
-	}
-}
+func (r *rights) Run(ctx context.Context) error { return again(ctx, rightsEvery, r.look) }
 
 // look asks Redis; on a Cluster, every master. One that is away changes nothing.
-// One that can not tell is trusted.
+// A server that cannot tell is trusted.
 func (r *rights) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
 	defer cancel()
@@ -93,7 +82,7 @@ func (r *rights) look(ctx context.Context) {
 	case needed != "":
 		text := fmt.Sprintf("the redis user %s may not use %s", r.user, needed)
 		if lacks.Partly {
-			text += ", and what else is missing can not be seen without"
+			text += "; without them Cloakroom cannot tell what else is missing"
 		}
 		next.says = text
 		next.fault = fmt.Errorf("%s (`cloakroom acl` prints the whole rule)", text)

@@ -39,7 +39,7 @@ func TestReadyz_ARightIsMissing(t *testing.T) {
 		{"-evalsha", "evalsha"},
 		{"-hset", "hset"},
 		{"-zadd", "zadd"},
-		{"-eval -evalsha", "eval, evalsha, and what else is missing can not be seen without"},
+		{"-eval -evalsha", "eval, evalsha; without them Cloakroom cannot tell what else is missing"},
 		{"-hmget -zrank", "hmget, zrank"},
 		{"resetkeys ~cr:[stcxuakjdm]*", "keys cr:p:*"},
 	} {
