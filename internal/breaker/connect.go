@@ -60,8 +60,9 @@ func (a *attempt) greeted(err error) {
 }
 
 // connected sends a call, and as long as there is no connection for it, but others
-// are open and the server answers on those, waits for one and sends it then. What
-// may have been sent is never sent again.
+// are open and the server answers on those, waits for one and sends it then. So it
+// does while the pool has all the connections that it may have, some of which are
+// just being closed. What may have been sent is never sent again.
 func (g *guard) connected(ctx context.Context, start time.Time, send func(context.Context) error) error {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		a := &attempt{node: g.node}
@@ -77,7 +78,8 @@ func (g *guard) connected(ctx context.Context, start time.Time, send func(contex
 				err = &dialError{errFull}
 			}
 		}
-		if !full && !cannotConnect(err) || !g.node.serves() || time.Since(start) > longestWait || !wait(ctx, pause) {
+		again := (full || cannotConnect(err)) && g.node.serves() || errors.Is(err, redis.ErrPoolExhausted)
+		if !again || time.Since(start) > longestWait || !wait(ctx, pause) {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package breaker_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,45 @@ func TestMaxclients_WithoutAConnectionCallsAreRefused(t *testing.T) {
 	}
 	if _, err := s.Client(t).Do(t.Context(), "PING").Result(); err == nil || !strings.Contains(err.Error(), "max number of clients") && !isLost(err) {
 		t.Errorf("the server is not full: %v", err)
+	}
+}
+
+// A pool that has all the connections that it may have gets one back a moment later: calls wait for it, also
+// while nothing shows that the server answers.
+func TestExhaustedPool_CallsWaitForAConnection(t *testing.T) {
+	t.Parallel()
+	b, log := armed()
+	c := b.Guard(redistest.Start(t).Client(t, once, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 2, 1 }))
+	for name, call := range map[string]func(context.Context) error{
+		"a command": func(ctx context.Context) error { return c.Ping(ctx).Err() },
+		"a pipeline": func(ctx context.Context) error {
+			cmds, err := c.Pipelined(ctx, func(p redis.Pipeliner) error { p.Ping(ctx); p.Echo(ctx, "x"); return nil })
+			if err == nil && cmds[1].(*redis.StringCmd).Val() != "x" {
+				t.Errorf("the pipeline: %v", cmds)
+			}
+			return err
+		},
+	} {
+		held := c.Conn()
+		if err := held.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * 300 * time.Millisecond) // the last answer is long ago
+		time.AfterFunc(100*time.Millisecond, func() { _ = held.Close() })
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	held := c.Conn()
+	defer func() { _ = held.Close() }()
+	if err := held.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ping(t.Context()).Err(); !errors.Is(err, redis.ErrPoolExhausted) {
+		t.Errorf("while no connection comes back: %v", err)
+	}
+	if got := b.Stats(); got.Trips != 0 || got.Refused != 0 {
+		t.Errorf("the breaker: %+v\n%s", got, log.text.String())
 	}
 }
 
