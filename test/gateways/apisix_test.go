@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,15 +11,16 @@ import (
 // apisix is a double of Apache APISIX's forward-auth plugin with deploy/apisix. Written from
 // https://apisix.apache.org/docs/apisix/plugins/forward-auth/ and …/proxy-rewrite/: GET to a fixed address with the first value
 // of each of request_headers, and X-Forwarded-Method, -Proto, -Host, -Uri, -For of its own. 2xx passes, with upstream_headers
-// in the place of the client's (older versions: those that the answer has); another answer goes to the client with client_headers and its body; without an answer, or if
-// it is late, the status is status_on_error.
+// in the place of the client's (older versions: those that the answer has); another answer goes to the client with
+// client_headers and its body; without an answer, or if it is late, the status is status_on_error. proxy-rewrite without
+// use_real_request_uri_unsafe sends the path on as nginx has it: decoded, cleaned, and encoded again.
 type apisix struct{}
 
 func (apisix) Name() string { return "APISIX" }
 
 func (apisix) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	plugins := at[object](t, readYAML(t, "apisix/apisix.yaml"), "routes/0/plugins")
+	plugins := at[object](t, readYAML[object](t, nil, "apisix/apisix.yaml"), "routes/0/plugins")
 	auth := at[object](t, plugins, "forward-auth")
 	asks := texts(at[[]any](t, auth, "request_headers"))
 	gives := texts(at[[]any](t, auth, "upstream_headers"))
@@ -29,10 +31,19 @@ func (apisix) Start(t *testing.T, verify, application string) string {
 	if !ok || at[bool](t, auth, "allow_degradation") {
 		t.Fatal("the address is not that of the example, or errors would pass")
 	}
-	if v := at[string](t, readYAML(t, "apisix/config.yaml"), "nginx_config/http/underscores_in_headers"); v != "off" {
+	if v := at[string](t, readYAML[object](t, nil, "apisix/config.yaml"), "nginx_config/http/underscores_in_headers"); v != "off" {
 		t.Fatalf("underscores_in_headers is %s", v)
 	}
 	d := &double{verify: verify, application: application, copyDenial: true}
+	d.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, query, asked := strings.Cut(r.RequestURI, "?")
+		if decoded, err := url.PathUnescape(path); err == nil {
+			u := (&url.URL{Path: decoded}).JoinPath() // cleans
+			u.RawQuery, u.ForceQuery = query, asked
+			r.RequestURI = u.RequestURI()
+		}
+		d.pass(w, r)
+	})
 	d.clean = func(h http.Header) {
 		deleteMatching(h, func(name string) bool { return strings.Contains(name, "_") })
 		for _, name := range removes {

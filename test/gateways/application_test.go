@@ -68,11 +68,16 @@ func (a *application) take() []*seen {
 // serve serves h on a free port until the end of the test.
 func serve(t *testing.T, h http.Handler) (addr string) {
 	t.Helper()
+	return serveWith(t, &http.Server{Handler: h, ReadHeaderTimeout: startTimeout})
+}
+
+// serveWith runs server on a free port until the end of the test.
+func serveWith(t *testing.T, server *http.Server) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: startTimeout}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

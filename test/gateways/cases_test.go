@@ -87,9 +87,21 @@ var conformances = []conformance{
 		v := w.ours.login(t, "head")
 		return request{method: http.MethodHead}.by(v), v
 	}},
-	{"`%2F`, `//` and a query", allowed, func(t *testing.T, w *world) (request, *visitor) {
+	{"`/a%2Fb//c/?q=%2F&r=1`", allowed, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "path")
-		return request{target: "/a%2Fb//c/?q=%2F&r=1"}.by(v), v
+		return request{target: "/a%2Fb//c/?q=%2F&r=1", seenAs: map[string]string{
+			"Traefik": "/a%2Fb/c/?q=%2F&r=1", "Oathkeeper": "/a/b/c?q=%2F&r=1", "APISIX": "/a/b/c/?q=%2F&r=1",
+		}}.by(v), v
+	}},
+	{"`/a/../b?q=1;r=2&s=3`", allowed, func(t *testing.T, w *world) (request, *visitor) {
+		v := w.ours.login(t, "query")
+		return request{target: "/a/../b?q=1;r=2&s=3", seenAs: map[string]string{
+			"Traefik": "/b?q=1&r=2&s=3", "Oathkeeper": "/b?s=3", "APISIX": "/b?q=1;r=2&s=3",
+		}}.by(v), v
+	}},
+	{"by `X-Session-Token`", allowed, func(t *testing.T, w *world) (request, *visitor) {
+		v := w.ours.login(t, "header")
+		return request{}.with("X-Session-Token: " + v.token), v
 	}},
 	{"names in Unicode", allowed, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "unicode", func(session map[string]any) {

@@ -21,6 +21,8 @@ type request struct {
 	lines          []string // header lines
 	body           int      // bytes; none if 0
 	chunked        bool     // the body's length is not announced
+	// seenAs is the target that the application behind a gateway sees, by the gateway's name, where it is another one.
+	seenAs map[string]string
 }
 
 // by returns r with the token of v as its cookie.

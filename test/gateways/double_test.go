@@ -19,7 +19,7 @@ import (
 // for that gateway, which it reads.
 type double struct {
 	verify, application string
-	client              *http.Client // of verify and of the application
+	client              *http.Client // of verify
 
 	// clean removes from a client's request what this gateway, so configured, passes on from nobody. It is called first.
 	clean func(http.Header)
@@ -30,49 +30,64 @@ type double struct {
 	decide func(r *http.Request, answer *http.Response, body []byte, err error) (status int)
 	// copyDenial says that a refusal reaches the client as verify answered it, with its body.
 	copyDenial bool
+	// login is where 401 sends the client; nowhere if empty.
+	login string
+	// next is where a request goes that passes. If nil, it goes to the application as it came.
+	next http.Handler
 }
 
 // start serves d until the end of the test. timeout is for verify, 0 has none.
 func (d *double) start(t *testing.T, timeout time.Duration) (addr string) {
 	t.Helper()
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
-	d.client = &http.Client{
+	d.client = asker(t, timeout, 32)
+	return serve(t, d)
+}
+
+// asker returns a client that keeps so many connections while nobody needs them. timeout is for a whole answer, 0 has none.
+func asker(t *testing.T, timeout time.Duration, idle int) *http.Client {
+	t.Helper()
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: idle}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
 		Transport:     transport,
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return serve(t, d)
 }
 
 func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.clean(r.Header)
-	question := d.ask(r)
-	if question == nil { // there is nothing to ask about
-		w.WriteHeader(http.StatusUnauthorized)
-		return
+	if d.clean != nil {
+		d.clean(r.Header)
 	}
-	answer, err := d.client.Do(question.WithContext(r.Context()))
+	status := http.StatusUnauthorized // if there is nothing to ask about
+	var answer *http.Response
 	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(answer.Body)
-		answer.Body.Close()
+	if question := d.ask(r); question != nil {
+		var err error
+		answer, err = d.client.Do(question.WithContext(r.Context()))
+		if err == nil {
+			body, err = io.ReadAll(answer.Body)
+			answer.Body.Close()
+		}
+		status = d.decide(r, answer, body, err)
 	}
-	status := d.decide(r, answer, body, err)
-	if status == 0 {
+	switch {
+	case status == 0 && d.next != nil:
+		d.next.ServeHTTP(w, r)
+	case status == 0:
 		d.pass(w, r)
-		return
-	}
-	if d.copyDenial && err == nil {
+	case status == http.StatusUnauthorized && d.login != "":
+		http.Redirect(w, r, d.login, http.StatusFound)
+	case d.copyDenial && answer != nil && status == answer.StatusCode:
 		maps.Copy(w.Header(), answer.Header)
 		w.WriteHeader(status)
 		_, _ = w.Write(body)
-		return
+	default:
+		w.WriteHeader(status)
 	}
-	w.WriteHeader(status)
 }
 
-// pass proxies r to the application.
+// pass proxies r to the application, with the client's target byte for byte.
 func (d *double) pass(w http.ResponseWriter, r *http.Request) {
 	out := r.Clone(r.Context())
 	out.RequestURI, out.URL = "", rawURL(d.application, r.RequestURI)
@@ -116,29 +131,17 @@ func replace(r *http.Request, answer *http.Response, names []string) {
 // object is a YAML or JSON object.
 type object = map[string]any
 
-// readYAML reads a file of deploy/ that holds an object.
-func readYAML(t *testing.T, name string) (o object) {
+// readYAML reads a file of deploy/, changed as with.deployed changes it, into an object or a list.
+func readYAML[T any](t *testing.T, with *recipe, name string, oldNew ...string) (v T) {
 	t.Helper()
-	decode(t, name, &o)
-	return o
-}
-
-// readList reads a file of deploy/ that holds a list.
-func readList(t *testing.T, name string) (list []any) {
-	t.Helper()
-	decode(t, name, &list)
-	return list
-}
-
-func decode(t *testing.T, name string, into any) {
-	t.Helper()
-	content, err := os.ReadFile(deploy + name)
+	content, err := os.ReadFile(with.deployed(t, t.TempDir(), name, oldNew...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(content, into); err != nil {
+	if err := yaml.Unmarshal(content, &v); err != nil {
 		t.Fatalf("deploy/%s: %v", name, err)
 	}
+	return v
 }
 
 // at returns what is in v at a path of names, and indexes of lists, with a slash between. It fails if that is not there.
@@ -187,5 +190,21 @@ func deleteMatching(h http.Header, f func(name string) bool) {
 		if f(strings.ToLower(name)) {
 			delete(h, name)
 		}
+	}
+}
+
+// hops deletes what a client's Connection names, as Go's proxies do before anything else; an upgrade stays.
+func hops(h http.Header) {
+	upgrade := ""
+	for name := range strings.SplitSeq(strings.Join(h.Values("Connection"), ","), ",") {
+		if name = strings.TrimSpace(name); strings.EqualFold(name, "Upgrade") {
+			upgrade = h.Get("Upgrade")
+		}
+		h.Del(name)
+	}
+	h.Del("Connection")
+	if upgrade != "" {
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", upgrade)
 	}
 }

@@ -20,7 +20,7 @@ func (envoy) Name() string { return "Envoy" }
 
 func (e envoy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	manager := at[object](t, readYAML(t, "envoy/envoy.yaml"), "static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+	manager := at[object](t, readYAML[object](t, nil, "envoy/envoy.yaml"), "static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 	if v := at[string](t, manager, "common_http_protocol_options/headers_with_underscores_action"); v != "DROP_HEADER" {
 		t.Fatalf("headers_with_underscores_action is %s", v)
 	}

@@ -40,20 +40,7 @@ const deploy = "../../deploy/"
 // and returns its path. Every old must occur.
 func deployed(t *testing.T, dir, name string, oldNew ...string) string {
 	t.Helper()
-	content, err := os.ReadFile(deploy + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(oldNew); i += 2 {
-		if !strings.Contains(string(content), oldNew[i]) {
-			t.Fatalf("deploy/%s has no %q", name, oldNew[i])
-		}
-	}
-	path := filepath.Join(dir, filepath.Base(name))
-	if err := os.WriteFile(path, []byte(strings.NewReplacer(oldNew...).Replace(string(content))), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return (*recipe)(nil).deployed(t, dir, name, oldNew...)
 }
 
 // program returns the path of an installed program.

@@ -2,7 +2,12 @@ package gateways
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,100 +15,221 @@ import (
 )
 
 // oathkeeper is a double of Ory Oathkeeper's proxy with the files of deploy/oathkeeper. Written from
-// https://www.ory.sh/docs/oathkeeper/pipeline/authn (cookie_session, bearer_token) and …/pipeline/mutator (header): the first
-// authenticator of the rule that is responsible for the request asks, with the client's method unless force_method, with the
-// client's path and query in the place of ours unless preserve_path and preserve_query, and with one header, Cookie or
-// Authorization. 200 and nothing else passes; its JSON has subject or sub, a string, and extra, an object; templates make the
-// headers. Another answer is 401, none is 403. It waits without a limit.
-type oathkeeper struct{}
+// https://www.ory.sh/docs/oathkeeper/ (access rules, cookie_session, bearer_token, header, redirect) and held against the
+// program: Go's reverse proxy drops what Connection names, X-Forwarded-For, -Host, -Proto, and parts of a query that have a
+// semicolon. Exactly one rule has to match the decoded path, with its dots and double slashes. The first authenticator of it
+// that is responsible asks, with the client's method unless force_method, with the client's path in the place of ours unless
+// preserve_path, and with few headers. 200 and nothing else passes; its JSON has subject or sub, a string, and extra, an
+// object; templates make the headers. Then the path is cleaned, without a slash at its end. Another answer of verify is 401, or
+// a redirect, none is 403. It waits for verify without a limit, keeps two connections to it, and cuts clients that send for
+// longer than its time-out.
+type oathkeeper struct{ with *recipe }
 
 func (oathkeeper) Name() string { return "Oathkeeper" }
 
 // authenticator is one of Oathkeeper's.
 type authenticator struct {
 	config  object
-	header  string // that it asks with
-	subject string // where the answer has the user
-	target  string // that check_session_url has
+	header  string   // that says whether it is responsible
+	asks    []string // the headers that it asks with
+	subject string   // where the answer has the user
+	target  *url.URL
 }
 
-func (oathkeeper) Start(t *testing.T, verify, application string) string {
+func (g oathkeeper) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	conf := readYAML(t, "oathkeeper/config.yaml")
-	rules := readList(t, "oathkeeper/rules.yaml")
-	var all []authenticator
-	for i := range at[[]any](t, rules, "0/authenticators") {
-		a := authenticator{header: "Authorization", subject: "sub"}
-		name := at[string](t, at[[]any](t, rules, "0/authenticators")[i], "handler")
-		if name == "cookie_session" {
-			a.header, a.subject = "Cookie", "subject"
-		}
-		a.config = at[object](t, conf, "authenticators/"+name+"/config")
-		target, ok := strings.CutPrefix(at[string](t, a.config, "check_session_url"), "http://127.0.0.1:8081")
-		if !ok {
-			t.Fatalf("check_session_url of %s is not that of the example", name)
-		}
-		a.target = target
-		all = append(all, a)
+	conf := readYAML[object](t, g.with, "oathkeeper/config.yaml", "127.0.0.1:8081", verify)
+	var rules []*oathkeeperRule
+	for _, rule := range readYAML[[]any](t, g.with, "oathkeeper/rules.yaml", "127.0.0.1:3000", application) {
+		rules = append(rules, newOathkeeperRule(t, conf, rule.(object)))
 	}
-	templates := map[string]*template.Template{}
+	proxy := at[object](t, conf, "serve/proxy")
+	cors, _ := proxy["cors"].(object)
+	return serveWith(t, &http.Server{
+		ReadTimeout: duration(t, proxy, "timeout/read"), WriteTimeout: duration(t, proxy, "timeout/write"),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if cors["enabled"] == true && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				if origin := r.Header.Get("Origin"); slices.Contains(texts(at[[]any](t, cors, "allowed_origins")), origin) {
+					w.Header().Set("Access-Control-Allow-Origin", origin)
+				}
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			hops(r.Header)
+			var matching []*oathkeeperRule
+			for _, rule := range rules {
+				if rule.matches(r) {
+					matching = append(matching, rule)
+				}
+			}
+			switch len(matching) {
+			case 0:
+				w.WriteHeader(http.StatusNotFound)
+			case 1:
+				matching[0].ServeHTTP(w, r)
+			default:
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}),
+	})
+}
+
+// oathkeeperRule is an access rule.
+type oathkeeperRule struct {
+	*double
+	methods []string
+	is      *regexp.Regexp // of scheme, host and path
+	isNot   *regexp.Regexp // what begins with (?! in the rule; nil if nothing
+}
+
+func newOathkeeperRule(t *testing.T, conf, rule object) *oathkeeperRule {
+	t.Helper()
+	r := &oathkeeperRule{methods: texts(at[[]any](t, rule, "match/methods"))}
+	r.is, r.isNot = oathkeeperPattern(at[string](t, rule, "match/url"))
+	all := authenticators(t, conf, rule)
+	headers := map[string]*template.Template{}
 	for name, text := range at[object](t, conf, "mutators/header/config/headers") {
 		parsed, err := template.New(name).Parse(text.(string))
 		if err != nil {
 			t.Fatal(err)
 		}
-		templates[name] = parsed
+		headers[name] = parsed
 	}
-	d := &double{verify: verify, application: application}
-	d.clean = func(h http.Header) {
-		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} { // with trust_forwarded_headers: false
+	upstream, err := url.Parse(at[string](t, rule, "upstream/url"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	r.double = &double{client: asker(t, 0, 0), next: &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = upstream.Scheme, upstream.Host, p.In.Host
+			p.Out.URL.Path = path.Join(upstream.Path, p.In.URL.Path) // RawPath counts as long as it is the same
+			for name := range headers {                              // X-Forwarded-Host and -Proto are not yet there
+				p.Out.Header.Set(name, p.In.Header.Get(name))
+			}
+		},
+	}}
+	r.clean = func(h http.Header) {
+		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
 			h.Del(name)
 		}
 	}
-	d.ask = func(r *http.Request) *http.Request {
-		for i := range all {
-			if all[i].responsible(r) {
-				return all[i].question(d, r)
-			}
+	r.ask = func(request *http.Request) *http.Request {
+		if i := slices.IndexFunc(all, func(a *authenticator) bool { return a.responsible(request) }); i >= 0 {
+			return all[i].question(request)
 		}
 		return nil
 	}
-	d.decide = func(r *http.Request, answer *http.Response, body []byte, err error) int {
+	r.decide = func(request *http.Request, answer *http.Response, body []byte, err error) int {
 		switch {
 		case err != nil:
 			return http.StatusForbidden
 		case answer.StatusCode != http.StatusOK:
 			return http.StatusUnauthorized
 		}
-		i := slices.IndexFunc(all, func(a authenticator) bool { return a.responsible(r) })
-		return mutate(r, body, all[i].subject, templates)
+		i := slices.IndexFunc(all, func(a *authenticator) bool { return a.responsible(request) })
+		return mutate(request, body, all[i].subject, headers)
 	}
-	return d.start(t, 0)
+	if handlers, ok := rule["errors"].([]any); ok {
+		if len(handlers) != 1 || at[string](t, handlers, "0/handler") != "redirect" || !at[bool](t, conf, "errors/handlers/redirect/enabled") {
+			t.Fatal("a rule has other error handlers than redirect alone, or that is not enabled")
+		}
+		r.login = at[string](t, handlers, "0/config/to")
+	}
+	return r
+}
+
+// oathkeeperPattern makes of a rule's URL, which has expressions in <>, what has to match, and what must not, if one of the
+// expressions begins with (?! and ends with ).*, which Go's do not know.
+func oathkeeperPattern(pattern string) (is, isNot *regexp.Regexp) {
+	var positive, negative strings.Builder
+	without := false
+	for len(pattern) > 0 {
+		literal, rest, _ := strings.Cut(pattern, "<")
+		expression, after, _ := strings.Cut(rest, ">")
+		positive.WriteString(regexp.QuoteMeta(literal))
+		negative.WriteString(regexp.QuoteMeta(literal))
+		if lookahead, ok := strings.CutPrefix(expression, "(?!"); ok {
+			without, expression = true, ".*"
+			negative.WriteString("(" + strings.TrimSuffix(lookahead, ").*") + ")")
+		} else {
+			negative.WriteString("(" + expression + ")")
+		}
+		positive.WriteString("(" + expression + ")")
+		pattern = after
+	}
+	is = regexp.MustCompile("^(?s:" + positive.String() + ")$")
+	if without {
+		isNot = regexp.MustCompile("^(?s:" + negative.String() + ")")
+	}
+	return is, isNot
+}
+
+func (r *oathkeeperRule) matches(request *http.Request) bool {
+	u := "http://" + request.Host + request.URL.Path
+	return slices.Contains(r.methods, request.Method) && r.is.MatchString(u) && (r.isNot == nil || !r.isNot.MatchString(u))
+}
+
+// authenticators returns those of the rule, each with its configuration, of which the rule can override parts.
+func authenticators(t *testing.T, conf, rule object) []*authenticator {
+	t.Helper()
+	var all []*authenticator
+	for _, named := range at[[]any](t, rule, "authenticators") {
+		name := at[string](t, named, "handler")
+		a := &authenticator{config: maps.Clone(at[object](t, conf, "authenticators/"+name+"/config")), header: "Authorization", subject: "sub"}
+		override, _ := named.(object)["config"].(object)
+		maps.Copy(a.config, override)
+		forward, _ := a.config["forward_http_headers"].([]any)
+		a.asks = append(texts(forward), "Authorization")
+		if name == "cookie_session" {
+			a.header, a.asks, a.subject = "Cookie", append(texts(forward), "Cookie"), "subject"
+		} else if a.config["token_from"] != nil {
+			a.header = at[string](t, a.config, "token_from/header")
+		}
+		target, err := url.Parse(at[string](t, a.config, "check_session_url"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.target = target
+		all = append(all, a)
+	}
+	return all
 }
 
 // responsible says whether a looks at r at all; if none does, the answer is 401.
 func (a *authenticator) responsible(r *http.Request) bool {
-	if a.header == "Authorization" {
+	switch a.header {
+	case "Authorization":
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		return strings.EqualFold(scheme, "bearer") && token != ""
+	case "Cookie":
+		only, _ := a.config["only"].([]any)
+		return slices.ContainsFunc(r.Cookies(), func(c *http.Cookie) bool { return len(only) == 0 || slices.Contains(texts(only), c.Name) })
+	default:
+		return r.Header.Get(a.header) != ""
 	}
-	only, _ := a.config["only"].([]any)
-	return slices.ContainsFunc(r.Cookies(), func(c *http.Cookie) bool { return len(only) == 0 || slices.Contains(texts(only), c.Name) })
 }
 
-func (a *authenticator) question(d *double, r *http.Request) *http.Request {
-	method, target := r.Method, r.URL.EscapedPath()
+func (a *authenticator) question(r *http.Request) *http.Request {
+	u := *a.target
+	if a.config["preserve_path"] != true {
+		u.Path, u.RawPath = r.URL.Path, ""
+	}
+	if a.config["preserve_query"] == false {
+		u.RawQuery = r.URL.RawQuery
+	}
+	method := r.Method
 	if forced, ok := a.config["force_method"].(string); ok {
 		method = forced
 	}
-	if a.config["preserve_path"] == true {
-		target = a.target
+	q := &http.Request{Method: method, URL: &u, Header: http.Header{}}
+	for _, name := range a.asks {
+		if values := r.Header.Values(name); len(values) > 0 {
+			q.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+		}
 	}
-	if a.config["preserve_query"] != true && r.URL.RawQuery != "" {
-		target += "?" + r.URL.RawQuery
-	}
-	q := d.question(method, target)
-	q.Header[a.header] = slices.Clone(r.Header[a.header])
 	return q
 }
 
@@ -111,9 +237,14 @@ func (a *authenticator) question(d *double, r *http.Request) *http.Request {
 func mutate(r *http.Request, body []byte, subject string, templates map[string]*template.Template) int {
 	var found map[string]json.RawMessage
 	var session struct {
-		Subject string
-		Extra   map[string]any
+		Subject      string
+		Extra        map[string]any
+		MatchContext struct {
+			URL    *url.URL
+			Method string
+		}
 	}
+	session.MatchContext.Method, session.MatchContext.URL = r.Method, &url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path}
 	if len(body) > 0 && json.Unmarshal(body, &found) != nil ||
 		found[subject] != nil && json.Unmarshal(found[subject], &session.Subject) != nil ||
 		found["extra"] != nil && json.Unmarshal(found["extra"], &session.Extra) != nil {

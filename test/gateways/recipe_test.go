@@ -1,0 +1,59 @@
+package gateways
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// recipe is a change that docs/gateways.md proposes to a file of deploy/.
+type recipe struct {
+	file   string   // in deploy/
+	oldNew []string // each old must occur in it
+}
+
+// deployed writes a file of deploy/ into dir, with the change of r if it is of that file, and then with each old address or
+// path replaced by what the test has in its place. It returns the file's path. Every old must occur. A nil r changes nothing.
+func (r *recipe) deployed(t *testing.T, dir, name string, oldNew ...string) string {
+	t.Helper()
+	content, err := os.ReadFile(deploy + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	if r != nil && r.file == name {
+		for i := 0; i < len(r.oldNew); i += 2 {
+			if !strings.Contains(text, r.oldNew[i]) {
+				t.Fatalf("deploy/%s has no %q", name, r.oldNew[i])
+			}
+			text = strings.Replace(text, r.oldNew[i], r.oldNew[i+1], 1)
+		}
+	}
+	for i := 0; i < len(oldNew); i += 2 {
+		if !strings.Contains(text, oldNew[i]) {
+			t.Fatalf("deploy/%s has no %q", name, oldNew[i])
+		}
+	}
+	path := filepath.Join(dir, filepath.Base(name))
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(oldNew...).Replace(text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// documented returns the block of docs/gateways.md after the comment "recipe: name", each line after the indent.
+func documented(t *testing.T, name, indent string) string {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "<!-- recipe: "+name+" -->\n```")
+	_, rest, _ = strings.Cut(rest, "\n")
+	block, _, closed := strings.Cut(rest, "\n```")
+	if !ok || !closed {
+		t.Fatalf("%s has no recipe %q", document, name)
+	}
+	return indent + strings.ReplaceAll(block, "\n", "\n"+indent) + "\n"
+}
