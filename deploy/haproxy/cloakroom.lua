@@ -31,7 +31,8 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
 			headers[name] = list
 		end
 	end
-	local answer = core.httpclient():head { url = "http://cloakroom/verify", dst = dst, headers = headers, timeout = 300 }
+	local path = txn:get_var("txn.verify") or "/verify" -- a policy's, if the configuration sets one
+	local answer = core.httpclient():head { url = "http://cloakroom" .. path, dst = dst, headers = headers, timeout = 300 }
 	if not answer or not answer.status then
 		return
 	end

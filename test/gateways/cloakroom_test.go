@@ -73,7 +73,10 @@ func start(t *testing.T, name, url, bin string, args ...string) {
 			t.Logf("%s wrote:\n%s", name, tail(log, 4000))
 		}
 	})
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
+	client := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	ok := redistest.Eventually(startTimeout, func() bool {
 		select {
 		case <-p.Done():

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // recipe is a change that docs/gateways.md proposes to a file of deploy/.
@@ -56,4 +58,37 @@ func documented(t *testing.T, name, indent string) string {
 		t.Fatalf("%s has no recipe %q", document, name)
 	}
 	return indent + strings.ReplaceAll(block, "\n", "\n"+indent) + "\n"
+}
+
+// recipeFor returns the change that adds text after a line of file.
+func recipeFor(t *testing.T, file, line, text string) *recipe {
+	t.Helper()
+	return &recipe{file: file, oldNew: []string{line, line + text}}
+}
+
+// edited returns the change of a YAML file of deploy/ that f makes.
+func edited[T any](t *testing.T, file string, f func(conf T) T) *recipe {
+	t.Helper()
+	content, err := os.ReadFile(deploy + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conf T
+	if err := yaml.Unmarshal(content, &conf); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := yaml.Marshal(f(conf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &recipe{file: file, oldNew: []string{string(content), string(changed)}}
+}
+
+// documentedYAML returns the object that a recipe of docs/gateways.md is.
+func documentedYAML(t *testing.T, name string) (o object) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(documented(t, name, "")), &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
 }

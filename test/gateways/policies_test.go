@@ -1,0 +1,168 @@
+package gateways
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// strictByDefault returns the gateways with the recipe for policies by path: all but /public is strict.
+func strictByDefault(t *testing.T, api string) []gateway {
+	t.Helper()
+	return []gateway{
+		nginx{&recipe{"nginx/cloakroom.conf", []string{
+			"server {\n", documented(t, "nginx policies", "") + "server {\n", "proxy_pass http://cloakroom/verify;", "proxy_pass http://cloakroom$policy;",
+		}}},
+		haproxy{&recipe{"haproxy/haproxy.cfg", []string{
+			"    http-request lua.cloakroom\n", documented(t, "HAProxy policies", "    ") + "    http-request lua.cloakroom\n",
+		}}},
+		caddy{&recipe{"caddy/Caddyfile", []string{
+			"		forward_auth 127.0.0.1:8081 {\n", documented(t, "Caddy policies", "		") + "		forward_auth 127.0.0.1:8081 {\n",
+			"uri /verify\n", "uri {vars.policy}\n",
+		}}},
+		traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
+			traefikStrict(t, conf)
+			at[object](t, conf, "http/routers/application")["middlewares"] = []any{"ours", "strict"}
+			maps.Copy(at[object](t, conf, "http/routers"), documentedYAML(t, "Traefik policies"))
+			return conf
+		})},
+		oathkeeper{oathkeeperRules(t, api, documentedYAML(t, "Oathkeeper policies"))},
+	}
+}
+
+// strictByPrefix returns the gateways as docs/gateways.md warns of: /admin is strict, all else is not.
+func strictByPrefix(t *testing.T, api string) []gateway {
+	t.Helper()
+	return []gateway{
+		haproxy{&recipe{"haproxy/haproxy.cfg", []string{
+			"    http-request lua.cloakroom\n", "    http-request set-var(txn.verify) str(/verify/p/strict) if { path_beg /admin/ }\n    http-request lua.cloakroom\n",
+		}}},
+		traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
+			traefikStrict(t, conf)
+			at[object](t, conf, "http/routers")["admin"] = object{
+				"rule": "PathPrefix(`/admin/`)", "entryPoints": []any{"web"}, "middlewares": []any{"ours", "strict"}, "service": "application",
+			}
+			return conf
+		})},
+		oathkeeper{oathkeeperRules(t, api, object{"strict": "http://<[^/]*>/admin/<.*>", "public": "http://<[^/]*>/<(?!admin/).*>"})},
+	}
+}
+
+// traefikStrict adds the middleware strict.
+func traefikStrict(t *testing.T, conf object) {
+	t.Helper()
+	auth := maps.Clone(at[object](t, conf, "http/middlewares/cloakroom/forwardAuth"))
+	auth["address"] = at[string](t, auth, "address") + "/p/strict"
+	at[object](t, conf, "http/middlewares")["strict"] = object{"forwardAuth": auth}
+}
+
+// oathkeeperRules makes of the rule two, which ask the API listener, with these URLs.
+func oathkeeperRules(t *testing.T, api string, urls object) *recipe {
+	t.Helper()
+	return edited(t, "oathkeeper/rules.yaml", func(rules []any) []any {
+		var all []any
+		for id, address := range map[string]string{"strict": "http://" + api + "/verify/p/strict", "public": "http://" + api + "/verify"} {
+			rule := maps.Clone(at[object](t, rules, "0"))
+			rule["id"] = id
+			rule["match"] = object{"url": urls[id], "methods": at[[]any](t, rule, "match/methods")}
+			var authenticators []any
+			for _, named := range at[[]any](t, rule, "authenticators") {
+				config := object{"check_session_url": address, "preserve_path": true}
+				override, _ := named.(object)["config"].(object)
+				maps.Copy(config, override)
+				authenticators = append(authenticators, object{"handler": at[string](t, named, "handler"), "config": config})
+			}
+			rule["authenticators"] = authenticators
+			all = append(all, rule)
+		}
+		return all
+	})
+}
+
+// sly are targets that are /admin/x to some application.
+var sly = []string{
+	"/admin/x", "/%2Fadmin/x", "/x%2f..%2fadmin/x", "/a%2f../admin/x", "//admin/x", "/ADMIN/x", "/admin;a=b/x", "/%61dmin/x", "/./admin/x", "/x/../admin/x",
+	"/%2e/admin/x", "/\\admin/x", "/%5cadmin/x", "/%2561dmin/x", "http://" + clientHost + "/admin/x", "http://" + clientHost + "/public/../admin/x",
+	"/public/../admin/x", "/public/%2e%2e/admin/x", "/public/.%2e/admin/x", "/public%2f..%2fadmin/x", "/public/..%2fadmin/x", "/public/..%5cadmin/x",
+	"/public/..\\admin/x", "/public/..;/admin/x", "/public;/../admin/x", "/public/..;a=b/admin/x", "/public/a//../../admin/x", "/public/%252e%252e/admin/x",
+	"/public/..%252fadmin/x", "/public/a/../../admin/x", "/public/%2e%2e%2fadmin/x", "/admin/../public/x", "/admin/public/x", "/admin%2fpublic", "/admin/x?/public",
+	"/public/..%c0%afadmin/x", "/%2e%2e/admin/x", "/public/..%00/../admin/x", "/public/%0a/../../admin/x", "/public/../admin/x?a=/public", "/x//..//admin/x",
+}
+
+// readAsAdmin says whether some application takes a target for one below /admin: one that decodes it, even twice, that takes \ for
+// a slash, leaves out what follows a semicolon, makes one of two slashes, resolves dots, or has no case.
+func readAsAdmin(target string) bool {
+	target, _, _ = strings.Cut(target, "?")
+	target = strings.TrimPrefix(target, "http://"+clientHost)
+	for range 3 {
+		for _, p := range []string{target, regexp.MustCompile(`;[^/\\]*`).ReplaceAllString(target, "")} {
+			p = strings.ToLower(strings.ReplaceAll(p, `\`, "/"))
+			for _, p := range []string{p, path.Clean(p), regexp.MustCompile("//+").ReplaceAllString(p, "/")} {
+				if strings.HasPrefix(p+"/", "/admin/") {
+					return true
+				}
+			}
+		}
+		if decoded, err := url.PathUnescape(target); err == nil {
+			target = decoded
+		}
+	}
+	return false
+}
+
+func policyWorld(t *testing.T, name string, all func(t *testing.T, api string) []gateway) (w *world, weak, strong *visitor) {
+	t.Helper()
+	w = newWorld(t, apisix{}) // until it is known where our API is
+	gateways := all(t, w.ours.api)
+	w.gateway = gateways[slices.IndexFunc(gateways, func(g gateway) bool { return g.Name() == name })]
+	w.addr = w.gateway.Start(t, w.ours.api, w.app.addr)
+	w.app.take()
+	weak, strong = w.ours.login(t, "weak"), w.ours.login(t, "strong", func(session map[string]any) {
+		factors := session["factors"].(map[string]any)
+		factors["webAuthN"] = map[string]any{"verifiedAt": factors["password"].(map[string]any)["verifiedAt"], "userVerified": true}
+	})
+	strong.factors("password,webAuthN")
+	return w, weak, strong
+}
+
+// However a target is written, and however an application reads it, a weak session does not get to /admin.
+func TestPolicies_StrictByDefault(t *testing.T) {
+	forEach(t, strictByDefault(t, ""), func(t *testing.T, g gateway) {
+		w, weak, strong := policyWorld(t, g.Name(), strictByDefault)
+		for _, target := range []string{"/public", "/public/a", "/public/a.b/c_d-e.txt", "/public/a?x=/admin"} {
+			w.passes(t, request{target: target}.by(weak), weak)
+			w.refuses(t, request{target: target})
+		}
+		for _, target := range []string{"/admin/x", "/", "/publicity", "/public.txt", "/public/.env", "/x/public"} {
+			w.refuses(t, request{target: target}.by(weak))
+			w.passes(t, request{target: target}.by(strong), strong)
+		}
+		for _, target := range sly {
+			_, _, reached := w.send(t, request{target: target}.by(weak))
+			for _, s := range reached {
+				if readAsAdmin(s.target) {
+					t.Errorf("a weak session reached the application with %s, as %s", target, s.target)
+				}
+			}
+		}
+	})
+}
+
+// This is why docs/gateways.md warns of policies by prefix.
+func TestPolicies_ByPrefixAreNone(t *testing.T) {
+	forEach(t, strictByPrefix(t, ""), func(t *testing.T, g gateway) {
+		w, weak, _ := policyWorld(t, g.Name(), strictByPrefix)
+		w.refuses(t, request{target: "/admin/x"}.by(weak))
+		for _, target := range []string{"/%2Fadmin/x", "/x%2f..%2fadmin/x", "/a%2f../admin/x"} {
+			response, _, reached := w.send(t, request{target: target}.by(weak))
+			if response.StatusCode != http.StatusOK || len(reached) != 1 || !readAsAdmin(reached[0].target) {
+				t.Errorf("%s: status %d, and the application saw %v: then docs/gateways.md need not warn", target, response.StatusCode, reached)
+			}
+		}
+	})
+}
