@@ -106,6 +106,7 @@ func newOathkeeperRule(t *testing.T, conf, rule object) *oathkeeperRule {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = upstream.Scheme, upstream.Host, p.In.Host
 			p.Out.URL.Path = path.Join(upstream.Path, p.In.URL.Path) // RawPath counts as long as it is the same
+			p.Out.URL.RawQuery = p.Out.URL.Query().Encode()          // as builds by some versions of Go do
 			for name := range headers {                              // X-Forwarded-Host and -Proto are not yet there
 				p.Out.Header.Set(name, p.In.Header.Get(name))
 			}

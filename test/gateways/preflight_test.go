@@ -60,8 +60,11 @@ func TestPreflight_PassesWithoutIdentity(t *testing.T) {
 				w.known(t, &visitor{}, reached[0])
 			}
 			for _, r := range []request{
-				{}, {lines: []string{origin, method}}, {method: http.MethodPost, lines: []string{origin, method, "X-HTTP-Method-Override: OPTIONS"}},
-				{method: http.MethodOptions}, {method: http.MethodOptions, lines: []string{origin}},
+				{},
+				{lines: []string{origin, method}},
+				{method: http.MethodPost, lines: []string{origin, method, "X-HTTP-Method-Override: OPTIONS"}},
+				{method: http.MethodOptions},
+				{method: http.MethodOptions, lines: []string{origin}},
 			} {
 				w.refuses(t, r)
 			}
