@@ -28,8 +28,10 @@ func TestUpload_SlowOnesAreNotCut(t *testing.T) {
 		if _, err := io.WriteString(conn, r.wire()); err != nil {
 			t.Fatal(err)
 		}
+		second := time.NewTicker(time.Second)
+		defer second.Stop()
 		for i := range pieces {
-			time.Sleep(time.Second)
+			<-second.C
 			if _, err := io.WriteString(conn, strings.Repeat("0", piece)); err != nil {
 				t.Fatalf("after %d s: %v", i+1, err)
 			}
