@@ -3,6 +3,7 @@ package gateways
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,4 +92,32 @@ func documentedYAML(t *testing.T, name string) (o object) {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// TestRecipes tries what docs/gateways.md proposes, before each gateway that it shows it for.
+func TestRecipes(t *testing.T) {
+	for _, name := range []string{"nginx", "HAProxy", "Caddy", "Traefik", "Oathkeeper"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, apisix{}) // each of these takes its place in turn
+			for _, r := range []struct {
+				name   string
+				all    []gateway
+				verify string
+				check  func(*world, *testing.T)
+			}{
+				{"login pages", redirecting(t), w.verify.Addr, (*world).loginIsShown},
+				{"preflights", preflighting(t), w.verify.Addr, (*world).preflightsPass},
+				{"strict by default", strictByDefault(t, w.ours.api), w.ours.api, (*world).strictHolds},
+				{"strict by prefix", strictByPrefix(t, w.ours.api), w.ours.api, (*world).prefixFails},
+			} {
+				t.Run(r.name, func(t *testing.T) {
+					w.gateway = r.all[slices.IndexFunc(r.all, func(g gateway) bool { return g.Name() == name })]
+					w.addr = w.gateway.Start(t, r.verify, w.app.addr)
+					w.app.take() // what looked whether the gateway is there
+					r.check(w, t)
+				})
+			}
+		})
+	}
 }
