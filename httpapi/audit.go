@@ -12,12 +12,14 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// AuditKey is the attribute that every line of the log about a write has: true
-// for each request, done, refused or failed. No such line may be left out.
+// AuditKey is the attribute that every line of the log about a write of a known
+// caller has: true for each request, done, refused or failed. No such line may be
+// left out.
 const AuditKey = "audit"
 
-// audit logs a write, done or refused, and every failure of ours. It has
-// neither the path, nor the query, nor any header: they hold tokens. (I6)
+// audit logs a write, done or refused, every credential that nobody has, and
+// every failure of ours. It has neither the path, nor the query, nor any header
+// but those with addresses: they hold tokens. (I6)
 func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
 	shed := e != nil && isShed(e)
 	if shed {
@@ -25,11 +27,16 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	}
 	status := c.http.Response.StatusCode()
 	failed := status >= http.StatusInternalServerError && status != http.StatusNotImplemented
+	stranger := c.caller == nil // so nothing was done
+	if stranger && e != nil && !failed {
+		s.auditStranger(ctx, c, e)
+		return
+	}
 	level, message := slog.LevelInfo, "write"
 	switch {
-	case !c.route.writes && (!failed || shed || status == http.StatusGatewayTimeout):
+	case (stranger || !c.route.writes) && (!failed || shed || status == http.StatusGatewayTimeout):
 		return
-	case !c.route.writes:
+	case stranger || !c.route.writes:
 		level, message = slog.LevelError, "request failed"
 	case e == errTooLate: // it may have been done
 		level, message = slog.LevelWarn, "write failed"
@@ -44,10 +51,10 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 		slog.String("call", c.route.call),
 		slog.Int("status", status),
 		slog.Float64("took_ms", float64(took.Microseconds())/1000))
-	if c.route.writes {
+	if c.route.writes && !stranger {
 		attrs = append(attrs, slog.Bool(AuditKey, true))
 	}
-	if c.caller != nil {
+	if !stranger {
 		attrs = append(attrs, slog.String("caller", c.caller.name), slog.String("user_id", c.caller.userID))
 	}
 	if c.session != "" {
@@ -61,6 +68,21 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	s.log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// auditStranger logs what is refused before it is known who calls: a credential
+// that nobody has, and any other refusal of a write.
+func (s *Server) auditStranger(ctx context.Context, c *call, e *apiError) {
+	level, message := slog.LevelInfo, "request refused"
+	switch {
+	case e.guessed:
+		level, message = slog.LevelWarn, credentialRefused
+	case !c.route.writes:
+		return
+	}
+	s.logStranger(ctx, c.http, level, message,
+		slog.String("request_id", string(c.requestID)), slog.String("call", c.route.call), slog.Int("status", c.http.Response.StatusCode()),
+		slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
 }
 
 // maxLoggedIDs is how many session IDs of a revocation are logged.

@@ -41,7 +41,12 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	}
 	stored, err := byToken(timed, string(token)) // I8
 	if errors.Is(err, session.ErrNotFound) {
-		return s.opaqueCaller(ctx, token)
+		why := reasonOf(err)
+		access, err := s.opaqueCaller(ctx, token)
+		if err == errBadCredentials && (why == reasonExpired || why == reasonRevoked) {
+			err = errKnownToken
+		}
+		return access, err
 	}
 	if err != nil {
 		return nil, err // I2
@@ -58,7 +63,7 @@ func sessionCaller(stored *session.Stored) (*caller, error) {
 		return nil, brokenDoc(stored.ID, err)
 	}
 	if stored.UserID == "" || proof.Factors == 0 {
-		return nil, errBadCredentials
+		return nil, errKnownToken
 	}
 	return &caller{name: "session " + string(stored.ID), userID: stored.UserID, agentID: stored.AgentID}, nil
 }

@@ -143,7 +143,7 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 	}
 	l, err := issuers.Logout(ctx, token)
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
-		return nil, &apiError{code: codeInvalid, text: e.Error()}
+		return nil, &apiError{code: codeInvalid, text: e.Error(), guessed: !e.Expired}
 	}
 	if err != nil {
 		return nil, errIssuer // I2

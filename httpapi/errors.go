@@ -56,6 +56,9 @@ type apiError struct {
 	close bool
 	// retryAfter is in how many seconds to try again; 0 says nothing.
 	retryAfter int
+	// guessed says that a credential is refused that nobody has, as far as is
+	// known: not one that has ended.
+	guessed bool
 }
 
 func (e *apiError) Error() string {
@@ -75,7 +78,8 @@ func (e *apiError) status() int {
 // The errors with a fixed text. Those with an ID are ZITADEL's, word for word.
 var (
 	errNoCredentials  = &apiError{code: codeUnauthorised, text: "auth header missing"}
-	errBadCredentials = &apiError{code: codeUnauthorised, text: "invalid token"}
+	errBadCredentials = &apiError{code: codeUnauthorised, text: "invalid token", guessed: true}
+	errKnownToken     = &apiError{code: codeUnauthorised, text: "invalid token"} // it has ended, or its session proves nothing
 	errDenied         = &apiError{code: codeDenied, id: "AUTH-5mWD2", text: "No matching permissions found"}
 	errGetToken       = &apiError{code: codeDenied, id: "QUERY-dsfr3", text: "Errors.PermissionDenied"}
 	errDeleteToken    = &apiError{code: codeDenied, id: "COMMAND-sGr42", text: "Session Token is invalid"}

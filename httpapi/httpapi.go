@@ -58,6 +58,9 @@ type Config struct {
 	// searches a quarter, imports and revocations a 64th, but at least 8, each
 	// apart from the others. Default 1024.
 	MaxInFlight int
+	// TrustedProxies are believed where a request came from; default
+	// DefaultTrustedProxies.
+	TrustedProxies *TrustedProxies
 	// Verify configures the endpoint that gateways ask.
 	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
@@ -149,6 +152,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = defaultMaxInFlight
+	}
+	if c.TrustedProxies == nil {
+		c.TrustedProxies, _ = ParseTrustedProxies(DefaultTrustedProxies)
 	}
 	if c.Version == "" {
 		c.Version = "unknown"

@@ -47,6 +47,9 @@ func accessCaller(a *oidc.Access, err error) (*caller, error) {
 	if errors.Is(err, oidc.ErrUnavailable) {
 		return nil, errIssuer
 	}
+	if e, ok := errors.AsType[*oidc.InvalidError](err); ok && e.Expired {
+		return nil, errKnownToken
+	}
 	if err != nil {
 		return nil, errBadCredentials
 	}

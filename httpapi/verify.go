@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -160,13 +160,13 @@ func (v *verification) ask(base context.Context, start time.Time, token string) 
 // errBug takes the place of what a panic says.
 var errBug = errors.New("a bug of ours")
 
-// patience is how long the answer may take. A gateway on this machine may say
-// that it waits for less; then the answer is there a little before. It can never
-// get more, and a client that forges what its gateway hands on only harms itself.
+// patience is how long the answer may take. A trusted gateway may say that it
+// waits for less; then the answer is there a little before. It can never get
+// more, and a client that forges what its gateway hands on only harms itself.
 func (v *verification) patience() time.Duration {
 	most := v.s.limits.verify
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
-	if len(said) == 0 || !fromThisMachine(v.http.RemoteAddr()) {
+	if len(said) == 0 || !v.s.config.TrustedProxies.trusts(v.http.RemoteAddr()) {
 		return most
 	}
 	ms, err := strconv.ParseUint(string(said), 10, 32)
@@ -174,17 +174,6 @@ func (v *verification) patience() time.Duration {
 		return most
 	}
 	return min(most, max(leastVerifyTime, time.Duration(ms)*time.Millisecond*9/10))
-}
-
-// fromThisMachine says whether a peer is on a unix socket or on loopback.
-func fromThisMachine(peer net.Addr) bool {
-	switch a := peer.(type) {
-	case *net.UnixAddr:
-		return true
-	case *net.TCPAddr:
-		return a.IP.IsLoopback()
-	}
-	return false
 }
 
 // reasonOf says why the store has not found a session. What it does not know
@@ -203,8 +192,9 @@ func reasonOf(err error) reason {
 	return reasonUnavailable
 }
 
-// audit logs a refusal, for who looks for it, and that the store is away, now
-// and then. It has neither the token nor the path. (I6)
+// audit logs a refusal: of a token that nobody has, for all to see; any other
+// for who looks for it, because sessions end every day. It also logs that the
+// store is away, now and then. It has neither the token nor the path. (I6)
 func (v *verification) audit(ctx context.Context, took time.Duration) {
 	switch v.reason {
 	case reasonGood:
@@ -216,6 +206,10 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 				"took_ms", float64(took.Microseconds())/1000, "more_since_the_last_line", left)
 		}
 	default:
+		if v.reason == reasonNotFound || v.reason == reasonWrongToken {
+			v.s.logStranger(ctx, v.http, slog.LevelWarn, credentialRefused,
+				slog.String("request_id", v.requestID()), slog.String("call", "Verify"), slog.Int("status", refusals[v.reason].status), slog.String("reason", v.reason.String()))
+		}
 		if v.s.log.Enabled(ctx, debugLevel) {
 			id := session.ID("")
 			if v.stored != nil {

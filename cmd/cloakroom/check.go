@@ -38,6 +38,9 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("max-session-bytes", "max-body-bytes") && c.maxSession > c.maxBody {
 		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.maxSession), bytesText(c.maxBody))
 	}
+	if c.proxiesFault != nil {
+		wrong.addf("--trusted-proxies: %v", c.proxiesFault)
+	}
 	if c.policyFault != nil {
 		wrong.addf("--verify-policy: %v", c.policyFault)
 	}

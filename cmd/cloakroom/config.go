@@ -29,6 +29,9 @@ type config struct {
 	verifyAddr    string
 	verify        httpapi.VerifyConfig
 	policyFault   error
+	// trustedProxies is nil if the setting is bad, for which proxiesFault says why.
+	trustedProxies *httpapi.TrustedProxies
+	proxiesFault   error
 	verifyReasons bool
 	staleIfError  time.Duration
 
@@ -105,6 +108,7 @@ func settings(c *config) []setting {
 		{"http-tls-key-file", "", text(&c.httpTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"http-tls-client-ca-file", "", text(&c.httpTLSFiles.clientCA, 4096), "PEM file with the CAs of clients: whoever calls a listener with TLS must have a certificate of one", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
+		{"trusted-proxies", httpapi.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},

@@ -116,7 +116,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"http-tls-cert-file": tls.cert, "http-tls-key-file": tls.key, "http-tls-client-ca-file": tls.cert, "verify-tls-cert-file": tls.cert, "verify-tls-key-file": tls.key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
-		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true",
+		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true", "trusted-proxies": "unix,10.0.0.0/8,fd00::/8",
 	}
 	// What a setting needs besides.
 	with := map[string][2]string{

@@ -60,6 +60,19 @@ func credentials(to *[]httpapi.Credential) value {
 	}, false}
 }
 
+// proxies keeps why a list is bad in fault: there is more to say than what is
+// allowed.
+func proxies(to **httpapi.TrustedProxies, fault *error) value {
+	return value{httpapi.TrustedProxiesForm + ", or empty", "!!str", func(s string) bool {
+		list, err := httpapi.ParseTrustedProxies(s)
+		if err != nil {
+			*fault = err
+		}
+		*to = list
+		return err == nil
+	}, false}
+}
+
 // names is a list of names with commas between.
 func names(to *[]string, most, longest int) value {
 	return value{fmt.Sprintf("at most %d names of at most %d bytes each, with commas between", most, longest), "!!str", func(s string) bool {

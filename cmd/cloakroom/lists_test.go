@@ -69,6 +69,14 @@ func TestVerifyPolicyFaults(t *testing.T) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
+	for text, want := range map[string]string{
+		"unix,10.0.0.1/8": "--trusted-proxies: entry 2: 10.0.0.1/8 has bits beyond its length: write 10.0.0.0/8",
+		"localhost":       `--trusted-proxies: entry 1: "localhost" is neither unix, loopback, an address nor a CIDR`,
+	} {
+		if _, err := loadWith(t, with("--trusted-proxies", text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
 	for _, yaml := range []string{
 		"verify-policy: {strict: [password]}", "verify-policy: {strict: {factors: {a: b}}}", "verify-policy: [[a]]", "verify-policy: ~",
 		"verify-policy: {strict: {organizations: ['1+2']}}", "verify-policy: {strict: {organizations: ['1,max_age:1h']}}",

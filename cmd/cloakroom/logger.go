@@ -5,11 +5,11 @@ import (
 	"log/slog"
 )
 
-// newLogger returns the program's log, to w, and what counts the lines that it
-// leaves out. level and format are valid settings.
-func newLogger(w io.Writer, level slog.Level, format string) (*slog.Logger, *lineCounts) {
+// newLogger returns the program's log, to w, and what leaves lines out of it.
+// level and format are valid settings.
+func newLogger(w io.Writer, level slog.Level, format string) (*slog.Logger, *sampler) {
 	s := newSampler(newLogHandler(w, level, format))
-	return slog.New(s), s.counts
+	return slog.New(s), s
 }
 
 func newLogHandler(w io.Writer, level slog.Level, format string) slog.Handler {

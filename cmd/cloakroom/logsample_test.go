@@ -12,7 +12,7 @@ import (
 
 func TestLogRepeats(t *testing.T) {
 	out := newOutput()
-	log, repeats := newLogger(out, slog.LevelInfo, "text")
+	log, sampled := newLogger(out, slog.LevelInfo, "text")
 	f := func(want int, text string) {
 		t.Helper()
 		if n := strings.Count(out.String(), text); n != want {
@@ -36,10 +36,10 @@ func TestLogRepeats(t *testing.T) {
 	f(100, "also of a write")
 	f(100, "nothing is wrong")
 	f(0, "more lines")
-	repeats.flush(t.Context())
+	sampled.repeats.flush(t.Context())
 	f(1, fmt.Sprintf(`level=ERROR msg="more lines like one before" like="request failed call=GetSession reason=away" lines=%d`, 100-sampleFirst))
 	f(1, fmt.Sprintf(`level=WARN msg="more lines like one before" like="an issuer is away issuer=a" lines=%d`, 100-sampleFirst))
-	repeats.flush(t.Context())
+	sampled.repeats.flush(t.Context())
 	f(4, "more lines")
 	log.Error("request failed", "call", "GetSession", "reason", "away") // a new interval
 	f(1, "msg=\"request failed\" call=GetSession")
@@ -48,15 +48,15 @@ func TestLogRepeats(t *testing.T) {
 // However many kinds of lines there are, they take bounded memory.
 func TestLogRepeatsAreBounded(t *testing.T) {
 	out := newOutput()
-	log, repeats := newLogger(out, slog.LevelInfo, "text")
+	log, sampled := newLogger(out, slog.LevelInfo, "text")
 	for i := range 3 * sampleKinds {
 		log.Warn("kind", "call", i)
 	}
-	if n := len(repeats.seen); n != sampleKinds+1 {
+	if n := len(sampled.repeats.seen); n != sampleKinds+1 {
 		t.Errorf("%d kinds are counted", n)
 	}
-	repeats.flush(t.Context())
-	if want := fmt.Sprintf(`like="other lines" lines=%d`, 2*sampleKinds-sampleFirst); !strings.Contains(out.String(), want) {
+	sampled.repeats.flush(t.Context())
+	if want := fmt.Sprintf(`like=kind lines=%d`, 2*sampleKinds-sampleFirst); !strings.Contains(out.String(), want) {
 		t.Errorf("the log has not %s", want)
 	}
 }

@@ -57,9 +57,9 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	s := &sidecar{
 		c: c, p: p, parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
-	var repeats *lineCounts
-	s.log, repeats = newLogger(p.stderr, c.logLevel, c.logFormat)
-	s.parts.start("log", repeats.Run)
+	var sampled *sampler
+	s.log, sampled = newLogger(p.stderr, c.logLevel, c.logFormat)
+	s.parts.start("log", sampled.Run)
 	s.version, _ = build()
 	s.breakers = breaker.New(s.log)
 	s.trips = newRedisMetrics(s.metrics)
@@ -187,6 +187,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		MaxLifetime:     s.c.maxLifetime,
 		KeyRate:         s.c.keyRate,
 		MaxInFlight:     s.c.maxInFlight,
+		TrustedProxies:  s.c.trustedProxies,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,

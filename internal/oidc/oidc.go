@@ -36,12 +36,14 @@ var ErrForeign = errors.New("not a JWT of a configured issuer")
 type InvalidError struct {
 	// Reason is a phrase that names the claim or header.
 	Reason string
+	// Expired says that it is a JWT of the issuer whose time is over.
+	Expired bool
 }
 
 // Error returns the reason.
 func (e *InvalidError) Error() string { return "invalid token: " + e.Reason }
 
-func invalid(reason string) error { return &InvalidError{reason} }
+func invalid(reason string) error { return &InvalidError{Reason: reason} }
 
 // Access is what an access token says. It is immutable: callers share it.
 type Access struct {

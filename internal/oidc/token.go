@@ -148,7 +148,7 @@ func reason(err error) error {
 		{jwt.ErrTokenRequiredClaimMissing, "exp or aud is missing"},
 	} {
 		if errors.Is(err, r.err) {
-			return invalid(r.text)
+			return &InvalidError{Reason: r.text, Expired: r.err == jwt.ErrTokenExpired}
 		}
 	}
 	return invalid("a claim has another type than it should")
