@@ -26,14 +26,14 @@ type config struct {
 	nearBytes int
 	nearStale time.Duration
 
-	verifyAddr    string
-	verify        httpapi.VerifyConfig
-	policyFault   error
+	verifyAddr  string
+	verify      httpapi.VerifyConfig
+	policyFault error
 	// trustedProxies is nil if the setting is bad, for which proxiesFault says why.
 	trustedProxies *httpapi.TrustedProxies
 	proxiesFault   error
-	verifyReasons bool
-	staleIfError  time.Duration
+	verifyReasons  bool
+	staleIfError   time.Duration
 
 	revokeReplicas    int
 	revokeWait        time.Duration

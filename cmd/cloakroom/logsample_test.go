@@ -60,3 +60,54 @@ func TestLogRepeatsAreBounded(t *testing.T) {
 		t.Errorf("the log has not %s", want)
 	}
 }
+
+// Of a stranger one line is logged in an interval, whatever it tries; what is
+// left out is summed up.
+func TestLogStrangers(t *testing.T) {
+	t.Parallel()
+	out := newOutput()
+	log, sampled := newLogger(out, slog.LevelInfo, "text")
+	f := func(want int, text string) {
+		t.Helper()
+		if n := strings.Count(out.String(), text); n != want {
+			t.Errorf("%d times %q, want %d:\n%s", n, text, want, out)
+		}
+	}
+	for i := range 100 {
+		log.Warn("credential refused", httpapi.ClientNetKey, "203.0.113.1/32", "call", i, "reason", i)
+		log.Warn("credential refused", httpapi.ProxyKey, "unix")
+		log.Info("request refused", httpapi.ClientNetKey, "203.0.113.1/32") // at any level
+		log.Info("write", "reason", "x", httpapi.AuditKey, true)
+	}
+	f(1, "call=0 reason=0")
+	f(1, "proxy=unix")
+	f(1, "level=INFO msg=\"request refused\"")
+	f(100, "msg=write ")
+	sampled.repeats.flush(t.Context())
+	f(0, "more lines")
+	sampled.strangers.flush(t.Context())
+	f(1, `level=WARN msg="more lines like one before" like="credential refused" lines=198`)
+	f(1, `level=INFO msg="more lines like one before" like="request refused" lines=99`)
+	log.Warn("credential refused", httpapi.ProxyKey, "unix") // a new interval
+	f(2, "proxy=unix")
+}
+
+// However many networks strangers have, memory and log are bounded.
+func TestLogStrangersAreBounded(t *testing.T) {
+	t.Parallel()
+	out := newOutput()
+	log, sampled := newLogger(out, slog.LevelInfo, "text")
+	for i := range 20 * sampleKinds {
+		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:0:%x::/64", i), "call", i, "reason", i)
+	}
+	if n := len(sampled.strangers.seen); n != sampleKinds+1 {
+		t.Errorf("%d networks are remembered", n)
+	}
+	sampled.strangers.flush(t.Context())
+	if n := strings.Count(out.String(), "\n"); n != sampleKinds+2 {
+		t.Errorf("%d lines are logged", n)
+	}
+	if want := fmt.Sprintf(`like="credential refused" lines=%d`, 19*sampleKinds-1); !strings.Contains(out.String(), want) {
+		t.Errorf("the log has not %s", want)
+	}
+}
