@@ -2,7 +2,7 @@
 -- the refusal, and with 200 the identity headers. Without an answer the variable stays unset, and the configuration refuses.
 
 local dst = "abns@cloakroom"
-local credentials = { "authorization", "cookie", "x-session-token" }
+local handed = { "authorization", "cookie", "x-session-token", "x-forwarded-for" } -- the last is ours
 local identity = {
 	"x-session-id", "x-session-user", "x-session-login", "x-session-org", "x-session-factors", "x-session-auth-time",
 	"x-session-expires", "x-session-stale",
@@ -25,7 +25,7 @@ end
 core.register_action("cloakroom", { "http-req" }, function(txn)
 	local asked = txn.http:req_get_headers()
 	local headers = { host = { "cloakroom" } }
-	for _, name in ipairs(credentials) do
+	for _, name in ipairs(handed) do
 		local list = values(asked, name) -- all of them, so that Cloakroom sees what the application would
 		if #list > 0 then
 			headers[name] = list

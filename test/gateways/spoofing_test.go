@@ -1,6 +1,7 @@
 package gateways
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -112,6 +113,12 @@ func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
 		}
 		if ms := asked[0].Header.Get("X-Envoy-Expected-Rq-Timeout-Ms"); ms != "" && ms != "200" {
 			t.Errorf("verify was told a deadline of %s ms", ms)
+		}
+		// Who is banned for guessing is the last that the header names.
+		from := strings.Split(strings.Join(asked[0].Header.Values("X-Forwarded-For"), ","), ",")
+		last := strings.TrimSpace(from[len(from)-1])
+		if ip := net.ParseIP(last); last != "" && !ip.IsLoopback() || last == "" && slices.ContainsFunc(gateways[:3], func(real gateway) bool { return real.Name() == g.Name() }) {
+			t.Errorf("verify was told the client %q", last)
 		}
 		r.lines = slices.Clone(r.lines[1:]) // all but the cookie
 		w.refuses(t, r)
