@@ -67,7 +67,8 @@ func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, e
 	if stored == nil || err != nil {
 		return nil, err
 	}
-	if proof, err := session.ProofOf(stored.Doc); err == nil { // else who needs it says so
+	// Else who needs it reads it: each time, where time alone can change it.
+	if proof, lasting, err := session.ProofOf(stored.Doc, s.clock()); err == nil && lasting {
 		stored.Proof = &proof
 	}
 	return stored, nil

@@ -55,7 +55,7 @@ func TestI4_VerifyCopy(t *testing.T) {
 	want("a token that somebody else made", "foreign", false) // by its hash, which Verify knows
 	want("no token", "", false)
 	stored, _ := b.VerifyCopy(token)
-	if proof, err := session.ProofOf(stored.Doc); err != nil || stored.Proof == nil || *stored.Proof != proof {
+	if proof, _, err := session.ProofOf(stored.Doc, now); err != nil || stored.Proof == nil || *stored.Proof != proof {
 		t.Errorf("a copy proves %v, its document %v, %v", stored.Proof, proof, err)
 	}
 

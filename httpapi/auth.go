@@ -51,14 +51,14 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	if err != nil {
 		return nil, err // I2
 	}
-	return sessionCaller(stored)
+	return sessionCaller(stored, s.config.Store.Now())
 }
 
 // sessionCaller is the caller behind a session token: the session's user, on
 // its user agent, without permissions. A session without a user, or with
 // nothing but a user, proves nothing.
-func sessionCaller(stored *session.Stored) (*caller, error) {
-	proof, err := session.ProofOf(stored.Doc)
+func sessionCaller(stored *session.Stored, now session.Time) (*caller, error) {
+	proof, _, err := session.ProofOf(stored.Doc, now)
 	if err != nil {
 		return nil, brokenDoc(stored.ID, err)
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -67,8 +68,12 @@ func (d *changesDecoder) field(name string) error {
 		}
 	case "sessionToken":
 		if d.message == messageSet {
-			var ignored string // it is not asked for
-			return d.String(&ignored)
+			var unused string // it is not asked for
+			err := d.String(&unused)
+			if utf8.RuneCountInString(unused) > maxSessionToken {
+				d.wrong(invalid(d.message, "SessionToken", "value length must be between 0 and 500 runes, inclusive"))
+			}
+			return err
 		}
 	}
 	return nil
@@ -162,6 +167,9 @@ func (d *changesDecoder) wrong(err error) {
 
 // apply makes the changes to s, at now. The lifetime is left to the caller.
 func (q *changes) apply(s *session.Session, now session.Time) error {
+	if err := q.factors.CheckAhead(now); err != nil {
+		return err
+	}
 	if err := q.applyUser(&s.Factors, now); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ var (
 	errBadCredentials = &apiError{code: codeUnauthorised, text: "invalid token", guessed: true}
 	errKnownToken     = &apiError{code: codeUnauthorised, text: "invalid token"} // it has ended, or its session proves nothing
 	errDenied         = &apiError{code: codeDenied, id: "AUTH-5mWD2", text: "No matching permissions found"}
-	errGetToken       = &apiError{code: codeDenied, id: "QUERY-dsfr3", text: "Errors.PermissionDenied"}
+	errGetToken       = &apiError{code: codeDenied, id: "QUERY-dsfr3", text: "Permission denied"}
 	errDeleteToken    = &apiError{code: codeDenied, id: "COMMAND-sGr42", text: "Session Token is invalid"}
 	errUnknownSession = &apiError{code: codeNotFound, id: "QUERY-SFeaa", text: "Session does not exist"}
 	errLimit          = &apiError{code: codeInvalid, id: "QUERY-4M0fs", text: "Limit exceeded"}

@@ -29,13 +29,18 @@ func decodeGet(c *call) (q getRequest, err error) {
 	if !nameLength(c.id) {
 		return q, invalid("GetSessionRequest", "SessionId", wrongLength)
 	}
-	if given && !nameLength(q.token) {
-		return q, invalid("GetSessionRequest", "SessionToken", wrongLength)
+	if n := utf8.RuneCountInString(q.token); given && (n < 1 || n > maxSessionToken) {
+		return q, invalid("GetSessionRequest", "SessionToken", "value length must be between 1 and 500 runes, inclusive")
 	}
 	return q, nil
 }
 
-const wrongLength = "value length must be between 1 and 200 runes, inclusive"
+const (
+	wrongLength = "value length must be between 1 and 200 runes, inclusive"
+	// maxSessionToken is the longest session token that ZITADEL takes in a
+	// request, in characters. Its own have about 283.
+	maxSessionToken = 500
+)
 
 func nameLength(s string) bool {
 	n := utf8.RuneCountInString(s)

@@ -41,7 +41,8 @@ type importRun struct {
 	stop  context.CancelCauseFunc
 	tally tally
 
-	requestID string
+	requestID     string
+	ignoreUnknown bool
 }
 
 // importSessions answers POST /v2/sessions/import: one session per line, as
@@ -57,6 +58,10 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	if !c.caller.write.all {
 		return errDenied
 	}
+	ignoreUnknown, err := c.ignoreUnknown()
+	if err != nil {
+		return err
+	}
 	select {
 	case s.imports <- struct{}{}:
 		defer func() { <-s.imports }()
@@ -66,13 +71,13 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	ctx, stop := context.WithCancelCause(base)
 	defer stop(nil)
 	run := &importRun{
-		s: s, by: c.caller, stop: stop, requestID: string(c.requestID),
+		s: s, by: c.caller, stop: stop, requestID: string(c.requestID), ignoreUnknown: ignoreUnknown,
 		log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name),
 	}
 	run.log.Info("import begins")
 	lines := newImportReader(ctx, c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra)
 	defer lines.close()
-	err := run.read(ctx, lines)
+	err = run.read(ctx, lines)
 	run.report("import ends", err)
 	counts := run.tally.snapshot()
 	c.logged = append(c.logged, slog.Uint64("lines", counts.lines()), slog.Uint64("stored", counts.stored),
@@ -140,7 +145,7 @@ func (run *importRun) distribute(ctx context.Context, lines *importReader, queue
 			run.report("import goes on", nil)
 		}
 		line := importLine{number: number, put: putRequest{guessNew: true}}
-		if err := line.decode(text); err != nil {
+		if err := line.decode(text, run.ignoreUnknown); err != nil {
 			run.tally.fail(number, asAPIError(err).Error())
 			continue
 		}
@@ -155,13 +160,12 @@ func (run *importRun) distribute(ctx context.Context, lines *importReader, queue
 }
 
 // decode reads one line. Nothing of it points into text. (I8)
-func (l *importLine) decode(text []byte) (err error) {
-	l.put.session, l.put.given, err = session.DecodeJSON(text)
+func (l *importLine) decode(text []byte, ignoreUnknown bool) (err error) {
+	l.put.session, l.put.given, err = session.DecodeJSON(text, ignoreUnknown)
 	if err != nil {
 		return err
 	}
-	_, err = session.ParseID(string(l.put.session.ID))
-	return err
+	return storableID(string(l.put.session.ID))
 }
 
 // store stores one line. While the store is away it tries again, for some

@@ -45,8 +45,8 @@ func TestImportBrokenLines(t *testing.T) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.config.MaxSessionBytes = 1024 })
 		limit := 2*1024 + maxLineExtra
 		pad := func(n int) string { // a line of n bytes
-			head, tail := `{"id":"long","x":"`, `"}`
-			return head + strings.Repeat("a", n-len(head)-len(tail)) + tail
+			head, tail := `{"id":"long"`, `}`
+			return head + strings.Repeat(" ", n-len(head)-len(tail)) + tail
 		}
 		lines := []struct{ line, message string }{
 			{`{"id":"a"}`, ""},

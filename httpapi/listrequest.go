@@ -45,8 +45,7 @@ type listDecoder struct {
 	beta   bool
 	// message is what faults call the request.
 	message string
-	// strict refuses names that are not known, and dates that are left out: what
-	// is misspelt must not make a request match more.
+	// strict refuses dates that are left out.
 	strict bool
 	// next is the predicate under way, and number which one it is.
 	next   index.Predicate
@@ -110,7 +109,7 @@ func (d *listDecoder) searchQuery(i int) error {
 	d.next, d.number = index.Predicate{}, i
 	err := d.Object(func(name string) error {
 		if !d.knows(name) {
-			return d.unknown()
+			return nil
 		}
 		if ok, err := d.Member(&taken, name); err != nil || !ok {
 			return err
@@ -134,14 +133,6 @@ func (d *listDecoder) searchQuery(i int) error {
 	return nil
 }
 
-// unknown is what becomes of a member whose name is not known.
-func (d *listDecoder) unknown() error {
-	if d.strict {
-		return d.Fail("is not known here")
-	}
-	return nil
-}
-
 // knows says whether name is one of the queries.
 func (d *listDecoder) knows(name string) bool {
 	switch name {
@@ -162,7 +153,7 @@ func (d *listDecoder) member(name string) error {
 		d.next = index.ByUser("")
 		return d.Object(func(name string) error {
 			if name != "id" {
-				return d.unknown()
+				return nil
 			}
 			return d.String(&d.next.Value)
 		})
@@ -183,7 +174,7 @@ func (d *listDecoder) ids() error {
 	var ids []session.ID
 	err := d.Object(func(name string) error {
 		if name != "ids" {
-			return d.unknown()
+			return nil
 		}
 		return d.Array(func(int) error {
 			var id string
@@ -201,7 +192,7 @@ func (d *listDecoder) ids() error {
 func (d *listDecoder) optionalName(field, query, where string) error {
 	return d.Object(func(name string) error {
 		if name != field {
-			return d.unknown()
+			return nil
 		}
 		err := d.String(&d.next.Value)
 		if utf8.RuneCountInString(d.next.Value) > session.MaxNameLen {
@@ -228,7 +219,7 @@ func (d *listDecoder) dates(field string, by func(index.Dates) index.Predicate) 
 		case "method":
 			return d.Enum(&method, timestampMethods)
 		}
-		return d.unknown()
+		return nil
 	})
 	if d.strict && !given {
 		d.wrong(invalid(d.message, fmt.Sprintf("Queries[%d]", d.number), field+" is required"))

@@ -33,23 +33,39 @@ type putResult struct {
 
 func decodePut(c *call) (*putRequest, error) {
 	q := &putRequest{precondition: c.precondition}
-	issue, given, err := c.param("issueToken", "issue_token")
+	var err error
+	if q.issueToken, err = c.switched("issueToken", "issue_token"); err != nil {
+		return nil, err
+	}
+	ignoreUnknown, err := c.ignoreUnknown()
 	if err != nil {
 		return nil, err
 	}
-	if given {
-		if q.issueToken, err = strconv.ParseBool(issue); err != nil {
-			return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must be true or false"}
-		}
-	}
-	if q.session, q.given, err = session.DecodeJSON(c.body); err != nil {
+	if q.session, q.given, err = session.DecodeJSON(c.body, ignoreUnknown); err != nil {
 		return nil, err
 	}
 	if q.issueToken && q.given.TokenSHA256 {
 		return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must not be given together with tokenSha256"}
 	}
-	q.session.ID, err = session.ParseID(c.id)
-	return q, err
+	q.session.ID = session.ID(c.id)
+	return q, storableID(c.id)
+}
+
+// ignoreUnknown says whether PUT or import passes over members that are not
+// known, such as a newer ZITADEL may have.
+func (c *call) ignoreUnknown() (bool, error) { return c.switched("ignoreUnknown", "ignore_unknown") }
+
+// switched returns the value of a query parameter that is true or false; false
+// if it is not there.
+func (c *call) switched(name, snake string) (on bool, err error) {
+	text, given, err := c.param(name, snake)
+	if err != nil || !given {
+		return false, err
+	}
+	if on, err = strconv.ParseBool(text); err != nil {
+		return false, &apiError{code: codeInvalid, text: "invalid " + name + ": must be true or false"}
+	}
+	return on, nil
 }
 
 // putSession answers PUT of a session.

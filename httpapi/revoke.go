@@ -35,6 +35,7 @@ func decodeRevoke(c *call) (*revokeRequest, error) {
 	d := listDecoder{listRequest: &q.listRequest, caller: c.caller, message: "RevokeSessionsRequest", strict: true}
 	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
 		d.Reader = r
+		r.RefuseUnknown("is not known here") // what is misspelt must not make it match more
 		return r.Object(func(name string) error {
 			switch name {
 			case "queries":
@@ -54,7 +55,7 @@ func decodeRevoke(c *call) (*revokeRequest, error) {
 			case "dryRun":
 				return d.Bool(&q.dryRun)
 			}
-			return d.unknown()
+			return nil
 		})
 	})
 	switch {

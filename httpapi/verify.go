@@ -126,7 +126,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	v.stored = stored
 	if stored.Proof != nil {
 		v.proof = *stored.Proof
-	} else if v.proof, err = session.ProofOf(stored.Doc); err != nil {
+	} else if v.proof, _, err = session.ProofOf(stored.Doc, v.s.config.Store.Now()); err != nil {
 		v.err = brokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}

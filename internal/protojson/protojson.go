@@ -9,7 +9,7 @@
 //		case "creationDate":
 //			return r.Time(&m.CreationDate)
 //		}
-//		return nil // unknown: Object skips it
+//		return nil // unknown: Object skips it, or refuses it after RefuseUnknown
 //	})
 //
 // Reading is strict: duplicate names, invalid UTF-8, unpaired surrogates,
@@ -48,6 +48,8 @@ type Reader struct {
 	names map[string]string
 	// text is room for unescaped strings.
 	text []byte
+	// unknown is what is wrong with a field that nobody reads; "" skips it.
+	unknown string
 }
 
 // maxNames and maxNameLen bound what a pooled Reader remembers.
@@ -73,7 +75,7 @@ func Decode(body []byte, fn func(r *Reader) error) error {
 	}
 	r := readers.Get().(*Reader)
 	r.body, r.in = body, *bytes.NewBuffer(body)
-	r.path, r.seen = r.path[:0], r.seen[:0]
+	r.path, r.seen, r.unknown = r.path[:0], r.seen[:0], ""
 
 	err := fn(r)
 	if err == nil {
@@ -93,9 +95,13 @@ func Decode(body []byte, fn func(r *Reader) error) error {
 	return err
 }
 
+// RefuseUnknown makes each field that is not read from now on an error, with this
+// problem, in place of skipping it.
+func (r *Reader) RefuseUnknown(problem string) { r.unknown = problem }
+
 // Object reads an object and calls fn with the lowerCamel name of each field,
 // which may be written in snake_case too. fn reads the value, or leaves an
-// unknown one alone to have it skipped. A known field that is given twice, in
+// unknown one alone to have it skipped, or refused. A known field that is given twice, in
 // whatever spelling, is an error.
 func (r *Reader) Object(fn func(name string) error) error {
 	if r.dec.StackDepth() > 0 && r.Null() {
@@ -122,6 +128,8 @@ func (r *Reader) Object(fn func(name string) error) error {
 		}
 		if r.dec.InputOffset() != before {
 			r.seen = append(r.seen, name)
+		} else if r.unknown != "" {
+			return r.fail(r.lastStart(raw), r.unknown)
 		} else if err := r.Skip(); err != nil {
 			return err
 		}

@@ -19,13 +19,14 @@ var docSeeds = []string{
 	`{"creationDate":"2026-01-02T03:04:05Z","changeDate":"2026-01-02T03:04:05Z","sequence":"1","metadata":{"}":"eA=="},"userAgent":{"fingerprintId":"\\","header":{"\"":{"values":["]"]},"b":{}}}}`,
 	`{"id":"a","user_agent":{"fingerprint_id":"f"},"userAgent":null}`,
 	`{"creator":"c","tokenSha256":"000000000000000000000000000000000000000000000000000000000000000f","metadata":{"a":"_w"}}`,
+	`{"session":{"id":"a","metadata":{"":"eA=="}}}`, `{"session":{},"id":"a"}`, `{"userAgent":{"header":{"a":{"x":1}}}}`,
 	`{"factors":{"password":{}}}`, `{"metadata":{"a":null}}`, `{"sequence":-1}`,
 }
 
 func TestDecodeJSON(t *testing.T) {
 	f := func(body string, want Session, given Given) {
 		t.Helper()
-		got, gotGiven, err := DecodeJSON([]byte(body))
+		got, gotGiven, err := DecodeJSON([]byte(body), false)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			return
@@ -59,8 +60,8 @@ func TestDecodeJSON(t *testing.T) {
 	f(`{"creator":"c","tokenSha256":"`+hex+`"}`, Session{Creator: "c", Token: hash, TokenForeign: true}, Given{Creator: true, TokenSHA256: true})
 	f(`{"token_sha256":"`+hex+`"}`, Session{Token: hash, TokenForeign: true}, Given{TokenSHA256: true})
 
-	f(`{"factors":{"user":{"verified_at":"1970-01-01T00:00:01Z","id":"u","login_name":"l","displayName":"d","organization_id":"o","avatar":1},"password":{},"web_auth_n":{"user_verified":true},
-		"webAuthn":{},"intent":null,"totp":{"verifiedAt":"1970-01-01T00:00:01Z"},"otp_sms":{},"otpEmail":{},"recovery_code":{}}}`,
+	f(`{"factors":{"user":{"verified_at":"1970-01-01T00:00:01Z","id":"u","login_name":"l","displayName":"d","organization_id":"o"},"password":{},"web_auth_n":{"user_verified":true},
+		"intent":null,"totp":{"verifiedAt":"1970-01-01T00:00:01Z"},"otp_sms":{},"otpEmail":{},"recovery_code":{}}}`,
 		Session{Factors: Factors{
 			User:     &UserFactor{VerifiedAt: 1_000_000, ID: "u", LoginName: "l", DisplayName: "d", OrganizationID: "o"},
 			Password: &Factor{}, WebAuthN: &WebAuthNFactor{UserVerified: true}, TOTP: &Factor{1_000_000}, OTPSMS: &Factor{}, OTPEmail: &Factor{}, RecoveryCode: &Factor{},
@@ -73,7 +74,7 @@ func TestDecodeJSON(t *testing.T) {
 func TestDecodeJSONErrors(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
-		s, given, err := DecodeJSON([]byte(body))
+		s, given, err := DecodeJSON([]byte(body), false)
 		var e *protojson.Error
 		if !errors.As(err, &e) || s != nil || given != (Given{}) {
 			t.Errorf("%s: got %v, %v, %v", body, s, given, err)
@@ -99,9 +100,65 @@ func TestDecodeJSONErrors(t *testing.T) {
 	f(`{"userAgent":{"header":{"a":["1"]}}}`, `userAgent.header["a"]: must be an object`)
 }
 
+// What is not known is refused wherever it stands, or passed over where that is
+// asked for, and nothing else changes by it.
+func TestDecodeJSON_UnknownMembers(t *testing.T) {
+	f := func(body, where string) {
+		t.Helper()
+		_, _, err := DecodeJSON([]byte(body), false)
+		want := "proto: (line 1:" + where + ": is not known here: correct its name or leave it out; with ignoreUnknown=true in the query it is passed over"
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got the error %v, want %s", body, err, want)
+		}
+		s, _, err := DecodeJSON([]byte(body), true)
+		if err != nil || s.ExpirationDate != Never {
+			t.Errorf("%s: passing over what is not known, got %+v, %v", body, s, err)
+		}
+	}
+	f(`{"expirationDat":"2026-01-01T00:00:00Z"}`, "2): expirationDat")
+	f(`{"id":"a","ExpirationDate":null}`, "11): ExpirationDate")
+	f(`{"details":{}}`, "2): details")
+	f(`{"factors":{"passkey":{}}}`, "13): factors.passkey")
+	f(`{"factors":{"user":{"avatar":1}}}`, "21): factors.user.avatar")
+	f(`{"factors":{"user":{},"webAuthN":{"userVerifed":true}}}`, "35): factors.webAuthN.userVerifed")
+	f(`{"factors":{"totp":{"verified":1}}}`, "21): factors.totp.verified")
+	f(`{"userAgent":{"finger_print_id":"f"}}`, "15): userAgent.fingerPrintId")
+	f(`{"userAgent":{"header":{"a":{"value":[]}}}}`, `30): userAgent.header["a"].value`)
+	f(`{"session":{"expires":"2026-01-01T00:00:00Z"}}`, "13): session.expires")
+	f(`{"session":{},"details":{}}`, "15): details")
+}
+
+// The answer of GetSession is as good as the session in it.
+func TestDecodeJSON_Wrapped(t *testing.T) {
+	doc := AppendJSON(nil, sample())
+	bare, given, err := DecodeJSON(doc, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped, wrappedGiven, err := DecodeJSON([]byte(`{"session":`+string(doc)+`}`), false)
+	if err != nil || !reflect.DeepEqual(wrapped, bare) || wrappedGiven != given {
+		t.Errorf("got %+v, %+v, %v, want %+v, %+v", wrapped, wrappedGiven, err, bare, given)
+	}
+	if s, given, err := DecodeJSON([]byte(`{"session":{"creator":"c","tokenSha256":"`+strings.Repeat("1", 64)+`"}}`), false); err != nil || s.Creator != "c" || !given.TokenSHA256 {
+		t.Errorf("got %+v, %+v, %v", s, given, err)
+	}
+	for body, want := range map[string]string{
+		`{"session":null}`:             "proto: (line 1:16): session: must be an object",
+		`{"session":[]}`:               "proto: (line 1:12): session: must be an object",
+		`{"session":{},"session":{}}`:  "proto: (line 1:15): session: is given twice",
+		`{"session":{},"creator":"c"}`: "proto: (line 1:25): creator: must be inside of session, where that is given",
+		`{"creator":"c","session":{}}`: "proto: (line 1:26): session: must have all other members inside of it",
+		`{"session":{"session":{}}}`:   "proto: (line 1:13): session.session: is not known here: correct its name or leave it out; with ignoreUnknown=true in the query it is passed over",
+	} {
+		if _, _, err := DecodeJSON([]byte(body), false); err == nil || err.Error() != want {
+			t.Errorf("%s: got the error %v, want %s", body, err, want)
+		}
+	}
+}
+
 // The hash of a token is a secret's, so a wrong one is not repeated.
 func TestI6_DecodeJSONDoesNotRepeatTheHash(t *testing.T) {
-	_, _, err := DecodeJSON([]byte(`{"tokenSha256":"deadbeef"}`))
+	_, _, err := DecodeJSON([]byte(`{"tokenSha256":"deadbeef"}`), false)
 	if err == nil || strings.Contains(err.Error(), "dead") {
 		t.Error(err)
 	}
@@ -137,9 +194,13 @@ func FuzzDecodeJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, _, err := DecodeJSON(body)
+		s, given, err := DecodeJSON(body, false)
+		lenient, lenientGiven, lenientErr := DecodeJSON(body, true)
 		if err != nil {
 			return
+		}
+		if lenientErr != nil || !reflect.DeepEqual(lenient, s) || lenientGiven != given {
+			t.Fatalf("%q has no unknown member, and is another session without them: %+v, %v", body, lenient, lenientErr)
 		}
 		if len(bytes.Trim(body, " \t\r\n")) > 0 && !json.Valid(body) {
 			t.Fatalf("%q is not JSON", body)

@@ -1,13 +1,22 @@
 package session
 
-import "iter"
+import (
+	"iter"
+	"time"
+)
 
-// Proof is what a session proves, and of whom: what a gateway asks for. It is
-// read off the stored document without decoding the rest of it (ProofOf).
+// MaxAhead is how far in the future a factor may have been verified: so far may
+// another clock be ahead of the store's. What is verified later than that
+// counts as not verified until the store's clock comes that near. (I1)
+const MaxAhead = time.Minute
+
+// Proof is what a session proves at some time, and of whom: what a gateway asks
+// for. It is read off the stored document without decoding the rest of it (ProofOf).
 type Proof struct {
 	// LoginName is the user's, "" if unknown.
 	LoginName string
-	// Factors are those that were verified besides the user.
+	// Factors are those that were verified besides the user, not later than
+	// MaxAhead from now.
 	Factors FactorSet
 	// AuthTime is when the last of them was verified; zero if that was not said.
 	// As in ZITADEL, the user itself does not count.
@@ -46,10 +55,13 @@ func (f FactorSet) Names() iter.Seq[string] {
 	}
 }
 
-// ProofOf reads the proof off a document that AppendJSON wrote, without decoding
-// the rest of it. A document of another shape is an error. LoginName shares the
-// memory of doc, which must not change any more.
-func ProofOf(doc []byte) (p Proof, err error) {
+// ProofOf reads the proof at now off a document that AppendJSON wrote, without
+// decoding the rest of it. lasting says that the document proves the same at any
+// later time: no factor is left out because its time has not come. A document of
+// another shape is an error. LoginName shares the memory of doc, which must not
+// change any more.
+func ProofOf(doc []byte, now Time) (p Proof, lasting bool, err error) {
+	lasting = true
 	sc := scanner{doc: doc, ok: true}
 	sc.open("{")
 	if sc.has(`,"id":`) {
@@ -62,15 +74,18 @@ func ProofOf(doc []byte) (p Proof, err error) {
 	sc.must(`,"sequence":`)
 	sc.raw()
 	if sc.has(`,"factors":`) {
-		sc.proof(&p)
+		lasting = sc.proof(&p, now.Add(MaxAhead))
 	}
 	if !sc.ok {
-		return Proof{}, errNotCanonical
+		return Proof{}, false, errNotCanonical
 	}
-	return p, nil
+	return p, lasting, nil
 }
 
-func (sc *scanner) proof(p *Proof) {
+// proof reads the factors that were verified until latest, and says whether
+// these are all.
+func (sc *scanner) proof(p *Proof, latest Time) (all bool) {
+	all = true
 	sc.open(`{"user":{`)
 	if sc.has(`,"verifiedAt":`) {
 		sc.raw()
@@ -92,10 +107,16 @@ func (sc *scanner) proof(p *Proof) {
 		if !sc.has(name) {
 			continue
 		}
-		p.Factors |= 1 << i
 		sc.open("{")
+		var at Time
 		if sc.has(`,"verifiedAt":`) {
-			p.AuthTime = max(p.AuthTime, sc.time())
+			at = sc.time()
+		}
+		if at <= latest {
+			p.Factors |= 1 << i
+			p.AuthTime = max(p.AuthTime, at)
+		} else {
+			all = false
 		}
 		if sc.has(`,"userVerified":`) && !sc.has("true") {
 			sc.must("false")
@@ -103,6 +124,7 @@ func (sc *scanner) proof(p *Proof) {
 		sc.must("}")
 	}
 	sc.must("}")
+	return all
 }
 
 // factorMembers is how each of factorNames begins in a document.

@@ -110,7 +110,8 @@ type Stored struct {
 	Token        TokenHash
 	TokenForeign bool
 	// Proof is what ProofOf reads off Doc: in copies, which are verified more
-	// often than they are loaded. nil says that nobody has read it.
+	// often than they are loaded. nil says that nobody has read it, or that it
+	// depends on the time.
 	Proof *Proof
 	// Version names this stored version: random bytes that every write draws
 	// anew. A write replaces exactly the version that its caller read. Only

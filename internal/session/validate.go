@@ -14,8 +14,9 @@ const MaxNameLen = 200
 var (
 	tooLong   = fmt.Sprintf("must have at most %d characters", MaxNameLen)
 	wrongUser = fmt.Sprintf("must have 1 to %d characters", MaxNameLen)
-	wrongKey  = fmt.Sprintf("must have keys of 1 to %d characters", MaxNameLen)
-	wrongName = fmt.Sprintf("must have keys of at most %d characters", MaxNameLen)
+	wrongKey  = fmt.Sprintf("must have keys of at most %d characters", MaxNameLen)
+
+	tooFarAhead = fmt.Sprintf("must be at most %.0f s in the future", MaxAhead.Seconds())
 )
 
 // maxDate is the last microsecond of the year 9999, the last that RFC 3339 can write.
@@ -69,8 +70,7 @@ func (c *checker) session(s *Session) {
 	c.fail(s.Sequence == math.MaxUint64, "sequence", "must be at most 18446744073709551614")
 	c.factors(&s.Factors)
 	for key, value := range s.Metadata {
-		c.fail(key == "", "metadata", wrongKey)
-		c.key("metadata", key, wrongKey)
+		c.key("metadata", key)
 		c.bytes += base64Len(len(value))
 	}
 	c.userAgent(&s.UserAgent)
@@ -83,28 +83,48 @@ func (c *checker) session(s *Session) {
 func (c *checker) factors(f *Factors) {
 	c.fail(f.User == nil && f.Set() != 0, "factors.user", "is required with other factors")
 	if u := f.User; u != nil {
-		c.date("factors.user.verifiedAt", u.VerifiedAt)
 		c.fail(u.ID == "", "factors.user.id", wrongUser)
 		c.text("factors.user.id", u.ID)
 		c.text("factors.user.loginName", u.LoginName)
 		c.text("factors.user.displayName", u.DisplayName)
 		c.text("factors.user.organizationId", u.OrganizationID)
 	}
-	c.factor("factors.password.verifiedAt", f.Password)
-	if f.WebAuthN != nil {
-		c.date("factors.webAuthN.verifiedAt", f.WebAuthN.VerifiedAt)
-	}
-	c.factor("factors.intent.verifiedAt", f.Intent)
-	c.factor("factors.totp.verifiedAt", f.TOTP)
-	c.factor("factors.otpSms.verifiedAt", f.OTPSMS)
-	c.factor("factors.otpEmail.verifiedAt", f.OTPEmail)
-	c.factor("factors.recoveryCode.verifiedAt", f.RecoveryCode)
+	f.dates(c.date)
 }
 
-func (c *checker) factor(field string, f *Factor) {
-	if f != nil {
-		c.date(field, f.VerifiedAt)
+// dates shows when each factor that there is was verified.
+func (f *Factors) dates(show func(field string, t Time)) {
+	if f.User != nil {
+		show("factors.user.verifiedAt", f.User.VerifiedAt)
 	}
+	if f.WebAuthN != nil {
+		show("factors.webAuthN.verifiedAt", f.WebAuthN.VerifiedAt)
+	}
+	for _, of := range [...]struct {
+		field  string
+		factor *Factor
+	}{
+		{"factors.password.verifiedAt", f.Password},
+		{"factors.intent.verifiedAt", f.Intent},
+		{"factors.totp.verifiedAt", f.TOTP},
+		{"factors.otpSms.verifiedAt", f.OTPSMS},
+		{"factors.otpEmail.verifiedAt", f.OTPEmail},
+		{"factors.recoveryCode.verifiedAt", f.RecoveryCode},
+	} {
+		if of.factor != nil {
+			show(of.field, of.factor.VerifiedAt)
+		}
+	}
+}
+
+// CheckAhead checks that nothing was verified later than MaxAhead from now. The
+// error is an *InvalidError. Validate does not ask for this: what another store
+// says by its own clock is kept, and counts when its time comes (ProofOf).
+func (f *Factors) CheckAhead(now Time) error {
+	var c checker
+	latest := now.Add(MaxAhead)
+	f.dates(func(field string, t Time) { c.fail(t > latest, field, tooFarAhead) })
+	return c.err
 }
 
 func (c *checker) userAgent(u *UserAgent) {
@@ -112,7 +132,7 @@ func (c *checker) userAgent(u *UserAgent) {
 	c.optionalText("userAgent.ip", u.IP)
 	c.optionalText("userAgent.description", u.Description)
 	for name, values := range u.Header {
-		c.key("userAgent.header", name, wrongName)
+		c.key("userAgent.header", name)
 		for _, v := range values {
 			c.fail(!utf8.ValidString(v), "userAgent.header", "must be valid UTF-8")
 			c.bytes += entryLen + escapedLen*len(v)
@@ -140,10 +160,10 @@ func (c *checker) optionalText(field string, s *string) {
 
 // key checks a key of a map. The error does not repeat it, so that it is the
 // same whichever key of several is met first.
-func (c *checker) key(field, key, wrongLen string) {
+func (c *checker) key(field, key string) {
 	c.bytes += entryLen + escapedLen*len(key)
 	c.fail(!utf8.ValidString(key), field, "must have keys of valid UTF-8")
 	if len(key) > MaxNameLen {
-		c.fail(utf8.RuneCountInString(key) > MaxNameLen, field, wrongLen)
+		c.fail(utf8.RuneCountInString(key) > MaxNameLen, field, wrongKey)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 const roomy = 1 << 20
@@ -91,9 +92,9 @@ func TestValidate(t *testing.T) {
 	good(func(s *Session) { s.Sequence = math.MaxUint64 - 1 })
 	bad("sequence: must be at most 18446744073709551614", func(s *Session) { s.Sequence = math.MaxUint64 })
 
-	const keys = ": must have keys of 1 to 200 characters"
+	const keys = ": must have keys of at most 200 characters"
 	good(func(s *Session) { s.Metadata[longest] = nil })
-	bad("metadata"+keys, func(s *Session) { s.Metadata[""] = nil })
+	good(func(s *Session) { s.Metadata[""] = []byte("x") })
 	bad("metadata"+keys, func(s *Session) { s.Metadata[longest+"x"] = nil })
 	bad("metadata: must have keys of valid UTF-8", func(s *Session) { s.Metadata["\xff"] = nil })
 	good(func(s *Session) { s.UserAgent.Header[longest] = []string{""} })
@@ -146,6 +147,30 @@ func BenchmarkValidate(b *testing.B) {
 	for b.Loop() {
 		if err := s.Validate(16 << 10); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A factor may have been verified a minute from now, and no later.
+func TestI1_CheckAhead(t *testing.T) {
+	const now = Time(1_700_000_000_000_000)
+	all := func(at Time) map[string]*Factors {
+		return map[string]*Factors{
+			"user": {User: &UserFactor{VerifiedAt: at}}, "password": {Password: &Factor{at}}, "webAuthN": {WebAuthN: &WebAuthNFactor{VerifiedAt: at}},
+			"intent": {Intent: &Factor{at}}, "totp": {TOTP: &Factor{at}}, "otpSms": {OTPSMS: &Factor{at}}, "otpEmail": {OTPEmail: &Factor{at}}, "recoveryCode": {RecoveryCode: &Factor{at}},
+		}
+	}
+	for _, at := range []Time{0, now, now.Add(time.Minute)} {
+		for name, f := range all(at) {
+			if err := f.CheckAhead(now); err != nil {
+				t.Errorf("%s at %d: %v", name, at, err)
+			}
+		}
+	}
+	for name, f := range all(now.Add(time.Minute) + 1) {
+		want := "invalid factors." + name + ".verifiedAt: must be at most 60 s in the future"
+		if err := f.CheckAhead(now); err == nil || err.Error() != want {
+			t.Errorf("%s: got the error %v, want %s", name, err, want)
 		}
 	}
 }

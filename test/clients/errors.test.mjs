@@ -11,6 +11,8 @@ import { assertError, assertSameError, client, createSession, failure, newUser, 
 
 const length = "value length must be between 1 and 200 runes, inclusive";
 const long = "x".repeat(201);
+const longToken = "x".repeat(501);
+const tokenLength = "value length must be between 1 and 500 runes, inclusive";
 
 for (const version of versions) {
   let sessionId;
@@ -42,7 +44,7 @@ for (const version of versions) {
   fails("no permission to create", "org", "createSession", () => ({}), ...denied);
   fails("no permission to set", "reader", "setSession", it, ...denied);
   fails("no permission to delete", "writer", "deleteSession", it, ...denied);
-  fails("get: wrong session token", "admin", "getSession", () => ({ sessionId, sessionToken: "wrong" }), Code.PermissionDenied, "Errors.PermissionDenied", "QUERY-dsfr3");
+  fails("get: wrong session token", "admin", "getSession", () => ({ sessionId, sessionToken: "wrong" }), Code.PermissionDenied, "Permission denied", "QUERY-dsfr3");
   fails("delete: wrong session token", "admin", "deleteSession", () => ({ sessionId, sessionToken: "wrong" }), Code.PermissionDenied, "Session Token is invalid", "COMMAND-sGr42");
 
   const unknown = [Code.NotFound, "Session does not exist", "QUERY-SFeaa"];
@@ -51,7 +53,7 @@ for (const version of versions) {
   fails("set: an ID that no session has", "admin", "setSession", () => ({ sessionId: long }), ...unknown);
   if (version === "v2") {
     fails("get: a long session ID", "admin", "getSession", () => ({ sessionId: long }), Code.InvalidArgument, `invalid GetSessionRequest.SessionId: ${length}`);
-    fails("get: a long session token", "admin", "getSession", () => ({ sessionId, sessionToken: long }), Code.InvalidArgument, `invalid GetSessionRequest.SessionToken: ${length}`);
+    fails("get: a long session token", "admin", "getSession", () => ({ sessionId, sessionToken: longToken }), Code.InvalidArgument, `invalid GetSessionRequest.SessionToken: ${tokenLength}`);
     fails("get: no session ID", "admin", "getSession", () => ({}), Code.InvalidArgument, `invalid GetSessionRequest.SessionId: ${length}`, undefined, { byREST: false });
   } else {
     fails("get: a long session ID", "admin", "getSession", () => ({ sessionId: long }), ...unknown);

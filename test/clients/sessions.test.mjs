@@ -50,7 +50,7 @@ for (const version of versions) {
     assert.equal(micros(after.changeDate), micros(set.details.changeDate));
     assert.equal(micros(after.expirationDate), micros(set.details.changeDate) + 60_000_000n);
     assert.deepEqual(after.metadata, { more: bytes(1), "ключ": bytes(255) });
-    assertError(await failure(client(version).getSession({ sessionId, sessionToken })), Code.PermissionDenied, "Errors.PermissionDenied", "QUERY-dsfr3");
+    assertError(await failure(client(version).getSession({ sessionId, sessionToken })), Code.PermissionDenied, "Permission denied", "QUERY-dsfr3");
 
     // By REST, and then nothing: the details stay, and there is no token.
     const again = await restMessage(version, "admin", "setSession", { sessionId, metadata: { more: bytes() } });
