@@ -161,7 +161,7 @@ func (p *property) set(t *rapid.T) {
 	s.Sequence++
 	s.ChangeDate = p.Clock.Now()
 	if rapid.Bool().Draw(t, "metadata") {
-		Metadata("k"+strconv.Itoa(p.ops), []byte("v"))(s)
+		Metadata(rapid.SampledFrom([]string{"", "k" + strconv.Itoa(p.ops)}).Draw(t, "key"), []byte("v"))(s)
 	}
 	if rapid.Bool().Draw(t, "extend") {
 		p.expires(t, s)

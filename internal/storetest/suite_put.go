@@ -140,6 +140,12 @@ var putTests = []contractTest{
 		f.advance(time.Hour)
 		f.refused(session.ErrConflict, New("1", f.store.Now(), Sequence(2)), s)
 	}},
+	{name: "an empty metadata key, and a factor of the future", run: func(f *fixture) {
+		s := New("1", f.start, User("u", "o"), Metadata("", []byte("v")))
+		s.Factors.TOTP = &session.Factor{VerifiedAt: f.start.Add(24 * time.Hour)}
+		f.put(s)
+		f.found([]index.Predicate{index.ByUser("u")}, "1") // no search asks what is proven
+	}},
 	{name: "16 KiB of metadata", run: func(f *fixture) {
 		f.put(New("1", f.start, User("u", "o"), Metadata("k", bytes.Repeat([]byte{'x'}, 12_000))))
 		random := make([]byte, 11_000)
