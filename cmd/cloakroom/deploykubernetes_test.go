@@ -336,7 +336,7 @@ func TestKubernetesGatewayIsTheExample(t *testing.T) {
 		return rest
 	}
 	const healthz = "\n    location = /healthz {                   # the pod's readiness\n        return 204;\n    }\n"
-	want := strings.NewReplacer("127.0.0.1:8081", "unix:/run/cloakroom/verify.sock", "127.0.0.1:3000", "application:8080", "listen 8080", "listen 8000").
+	want := strings.NewReplacer("127.0.0.1:8081", "unix:/run/cloakroom/verify.sock", "127.0.0.1:3000", "application:8080").
 		Replace(read("nginx/cloakroom.conf"))
 	if got := strings.Replace(read("kubernetes/sidecar/cloakroom.conf"), healthz, "", 1); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

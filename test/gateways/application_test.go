@@ -1,27 +1,33 @@
 package gateways
 
 import (
-	"io"
+	"bytes"
+	"encoding/json"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // seen is a request as it reached the application.
 type seen struct {
 	method, target, host string
-	header               http.Header
+	header               http.Header       // names as they came; values of one name may be one, with commas
+	server               map[string]string // the headers in PHP's $_SERVER
 	body                 int64
 }
 
 // identity returns the values of the headers that an application could take for identity headers, by their name in lower
-// case with hyphens: many applications make no difference.
+// case with hyphens. PHP makes no difference between -, _ and .; lighttpd, for CGI, makes _ of all that is neither a letter
+// nor a digit.
 func (s *seen) identity() map[string][]string {
 	found := map[string][]string{}
 	for name, values := range s.header {
-		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		name = folded(name)
 		if strings.HasPrefix(name, "x-session-") && name != "x-session-token" {
 			found[name] = append(found[name], values...)
 		}
@@ -29,40 +35,62 @@ func (s *seen) identity() map[string][]string {
 	return found
 }
 
-// application is what the gateways protect. It records what reaches it.
-type application struct {
-	addr string
+// folded returns a header's name in lower case, with a hyphen for each character that is neither a letter nor a digit.
+func folded(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '-'
+	}, strings.ToLower(name))
+}
 
-	mu   sync.Mutex
-	seen []*seen
+// php returns the value of a header in $_SERVER, "" if it is not there.
+func (s *seen) php(name string) string {
+	return s.server["HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))]
+}
+
+// application is what the gateways protect: PHP's own server with testdata/application.php, which writes down what reaches it.
+type application struct {
+	t    *testing.T
+	addr string
+	file string // has a line for each request
+	read int    // the bytes of it that were taken
 }
 
 func startApplication(t *testing.T) *application {
 	t.Helper()
-	a := &application{}
-	a.addr = serve(t, a)
+	a := &application{t: t, addr: redistest.FreeAddr(t), file: filepath.Join(t.TempDir(), "seen")}
+	start(t, "php", "http://"+a.addr+"/", program(t, "env"), "SEEN="+a.file, program(t, "php"), "-n",
+		"-d", "enable_post_data_reading=0", "-S", a.addr, "testdata/application.php")
 	return a
-}
-
-func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n, err := io.Copy(io.Discard, r.Body)
-	if err != nil {
-		n = -1
-	}
-	a.mu.Lock()
-	a.seen = append(a.seen, &seen{method: r.Method, target: r.RequestURI, host: r.Host, header: r.Header.Clone(), body: n})
-	a.mu.Unlock()
-	w.Header().Set("X-Application", "here")
-	_, _ = io.WriteString(w, "hello\n")
 }
 
 // take returns what was seen since the last call.
 func (a *application) take() []*seen {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := a.seen
-	a.seen = nil
-	return s
+	content, err := os.ReadFile(a.file)
+	if err != nil {
+		a.t.Error(err)
+	}
+	var all []*seen
+	for line := range bytes.Lines(content[a.read:]) {
+		var r struct {
+			Method, Target string
+			Header, Server map[string]string
+			Body           int64
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			a.t.Errorf("%s: %v", line, err)
+		}
+		s := &seen{method: r.Method, target: r.Target, header: http.Header{}, server: r.Server, body: r.Body}
+		for name, value := range r.Header {
+			s.header[name] = []string{value}
+		}
+		s.host = s.php("Host")
+		all = append(all, s)
+	}
+	a.read = len(content)
+	return all
 }
 
 // serve serves h on a free port until the end of the test.

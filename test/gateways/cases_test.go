@@ -72,9 +72,9 @@ var conformances = []conformance{
 		}
 		return request{lines: []string{cookies}}, v
 	}},
-	{"POST with 1 MiB", allowed, func(t *testing.T, w *world) (request, *visitor) {
+	{"POST with 8 MiB", allowed, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "post")
-		return request{method: http.MethodPost, body: 1 << 20}.by(v), v
+		return request{method: http.MethodPost, body: 8 << 20}.by(v), v
 	}},
 	{"POST in chunks", allowed, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "chunks")

@@ -34,20 +34,29 @@ func TestConformance(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	var table strings.Builder
-	table.WriteString("| case |")
-	for _, g := range gateways {
-		table.WriteString(" " + g.Name() + " |")
-	}
-	table.WriteString("\n|---|" + strings.Repeat("---|", len(gateways)) + "\n")
+	var rows []string
 	for _, c := range conformances {
-		table.WriteString("| " + c.name + " |")
-		for _, g := range gateways {
-			table.WriteString(" " + cells[g.Name()+c.name] + " |")
-		}
-		table.WriteString("\n")
+		rows = append(rows, c.name)
 	}
-	tied(t, "conformance", table.String())
+	tied(t, "conformance", table("case", rows, cells))
+}
+
+// table returns a table with a column for each gateway. cells has them by the gateway's name and the row's.
+func table(corner string, rows []string, cells map[string]string) string {
+	var b strings.Builder
+	b.WriteString("| " + corner + " |")
+	for _, g := range gateways {
+		b.WriteString(" " + g.Name() + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(gateways)) + "\n")
+	for _, row := range rows {
+		b.WriteString("| " + row + " |")
+		for _, g := range gateways {
+			b.WriteString(" " + cells[g.Name()+row] + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 // conforms runs one case and returns its cell of the table.
@@ -116,17 +125,21 @@ func (w *world) passed(t *testing.T, r request, v *visitor, reached []*seen) {
 	w.known(t, v, got)
 }
 
+// wants returns the identity headers of v that the application has to see, in lower case.
+func (w *world) wants(v *visitor) map[string]string {
+	if _, ok := w.gateway.(oathkeeper); ok {
+		return v.json
+	}
+	return v.header
+}
+
 // known checks that the application saw the identity headers of v, each once, and no other.
 func (w *world) known(t *testing.T, v *visitor, got *seen) {
 	t.Helper()
-	want := v.header
-	if _, ok := w.gateway.(oathkeeper); ok {
-		want = v.json
-	}
 	found := got.identity()
-	for name, value := range want {
-		if !slices.Equal(found[name], []string{value}) {
-			t.Errorf("the application saw %s %q, want %q", name, found[name], value)
+	for name, value := range w.wants(v) {
+		if !slices.Equal(found[name], []string{value}) || got.php(name) != value {
+			t.Errorf("the application saw %s %q, in $_SERVER %q, want %q", name, found[name], got.php(name), value)
 		}
 		delete(found, name)
 	}

@@ -1,5 +1,5 @@
 // Package gateways tests the files in deploy/ for auth gateways: nginx, HAProxy and Caddy run as real processes between a
-// client and an application, and doubles make the documented requests of Traefik, Envoy, Oathkeeper and APISIX. Each asks a
+// client and an application in PHP, and doubles make the documented requests of Traefik, Envoy, Oathkeeper and APISIX. Each asks a
 // real cloakroom process with a real Redis. What comes out is the table in docs/gateways.md.
 //
 // It has tests only.

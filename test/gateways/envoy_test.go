@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,9 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 		for _, m := range mutations {
 			if name, ok := m.(object)["remove"].(string); ok {
 				h.Del(name)
+			} else if m.(object)["remove_on_match"] != nil {
+				whole := regexp.MustCompile("^(?:" + at[string](t, m, "remove_on_match/key_matcher/safe_regex/regex") + ")$")
+				deleteMatching(h, whole.MatchString)
 			}
 		}
 	}

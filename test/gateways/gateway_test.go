@@ -53,7 +53,7 @@ func program(t *testing.T, name string) string {
 			}
 		}
 	}
-	t.Fatalf("there is no %s on PATH; `make test` installs it, or: apt-get install nginx haproxy caddy", name)
+	t.Fatalf("there is no %s on PATH; `make test` installs it, or: apt-get install nginx haproxy caddy php-cli", name)
 	return ""
 }
 

@@ -30,7 +30,7 @@ func (nginx) Name() string { return "nginx" }
 func (g nginx) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "nginx"), redistest.FreeAddr(t), t.TempDir()
-	included := g.with.deployed(t, dir, "nginx/cloakroom.conf", "listen 8080", "listen "+addr, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
+	included := g.with.deployed(t, dir, "nginx/cloakroom.conf", "listen 8000", "listen "+addr, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	conf := filepath.Join(dir, "nginx.conf")
 	// One process, so that nothing stays behind if the test dies.
 	err := os.WriteFile(conf, []byte("daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off;\n"+
@@ -64,7 +64,7 @@ func (g haproxy) Start(t *testing.T, verify, application string) string {
 	bin, addr, dir := program(t, "haproxy"), redistest.FreeAddr(t), t.TempDir()
 	port := portOf(t, addr)
 	lua := deployed(t, dir, "haproxy/cloakroom.lua", `"abns@cloakroom"`, `"abns@cloakroom-`+port+`"`) // the name is the machine's, not the process's
-	conf := g.with.deployed(t, dir, "haproxy/haproxy.cfg", "/etc/haproxy/cloakroom.lua", lua, "bind :8080", "bind "+addr,
+	conf := g.with.deployed(t, dir, "haproxy/haproxy.cfg", "/etc/haproxy/cloakroom.lua", lua, "bind :8000", "bind "+addr,
 		"abns@cloakroom", "abns@cloakroom-"+port, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "-c", "-f", conf)
 	start(t, "haproxy", "http://"+addr+"/", bin, "-db", "-f", conf)
@@ -82,7 +82,7 @@ func (g caddy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "caddy"), redistest.FreeAddr(t), t.TempDir()
 	port := portOf(t, addr)
-	conf := g.with.deployed(t, dir, "caddy/Caddyfile", "\n:8080 {", "\n{\n\tadmin off\n}\n\n:"+port+" {\n\tbind 127.0.0.1",
+	conf := g.with.deployed(t, dir, "caddy/Caddyfile", "\n:8000 {", "\n{\n\tadmin off\n}\n\n:"+port+" {\n\tbind 127.0.0.1",
 		"127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "validate", "--adapter", "caddyfile", "--config", conf)
 	start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
