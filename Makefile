@@ -10,6 +10,8 @@ COMMIT  := $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-modi
 RELEASE := $(shell git describe --tags --exact-match 2>/dev/null)
 LDFLAGS := -s -w -X main.commit=$(COMMIT) -X main.release=$(RELEASE)
 
+CADDY_VERSION ?= v2.11.9
+
 IMAGE    ?= cloakroom
 FUZZTIME ?= 30s
 OPS      ?= 2000000
@@ -41,7 +43,7 @@ TEST := go test -count=1 -shuffle=on -timeout 20m
 IN_PROCESS = $$(go list ./... | grep -v /test/)
 
 .PHONY: test
-test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy and Caddy if they are missing; RACE=1 runs them under the race detector, where it can find something
+test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy, Caddy and PHP if they are missing; RACE=1 runs them under the race detector, where it can find something
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef RACE
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -skip '$(ALONE)' $(IN_PROCESS)
@@ -56,8 +58,13 @@ redis: ## Make sure that a redis-server is installed
 	@.ci/install-redis
 
 .PHONY: gateways
-gateways: ## Make sure that nginx, HAProxy and Caddy are installed
+gateways: ## Make sure that nginx, HAProxy, Caddy and PHP are installed
 	@.ci/install-gateways
+
+.PHONY: newest-caddy
+newest-caddy: redis gateways ## Build Caddy CADDY_VERSION, and run the tests of gateways with it in the place of the installed one
+	GOBIN=$(abspath bin/caddy-$(CADDY_VERSION)) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
+	PATH="$(abspath bin/caddy-$(CADDY_VERSION)):$$PATH" $(TEST) -skip RollingRestart ./test/gateways
 
 .PHONY: node
 node: ## Make sure that Node.js and npm are installed, for test/clients
