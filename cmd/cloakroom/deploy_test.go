@@ -41,6 +41,9 @@ func documents[T any](t *testing.T, path string) []T {
 	return all
 }
 
+// gatewayCredentials are the places where verify has to look for tokens, so that the examples for gateways work.
+const gatewayCredentials = "bearer,x-session-token,cookie:session_token"
+
 // deployed is an example that starts the program.
 type deployed struct {
 	name      string
@@ -87,6 +90,9 @@ func (d deployed) effective(t *testing.T) *config {
 	}
 	if loopback(c.adminAddr) && c.pprof {
 		t.Errorf("%s: pprof is open", d.name)
+	}
+	if got := c.values["verify-credentials"]; got != gatewayCredentials {
+		t.Errorf("%s: verify takes tokens from %s, the examples for gateways need %s", d.name, got, gatewayCredentials)
 	}
 	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {
 		t.Errorf("%s: is given %v to end, and needs %v", d.name, d.stop, least)
@@ -193,7 +199,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 	}
 	c := deployed{
 		name: "systemd", args: args[2:], stop: stop,
-		files: map[string]string{"%d/cloakroom.yaml": "redis-url: redis://:p@h\n", "/etc/cloakroom/keys.yaml": keysWithOne},
+		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": keysWithOne},
 	}.effective(t)
 	if got := c.values["verify-addr"]; got != "unix:%t/"+one("RuntimeDirectory")+"/verify.sock" {
 		t.Errorf("verify listens on %s", got)
@@ -220,7 +226,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 // The documents may be read without the files; what they say of them holds.
 func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
 	text := readDoc(t, "../../docs/deployment.md")
-	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom.sysusers"} {
+	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom.yaml", "systemd/cloakroom.sysusers"} {
 		if _, err := os.Stat(deployments + name); err != nil {
 			t.Error(err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,10 +131,19 @@ func TestComposeServesSessions(t *testing.T) {
 	redis := redistest.Start(t, conf...)
 
 	settings := strings.ReplaceAll(files["/run/secrets/cloakroom.yaml"], "@redis:6379", "@"+redis.Addr)
-	p := launch(t, append([]string{"serve", "--config", writeFile(t, settings), "--auth-keys-file", filepath.Join(dir, "keys.yaml")}, quick()...))
+	p := launch(t, append([]string{
+		"serve", "--config", writeFile(t, settings), "--auth-keys-file", filepath.Join(dir, "keys.yaml"),
+		"--verify-credentials", f.Services["cloakroom"].Environment["CLOAKROOM_VERIFY_CREDENTIALS"],
+	}, quick()...))
 	api, admin := p.ready(t)
 	bearer := []string{"Authorization", "Bearer " + key}
 	id := create(t, api, "u1", bearer...)
+	var put struct{ SessionToken string }
+	answer := want(t, 201, "PUT", api+"/v2/sessions/proven?issueToken=true", `{"factors":{"user":{"id":"u2"},"password":{"verifiedAt":"2026-01-01T00:00:00Z"}}}`, bearer...)
+	if err := json.Unmarshal([]byte(answer), &put); err != nil {
+		t.Fatal(err)
+	}
+	want(t, 200, "GET", api+"/verify", "", "Cookie", "session_token="+put.SessionToken)
 	want(t, 200, "GET", api+"/v2/sessions/"+id, "", bearer...)
 	if got := total(t, api, `{"queries":[{"userIdQuery":{"id":"u1"}}]}`, bearer...); got != "1" {
 		t.Errorf("got %s sessions", got)
