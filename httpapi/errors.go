@@ -105,6 +105,7 @@ var (
 	errTwoLengths     = &apiError{code: codeInvalid, text: "a request must not have both Content-Length and Transfer-Encoding", close: true}
 	errCompressed     = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "compressed request bodies are not supported: send no Content-Encoding"}
 	errCharset        = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the charset of a request body must be utf-8"}
+	errExpectation    = &apiError{code: codeInvalid, http: http.StatusExpectationFailed, text: "the only expectation that is met is 100-continue", close: true}
 	errTransferCoding = &apiError{code: codeInvalid, text: "the Transfer-Encoding must be chunked", close: true}
 	errHost           = &apiError{code: codeDenied, text: "without authentication only loopback names are served: the Host must be localhost, 127.0.0.0/8 or [::1]"}
 	errOrigin         = &apiError{code: codeDenied, text: "without authentication web pages of other sites are not served: the Origin must be one of localhost, 127.0.0.0/8 or [::1], and Sec-Fetch-Site same-origin or none"}

@@ -1,6 +1,10 @@
 package httpapi
 
-import "github.com/valyala/fasthttp"
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+)
 
 // A client may announce its body and wait for leave to send it (RFC 9110,
 // 10.1.1). The route's handler then runs twice: first for the headers alone,
@@ -32,6 +36,22 @@ func expect(handler fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
 	}
 }
 
+// runsTwice says whether the server runs the handler a second time, if the first
+// run has given leave. Only the first run pays.
+func runsTwice(ctx *fasthttp.RequestCtx) bool { return ctx.Request.MayContinue() }
+
+// plainExpectation makes the server see an expectation whatever its case, and
+// none in a request of HTTP/1.0, which knows none (RFC 9110, 10.1.1).
+func plainExpectation(h *fasthttp.RequestHeader) {
+	switch v := h.PeekCanonical(expectName); {
+	case len(v) == 0:
+	case !h.IsHTTP11():
+		h.Del(fasthttp.HeaderExpect)
+	case bytes.EqualFold(v, continueValue):
+		h.SetCanonical(expectName, continueValue)
+	}
+}
+
 // expected says whether the client waits for leave to send its body.
 func expected(ctx *fasthttp.RequestCtx) bool { return ctx.UserValue(expectKey{}) != nil }
 
@@ -47,7 +67,11 @@ func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 		withoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	if !s.config.Anonymous && hasBody(h) && !isLogout(h.RequestURI()) && len(h.PeekCanonical(authorizationName)) == 0 {
+	if !hasBody(h) {
+		return fasthttp.RequestConfig{}
+	}
+	plainExpectation(h)
+	if !s.config.Anonymous && !isLogout(h.RequestURI()) && len(h.PeekCanonical(authorizationName)) == 0 {
 		h.Set(fasthttp.HeaderExpect, "100-continue")
 	}
 	return fasthttp.RequestConfig{}

@@ -77,13 +77,18 @@ func loopbackOrigin(origin string) bool {
 // framing refuses a request whose body may end elsewhere for a proxy before us,
 // so that the rest would be read as the next request: one that states a length
 // and a transfer coding, of which the server keeps only one, and one whose
-// coding is not chunked.
+// coding is not chunked. It also refuses an expectation that is not met (RFC
+// 9110, 10.1.1).
 func framing(rawHeaders []byte) error {
 	length, coding := false, false
 	var wrong error
 	for line := range bytes.Lines(rawHeaders) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch name = bytes.TrimSpace(name); len(name) {
+		case len(fasthttp.HeaderExpect):
+			if bytes.EqualFold(name, expectName) && !bytes.EqualFold(bytes.TrimSpace(value), continueValue) {
+				wrong = errExpectation
+			}
 		case len(fasthttp.HeaderContentLength):
 			length = length || bytes.EqualFold(name, []byte(fasthttp.HeaderContentLength))
 		case len(fasthttp.HeaderTransferEncoding):

@@ -13,5 +13,6 @@ var (
 	requestIDName     = []byte(headerRequestID)
 	consistencyName   = []byte(headerConsistency)
 
-	noStore = []byte("no-store")
+	noStore       = []byte("no-store")
+	continueValue = []byte("100-continue")
 )

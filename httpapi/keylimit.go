@@ -67,7 +67,7 @@ func (l *keyLimit) take(now time.Time) error {
 // to send its body has its handler run twice, and pays once.
 func (c *call) limit() error {
 	l := c.caller.limit
-	if l == nil || !expected(c.http) && len(c.http.Request.Header.PeekCanonical(expectName)) > 0 {
+	if l == nil || runsTwice(c.http) && !expected(c.http) {
 		return nil
 	}
 	return l.take(c.start)

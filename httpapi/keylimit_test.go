@@ -124,6 +124,51 @@ func TestKeyLimitWithExpect(t *testing.T) {
 	f.want(http.StatusTooManyRequests, "limited", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"u"}}}`, "Expect", "100-continue")
 }
 
+// Whatever a client expects, each of its requests is counted once, by the limit,
+// the metrics and the log.
+func TestKeyLimitWithAnyExpect(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
+	all := 0
+	for i, expect := range []string{"", "Expect: x\r\n", "Expect: 100-Continue\r\n", "Expect: x\r\nExpect: 100-continue\r\n", "Expect: 100-continue\r\n", "expect: 100-continue\r\nExpect: x\r\n", "Expect: 100-continue, x\r\n", "Expect:\r\n"} {
+		burst := i + 2 // a new limit is a new bucket
+		f.server.SetKeys(limitedKeys(t, f, fmt.Sprintf("    rate: 0.001\n    burst: %d\n", burst)))
+		got := map[int]int{}
+		for range burst + 3 {
+			res, _ := f.raw("DELETE /v2/sessions/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer "+f.secret["limited"]+"\r\n"+expect+"\r\n", false)
+			got[res.StatusCode]++
+			all++
+		}
+		if passed := got[http.StatusOK] + got[http.StatusForbidden] + got[http.StatusContinue]; passed > burst {
+			t.Errorf("%q: %d pass a limit of %d: %v", expect, passed, burst, got)
+		}
+	}
+	waitFor(t, "the log", func() bool { return strings.Count(f.logs.String(), "audit=true") >= all })
+	if n := strings.Count(f.logs.String(), "audit=true"); n != all {
+		t.Errorf("%d lines of the log for %d requests", n, all)
+	}
+	if n := counted(t, registry); n != float64(all) {
+		t.Errorf("%v requests counted, of %d", n, all)
+	}
+}
+
+// counted is how many requests the metrics have.
+func counted(t *testing.T, registry *prometheus.Registry) (n float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "cloakroom_http_requests_total" {
+			for _, m := range family.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
+}
+
 func TestKeyRate(t *testing.T) {
 	now := time.Now()
 	f := func(k KeyRate, burst, after int) {
