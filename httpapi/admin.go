@@ -60,7 +60,7 @@ func NewAdmin(c AdminConfig) *Admin {
 func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	limits := defaultTimeouts
 	limits.write = 2 * time.Minute // a profile takes as long as it is asked to
-	server := newHTTPServer(a.log, limits)
+	server := newHTTPServer(a.log, limits, adminHeaderBytes)
 	server.GetOnly = true
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -77,11 +77,9 @@ func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
 		writeError(http, errNoMethod)
 	} else {
-		writeError(http, asReadError(err))
+		writeError(http, asHeaderError(err, adminHeaderBytes))
 	}
-	if hasBody(&http.Request.Header) {
-		closeUnread(http)
-	}
+	endUnread(http)
 }
 
 func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopbackOnly bool) {

@@ -98,7 +98,7 @@ var (
 	errFull         = &apiError{code: codeExhausted, text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &apiError{code: codePrecondition, http: http.StatusPreconditionFailed, text: "the stored session has another sequence than If-Match asks for"}
 
-	errHeaderTooLarge = &apiError{code: codeExhausted, http: http.StatusRequestHeaderFieldsTooLarge, text: "request headers too large: at most 16384 bytes", close: true}
+	errTrailersTooBig = &apiError{code: codeExhausted, http: http.StatusRequestHeaderFieldsTooLarge, text: "request trailers too large", close: true}
 	errSlow           = &apiError{code: codeDeadline, http: http.StatusRequestTimeout, text: "the request did not arrive in time", close: true}
 	errHTTP           = &apiError{code: codeInvalid, text: "malformed HTTP request", close: true}
 	errTruncated      = &apiError{code: codeInvalid, text: "the request body ended early", close: true}

@@ -32,6 +32,7 @@ func expect(handler fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
 			ctx.Response.Reset()
 			return fasthttp.StatusContinue
 		}
+		forget(ctx)
 		return ctx.Response.StatusCode()
 	}
 }

@@ -43,6 +43,10 @@ type Config struct {
 	MaxLimit int
 	// MaxBodyBytes is the size of the largest request body, but for imports; default 256 KiB.
 	MaxBodyBytes int
+	// MaxHeaderBytes is the size of the largest request line and headers, together,
+	// of requests to the API and to verify; default 64 KiB. Each connection has a
+	// buffer for them, and the larger it is the fewer connections there may be.
+	MaxHeaderBytes int
 	// MaxSessionBytes is the size of the largest session, as JSON; default 16 KiB.
 	MaxSessionBytes int
 	// DefaultLifetime is that of a session created without one; 0 never expires.
@@ -74,7 +78,12 @@ type Config struct {
 const (
 	defaultLimit           = 1000
 	defaultMaxBodyBytes    = 256 << 10
+	defaultMaxHeaderBytes  = 64 << 10
 	defaultMaxSessionBytes = 16 << 10
+
+	// LeastHeaderBytes and MostHeaderBytes are the bounds of MaxHeaderBytes.
+	LeastHeaderBytes = 8 << 10
+	MostHeaderBytes  = 256 << 10
 )
 
 // Server answers the session API. Make it with New. It is safe for concurrent
@@ -120,11 +129,14 @@ func New(c Config) (*Server, error) {
 		{"DefaultLimit", c.DefaultLimit},
 		{"MaxLimit", c.MaxLimit},
 		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxHeaderBytes", c.MaxHeaderBytes},
 		{"MaxSessionBytes", c.MaxSessionBytes},
 		{"MaxInFlight", c.MaxInFlight},
 	} {
 		fault(n.value < 0, "httpapi: %s must not be negative, got %d", n.name, n.value)
 	}
+	fault(c.MaxHeaderBytes > 0 && c.MaxHeaderBytes < LeastHeaderBytes || c.MaxHeaderBytes > MostHeaderBytes,
+		"httpapi: MaxHeaderBytes must be from %d to %d, got %d", LeastHeaderBytes, MostHeaderBytes, c.MaxHeaderBytes)
 	fault(c.DefaultLifetime < 0, "httpapi: DefaultLifetime must not be negative, got %s", c.DefaultLifetime)
 	fault(c.MaxLifetime < 0, "httpapi: MaxLifetime must not be negative, got %s", c.MaxLifetime)
 	if c.MaxLimit == 0 {
@@ -146,6 +158,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = defaultMaxBodyBytes
+	}
+	if c.MaxHeaderBytes == 0 {
+		c.MaxHeaderBytes = defaultMaxHeaderBytes
 	}
 	if c.MaxSessionBytes == 0 {
 		c.MaxSessionBytes = defaultMaxSessionBytes

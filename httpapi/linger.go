@@ -16,7 +16,11 @@ const lingerTime = 2 * time.Second
 
 // lingeringListener makes its connections lingeringConns, with TLS above them
 // if it is a TLSListener.
-type lingeringListener struct{ net.Listener }
+type lingeringListener struct {
+	net.Listener
+	// buffer is the size of the server's read buffer, in bytes.
+	buffer int
+}
 
 // lingerer is a connection that a lingeringListener has made.
 type lingerer interface{ lingering() *lingeringConn }
@@ -26,7 +30,7 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &lingeringConn{Conn: conn}
+	c := &lingeringConn{Conn: conn, head: requestHead{buffer: l.buffer}}
 	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
 	if t, ok := l.Listener.(*TLSListener); ok {
 		return t.secure(c), nil
@@ -44,11 +48,21 @@ type lingeringConn struct {
 	// begun says that something has been read, of what is above TLS if there is TLS.
 	begun  atomic.Bool
 	secure bool
+	// head is of what is above TLS, too.
+	head requestHead
 
 	reads, writes deadline
 }
 
-func (c *lingeringConn) Read(p []byte) (n int, err error) {
+func (c *lingeringConn) Read(p []byte) (int, error) {
+	n, err := c.readSome(p)
+	if c.secure {
+		return n, err
+	}
+	return c.head.read(p, n, err, c.readSome)
+}
+
+func (c *lingeringConn) readSome(p []byte) (n int, err error) {
 	if err := c.reads.begin(); err != nil {
 		return 0, err
 	}

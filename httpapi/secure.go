@@ -56,7 +56,7 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	if n > 0 && !c.below.begun.Load() {
 		c.below.begun.Store(true)
 	}
-	return n, err
+	return c.below.head.read(p, n, err, c.Conn.Read)
 }
 
 func (c *secureConn) lingering() *lingeringConn { return c.below }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -40,16 +41,21 @@ var defaultTimeouts = timeouts{
 	gentle:   time.Second,
 }
 
-// maxHeaderBytes bounds the request line and headers: room for access tokens
-// and cookies.
-const maxHeaderBytes = 16 << 10
+// adminHeaderBytes bounds the request line and headers on the admin listener.
+const adminHeaderBytes = 16 << 10
 
 // writeBufferBytes holds an answer of some nine sessions, so that it goes out in
 // one write: a second one costs more than everything that a handler does.
 const writeBufferBytes = 8 << 10
 
-// maxConnections bounds the memory that connections take, at 24 KiB and more each.
-const maxConnections = 16384
+// connectionBytes bounds the memory that the buffers of a listener's connections
+// take: 5,461 connections have 64 KiB to read headers and 8 KiB to write, 16,384
+// have 16 and 8.
+const connectionBytes = 384 << 20
+
+// maxConnections is how many connections a listener has whose headers have at
+// most so many bytes.
+func maxConnections(headerBytes int) int { return connectionBytes / (headerBytes + writeBufferBytes) }
 
 // Run serves ln until ctx ends. Then it stops accepting, answers what is under
 // way with Connection: close, and returns nil. What takes longer than
@@ -60,7 +66,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	defer cut()
 	base = withDrain(base, ctx)
 	_, isUnix := ln.Addr().(*net.UnixAddr)
-	server := newHTTPServer(s.log, s.limits)
+	server := newHTTPServer(s.log, s.limits, s.config.MaxHeaderBytes)
 	server.Handler = s.withVerify(base, s.router(base, s.config.Anonymous && !isUnix))
 	server.ErrorHandler = s.refuse
 	// Bodies are read by the handlers, each with its own bound: an import is
@@ -72,14 +78,14 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.gentle, cut)
 }
 
-func newHTTPServer(log *slog.Logger, t timeouts) *fasthttp.Server {
+func newHTTPServer(log *slog.Logger, t timeouts, headerBytes int) *fasthttp.Server {
 	return &fasthttp.Server{
 		ReadTimeout:                  t.read,
 		WriteTimeout:                 t.write,
 		IdleTimeout:                  t.idle,
-		ReadBufferSize:               maxHeaderBytes,
+		ReadBufferSize:               headerBytes,
 		WriteBufferSize:              writeBufferBytes,
-		Concurrency:                  maxConnections,
+		Concurrency:                  maxConnections(headerBytes),
 		NoDefaultServerHeader:        true,
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true,
@@ -99,21 +105,48 @@ func (l connectionLog) Printf(format string, _ ...any) {
 
 // refuse answers what never became a request.
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
-	if isVerify(http.Request.Header.RequestURI()) {
+	if _, uri := begun(http); isVerify(uri) {
 		s.refuseVerify(http, err)
 		return
 	}
-	e := asReadError(err)
+	e := asHeaderError(err, s.config.MaxHeaderBytes)
 	writeError(http, e)
-	closeUnread(http)
+	endUnread(http)
 	s.metrics.refused(e.status())
+}
+
+// endUnread ends the answer to a request that could not be read.
+func endUnread(http *fasthttp.RequestCtx) {
+	if method, _ := begun(http); string(method) == fasthttp.MethodHead {
+		http.Response.SkipBody = true
+	}
+	closeUnread(http)
+	http.Request = fasthttp.Request{} // it may have been much
+}
+
+// asHeaderError says why a request's header could not be read.
+func asHeaderError(err error, limit int) *apiError {
+	if !headerTooLarge(err) {
+		return asReadError(err)
+	}
+	return &apiError{
+		code: codeExhausted, http: fasthttp.StatusRequestHeaderFieldsTooLarge,
+		text: fmt.Sprintf("request headers too large: at most %d bytes", limit), close: true,
+	}
+}
+
+// headerTooLarge says whether a header could not be read because it is larger
+// than the server's buffer.
+func headerTooLarge(err error) bool {
+	_, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err)
+	return ok
 }
 
 // asReadError says why a request could not be read. It never repeats what was
 // received. (I6)
 func asReadError(err error) *apiError {
-	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
-		return errHeaderTooLarge
+	if headerTooLarge(err) {
+		return errTrailersTooBig
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return errSlow
@@ -137,12 +170,13 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	handler := server.Handler
 	server.Handler = func(http *fasthttp.RequestCtx) {
 		handler(http)
+		forget(http)
 		if draining.Load() {
 			http.Response.SetConnectionClose()
 		}
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(lingeringListener{ln}) }()
+	go func() { served <- server.Serve(lingeringListener{ln, server.ReadBufferSize}) }()
 
 	var failure error
 	running := true

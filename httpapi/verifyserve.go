@@ -22,7 +22,7 @@ const debugLevel = slog.LevelDebug
 func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	server := newHTTPServer(s.log, s.limits)
+	server := newHTTPServer(s.log, s.limits, s.config.MaxHeaderBytes)
 	server.Handler = func(http *fasthttp.RequestCtx) { s.verify(base, http, nil, true) }
 	server.ErrorHandler = s.refuseVerify
 	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
@@ -33,13 +33,18 @@ func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout
 	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.gentle, cut)
 }
 
-// refuseVerify answers what never became a request: 401, which a gateway takes
-// for a refusal, and not for a failure of ours.
-func (s *Server) refuseVerify(http *fasthttp.RequestCtx, _ error) {
+// refuseVerify answers what never became a request: 401 or 403, which a gateway
+// takes for a refusal, and not for a failure of ours. To log in again makes no
+// header smaller: so that is 403.
+func (s *Server) refuseVerify(http *fasthttp.RequestCtx, err error) {
 	v := verification{s: s, http: http, reason: reasonMalformed}
+	if headerTooLarge(err) {
+		v.reason = reasonTooLarge
+	}
 	v.refuse()
-	closeUnread(http)
+	endUnread(http)
 	s.verifyMetrics.answered(v.reason, 0)
+	v.audit(context.Background(), 0)
 }
 
 // withoutBody takes the body that a request announces away from it. The server

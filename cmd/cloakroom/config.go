@@ -49,7 +49,7 @@ type config struct {
 	anonymous   bool
 
 	defaultLimit, maxLimit, maxCandidates int
-	maxBody, maxSession                   int
+	maxBody, maxHeader, maxSession        int
 	defaultLifetime, maxLifetime          time.Duration
 	maxPerUser                            int
 	maxInFlight                           int
@@ -155,6 +155,7 @@ func settings(c *config) []setting {
 		{"search-max-limit", "1000", number(&c.maxLimit, 1, 100_000), "most sessions per page", anywhere},
 		{"search-max-candidates", "20000", number(&c.maxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
 		{"max-body-bytes", "256KiB", size(&c.maxBody, 1<<10, 64<<20), "largest request body, except for import", anywhere},
+		{"max-header-bytes", "64KiB", size(&c.maxHeader, httpapi.LeastHeaderBytes, httpapi.MostHeaderBytes), "largest request line and headers, together, of requests to the API and to verify; the larger, the fewer connections", anywhere},
 		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
 		{"max-in-flight", "1024", number(&c.maxInFlight, 1, 1<<20), "most reads, verify among them, at work at a time, beyond which they are answered 503 at once; writes have half, searches a quarter, imports and revocations a 64th", anywhere},
 		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},

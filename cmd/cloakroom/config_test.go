@@ -106,7 +106,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
-		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB",
+		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB", "max-header-bytes": "32KiB",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
@@ -239,6 +239,7 @@ func TestBadValues(t *testing.T) {
 	f("admin-addr", "host:99999", ":65536")
 	f("redis-shards", "-1", "3", "256", "x")
 	f("search-max-limit", "0", "-1", "100001", "1e3", "")
+	f("max-header-bytes", "8191", "257KiB", "-1", "64KB", "0")
 	f("max-body-bytes", "1023", "65MiB", "-1", "1KB", "KiB", "9223372036854775807GiB")
 	f("max-session-bytes", "2MiB")
 	f("default-lifetime", "5", "-1s", "forever", "900001h")

@@ -182,6 +182,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		DefaultLimit:    s.c.defaultLimit,
 		MaxLimit:        s.c.maxLimit,
 		MaxBodyBytes:    s.c.maxBody,
+		MaxHeaderBytes:  s.c.maxHeader,
 		MaxSessionBytes: s.c.maxSession,
 		DefaultLifetime: s.c.defaultLifetime,
 		MaxLifetime:     s.c.maxLifetime,

@@ -37,7 +37,8 @@ const (
 func TestCrowd(t *testing.T) {
 	const getters, gets = 8, 200 // at a time, and a second
 	server := redistest.Start(t)
-	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", "0", "--max-in-flight", "16", "--log-level", "error")
+	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", "0", "--max-in-flight", "16", "--log-level", "error",
+		"--max-header-bytes", "16KiB") // room for 16,384 connections
 	c.bin = plainBin // the race detector's memory is not ours
 	if err := c.start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/valyala/fasthttp"
+)
+
+const largeHeader = 64<<10 + 1
+
+// Headers that are larger than the limit are refused, and no login is asked for:
+// it would help nobody. Verify says so wherever it is asked, the API in the form
+// of its errors, and HEAD has no body.
+func TestHeaderTooLarge(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, withVerify, func(s *setup) { s.config.Metrics = registry })
+	_, token := f.login(aliceVerified)
+	ask := func(addr net.Addr, request string) string {
+		t.Helper()
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			_, _ = io.WriteString(conn, request)
+		}()
+		answer, err := io.ReadAll(conn) // it is not reset
+		if err != nil {
+			t.Errorf("%.40q: %v", request, err)
+		}
+		conn.Close()
+		<-written
+		return string(answer)
+	}
+	api, _ := net.ResolveTCPAddr("tcp", f.addr)
+	verify := f.verifyListener("tcp", "127.0.0.1:0")
+	large := " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\nCookie: a=" + strings.Repeat("x", largeHeader) + "\r\n\r\n"
+	refusals := 0
+	for _, c := range []struct {
+		addr net.Addr
+		path string
+	}{{verify, "/"}, {verify, "/any?x"}, {api, "/verify"}, {api, "/verify/p/strict"}, {api, "/verify?x"}} {
+		for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+			answer := ask(c.addr, method+" "+c.path+large)
+			head, body, _ := strings.Cut(answer, "\r\n\r\n")
+			refusals++
+			if !strings.HasPrefix(head, "HTTP/1.1 403 ") || !strings.Contains(head, "X-Auth-Reason: too_large\r\n") || strings.Contains(strings.ToLower(head), "www-authenticate") {
+				t.Errorf("%s %s: %s", method, c.path, head)
+			}
+			if want := `"status":403,"detail":"the headers of the request are too large","reason":"too_large"}`; method == "HEAD" && body != "" || method != "HEAD" && !strings.HasSuffix(body, want) {
+				t.Errorf("%s %s: the body is %q", method, c.path, body)
+			}
+		}
+	}
+	for _, path := range []string{"/v2/sessions/x", "/verifyx", "/"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			head, body, _ := strings.Cut(ask(api, method+" "+path+large), "\r\n\r\n")
+			if !strings.HasPrefix(head, "HTTP/1.1 431 ") || !strings.Contains(head, "Content-Type: "+contentTypeJSON) || strings.Contains(head, "X-Auth-Reason") {
+				t.Errorf("%s %s: %s", method, path, head)
+			}
+			if want := `{"code":8,"message":"request headers too large: at most 65536 bytes"}`; method == "HEAD" && body != "" || method != "HEAD" && body != want {
+				t.Errorf("%s %s: the body is %q", method, path, body)
+			}
+		}
+	}
+	if n := testutil.ToFloat64(f.server.verifyMetrics.counts[reasonTooLarge]); n != float64(refusals) {
+		t.Errorf("%v are counted as %s, want %d", n, reasonTooLarge, refusals)
+	}
+	if n := strings.Count(f.logs.String(), "reason=too_large"); n != refusals {
+		t.Errorf("%d lines of the log, want %d", n, refusals)
+	}
+	if strings.Contains(f.logs.String(), token) {
+		t.Error("the log has the token")
+	}
+	// What is malformed besides is refused by verify in its own form, too.
+	if answer := ask(api, "GET /verify HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 401 ") || !strings.Contains(answer, "X-Auth-Reason: malformed") {
+		t.Errorf("got %s", answer)
+	}
+}
+
+// The limit is the one that is configured.
+func TestHeaderLimit(t *testing.T) {
+	f := newFixture(t, func(s *setup) { s.config.MaxHeaderBytes = 8 << 10 })
+	r := f.want(http.StatusRequestHeaderFieldsTooLarge, "admin", "GET", "/v2/sessions/x", "", "X-Long", strings.Repeat("x", 8<<10))
+	if !strings.Contains(r.body, "at most 8192 bytes") {
+		t.Errorf("got %s", r.body)
+	}
+	for _, bad := range []int{-1, 1, 8<<10 - 1, 256<<10 + 1} {
+		if _, err := New(Config{Store: f.store, MaxHeaderBytes: bad}); err == nil || !strings.Contains(err.Error(), "MaxHeaderBytes must") {
+			t.Errorf("%d: %v", bad, err)
+		}
+	}
+	for limit, want := range map[int]int{8 << 10: 24576, 16 << 10: 16384, 64 << 10: 5461, 256 << 10: 1489} { // docs/operations.md has these
+		if n := maxConnections(limit); n != want {
+			t.Errorf("at most %d connections with %d bytes for headers, want %d", n, limit, want)
+		}
+	}
+	for limit := LeastHeaderBytes; limit <= MostHeaderBytes; limit *= 2 {
+		n := maxConnections(limit)
+		if used := n * (limit + writeBufferBytes); used > connectionBytes || used < connectionBytes*9/10 {
+			t.Errorf("at most %d connections with %d bytes for headers take %d bytes of %d", n, limit, used, connectionBytes)
+		}
+	}
+}
+
+// dripping is a connection on which a request comes byte by byte.
+type dripping struct {
+	net.Conn
+	rest []byte
+}
+
+func (d *dripping) Read(p []byte) (int, error) {
+	if len(d.rest) == 0 {
+		return 0, io.EOF
+	}
+	p[0], d.rest = d.rest[0], d.rest[1:]
+	return 1, nil
+}
+
+// A large header that comes byte by byte is not looked through at each byte, and
+// is understood as soon as it is whole.
+func TestHeaderDrips(t *testing.T) {
+	fields := strings.Repeat("A: b\r\n", 10_000)
+	for name, c := range map[string]struct {
+		request string
+		most    int // reads; each looks through the whole
+		right   bool
+	}{
+		"small":                {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1 << 10, true},
+		"large":                {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n", gatherFrom + 30, true},
+		"a body follows":       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n" + fields + "\r\n123456789", gatherFrom + 30, true},
+		"large, without end":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields, gatherFrom + 30, false},
+		"empty lines":          {strings.Repeat("\r\n", 30<<10), gatherFrom + 60, false},
+		"then a request":       {strings.Repeat("\n", 5<<10) + "GET / HTTP/1.1\r\nHost: a\r\n" + fields[:50<<10], gatherFrom + 60, false},
+		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, gatherFrom + 30, false},
+		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), gatherFrom + 30, false},
+	} {
+		conn := &lingeringConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
+		conn.reads.set = func(time.Time) error { return nil }
+		reads := 0
+		counted := readerFunc(func(p []byte) (int, error) { reads++; return conn.Read(p) })
+		var ctx fasthttp.RequestCtx
+		err := ctx.Request.Header.Read(bufio.NewReaderSize(counted, 64<<10))
+		if (err == nil) != c.right || reads > c.most {
+			t.Errorf("%s: %d reads, want %d at most; %v", name, reads, c.most, err)
+		}
+		if left := len(conn.Conn.(*dripping).rest); left != len(c.request)-bytes.Index([]byte(c.request), []byte("\r\n\r\n"))-4 && name == "a body follows" {
+			t.Errorf("%s: %d bytes of what follows are left", name, left)
+		}
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A connection does not keep what a large header took, be it of short fields or
+// of a long path, nor does the server for the next one. HEAD has no body all the
+// same.
+func TestLargeHeaderIsForgotten(t *testing.T) {
+	f := newFixture(t)
+	ln := listen(t)
+	server := newHTTPServer(f.server.log, defaultTimeouts, 64<<10)
+	kept := make(chan int, 1)
+	server.Handler = func(http *fasthttp.RequestCtx) {
+		h := &http.Request.Header
+		kept <- cap(h.RawHeaders()) + cap(h.RequestURI())
+		http.SetBodyString("body")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, f.server.log, server, ln, 0, 0, func() {}) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for _, large := range []string{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:\r\n", 15<<10) + "\r\n", "HEAD /" + strings.Repeat("x", 60<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		method, _, _ := strings.Cut(large, " ")
+		for i, request := range []string{large, method + " / HTTP/1.1\r\nHost: a\r\n\r\n"} {
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(answers, &http.Request{Method: method})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(res.Body); err != nil || res.Close || res.ContentLength != 4 || (string(body) == "body") != (method == "GET") {
+				t.Errorf("%s: got %q, %v, %v", method, body, res, err)
+			}
+			if n := <-kept; (n > 2*keptHeader) != (i == 0) {
+				t.Errorf("%.20q: the connection has %d bytes for headers", request, n)
+			}
+		}
+	}
+}
