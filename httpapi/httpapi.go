@@ -37,6 +37,9 @@ type Config struct {
 	// not come from a web page of another site, which could otherwise reach the
 	// API by DNS rebinding, or by a plain POST.
 	Anonymous bool
+	// CORSOrigins are the origins whose web pages may call the API, as
+	// CheckOrigins takes them.
+	CORSOrigins []string
 	// DefaultLimit is how many sessions a search without a limit answers; default 1000.
 	DefaultLimit int
 	// MaxLimit is the largest limit that a search may ask for; default 1000.
@@ -151,6 +154,9 @@ func New(c Config) (*Server, error) {
 	fault(c.MaxLifetime > 0 && c.DefaultLifetime == 0,
 		"httpapi: MaxLifetime (%s) needs a DefaultLifetime: without one, sessions never expire", c.MaxLifetime)
 	fault(c.KeyRate.PerSecond < 0 || c.KeyRate.Burst < 0, "httpapi: KeyRate must not be negative")
+	if err := CheckOrigins(c.CORSOrigins); err != nil {
+		faults = append(faults, fmt.Errorf("httpapi: CORSOrigins: %w", err))
+	}
 	policy, named := c.Verify.Policies[c.Verify.Default]
 	fault(c.Verify.Default != "" && !named, "httpapi: there is no policy named %q", c.Verify.Default)
 	if len(faults) > 0 {

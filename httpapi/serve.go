@@ -67,7 +67,8 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	base = withDrain(base, ctx)
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	server := newHTTPServer(s.log, s.limits, s.config.MaxHeaderBytes)
-	server.Handler = s.withVerify(base, s.router(base, s.config.Anonymous && !isUnix))
+	loopbackOnly := s.config.Anonymous && !isUnix
+	server.Handler = s.withVerify(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
 	server.ErrorHandler = s.refuse
 	// Bodies are read by the handlers, each with its own bound: an import is
 	// longer than memory. Before a handler nearly nothing is read.
@@ -111,6 +112,7 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 	}
 	e := asHeaderError(err, s.config.MaxHeaderBytes)
 	writeError(http, e)
+	s.shareUnread(http)
 	endUnread(http)
 	s.metrics.refused(e.status())
 }

@@ -44,6 +44,12 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.policyFault != nil {
 		wrong.addf("--verify-policy: %v", c.policyFault)
 	}
+	if c.corsFault != nil {
+		wrong.addf("--cors-origins: %v", c.corsFault)
+	}
+	if c.good("cors-origins", "auth-anonymous") && len(c.corsOrigins) > 0 && c.anonymous {
+		wrong.addf("--cors-origins needs callers with credentials: it cannot be set with --auth-anonymous, which serves no web page of another site")
+	}
 	if c.good("verify-policy", "verify-default-policy") && c.verify.Default != "" && c.verify.Policies[c.verify.Default] == nil {
 		wrong.addf("--verify-default-policy: there is no --verify-policy of that name")
 	}

@@ -14,9 +14,11 @@ type config struct {
 	configFile  string
 	printConfig bool
 
-	httpAddr  string
-	adminAddr string
-	pprof     bool
+	httpAddr    string
+	corsOrigins []string
+	corsFault   error
+	adminAddr   string
+	pprof       bool
 
 	redisURL  redisURL
 	redis     redisAccess
@@ -107,6 +109,7 @@ func settings(c *config) []setting {
 		{"http-tls-cert-file", "", text(&c.httpTLSFiles.cert, 4096), "PEM file with the certificate of the API listener and its chain, which makes that speak TLS; read again when it changes", anywhere},
 		{"http-tls-key-file", "", text(&c.httpTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"http-tls-client-ca-file", "", text(&c.httpTLSFiles.clientCA, 4096), "PEM file with the CAs of clients: whoever calls a listener with TLS must have a certificate of one", anywhere},
+		{"cors-origins", "", origins(&c.corsOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
 		{"trusted-proxies", httpapi.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},

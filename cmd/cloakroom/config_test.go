@@ -106,7 +106,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
-		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB", "max-header-bytes": "32KiB",
+		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB", "max-header-bytes": "32KiB", "cors-origins": "https://a.example;http://b.example:8080",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
@@ -139,6 +139,9 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if s.name == "verify-default-policy" {
 			values["verify-policy"] = "p=max_age:1h"
+		}
+		if s.name == "cors-origins" {
+			values["auth-anonymous"], values["auth-keys-file"] = "false", keysFile
 		}
 		if s.name == "key-rate-burst" {
 			values["key-rate-limit"] = "1"

@@ -52,6 +52,19 @@ func policies(to *map[string]*httpapi.VerifyPolicy, fault *error) value {
 	}, false}
 }
 
+// origins keeps why an origin is bad in fault, as policies does.
+func origins(to *[]string, fault *error) value {
+	return value{fmt.Sprintf("a list of at most %d origins, each %s; with ; between, if they are in one text", httpapi.MaxOrigins, httpapi.OriginForm), listKind, func(s string) bool {
+		list := members(s)
+		if err := httpapi.CheckOrigins(list); err != nil {
+			*fault = err
+			return false
+		}
+		*to = list
+		return true
+	}, false}
+}
+
 func credentials(to *[]httpapi.Credential) value {
 	return value{httpapi.CredentialForm, "!!str", func(s string) bool {
 		list, err := httpapi.ParseCredentials(s)

@@ -179,6 +179,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		Store:           store,
 		InstanceID:      s.c.instanceID,
 		Anonymous:       s.c.anonymous,
+		CORSOrigins:     s.c.corsOrigins,
 		DefaultLimit:    s.c.defaultLimit,
 		MaxLimit:        s.c.maxLimit,
 		MaxBodyBytes:    s.c.maxBody,
