@@ -30,7 +30,10 @@ func main() {
 	// A second signal ends the process at once, if the first takes too long.
 	context.AfterFunc(ctx, stop)
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
+	// nohup ignores it, for a program that outlives its terminal.
+	if reloads(os.Args[1:]) || !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangup, syscall.SIGHUP)
+	}
 	redis.SetLogger(silence{})
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hangup))
 }
@@ -47,7 +50,8 @@ type program struct {
 	args, env      []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// hangup delivers SIGHUP.
+	// hangup delivers SIGHUP to a subcommand that reloads; nil for the others,
+	// which it ends.
 	hangup <-chan os.Signal
 }
 
@@ -71,6 +75,29 @@ func subcommands() []subcommand {
 	}
 }
 
+// reloads says whether SIGHUP has the program read its files again. It ends any
+// other one, as when its terminal is closed.
+func reloads(args []string) bool { return len(args) > 0 && args[0] == "serve" }
+
+// untilHangup returns a context that also ends on hangup, any number of times.
+// stop must be called; it waits for what was started. (I7)
+func untilHangup(ctx context.Context, hangup <-chan os.Signal) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-hangup:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		<-done
+	}
+}
+
 // run is the program. It returns its exit code when everything that it started
 // has ended. ctx ends on SIGINT and SIGTERM.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hangup <-chan os.Signal) int {
@@ -87,7 +114,15 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hang
 		_, _ = fmt.Fprintf(stderr, "cloakroom: unknown subcommand %q; `cloakroom help` lists them\n", name)
 		return exitUsage
 	}
-	err := all[i].run(ctx, &program{name: name, args: rest, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr, hangup: hangup})
+	p := &program{name: name, args: rest, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr}
+	if reloads(args) {
+		p.hangup = hangup
+	} else {
+		var stop func()
+		ctx, stop = untilHangup(ctx, hangup)
+		defer stop()
+	}
+	err := all[i].run(ctx, p)
 	var usage *usageError
 	var logged *loggedError
 	switch {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// isGone waits until there is no process of this ID any more.
+func isGone(t *testing.T, pid int) {
+	t.Helper()
+	if !redistest.Eventually(time.Minute, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH }) {
+		t.Errorf("process %d is still there", pid)
+	}
+}
+
+// Whoever closes the terminal of dev leaves no process behind.
+func TestClosedTerminalEndsDev(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	user, tty := openTerminal(t)
+	log := newOutput()
+	cmd := selfCommand(t, append([]string{"dev", "--redis-url=embedded:" + dir}, quick()...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	tty.Close()
+	(&cloakroom{stderr: log}).logged(t, "ready", 1)
+	server := serverOf(t, dir)
+	if err := user.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, log)
+	}
+	isGone(t, server)
+}
+
+// SIGHUP ends every subcommand but serve, wherever it waits.
+func TestHangupEndsWhatDoesNotReload(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the server sees then that the client goes
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	p := launch(t, []string{"revoke", "--url", silent.URL, "--all", "--yes"}, "CLOAKROOM_API_KEY=k")
+	<-asked
+	p.hangup <- syscall.SIGHUP
+	if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), "interrupted") {
+		t.Errorf("revoke: exit code %d", code)
+	}
+	p = launch(t, append([]string{"dev", "--redis-url=redis://" + redistest.FreeAddr(t)}, quick()...))
+	p.logged(t, "redis is not usable yet, trying again", 1)
+	p.hangup <- syscall.SIGHUP
+	if code := p.wait(); code != exitOK {
+		t.Errorf("dev: exit code %d", code)
+	}
+	for _, s := range subcommands() {
+		if reloads([]string{s.name}) != (s.name == "serve") {
+			t.Errorf("%s", s.name)
+		}
+	}
+}
+
+// What nohup has started outlives its terminal; serve reloads all the same.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	for name, ignores := range map[string]bool{"dev": true, "serve": false} {
+		self := selfCommand(t, append([]string{name, "--redis-url=memory:", "--auth-anonymous"}, quick()...)...)
+		cmd := exec.Command("nohup", self.Args...)
+		cmd.Env = self.Env
+		log := newOutput()
+		cmd.Stderr = log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		(&cloakroom{stderr: log}).logged(t, "ready", 1)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, mask, _ := strings.Cut(string(status), "SigIgn:\t")
+		ignored, err := strconv.ParseUint(mask[:16], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ignored&(1<<(syscall.SIGHUP-1)) != 0; got != ignores {
+			t.Errorf("%s: SIGHUP is ignored: %v", name, got)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}
