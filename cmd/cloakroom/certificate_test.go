@@ -238,7 +238,7 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 			t.Errorf("%d times %q, want %d:\n%s", n, message, want, log)
 		}
 	}
-	until := c.served.Load().until
+	until := c.value().until
 	c.look(false)
 	lines(0, "reloaded")
 
@@ -253,12 +253,14 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.look(false)
+	lines(0, "msg") // it may not be whole
+	c.look(false)
 	lines(1, "TLS certificate reloaded")
-	if !c.served.Load().until.After(until) {
+	if !c.value().until.After(until) {
 		t.Error("the old one is still served")
 	}
 
-	for _, broken := range [][2][]byte{bytesOf(cert, nil), bytesOf([]byte("secret-text"), key), bytesOf(bytes.Repeat([]byte("x"), maxPEM+1), key)} {
+	for _, broken := range [][2][]byte{bytesOf(cert, nil), bytesOf([]byte("secret-text"), key), bytesOf(bytes.Repeat([]byte("x"), maxFile+1), key)} {
 		before := strings.Count(log.String(), "was not reloaded")
 		a.mounted(dir, broken)
 		for range 4 {
@@ -293,7 +295,7 @@ func TestCertificateWarns(t *testing.T) {
 	f := func(soon, over int, left time.Duration) {
 		t.Helper()
 		for range 2 {
-			c.warn(c.served.Load().until.Add(-left))
+			c.warn(c.value().until.Add(-left))
 		}
 		if s, o := strings.Count(log.String(), "expires soon"), strings.Count(log.String(), "has expired"); s != soon || o != over {
 			t.Errorf("%v left: got %d and %d lines, want %d and %d", left, s, o, soon, over)
@@ -304,7 +306,7 @@ func TestCertificateWarns(t *testing.T) {
 	f(1, 1, 0)
 	f(1, 1, -time.Hour)
 	registry := prometheus.NewRegistry()
-	c.register(registry)
+	c.registerTLS(registry)
 	if families, err := registry.Gather(); err != nil || len(families) != 2 {
 		t.Errorf("got %v, %v", families, err)
 	}

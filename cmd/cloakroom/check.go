@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -104,7 +103,7 @@ func checkKeys(c *config, wrong *faults) {
 	switch {
 	case !c.good("auth-keys-file", "auth-issuers-file", "auth-anonymous"):
 	case c.keysFile != "":
-		k, err := readKeys(c.keysFile)
+		k, err := openKeys(c.keysFile)
 		if err != nil {
 			wrong.addf("--auth-keys-file: %v", err)
 			return
@@ -116,12 +115,8 @@ func checkKeys(c *config, wrong *faults) {
 	}
 }
 
-func readKeys(path string) (*httpapi.APIKeys, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	k, err := httpapi.ParseAPIKeys(b)
+func parseKeys(path string, text []byte) (*httpapi.APIKeys, error) {
+	k, err := httpapi.ParseAPIKeys(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -14,7 +14,7 @@ type clientTLS struct{ ca, cert, key string }
 func (f clientTLS) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.ca != "" {
-		text, err := readPEM(f.ca)
+		text, err := readText(f.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
@@ -29,11 +29,11 @@ func (f clientTLS) config() (*tls.Config, error) {
 	if f.cert == "" {
 		return c, nil
 	}
-	texts, err := certificateFiles{cert: f.cert, key: f.key}.read()
+	texts, err := readTexts([]string{f.cert, f.key})
 	if err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}
-	pair, err := tls.X509KeyPair(texts.cert, texts.key)
+	pair, err := tls.X509KeyPair(texts[0], texts[1])
 	if err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}

@@ -66,10 +66,10 @@ type config struct {
 	// httpTLS and verifyTLS are the certificates of the listeners, nil without TLS.
 	httpTLS, verifyTLS *certificate
 
-	// apiKeys are those of keysFile at the start, nil without one.
-	apiKeys *httpapi.APIKeys
-	// issuers are those of issuersFile at the start, nil without one.
-	issuers *oidc.Settings
+	// apiKeys are those of keysFile, nil without one.
+	apiKeys *reloaded[*httpapi.APIKeys]
+	// issuers are those of issuersFile, nil without one.
+	issuers *reloaded[*oidc.Settings]
 	// values are the effective values as they were given, by setting.
 	values map[string]string
 	// bad are the settings with a fault of their own.
@@ -148,10 +148,10 @@ func settings(c *config) []setting {
 		{"audit-interval", "24h", duration(&c.auditInterval, 0, 90*24*time.Hour), "how often this process looks, slowly, through all that is stored for what does not fit together; 0 = never", anywhere},
 
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
-		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; SIGHUP reads it again", anywhere},
+		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; read again when it changes", anywhere},
 		{"key-rate-limit", "0", rate(&c.keyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
 		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, httpapi.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
-		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; SIGHUP reads it again", anywhere},
+		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; read again when it changes, as the secrets that it names", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 
 		{"search-default-limit", "1000", number(&c.defaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},

@@ -13,33 +13,30 @@ func checkIssuers(c *config, wrong *faults) {
 	if !c.good("auth-issuers-file") || c.issuersFile == "" {
 		return
 	}
-	s, err := oidc.Load(c.issuersFile)
-	if err != nil {
+	file := c.issuersFile
+	r := &reloaded[*oidc.Settings]{
+		setting: "auth-issuers-file", paths: []string{file},
+		more:  (*oidc.Settings).SecretFiles,
+		parse: func(texts [][]byte) (*oidc.Settings, error) { return oidc.Parse(file, texts[0]) },
+		done:  "issuers reloaded", kept: "the issuers were not reloaded, the old ones stay",
+		says: func(s *oidc.Settings) []any { return []any{"issuers", s.Len()} },
+	}
+	if err := r.open(); err != nil {
 		wrong.addf("--auth-issuers-file: %v", err)
 		return
 	}
-	c.issuers = s
+	c.issuers = r
 }
 
-// startIssuers lets api take tokens of the issuers, and follows their keys. Nil
-// means that there are none.
-func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) *oidc.Verifier {
-	if s.c.issuersFile == "" {
-		return nil
-	}
-	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
-	v.Set(s.c.issuers)
-	api.SetIssuers(v)
-	s.parts.start("issuers", v.Run)
-	return v
-}
-
-func (s *sidecar) reloadIssuers(v *oidc.Verifier) {
-	settings, err := oidc.Load(s.c.issuersFile)
-	if err != nil {
-		s.log.Error("SIGHUP: the issuers were not reloaded, the old ones stay", "error", err)
+// startIssuers lets api take tokens of the issuers, if there are any, and
+// follows their keys.
+func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) {
+	if s.c.issuers == nil {
 		return
 	}
-	v.Set(settings)
-	s.log.Info("SIGHUP: issuers reloaded", "issuers", settings.Len())
+	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
+	v.Set(s.c.issuers.value())
+	s.c.issuers.then = v.Set
+	api.SetIssuers(v)
+	s.parts.start("issuers", v.Run)
 }

@@ -47,12 +47,12 @@ func TestIssuers(t *testing.T) {
 		p.hangup <- syscall.SIGHUP
 	}
 	rewrite("issuers: [{issuer: x}]")
-	if got := p.logged(t, "SIGHUP: the issuers were not reloaded, the old ones stay", 1)["error"].(string); !strings.Contains(got, "audience: is missing") {
+	if got := p.logged(t, "the issuers were not reloaded, the old ones stay", 1)["error"].(string); !strings.Contains(got, "audience: is missing") {
 		t.Errorf("got %s", got)
 	}
 	want(t, 200, "GET", path, "", admin...)
 	rewrite(issuersYAML(issuer, "boss"))
-	if got := p.logged(t, "SIGHUP: issuers reloaded", 1)["issuers"]; got != 1.0 {
+	if got := p.logged(t, "issuers reloaded", 1)["issuers"]; got != 1.0 {
 		t.Errorf("got %v issuers", got)
 	}
 	want(t, 403, "POST", api+"/v2/sessions", "{}", admin...)

@@ -67,7 +67,7 @@ func TestKeysFileIsReloaded(t *testing.T) {
 	second := newKey(t, "--name=second", "--user-id=svc", "--permission=session.read", "--file="+file)
 	search(401, second) // not yet
 	p.hangup <- syscall.SIGHUP
-	if got := p.logged(t, "SIGHUP: API keys reloaded", 1)["keys"]; got != 2.0 {
+	if got := p.logged(t, "API keys reloaded", 1)["keys"]; got != 2.0 {
 		t.Errorf("got %v keys", got)
 	}
 	search(200, first)
@@ -80,7 +80,7 @@ func TestKeysFileIsReloaded(t *testing.T) {
 	broken := func(n int, reason string) {
 		t.Helper()
 		p.hangup <- syscall.SIGHUP
-		got := p.logged(t, "SIGHUP: the API keys were not reloaded, the old ones stay", n)["error"].(string)
+		got := p.logged(t, "the API keys were not reloaded, the old ones stay", n)["error"].(string)
 		if !strings.Contains(got, reason) {
 			t.Errorf("got %s, want %s", got, reason)
 		}
@@ -109,7 +109,7 @@ func TestKeysFileIsReloaded(t *testing.T) {
 
 	third := newKey(t, "--name=third", "--user-id=svc", "--permission=session.read", "--file="+file)
 	p.hangup <- syscall.SIGHUP
-	p.logged(t, "SIGHUP: API keys reloaded", 2)
+	p.logged(t, "API keys reloaded", 2)
 	search(401, first)
 	search(200, third)
 }
@@ -119,8 +119,8 @@ func TestKeyIntoAFileWithoutKeys(t *testing.T) {
 		file := writeFile(t, text)
 		for n, name := range []string{"a", "b"} {
 			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
-			if k, err := readKeys(file); err != nil || k.Len() != n+1 {
-				t.Errorf("%q: got %d keys, %v", text, k.Len(), err)
+			if k, err := openKeys(file); err != nil || k.value().Len() != n+1 {
+				t.Errorf("%q: not %d keys, %v", text, n+1, err)
 			}
 		}
 	}
@@ -166,8 +166,8 @@ func TestKeysMadeAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if k, err := readKeys(file); err != nil || k.Len() != 8 {
-		t.Errorf("got %d keys, %v", k.Len(), err)
+	if k, err := openKeys(file); err != nil || k.value().Len() != 8 {
+		t.Errorf("got %v, %v", k.value(), err)
 	}
 }
 

@@ -31,6 +31,7 @@ type readyState struct {
 	eviction *eviction
 	own      bool // the server is ours
 	rights   *rights
+	files    func() string // how the files are that are read again
 	why      error
 }
 
@@ -104,6 +105,7 @@ func (r *readiness) details(ctx context.Context) string {
 		"breaker: " + open + "\n" +
 		"eviction: " + s.eviction.now.Load().says + "\n" +
 		"rights: " + s.rights.now.Load().says + "\n" +
+		"files: " + s.files() + "\n" +
 		"near cache: " + s.store.NearStats().State + "\n" +
 		"waiting for replicas: " + s.store.FailoverStats().Wait + "\n"
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
-	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -148,7 +147,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	may.look(ctx)
 	may.register(s.metrics)
 	s.parts.start("watch of the rights", may.Run)
-	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, rights: may, own: s.c.redisURL.memory || s.c.redisURL.embedded})
+	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, rights: may, files: s.c.filesState, own: s.c.redisURL.memory || s.c.redisURL.embedded})
 	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", addressOf(s.verify))
@@ -198,8 +197,11 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 	if err != nil {
 		return err
 	}
-	api.SetKeys(s.c.apiKeys)
-	issuers := s.startIssuers(api, store)
+	if s.c.apiKeys != nil {
+		api.SetKeys(s.c.apiKeys.value())
+		s.c.apiKeys.then = api.SetKeys
+	}
+	s.startIssuers(api, store)
 	s.startTLS()
 	run := func(ctx context.Context) error {
 		return api.Run(ctx, secured(s.http, s.c.httpTLS), s.c.drainTime())
@@ -211,42 +213,6 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		}
 	}
 	s.startListeners(run, runVerify)
-	s.parts.start("reload of the credentials", func(ctx context.Context) error {
-		return s.reload(ctx, api, issuers)
-	})
+	s.startReloads()
 	return nil
-}
-
-// reload reads the files with API keys, issuers and certificates again whenever SIGHUP comes,
-// until ctx ends. A file that is broken changes nothing.
-func (s *sidecar) reload(ctx context.Context, api *httpapi.Server, issuers *oidc.Verifier) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.p.hangup:
-		}
-		if s.c.keysFile == "" && s.c.issuersFile == "" && len(s.certificates()) == 0 {
-			s.log.Warn("SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload")
-		}
-		for _, c := range s.certificates() {
-			c.look(true)
-		}
-		if s.c.keysFile != "" {
-			s.reloadKeys(api)
-		}
-		if s.c.issuersFile != "" {
-			s.reloadIssuers(issuers)
-		}
-	}
-}
-
-func (s *sidecar) reloadKeys(api *httpapi.Server) {
-	k, err := readKeys(s.c.keysFile)
-	if err != nil {
-		s.log.Error("SIGHUP: the API keys were not reloaded, the old ones stay", "error", err)
-		return
-	}
-	api.SetKeys(k)
-	s.log.Info("SIGHUP: API keys reloaded", "keys", k.Len())
 }

@@ -51,20 +51,19 @@ func checkTLS(c *config, wrong *faults) {
 }
 
 // certificates are those of all listeners.
-func (s *sidecar) certificates() (all []*certificate) {
-	for _, c := range []*certificate{s.c.httpTLS, s.c.verifyTLS} {
-		if c != nil {
-			all = append(all, c)
+func (c *config) certificates() (all []*certificate) {
+	for _, cert := range []*certificate{c.httpTLS, c.verifyTLS} {
+		if cert != nil {
+			all = append(all, cert)
 		}
 	}
 	return all
 }
 
-// startTLS follows the certificates' files.
+// startTLS warns of certificates that end.
 func (s *sidecar) startTLS() {
-	for _, c := range s.certificates() {
-		c.log = s.log
-		c.register(s.metrics)
+	for _, c := range s.c.certificates() {
+		c.registerTLS(s.metrics)
 		s.parts.start("certificate of the "+c.listener+" listener", c.Run)
 	}
 }

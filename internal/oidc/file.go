@@ -31,8 +31,12 @@ var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", 
 
 // Settings are the issuers of a file. They are immutable; nil has none.
 type Settings struct {
-	issuers []issuerSettings
+	issuers     []issuerSettings
+	secretFiles []string
 }
+
+// SecretFiles are the files with secrets that the issuers file names.
+func (s *Settings) SecretFiles() []string { return s.secretFiles }
 
 // Len is the number of issuers.
 func (s *Settings) Len() int {
@@ -42,13 +46,18 @@ func (s *Settings) Len() int {
 	return len(s.issuers)
 }
 
-// Load reads an issuers file, and the files with secrets that it names. The
-// error lists all faults, each with its field, and repeats no value. (I6)
+// Load reads an issuers file, and the files with secrets that it names.
 func Load(name string) (*Settings, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
+	return Parse(name, text)
+}
+
+// Parse is Load of a file that has this text. The error lists all faults, each
+// with its field, and repeats no value. (I6)
+func Parse(name string, text []byte) (*Settings, error) {
 	s, err := parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -91,6 +100,7 @@ func parse(text []byte) (*Settings, error) {
 	if err := errors.Join(r.faults...); err != nil {
 		return nil, err
 	}
+	s.secretFiles = r.secretFiles
 	return s, nil
 }
 
@@ -186,6 +196,7 @@ func (r *reader) introspection(n *yaml.Node, at string, allowHTTP bool) *introsp
 			if !r.text(v, at, &name) {
 				return
 			}
+			r.secretFiles = append(r.secretFiles, name)
 			secret, err := readSecret(name)
 			if err != nil {
 				r.fault(at, v, "%v", err)

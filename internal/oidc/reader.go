@@ -18,6 +18,8 @@ import (
 // wrong place. (I6)
 type reader struct {
 	faults []error
+	// secretFiles are those that were read besides.
+	secretFiles []string
 }
 
 // fields are the fields that an object may have, and who reads them.

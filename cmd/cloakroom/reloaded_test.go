@@ -1,0 +1,121 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mount puts a file where Kubernetes mounts a Secret: behind a link that is replaced at once.
+func mount(t *testing.T, dir, name, text string) (path string) {
+	t.Helper()
+	version, err := os.MkdirTemp(dir, "..v")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(version, name), []byte(text), 0o600)
+	}
+	if err == nil {
+		err = os.Symlink(filepath.Base(version), filepath.Join(dir, "..new"))
+	}
+	if err == nil {
+		err = os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data"))
+	}
+	path = filepath.Join(dir, name)
+	if _, missing := os.Lstat(path); err == nil && missing != nil {
+		err = os.Symlink(filepath.Join("..data", name), path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// API keys in a mounted Secret are followed without a signal; what is broken is said where operators look.
+func TestKeysAreFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1.yaml"), filepath.Join(dir, "2.yaml")
+	old := newKey(t, "--name=old", "--user-id=svc", "--permission=session.read", "--file="+first)
+	young := newKey(t, "--name=young", "--user-id=svc", "--permission=session.read", "--file="+second)
+	file := mount(t, dir, "keys.yaml", readDoc(t, first))
+	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", file}, quick()...))
+	api, admin := p.ready(t)
+	search := func(status int, secret string) {
+		t.Helper()
+		want(t, status, "POST", api+"/v2/sessions/search", "{}", "Authorization", "Bearer "+secret)
+	}
+	search(200, old)
+	eventuallySays(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
+
+	mount(t, dir, "keys.yaml", "keys: []\n")
+	if got := p.logged(t, "the API keys were not reloaded, the old ones stay", 1); !strings.Contains(got["error"].(string), file+": the keys file has no keys") || got["keys"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+	search(200, old)
+	eventuallySays(t, 200, admin+"/readyz?verbose", "files: what --auth-keys-file held before is used: "+file)
+	eventuallySays(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 1`)
+
+	mount(t, dir, "keys.yaml", readDoc(t, second))
+	p.logged(t, "API keys reloaded", 1)
+	search(401, old)
+	search(200, young)
+	eventuallySays(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
+	eventuallySays(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 0`)
+	if n := strings.Count(p.stderr.String(), "were not reloaded"); n != 1 {
+		t.Errorf("the broken file is told of %d times", n)
+	}
+}
+
+// Issuers are followed with the secrets that their file names, and a file that is mended is used although another was at fault.
+func TestIssuersAreFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const head = "issuers:\n  - issuer: https://id.example\n    audience: [a]\n    introspection: {url: https://id.example/i, client_id: me, client_secret_file: "
+	write(secret, "marker-one")
+	file := filepath.Join(dir, "issuers.yaml")
+	write(file, head+secret+"}\n")
+	c := &config{issuersFile: file}
+	var wrong faults
+	checkIssuers(c, &wrong)
+	if err := wrong.err(); err != nil {
+		t.Fatal(err)
+	}
+	log := newOutput()
+	c.issuers.log = slog.New(slog.NewTextHandler(log, nil))
+	f := func(reloaded, kept int) {
+		t.Helper()
+		for range 3 {
+			c.issuers.look(false)
+		}
+		if r, k := strings.Count(log.String(), "issuers reloaded"), strings.Count(log.String(), "were not reloaded"); r != reloaded || k != kept {
+			t.Errorf("%d reloads and %d faults, want %d and %d:\n%s", r, k, reloaded, kept, log)
+		}
+	}
+	f(0, 0)
+	write(secret, "marker-two")
+	f(1, 0)
+	write(secret, "")
+	f(1, 1)
+	write(secret, "marker-two")
+	f(1, 1) // it is in use
+	other := filepath.Join(dir, "other")
+	write(file, head+other+"}\n")
+	f(1, 2)
+	write(other, "marker-three") // which is not among the files of before
+	f(2, 2)
+	write(file, "issuers: [")
+	f(2, 3)
+	write(file, "issuers: [[")
+	f(2, 4)
+	if strings.Contains(log.String(), "marker") {
+		t.Errorf("I6: the log repeats a secret:\n%s", log)
+	}
+}
