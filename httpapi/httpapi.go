@@ -68,6 +68,9 @@ type Config struct {
 	// TrustedProxies are believed where a request came from; default
 	// DefaultTrustedProxies.
 	TrustedProxies *TrustedProxies
+	// ShutdownIdle is how long connections without a request stay open when the
+	// server ends, for requests that are on their way; 0 ends them at once.
+	ShutdownIdle time.Duration
 	// Verify configures the endpoint that gateways ask.
 	Verify VerifyConfig
 	// Version is what GET /version answers; default "unknown".
@@ -191,6 +194,7 @@ func New(c Config) (*Server, error) {
 		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
 		logouts: make(chan struct{}, maxLogouts),
 	}
+	s.limits.idleAtEnd = c.ShutdownIdle
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

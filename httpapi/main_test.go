@@ -75,6 +75,7 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	f.proxy = redistest.NewProxy(t, f.redis.Addr)
 	logger := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := setup{shards: 1, limits: defaultTimeouts}
+	s.limits.idleAtEnd = time.Second
 	s.config = Config{InstanceID: "instance-1", Version: "1.2.3", Logger: logger}
 	s.store = cache.Config{Clock: f.now, Logger: logger}
 	for _, c := range change {

@@ -141,7 +141,7 @@ func TestTLS_Refuses(t *testing.T) {
 // A connection that has ended its handshake and sent nothing does not hold the
 // drain up, nor does one within its handshake. (I7)
 func TestI7_TLSDrainsSilentConnections(t *testing.T) {
-	s := newSecured(t, func(s *setup) { s.limits.read, s.limits.gentle = time.Hour, time.Millisecond })
+	s := newSecured(t, func(s *setup) { s.limits.read, s.limits.idleAtEnd = time.Hour, time.Millisecond })
 	silent := s.handshake()
 	within, err := net.Dial("tcp", s.addr)
 	if err != nil {

@@ -25,9 +25,9 @@ type timeouts struct {
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
-	// gentle is how long connections without a request stay open when the
+	// idleAtEnd is how long connections without a request stay open when the
 	// server ends, for those that are on their way.
-	gentle time.Duration
+	idleAtEnd time.Duration
 }
 
 var defaultTimeouts = timeouts{
@@ -38,7 +38,6 @@ var defaultTimeouts = timeouts{
 	verify:   verifyTime,
 	pause:    30 * time.Second,
 	patience: 5 * time.Second,
-	gentle:   time.Second,
 }
 
 // adminHeaderBytes bounds the request line and headers on the admin listener.
@@ -76,7 +75,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	server.MaxRequestBodySize = prefetch
 	server.HeaderReceived = s.refuseUnread
 	server.ExpectHandler = expect(server.Handler)
-	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.gentle, cut)
+	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
 }
 
 func newHTTPServer(log *slog.Logger, t timeouts, headerBytes int) *fasthttp.Server {
@@ -161,9 +160,9 @@ func asReadError(err error) *apiError {
 
 // serve runs server on ln until ctx ends, then drains it: the listener closes,
 // every answer ends its connection, and connections without a request stay open
-// for a gentle time, because a client may be using one just now. Connections
+// for the time idle, because a client may be using one just now. Connections
 // that are still busy after timeout are closed, after cut was called.
-func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, gentle time.Duration, cut func()) error {
+func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, idle time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
 	// The server says Connection: close once its shutdown has begun, which is a
@@ -193,9 +192,18 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	// ShutdownWithContext knows ln only once Serve has begun; closing it here
 	// too ends a Serve that begins later.
 	_ = ln.Close()
-	open.rest(drain, min(gentle, timeout/2))
+	open.rest(drain, min(idle, timeout/2))
 	open.drain()
-	err := server.ShutdownWithContext(drain)
+	// The server looks every 100 ms whether the last connection has ended; open
+	// knows it at once.
+	ended, end := context.WithCancel(drain)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		open.rest(drain, timeout)
+		end()
+	})
+	err := server.ShutdownWithContext(ended)
+	watch.Wait()
 	if running {
 		failure = <-served
 	}

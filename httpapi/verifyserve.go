@@ -30,7 +30,7 @@ func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout
 		withoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.gentle, cut)
+	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
 }
 
 // refuseVerify answers what never became a request: 401 or 403, which a gateway

@@ -161,7 +161,7 @@ func (c *apiClient) refused(status int, body []byte) error {
 	case status == http.StatusUnauthorized && c.key == "":
 		return fmt.Errorf("%s; give an API key with --key-file, or in %s; `cloakroom key new` makes one", said, apiKeyEnv)
 	case status == http.StatusUnauthorized:
-		return fmt.Errorf("%s; the API key is not among those of this sidecar, which reads its keys file at its start and on SIGHUP", said)
+		return fmt.Errorf("%s; the API key is not among those of this sidecar, which reads its keys file within 5 seconds of a change", said)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		return fmt.Errorf("%s; is it the address of the API, not that of the admin listener, and is the sidecar of this version?", said)
 	case status == http.StatusTooManyRequests:

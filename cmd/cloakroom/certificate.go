@@ -44,8 +44,10 @@ type servedCertificate struct {
 func openCertificate(listener string, files certificateFiles) (*certificate, error) {
 	c := &certificate{listener: listener, reloaded: &reloaded[*servedCertificate]{
 		setting: listener + "-tls-cert-file", paths: []string{files.cert, files.key, files.clientCA},
-		parse: func(texts [][]byte) (*servedCertificate, error) { return serveCertificate(texts[0], texts[1], texts[2]) },
-		done:  "TLS certificate reloaded", kept: "the TLS certificate was not reloaded, the old one stays",
+		parse: func(texts [][]byte) (*servedCertificate, error) {
+			return serveCertificate(texts[0], texts[1], texts[2])
+		},
+		done: "TLS certificate reloaded", kept: "the TLS certificate was not reloaded, the old one stays",
 		says: func(s *servedCertificate) []any { return []any{"listener", listener, "until", s.until} },
 	}}
 	if err := c.open(); err != nil {

@@ -61,6 +61,7 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	c.verify.HideReason = !c.verifyReasons
 	checkLifetimes(c, wrong)
 	checkListeners(c, wrong)
+	checkReusePort(c, wrong)
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
 	checkTLS(c, wrong)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
@@ -61,6 +62,10 @@ type config struct {
 	logFormat       string
 	shutdownTimeout time.Duration
 	shutdownDelay   time.Duration
+	shutdownIdle    time.Duration
+	reusePort       bool
+	// inherited are the listeners that the service manager has opened, by setting.
+	inherited map[string]net.Listener
 
 	httpTLSFiles, verifyTLSFiles certificateFiles
 	// httpTLS and verifyTLS are the certificates of the listeners, nil without TLS.
@@ -112,6 +117,7 @@ func settings(c *config) []setting {
 		{"cors-origins", "", origins(&c.corsOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
 		{"trusted-proxies", httpapi.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
+		{"reuse-port", "false", boolean(&c.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the newest gets all new connections; Linux only", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},
@@ -170,6 +176,7 @@ func settings(c *config) []setting {
 		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
 		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "when the process has ended after SIGTERM, at the latest; what is under way then is cut off", anywhere},
 		{"shutdown-delay", "0", duration(&c.shutdownDelay, 0, 10*time.Minute), "how long requests are still taken after SIGTERM, while /readyz says 503, so that load balancers notice", anywhere},
+		{"shutdown-idle", "100ms", duration(&c.shutdownIdle, 0, time.Minute), "how long connections without a request stay open after the listeners have closed, for requests that are on their way; 1s behind a load balancer", anywhere},
 	}
 }
 

@@ -55,9 +55,9 @@ func key(_ context.Context, p *program) error {
 		return &usageError{faults: []string{err.Error()}}
 	}
 	if path == "" {
-		_, err = fmt.Fprintf(p.stderr, "Put this into your keys file, then send SIGHUP to cloakroom:\n\n%s\n", entry)
+		_, err = fmt.Fprintf(p.stderr, "Put this into your keys file, which a running cloakroom reads again:\n\n%s\n", entry)
 	} else if err = appendKey(path, k); err == nil {
-		_, err = fmt.Fprintf(p.stderr, "The hash of the key is in %s; send SIGHUP to cloakroom.\n", path)
+		_, err = fmt.Fprintf(p.stderr, "The hash of the key is in %s; a cloakroom that reads it takes the key within 5 seconds.\n", path)
 	}
 	if err != nil {
 		return err

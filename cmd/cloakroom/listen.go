@@ -14,33 +14,52 @@ import (
 // maxSocketPath is the longest path of a unix socket on every system, in bytes.
 const maxSocketPath = 100
 
-// listen opens the listener of a flag: HOST:PORT or unix:PATH. A unix socket
-// gets the mode 0660, is removed when the listener is closed, and takes the
-// place of one that a crash left behind.
-func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(addr, "unix:")
-	if !unix {
-		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("cannot listen on %s: the port is taken; choose another with --%s", addr, flag)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot listen (--%s): %w", flag, err)
-		}
+// listen opens the listener of a setting, HOST:PORT or unix:PATH, unless the
+// service manager has. With share, another process may listen there, and does
+// until it ends, but gets no new connection.
+func (c *config) listen(ctx context.Context, setting, addr string, share bool) (net.Listener, error) {
+	if ln := c.inherited[setting]; ln != nil {
 		return ln, nil
 	}
-	if err := removeStale(path); err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (--%s): %w", addr, flag, err)
+	path, unix := strings.CutPrefix(addr, "unix:")
+	var ln net.Listener
+	var err error
+	switch {
+	case unix && share:
+		ln, err = replaceUnix(ctx, path)
+	case unix:
+		ln, err = listenUnix(ctx, path)
+	case share:
+		ln, err = listenReusePort(ctx, addr)
+	default:
+		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("cannot listen on %s: the port is taken; choose another with --%s", addr, setting)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen (--%s): %w", flag, err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot listen on %s (--%s): %w", addr, flag, err), ln.Close())
+		return nil, fmt.Errorf("cannot listen on %s (--%s): %w", addr, setting, err)
 	}
 	return ln, nil
 }
+
+// listenUnix listens on a unix socket, which gets the mode 0660, is removed when
+// the listener is closed, and takes the place of one that a crash left behind.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+var errNotASocket = errors.New("the path exists and is not a socket")
 
 // removeStale removes a unix socket on which nobody listens.
 func removeStale(path string) error {
@@ -52,7 +71,7 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("the path exists and is not a socket")
+		return errNotASocket
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

@@ -53,6 +53,9 @@ func load(p *program, own ...setting) (*config, error) {
 		}
 		c.values[s.name] = all.String(s.name)
 	}
+	if p.name == "serve" || p.name == "dev" {
+		c.inherit(p.env, &wrong)
+	}
 	if readable { // else what is missing may stand in the file
 		crossCheck(c, p.name, &wrong)
 	}

@@ -89,7 +89,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *sidecar, *cache.Store) error) error {
 	var err error
 	// The admin listener comes first, so that /readyz says what is missing.
-	if s.admin, err = listen(ctx, "admin-addr", s.c.adminAddr); err != nil {
+	if s.admin, err = s.c.listen(ctx, "admin-addr", s.c.adminAddr, false); err != nil {
 		return err
 	}
 	s.startAdmin()
@@ -124,11 +124,11 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	}
 	s.parts.start("session store", store.Run)
 
-	if s.http, err = listen(ctx, "http-addr", s.c.httpAddr); err != nil {
+	if s.http, err = s.c.listen(ctx, "http-addr", s.c.httpAddr, s.c.reusePort); err != nil {
 		return err
 	}
 	if s.c.verifyAddr != "" {
-		if s.verify, err = listen(ctx, "verify-addr", s.c.verifyAddr); err != nil {
+		if s.verify, err = s.c.listen(ctx, "verify-addr", s.c.verifyAddr, s.c.reusePort); err != nil {
 			return errors.Join(err, s.http.Close())
 		}
 	}
@@ -189,6 +189,7 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		KeyRate:         s.c.keyRate,
 		MaxInFlight:     s.c.maxInFlight,
 		TrustedProxies:  s.c.trustedProxies,
+		ShutdownIdle:    s.c.shutdownIdle,
 		Verify:          s.c.verify,
 		Version:         s.version,
 		Logger:          s.log,

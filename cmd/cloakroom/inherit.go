@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// firstInherited is the first descriptor that a service manager hands over.
+const firstInherited = 3
+
+// inherit takes the listening sockets that the service manager has opened for
+// this process, as sd_listen_fds(3) says. FileDescriptorName= in the socket's
+// unit says what one is for: http, verify or admin. It then goes over the
+// setting of that address.
+func (c *config) inherit(env []string, wrong *faults) {
+	get := func(name string) string {
+		for _, e := range env {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return // none, or another process's
+	}
+	n, err := strconv.Atoi(get("LISTEN_FDS"))
+	names := strings.Split(get("LISTEN_FDNAMES"), ":")
+	if err != nil || n < 1 || n != len(names) {
+		wrong.addf("LISTEN_FDS must be the number of names in LISTEN_FDNAMES")
+		return
+	}
+	addresses := map[string]*string{"http": &c.httpAddr, "verify": &c.verifyAddr, "admin": &c.adminAddr}
+	c.inherited = map[string]net.Listener{}
+	for i, name := range names {
+		addr, setting := addresses[name], name+"-addr"
+		switch {
+		case addr == nil:
+			wrong.addf("LISTEN_FDNAMES: %s is not http, verify or admin; set FileDescriptorName= in the socket's unit", quote(name))
+			continue
+		case c.inherited[setting] != nil:
+			wrong.addf("LISTEN_FDNAMES: there are two sockets called %s", name)
+			continue
+		}
+		ln, err := inheritedListener(firstInherited+i, name)
+		if err != nil {
+			wrong.addf("LISTEN_FDS: the socket %s: %v", name, err)
+			continue
+		}
+		c.inherited[setting], *addr = ln, addressOf(ln)
+	}
+}
+
+// inheritedListener makes a listener of a descriptor, which it closes. Nobody
+// that this process starts has it.
+func inheritedListener(fd int, name string) (net.Listener, error) {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err == nil && listens == 0 {
+		err = errors.New("nobody listens there; it needs ListenStream=")
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	ln, err := net.FileListener(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("it is no stream socket: %w", err)
+	}
+	return ln, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// activate runs the program as systemd does, with sockets that are called as names says.
+func activate(t *testing.T, names string, sockets []*os.File, args ...string) *exec.Cmd {
+	t.Helper()
+	self := selfCommand(t, args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`}, self.Args...)...)
+	cmd.Env = append(self.Env, fmt.Sprint("LISTEN_FDS=", len(sockets)), "LISTEN_FDNAMES="+names)
+	cmd.ExtraFiles = sockets
+	return cmd
+}
+
+// listeningOn opens a socket, which the service manager keeps.
+func listeningOn(t *testing.T, network, addr string) (*os.File, net.Addr) {
+	t.Helper()
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	f, err := ln.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, ln.Addr()
+}
+
+func TestInheritedSockets(t *testing.T) {
+	t.Parallel()
+	api, apiAddr := listeningOn(t, "tcp", "127.0.0.1:0")
+	verify, verifyAddr := listeningOn(t, "unix", shortDir(t)+"/verify")
+	log := newOutput()
+	// --http-addr is what an image sets in its environment: the sockets go over it.
+	cmd := activate(t, "verify:http", []*os.File{verify, api}, "serve", "--redis-url=memory:", "--auth-anonymous", "--http-addr=0.0.0.0:8080", "--admin-addr=127.0.0.1:0")
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	line := (&cloakroom{stderr: log}).logged(t, "ready", 1)
+	if line["http"] != apiAddr.String() || line["verify"] != "unix:"+verifyAddr.String() {
+		t.Errorf("got %v", line)
+	}
+	want(t, 200, "GET", "http://"+apiAddr.String()+"/version", "")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(verifyAddr.String()); err != nil {
+		t.Errorf("the socket is the service manager's: %v", err)
+	}
+}
+
+func TestInheritedSocketsAreChecked(t *testing.T) {
+	t.Parallel()
+	open, _ := listeningOn(t, "tcp", "0.0.0.0:0")
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packets.Close()
+	udp, err := packets.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	f := func(want, names string, sockets ...*os.File) {
+		t.Helper()
+		out, err := activate(t, names, sockets, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...)...).CombinedOutput()
+		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != exitUsage || !strings.Contains(string(out), want) {
+			t.Errorf("%s: got %v, %s, want %s", names, err, out, want)
+		}
+	}
+	f("--auth-anonymous is refused because --http-addr ", "http", open)
+	f(`LISTEN_FDNAMES: "cloakroom.socket" is not http, verify or admin`, "cloakroom.socket", open)
+	f("LISTEN_FDNAMES: there are two sockets called http", "http:http", open, open)
+	f("LISTEN_FDS must be the number of names in LISTEN_FDNAMES", "http", open, open)
+	f("LISTEN_FDS: the socket verify: ", "verify", file)
+	f("LISTEN_FDS: the socket verify: nobody listens there", "verify", udp)
+}
+
+func TestReusePortIsChecked(t *testing.T) {
+	for _, url := range []string{"memory:", "embedded:"} {
+		code, _, log := once(t, "serve", "--redis-url="+url, "--auth-anonymous", "--reuse-port")
+		if code != exitUsage || !strings.Contains(log, "--reuse-port needs a Redis that both processes can reach, not "+url) {
+			t.Errorf("%s: got %d, %s", url, code, log)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package gateways
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+)
+
+// restarts is how often the only process is replaced.
+const restarts = 3
+
+// lone is a Cloakroom without another one beside it, which is replaced while it is asked.
+type lone struct {
+	api, verify string // addresses, HOST:PORT or unix:PATH
+	args        []string
+	log         string
+	sockets     []*os.File // of api and verify, which the parent keeps; none if the process opens its own
+	cmd         *exec.Cmd
+	ended       chan struct{} // closed when cmd has
+}
+
+// start starts the next process and waits until it is ready.
+func (l *lone) start(t *testing.T) {
+	t.Helper()
+	admin := redistest.FreeAddr(t) // of its own, because another process may run beside it
+	log, err := os.OpenFile(l.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	args := append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, cloakroomBin}, l.args...)
+	cmd := exec.Command("/bin/sh", append(args, "--admin-addr", admin)...)
+	cmd.Stderr, cmd.ExtraFiles = log, l.sockets
+	if l.sockets != nil {
+		cmd.Env = append(os.Environ(), fmt.Sprint("LISTEN_FDS=", len(l.sockets)), "LISTEN_FDNAMES=http:verify")
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // stop looks how it ended
+	}()
+	l.cmd, l.ended = cmd, ended
+	if !redistest.Eventually(startTimeout, func() bool { return (&replica{admin: admin}).get("/readyz") == "ready\n" }) {
+		t.Fatal("cloakroom is not ready")
+	}
+}
+
+// stop ends a process as an operator does.
+func stop(t *testing.T, cmd *exec.Cmd, ended <-chan struct{}) {
+	t.Helper()
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(startTimeout):
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// checks asks all the time, until it is ended.
+type checks struct {
+	ended  sync.WaitGroup
+	finish chan struct{}
+	good   atomic.Int64
+	late   atomic.Int64 // which were told that Redis did not answer in time, as on a machine with other work
+	mu     sync.Mutex
+	failed []string
+}
+
+// ask lets several clients ask url. They dial addr, and keep no connection if fresh.
+func (c *checks) ask(name, url, addr, token string, fresh bool) {
+	network, path := "tcp", addr
+	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, path = "unix", p
+	}
+	for range 4 {
+		c.ended.Go(func() {
+			transport := &http.Transport{DisableKeepAlives: fresh, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, path)
+			}}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: patience}
+			pace := time.NewTicker(4 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-c.finish:
+					return
+				case <-pace.C:
+				}
+				if err := c.once(client, url, token); err != nil {
+					c.mu.Lock()
+					c.failed = append(c.failed, fmt.Sprintf("%s: %s: %v", time.Now().Format("05.000"), name, err))
+					c.mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+func (c *checks) once(client *http.Client, url, token string) error {
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return err
+	case response.StatusCode == http.StatusOK:
+		c.good.Add(1)
+	case response.StatusCode == http.StatusServiceUnavailable && (response.Header.Get("X-Auth-Reason") == "store_unavailable" || strings.Contains(string(text), "the session store is unavailable")):
+		c.late.Add(1)
+	default:
+		return fmt.Errorf("status %d: %.200s", response.StatusCode, text)
+	}
+	return nil
+}
+
+// more waits until so many more were answered.
+func (c *checks) more(t *testing.T, n int64) {
+	t.Helper()
+	before := c.good.Load()
+	if !redistest.Eventually(startTimeout, func() bool { return c.good.Load() >= before+n }) {
+		t.Fatal("nothing is answered any more")
+	}
+}
+
+func (c *checks) end(t *testing.T) {
+	close(c.finish)
+	c.ended.Wait() // I7
+	t.Logf("%d answered, %d late", c.good.Load(), c.late.Load())
+	if len(c.failed) > 0 {
+		t.Errorf("%d failed:\n%s", len(c.failed), strings.Join(c.failed[:min(20, len(c.failed))], "\n"))
+	}
+	if late := c.late.Load(); late > c.good.Load()/4 {
+		t.Errorf("%d were late: that is too much for a busy machine", late)
+	}
+}
+
+// loneNginx is an nginx that keeps connections to verify, repeats nothing, and hands on what it is answered.
+func loneNginx(t *testing.T, verify string) (addr string) {
+	t.Helper()
+	bin, dir, addr := program(t, "nginx"), t.TempDir(), redistest.FreeAddr(t)
+	conf := filepath.Join(dir, "nginx.conf")
+	err := os.WriteFile(conf, []byte("daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off;\n"+
+		"client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"+
+		"upstream cloakroom { server "+verify+"; keepalive 32; }\n"+
+		"server { listen "+addr+"; location / { proxy_pass http://cloakroom; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_next_upstream off; } }\n}\n"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
+	return addr
+}
+
+// TestRestartOfALoneProcess replaces the only process under load: by nginx, which keeps connections, and by clients that open
+// one for each check. Nobody is refused, whether the sockets are the parent's, as with systemd, or two processes share them.
+func TestRestartOfALoneProcess(t *testing.T) {
+	t.Parallel()
+	for _, f := range []struct{ how, network string }{{"sockets", "tcp"}, {"sockets", "unix"}, {"reuse port", "tcp"}, {"reuse port", "unix"}} {
+		t.Run(f.how+"/"+f.network, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			ours := startCloakroom(t, server.Addr) // for the fixture alone
+			visitor := ours.login(t, "lone")
+			dir, err := os.MkdirTemp("/tmp", "cr")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			l := &lone{api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), log: filepath.Join(dir, "log")}
+			if f.network == "unix" {
+				l.verify = "unix:" + filepath.Join(dir, "verify")
+			}
+			l.args = []string{"serve", "--redis-url", "redis://" + server.Addr + "/0", "--auth-keys-file", ours.keys, "--log-level", "warn"}
+			if f.how == "sockets" {
+				l.sockets = []*os.File{parentSocket(t, l.api), parentSocket(t, l.verify)}
+			} else {
+				l.args = append(l.args, "--reuse-port", "--shutdown-idle", "1s", "--http-addr", l.api, "--verify-addr", l.verify)
+			}
+			l.start(t)
+			t.Cleanup(func() {
+				stop(t, l.cmd, l.ended)
+				if log, err := os.ReadFile(l.log); t.Failed() && err == nil {
+					t.Logf("cloakroom wrote:\n%s", tail(log, 4000))
+				}
+			})
+			gateway := loneNginx(t, l.verify)
+			c := &checks{finish: make(chan struct{})}
+			c.ask("nginx", "http://verify/", gateway, visitor.token, false)
+			c.ask("a connection for each check", "http://verify/", l.verify, visitor.token, true)
+			c.ask("the API", "http://api/v2/sessions/"+visitor.id, l.api, ours.key, true)
+			defer c.end(t)
+			for range restarts {
+				c.more(t, 100)
+				cmd, ended := l.cmd, l.ended
+				if l.sockets == nil {
+					l.start(t)
+					c.more(t, 100)
+				}
+				stop(t, cmd, ended)
+				if l.sockets != nil {
+					l.start(t)
+				}
+			}
+			c.more(t, 100)
+		})
+	}
+}
+
+// parentSocket opens a socket that outlives the processes which listen on it.
+func parentSocket(t *testing.T, addr string) *os.File {
+	t.Helper()
+	network, path := "tcp", addr
+	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, path = "unix", p
+	}
+	ln, err := net.Listen(network, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	file, err := ln.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file
+}
