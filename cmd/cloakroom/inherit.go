@@ -27,7 +27,7 @@ func (c *config) inherit(env []string, wrong *faults) {
 		}
 		return ""
 	}
-	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) || get("LISTEN_FDS") == "" {
 		return // none, or another process's
 	}
 	n, err := strconv.Atoi(get("LISTEN_FDS"))

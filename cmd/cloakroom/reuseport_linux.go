@@ -26,6 +26,7 @@ func listenReusePort(ctx context.Context, addr string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return set(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	}}
+	config.SetMultipathTCP(false) // it takes no filter
 	ln, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
