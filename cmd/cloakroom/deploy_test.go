@@ -175,13 +175,40 @@ func TestImageServesTheExamples(t *testing.T) {
 	}
 }
 
-func TestSystemdUnitRunsTheProgram(t *testing.T) {
+// unitOf reads a unit of systemd.
+func unitOf(t *testing.T, name string) map[string][]string {
+	t.Helper()
 	unit := map[string][]string{}
-	for line := range strings.Lines(readDoc(t, deployments+"systemd/cloakroom.service")) {
+	for line := range strings.Lines(readDoc(t, deployments+"systemd/"+name)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
 			unit[name] = append(unit[name], value)
 		}
 	}
+	return unit
+}
+
+// The sockets are those that the program takes, and others do not reach them.
+func TestSystemdSockets(t *testing.T) {
+	requires := strings.Fields(strings.Join(unitOf(t, "cloakroom.service")["Requires"], " "))
+	for name, want := range map[string]string{"http": "127.0.0.1:8080", "verify": "%t/cloakroom/verify.sock"} {
+		file := "cloakroom-" + name + ".socket"
+		unit := unitOf(t, file)
+		for key, want := range map[string]string{"ListenStream": want, "FileDescriptorName": name, "Service": "cloakroom.service"} {
+			if got := strings.Join(unit[key], ","); got != want {
+				t.Errorf("%s: %s=%s, want %s", file, key, got, want)
+			}
+		}
+		if !slices.Contains(requires, file) {
+			t.Errorf("the service does not require %s", file)
+		}
+		if mode := strings.Join(unit["SocketMode"], ","); strings.HasPrefix(want, "%t") && mode != "0660" {
+			t.Errorf("%s: SocketMode=%s", file, mode)
+		}
+	}
+}
+
+func TestSystemdUnitRunsTheProgram(t *testing.T) {
+	unit := unitOf(t, "cloakroom.service")
 	one := func(name string) string {
 		t.Helper()
 		if len(unit[name]) != 1 {
@@ -201,9 +228,6 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 		name: "systemd", args: args[2:], stop: stop,
 		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": keysWithOne},
 	}.effective(t)
-	if got := c.values["verify-addr"]; got != "unix:%t/"+one("RuntimeDirectory")+"/verify.sock" {
-		t.Errorf("verify listens on %s", got)
-	}
 	if !loopback(c.adminAddr) || !loopback(c.httpAddr) {
 		t.Error("a listener is open to other machines")
 	}
@@ -226,7 +250,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 // The documents may be read without the files; what they say of them holds.
 func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
 	text := readDoc(t, "../../docs/deployment.md")
-	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom.yaml", "systemd/cloakroom.sysusers"} {
+	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom-http.socket", "systemd/cloakroom-verify.socket", "systemd/cloakroom.yaml", "systemd/cloakroom.sysusers"} {
 		if _, err := os.Stat(deployments + name); err != nil {
 			t.Error(err)
 		}

@@ -149,6 +149,9 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 				"/etc/cloakroom/keys/keys.yaml":        keysWithOne,
 			},
 		}.effective(t)
+		if got.shutdownIdle < time.Second {
+			t.Errorf("%s: gateways keep connections, which end after %v", dir, got.shutdownIdle)
+		}
 		fits(t, dir, got, env, c.Resources.Limits["memory"])
 
 		ports := map[string]int{}

@@ -278,7 +278,7 @@ func TestRollingRestart(t *testing.T) {
 		name  string
 		start balancer
 		flags []string // as its file asks for
-	}{{"nginx", balanceNginx, nil}, {"HAProxy", balanceHAProxy, []string{"--shutdown-delay", "1s"}}} {
+	}{{"nginx", balanceNginx, []string{"--shutdown-idle", "1s"}}, {"HAProxy", balanceHAProxy, []string{"--shutdown-delay", "1s", "--shutdown-idle", "1s"}}} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
