@@ -111,7 +111,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms",
 		"verify-addr": "unix:/tmp/v", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
-		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s",
+		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s", "shutdown-idle": "3s", "reuse-port": "true",
 		"revoke-wait-replicas": "1", "revoke-wait-timeout": "50ms", "remember-deletions": "7", "audit-interval": "1h", "max-in-flight": "9",
 		"http-tls-cert-file": tls.cert, "http-tls-key-file": tls.key, "http-tls-client-ca-file": tls.cert, "verify-tls-cert-file": tls.cert, "verify-tls-key-file": tls.key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
@@ -120,6 +120,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	}
 	// What a setting needs besides.
 	with := map[string][2]string{
+		"reuse-port": {"redis-url", "redis://h/1"},
 		"redis-username": {"redis-password-file", password}, "redis-sentinel-username": {"redis-sentinel-password-file", password},
 		"redis-tls-cert-file": {"redis-tls-key-file", certificates.Key}, "redis-tls-key-file": {"redis-tls-cert-file", certificates.Cert},
 	}
