@@ -22,9 +22,9 @@ const startTimeout = 20 * time.Second
 
 // cloakroom is a running cloakroom process.
 type cloakroom struct {
-	api, verify string // addresses
-	key         string // an API key with all permissions
-	keys        string // the file that has it
+	api, verify, admin string // addresses
+	key                string // an API key with all permissions
+	keys               string // the file that has it
 }
 
 // startCloakroom starts the program over the Redis at redisAddr, with a verify-only listener.
@@ -38,17 +38,16 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 		t.Fatalf("cloakroom key new: %v", err)
 	}
 	c := &cloakroom{
-		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t),
+		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
 		key: strings.TrimSpace(string(secret)), keys: keys,
 	}
-	admin := redistest.FreeAddr(t)
-	start(t, "cloakroom", "http://"+admin+"/readyz", cloakroomBin, append([]string{
-		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", admin,
+	start(t, "cloakroom", "http://"+c.admin+"/readyz", cloakroomBin, append([]string{
+		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", c.admin,
 		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
 	// It is ready before its near cache may keep anything.
 	if !redistest.Eventually(startTimeout, func() bool {
-		metrics := (&replica{admin: admin}).get("/metrics")
+		metrics := (&replica{admin: c.admin}).get("/metrics")
 		return strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds ") && !strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds -1")
 	}) {
 		t.Fatal("the near cache is not used")
