@@ -34,9 +34,9 @@ run: build ## Build, and run with sample sessions in a private Redis
 build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
-# Long tests in which one goroutine does all: the race detector has nothing to find there.
+# Long tests that run the same code as others, mostly in one goroutine: the race detector finds nothing new there.
 ALONE := ^(TestContractMiniredis|TestRights_AreEnough.*|TestNear_MemoryStaysBounded.*|TestDoctor_EveryAdviceHelps)$$
-# Tests that the race detector falsifies, or slows down so much that they do less.
+# Tests that do less under the race detector: it allocates itself, and is slow. They also run without it.
 EXACT := Allocations$$|^TestI9_StoreAnswersAsTheModel$$
 
 TEST := go test -count=1 -shuffle=on -timeout 20m
