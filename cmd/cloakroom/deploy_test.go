@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi"
 )
 
 // deployments is where the examples are that these tests tie to the program: its settings, its ports, its times.
@@ -93,6 +95,9 @@ func (d deployed) effective(t *testing.T) *config {
 	}
 	if got := c.values["verify-credentials"]; got != gatewayCredentials {
 		t.Errorf("%s: verify takes tokens from %s, the examples for gateways need %s", d.name, got, gatewayCredentials)
+	}
+	if addr := c.values["verify-addr"]; addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.values["trusted-proxies"] == httpapi.DefaultTrustedProxies {
+		t.Errorf("%s: gateways reach verify at %s, and are not among the trusted proxies", d.name, addr)
 	}
 	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {
 		t.Errorf("%s: is given %v to end, and needs %v", d.name, d.stop, least)

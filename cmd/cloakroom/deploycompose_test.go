@@ -29,7 +29,10 @@ type composeFile struct {
 		Stop        string `yaml:"stop_grace_period"`
 		Healthcheck struct{ Test []string }
 	}
-	Secrets map[string]struct{ File string }
+	Secrets  map[string]struct{ File string }
+	Networks map[string]struct {
+		IPAM struct{ Config []struct{ Subnet string } }
+	}
 }
 
 // secretsMade runs compose-secrets, and returns what it made by path in the containers, and the API key.
@@ -94,6 +97,9 @@ func TestComposeRunsTheProgram(t *testing.T) {
 		if p := port(t, addr); !slices.Contains(own.Ports, "127.0.0.1:"+p+":"+p) {
 			t.Errorf("%s is not among the ports %v", addr, own.Ports)
 		}
+	}
+	if subnets := f.Networks["gateway"].IPAM.Config; len(subnets) != 1 || subnets[0].Subnet != c.values["trusted-proxies"] {
+		t.Errorf("trusted are %s, gateways are in %v", c.values["trusted-proxies"], subnets)
 	}
 	if len(own.Ports) != 2 {
 		t.Errorf("published are %v", own.Ports)
