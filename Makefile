@@ -61,10 +61,13 @@ redis: ## Make sure that a redis-server is installed
 gateways: ## Make sure that nginx, HAProxy, Caddy and PHP are installed
 	@.ci/install-gateways
 
+# Rolling restarts are behind nginx and HAProxy, and take minutes: they are left out here.
 .PHONY: newest-caddy
-newest-caddy: redis gateways ## Build Caddy CADDY_VERSION, and run the tests of gateways with it in the place of the installed one
-	GOBIN=$(abspath bin/caddy-$(CADDY_VERSION)) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
+newest-caddy: redis gateways bin/caddy-$(CADDY_VERSION)/caddy ## Build Caddy CADDY_VERSION, and run the tests of gateways with it in the place of the installed one
 	PATH="$(abspath bin/caddy-$(CADDY_VERSION)):$$PATH" $(TEST) -skip RollingRestart ./test/gateways
+
+bin/caddy-$(CADDY_VERSION)/caddy:
+	GOBIN=$(abspath $(@D)) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
 
 .PHONY: node
 node: ## Make sure that Node.js and npm are installed, for test/clients

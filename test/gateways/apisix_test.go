@@ -20,7 +20,11 @@ func (apisix) Name() string { return "APISIX" }
 
 func (apisix) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	plugins := at[object](t, readYAML[object](t, nil, "apisix/apisix.yaml"), "routes/0/plugins")
+	route := at[object](t, readYAML[object](t, nil, "apisix/apisix.yaml"), "routes/0")
+	if !at[bool](t, route, "enable_websocket") {
+		t.Fatal("websockets become plain GETs")
+	}
+	plugins := at[object](t, route, "plugins")
 	auth := at[object](t, plugins, "forward-auth")
 	asks := texts(at[[]any](t, auth, "request_headers"))
 	gives := texts(at[[]any](t, auth, "upstream_headers"))

@@ -1,6 +1,7 @@
 package gateways
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,6 +72,14 @@ var conformances = []conformance{
 			cookies += "; c" + strings.Repeat("x", 100) + "=" + strings.Repeat("y", 100)
 		}
 		return request{lines: []string{cookies}}, v
+	}},
+	{"24 KiB of headers", allowed, func(t *testing.T, w *world) (request, *visitor) {
+		v := w.ours.login(t, "headers")
+		r := request{}.by(v)
+		for i := range 24 {
+			r = r.with(fmt.Sprintf("X-Long-%d: %s", i, strings.Repeat("x", 1<<10)))
+		}
+		return r, v
 	}},
 	{"POST with 8 MiB", allowed, func(t *testing.T, w *world) (request, *visitor) {
 		v := w.ours.login(t, "post")

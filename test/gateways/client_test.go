@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// clientHost is the host that all clients ask for.
-const clientHost = "app.example"
+// clientHost is the host that all clients ask for, with a port, which an application compares with the browser's Origin.
+const clientHost = "app.example:8000"
 
 // request is what a client sends, byte for byte: no library that mends it stands between.
 type request struct {

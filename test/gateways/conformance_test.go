@@ -16,20 +16,17 @@ func TestConformance(t *testing.T) {
 	var mu sync.Mutex
 	cells := map[string]string{} // by gateway and case
 	t.Run("gateways", func(t *testing.T) {
-		for _, g := range gateways {
-			t.Run(g.Name(), func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, g)
-				for _, c := range conformances {
-					t.Run(c.name, func(t *testing.T) {
-						cell := w.conforms(t, c)
-						mu.Lock()
-						defer mu.Unlock()
-						cells[g.Name()+c.name] = cell
-					})
-				}
-			})
-		}
+		forEach(t, gateways, func(t *testing.T, g gateway) {
+			w := newWorld(t, g)
+			for _, c := range conformances {
+				t.Run(c.name, func(t *testing.T) {
+					cell := w.conforms(t, c)
+					mu.Lock()
+					defer mu.Unlock()
+					cells[g.Name()+c.name] = cell
+				})
+			}
+		})
 	})
 	if t.Failed() {
 		return

@@ -87,10 +87,11 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pass proxies r to the application, with the client's target byte for byte.
+// pass proxies r to the application, with the client's target byte for byte. Connection is for one hop; what it names stays.
 func (d *double) pass(w http.ResponseWriter, r *http.Request) {
 	out := r.Clone(r.Context())
 	out.RequestURI, out.URL = "", rawURL(d.application, r.RequestURI)
+	out.Header.Del("Connection")
 	answer, err := (&http.Client{Transport: d.client.Transport}).Do(out)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)

@@ -14,8 +14,11 @@ import (
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto: the client's
 // method, path_prefix and the client's path with its query, Host, Authorization and allowed_headers, Content-Length 0. 200
 // and nothing else passes, with allowed_upstream_headers in the place of the client's; 5xx, no answer and an answer that is
-// late are errors, which are status_on_error.
+// late are errors, which are status_on_error. It adds its own address to X-Forwarded-For in the question.
 type envoy struct{ prefix string } // in the place of path_prefix, if not empty
+
+// envoysAddress is the address of Envoy's node.
+const envoysAddress = "192.0.2.81"
 
 func (envoy) Name() string { return "Envoy" }
 
@@ -24,6 +27,9 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 	manager := at[object](t, readYAML[object](t, nil, "envoy/envoy.yaml"), "static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 	if v := at[string](t, manager, "common_http_protocol_options/headers_with_underscores_action"); v != "DROP_HEADER" {
 		t.Fatalf("headers_with_underscores_action is %s", v)
+	}
+	if v := at[[]any](t, manager, "upgrade_configs"); len(v) != 1 || at[string](t, v, "0/upgrade_type") != "websocket" {
+		t.Fatalf("upgrades are %v", v)
 	}
 	mutations := at[[]any](t, manager, "http_filters/0/typed_config/mutations/request_mutations")
 	authz := at[object](t, manager, "http_filters/1/typed_config")
@@ -60,6 +66,7 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 				q.Header.Set(name, strings.Join(values, ",")) // several lines are one
 			}
 		}
+		q.Header.Set("X-Forwarded-For", strings.TrimPrefix(q.Header.Get("X-Forwarded-For")+","+envoysAddress, ","))
 		q.Header.Set("X-Envoy-Expected-Rq-Timeout-Ms", "200")
 		return q
 	}

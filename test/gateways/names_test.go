@@ -144,3 +144,22 @@ func (w *world) spoofs(t *testing.T, v *visitor, s spelling) string {
 	}
 	return "handed on"
 }
+
+// Before 3.7.12 Traefik knows no aliases: the middleware has the spellings of the characters that PHP takes for a hyphen.
+func TestSpoofing_IdentityHeadersBeforeAnOldTraefik(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, traefik{edited(t, "traefik/traefik.yaml", func(conf object) object {
+		delete(at[object](t, conf, "entryPoints/web/http"), "aliasHeadersStrategy")
+		return conf
+	})})
+	v := w.ours.login(t, "old")
+	for _, s := range spellings {
+		want := "handed on"
+		if s.php {
+			want = "dropped"
+		}
+		if got := w.spoofs(t, v, s); got != want {
+			t.Errorf("%s in the place of a hyphen: %s, want %s", s.name, got, want)
+		}
+	}
+}

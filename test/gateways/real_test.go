@@ -33,12 +33,21 @@ func (g nginx) Start(t *testing.T, verify, application string) string {
 	included := g.with.deployed(t, dir, "nginx/cloakroom.conf", "listen 8000", "listen "+addr, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	conf := filepath.Join(dir, "nginx.conf")
 	// One process, so that nothing stays behind if the test dies.
+	// Another server of the port, before ours, is laxer about names.
+	lax := "server { listen " + addr + "; server_name lax.example; underscores_in_headers on; ignore_invalid_headers off; return 404; }"
 	err := os.WriteFile(conf, []byte("daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off;\n"+
-		"client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\ninclude "+included+";\n}\n"), 0o600)
+		"client_body_temp_path body 1; proxy_temp_path proxy 1; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"+lax+"\ninclude "+included+";\n}\n"), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, bin, "-t", "-p", dir, "-c", conf, "-e", "stderr")
+	t.Cleanup(func() {
+		for _, name := range []string{"body", "proxy"} { // a file there leaves its directory behind
+			if left, err := os.ReadDir(filepath.Join(dir, name)); err != nil || len(left) > 0 {
+				t.Errorf("nginx wrote bodies to disk: %s has %v, %v", name, left, err)
+			}
+		}
+	})
 	start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
 	return addr
 }

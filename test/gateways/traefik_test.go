@@ -27,9 +27,38 @@ func (traefik) Name() string { return "Traefik" }
 
 func (g traefik) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	static := at[object](t, readYAML[object](t, nil, "traefik/traefik.yaml"), "entryPoints")
+	static := at[object](t, readYAML[object](t, g.with, "traefik/traefik.yaml"), "entryPoints")
 	inner := g.entryPoint(t, static, "cloakroom", g.conf(t, verify, application, "127.0.0.1:8082"))
 	return g.entryPoint(t, static, "web", g.conf(t, verify, application, inner))
+}
+
+// server returns the server of an entry point with its limits, or Traefik's.
+func (traefik) server(t *testing.T, entry object) *http.Server {
+	t.Helper()
+	server := &http.Server{ReadTimeout: time.Minute, MaxHeaderBytes: 1 << 20}
+	if entry["transport"] != nil {
+		server.ReadTimeout = duration(t, entry, "transport/respondingTimeouts/readTimeout")
+	}
+	if entry["http"] != nil {
+		server.MaxHeaderBytes = at[int](t, entry, "http/maxHeaderBytes")
+	}
+	return server
+}
+
+// isOn says whether a router is on the entry point of that name: one that names none is on those that are asDefault, or on all if
+// there are none.
+func (traefik) isOn(t *testing.T, static object, name string, router any) bool {
+	t.Helper()
+	if names, ok := router.(object)["entryPoints"].([]any); ok {
+		return slices.Contains(texts(names), name)
+	}
+	byDefault := map[string]bool{}
+	for name, entry := range static {
+		if entry.(object)["asDefault"] == true {
+			byDefault[name] = true
+		}
+	}
+	return len(byDefault) == 0 || byDefault[name]
 }
 
 // conf returns the dynamic configuration with the test's addresses, of which inner is that of the entry point cloakroom.
@@ -40,12 +69,12 @@ func (g traefik) conf(t *testing.T, verify, application, inner string) object {
 }
 
 // entryPoint serves what conf has for the entry point of that name.
-func (traefik) entryPoint(t *testing.T, static object, name string, conf object) (addr string) {
+func (g traefik) entryPoint(t *testing.T, static object, name string, conf object) (addr string) {
 	t.Helper()
 	entry := at[object](t, static, name)
 	var routers []*traefikRouter
 	for _, router := range at[object](t, conf, "routers") {
-		if !slices.Contains(texts(at[[]any](t, router, "entryPoints")), name) {
+		if !g.isOn(t, static, name, router) {
 			continue
 		}
 		r := &traefikRouter{rule: at[string](t, router, "rule")}
@@ -62,7 +91,8 @@ func (traefik) entryPoint(t *testing.T, static object, name string, conf object)
 	if options, ok := entry["http"].(object); ok {
 		aliases = options["aliasHeadersStrategy"] == "delete"
 	}
-	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := g.server(t, entry)
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hops(r.Header)
 		deleteMatching(r.Header, func(name string) bool {
 			return aliases && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || !trusts && slices.Contains(traefiksOwn, name)
@@ -77,7 +107,8 @@ func (traefik) entryPoint(t *testing.T, static object, name string, conf object)
 			}
 		}
 		w.WriteHeader(http.StatusNotFound)
-	}))
+	})
+	return serveWith(t, server)
 }
 
 var (
@@ -208,6 +239,8 @@ func traefikService(t *testing.T, conf object, name string) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+			r.SetXForwarded()
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if late := net.Error(nil); errors.As(err, &late) && late.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -241,3 +274,20 @@ func forwarded(h http.Header, r *http.Request) {
 }
 
 func (traefik) Status(o outcome) int { return caddy{}.Status(o) }
+
+// A router of a user's that names no entry point is not on the one for Cloakroom.
+func TestTraefik_RouterWithoutEntryPoints(t *testing.T) {
+	t.Parallel()
+	g := traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
+		at[object](t, conf, "http/routers")["yours"] = object{"rule": "PathPrefix(`/yours`)", "service": "application"}
+		return conf
+	})}
+	app := startChat(t)
+	static := at[object](t, readYAML[object](t, nil, "traefik/traefik.yaml"), "entryPoints")
+	conf := g.conf(t, "127.0.0.1:8081", app.addr, "127.0.0.1:8082")
+	for name, want := range map[string]int{"web": http.StatusOK, "cloakroom": http.StatusNotFound} {
+		if response, _ := send(t, g.entryPoint(t, static, name, conf), request{target: "/yours"}); response.StatusCode != want {
+			t.Errorf("%s answers %d, want %d", name, response.StatusCode, want)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 // staleness is the bound of the near cache of these tests' processes.
 const staleness = "100ms"
 
-// cookies makes verify look for cookies, too.
+// credentials is where verify looks for tokens, as deploy/ expects it.
 const credentials = "bearer,x-session-token,cookie:session_token"
 
 // world is one gateway with all that it needs: an application behind it, and Cloakroom with a Redis to ask. Between them
@@ -26,7 +26,7 @@ type world struct {
 	redis  *redistest.Proxy // between ours and Redis
 }
 
-// newWorld starts g and what it needs. flags are for the Cloakroom that it asks.
+// newWorld starts g and what it needs. Without a g the test starts gateways itself. flags are for the Cloakroom that it asks.
 func newWorld(t *testing.T, g gateway, flags ...string) *world {
 	t.Helper()
 	w := &world{gateway: g, app: startApplication(t)}
@@ -39,7 +39,9 @@ func newWorld(t *testing.T, g gateway, flags ...string) *world {
 	}, flags...)...)
 	w.other = startCloakroom(t, server.Addr)
 	w.verify = redistest.NewProxy(t, w.ours.verify)
-	w.addr = g.Start(t, w.verify.Addr, w.app.addr)
+	if g != nil {
+		w.addr = g.Start(t, w.verify.Addr, w.app.addr)
+	}
 	w.app.take() // what looked whether the gateway is there
 	return w
 }
