@@ -91,7 +91,7 @@ func (g caddy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "caddy"), redistest.FreeAddr(t), t.TempDir()
 	port := portOf(t, addr)
-	conf := g.with.deployed(t, dir, "caddy/Caddyfile", "\n:8000 {", "\n{\n\tadmin off\n}\n\n:"+port+" {\n\tbind 127.0.0.1",
+	conf := g.with.deployed(t, dir, "caddy/Caddyfile", "\n{\n", "\n{\n\tadmin off\n", "\n:8000 {", "\n:"+port+" {\n\tbind 127.0.0.1",
 		"127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "validate", "--adapter", "caddyfile", "--config", conf)
 	start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
