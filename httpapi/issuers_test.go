@@ -51,7 +51,7 @@ func (f *fixture) issuers(issuer *oidctest.Issuer, file string) *oidc.Verifier {
 			f.t.Fatal(err)
 		}
 	}
-	settings, err := oidc.Load(name)
+	settings, err := oidc.Load(name, os.ReadFile)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -43,9 +43,15 @@ type servedCertificate struct {
 // openCertificate reads the files of a listener.
 func openCertificate(listener string, files certificateFiles) (*certificate, error) {
 	c := &certificate{listener: listener, reloaded: &reloaded[*servedCertificate]{
-		setting: listener + "-tls-cert-file", paths: []string{files.cert, files.key, files.clientCA},
-		parse: func(texts [][]byte) (*servedCertificate, error) {
-			return serveCertificate(texts[0], texts[1], texts[2])
+		setting: listener + "-tls-cert-file",
+		parse: func(read func(string) ([]byte, error)) (*servedCertificate, error) {
+			cert, err := read(files.cert)
+			key, keyErr := read(files.key)
+			clientCA, caErr := read(files.clientCA)
+			if err = errors.Join(err, keyErr, caErr); err != nil {
+				return nil, err
+			}
+			return serveCertificate(cert, key, clientCA)
 		},
 		done: "TLS certificate reloaded", kept: "the TLS certificate was not reloaded, the old one stays",
 		says: func(s *servedCertificate) []any { return []any{"listener", listener, "until", s.until} },

@@ -13,8 +13,9 @@ type clientTLS struct{ ca, cert, key string }
 // config returns what the client needs. Its errors name the flag. (I6)
 func (f clientTLS) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	files := newReading(map[string][]byte{}, true)
 	if f.ca != "" {
-		text, err := readText(f.ca)
+		text, err := files.read(f.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
@@ -29,11 +30,12 @@ func (f clientTLS) config() (*tls.Config, error) {
 	if f.cert == "" {
 		return c, nil
 	}
-	texts, err := readTexts([]string{f.cert, f.key})
-	if err != nil {
+	cert, err := files.read(f.cert)
+	key, keyErr := files.read(f.key)
+	if err = errors.Join(err, keyErr); err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}
-	pair, err := tls.X509KeyPair(texts[0], texts[1])
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}

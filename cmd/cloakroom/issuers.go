@@ -15,10 +15,9 @@ func checkIssuers(c *config, wrong *faults) {
 	}
 	file := c.issuersFile
 	r := &reloaded[*oidc.Settings]{
-		setting: "auth-issuers-file", paths: []string{file},
-		more:  (*oidc.Settings).SecretFiles,
-		parse: func(texts [][]byte) (*oidc.Settings, error) { return oidc.Parse(file, texts[0]) },
-		done:  "issuers reloaded", kept: "the issuers were not reloaded, the old ones stay",
+		setting: "auth-issuers-file",
+		parse:   func(read func(string) ([]byte, error)) (*oidc.Settings, error) { return oidc.Load(file, read) },
+		done:    "issuers reloaded", kept: "the issuers were not reloaded, the old ones stay",
 		says: func(s *oidc.Settings) []any { return []any{"issuers", s.Len()} },
 	}
 	if err := r.open(); err != nil {

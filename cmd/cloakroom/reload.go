@@ -17,7 +17,12 @@ type reloader interface {
 	logTo(log *slog.Logger)
 }
 
-func (r *reloaded[T]) logTo(log *slog.Logger) { r.log = log }
+func (r *reloaded[T]) logTo(log *slog.Logger) {
+	r.log = log
+	for path := range r.once {
+		log.Info("no regular file: it was read once, and is not followed", "setting", r.setting, "file", path)
+	}
+}
 
 // reloaders are those of all settings that have files.
 func (c *config) reloaders() (all []reloader) {
@@ -56,7 +61,7 @@ func (s *sidecar) startReloads() {
 			case <-s.p.hangup:
 			}
 			if len(all) == 0 {
-				s.log.Warn("SIGHUP: there is no --auth-keys-file and no --auth-issuers-file to reload")
+				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --http-tls-cert-file and no --verify-tls-cert-file")
 			}
 			for _, r := range all {
 				r.look(true)
@@ -82,9 +87,15 @@ func (c *config) filesState() string {
 // openKeys reads a file with API keys.
 func openKeys(path string) (*reloaded[*httpapi.APIKeys], error) {
 	r := &reloaded[*httpapi.APIKeys]{
-		setting: "auth-keys-file", paths: []string{path},
-		parse: func(texts [][]byte) (*httpapi.APIKeys, error) { return parseKeys(path, texts[0]) },
-		done:  "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
+		setting: "auth-keys-file",
+		parse: func(read func(string) ([]byte, error)) (*httpapi.APIKeys, error) {
+			text, err := read(path)
+			if err != nil {
+				return nil, err
+			}
+			return parseKeys(path, text)
+		},
+		done: "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
 		says: func(k *httpapi.APIKeys) []any { return []any{"keys", k.Len()} },
 	}
 	return r, r.open()

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
 // mount puts a file where Kubernetes mounts a Secret: behind a link that is replaced at once.
@@ -106,6 +110,9 @@ func TestIssuersAreFollowed(t *testing.T) {
 	f(1, 1)
 	write(secret, "marker-two")
 	f(1, 1) // it is in use
+	if n := strings.Count(log.String(), "good again, as they were before"); n != 1 {
+		t.Errorf("told %d times that the old one is back", n)
+	}
 	other := filepath.Join(dir, "other")
 	write(file, head+other+"}\n")
 	f(1, 2)
@@ -115,7 +122,89 @@ func TestIssuersAreFollowed(t *testing.T) {
 	f(2, 3)
 	write(file, "issuers: [[")
 	f(2, 4)
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(file, head+other+"}\n")
+	f(2, 5) // and it does not wait for a writer
+	if state := c.issuers.state(); !strings.Contains(state, other+": is no regular file") {
+		t.Errorf("got %s", state)
+	}
+	// A secret that changes while it is used is seen by the next look.
+	write(file, head+secret+"}\n")
+	parse, during := c.issuers.parse, "marker-four"
+	c.issuers.parse = func(read func(string) ([]byte, error)) (*oidc.Settings, error) {
+		value, err := parse(read)
+		write(secret, during)
+		return value, err
+	}
+	c.issuers.look(true)
+	f(4, 5)
 	if strings.Contains(log.String(), "marker") {
 		t.Errorf("I6: the log repeats a secret:\n%s", log)
+	}
+}
+
+// Keys of a pipe are read once, and are not a fault afterwards.
+func TestKeysOfAPipe(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString(keysWithOne); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	k, err := openKeys(fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newOutput()
+	k.logTo(slog.New(slog.NewTextHandler(log, nil)))
+	for range 3 {
+		k.look(false)
+	}
+	k.look(true)
+	if k.state() != "" || k.value().Len() != 1 || strings.Count(log.String(), "was read once") != 1 || strings.Contains(log.String(), "were not") {
+		t.Errorf("%s\n%s", k.state(), log)
+	}
+}
+
+// What changes all the time is used, or the fault is told.
+func TestFileThatChangesAllTheTime(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, keysWithOne)
+	k, err := openKeys(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newOutput()
+	k.log = slog.New(slog.NewTextHandler(log, nil))
+	f := func(text string, times int) {
+		t.Helper()
+		for i := range 12 {
+			if err := os.WriteFile(file, fmt.Appendf(nil, "# %d\n%s", i, text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			k.look(false)
+		}
+		if n := strings.Count(log.String(), "msg"); n != times {
+			t.Errorf("%d lines, want %d:\n%s", n, times, log)
+		}
+	}
+	f(keysWithOne, 3)
+	f("keys: []\nx: [a]\n", 4)
+	state := k.state()
+	if !strings.Contains(state, "changes all the time") || strings.Contains(state, "\n") {
+		t.Errorf("got %q", state)
+	}
+	f("keys: [{}]\n", 5)
+	if state := k.state(); !strings.Contains(state, "userId: is missing; ") || strings.Contains(state, "\n") {
+		t.Errorf("got %q, want one line", state)
 	}
 }

@@ -26,7 +26,7 @@ func TestDocumentedFile(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(oidctest.ClientSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := parse([]byte(strings.ReplaceAll(string(blocks[0][1]), "/run/secrets/zitadel", secret)))
+	s, err := parse([]byte(strings.ReplaceAll(string(blocks[0][1]), "/run/secrets/zitadel", secret)), os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDocumentedFields(t *testing.T) {
 		if at != "" {
 			file = "issuers: [{" + at + ": {wrong: x}}]"
 		}
-		_, err := parse([]byte(file))
+		_, err := parse([]byte(file), os.ReadFile)
 		m := regexp.MustCompile(`known are (.*)`).FindStringSubmatch(err.Error())
 		if m == nil {
 			t.Fatalf("%s: %v", at, err)

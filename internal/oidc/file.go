@@ -3,7 +3,6 @@ package oidc
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -31,12 +30,8 @@ var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", 
 
 // Settings are the issuers of a file. They are immutable; nil has none.
 type Settings struct {
-	issuers     []issuerSettings
-	secretFiles []string
+	issuers []issuerSettings
 }
-
-// SecretFiles are the files with secrets that the issuers file names.
-func (s *Settings) SecretFiles() []string { return s.secretFiles }
 
 // Len is the number of issuers.
 func (s *Settings) Len() int {
@@ -46,19 +41,15 @@ func (s *Settings) Len() int {
 	return len(s.issuers)
 }
 
-// Load reads an issuers file, and the files with secrets that it names.
-func Load(name string) (*Settings, error) {
-	text, err := os.ReadFile(name)
+// Load reads an issuers file, and the files with secrets that it names, with
+// read. The error lists all faults, each with its field, and repeats no value.
+// (I6)
+func Load(name string, read func(name string) ([]byte, error)) (*Settings, error) {
+	text, err := read(name)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(name, text)
-}
-
-// Parse is Load of a file that has this text. The error lists all faults, each
-// with its field, and repeats no value. (I6)
-func Parse(name string, text []byte) (*Settings, error) {
-	s, err := parse(text)
+	s, err := parse(text, read)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -67,12 +58,12 @@ func Parse(name string, text []byte) (*Settings, error) {
 
 // parse reads the text of an issuers file: a list `issuers` with at least one
 // entry. docs/credentials.md has the fields.
-func parse(text []byte) (*Settings, error) {
+func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, error) {
 	root, err := document(text)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{}
+	r := &reader{read: read}
 	s := &Settings{}
 	r.object(root, "", fields{
 		"issuers": func(n *yaml.Node, at string) {
@@ -100,7 +91,6 @@ func parse(text []byte) (*Settings, error) {
 	if err := errors.Join(r.faults...); err != nil {
 		return nil, err
 	}
-	s.secretFiles = r.secretFiles
 	return s, nil
 }
 
@@ -196,8 +186,7 @@ func (r *reader) introspection(n *yaml.Node, at string, allowHTTP bool) *introsp
 			if !r.text(v, at, &name) {
 				return
 			}
-			r.secretFiles = append(r.secretFiles, name)
-			secret, err := readSecret(name)
+			secret, err := r.secret(name)
 			if err != nil {
 				r.fault(at, v, "%v", err)
 			}
@@ -209,10 +198,10 @@ func (r *reader) introspection(n *yaml.Node, at string, allowHTTP bool) *introsp
 	return s
 }
 
-// readSecret reads a file with a secret. Line ends behind the secret are no
-// part of it.
-func readSecret(name string) (string, error) {
-	text, err := os.ReadFile(name)
+// secret reads a file with a secret. Line ends behind the secret are no part of
+// it.
+func (r *reader) secret(name string) (string, error) {
+	text, err := r.read(name)
 	if err != nil {
 		return "", err
 	}

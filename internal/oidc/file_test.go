@@ -38,7 +38,7 @@ issuers:
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(name)
+	s, err := Load(name, os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestFileFaults(t *testing.T) {
 		{"x: &x {a: 1}\nissuers: *x\n", "aliases"},
 		{"issuers:\n" + strings.Repeat("  - {issuer: 'https://id.example', audience: [a]}\n", MaxIssuers+1), "at most 16 entries"},
 	} {
-		_, err := parse([]byte(c.text))
+		_, err := parse([]byte(c.text), os.ReadFile)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q", c.text, err, c.want)
 		}
@@ -116,11 +116,11 @@ func TestFileFaults(t *testing.T) {
 			t.Errorf("I6: %q: the error repeats a value: %v", c.text, err)
 		}
 	}
-	_, err := parse([]byte("issuers:\n  - issuer: x\n    leeway: x\n    foo: x\n"))
+	_, err := parse([]byte("issuers:\n  - issuer: x\n    leeway: x\n    foo: x\n"), os.ReadFile)
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("got %v, want four faults", err)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := Load(filepath.Join(t.TempDir(), "none"), os.ReadFile); err == nil {
 		t.Error("a file that is not there was read")
 	}
 }
@@ -133,7 +133,7 @@ func FuzzFile(f *testing.F) {
 		if strings.Contains(text, "client_secret_file") {
 			return // it names a file that is read
 		}
-		s, err := parse([]byte(text))
+		s, err := parse([]byte(text), os.ReadFile)
 		if err == nil && (s.Len() == 0 || s.issuers[0].URL == "" || len(s.issuers[0].audience) == 0) {
 			t.Errorf("%q was read as %+v", text, s)
 		}

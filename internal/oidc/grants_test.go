@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -57,7 +58,7 @@ func TestGrants(t *testing.T) {
 			{`'a\.b.roles'`, func(c map[string]any, r any) { c["a.b"] = map[string]any{"roles": r} }},
 		} {
 			f := &fixture{t: t}
-			s, err := parse([]byte(strings.NewReplacer("ISSUER", "https://id.example", "ROLES", at.path).Replace(granting)))
+			s, err := parse([]byte(strings.NewReplacer("ISSUER", "https://id.example", "ROLES", at.path).Replace(granting)), os.ReadFile)
 			if err != nil {
 				f.t.Fatal(err)
 			}

@@ -77,7 +77,7 @@ func newStopped(t testing.TB, file string) *fixture {
 
 func (f *fixture) parse(file string) *Settings {
 	f.t.Helper()
-	s, err := parse([]byte(strings.NewReplacer("ISSUER", f.issuer.URL, "SECRET", f.secret).Replace(file)))
+	s, err := parse([]byte(strings.NewReplacer("ISSUER", f.issuer.URL, "SECRET", f.secret).Replace(file)), os.ReadFile)
 	if err != nil {
 		f.t.Fatal(err)
 	}

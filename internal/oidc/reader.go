@@ -18,8 +18,8 @@ import (
 // wrong place. (I6)
 type reader struct {
 	faults []error
-	// secretFiles are those that were read besides.
-	secretFiles []string
+	// read reads the files that are named.
+	read func(name string) ([]byte, error)
 }
 
 // fields are the fields that an object may have, and who reads them.
