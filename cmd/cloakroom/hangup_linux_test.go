@@ -24,22 +24,34 @@ func isGone(t *testing.T, pid int) {
 	}
 }
 
-// Whoever closes the terminal of dev leaves no process behind.
+// Whoever closes the terminal of dev leaves no process behind, nor does `dev 2>&1 | tee log`, whose log nobody reads then.
 func TestClosedTerminalEndsDev(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
 	user, tty := openTerminal(t)
 	log := newOutput()
 	cmd := selfCommand(t, append([]string{"dev", "--redis-url=embedded:" + dir}, quick()...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, log
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, writer
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill() }()
 	tty.Close()
+	writer.Close()
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, _ = io.Copy(log, reader)
+	}()
 	(&cloakroom{stderr: log}).logged(t, "ready", 1)
 	server := serverOf(t, dir)
+	reader.Close()
+	<-copied
 	if err := user.Close(); err != nil {
 		t.Fatal(err)
 	}

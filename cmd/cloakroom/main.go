@@ -34,6 +34,9 @@ func main() {
 	if reloads(os.Args[1:]) || !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(hangup, syscall.SIGHUP)
 	}
+	if staysUp(os.Args[1:]) { // a log that nobody reads any more must not end it
+		signal.Ignore(syscall.SIGPIPE)
+	}
 	redis.SetLogger(silence{})
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hangup))
 }
@@ -79,7 +82,11 @@ func subcommands() []subcommand {
 // other one, as when its terminal is closed.
 func reloads(args []string) bool { return len(args) > 0 && args[0] == "serve" }
 
-// untilHangup returns a context that also ends on hangup, any number of times.
+// staysUp says whether the program runs until it is stopped.
+func staysUp(args []string) bool { return len(args) > 0 && (args[0] == "serve" || args[0] == "dev") }
+
+// untilHangup returns a context that also ends on hangup, any number of times: a
+// closed terminal may send several. SIGINT and SIGTERM end the process at once then.
 // stop must be called; it waits for what was started. (I7)
 func untilHangup(ctx context.Context, hangup <-chan os.Signal) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -88,6 +95,7 @@ func untilHangup(ctx context.Context, hangup <-chan os.Signal) (_ context.Contex
 		defer close(done)
 		select {
 		case <-hangup:
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 			cancel()
 		case <-ctx.Done():
 		}
