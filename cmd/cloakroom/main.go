@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -56,6 +57,8 @@ type program struct {
 	// hangup delivers SIGHUP to a subcommand that reloads; nil for the others,
 	// which it ends.
 	hangup <-chan os.Signal
+	// lookEvery is how often serve reads the files of settings again.
+	lookEvery time.Duration
 }
 
 type subcommand struct {
@@ -109,6 +112,12 @@ func untilHangup(ctx context.Context, hangup <-chan os.Signal) (_ context.Contex
 // run is the program. It returns its exit code when everything that it started
 // has ended. ctx ends on SIGINT and SIGTERM.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hangup <-chan os.Signal) int {
+	return (&program{args: args, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr, hangup: hangup, lookEvery: lookEvery}).run(ctx)
+}
+
+// run is the subcommand that the first of the arguments names.
+func (p *program) run(ctx context.Context) int {
+	args, stderr := p.args, p.stderr
 	name, rest := "help", []string(nil)
 	if len(args) > 0 {
 		name, rest = args[0], args[1:]
@@ -122,13 +131,12 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hang
 		_, _ = fmt.Fprintf(stderr, "cloakroom: unknown subcommand %q; `cloakroom help` lists them\n", name)
 		return exitUsage
 	}
-	p := &program{name: name, args: rest, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr}
-	if reloads(args) {
-		p.hangup = hangup
-	} else {
+	p.name, p.args = name, rest
+	if !reloads(args) {
 		var stop func()
-		ctx, stop = untilHangup(ctx, hangup)
+		ctx, stop = untilHangup(ctx, p.hangup)
 		defer stop()
+		p.hangup = nil
 	}
 	err := all[i].run(ctx, p)
 	var usage *usageError

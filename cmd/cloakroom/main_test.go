@@ -79,11 +79,19 @@ func launch(t *testing.T, args []string, env ...string) *cloakroom {
 
 func launchIn(t *testing.T, args, env []string) *cloakroom {
 	t.Helper()
+	return launchProgram(t, &program{args: args, env: env, lookEvery: lookEvery})
+}
+
+// launchProgram runs a program; its outputs and signals are those of the result.
+func launchProgram(t *testing.T, prog *program) *cloakroom {
+	t.Helper()
+	args := prog.args
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &cloakroom{stdout: newOutput(), stderr: newOutput(), hangup: make(chan os.Signal), cancel: cancel, ended: make(chan struct{})}
+	prog.stdin, prog.stdout, prog.stderr, prog.hangup = os.Stdin, p.stdout, p.stderr, p.hangup
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, args, env, p.stdout, p.stderr, p.hangup)
+		p.code = prog.run(ctx)
 	}()
 	t.Cleanup(func() {
 		cancel()

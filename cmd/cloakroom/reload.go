@@ -47,7 +47,7 @@ func (s *sidecar) startReloads() {
 		r.register(s.metrics)
 	}
 	s.parts.start("reload of the files", func(ctx context.Context) error {
-		return again(ctx, lookEvery, func(context.Context) {
+		return again(ctx, s.p.lookEvery, func(context.Context) {
 			for _, r := range all {
 				r.look(false)
 			}

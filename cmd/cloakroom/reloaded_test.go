@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
@@ -43,7 +44,7 @@ func TestKeysAreFollowed(t *testing.T) {
 	old := newKey(t, "--name=old", "--user-id=svc", "--permission=session.read", "--file="+first)
 	young := newKey(t, "--name=young", "--user-id=svc", "--permission=session.read", "--file="+second)
 	file := mount(t, dir, "keys.yaml", readDoc(t, first))
-	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", file}, quick()...))
+	p := launchProgram(t, &program{args: append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", file}, quick()...), lookEvery: 100 * time.Millisecond})
 	api, admin := p.ready(t)
 	search := func(status int, secret string) {
 		t.Helper()
