@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -62,7 +61,7 @@ func (a *redisAccess) sentinelPassword() (string, error) {
 
 // readPassword reads the one line of a file. Its errors never quote it. (I6)
 func readPassword(file string) (string, error) {
-	b, err := os.ReadFile(file)
+	b, err := readText(file)
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -27,7 +28,7 @@ type tlsMaterial struct {
 func (f *tlsFiles) load() (tlsMaterial, error) {
 	var m tlsMaterial
 	if f.ca != "" {
-		b, err := os.ReadFile(f.ca)
+		b, err := readText(f.ca)
 		if err != nil {
 			return m, fmt.Errorf("--redis-tls-ca-file: %w", err)
 		}
@@ -40,7 +41,12 @@ func (f *tlsFiles) load() (tlsMaterial, error) {
 		return m, errHalfPair
 	}
 	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		cert, err := readText(f.cert)
+		key, keyErr := readText(f.key)
+		var pair tls.Certificate
+		if err = errors.Join(err, keyErr); err == nil {
+			pair, err = tls.X509KeyPair(cert, key)
+		}
 		if err != nil {
 			return m, fmt.Errorf("--redis-tls-cert-file %s and --redis-tls-key-file %s: %w", f.cert, f.key, err)
 		}

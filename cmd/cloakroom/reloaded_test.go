@@ -209,3 +209,20 @@ func TestFileThatChangesAllTheTime(t *testing.T) {
 		t.Errorf("got %q, want one line", state)
 	}
 }
+
+// Nor does a FIFO hold a connection to Redis up, whose files are read at each.
+func TestRedisFilesThatAreFIFOs(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, password := readPassword(fifo)
+	_, ca := (&tlsFiles{ca: fifo}).load()
+	_, cert := (&tlsFiles{cert: fifo, key: fifo}).load()
+	for _, err := range []error{password, ca, cert} {
+		if err == nil || !strings.Contains(err.Error(), fifo+": is no regular file") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
