@@ -56,15 +56,23 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 }
 
 // GetByTokenFresh is GetByToken by what Redis has now: for those who let a
-// token decide over a write. What it returns has no Version.
+// token decide over a write. What it returns has no Version. Of what GetByToken
+// knows about a token that is refused, it knows only session.ErrWrongToken.
 func (s *Store) GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error) {
-	if id, ok := session.SplitToken(token); ok {
-		stored, err := s.GetFresh(ctx, id)
-		if found, err := holder(stored, err, token); found != nil || err != nil {
-			return found, err
-		}
+	id, ok := session.SplitToken(token)
+	if !ok {
+		return s.getByForeignToken(ctx, token)
 	}
-	return s.getByForeignToken(ctx, token)
+	stored, err := s.GetFresh(ctx, id)
+	lives := err == nil
+	if found, err := holder(stored, err, token); found != nil || err != nil {
+		return found, err
+	}
+	stored, err = s.getByForeignToken(ctx, token)
+	if lives && errors.Is(err, session.ErrNotFound) {
+		err = session.ErrWrongToken
+	}
+	return stored, err
 }
 
 // holder returns what was read if token is its token, nil if it is another's

@@ -17,7 +17,7 @@ import (
 // left out.
 const AuditKey = "audit"
 
-// audit logs a write, done or refused, every credential that nobody has, and
+// audit logs a write, done or refused, every credential that may have been guessed, and
 // every failure of ours. It has neither the path, nor the query, nor any header
 // but those with addresses: they hold tokens. (I6)
 func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
@@ -71,7 +71,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 }
 
 // auditStranger logs what is refused before it is known who calls: a credential
-// that nobody has, and any other refusal of a write.
+// that may have been guessed, and any other refusal of a write.
 func (s *Server) auditStranger(ctx context.Context, c *call, e *apiError) {
 	level, message := slog.LevelInfo, "request refused"
 	switch {

@@ -23,8 +23,11 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	}
 	scheme, token, _ := bytes.Cut(authorization, []byte(" "))
 	token = bytes.TrimSpace(token)
-	if !bytes.EqualFold(scheme, []byte("Bearer")) || len(token) == 0 {
+	if !bytes.EqualFold(scheme, []byte("Bearer")) {
 		return nil, errBadCredentials
+	}
+	if len(token) == 0 {
+		return nil, errEndedToken
 	}
 	if c := s.keys.Load().find(token); c != nil {
 		return c, nil
@@ -43,8 +46,8 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	if errors.Is(err, session.ErrNotFound) {
 		why := reasonOf(err)
 		access, err := s.opaqueCaller(ctx, token)
-		if err == errBadCredentials && (why == reasonExpired || why == reasonRevoked) {
-			err = errKnownToken
+		if err == errBadCredentials || err == errEndedToken {
+			err = refusedToken(guess(token, why))
 		}
 		return access, err
 	}
@@ -63,9 +66,17 @@ func sessionCaller(stored *session.Stored, now session.Time) (*caller, error) {
 		return nil, brokenDoc(stored.ID, err)
 	}
 	if stored.UserID == "" || proof.Factors == 0 {
-		return nil, errKnownToken
+		return nil, errEndedToken
 	}
 	return &caller{name: "session " + string(stored.ID), userID: stored.UserID, agentID: stored.AgentID}, nil
+}
+
+// refusedToken is the error of a token that is refused.
+func refusedToken(guessed bool) *apiError {
+	if guessed {
+		return errBadCredentials
+	}
+	return errEndedToken
 }
 
 // brokenDoc is the error of a stored document that can not be read.

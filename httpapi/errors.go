@@ -56,8 +56,8 @@ type apiError struct {
 	close bool
 	// retryAfter is in how many seconds to try again; 0 says nothing.
 	retryAfter int
-	// guessed says that a credential is refused that nobody has, as far as is
-	// known: not one that has ended.
+	// guessed says that the credential that is refused may have been guessed: it
+	// is not one that has ended, or may have.
 	guessed bool
 }
 
@@ -79,7 +79,7 @@ func (e *apiError) status() int {
 var (
 	errNoCredentials  = &apiError{code: codeUnauthorised, text: "auth header missing"}
 	errBadCredentials = &apiError{code: codeUnauthorised, text: "invalid token", guessed: true}
-	errKnownToken     = &apiError{code: codeUnauthorised, text: "invalid token"} // it has ended, or its session proves nothing
+	errEndedToken     = &apiError{code: codeUnauthorised, text: "invalid token"} // it has ended, or may have, or proves nothing
 	errDenied         = &apiError{code: codeDenied, id: "AUTH-5mWD2", text: "No matching permissions found"}
 	errGetToken       = &apiError{code: codeDenied, id: "QUERY-dsfr3", text: "Permission denied"}
 	errDeleteToken    = &apiError{code: codeDenied, id: "COMMAND-sGr42", text: "Session Token is invalid"}

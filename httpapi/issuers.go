@@ -47,8 +47,8 @@ func accessCaller(a *oidc.Access, err error) (*caller, error) {
 	if errors.Is(err, oidc.ErrUnavailable) {
 		return nil, errIssuer
 	}
-	if e, ok := errors.AsType[*oidc.InvalidError](err); ok && e.Expired {
-		return nil, errKnownToken
+	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
+		return nil, refusedToken(!e.Expired && !e.Inactive)
 	}
 	if err != nil {
 		return nil, errBadCredentials

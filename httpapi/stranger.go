@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
 
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
 
@@ -24,9 +26,34 @@ const (
 	ProxyKey = "proxy"
 )
 
-// credentialRefused is the message of a line about a credential that nobody has.
-// The filter in deploy/fail2ban reads it.
+// credentialRefused is the message of a line about a credential that may have
+// been guessed. The filter in deploy/fail2ban reads it.
 const credentialRefused = "credential refused"
+
+// leastSecret is the length in bytes of the shortest token that nobody guesses:
+// 128 bits in base64.
+const leastSecret = 22
+
+// guess says whether a token that was refused for this reason may have been
+// guessed: it has the ID of a session that lives, or the form of an API key, or is
+// short enough. Any other may be of a session that has ended: Redis forgets a
+// session at its expiration date, and a deletion after a day, and tokens that
+// somebody else made have any form.
+func guess(token []byte, why reason) bool {
+	switch {
+	case why != reasonNotFound:
+		return why == reasonWrongToken
+	case bytes.HasPrefix(token, []byte(apiKeyPrefix)):
+		_, ours := session.SplitToken(string(token)) // of a session whose ID begins like a key
+		return !ours
+	}
+	return len(token) < leastSecret && !placeholder(token)
+}
+
+// placeholder says whether a token is what web pages send that have none.
+func placeholder(token []byte) bool {
+	return len(token) == 0 || string(token) == "null" || string(token) == "undefined"
+}
 
 // logStranger logs a refusal of a stranger. The first attributes say where it
 // came from: the filter relies on it.

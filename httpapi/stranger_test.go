@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // lines are those of the log with this text.
@@ -19,8 +22,8 @@ func (f *fixture) lines(text string) (lines []string) {
 	return lines
 }
 
-// A credential that nobody has is a warning with the client's address, whatever
-// the route. What has ended, or was never given, is none.
+// A credential that may have been guessed is a warning with the client's address,
+// whatever the route. What has ended, or may have, or was never given, is none.
 func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, withVerify)
@@ -33,6 +36,13 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 	_, unproven := f.login(`"user":{"id":"alice"}`)
 	f.advance(61_000_000_000)
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	unknown, _ := session.NewToken("1882822477288183595") // as of a session that was revoked two days ago
+	jwe := strings.Repeat("a", 256) + ".b.c.d.e"          // as ZITADEL makes session tokens
+	past := map[string]any{"exp": f.now().Std().Unix() - 86_400}
+	asked := f.claims(issuer, nil)
+	asked["iss"] = "https://elsewhere.example" // so the issuer is asked about it
+	forged, wrong := oidctest.NewKey(t, "RS256"), token[:len(token)-1]+"_"
+	apiKey, _ := NewAPIKeySecret()
 	for i, c := range []struct {
 		guessed            bool
 		as, method, path   string
@@ -44,24 +54,45 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		{true, "ck_unknown", "GET", "/v2/sessions/" + id, "", nil, 401, "GetSession", "code=16"},
 		{true, "ck_unknown", "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
 		{true, "ck_unknown", "DELETE", "/v2/sessions/" + id, "", nil, 401, "DeleteSession", "code=16"},
-		{true, token + "x", "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
-		{true, oidctest.NewKey(t, "RS256").Sign(t, f.claims(issuer, nil)), "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{true, apiKey, "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{true, "0123456789012345678.a", "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{true, wrong, "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{true, wrong, "DELETE", "/v2/sessions/" + id, "", nil, 401, "DeleteSession", "code=16"},
+		{true, forged.Sign(t, f.claims(issuer, nil)), "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
 		{true, "", "POST", listing, "{}", []string{"Authorization", "Basic YTpi"}, 401, "ListSessions", "code=16"},
 		{true, "", "POST", logoutPath, "logout_token=x", form, 400, "BackchannelLogout", "code=3"},
 		{true, "unknown", "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
-		{true, token[:len(token)-1] + "_", "GET", "/verify", "", nil, 401, "Verify", "reason=wrong_token"},
+		{true, apiKey, "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
+		{true, wrong, "GET", "/verify", "", nil, 401, "Verify", "reason=wrong_token"},
 		{true, "", "GET", "/verify", "", []string{"Cookie", "session=unknown"}, 401, "Verify", "reason=not_found"},
 		{false, "", "POST", listing, "{}", nil, 401, "", ""},
 		{false, revoked, "POST", listing, "{}", nil, 401, "", ""},
 		{false, expired, "POST", listing, "{}", nil, 401, "", ""},
+		{false, expired, "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
 		{false, unproven, "POST", listing, "{}", nil, 401, "", ""},
+		{false, unknown, "POST", listing, "{}", nil, 401, "", ""},
+		{false, unknown, "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
+		{false, "ck_" + unknown, "POST", listing, "{}", nil, 401, "", ""}, // an ID may begin so
+		{false, jwe, "POST", listing, "{}", nil, 401, "", ""},
+		{false, jwe, "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
+		{false, "undefined", "POST", listing, "{}", nil, 401, "", ""}, // as a web page without a token says
+		{false, "", "POST", listing, "{}", []string{"Authorization", "Bearer "}, 401, "", ""},
+		{false, forged.Sign(t, f.claims(issuer, past)), "POST", listing, "{}", nil, 401, "", ""}, // its key was rotated
+		{false, issuer.Sign(asked), "POST", listing, "{}", nil, 401, "", ""},
+		{false, issuer.Sign(asked), "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
 		{false, issuer.Sign(f.claims(issuer, map[string]any{"exp": f.now().Std().Unix() - 60})), "POST", listing, "{}", nil, 401, "", ""},
 		{false, "", "POST", logoutPath, "logout_token=" + f.logoutToken(issuer, map[string]any{"exp": f.now().Std().Unix() - 600}), form, 400, "", ""},
+		{false, "", "POST", logoutPath, "logout_token=" + f.logoutToken(issuer, map[string]any{"iat": f.now().Std().Unix() - 6000}), form, 400, "", ""},
 		{false, token, "GET", "/v2/sessions/none", "", nil, 404, "", ""},
 		{false, "nobody", "DELETE", "/v2/sessions/" + id, "", nil, 403, "", ""}, // we know whose key it is
 		{false, "", "GET", "/verify", "", nil, 401, "", ""},
 		{false, "a b", "GET", "/verify", "", nil, 401, "", ""},
 		{false, revoked, "GET", "/verify", "", nil, 401, "", ""},
+		{false, unknown, "GET", "/verify", "", nil, 401, "", ""},
+		{false, jwe, "GET", "/verify", "", nil, 401, "", ""},
+		{false, "undefined", "GET", "/verify", "", nil, 401, "", ""},
+		{false, "null", "GET", "/verify", "", nil, 401, "", ""},
+		{false, issuer.Sign(f.claims(issuer, nil)), "GET", "/verify", "", nil, 401, "", ""}, // no token of ours
 		{false, expired, "GET", "/verify", "", nil, 401, "", ""},
 		{false, unproven, "GET", "/verify", "", nil, 401, "", ""},
 		{false, token, "GET", "/verify/p/strict", "", nil, 403, "", ""},
@@ -82,6 +113,33 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		if strings.Contains(f.logs.String(), secret) {
 			t.Errorf("I6: the log has %q", secret)
 		}
+	}
+}
+
+// Redis ends sessions itself, and then nobody knows that there were any. Users
+// whose sessions have ended do not look like somebody who guesses.
+func TestStrangers_WhatRedisHasForgottenIsNoGuess(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withVerify, func(s *setup) { s.store.Clock = nil }) // Redis' own clock
+	_, ours := f.login(`"user":{"id":"alice"},"password":{}`, `,"lifetime":"1s"`)
+	foreign := strings.Repeat("a", 256) + ".b.c.d.e"
+	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/mirrored", fmt.Sprintf(`{"factors":{"user":{"id":"alice"},"password":{}},"tokenSha256":"%x","expirationDate":%q}`,
+		sha256.Sum256([]byte(foreign)), time.Now().Add(time.Second).Format(time.RFC3339Nano)))
+	for _, token := range []string{ours, foreign} {
+		waitFor(t, "the end of a session", func() bool {
+			if _, err := f.store.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return f.do(token, "GET", "/verify", "").header.Get("X-Auth-Reason") == "not_found"
+		})
+		f.want(http.StatusUnauthorized, token, "POST", "/v2/sessions/search", "{}")
+		f.want(http.StatusUnauthorized, token, "DELETE", "/v2/sessions/mirrored", "")
+	}
+	if lines := f.lines(credentialRefused); len(lines) != 0 {
+		t.Errorf("the log has %q", lines)
+	}
+	if lines := f.lines(`msg="verify: refused" reason=not_found`); len(lines) == 0 {
+		t.Error("at the level debug nothing is said, or an ID that was not given")
 	}
 }
 

@@ -77,6 +77,8 @@ type verification struct {
 	stale time.Duration
 	// err is why the store could not answer.
 	err error
+	// guessed says that the token that is refused may have been guessed.
+	guessed bool
 }
 
 // answer decides, and writes the answer. A bug of ours is no answer: the store
@@ -111,6 +113,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	}
 	if err != nil {
 		if why = reasonOf(err); why != reasonUnavailable {
+			v.guessed = guess([]byte(token), why)
 			return why
 		}
 		if err == errShed {
@@ -192,8 +195,8 @@ func reasonOf(err error) reason {
 	return reasonUnavailable
 }
 
-// audit logs a refusal: of a token that nobody has, for all to see; any other
-// for who looks for it, because sessions end every day. It also logs that the
+// audit logs a refusal: of a token that may have been guessed, for all to see; any
+// other for who looks for it, because sessions end every day. It also logs that the
 // store is away, now and then. It has neither the token nor the path. (I6)
 func (v *verification) audit(ctx context.Context, took time.Duration) {
 	switch v.reason {
@@ -202,29 +205,32 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 		v.s.tellShed()
 	case reasonStale, reasonUnavailable:
 		if left, tell := v.s.verifyAway.tell(); tell {
-			v.s.log.Warn("verify: the session store is unavailable", "request_id", v.requestID(), "reason", v.reason.String(), "error", v.err,
-				"took_ms", float64(took.Microseconds())/1000, "more_since_the_last_line", left)
+			v.s.log.LogAttrs(ctx, slog.LevelWarn, "verify: the session store is unavailable", v.withRequestID(
+				slog.String("reason", v.reason.String()), slog.Any("error", v.err),
+				slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("more_since_the_last_line", left))...)
 		}
 	default:
-		if v.reason == reasonNotFound || v.reason == reasonWrongToken {
-			v.s.logStranger(ctx, v.http, slog.LevelWarn, credentialRefused,
-				slog.String("request_id", v.requestID()), slog.String("call", "Verify"), slog.Int("status", refusals[v.reason].status), slog.String("reason", v.reason.String()))
+		if v.guessed {
+			v.s.logStranger(ctx, v.http, slog.LevelWarn, credentialRefused, v.withRequestID(
+				slog.String("call", "Verify"), slog.Int("status", refusals[v.reason].status), slog.String("reason", v.reason.String()))...)
 		}
 		if v.s.log.Enabled(ctx, debugLevel) {
 			id := session.ID("")
 			if v.stored != nil {
 				id = v.stored.ID
 			}
-			v.s.log.Debug("verify: refused", "request_id", v.requestID(), "reason", v.reason.String(), "session_id", string(id), "status", refusals[v.reason].status)
+			v.s.log.LogAttrs(ctx, debugLevel, "verify: refused", v.withRequestID(
+				slog.String("reason", v.reason.String()), slog.String("session_id", string(id)), slog.Int("status", refusals[v.reason].status))...)
 		}
 	}
 }
 
-// requestID is the ID that the gateway has given to the request, "" if it is
-// none that may stand in a log.
-func (v *verification) requestID() string {
-	if given := v.http.Request.Header.PeekCanonical(requestIDName); len(given) <= maxRequestID && plainID(given) {
-		return string(given)
+// withRequestID puts the ID that the gateway has given to the request before
+// attrs, if it is one that may stand in a log.
+func (v *verification) withRequestID(attrs ...slog.Attr) []slog.Attr {
+	given := v.http.Request.Header.PeekCanonical(requestIDName)
+	if len(given) == 0 || len(given) > maxRequestID || !plainID(given) {
+		return attrs
 	}
-	return ""
+	return append([]slog.Attr{slog.String("request_id", string(given))}, attrs...)
 }

@@ -41,7 +41,7 @@ func (s *issuers) introspect(ctx context.Context, list []*issuer, token string, 
 		return a, nil
 	}
 	if s.known.wasRefused(hash, now) {
-		return nil, invalid("the issuer said a moment ago that it is not active")
+		return nil, &InvalidError{Reason: "the issuer said a moment ago that it is not active", Inactive: true}
 	}
 	refusal := invalid("nobody is asked about such tokens")
 	unknown := false
@@ -145,7 +145,7 @@ func (i *issuer) ask(ctx context.Context, token string) (map[string]any, error) 
 func (i *issuer) read(claims map[string]any, now time.Time) (*Access, time.Time, error) {
 	none := time.Time{}
 	if claims["active"] != true {
-		return nil, none, invalid("the issuer says that it is not active")
+		return nil, none, &InvalidError{Reason: "the issuer says that it is not active", Inactive: true}
 	}
 	c := jwt.MapClaims(claims)
 	expires, err1 := instant(c.GetExpirationTime())
@@ -156,7 +156,7 @@ func (i *issuer) read(claims map[string]any, now time.Time) (*Access, time.Time,
 	}
 	switch {
 	case !expires.IsZero() && !now.Before(expires.Add(i.leeway)):
-		return nil, none, invalid("exp: it has expired")
+		return nil, none, &InvalidError{Reason: "exp: it has expired", Expired: true}
 	case !begins.IsZero() && now.Before(begins.Add(-i.leeway)):
 		return nil, none, invalid("nbf: it is not valid yet")
 	case !issued.IsZero() && now.Before(issued.Add(-i.leeway)):

@@ -55,6 +55,8 @@ type issuer struct {
 	client *http.Client
 	log    *slog.Logger
 	age    func() time.Time
+	// clock is the Verifier's.
+	clock func() time.Time
 	// patience is the Verifier's.
 	patience time.Duration
 
@@ -68,7 +70,7 @@ type issuer struct {
 
 func newIssuer(s *issuerSettings, v *Verifier) *issuer {
 	i := &issuer{
-		issuerSettings: s, ring: newKeyring(), client: v.client, log: v.log, age: v.age, patience: v.patience,
+		issuerSettings: s, ring: newKeyring(), client: v.client, log: v.log, age: v.age, clock: v.clock, patience: v.patience,
 		places: make(chan struct{}, maxQuestions),
 	}
 	options := []jwt.ParserOption{

@@ -62,7 +62,7 @@ func (i *issuer) logoutOf(claims jwt.MapClaims, now time.Time) (*Logout, error) 
 	}
 	until := issued.Add(MaxLogoutAge + i.leeway)
 	if !now.Before(until) {
-		return nil, invalid(fmt.Sprintf("iat: it is older than %s", MaxLogoutAge))
+		return nil, &InvalidError{Reason: fmt.Sprintf("iat: it is older than %s", MaxLogoutAge), Expired: true}
 	}
 	id, _ := claims["jti"].(string)
 	if id == "" {

@@ -36,8 +36,12 @@ var ErrForeign = errors.New("not a JWT of a configured issuer")
 type InvalidError struct {
 	// Reason is a phrase that names the claim or header.
 	Reason string
-	// Expired says that it is a JWT of the issuer whose time is over.
+	// Expired says that the token's time is over by its own dates, which nobody
+	// has to believe: such a token lets nobody in, whoever signed it.
 	Expired bool
+	// Inactive says that the issuer was asked and does not take the token. It does
+	// not tell whether it ever did.
+	Inactive bool
 }
 
 // Error returns the reason.

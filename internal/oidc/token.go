@@ -101,9 +101,21 @@ func (i *issuer) verify(ctx context.Context, p *jwt.Parser, token string, claims
 		return i.keyOf(ctx, t)
 	})
 	if err != nil {
-		return nil, reason(err)
+		err = reason(err)
+		// An issuer drops the keys of tokens that have expired: the signature of
+		// one can not be looked at.
+		if e, ok := errors.AsType[*InvalidError](err); ok && i.over(claims) {
+			return nil, &InvalidError{Reason: e.Reason, Expired: true}
+		}
+		return nil, err
 	}
 	return parsed, nil
+}
+
+// over says whether the time of a token is over by its own exp.
+func (i *issuer) over(claims jwt.MapClaims) bool {
+	expires, err := instant(claims.GetExpirationTime())
+	return err == nil && !expires.IsZero() && !i.clock().Before(expires.Add(i.leeway))
 }
 
 // checkHeader refuses tokens that are meant for something else, and those that
