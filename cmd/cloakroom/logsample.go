@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,9 +19,12 @@ const (
 	// The same for lines about strangers that come from one network.
 	strangerFirst    = 1
 	strangerInterval = time.Minute
-	// sampleKinds bounds memory and log: beyond so many kinds of lines in an
-	// interval, all others with the same message count as one.
+	// sampleKinds bounds memory and log: so many kinds of lines with one message
+	// are counted apart in an interval. Of strangers the others count by a wider
+	// network, so many again. All others with the same message count as one.
 	sampleKinds = 500
+	// The prefixes of wider networks.
+	wideIPv4, wideIPv6 = 24, 48
 )
 
 // sampleBy are the attributes that make lines different, besides level and
@@ -42,9 +46,10 @@ type sampler struct {
 // sampleKind is what lines that say the same have in common.
 type sampleKind struct {
 	level   slog.Level
-	message string
+	message string // a constant of the program, so there are few
 	by      string // the values of sampleBy, nothing of a stranger's line
 	from    string // the network, or proxy, that a stranger's line names
+	wide    bool   // from is wider than what counts as one client
 }
 
 // lineCounts counts lines. It is safe for concurrent use.
@@ -55,14 +60,20 @@ type lineCounts struct {
 
 	mu   sync.Mutex
 	seen map[sampleKind]int
+	// kinds is how many kinds there are of one message, and of one with wider networks.
+	kinds map[sampleKind]int
 }
 
 func newSampler(to slog.Handler) *sampler {
 	return &sampler{
 		Handler:   to,
-		repeats:   &lineCounts{to: to, first: sampleFirst, interval: sampleInterval, seen: map[sampleKind]int{}},
-		strangers: &lineCounts{to: to, first: strangerFirst, interval: strangerInterval, seen: map[sampleKind]int{}},
+		repeats:   newLineCounts(to, sampleFirst, sampleInterval),
+		strangers: newLineCounts(to, strangerFirst, strangerInterval),
 	}
+}
+
+func newLineCounts(to slog.Handler, first int, interval time.Duration) *lineCounts {
+	return &lineCounts{to: to, first: first, interval: interval, seen: map[sampleKind]int{}, kinds: map[sampleKind]int{}}
 }
 
 // Handle implements slog.Handler.
@@ -71,7 +82,7 @@ func (s *sampler) Handle(ctx context.Context, r slog.Record) error {
 	kind.level, kind.message = r.Level, r.Message
 	r.Attrs(func(a slog.Attr) bool {
 		hasID = hasID || a.Key == requestIDKey
-		audit = kind.add(a) || audit
+		audit = kind.note(a) || audit
 		return true
 	})
 	switch {
@@ -80,8 +91,11 @@ func (s *sampler) Handle(ctx context.Context, r slog.Record) error {
 		if !s.strangers.admit(kind) {
 			return nil
 		}
-	case r.Level >= slog.LevelWarn && !audit && !s.repeats.admit(kind):
-		return nil
+	case r.Level >= slog.LevelWarn && !audit:
+		r.Attrs(func(a slog.Attr) bool { kind.distinguish(a); return true })
+		if !s.repeats.admit(kind) {
+			return nil
+		}
 	}
 	if !hasID {
 		if id := httpapi.RequestIDOf(ctx); id != "" {
@@ -94,15 +108,40 @@ func (s *sampler) Handle(ctx context.Context, r slog.Record) error {
 
 const requestIDKey = "request_id"
 
-// add takes an attribute into account, and says whether it marks an audit line.
-func (k *sampleKind) add(a slog.Attr) (audit bool) {
-	switch {
-	case sampleBy[a.Key]:
-		k.by += " " + a.Key + "=" + a.Value.String()
-	case a.Key == httpapi.ClientNetKey, a.Key == httpapi.ProxyKey:
-		k.from = a.Key + "=" + a.Value.String()
+// note looks whether an attribute says where a stranger's line is from, and
+// whether it marks an audit line.
+func (k *sampleKind) note(a slog.Attr) (audit bool) {
+	switch a.Key {
+	case httpapi.ClientNetKey, httpapi.ProxyKey:
+		k.from = a.Value.String()
 	}
 	return a.Key == httpapi.AuditKey
+}
+
+// distinguish takes an attribute into account that makes lines different.
+func (k *sampleKind) distinguish(a slog.Attr) {
+	if sampleBy[a.Key] {
+		k.by += " " + a.Key + "=" + a.Value.String()
+	}
+}
+
+// wider is k by a wider network. ok is false if k has no network.
+func (k sampleKind) wider() (wide sampleKind, ok bool) {
+	network, err := netip.ParsePrefix(k.from)
+	if err != nil {
+		return k, false
+	}
+	bits := wideIPv6
+	if network.Addr().Is4() {
+		bits = wideIPv4
+	}
+	k.from, k.wide = netip.PrefixFrom(network.Addr(), min(bits, network.Bits())).Masked().String(), true
+	return k, true
+}
+
+// all is what the kinds have in common that share a bound.
+func (k sampleKind) all() sampleKind {
+	return sampleKind{level: k.level, message: k.message, wide: k.wide}
 }
 
 // WithAttrs implements slog.Handler.
@@ -110,7 +149,8 @@ func (s *sampler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	more := *s
 	more.Handler = s.Handler.WithAttrs(attrs)
 	for _, a := range attrs {
-		more.audit = more.with.add(a) || more.audit
+		more.audit = more.with.note(a) || more.audit
+		more.with.distinguish(a)
 	}
 	return &more
 }
@@ -126,11 +166,28 @@ func (s *sampler) WithGroup(name string) slog.Handler {
 func (s *lineCounts) admit(k sampleKind) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.seen[k]; !known && len(s.seen) >= sampleKinds {
-		k = sampleKind{level: k.level, message: k.message}
+	if !s.enter(k) {
+		wide, ok := k.wider()
+		if ok = ok && s.enter(wide); ok {
+			k = wide
+		} else {
+			k = k.all()
+		}
 	}
 	s.seen[k]++
 	return s.seen[k] <= s.first
+}
+
+// enter says whether k is counted apart. s is locked.
+func (s *lineCounts) enter(k sampleKind) bool {
+	if _, known := s.seen[k]; known {
+		return true
+	}
+	if s.kinds[k.all()] >= sampleKinds {
+		return false
+	}
+	s.kinds[k.all()]++
+	return true
 }
 
 // flush begins a new interval. It says what was left out in the last one; of
@@ -138,13 +195,13 @@ func (s *lineCounts) admit(k sampleKind) bool {
 func (s *lineCounts) flush(ctx context.Context) {
 	s.mu.Lock()
 	seen := s.seen
-	s.seen = map[sampleKind]int{}
+	s.seen, s.kinds = map[sampleKind]int{}, map[sampleKind]int{}
 	s.mu.Unlock()
 	log := slog.New(s.to)
 	left := map[sampleKind]int{}
 	for k, n := range seen {
 		if n > s.first {
-			k.from = ""
+			k.from, k.wide = "", false
 			left[k] += n - s.first
 		}
 	}

@@ -92,22 +92,68 @@ func TestLogStrangers(t *testing.T) {
 	f(2, "proxy=unix")
 }
 
-// However many networks strangers have, memory and log are bounded.
+// However many networks strangers have, memory and log are bounded. Beyond the
+// bound they count by wider networks, and then all as one.
 func TestLogStrangersAreBounded(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct{ name, net string }{
+		{"IPv6", "2001:db8:%x:%x::/64"},
+		{"IPv4", "10.%d.%d.7/32"},
+	} {
+		out := newOutput()
+		log, sampled := newLogger(out, slog.LevelInfo, "text")
+		const lines = 10 * sampleKinds
+		for i := range lines { // 2 in each of the wider networks that they begin with
+			log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf(c.net, i/2%256, i%2+i/512*2), "call", i, "reason", i)
+		}
+		first := strings.Count(out.String(), "\n")
+		// The 256 wider networks of IPv6 are in the log again; those of IPv4 are as
+		// many as the addresses, so the last are all one.
+		want := map[string]int{"IPv6": sampleKinds + 256, "IPv4": 2*sampleKinds + 1}[c.name]
+		if n := len(sampled.strangers.seen); n != want || first != want {
+			t.Errorf("%s: %d networks are remembered, %d lines are logged, want %d", c.name, n, first, want)
+		}
+		sampled.strangers.flush(t.Context())
+		if want := fmt.Sprintf(`like="credential refused" lines=%d`, lines-want); !strings.Contains(out.String(), want) {
+			t.Errorf("%s: the log has not %s", c.name, want)
+		}
+	}
+}
+
+// Who sends requests without a credential from any number of addresses does not
+// hide who guesses, and who guesses from many not those of other networks.
+func TestLogStrangersDoNotHideOthers(t *testing.T) {
+	t.Parallel()
 	out := newOutput()
-	log, sampled := newLogger(out, slog.LevelInfo, "text")
-	for i := range 20 * sampleKinds {
-		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:0:%x::/64", i), "call", i, "reason", i)
+	log, _ := newLogger(out, slog.LevelInfo, "text")
+	for i := range 2 * sampleKinds {
+		log.Info("request refused", httpapi.ClientNetKey, fmt.Sprintf("198.%d.%d.1/32", i/250, i%250))
 	}
-	if n := len(sampled.strangers.seen); n != sampleKinds+1 {
-		t.Errorf("%d networks are remembered", n)
+	for i := range sampleKinds {
+		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:0:%x::/64", i))
 	}
-	sampled.strangers.flush(t.Context())
-	if n := strings.Count(out.String(), "\n"); n != sampleKinds+2 {
-		t.Errorf("%d lines are logged", n)
+	for i := range 10 {
+		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("203.0.%d.1/32", i))
+		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:%x:1::/64", i+1))
 	}
-	if want := fmt.Sprintf(`like="credential refused" lines=%d`, 19*sampleKinds-1); !strings.Contains(out.String(), want) {
-		t.Errorf("the log has not %s", want)
+	for i := range 10 {
+		for _, net := range []string{fmt.Sprintf("203.0.%d.1/32", i), fmt.Sprintf("2001:db8:%x:1::/64", i+1)} {
+			if !strings.Contains(out.String(), httpapi.ClientNetKey+"="+net) {
+				t.Errorf("%s is not in the log", net)
+			}
+		}
+	}
+}
+
+// Of most lines of a stranger nothing is left but a count.
+func BenchmarkLogStranger(b *testing.B) {
+	log, _ := newLogger(newOutput(), slog.LevelInfo, "json")
+	attrs := []slog.Attr{
+		slog.String(httpapi.ClientKey, "203.0.113.1"), slog.String(httpapi.ClientNetKey, "203.0.113.1/32"),
+		slog.String("call", "Verify"), slog.Int("status", 401), slog.String("reason", "wrong_token"),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		log.LogAttrs(b.Context(), slog.LevelWarn, "credential refused", attrs...)
 	}
 }
