@@ -48,6 +48,9 @@ func TestVerify_NewTokenPassesAtOnceWhereAnOldCopyIs(t *testing.T) {
 	if _, err := b.GetByToken(t.Context(), first); !errors.Is(err, session.ErrWrongToken) || !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("the old token: %v", err)
 	}
+	if _, err := b.GetByTokenFresh(t.Context(), first); !errors.Is(err, session.ErrWrongToken) {
+		t.Errorf("the old token, for a write: %v", err)
+	}
 }
 
 // A session that was put again after a deletion has expired, not been revoked.

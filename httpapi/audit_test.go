@@ -50,7 +50,7 @@ func writeOf(r *route) write {
 // strangers are the outcomes of which it is not known who called, and the
 // message of their line.
 var strangers = map[string]string{
-	"no credentials": "request refused", "bad credentials": "credential refused", "a type that is not read": "request refused",
+	"no credentials": "request refused", "bad credentials": "credential refused", "a type that is not read": "request refused", "another expectation": "request refused",
 	"a bad logout token": "credential refused", "another type": "request refused",
 }
 
@@ -129,6 +129,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 		check(r, "no credentials", is(401), "", w.good, kind...)
 		check(r, "bad credentials", is(401), "ck_wrong", w.good, kind...)
 		check(r, "a type that is not read", is(415), "admin", w.good, "Content-Type", "text/html", "Content-Encoding", "gzip")
+		check(r, "another expectation", is(417), "admin", w.good, "Expect", "x")
 		if r.call != "RevokeSessions" { // who may nothing revokes nothing
 			f.do("admin", "PUT", "/v2/sessions/"+sessionOf(r), `{"sequence":"99"}`)
 			check(r, "denied", is(403), "nobody", w.good, kind...)

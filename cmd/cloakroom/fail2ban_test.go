@@ -83,6 +83,10 @@ func TestFail2banFilter(t *testing.T) {
 			ask(401, "DELETE", session, "2001:db8:1:2:9::9", "Authorization", "Bearer guess") // the same network
 			ask(401, "GET", "/verify", "203.0.113.3")                                         // there is no credential
 			ask(401, "DELETE", session, "203.0.113.3")
+			for _, token := range []string{"1882822477288183595." + strings.Repeat("a", 43), strings.Repeat("a", 256) + ".b.c.d.e"} { // as of sessions that have ended
+				ask(401, "GET", "/verify", "203.0.113.5", "Authorization", "Bearer "+token)
+				ask(401, "DELETE", session, "203.0.113.5", "Authorization", "Bearer "+token)
+			}
 			ask(401, "GET", "/verify", "unknown", "Authorization", "Bearer guess") // its proxy does not say who it is
 			ask(401, "GET", "/verify", "203.0.113.4, "+forged, "Authorization", "Bearer guess")
 			if code := p.stop(); code != exitOK {

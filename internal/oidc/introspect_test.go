@@ -55,11 +55,14 @@ func TestOpaque(t *testing.T) {
 				t.Errorf("%s: is good", c.name)
 			case !strings.Contains(err.Error(), c.want) && !strings.Contains(err.Error(), "a moment ago"):
 				t.Errorf("%s: got %v, want a refusal that says %q", c.name, err, c.want)
+			case c.name == "expired", c.name == "not active":
+				f.ended(err)
 			}
 		}
 	}
 	_, err := f.opaque("unknown")
 	f.refused(err, "not active")
+	f.ended(err)
 	_, err = f.opaque(strings.Repeat("x", MaxTokenBytes+1))
 	f.refused(err, "more than")
 }

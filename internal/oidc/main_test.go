@@ -157,6 +157,14 @@ func (f *fixture) refused(err error, text string) {
 	}
 }
 
+// ended fails the test unless err is an *InvalidError of a token that has ended, or may have.
+func (f *fixture) ended(err error) {
+	f.t.Helper()
+	if e, ok := errors.AsType[*InvalidError](err); !ok || !e.Expired && !e.Inactive {
+		f.t.Errorf("got %#v, want a token that has ended, or may have", err)
+	}
+}
+
 // good fails the test unless a is what a token of alice with these grants says.
 func (f *fixture) good(a *Access, err error, grants string) {
 	f.t.Helper()

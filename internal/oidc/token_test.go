@@ -109,6 +109,10 @@ func TestJWTForged(t *testing.T) {
 	// Another key under the same ID.
 	_, err := f.jwt(oidctest.NewKey(t, "RS256").Sign(t, f.claims(nil), kid))
 	f.refused(err, "signature")
+	// One whose time is over, so that nobody has its key any more.
+	_, err = f.jwt(oidctest.NewKey(t, "RS256").Sign(t, f.claims(map[string]any{"exp": f.clock().Unix() - 86_400})))
+	f.refused(err, "kid")
+	f.ended(err)
 	// The public key, which everybody knows, as the secret of HS256.
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
