@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -32,9 +33,25 @@ type occupant struct {
 	live *session.Stored
 }
 
-// compare orders occupants as lists are ordered: oldest first.
-func (o *occupant) compare(p *occupant) int {
+// compare orders occupants: oldest first, as lists are ordered, but what was
+// created after latest counts as older than all others.
+func (o *occupant) compare(p *occupant, latest session.Time) int {
+	if ahead := o.creation > latest; ahead != (p.creation > latest) {
+		if ahead {
+			return -1
+		}
+		return 1
+	}
 	return cmp.Or(cmp.Compare(o.creation, p.creation), cmp.Compare(o.id, p.id))
+}
+
+// ahead returns the occupants that were created after latest.
+func (c *crowd) ahead(latest session.Time) []occupant {
+	n := slices.IndexFunc(c.occupants, func(o occupant) bool { return o.creation <= latest })
+	if n < 0 {
+		n = len(c.occupants)
+	}
+	return c.occupants[:n]
 }
 
 // lives counts the occupants that are live.

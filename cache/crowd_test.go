@@ -338,9 +338,10 @@ func TestCrowd_EvictsNoMoreThanNeeded(t *testing.T) {
 }
 
 // Who has more than allowed, because the limit is new, keeps them until the
-// next one: that is refused, or goes in the place of the oldest.
+// next one: that is refused, or goes in the place of the oldest. What was created
+// in the future goes first.
 func TestCrowd_LimitIsIntroduced(t *testing.T) {
-	const many, most = 700, 5
+	const many, ahead, most = 700, 300, 5
 	eachPolicy(t, most, func(t *testing.T, shards int, l storetest.Limits) {
 		c := openCrowd(t, shards, l)
 		free := open(t, c.client, shards, c.clock, storetest.Limits{})
@@ -354,6 +355,15 @@ func TestCrowd_LimitIsIntroduced(t *testing.T) {
 			case i%2 == 0 && i != 0:
 				s.ExpirationDate = start.Add(time.Minute)
 			default:
+				want = append(want, s.ID)
+			}
+			if err := free.Put(t.Context(), s, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range ahead { // more than one command reads
+			s := storetest.New(session.ID(fmt.Sprintf("ahead%03d", i)), start.Add(time.Hour)+session.Time(i), storetest.User("u", "o"), storetest.Expires(session.Never))
+			if !l.EvictOldest {
 				want = append(want, s.ID)
 			}
 			if err := free.Put(t.Context(), s, nil); err != nil {

@@ -77,10 +77,18 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 		if !s.evictOldest {
 			return nil, &session.CrowdedError{Limit: s.maxPerUser}
 		}
+		latest := s.clock().Add(session.MaxAhead) // I1
 		if c.whole {
-			return c.twins, s.evict(ctx, oldest(c.occupants, surplus), &w.card)
+			return c.twins, s.evict(ctx, oldest(c.occupants, surplus, latest), &w.card)
 		}
-		// The list is longer than this: a part of it goes, and then the next.
+		// The list is longer than this: a part of it goes, and then the next. What
+		// was created later than latest goes first, and is at the end that was read.
+		if victims := oldest(c.ahead(latest), surplus, latest); len(victims) > 0 {
+			if err := s.evict(ctx, victims, &w.card); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		part, err := s.oldestPart(ctx, user, self, c.occupants[:s.maxPerUser-1])
 		if err != nil {
 			return nil, unavailable(err)
@@ -91,7 +99,7 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 				return nil, unavailable(err)
 			}
 		}
-		victims := oldest(part.occupants, len(part.occupants))
+		victims := oldest(part.occupants, len(part.occupants), latest)
 		if len(victims) == 0 && cleared == 0 {
 			break
 		}
@@ -103,9 +111,11 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 }
 
 // oldest returns the oldest live sessions among occupants, at most n, oldest first.
-func oldest(occupants []occupant, n int) (found []*session.Stored) {
+// One that was created after latest counts as older than all others: another
+// clock's word must not keep it for ever.
+func oldest(occupants []occupant, n int, latest session.Time) (found []*session.Stored) {
 	sorted := slices.Clone(occupants)
-	slices.SortFunc(sorted, func(a, b occupant) int { return a.compare(&b) })
+	slices.SortFunc(sorted, func(a, b occupant) int { return a.compare(&b, latest) })
 	for i := range sorted {
 		if sorted[i].live != nil && len(found) < n {
 			found = append(found, sorted[i].live)

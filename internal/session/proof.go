@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// MaxAhead is how far in the future a factor may have been verified: so far may
-// another clock be ahead of the store's. What is verified later than that
-// counts as not verified until the store's clock comes that near. (I1)
+// MaxAhead is how far in the future a factor may have been verified, or a session
+// created: so far may another clock be ahead of the store's. Until the store's
+// clock comes that near, what is verified later counts as not verified, and a
+// session that is created later as its user's oldest. (I1)
 const MaxAhead = time.Minute
 
 // Proof is what a session proves at some time, and of whom: what a gateway asks

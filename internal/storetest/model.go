@@ -124,7 +124,8 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 }
 
 // makeRoom deletes the oldest other sessions of next's user that are too many,
-// or refuses next, if that is one more of them.
+// or refuses next, if that is one more of them. A creation date of the future is
+// the oldest.
 func (m *Model) makeRoom(next *session.Session, old *session.Stored) error {
 	user, most := next.Facts().UserID, m.limits.MaxSessionsPerUser
 	if user == "" || most == 0 || old != nil && old.UserID == user {
@@ -142,7 +143,16 @@ func (m *Model) makeRoom(next *session.Session, old *session.Stored) error {
 	if !m.limits.EvictOldest {
 		return session.ErrCrowded
 	}
-	slices.SortFunc(others, func(a, b *session.Stored) int { return compare(a, b, true) })
+	latest := m.clock().Add(session.MaxAhead)
+	slices.SortFunc(others, func(a, b *session.Stored) int {
+		switch aheadA, aheadB := a.Creation > latest, b.Creation > latest; {
+		case aheadA && !aheadB:
+			return -1
+		case aheadB && !aheadA:
+			return 1
+		}
+		return compare(a, b, true)
+	})
 	for _, s := range others[:len(others)-(most-1)] {
 		m.remove(s)
 	}

@@ -138,6 +138,29 @@ var crowdTests = []contractTest{
 		f.put(f.of("3", 3))
 		f.has("1", "3")
 	}},
+	{name: "a creation date of the future counts as the oldest", limits: evictThird, run: func(f *fixture) {
+		f.put(f.of("ahead1", 61))
+		f.put(f.of("ahead2", 24*60*60))
+		f.put(f.of("1", 1)) // the nearer one goes first
+		f.has("1", "ahead2")
+		f.put(f.of("2", 2))
+		f.has("1", "2")
+		f.put(f.of("ahead1", 61, Sequence(3))) // what is written stays, and goes next
+		f.has("2", "ahead1")
+		f.put(f.of("3", 3))
+		f.has("2", "3")
+	}},
+	{name: "a minute ahead is not the future, and time makes up for more", limits: evictThird, run: func(f *fixture) {
+		f.put(f.of("1", 1))
+		f.put(f.of("minute", 60))
+		f.put(f.of("2", 2))
+		f.has("2", "minute")
+		f.put(New("ahead", f.start, User("u", "o"), Created(f.start.Add(time.Minute)+1), Expires(session.Never)))
+		f.has("minute", "ahead")
+		f.advance(time.Microsecond)
+		f.put(f.of("3", 3))
+		f.has("3", "ahead")
+	}},
 	{name: "a limit of one", limits: Limits{MaxSessionsPerUser: 1, EvictOldest: true}, run: func(f *fixture) {
 		for _, id := range []session.ID{"3", "1", "2"} {
 			f.put(f.of(id, 0))
@@ -147,7 +170,7 @@ var crowdTests = []contractTest{
 	{name: "a limit that one command does not read", limits: Limits{MaxSessionsPerUser: 600, EvictOldest: true}, run: func(f *fixture) {
 		var many []*session.Session
 		for i := range 600 {
-			s := f.of(number(i), i)
+			s := f.of(number(i), 0, Created(f.start+session.Time(i)))
 			if i%50 == 7 {
 				s.ExpirationDate = f.start.Add(time.Minute)
 			}
@@ -156,7 +179,7 @@ var crowdTests = []contractTest{
 		f.puts(many)
 		f.advance(time.Minute)
 		for i := range 14 { // 12 have ended
-			f.put(f.of(number(600+i), 600+i))
+			f.put(f.of(number(600+i), 0, Created(f.start+session.Time(600+i))))
 		}
 		f.gone(number(0))
 		f.gone(number(1))
