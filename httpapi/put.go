@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -47,8 +48,17 @@ func decodePut(c *call) (*putRequest, error) {
 	if q.issueToken && q.given.TokenSHA256 {
 		return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must not be given together with tokenSha256"}
 	}
+	if err := storableID(c.id); err != nil {
+		return nil, err
+	}
+	if q.given.ID && string(q.session.ID) != c.id {
+		if _, err := session.ParseID(string(q.session.ID)); err != nil {
+			return nil, err
+		}
+		return nil, &session.InvalidError{Field: "id", Problem: fmt.Sprintf("is %s, where the path has %s: both must be the same", q.session.ID, c.id)}
+	}
 	q.session.ID = session.ID(c.id)
-	return q, storableID(c.id)
+	return q, nil
 }
 
 // ignoreUnknown says whether PUT or import passes over members that are not

@@ -155,6 +155,7 @@ func (r *replay) mirror(i int) {
 		}
 	}
 	delete(body, "sequence") // it counts events, and must not go down
+	delete(body, "id")       // ours is another
 	if written.SessionToken != "" {
 		delete(r.ours, written.SessionToken)
 		body["tokenSha256"] = fmt.Sprintf("%x", session.HashToken(written.SessionToken))

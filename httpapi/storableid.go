@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -19,7 +18,7 @@ func storableID(id string) error {
 		return err
 	}
 	if slices.Contains(routeWords, id) {
-		return &session.InvalidError{Field: "id", Problem: "must not be " + strings.Join(routeWords, ", ") + ": these are calls"}
+		return &session.InvalidError{Field: "id", Problem: "must not be search, import or revoke: these are calls"}
 	}
 	return nil
 }

@@ -59,7 +59,11 @@ func (r *Reader) fail(offset int, problem string) error {
 }
 
 // syntax turns an error of the JSON library into one of ours; nil stays nil.
-func (r *Reader) syntax(err error) error {
+func (r *Reader) syntax(err error) error { return r.syntaxIn(err, inMessage) }
+
+// syntaxIn is syntax, where a name that is not in the path yet is in a message or
+// in a map.
+func (r *Reader) syntaxIn(err error, in uint8) error {
 	if err == nil {
 		return nil
 	}
@@ -73,7 +77,7 @@ func (r *Reader) syntax(err error) error {
 		offset, problem = len(r.body), "unexpected end"
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		problem = duplicate
-		r.within(s)
+		r.within(s, in)
 	case errors.Is(err, jsontext.ErrNonStringName):
 		problem = "a name must be a string"
 	case strings.Contains(text, "UTF-8"):
@@ -88,14 +92,14 @@ func (r *Reader) syntax(err error) error {
 
 // within adds to the path what lies between the value being read and the one
 // that s is about, the name itself included.
-func (r *Reader) within(s *jsontext.SyntacticError) {
+func (r *Reader) within(s *jsontext.SyntacticError, in uint8) {
 	if s == nil {
 		return
 	}
 	depth := 0
 	for name := range s.JSONPointer.Tokens() {
 		if depth++; depth > len(r.path) {
-			r.path = append(r.path, segment{name: name})
+			r.path = append(r.path, segment{name: name, kind: in})
 		}
 	}
 }
@@ -119,9 +123,10 @@ type segment struct {
 	kind  uint8
 }
 
-// What a segment is in, besides a message.
+// What a segment is in.
 const (
-	inMap = iota + 1
+	inMessage uint8 = iota
+	inMap
 	inArray
 )
 

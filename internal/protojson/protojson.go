@@ -112,7 +112,7 @@ func (r *Reader) Object(fn func(name string) error) error {
 	}
 	first := len(r.seen)
 	for {
-		raw, err := r.element(jsontext.KindEndObject)
+		raw, err := r.element(inMessage)
 		if raw == nil || err != nil {
 			r.seen = r.seen[:first]
 			return err
@@ -147,7 +147,7 @@ func (r *Reader) Map(fn func(key string) error) error {
 		return err
 	}
 	for {
-		raw, err := r.element(jsontext.KindEndObject)
+		raw, err := r.element(inMap)
 		if raw == nil || err != nil {
 			return err
 		}
@@ -255,14 +255,15 @@ func (r *Reader) open(kind jsontext.Kind, otherwise string) error {
 }
 
 // element reads the next name of an object, with its quotes, or nil at the end.
-func (r *Reader) element(end jsontext.Kind) ([]byte, error) {
-	if r.dec.PeekKind() == end {
+// in is inMessage or inMap.
+func (r *Reader) element(in uint8) ([]byte, error) {
+	if r.dec.PeekKind() == jsontext.KindEndObject {
 		_, err := r.dec.ReadToken()
 		return nil, r.syntax(err)
 	}
 	raw, err := r.dec.ReadValue()
 	if err != nil {
-		return nil, r.syntax(err)
+		return nil, r.syntaxIn(err, in)
 	}
 	return raw, nil
 }

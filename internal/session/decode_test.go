@@ -115,17 +115,32 @@ func TestDecodeJSON_UnknownMembers(t *testing.T) {
 			t.Errorf("%s: passing over what is not known, got %+v, %v", body, s, err)
 		}
 	}
-	f(`{"expirationDat":"2026-01-01T00:00:00Z"}`, "2): expirationDat")
+	f(`{"expirationDat":"2026-01-01T00:00:00Z","id":"a"}`, "2): expirationDat")
 	f(`{"id":"a","ExpirationDate":null}`, "11): ExpirationDate")
-	f(`{"details":{}}`, "2): details")
+	f(`{"details":{},"metadata":null}`, "2): details")
 	f(`{"factors":{"passkey":{}}}`, "13): factors.passkey")
 	f(`{"factors":{"user":{"avatar":1}}}`, "21): factors.user.avatar")
 	f(`{"factors":{"user":{},"webAuthN":{"userVerifed":true}}}`, "35): factors.webAuthN.userVerifed")
 	f(`{"factors":{"totp":{"verified":1}}}`, "21): factors.totp.verified")
 	f(`{"userAgent":{"finger_print_id":"f"}}`, "15): userAgent.fingerPrintId")
 	f(`{"userAgent":{"header":{"a":{"value":[]}}}}`, `30): userAgent.header["a"].value`)
-	f(`{"session":{"expires":"2026-01-01T00:00:00Z"}}`, "13): session.expires")
+	f(`{"session":{"expires":"2026-01-01T00:00:00Z","id":"a"}}`, "13): session.expires")
 	f(`{"session":{},"details":{}}`, "15): details")
+}
+
+// Where nothing is known, nothing can be passed over: an empty session would
+// live for ever.
+func TestDecodeJSON_UnknownMembersOnly(t *testing.T) {
+	for body, where := range map[string]string{
+		`{"sesion":{"id":"a"}}`:    "(line 1:22): ",
+		`{"a":1,"b":{}}`:           "(line 1:15): ",
+		`{"session":{"factor":1}}`: "(line 1:24): session: ",
+	} {
+		want := "proto: " + where + "has no member that is known here: correct a name"
+		if _, _, err := DecodeJSON([]byte(body), true); err == nil || err.Error() != want {
+			t.Errorf("%s: got the error %v, want %s", body, err, want)
+		}
+	}
 }
 
 // The answer of GetSession is as good as the session in it.
