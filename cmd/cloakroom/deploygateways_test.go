@@ -35,7 +35,7 @@ func TestGatewaysDocumentFitsTheExamples(t *testing.T) {
 		taken[port(t, addr)] = name
 	}
 	for file, listens := range map[string]string{
-		"nginx/cloakroom.conf": `listen (\d+);`, "haproxy/haproxy.cfg": `bind :(\d+)\n`, "caddy/Caddyfile": `\n:(\d+) {`, "traefik/traefik.yaml": `web:\n    address: ":(\d+)"`,
+		"nginx/cloakroom.conf": `listen (\d+)[ ;]`, "haproxy/haproxy.cfg": `bind :(\d+)\n`, "caddy/Caddyfile": `\n:(\d+) {`, "traefik/traefik.yaml": `web:\n    address: ":(\d+)"`,
 		"envoy/envoy.yaml": `name: public\n.*port_value: (\d+)`, "oathkeeper/config.yaml": `proxy:\n    port: (\d+)`, "apisix/config.yaml": `node_listen: (\d+)`,
 	} {
 		found := regexp.MustCompile(listens).FindStringSubmatch(readDoc(t, deployments+file))

@@ -35,13 +35,13 @@ func TestConformance(t *testing.T) {
 	for _, c := range conformances {
 		rows = append(rows, c.name)
 	}
-	tied(t, "conformance", table("case", rows, cells))
+	tied(t, "conformance", table(rows, cells))
 }
 
 // table returns a table with a column for each gateway. cells has them by the gateway's name and the row's.
-func table(corner string, rows []string, cells map[string]string) string {
+func table(rows []string, cells map[string]string) string {
 	var b strings.Builder
-	b.WriteString("| " + corner + " |")
+	b.WriteString("| case |")
 	for _, g := range gateways {
 		b.WriteString(" " + g.Name() + " |")
 	}

@@ -6,7 +6,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -71,35 +70,26 @@ func (s *seen) forged() map[string]bool {
 	return names
 }
 
-// TestSpoofing_IdentityHeaders sends identity headers in every spelling, and ties the table in docs/gateways.md to what
-// reached the application.
+// TestSpoofing_IdentityHeaders sends identity headers in every spelling. None reaches the application; Oathkeeper knows its own
+// names only, and docs/gateways.md says so.
 func TestSpoofing_IdentityHeaders(t *testing.T) {
-	var mu sync.Mutex
-	cells := map[string]string{} // by gateway and spelling
-	t.Run("gateways", func(t *testing.T) {
-		forEach(t, gateways, func(t *testing.T, g gateway) {
-			w := newWorld(t, g)
-			v := w.ours.login(t, "spoof")
-			for _, s := range spellings {
-				cell := w.spoofs(t, v, s)
-				mu.Lock()
-				cells[g.Name()+s.name] = cell
-				mu.Unlock()
+	forEach(t, gateways, func(t *testing.T, g gateway) {
+		w := newWorld(t, g)
+		v := w.ours.login(t, "spoof")
+		for _, s := range spellings {
+			want := "dropped"
+			if _, ok := g.(oathkeeper); ok && s.name != "`-`" {
+				want = "handed on"
 			}
-		})
+			if got := w.spoofs(t, v, s); got != want {
+				t.Errorf("%s in the place of a hyphen: %s, want %s", s.name, got, want)
+			}
+		}
 	})
-	if t.Failed() {
-		return
-	}
-	var rows []string
-	for _, s := range spellings {
-		rows = append(rows, s.name)
-	}
-	tied(t, "spellings", table("in the place of a `-`", rows, cells))
 }
 
-// spoofs sends all identity headers in a spelling, and returns its cell of the table: none may reach the application, or all
-// have to.
+// spoofs sends all identity headers in a spelling, and returns whether they are dropped or handed on: none may reach the
+// application, or all have to.
 func (w *world) spoofs(t *testing.T, v *visitor, s spelling) string {
 	t.Helper()
 	var names []string

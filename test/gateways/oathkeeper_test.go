@@ -48,6 +48,7 @@ func (g oathkeeper) Start(t *testing.T, verify, application string) string {
 				if origin := r.Header.Get("Origin"); slices.Contains(texts(at[[]any](t, cors, "allowed_origins")), origin) {
 					w.Header().Set("Access-Control-Allow-Origin", origin)
 				}
+				w.Header().Set("Vary", "Origin")
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}

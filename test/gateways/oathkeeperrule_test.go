@@ -84,11 +84,13 @@ func newOathkeeperRule(t *testing.T, conf, rule object) *oathkeeperRule {
 // oathkeeperPattern makes of a rule's URL, which has expressions in <>, what has to match, and what must not, if one of the
 // expressions begins with (?! and ends with ).*, which Go's do not know.
 func oathkeeperPattern(pattern string) (is, isNot *regexp.Regexp) {
+	const end = `\n?\z` // what $ is to Oathkeeper's
 	var positive, negative strings.Builder
 	without := false
 	for len(pattern) > 0 {
 		literal, rest, _ := strings.Cut(pattern, "<")
 		expression, after, _ := strings.Cut(rest, ">")
+		expression = strings.ReplaceAll(expression, "$", end)
 		positive.WriteString(regexp.QuoteMeta(literal))
 		negative.WriteString(regexp.QuoteMeta(literal))
 		if lookahead, ok := strings.CutPrefix(expression, "(?!"); ok {
@@ -100,9 +102,9 @@ func oathkeeperPattern(pattern string) (is, isNot *regexp.Regexp) {
 		positive.WriteString("(" + expression + ")")
 		pattern = after
 	}
-	is = regexp.MustCompile("^(?s:" + positive.String() + ")$")
+	is = regexp.MustCompile("^" + positive.String() + end)
 	if without {
-		isNot = regexp.MustCompile("^(?s:" + negative.String() + ")")
+		isNot = regexp.MustCompile("^" + negative.String())
 	}
 	return is, isNot
 }

@@ -11,53 +11,64 @@ import (
 	"testing"
 )
 
-// strictByDefault returns the gateways with the recipe for policies by path: all but /public is strict.
-func strictByDefault(t *testing.T, api string) []gateway {
+// strictByDefault returns the gateway of that name with the recipe for policies by path: all but /public is strict. api has
+// the place of 127.0.0.1:8080 in it.
+func strictByDefault(t *testing.T, name, api string) gateway {
 	t.Helper()
-	return []gateway{
-		nginx{&recipe{"nginx/cloakroom.conf", []string{
-			"server {\n", documented(t, "nginx policies", "") + "server {\n", "proxy_pass http://cloakroom/verify;", "proxy_pass http://cloakroom$policy;",
-		}}},
-		haproxy{&recipe{"haproxy/haproxy.cfg", []string{
-			"    http-request lua.cloakroom\n", documented(t, "HAProxy policies", "    ") + "    http-request lua.cloakroom\n",
-		}}},
-		caddy{&recipe{"caddy/Caddyfile", []string{
-			"		forward_auth 127.0.0.1:8081 {\n", documented(t, "Caddy policies", "		") + "		forward_auth 127.0.0.1:8081 {\n",
-			"uri /verify\n", "uri {vars.policy}\n",
-		}}},
-		traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
+	switch name {
+	case "nginx":
+		return nginx{change("nginx/cloakroom.conf",
+			before("server {\n", documented(t, "nginx policies", "")),
+			[]string{"proxy_pass http://cloakroom/verify;", "proxy_pass http://cloakroom$policy;"})}
+	case "HAProxy":
+		return haproxy{change("haproxy/haproxy.cfg", before("    http-request lua.cloakroom\n", documented(t, "HAProxy policies", "    ")))}
+	case "Caddy":
+		return caddy{change("caddy/Caddyfile",
+			before("		forward_auth 127.0.0.1:8081 {\n", documented(t, "Caddy policies", "		")),
+			[]string{"uri /verify\n", "uri {vars.policy}\n"})}
+	case "Traefik":
+		return traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
 			traefikStrict(t, conf)
 			at[object](t, conf, "http/routers/application")["middlewares"] = []any{"ours", "strict"}
 			maps.Copy(at[object](t, conf, "http/routers"), documentedYAML(t, "Traefik policies"))
 			return conf
-		})},
-		oathkeeper{oathkeeperRules(t, api, documentedYAML(t, "Oathkeeper policies"))},
+		})}
+	default:
+		rules := documentedYAML(t, "Oathkeeper policies")
+		config := at[object](t, rules, "strict/config")
+		config["check_session_url"] = strings.Replace(at[string](t, config, "check_session_url"), "127.0.0.1:8080", api, 1)
+		return oathkeeper{oathkeeperRules(t, rules)}
 	}
 }
 
-// strictByPrefix returns the gateways as docs/gateways.md warns of: /admin is strict, all else is not.
-func strictByPrefix(t *testing.T, api string) []gateway {
+// strictByPrefix returns the gateway of that name as the document warns of: /admin is strict, all else is not.
+func strictByPrefix(t *testing.T, name, api string) gateway {
 	t.Helper()
-	return []gateway{
-		nginx{&recipe{"nginx/cloakroom.conf", []string{
-			"    location / {\n", nginxLocation(t, "    location / {\n", "location / {", "location /admin/ {", "/_verify;", "/_strict;") +
-				nginxLocation(t, "    location = /_verify {\n", "/_verify {", "/_strict {", "cloakroom/verify", "cloakroom/verify/p/strict") + "    location / {\n",
-		}}},
-		caddy{&recipe{"caddy/Caddyfile", []string{
-			"		forward_auth 127.0.0.1:8081 {\n", "		vars policy /verify\n		@admin path /admin/*\n		vars @admin policy /verify/p/strict\n		forward_auth 127.0.0.1:8081 {\n",
-			"uri /verify\n", "uri {vars.policy}\n",
-		}}},
-		haproxy{&recipe{"haproxy/haproxy.cfg", []string{
-			"    http-request lua.cloakroom\n", "    http-request set-var(txn.verify) str(/verify/p/strict) if { path_beg /admin/ }\n    http-request lua.cloakroom\n",
-		}}},
-		traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
+	switch name {
+	case "nginx":
+		return nginx{change("nginx/cloakroom.conf", before("    location / {\n",
+			nginxLocation(t, "    location / {\n", "location / {", "location /admin/ {", "/_verify;", "/_strict;")+
+				nginxLocation(t, "    location = /_verify {\n", "/_verify {", "/_strict {", "cloakroom/verify", "cloakroom/verify/p/strict")))}
+	case "HAProxy":
+		return haproxy{change("haproxy/haproxy.cfg", before("    http-request lua.cloakroom\n",
+			"    http-request set-var(txn.verify) str(/verify/p/strict) if { path_beg /admin/ }\n"))}
+	case "Caddy":
+		return caddy{change("caddy/Caddyfile",
+			before("		forward_auth 127.0.0.1:8081 {\n", "		vars policy /verify\n		@admin path /admin/*\n		vars @admin policy /verify/p/strict\n"),
+			[]string{"uri /verify\n", "uri {vars.policy}\n"})}
+	case "Traefik":
+		return traefik{edited(t, "traefik/dynamic.yaml", func(conf object) object {
 			traefikStrict(t, conf)
 			at[object](t, conf, "http/routers")["admin"] = object{
 				"rule": "PathPrefix(`/admin/`)", "entryPoints": []any{"web"}, "middlewares": []any{"ours", "strict"}, "service": "application",
 			}
 			return conf
-		})},
-		oathkeeper{oathkeeperRules(t, api, object{"strict": "http://<[^/]*>/admin/<.*>", "public": "http://<[^/]*>/<(?!admin/).*>"})},
+		})}
+	default:
+		strict := object{"check_session_url": "http://" + api + "/verify/p/strict", "preserve_path": true}
+		return oathkeeper{oathkeeperRules(t, object{
+			"strict": object{"url": "http://<[^/]*>/admin/<.*>", "config": strict}, "public": object{"url": "http://<[^/]*>/<(?!admin/).*>"},
+		})}
 	}
 }
 
@@ -84,20 +95,22 @@ func traefikStrict(t *testing.T, conf object) {
 	at[object](t, conf, "http/middlewares")["strict"] = object{"forwardAuth": auth}
 }
 
-// oathkeeperRules makes of the rule two, which ask the API listener, with these URLs.
-func oathkeeperRules(t *testing.T, api string, urls object) *recipe {
+// oathkeeperRules makes of the rule several, by their IDs: each with the url, and with the config in its authenticators.
+func oathkeeperRules(t *testing.T, byID object) *recipe {
 	t.Helper()
 	return edited(t, "oathkeeper/rules.yaml", func(rules []any) []any {
 		var all []any
-		for id, address := range map[string]string{"strict": "http://" + api + "/verify/p/strict", "public": "http://" + api + "/verify"} {
+		for id, with := range byID {
 			rule := maps.Clone(at[object](t, rules, "0"))
 			rule["id"] = id
-			rule["match"] = object{"url": urls[id], "methods": at[[]any](t, rule, "match/methods")}
+			rule["match"] = object{"url": at[string](t, with, "url"), "methods": at[[]any](t, rule, "match/methods")}
 			var authenticators []any
 			for _, named := range at[[]any](t, rule, "authenticators") {
-				config := object{"check_session_url": address, "preserve_path": true}
-				override, _ := named.(object)["config"].(object)
-				maps.Copy(config, override)
+				config := object{}
+				for _, from := range []any{with, named} {
+					some, _ := from.(object)["config"].(object)
+					maps.Copy(config, some)
+				}
 				authenticators = append(authenticators, object{"handler": at[string](t, named, "handler"), "config": config})
 			}
 			rule["authenticators"] = authenticators
@@ -161,6 +174,9 @@ func (w *world) strictHolds(t *testing.T) {
 		w.refuses(t, request{target: target}.by(weak))
 		w.passes(t, request{target: target}.by(strong), strong)
 	}
+	for _, target := range []string{"/public%0a", "/public/a%0a", "/public/%0a"} { // to some expressions $ is before a line break, too
+		w.refuses(t, request{target: target}.by(weak))
+	}
 	if _, ok := w.gateway.(oathkeeper); !ok {
 		w.passes(t, request{target: "/public/a"}.by(weak).with("X-Original-URL: /admin/"+forged, "X-Rewrite-URL: /admin/"+forged), weak)
 	}
@@ -183,7 +199,7 @@ var passesByPrefix = map[string][]string{
 	"Oathkeeper": {"/%2Fadmin/x", "/x%2f..%2fadmin/x", "/a%2f../admin/x", "//admin/x", "/public/../admin/x"},
 }
 
-// prefixFails checks why docs/gateways.md warns of policies by prefix: a weak session gets to /admin.
+// prefixFails checks why the document warns of policies by prefix: a weak session gets to /admin.
 func (w *world) prefixFails(t *testing.T) {
 	t.Helper()
 	weak, _ := w.twoSessions(t)
@@ -191,7 +207,7 @@ func (w *world) prefixFails(t *testing.T) {
 	for _, target := range passesByPrefix[w.gateway.Name()] {
 		response, _, reached := w.send(t, request{target: target}.by(weak))
 		if response.StatusCode != http.StatusOK || len(reached) != 1 || !readAsAdmin(reached[0].target) {
-			t.Errorf("%s: status %d, and the application saw %v: then docs/gateways.md need not warn of it", target, response.StatusCode, reached)
+			t.Errorf("%s: status %d, and the application saw %v: then the document need not warn of it", target, response.StatusCode, reached)
 		}
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// recipe is a change that docs/gateways.md proposes to a file of deploy/.
+// recipes is the document that they are from.
+const recipes = "../../docs/gateway-recipes.md"
+
+// recipe is a change that the document proposes to a file of deploy/.
 type recipe struct {
 	file   string   // in deploy/
 	oldNew []string // each old must occur in it
@@ -45,10 +48,10 @@ func (r *recipe) deployed(t *testing.T, dir, name string, oldNew ...string) stri
 	return path
 }
 
-// documented returns the block of docs/gateways.md after the comment "recipe: name", each line after the indent.
+// documented returns the block of the document after the comment "recipe: name", each line after the indent.
 func documented(t *testing.T, name, indent string) string {
 	t.Helper()
-	text, err := os.ReadFile(document)
+	text, err := os.ReadFile(recipes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +59,19 @@ func documented(t *testing.T, name, indent string) string {
 	_, rest, _ = strings.Cut(rest, "\n")
 	block, _, closed := strings.Cut(rest, "\n```")
 	if !ok || !closed {
-		t.Fatalf("%s has no recipe %q", document, name)
+		t.Fatalf("%s has no recipe %q", recipes, name)
 	}
 	return indent + strings.ReplaceAll(block, "\n", "\n"+indent) + "\n"
 }
 
-// recipeFor returns the change that adds text after a line of file.
-func recipeFor(t *testing.T, file, line, text string) *recipe {
-	t.Helper()
-	return &recipe{file: file, oldNew: []string{line, line + text}}
+// change returns the recipe that makes these changes to file, each an old text and a new one.
+func change(file string, oldNew ...[]string) *recipe {
+	return &recipe{file: file, oldNew: slices.Concat(oldNew...)}
 }
+
+// before and after add text to a line.
+func before(line, text string) []string { return []string{line, text + line} }
+func after(line, text string) []string  { return []string{line, line + text} }
 
 // edited returns the change of a YAML file of deploy/ that f makes.
 func edited[T any](t *testing.T, file string, f func(conf T) T) *recipe {
@@ -85,7 +91,7 @@ func edited[T any](t *testing.T, file string, f func(conf T) T) *recipe {
 	return &recipe{file: file, oldNew: []string{string(content), string(changed)}}
 }
 
-// documentedYAML returns the object that a recipe of docs/gateways.md is.
+// documentedYAML returns the object that a recipe is.
 func documentedYAML(t *testing.T, name string) (o object) {
 	t.Helper()
 	if err := yaml.Unmarshal([]byte(documented(t, name, "")), &o); err != nil {
@@ -94,25 +100,25 @@ func documentedYAML(t *testing.T, name string) (o object) {
 	return o
 }
 
-// TestRecipes tries what docs/gateways.md proposes, before each gateway that it shows it for.
+// TestRecipes tries each recipe, before each gateway that it is shown for.
 func TestRecipes(t *testing.T) {
 	for _, name := range []string{"nginx", "HAProxy", "Caddy", "Traefik", "Oathkeeper"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, apisix{}) // each of these takes its place in turn
+			w := newWorld(t, nil)
 			for _, r := range []struct {
 				name   string
-				all    []gateway
-				verify string
+				with   gateway
+				verify string // in the place of 127.0.0.1:8081
 				check  func(*world, *testing.T)
 			}{
-				{"login pages", redirecting(t), w.verify.Addr, (*world).loginIsShown},
-				{"preflights", preflighting(t), w.verify.Addr, (*world).preflightsPass},
-				{"strict by default", strictByDefault(t, w.ours.api), w.ours.api, (*world).strictHolds},
-				{"strict by prefix", strictByPrefix(t, w.ours.api), w.ours.api, (*world).prefixFails},
+				{"login pages", redirecting(t, name), w.verify.Addr, (*world).loginIsShown},
+				{"preflights", preflighting(t, name), w.verify.Addr, (*world).preflightsAreAnswered},
+				{"strict by default", strictByDefault(t, name, w.ours.api), w.askedForPolicies(name), (*world).strictHolds},
+				{"strict by prefix", strictByPrefix(t, name, w.ours.api), w.askedForPolicies(name), (*world).prefixFails},
 			} {
 				t.Run(r.name, func(t *testing.T) {
-					w.gateway = r.all[slices.IndexFunc(r.all, func(g gateway) bool { return g.Name() == name })]
+					w.gateway = r.with
 					w.addr = w.gateway.Start(t, r.verify, w.app.addr)
 					w.app.take() // what looked whether the gateway is there
 					r.check(w, t)
@@ -120,4 +126,13 @@ func TestRecipes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// askedForPolicies returns what the document puts in the place of 127.0.0.1:8081 for policies: the API listener, except for
+// Oathkeeper, whose recipe has the address of that itself.
+func (w *world) askedForPolicies(name string) string {
+	if name == "Oathkeeper" {
+		return w.verify.Addr
+	}
+	return w.ours.api
 }

@@ -182,6 +182,9 @@ func traefikHeaders(conf object, next http.Handler) http.Handler {
 		if origin := r.Header.Get("Origin"); cors && slices.Contains(texts(origins), origin) {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
 		}
+		if conf["addVaryHeader"] == true {
+			w.Header().Set("Vary", "Origin")
+		}
 		if cors && r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" {
 			return
 		}

@@ -190,6 +190,16 @@ func TestWebSocket(t *testing.T) {
 			}
 		}
 
+		// Only a GET opens a websocket: by another method, as a preflight, it would be a tunnel as well.
+		for _, method := range []string{http.MethodOptions, http.MethodPost, http.MethodHead, http.MethodPut} {
+			r := handshake("websocket").by(v)
+			r.method = method
+			response, _ := send(t, w.addr, r)
+			if reached := app.take(); response.StatusCode != http.StatusOK || len(reached) != 1 || reached[0].header["Upgrade"] != nil {
+				t.Errorf("%s: status %d, it reached the application %d times", method, response.StatusCode, len(reached))
+			}
+		}
+
 		w.ours.logout(t, v)
 		for _, r := range []request{handshake("websocket").by(v), handshake("websocket")} {
 			response, _ := send(t, w.addr, r)
