@@ -55,11 +55,10 @@ type lingeringConn struct {
 }
 
 func (c *lingeringConn) Read(p []byte) (int, error) {
-	n, err := c.readSome(p)
 	if c.secure {
-		return n, err
+		return c.readSome(p)
 	}
-	return c.head.read(p, n, err, c.readSome)
+	return c.head.read(p, c.readSome)
 }
 
 func (c *lingeringConn) readSome(p []byte) (n int, err error) {
@@ -115,14 +114,16 @@ func (c *lingeringConn) Close() error {
 	if c.unread.CompareAndSwap(true, false) {
 		half, ok := c.Conn.(interface{ CloseWrite() error })
 		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-			_, _ = io.Copy(io.Discard, readOnly{c})
+			_, _ = io.Copy(io.Discard, unread{c})
 		}
 	}
 	return c.Conn.Close()
 }
 
-// readOnly hides what a connection can do besides.
-type readOnly struct{ io.Reader }
+// unread reads what still comes on a connection that its server has left.
+type unread struct{ c *lingeringConn }
+
+func (u unread) Read(p []byte) (int, error) { return u.c.readSome(p) }
 
 // closeUnread ends the connection after the answer under way, of a request
 // that was not read to its end: the rest would be read as the next request.

@@ -2,104 +2,117 @@ package httpapi
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/valyala/fasthttp"
 )
 
 const (
-	// gatherFrom is how much of a header may be read in whatever pieces it comes.
-	gatherFrom = 4 << 10
-	// maxBlank is how often a larger one is shown to the server because of an empty
-	// line, which ends it, unless the request has not begun yet.
-	maxBlank = 16
+	// readPiece is how much of a request is read at a time, in bytes. A header that
+	// is longer is passed on to the server when it is whole.
+	readPiece = 4 << 10
+	// maxHeaderLines bounds the lines of such a header: each takes the server up to
+	// 20 times its length.
+	maxHeaderLines = 256
 	// headLine holds a request's method and the path of verify.
-	headLine = 24
+	headLine = 64
 )
+
+var errHeaderLines = fmt.Errorf("a header of more than %d bytes has more than %d lines", readPiece, maxHeaderLines)
 
 // requestHead is what a connection knows of the request that its server reads.
 // Only the connection's own goroutine uses it.
 type requestHead struct {
 	// buffer is the size of the server's read buffer, in bytes.
 	buffer int
-	// line is how the request begins, length bytes of it.
+	// whole is that buffer. The server has it for as long as it reads from the
+	// connection, and only while it reads is it looked at. What is left of earlier
+	// reads stands at its beginning.
+	whole []byte
+	// line is how the request begins, length bytes of it, 0 if that is not known: if
+	// the request came together with the one before.
 	line   [headLine]byte
 	length int
-	// last is how what has come ends.
-	last lineEnd
-	// blank counts the empty lines that the server was shown.
-	blank int
 }
 
-// lineEnd says what the last bytes of a piece of a header are.
-type lineEnd uint8
+// next is told that a request has ended.
+func (h *requestHead) next() { h.length = 0 }
 
-const (
-	inLine    lineEnd = iota
-	afterLine         // LF
-	afterCR           // LF CR
-)
-
-// read is told what was read into p. If that is a piece of a large header, it
-// reads more of it. The server looks through all that it has of a header whenever
-// more comes: sent byte by byte, 64 KiB would be 2 GiB to look through. So it is
-// shown more of a large header only when that has grown by a quarter, or ends.
-func (h *requestHead) read(p []byte, n int, err error, more func(p []byte) (int, error)) (int, error) {
-	if n == 0 || err != nil {
-		return n, err
-	}
+// read reads into p, which is what is free of the server's buffer, by more. The
+// server asks for more of a header only when it has not got it whole, so that
+// what it has already is how the header begins.
+func (h *requestHead) read(p []byte, more func(p []byte) (int, error)) (n int, err error) {
 	have := h.buffer - len(p)
-	if have == 0 { // a request begins, or more of a body comes
-		h.length, h.blank = copy(h.line[:], p[:n]), 0
+	if have < 0 { // of a body, past the buffer
+		return more(p)
 	}
-	if have < gatherFrom {
-		h.last = h.last.after(p[:n])
-		return n, nil
+	if have == 0 {
+		h.whole = p
 	}
-	for from := 0; n < min(len(p), have/4) && !h.ends(p[from:n]); {
-		m, err := more(p[n:])
-		if m == 0 || err != nil {
-			return n + m, nil // the next Read tells, too
+	if have < readPiece {
+		n, err = more(p[:min(len(p), readPiece-have)])
+	} else {
+		n, err = h.gather(have, more)
+	}
+	if have > 0 || h.length == 0 {
+		h.length = copy(h.line[:], bytes.TrimLeft(h.whole[:have+n], "\r\n"))
+	}
+	return n, err
+}
+
+// gather reads the rest of a header of which there are have bytes: until it ends,
+// or the buffer does. The server looks through all that it has of a header
+// whenever more comes: sent byte by byte, 64 KiB would be 2 GiB to look through.
+// No more than a piece is read of what follows the header, so that a header that
+// is not gathered is no longer than that.
+func (h *requestHead) gather(have int, more func(p []byte) (int, error)) (int, error) {
+	line, lines := 0, 0 // where the line under way begins, and how many there are before it
+	for from, end := 0, have; ; {
+		for from < end {
+			n := bytes.IndexByte(h.whole[from:end], '\n')
+			if n < 0 {
+				break
+			}
+			empty := len(bytes.TrimSuffix(h.whole[line:from+n], []byte("\r"))) == 0
+			from += n + 1
+			line = from
+			switch {
+			case !empty:
+				lines++
+			case lines > 0:
+				return end - have, nil
+			}
+			if lines > maxHeaderLines {
+				return 0, errHeaderLines
+			}
 		}
-		from, n = n, n+m
+		if end == len(h.whole) {
+			return end - have, nil
+		}
+		n, err := more(h.whole[end:min(end+readPiece, len(h.whole))])
+		if n == 0 || err != nil {
+			if n += end - have; n > 0 {
+				err = nil // the next Read tells, too
+			}
+			return n, err
+		}
+		from, end = end, end+n
 	}
-	return n, nil
-}
-
-// ends says whether there is an empty line where piece comes, which it takes note of.
-func (h *requestHead) ends(piece []byte) bool {
-	blank := h.last == afterLine && bytes.HasPrefix(piece, []byte("\r\n")) ||
-		h.last == afterCR && piece[0] == '\n' || bytes.Contains(piece, []byte("\n\r\n"))
-	h.last = h.last.after(piece)
-	if blank {
-		h.blank++
-	}
-	return blank && h.blank <= maxBlank
-}
-
-// after is how piece ends, which comes after what ends as e.
-func (e lineEnd) after(piece []byte) lineEnd {
-	switch n := len(piece); {
-	case piece[n-1] == '\n':
-		return afterLine
-	case piece[n-1] != '\r':
-		return inLine
-	case n > 1 && piece[n-2] == '\n', n == 1 && e == afterLine:
-		return afterCR
-	}
-	return inLine
 }
 
 // begun is how the request on a connection begins, for an answer to one that
-// could not be read. The server has thrown it away.
-func begun(http *fasthttp.RequestCtx) (method, uri []byte) {
+// could not be read. The server has thrown it away. known says whether that is
+// enough to tell whether it is a HEAD, and one for verify.
+func begun(http *fasthttp.RequestCtx) (method, uri []byte, known bool) {
 	c, ok := http.Conn().(lingerer)
 	if !ok {
-		return nil, nil
+		return nil, nil, false
 	}
 	h := &c.lingering().head
 	method, uri, _ = bytes.Cut(h.line[:h.length], []byte(" "))
+	known = h.length > 0 && (h.length < headLine || len(uri) > len(verifyPath))
 	uri, _, _ = bytes.Cut(uri, []byte(" "))
-	return method, uri
+	return method, uri, known
 }
 
 // keptHeader is how much of a request's header a connection keeps room for, in

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,36 +26,15 @@ func TestHeaderTooLarge(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	f := newFixture(t, withVerify, func(s *setup) { s.config.Metrics = registry })
 	_, token := f.login(aliceVerified)
-	ask := func(addr net.Addr, request string) string {
-		t.Helper()
-		conn, err := net.Dial("tcp", addr.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		written := make(chan struct{})
-		go func() {
-			defer close(written)
-			_, _ = io.WriteString(conn, request)
-		}()
-		answer, err := io.ReadAll(conn) // it is not reset
-		if err != nil {
-			t.Errorf("%.40q: %v", request, err)
-		}
-		conn.Close()
-		<-written
-		return string(answer)
-	}
-	api, _ := net.ResolveTCPAddr("tcp", f.addr)
-	verify := f.verifyListener("tcp", "127.0.0.1:0")
+	api, verify := f.addr, f.verifyListener("tcp", "127.0.0.1:0").String()
 	large := " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\nCookie: a=" + strings.Repeat("x", largeHeader) + "\r\n\r\n"
 	refusals := 0
 	for _, c := range []struct {
-		addr net.Addr
+		addr string
 		path string
 	}{{verify, "/"}, {verify, "/any?x"}, {api, "/verify"}, {api, "/verify/p/strict"}, {api, "/verify?x"}} {
 		for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
-			answer := ask(c.addr, method+" "+c.path+large)
+			answer := ask(t, c.addr, method+" "+c.path+large)
 			head, body, _ := strings.Cut(answer, "\r\n\r\n")
 			refusals++
 			if !strings.HasPrefix(head, "HTTP/1.1 403 ") || !strings.Contains(head, "X-Auth-Reason: too_large\r\n") || strings.Contains(strings.ToLower(head), "www-authenticate") {
@@ -67,7 +47,7 @@ func TestHeaderTooLarge(t *testing.T) {
 	}
 	for _, path := range []string{"/v2/sessions/x", "/verifyx", "/"} {
 		for _, method := range []string{"GET", "HEAD"} {
-			head, body, _ := strings.Cut(ask(api, method+" "+path+large), "\r\n\r\n")
+			head, body, _ := strings.Cut(ask(t, api, method+" "+path+large), "\r\n\r\n")
 			if !strings.HasPrefix(head, "HTTP/1.1 431 ") || !strings.Contains(head, "Content-Type: "+contentTypeJSON) || strings.Contains(head, "X-Auth-Reason") {
 				t.Errorf("%s %s: %s", method, path, head)
 			}
@@ -86,7 +66,7 @@ func TestHeaderTooLarge(t *testing.T) {
 		t.Error("the log has the token")
 	}
 	// What is malformed besides is refused by verify in its own form, too.
-	if answer := ask(api, "GET /verify HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 401 ") || !strings.Contains(answer, "X-Auth-Reason: malformed") {
+	if answer := ask(t, api, "GET /verify HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 401 ") || !strings.Contains(answer, "X-Auth-Reason: malformed") {
 		t.Errorf("got %s", answer)
 	}
 }
@@ -133,20 +113,20 @@ func (d *dripping) Read(p []byte) (int, error) {
 // A large header that comes byte by byte is not looked through at each byte, and
 // is understood as soon as it is whole.
 func TestHeaderDrips(t *testing.T) {
-	fields := strings.Repeat("A: b\r\n", 10_000)
+	fields := strings.Repeat("A: "+strings.Repeat("b", 300)+"\r\n", 190)
 	for name, c := range map[string]struct {
 		request string
 		most    int // reads; each looks through the whole
 		right   bool
 	}{
 		"small":                {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1 << 10, true},
-		"large":                {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n", gatherFrom + 30, true},
-		"a body follows":       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n" + fields + "\r\n123456789", gatherFrom + 30, true},
-		"large, without end":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields, gatherFrom + 30, false},
-		"empty lines":          {strings.Repeat("\r\n", 30<<10), gatherFrom + 60, false},
-		"then a request":       {strings.Repeat("\n", 5<<10) + "GET / HTTP/1.1\r\nHost: a\r\n" + fields[:50<<10], gatherFrom + 60, false},
-		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, gatherFrom + 30, false},
-		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), gatherFrom + 30, false},
+		"large":                {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n", readPiece + 30, true},
+		"a body follows":       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n" + fields + "\r\n123456789", readPiece + 30, true},
+		"large, without end":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields, readPiece + 30, false},
+		"empty lines":          {strings.Repeat("\r\n", 30<<10), readPiece + 60, false},
+		"then a request":       {strings.Repeat("\n", 5<<10) + "GET / HTTP/1.1\r\nHost: a\r\n" + fields[:50<<10], readPiece + 60, false},
+		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, readPiece + 30, false},
+		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), readPiece + 30, false},
 	} {
 		conn := &lingeringConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
 		conn.reads.set = func(time.Time) error { return nil }
@@ -161,6 +141,142 @@ func TestHeaderDrips(t *testing.T) {
 			t.Errorf("%s: %d bytes of what follows are left", name, left)
 		}
 	}
+}
+
+// pieces is a connection on which a request comes piece by piece.
+type pieces struct {
+	net.Conn
+	rest []string
+}
+
+func (c *pieces) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.rest[0])
+	if c.rest[0] = c.rest[0][n:]; c.rest[0] == "" {
+		c.rest = c.rest[1:]
+	}
+	return n, nil
+}
+
+// Of large headers that come one after the other, each is understood when it is
+// whole, before more comes, wherever they are cut. Empty lines before them change
+// nothing.
+func TestHeadersInPieces(t *testing.T) {
+	large := "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 9) + "\r\n"
+	for _, before := range []string{"", "\r\n", strings.Repeat("\r\n", 3000), strings.Repeat("\n", 30)} {
+		request := before + large
+		for _, tail := range []int{1, 2, 3, 100} { // the end of a request comes with the beginning of the next
+			conn := &pieces{}
+			last := ""
+			for range 40 {
+				conn.rest = append(conn.rest, last+request[:500], request[500:6000], request[6000:len(request)-tail])
+				last = request[len(request)-tail:]
+			}
+			conn.rest = append(conn.rest, last)
+			c := &lingeringConn{Conn: conn, head: requestHead{buffer: 64 << 10}}
+			c.reads.set = func(time.Time) error { return nil }
+			in := bufio.NewReaderSize(c, 64<<10)
+			var ctx fasthttp.RequestCtx
+			for i := range 40 {
+				if err := ctx.Request.Header.Read(in); err != nil || len(ctx.Request.Header.PeekAll("A")) != 9 {
+					t.Fatalf("%d bytes before, the last %d apart, request %d: %v", len(before), tail, i, err)
+				}
+				c.head.next()
+				if want := 3 * (39 - i); len(conn.rest) > want || len(conn.rest) < want-1 {
+					t.Fatalf("%d bytes before, the last %d apart: after request %d, %d pieces are left, want %d", len(before), tail, i, len(conn.rest), want)
+				}
+			}
+		}
+	}
+}
+
+// A large header has at most so many lines, whatever came before it.
+func TestHeaderLines(t *testing.T) {
+	f := newFixture(t, withVerify)
+	verify := f.verifyListener("tcp", "127.0.0.1:0").String()
+	small := "GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+	for path, want := range map[string]string{"/verify": "403 ", "/v2/sessions/x": "431 "} {
+		for name, before := range map[string]string{"alone": "", "pipelined": small, "twice": small + small} {
+			large := func(lines int) string {
+				return "GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + strings.Repeat("A:"+strings.Repeat("b", 20)+"\r\n", lines-3) + "\r\n"
+			}
+			if got := answers(t, f.addr, before+large(maxHeaderLines)); len(got) == 0 || got[len(got)-1] != http.StatusUnauthorized {
+				t.Errorf("%s, %s: %d lines are %v", path, name, maxHeaderLines, got)
+			}
+			got := answers(t, f.addr, before+large(maxHeaderLines+1))
+			if len(got) == 0 || fmt.Sprint(got[len(got)-1])+" " != want {
+				t.Errorf("%s, %s: %d lines are %v, want %s", path, name, maxHeaderLines+1, got, want)
+			}
+		}
+	}
+	if got := ask(t, f.addr, "GET / HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", 15<<10)+"\r\n"); !strings.HasSuffix(got, `"request headers too large: at most 256 lines if they have more than 4096 bytes"}`) {
+		t.Errorf("got %s", got)
+	}
+	if got := ask(t, verify, "GET / HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", 15<<10)+"\r\n"); !strings.Contains(got, "X-Auth-Reason: too_large\r\n") {
+		t.Errorf("got %s", got)
+	}
+	// The lines of a body are its own.
+	lines := strings.Repeat("\n", 20_000)
+	if got := ask(t, f.addr, fmt.Sprintf("PUT /v2/sessions/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer %s\r\nA: %s\r\nContent-Length: %d\r\n\r\n{}%s", f.secret["admin"], strings.Repeat("a", 5000), 2+len(lines), lines)); !strings.HasPrefix(got, "HTTP/1.1 201 ") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A refusal of a large header is in the form of its own request, whatever came
+// before it. Where that is not known, it has no body.
+func TestHeaderRefusalsForm(t *testing.T) {
+	f := newFixture(t, withVerify)
+	large := " HTTP/1.1\r\nHost: a\r\nA: " + strings.Repeat("x", largeHeader) + "\r\n\r\n"
+	version, verify := "GET /version HTTP/1.1\r\nHost: a\r\n\r\n", "GET /verify HTTP/1.1\r\nHost: a\r\n\r\n"
+	const tooLarge, api = "403 Forbidden", "431 Request Header Fields Too Large"
+	for _, c := range []struct {
+		request, status string
+		body            bool
+	}{
+		{version + "GET /verify" + large, tooLarge, true},
+		{verify + "GET /v2/sessions" + large, api, true},
+		{strings.Replace(version, "GET", "HEAD", 1) + "GET /version" + large, api, true},
+		{version + "HEAD /verify" + large, tooLarge, false},
+		{version + "\r\n\r\nHEAD /version" + large, api, false},
+		{"\r\nHEAD /verify" + large, tooLarge, false},
+		{strings.Repeat("\r\n", 13) + "GET /verify" + large, tooLarge, true},
+		{strings.Repeat("\r\n", 5000) + "GET /verify" + large, tooLarge, true},
+		{strings.Repeat("A", 40) + " /verify" + large, tooLarge, true},
+		{strings.Repeat("A", 60) + " /verify" + large, api, false},         // not known
+		{version + "GET /verify HTTP/9\r\n\r\n", "400 Bad Request", false}, // nor here
+		{"GET /verify HTTP/9\r\n\r\n", "401 Unauthorized", true},
+	} {
+		got := ask(t, f.addr, c.request)
+		last := got[strings.LastIndex(got, "HTTP/1.1 "):]
+		head, body, _ := strings.Cut(last, "\r\n\r\n")
+		if !strings.HasPrefix(head, "HTTP/1.1 "+c.status+"\r\n") || (body != "") != c.body || !strings.Contains(head, "Connection: close") || strings.Contains(head, "X-Auth-Reason: too_large") != (c.status == tooLarge) {
+			t.Errorf("%.60q: got %q", c.request, last)
+		}
+	}
+}
+
+// ask sends a request over a connection of its own, and returns all that comes.
+func ask(t *testing.T, addr, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = io.WriteString(conn, request)
+	}()
+	answer, err := io.ReadAll(conn) // it is not reset
+	if err != nil {
+		t.Errorf("%.40q: %v", request, err)
+	}
+	conn.Close()
+	<-written
+	return string(answer)
 }
 
 type readerFunc func(p []byte) (int, error)
@@ -195,7 +311,7 @@ func TestLargeHeaderIsForgotten(t *testing.T) {
 	}
 	defer conn.Close()
 	answers := bufio.NewReader(conn)
-	for _, large := range []string{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:\r\n", 15<<10) + "\r\n", "HEAD /" + strings.Repeat("x", 60<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n"} {
+	for _, large := range []string{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", 250) + "\r\n", "HEAD /" + strings.Repeat("x", 60<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		method, _, _ := strings.Cut(large, " ")
 		for i, request := range []string{large, method + " / HTTP/1.1\r\nHost: a\r\n\r\n"} {
 			if _, err := io.WriteString(conn, request); err != nil {

@@ -52,11 +52,11 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	if c.broken {
 		return 0, io.EOF
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.below.head.read(p, c.Conn.Read)
 	if n > 0 && !c.below.begun.Load() {
 		c.below.begun.Store(true)
 	}
-	return c.below.head.read(p, n, err, c.Conn.Read)
+	return n, err
 }
 
 func (c *secureConn) lingering() *lingeringConn { return c.below }

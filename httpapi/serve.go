@@ -105,7 +105,7 @@ func (l connectionLog) Printf(format string, _ ...any) {
 
 // refuse answers what never became a request.
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
-	if _, uri := begun(http); isVerify(uri) {
+	if _, uri, known := begun(http); known && isVerify(uri) {
 		s.refuseVerify(http, err)
 		return
 	}
@@ -116,10 +116,13 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 	s.metrics.refused(e.status())
 }
 
-// endUnread ends the answer to a request that could not be read.
+// endUnread ends the answer to a request that could not be read. It has no body
+// where the request may be a HEAD.
 func endUnread(http *fasthttp.RequestCtx) {
-	if method, _ := begun(http); string(method) == fasthttp.MethodHead {
-		http.Response.SkipBody = true
+	method, _, known := begun(http)
+	http.Response.SkipBody = string(method) == fasthttp.MethodHead
+	if !known {
+		http.Response.ResetBody()
 	}
 	closeUnread(http)
 	http.Request = fasthttp.Request{} // it may have been much
@@ -130,17 +133,18 @@ func asHeaderError(err error, limit int) *apiError {
 	if !headerTooLarge(err) {
 		return asReadError(err)
 	}
-	return &apiError{
-		code: codeExhausted, http: fasthttp.StatusRequestHeaderFieldsTooLarge,
-		text: fmt.Sprintf("request headers too large: at most %d bytes", limit), close: true,
+	text := fmt.Sprintf("request headers too large: at most %d bytes", limit)
+	if errors.Is(err, errHeaderLines) {
+		text = fmt.Sprintf("request headers too large: at most %d lines if they have more than %d bytes", maxHeaderLines, readPiece)
 	}
+	return &apiError{code: codeExhausted, http: fasthttp.StatusRequestHeaderFieldsTooLarge, text: text, close: true}
 }
 
 // headerTooLarge says whether a header could not be read because it is larger
-// than the server's buffer.
+// than the server's buffer, or has too many lines.
 func headerTooLarge(err error) bool {
 	_, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err)
-	return ok
+	return ok || errors.Is(err, errHeaderLines)
 }
 
 // asReadError says why a request could not be read. It never repeats what was
@@ -230,10 +234,10 @@ func newConnections() *connections {
 	return c
 }
 
-// observe is told of every change of a connection; requests on it are passed
-// over. A connection has ended when its handler has.
+// observe is told of every change of a connection. A connection has ended when
+// its handler has.
 func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
-	if state == fasthttp.StateActive || state == fasthttp.StateIdle {
+	if state == fasthttp.StateActive {
 		return
 	}
 	made, ok := conn.(lingerer)
@@ -241,6 +245,10 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 		panic("BUG: a connection that the listener has not made")
 	}
 	l := made.lingering()
+	if state == fasthttp.StateIdle {
+		l.head.next()
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == fasthttp.StateNew {
