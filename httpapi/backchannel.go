@@ -31,10 +31,12 @@ const (
 )
 
 var (
-	errLogoutForm  = &apiError{code: codeInvalid, text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
-	errLogoutField = &apiError{code: codeInvalid, text: "the form must have the field logout_token, once"}
-	errLogoutUsed  = &apiError{code: codeInvalid, text: "invalid token: jti: it was used before"}
-	errLogoutBusy  = &apiError{code: codeUnavailable, text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
+	errNoIssuer     = &apiError{code: codeInvalid, text: "no issuer is configured", close: true}
+	errLogoutHeader = &apiError{code: codeInvalid, text: fmt.Sprintf("request headers too large: at most %d bytes here", keptHeader), close: true}
+	errLogoutForm   = &apiError{code: codeInvalid, text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
+	errLogoutField  = &apiError{code: codeInvalid, text: "the form must have the field logout_token, once"}
+	errLogoutUsed   = &apiError{code: codeInvalid, text: "invalid token: jti: it was used before"}
+	errLogoutBusy   = &apiError{code: codeUnavailable, text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
 )
 
 // isLogout says whether a request is for the back-channel logout, which has a
@@ -62,8 +64,8 @@ func isLogout(uri []byte) bool {
 //   - a note whose answer is lost: the sessions have ended, the sender is told
 //     503, and its next try that the token was used.
 func (s *Server) backchannelLogout(base context.Context, c *call) error {
-	if c.http.Request.Header.ContentLength() > maxLogoutBytes {
-		return tooLarge(maxLogoutBytes)
+	if err := s.refuseLogout(&c.http.Request.Header); err != nil {
+		return err
 	}
 	if expected(c.http) {
 		return errContinue
@@ -116,6 +118,20 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	return nil
 }
 
+// refuseLogout refuses a logout by its headers alone: nothing is to be kept for
+// somebody without credentials while a body is waited for.
+func (s *Server) refuseLogout(h *fasthttp.RequestHeader) error {
+	switch {
+	case s.issuers.Load() == nil:
+		return errNoIssuer
+	case len(h.RequestURI())+len(h.RawHeaders()) > keptHeader:
+		return errLogoutHeader
+	case h.ContentLength() > maxLogoutBytes:
+		return tooLarge(maxLogoutBytes)
+	}
+	return nil
+}
+
 // logoutToken reads the form and returns the token in it.
 func (c *call) logoutToken() (string, error) {
 	kind, _, err := mime.ParseMediaType(string(c.http.Request.Header.ContentType()))
@@ -139,7 +155,7 @@ func (c *call) logoutToken() (string, error) {
 func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, error) {
 	issuers := s.issuers.Load()
 	if issuers == nil {
-		return nil, &apiError{code: codeInvalid, text: "no issuer is configured"}
+		return nil, errNoIssuer // any more
 	}
 	l, err := issuers.Logout(ctx, token)
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {

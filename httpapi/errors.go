@@ -103,6 +103,7 @@ var (
 	errHTTP           = &apiError{code: codeInvalid, text: "malformed HTTP request", close: true}
 	errTruncated      = &apiError{code: codeInvalid, text: "the request body ended early", close: true}
 	errTwoLengths     = &apiError{code: codeInvalid, text: "a request must not have both Content-Length and Transfer-Encoding", close: true}
+	errFolded         = &apiError{code: codeInvalid, text: "a header must not go on in another line", close: true}
 	errCompressed     = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "compressed request bodies are not supported: send no Content-Encoding"}
 	errCharset        = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the charset of a request body must be utf-8"}
 	errExpectation    = &apiError{code: codeInvalid, http: http.StatusExpectationFailed, text: "the only expectation that is met is 100-continue", close: true}

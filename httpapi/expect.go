@@ -60,8 +60,8 @@ func expected(ctx *fasthttp.RequestCtx) bool { return ctx.UserValue(expectKey{})
 func admit(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(admitKey{}, true) }
 
 // refuseUnread is the server's HeaderReceived. The server waits for the first
-// byte of a body before it asks a handler. A request without credentials is
-// answered without: it is taken for one whose client waits for leave, and no
+// byte of a body before it asks a handler. A request without credentials, or a
+// logout that is refused anyway, is answered without: it is taken for one whose client waits for leave, and no
 // route gives leave to it.
 func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if isVerify(h.RequestURI()) {
@@ -72,7 +72,11 @@ func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 		return fasthttp.RequestConfig{}
 	}
 	plainExpectation(h)
-	if !s.config.Anonymous && !isLogout(h.RequestURI()) && len(h.PeekCanonical(authorizationName)) == 0 {
+	refused := !s.config.Anonymous && len(h.PeekCanonical(authorizationName)) == 0
+	if isLogout(h.RequestURI()) {
+		refused = s.refuseLogout(h) != nil
+	}
+	if refused {
 		h.Set(fasthttp.HeaderExpect, "100-continue")
 	}
 	return fasthttp.RequestConfig{}

@@ -77,12 +77,16 @@ func loopbackOrigin(origin string) bool {
 // framing refuses a request whose body may end elsewhere for a proxy before us,
 // so that the rest would be read as the next request: one that states a length
 // and a transfer coding, of which the server keeps only one, and one whose
-// coding is not chunked. It also refuses an expectation that is not met (RFC
+// coding is not chunked, and one with a header that goes on in another line (RFC
+// 9112, 5.2), which the server does not join. It also refuses an expectation that is not met (RFC
 // 9110, 10.1.1).
 func framing(rawHeaders []byte) error {
 	length, coding := false, false
 	var wrong error
 	for line := range bytes.Lines(rawHeaders) {
+		if line[0] == ' ' || line[0] == '\t' {
+			return errFolded
+		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch name = bytes.TrimSpace(name); len(name) {
 		case len(fasthttp.HeaderExpect):
