@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -391,6 +392,31 @@ func TestLogoutBodies(t *testing.T) {
 		t.Fatalf("got %v, %v", res, err)
 	}
 	_ = res.Body.Close()
+}
+
+// What is refused by its headers alone is refused before the body comes: it has
+// no credentials.
+func TestLogoutRefusedAtOnce(t *testing.T) {
+	f := newFixture(t)
+	refused := func(headers, want string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(f.server.limits.read / 2)); err != nil { // the server would wait longer
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "POST /backchannel-logout HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n"+headers+"\r\n")
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), want) {
+			t.Errorf("got %s, %v, want %s", answer, err, want)
+		}
+	}
+	refused("", "no issuer is configured")
+	f.trust(issuersFile)
+	refused("A: "+strings.Repeat("a", keptHeader)+"\r\n", "request headers too large: at most 4096 bytes here")
 }
 
 // As many logouts as there may be at a time hold up no more than themselves.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkIdleConnections is what a connection takes that rests after a request,
@@ -44,6 +45,43 @@ func BenchmarkIdleConnections(b *testing.B) {
 					}
 					res.Body.Close()
 				}
+				heap2, resident2 := footprint(b)
+				b.ReportMetric(float64(heap2-heap)/connections, "heap-B/connection")
+				b.ReportMetric(float64(resident2-resident)/connections, "resident-B/connection")
+				for _, conn := range open {
+					conn.Close()
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkWaitingConnections is what a connection takes that waits for the body of
+// a request, with the worst headers that are taken, as BenchmarkIdleConnections.
+// The credential is looked at only when the body comes.
+func BenchmarkWaitingConnections(b *testing.B) {
+	f := newFixture(b)
+	const connections = 2000
+	for name, headers := range map[string]string{
+		"short lines": strings.Repeat("a:\r\n", (readPiece-200)/4),
+		"long lines":  strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6),
+		"one line":    "a:" + strings.Repeat("b", 60_000) + "\r\n",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				heap, resident := footprint(b)
+				var open []net.Conn
+				for range connections {
+					conn, err := net.Dial("tcp", f.addr)
+					if err != nil {
+						b.Fatal(err)
+					}
+					open = append(open, conn)
+					if _, err := conn.Write([]byte("POST /v2/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: x\r\nContent-Length: 9\r\n" + headers + "\r\n")); err != nil {
+						b.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second) // until all have been read
 				heap2, resident2 := footprint(b)
 				b.ReportMetric(float64(heap2-heap)/connections, "heap-B/connection")
 				b.ReportMetric(float64(resident2-resident)/connections, "resident-B/connection")
