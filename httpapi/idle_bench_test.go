@@ -2,14 +2,17 @@ package httpapi
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // BenchmarkIdleConnections is what a connection takes that rests after a request,
@@ -62,6 +65,22 @@ func BenchmarkIdleConnections(b *testing.B) {
 func BenchmarkWaitingConnections(b *testing.B) {
 	f := newFixture(b)
 	const connections = 2000
+	var read atomic.Int64
+	ln := listen(b)
+	server := newHTTPServer(f.server.log, defaultTimeouts, 64<<10)
+	server.Handler = func(*fasthttp.RequestCtx) {}
+	server.StreamRequestBody, server.MaxRequestBodySize = true, prefetch
+	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		defer read.Add(1)
+		return f.server.refuseUnread(h)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, f.server.log, server, ln, 0, 0, func() {}) }()
+	defer func() {
+		stop()
+		<-ended
+	}()
 	for name, headers := range map[string]string{
 		"short lines": strings.Repeat("a:\r\n", (readPiece-200)/4),
 		"long lines":  strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6),
@@ -72,7 +91,7 @@ func BenchmarkWaitingConnections(b *testing.B) {
 				heap, resident := footprint(b)
 				var open []net.Conn
 				for range connections {
-					conn, err := net.Dial("tcp", f.addr)
+					conn, err := net.Dial("tcp", ln.Addr().String())
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -81,7 +100,8 @@ func BenchmarkWaitingConnections(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				time.Sleep(time.Second) // until all have been read
+				waitFor(b, "all headers", func() bool { return read.Load() == connections })
+				read.Store(0)
 				heap2, resident2 := footprint(b)
 				b.ReportMetric(float64(heap2-heap)/connections, "heap-B/connection")
 				b.ReportMetric(float64(resident2-resident)/connections, "resident-B/connection")

@@ -23,7 +23,7 @@ func (f *fixture) serveOn(ln net.Listener, timeout time.Duration) (stop context.
 	return stop, ended
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
