@@ -117,7 +117,7 @@ func settings(c *config) []setting {
 		{"cors-origins", "", origins(&c.corsOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
 		{"trusted-proxies", httpapi.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
-		{"reuse-port", "false", boolean(&c.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the newest gets all new connections; Linux only", anywhere},
+		{"reuse-port", "false", boolean(&c.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},

@@ -103,4 +103,8 @@ func TestReusePortIsChecked(t *testing.T) {
 			t.Errorf("%s: got %d, %s", url, code, log)
 		}
 	}
+	code, _, log := once(t, "serve", "--redis-url=redis://127.0.0.1:1/0", "--auth-anonymous", "--reuse-port", "--verify-addr=unix:/tmp/verify")
+	if code != exitUsage || !strings.Contains(log, "--reuse-port shares ports, and --verify-addr is unix:/tmp/verify") {
+		t.Errorf("unix socket: got %d, %s", code, log)
+	}
 }

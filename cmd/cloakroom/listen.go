@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -25,8 +26,6 @@ func (c *config) listen(ctx context.Context, setting, addr string, share bool) (
 	var ln net.Listener
 	var err error
 	switch {
-	case unix && share:
-		ln, err = replaceUnix(ctx, path)
 	case unix:
 		ln, err = listenUnix(ctx, path)
 	case share:
@@ -56,7 +55,32 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	return ln, nil
+	socket, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	return &unixListener{Listener: ln, path: path, socket: socket}, nil
+}
+
+// unixListener removes its socket when it is closed, but not the socket of
+// another process that has its name by then.
+type unixListener struct {
+	net.Listener
+	path   string
+	socket os.FileInfo
+	remove sync.Once
+}
+
+// Close removes the socket first: the inode is ours for as long as it is open.
+func (l *unixListener) Close() error {
+	var err error
+	l.remove.Do(func() {
+		if now, failed := os.Lstat(l.path); failed == nil && os.SameFile(now, l.socket) {
+			err = os.Remove(l.path)
+		}
+	})
+	return errors.Join(err, l.Listener.Close())
 }
 
 var errNotASocket = errors.New("the path exists and is not a socket")
