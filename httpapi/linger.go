@@ -45,9 +45,9 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 type lingeringConn struct {
 	net.Conn
 	unread atomic.Bool
-	// begun says that something has been read, of what is above TLS if there is TLS.
-	begun  atomic.Bool
-	secure bool
+	// accepted says that a handler has been given a request, and is not done.
+	accepted atomic.Bool
+	secure   bool
 	// head is of what is above TLS, too.
 	head requestHead
 
@@ -67,9 +67,6 @@ func (c *lingeringConn) readSome(p []byte) (n int, err error) {
 	}
 	for again := true; again; again = c.reads.end(err) && n == 0 {
 		n, err = c.Conn.Read(p)
-	}
-	if n > 0 && !c.secure && !c.begun.Load() {
-		c.begun.Store(true)
 	}
 	return n, err
 }
@@ -96,10 +93,11 @@ func (c *lingeringConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.reads.move(t), c.writes.move(t))
 }
 
-// endIfSilent makes the connection seem at its end, if nothing has been read
-// yet. What has come already is still read and answered.
-func (c *lingeringConn) endIfSilent() {
-	if c.begun.Load() {
+// endUnlessAccepted makes the connection seem at its end, unless a request from
+// it has been accepted: half a header must not hold up a restart. What has come
+// already is still read and answered.
+func (c *lingeringConn) endUnlessAccepted() {
+	if c.accepted.Load() {
 		return
 	}
 	if half, ok := c.Conn.(interface{ CloseRead() error }); !ok || half.CloseRead() != nil {

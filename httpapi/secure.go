@@ -52,11 +52,7 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	if c.broken {
 		return 0, io.EOF
 	}
-	n, err := c.below.head.read(p, c.Conn.Read)
-	if n > 0 && !c.below.begun.Load() {
-		c.below.begun.Store(true)
-	}
-	return n, err
+	return c.below.head.read(p, c.Conn.Read)
 }
 
 func (c *secureConn) lingering() *lingeringConn { return c.below }

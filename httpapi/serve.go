@@ -164,8 +164,8 @@ func asReadError(err error) *apiError {
 
 // serve runs server on ln until ctx ends, then drains it: the listener closes,
 // every answer ends its connection, and connections without a request stay open
-// for the time idle, because a client may be using one just now. Connections
-// that are still busy after timeout are closed, after cut was called.
+// for the time idle, because a client may be using one just now; then half a
+// header is not waited for, either. Connections that are still busy after timeout are closed, after cut was called.
 func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, idle time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
@@ -174,10 +174,18 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	var draining atomic.Bool
 	handler := server.Handler
 	server.Handler = func(http *fasthttp.RequestCtx) {
+		accepted := accept(http)
 		handler(http)
+		accepted.Store(false)
 		forget(http)
 		if draining.Load() {
 			http.Response.SetConnectionClose()
+		}
+	}
+	if expected := server.ExpectHandler; expected != nil {
+		server.ExpectHandler = func(http *fasthttp.RequestCtx) int {
+			accept(http) // until the handler has had the body, too
+			return expected(http)
 		}
 	}
 	served := make(chan error, 1)
@@ -220,6 +228,13 @@ func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 	return failure
 }
 
+// accept notes that the request has come so far that a handler has it.
+func accept(http *fasthttp.RequestCtx) *atomic.Bool {
+	accepted := &http.Conn().(lingerer).lingering().accepted
+	accepted.Store(true)
+	return accepted
+}
+
 // connections are those that are open.
 type connections struct {
 	mu       sync.Mutex
@@ -253,7 +268,7 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	defer c.mu.Unlock()
 	if state == fasthttp.StateNew {
 		if c.draining {
-			l.endIfSilent()
+			l.endUnlessAccepted()
 		}
 		c.open[l] = struct{}{}
 		return
@@ -264,14 +279,14 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// drain ends the connections on which nothing has come yet. The server closes
-// those that rest between two requests, but passes over these.
+// drain ends the connections from which no request has been accepted. The server
+// closes those that rest between two requests, but passes over these.
 func (c *connections) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.draining = true
 	for l := range c.open {
-		l.endIfSilent()
+		l.endUnlessAccepted()
 	}
 }
 

@@ -101,7 +101,7 @@ func TestI7_RunCutsOff(t *testing.T) {
 	}
 }
 
-// A connection on which nothing has come yet does not hold the drain up, not
+// A connection on which nothing has come yet, or half a header, does not hold the drain up, not
 // even one that is accepted while it goes on; a request that has come is answered. (I7)
 func TestI7_RunDrainsSilentConnections(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.read = time.Hour })
@@ -112,8 +112,14 @@ func TestI7_RunDrainsSilentConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
+	half, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	_, _ = io.WriteString(half, "GET /verify HTTP/1.1\r\nHost: loc")
 	// Connections are accepted in order: with the answer to a later one the
-	// silent one is known to the server.
+	// other two are known to the server.
 	f.url = "http://" + ln.Addr().String()
 	f.want(http.StatusOK, "", "GET", "/version", "")
 	stop()
@@ -123,7 +129,7 @@ func TestI7_RunDrainsSilentConnections(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("Run waits for a connection that has sent nothing")
+		t.Fatal("Run waits for a connection that has sent nothing, or half a header")
 	}
 	if rest, err := io.ReadAll(silent); len(rest) > 0 || err != nil {
 		t.Errorf("the silent connection got %q, %v", rest, err)
