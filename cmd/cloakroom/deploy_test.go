@@ -241,7 +241,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"Type": "notify", "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "ProtectSystem": "strict", "MemoryDenyWriteExecute": "yes",
-		"RestartPreventExitStatus": "2", "User": "cloakroom",
+		"RestartPreventExitStatus": "2", "StartLimitIntervalSec": "10", "StartLimitBurst": "20", "User": "cloakroom",
 	} {
 		if got := strings.Join(unit[name], ","); got != want {
 			t.Errorf("%s=%s, want %s", name, got, want)

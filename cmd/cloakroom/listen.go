@@ -33,13 +33,40 @@ func (c *config) listen(ctx context.Context, setting, addr string, share bool) (
 	default:
 		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("cannot listen on %s: the port is taken; choose another with --%s", addr, setting)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (--%s): %w", addr, setting, err)
+		return nil, listenFault(setting, addr, err)
 	}
 	return ln, nil
+}
+
+func listenFault(setting, addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("cannot listen on %s: the port is taken; choose another with --%s", addr, setting)
+	}
+	return fmt.Errorf("cannot listen on %s (--%s): %w", addr, setting, err)
+}
+
+// listenForRequests opens the listeners of the API and of verify, which is nil if
+// there is none. If one cannot be opened, none has taken a connection from another
+// process: all shared ports are tried before one is listened on.
+func (c *config) listenForRequests(ctx context.Context) (api, verify net.Listener, err error) {
+	if c.reusePort {
+		for _, l := range []struct{ setting, addr string }{{"http-addr", c.httpAddr}, {"verify-addr", c.verifyAddr}} {
+			if l.addr == "" || c.inherited[l.setting] != nil {
+				continue
+			}
+			if err := tryReusePort(ctx, l.addr); err != nil {
+				return nil, nil, listenFault(l.setting, l.addr, err)
+			}
+		}
+	}
+	if api, err = c.listen(ctx, "http-addr", c.httpAddr, c.reusePort); err != nil || c.verifyAddr == "" {
+		return api, nil, err
+	}
+	if verify, err = c.listen(ctx, "verify-addr", c.verifyAddr, c.reusePort); err != nil {
+		return nil, nil, errors.Join(err, api.Close())
+	}
+	return api, verify, nil
 }
 
 // listenUnix listens on a unix socket, which gets the mode 0660, is removed when

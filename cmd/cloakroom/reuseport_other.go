@@ -12,3 +12,5 @@ import (
 func listenReusePort(context.Context, string) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func tryReusePort(context.Context, string) error { return errors.ErrUnsupported }

@@ -124,21 +124,14 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	}
 	s.parts.start("session store", store.Run)
 
-	if s.http, err = s.c.listen(ctx, "http-addr", s.c.httpAddr, s.c.reusePort); err != nil {
+	api, err := s.newAPI(store)
+	if err != nil {
 		return err
 	}
-	if s.c.verifyAddr != "" {
-		if s.verify, err = s.c.listen(ctx, "verify-addr", s.c.verifyAddr, s.c.reusePort); err != nil {
-			return errors.Join(err, s.http.Close())
-		}
-	}
-	if err := s.startAPI(store); err != nil {
-		err = errors.Join(err, s.http.Close())
-		if s.verify != nil {
-			err = errors.Join(err, s.verify.Close())
-		}
+	if s.http, s.verify, err = s.c.listenForRequests(ctx); err != nil {
 		return err
 	}
+	s.startAPI(api, store)
 	s.breakers.Arm()
 	evicts := newEviction(b.client, s.log)
 	evicts.look(ctx)
@@ -173,8 +166,8 @@ func (s *sidecar) startAdmin() {
 	})
 }
 
-func (s *sidecar) startAPI(store *cache.Store) error {
-	api, err := httpapi.New(httpapi.Config{
+func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
+	return httpapi.New(httpapi.Config{
 		Store:           store,
 		InstanceID:      s.c.instanceID,
 		Anonymous:       s.c.anonymous,
@@ -195,9 +188,9 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 		Logger:          s.log,
 		Metrics:         s.metrics,
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 	if s.c.apiKeys != nil {
 		api.SetKeys(s.c.apiKeys.value())
 		s.c.apiKeys.then = api.SetKeys
@@ -215,5 +208,4 @@ func (s *sidecar) startAPI(store *cache.Store) error {
 	}
 	s.startListeners(run, runVerify)
 	s.startReloads()
-	return nil
 }
