@@ -27,13 +27,21 @@ func (c *config) inherit(env []string, wrong *faults) {
 		}
 		return ""
 	}
-	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) || get("LISTEN_FDS") == "" {
-		return // none, or another process's
+	if get("LISTEN_FDS") == "" {
+		return
+	}
+	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		c.warnings = append(c.warnings, "the sockets of LISTEN_FDS are not used: LISTEN_PID is another process")
+		return
 	}
 	n, err := strconv.Atoi(get("LISTEN_FDS"))
 	names := strings.Split(get("LISTEN_FDNAMES"), ":")
-	if err != nil || n < 1 || n != len(names) {
+	if err != nil || n < 1 || get("LISTEN_FDNAMES") != "" && n != len(names) {
 		wrong.addf("LISTEN_FDS must be the number of names in LISTEN_FDNAMES")
+		return
+	}
+	if err == nil && get("LISTEN_FDNAMES") == "" {
+		wrong.addf("LISTEN_FDNAMES is missing: it names what each socket is for, http, verify or admin; set FileDescriptorName= in the socket's unit")
 		return
 	}
 	addresses := map[string]*string{"http": &c.httpAddr, "verify": &c.verifyAddr, "admin": &c.adminAddr}
@@ -66,6 +74,9 @@ func inheritedListener(fd int, name string) (net.Listener, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
+		return nil, errors.Join(errors.New("it is no stream socket; it needs ListenStream="), err)
 	}
 	f := os.NewFile(uintptr(fd), name)
 	ln, err := net.FileListener(f)

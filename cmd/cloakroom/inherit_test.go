@@ -94,6 +94,13 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 	f("LISTEN_FDS must be the number of names in LISTEN_FDNAMES", "http", open, open)
 	f("LISTEN_FDS: the socket verify: ", "verify", file)
 	f("LISTEN_FDS: the socket verify: nobody listens there", "verify", udp)
+	packet, _ := listeningOn(t, "unixpacket", shortDir(t)+"/s")
+	f("LISTEN_FDS: the socket verify: it is no stream socket", "verify", packet)
+	f("LISTEN_FDNAMES is missing", "", open)
+	c := &config{}
+	if c.inherit([]string{"LISTEN_FDS=1", "LISTEN_PID=1"}, &faults{}); len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "LISTEN_PID is another process") {
+		t.Errorf("got %q", c.warnings)
+	}
 }
 
 func TestReusePortIsChecked(t *testing.T) {
