@@ -274,8 +274,20 @@ func (s *Sentinels) fault() error {
 func (s *Sentinels) Failover() *Server {
 	s.t.Helper()
 	old := s.Master()
-	s.Watchers[0].Do("SENTINEL", "FAILOVER", MasterName)
-	s.WaitPromoted(old)
+	// A Sentinel gives up a take-over that gets no further, and does not try again by itself.
+	var refused error
+	var asked time.Time
+	wait(s.t, "a take-over by a replica", sentinelTimeout, func() error {
+		master, err := s.named()
+		if err != nil || master != old {
+			return err
+		}
+		if time.Since(asked) > 10*time.Second {
+			_, refused = s.Watchers[0].ask("SENTINEL", "FAILOVER", MasterName)
+			asked = time.Now()
+		}
+		return fmt.Errorf("it is the master still; the Sentinel was last asked to replace it at %v: %v", asked, refused)
+	})
 	s.WaitReady()
 	return s.Master()
 }
