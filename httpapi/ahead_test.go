@@ -11,9 +11,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// What a mirror says was verified in the future is stored, and proves nothing
-// until the store's clock comes to a minute before: not to verify, not to its
-// policies, not as a credential, and not by a copy that was made before. (I1)
+// A factor that a mirror dates in the future is stored, and proves nothing until
+// one minute before that date by the store's clock: not to verify, its policies or
+// the API, and not in a copy that was made earlier. (I1)
 func TestI1_VerifyFactorsOfTheFuture(t *testing.T) {
 	f := newFixture(t, withVerify, withNear)
 	startNear(f, nearRequests(f)["Search"])

@@ -394,8 +394,8 @@ func TestLogoutBodies(t *testing.T) {
 	_ = res.Body.Close()
 }
 
-// What is refused by its headers alone is refused before the body comes: it has
-// no credentials.
+// A logout that its headers rule out is refused before its body comes, because its
+// sender has shown no credential yet.
 func TestLogoutRefusedAtOnce(t *testing.T) {
 	f := newFixture(t)
 	refused := func(headers, want string) {

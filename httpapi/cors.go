@@ -28,7 +28,7 @@ const (
 // OriginForm is how an origin is written.
 const OriginForm = "https://HOST or https://HOST:PORT (or http), without a path or a slash at the end"
 
-// What pages may send and read.
+// The methods and headers that web pages may send, and the headers they may read.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Accept-Language, Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, If-Match, If-None-Match, " +

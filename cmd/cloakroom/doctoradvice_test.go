@@ -130,7 +130,7 @@ func pattern(format string) *regexp.Regexp {
 	return regexp.MustCompile("^" + regexp.MustCompile(`%[sdv]`).ReplaceAllString(regexp.QuoteMeta(format), ".*"))
 }
 
-// advices are the texts of all calls of todo and setting in the doctor's code.
+// advices are the texts of all calls of remedy and setting in the doctor's code.
 func advices(t *testing.T) (texts []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../internal/doctor/*.go")
@@ -152,7 +152,7 @@ func advices(t *testing.T) (texts []string) {
 				return true
 			}
 			name, ok := call.Fun.(*ast.Ident)
-			if !ok || name.Name != "todo" && name.Name != "setting" {
+			if !ok || name.Name != "remedy" && name.Name != "setting" {
 				return true
 			}
 			literal, ok := call.Args[0].(*ast.BasicLit)

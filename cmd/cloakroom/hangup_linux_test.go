@@ -90,7 +90,7 @@ func TestHangupEndsWhatDoesNotReload(t *testing.T) {
 	}
 }
 
-// What nohup has started outlives its terminal; serve reloads all the same.
+// A program under nohup outlives its terminal. serve still reloads on SIGHUP.
 func TestNohup(t *testing.T) {
 	t.Parallel()
 	for name, ignores := range map[string]bool{"dev": true, "serve": false} {

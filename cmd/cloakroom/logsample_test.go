@@ -120,8 +120,8 @@ func TestLogStrangersAreBounded(t *testing.T) {
 	}
 }
 
-// Who sends requests without a credential from any number of addresses does not
-// hide who guesses, and who guesses from many not those of other networks.
+// Requests without a credential, from however many addresses, do not hide guesses,
+// and guesses from one network do not hide those from another.
 func TestLogStrangersDoNotHideOthers(t *testing.T) {
 	t.Parallel()
 	out := newOutput()

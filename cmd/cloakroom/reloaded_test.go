@@ -176,7 +176,7 @@ func TestKeysOfAPipe(t *testing.T) {
 	}
 }
 
-// What changes all the time is used, or the fault is told.
+// A file that changes all the time is used all the same; if it is bad, its fault is shown.
 func TestFileThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, keysWithOne)

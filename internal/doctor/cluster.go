@@ -84,13 +84,13 @@ func (e *examination) checkCluster(ctx context.Context) []Finding {
 			what = "with cluster-require-full-coverage yes, all requests fail"
 		}
 		found = append(found, fail(fmt.Sprintf("%d of %d slots have no master: %s", slots-n, slots, what),
-			todo("bring their master back, or promote its replica there: CLUSTER FAILOVER FORCE; `redis-cli --cluster check HOST:PORT` names them")))
+			remedy("bring their master back, or promote its replica there: CLUSTER FAILOVER FORCE; `redis-cli --cluster check HOST:PORT` names them")))
 	}
 	if state := info["cluster_state"]; state != "ok" && len(found) == 0 {
-		found = append(found, fail("cluster_state is "+state, todo("`redis-cli --cluster check HOST:PORT` says what is wrong")))
+		found = append(found, fail("cluster_state is "+state, remedy("`redis-cli --cluster check HOST:PORT` says what is wrong")))
 	}
 	if suspected := number("cluster_slots_pfail") + number("cluster_slots_fail"); suspected > 0 {
-		found = append(found, warn(fmt.Sprintf("the masters of %d slots do not answer the others", suspected), todo("`redis-cli CLUSTER NODES` marks them fail or fail?: bring these back")))
+		found = append(found, warn(fmt.Sprintf("the masters of %d slots do not answer the others", suspected), remedy("`redis-cli CLUSTER NODES` marks them fail or fail?: bring these back")))
 	}
 	if len(found) == 0 {
 		f := ok("cluster_state ok, %d nodes, %d masters, all slots covered", number("cluster_known_nodes"), len(e.nodes))

@@ -89,7 +89,7 @@ type examination struct {
 
 // InMemory is the finding where sessions are in the process.
 func InMemory() Finding {
-	f := warn("memory: keeps sessions in the process, to try out; there is no Redis to look at", todo("--redis-url redis://HOST:PORT"))
+	f := warn("memory: keeps sessions in the process, to try out; there is no Redis to look at", remedy("--redis-url redis://HOST:PORT"))
 	f.Check = "server"
 	return f
 }

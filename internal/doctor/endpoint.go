@@ -29,7 +29,7 @@ func (e *examination) checkKind(ctx context.Context) bool {
 	case errors.Is(err, cache.ErrClusterNode):
 		f = clusterNode(&e.server)
 	case errors.Is(err, cache.ErrSentinel):
-		f = fail("this is a Sentinel, and --redis-url is that of a Redis", todo("--redis-url %s+sentinel://%s/MASTER; SENTINEL MASTERS says what MASTER is", e.server.scheme(), e.server.host()))
+		f = fail("this is a Sentinel, and --redis-url is that of a Redis", remedy("--redis-url %s+sentinel://%s/MASTER; SENTINEL MASTERS says what MASTER is", e.server.scheme(), e.server.host()))
 	default:
 		return true
 	}
@@ -41,7 +41,7 @@ func (e *examination) checkKind(ctx context.Context) bool {
 // clusterNode is about a URL of one server that leads to a node of a Cluster.
 func clusterNode(p *Place) Finding {
 	return fail("this is a node of a Redis Cluster, and --redis-url is that of a single server",
-		todo("--redis-url %s+cluster://%s; further nodes may follow, with commas between", p.scheme(), p.host()))
+		remedy("--redis-url %s+cluster://%s; further nodes may follow, with commas between", p.scheme(), p.host()))
 }
 
 func (p *Place) scheme() string {
@@ -88,5 +88,5 @@ func (e *examination) checkEndpoint(ctx context.Context) []Finding {
 		return nil
 	}
 	return []Finding{fail(fmt.Sprintf("%d new connections to %s have reached %d servers: %s", freshLooks, e.server.Addr, len(seen), strings.Join(slices.Sorted(maps.Keys(seen)), "; ")),
-		todo("--redis-url must lead to one server alone, the master%s, and not to a balancer over several; if it may change, name the Sentinels or the Cluster", ifKnown(master)))}
+		remedy("--redis-url must lead to one server alone, the master%s, and not to a balancer over several; if it may change, name the Sentinels or the Cluster", ifKnown(master)))}
 }

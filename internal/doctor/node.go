@@ -71,13 +71,13 @@ func (e *examination) findNodes(ctx context.Context) bool {
 			return nil
 		})
 		if err != nil || len(e.nodes) == 0 {
-			fix := todo("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip), and a new Cluster needs `redis-cli --cluster create`")
+			fix := remedy("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip), and a new Cluster needs `redis-cli --cluster create`")
 			switch {
 			case err == nil:
 			case strings.Contains(err.Error(), "cluster support disabled"):
-				fix = todo("it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes")
+				fix = remedy("it is no Cluster: use redis:// in --redis-url, or the addresses of the Cluster's nodes")
 			case redis.HasErrorPrefix(err, "NOPERM"):
-				fix = todo("`cloakroom acl --cluster` prints what user %s needs on every node", e.user())
+				fix = remedy("`cloakroom acl --cluster` prints what user %s needs on every node", e.user())
 			}
 			f := fail("the masters of the Cluster are not known: "+plain(err), fix)
 			f.Check = "cluster"

@@ -103,7 +103,7 @@ func (p *Place) resolve(ctx context.Context) Finding {
 		if errors.As(err, &dns) && dns.IsNotFound {
 			what = "there is no such host"
 		}
-		return fail(fmt.Sprintf("%s: %s", host, what), todo("correct the host in --redis-url, or the name service of this machine: `getent hosts %s`", host))
+		return fail(fmt.Sprintf("%s: %s", host, what), remedy("correct the host in --redis-url, or the name service of this machine: `getent hosts %s`", host))
 	}
 	return ok("%s is %s", host, strings.Join(addrs, ", "))
 }
@@ -117,19 +117,19 @@ func (p *Place) connect(ctx context.Context) Finding {
 	}
 	switch {
 	case p.Network == "unix" && errors.Is(err, fs.ErrNotExist):
-		return fail("there is no socket "+p.Addr, todo("start Redis, with this line in redis.conf: unixsocket %s", p.Addr))
+		return fail("there is no socket "+p.Addr, remedy("start Redis, with this line in redis.conf: unixsocket %s", p.Addr))
 	case p.Network == "unix" && errors.Is(err, fs.ErrPermission):
-		return fail("this user may not open the socket "+p.Addr, todo("in redis.conf: unixsocketperm 770, and add this user to the group of Redis"))
+		return fail("this user may not open the socket "+p.Addr, remedy("in redis.conf: unixsocketperm 770, and add this user to the group of Redis"))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		fix := []advice{todo("start Redis, or correct the address in --redis-url")}
+		fix := []advice{remedy("start Redis, or correct the address in --redis-url")}
 		if p.Network != "unix" {
-			fix = append(fix, todo("a Redis that runs on another machine listens there only if `bind` in its redis.conf says so"))
+			fix = append(fix, remedy("a Redis that runs on another machine listens there only if `bind` in its redis.conf says so"))
 		}
 		return fail("nothing listens at "+p.Addr, fix...)
 	case isTimeout(err):
-		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), todo("a firewall, a security group or a network policy drops packets, or the machine is down"))
+		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), remedy("a firewall, a security group or a network policy drops packets, or the machine is down"))
 	}
-	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), todo("correct the address in --redis-url, or the network in between"))
+	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), remedy("correct the address in --redis-url, or the network in between"))
 }
 
 func (p *Place) dial(ctx context.Context) (net.Conn, error) {
@@ -143,7 +143,7 @@ func (p *Place) shake(ctx context.Context) Finding {
 		certificate := state.PeerCertificates[0]
 		f := ok("%s, certificate of %s until %s", tls.VersionName(state.Version), certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
 		if left := time.Until(certificate.NotAfter); left < expiresSoon {
-			f = warn(fmt.Sprintf("the certificate of %s ends in %d days", p.Addr, int(left.Hours()/24)), todo("renew it, then `CONFIG SET tls-cert-file PATH` makes Redis read it again"))
+			f = warn(fmt.Sprintf("the certificate of %s ends in %d days", p.Addr, int(left.Hours()/24)), remedy("renew it, then `CONFIG SET tls-cert-file PATH` makes Redis read it again"))
 		}
 		return f
 	}
@@ -153,21 +153,21 @@ func (p *Place) shake(ctx context.Context) Finding {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return fail("the certificate is signed by an authority that this machine does not trust", todo("give the authority's certificate: --redis-tls-ca-file FILE"))
+		return fail("the certificate is signed by an authority that this machine does not trust", remedy("give the authority's certificate: --redis-tls-ca-file FILE"))
 	case errors.As(err, &host):
-		return fail("the certificate is not for this host: "+plain(err), todo("use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one"))
+		return fail("the certificate is not for this host: "+plain(err), remedy("use a name in --redis-url that the certificate has, or say --redis-tls-server-name, or renew it with this one"))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fail("the certificate has expired, or is not valid yet: "+plain(err), todo("renew it, or set the clock of this machine"))
+		return fail("the certificate has expired, or is not valid yet: "+plain(err), remedy("renew it, or set the clock of this machine"))
 	case wantsCertificate(err):
-		return fail("Redis wants a certificate of its clients", todo("give one: --redis-tls-cert-file FILE and --redis-tls-key-file FILE; or in redis.conf: tls-auth-clients no"))
+		return fail("Redis wants a certificate of its clients", remedy("give one: --redis-tls-cert-file FILE and --redis-tls-key-file FILE; or in redis.conf: tls-auth-clients no"))
 	case errors.As(err, &record) || p.speaksPlain():
-		return fail(p.Addr+" does not speak TLS", todo("use redis:// in --redis-url, or the port that redis.conf has as tls-port"))
+		return fail(p.Addr+" does not speak TLS", remedy("use redis:// in --redis-url, or the port that redis.conf has as tls-port"))
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
-		return fail(p.Addr+" ends connections in the middle of the TLS handshake", todo("its log says why; a Redis that has as many clients as its maxclients allows does so: end some of them, then raise it"))
+		return fail(p.Addr+" ends connections in the middle of the TLS handshake", remedy("its log says why; a Redis that has as many clients as its maxclients allows does so: end some of them, then raise it"))
 	case isTimeout(err):
-		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), todo("is it a Redis, and does this port speak TLS (tls-port)?"))
+		return fail(fmt.Sprintf("no TLS handshake within %v", reachTimeout), remedy("is it a Redis, and does this port speak TLS (tls-port)?"))
 	}
-	return fail("the TLS handshake failed: "+plain(err), todo("the versions (tls-protocols) and certificates in redis.conf, and those here, must fit"))
+	return fail("the TLS handshake failed: "+plain(err), remedy("the versions (tls-protocols) and certificates in redis.conf, and those here, must fit"))
 }
 
 // errNoCertificate says that a server wants a certificate of its clients.
@@ -231,37 +231,37 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	switch {
 	case err == nil && !e.Password && !local(p):
 		return warn("as user "+user+", without a password: who reaches this address reads and writes sessions",
-			todo("`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off"))
+			remedy("`cloakroom acl --password-file FILE` prints the line that makes a user with the least rights; then ACL SETUSER default off"))
 	case err == nil:
 		return ok("as user %s", user)
 	case namedUnder(err) != "":
 		return ok("as user %s; Redis refuses commands, see %s", user, namedUnder(err))
 	case redis.HasErrorPrefix(err, "NOAUTH") || strings.Contains(err.Error(), "NOAUTH"):
-		return fail("Redis wants a user or a password, and none is given", todo("put it into the URL: redis://USER:PASSWORD@HOST:PORT, in CLOAKROOM_REDIS_URL or in the file of --config, not in a flag"))
+		return fail("Redis wants a user or a password, and none is given", remedy("put it into the URL: redis://USER:PASSWORD@HOST:PORT, in CLOAKROOM_REDIS_URL or in the file of --config, not in a flag"))
 	case strings.Contains(err.Error(), "WRONGPASS"):
 		return fail(fmt.Sprintf("Redis does not take the password of user %s, or the user is not there, or is off", user),
-			todo("look at the user as an administrator: ACL GETUSER %s", user),
-			todo("special characters of a password are percent-encoded in a URL"),
-			todo("`cloakroom acl --user %s --password-file FILE` prints the line that makes the user", user))
+			remedy("look at the user as an administrator: ACL GETUSER %s", user),
+			remedy("special characters of a password are percent-encoded in a URL"),
+			remedy("`cloakroom acl --user %s --password-file FILE` prints the line that makes the user", user))
 	case strings.Contains(err.Error(), "without any password configured"):
-		return fail("a password is given, and Redis has none", todo("take the password out of the URL; or better, give Redis one: `cloakroom acl`"))
+		return fail("a password is given, and Redis has none", remedy("take the password out of the URL; or better, give Redis one: `cloakroom acl`"))
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return e.loggedInWithout(err, user)
 	case strings.Contains(err.Error(), "SELECT is not allowed in cluster mode"):
 		return clusterNode(p)
 	case strings.Contains(err.Error(), "DB index is out of range"):
-		return fail("Redis has no database of this number", todo("use another one at the end of --redis-url, or more `databases` in redis.conf"))
+		return fail("Redis has no database of this number", remedy("use another one at the end of --redis-url, or more `databases` in redis.conf"))
 	case isReply(err):
-		return fail("Redis lets nobody work with it, and says: "+plain(err), todo("its log may say more; `redis-cli -h HOST -p PORT ping` must answer PONG, without rename-command"))
+		return fail("Redis lets nobody work with it, and says: "+plain(err), remedy("its log may say more; `redis-cli -h HOST -p PORT ping` must answer PONG, without rename-command"))
 	case isTimeout(err):
 		return fail(fmt.Sprintf("%s takes connections and does not answer within %v", p.Addr, reachTimeout),
-			todo("is it a Redis, and does it hang? `redis-cli -h HOST -p PORT ping`; its log; SLOWLOG GET once it answers"))
+			remedy("is it a Redis, and does it hang? `redis-cli -h HOST -p PORT ping`; its log; SLOWLOG GET once it answers"))
 	case p.TLS == nil && p.Network != "unix":
 		if _, err := p.handshake(ctx, &tls.Config{InsecureSkipVerify: true}); err == nil || wantsCertificate(err) { //nolint:gosec // nothing is sent that is worth anything
-			return fail(p.Addr+" speaks TLS", todo("use rediss:// in --redis-url"))
+			return fail(p.Addr+" speaks TLS", remedy("use rediss:// in --redis-url"))
 		}
 	}
-	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), todo("is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`"))
+	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), remedy("is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`"))
 }
 
 // greeting returns what a server says of itself to who connects, and nothing was

@@ -29,9 +29,9 @@ func (e *examination) checkReplicas(_ context.Context, n *node) []Finding {
 		behind := n.number("master_repl_offset") - offset
 		switch {
 		case r["state"] != "online":
-			found = append(found, warn(fmt.Sprintf("the replica %s is not ready: %s", name, r["state"]), todo("if that lasts, its log says why; repl-backlog-size may be too small")))
+			found = append(found, warn(fmt.Sprintf("the replica %s is not ready: %s", name, r["state"]), remedy("if that lasts, its log says why; repl-backlog-size may be too small")))
 		case lag > lateReplica || behind > farReplica:
-			found = append(found, warn(fmt.Sprintf("the replica %s is %s and %d s behind: a failover to it loses what it has not got", name, bytes(behind), lag), todo("its machine, its disk or the network is too slow, or it hangs")))
+			found = append(found, warn(fmt.Sprintf("the replica %s is %s and %d s behind: a failover to it loses what it has not got", name, bytes(behind), lag), remedy("its machine, its disk or the network is too slow, or it hangs")))
 		default:
 			good++
 		}
@@ -40,7 +40,7 @@ func (e *examination) checkReplicas(_ context.Context, n *node) []Finding {
 	switch {
 	case known && int64(good) < least:
 		found = append(found, fail(fmt.Sprintf("%d replicas are ready, and min-replicas-to-write is %d: Redis refuses writes", good, least),
-			todo("bring the replicas back, or CONFIG SET min-replicas-to-write %d", good)))
+			remedy("bring the replicas back, or CONFIG SET min-replicas-to-write %d", good)))
 	case good > 0:
 		f := ok("%d ready", good)
 		if known {
@@ -49,7 +49,7 @@ func (e *examination) checkReplicas(_ context.Context, n *node) []Finding {
 		found = append(found, f)
 	case len(found) > 0:
 	case e.failsOver():
-		found = append(found, warn("there is none: if this master dies, its sessions are away until it is back", todo("add a replica on another machine: REPLICAOF, or redis-cli --cluster add-node … --cluster-slave")))
+		found = append(found, warn("there is none: if this master dies, its sessions are away until it is back", remedy("add a replica on another machine: REPLICAOF, or redis-cli --cluster add-node … --cluster-slave")))
 	default:
 		found = append(found, ok("there is none: while Redis is away, so are the sessions"))
 	}

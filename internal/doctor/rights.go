@@ -41,7 +41,7 @@ func (e *examination) checkRights(ctx context.Context, n *node) (found []Finding
 	}
 	if len(unknown) > 0 {
 		found = append(found, fail("the server does not know "+strings.Join(unknown, ", "),
-			todo("use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do")))
+			remedy("use a Redis or Valkey without rename-command; a proxy, or a clone that lacks it, will not do")))
 	}
 	if len(names) > 0 {
 		text := fmt.Sprintf("user %s may not use %s", user, strings.Join(names, ", "))
@@ -49,8 +49,8 @@ func (e *examination) checkRights(ctx context.Context, n *node) (found []Finding
 			text += "; what else is missing can be seen only with it"
 		}
 		found = append(found, advise(status, text, []advice{
-			todo("ACL SETUSER %s %s", user, strings.Join(rules, " ")),
-			todo("then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule"),
+			remedy("ACL SETUSER %s %s", user, strings.Join(rules, " ")),
+			remedy("then ACL SAVE, or the same in the users file; `cloakroom acl` prints the whole rule"),
 		}))
 	}
 	if len(found) == 0 {

@@ -25,22 +25,22 @@ func (e *examination) askSentinel(ctx context.Context, p *Place) Finding {
 	switch {
 	case err == nil && len(addr) == 2:
 	case errors.Is(err, redis.Nil):
-		return fail("this Sentinel knows no master "+e.Master, todo("correct the name at the end of --redis-url: SENTINEL MASTERS lists them"))
+		return fail("this Sentinel knows no master "+e.Master, remedy("correct the name at the end of --redis-url: SENTINEL MASTERS lists them"))
 	case err != nil && strings.Contains(err.Error(), "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
-		return fail("this Sentinel wants another user or password", todo("--redis-sentinel-username and --redis-sentinel-password-file; those of the URL are for Redis"))
+		return fail("this Sentinel wants another user or password", remedy("--redis-sentinel-username and --redis-sentinel-password-file; those of the URL are for Redis"))
 	case redis.HasErrorPrefix(err, "NOPERM"):
-		return fail("this Sentinel does not let its user ask: "+strings.TrimPrefix(plain(err), "NOPERM "), todo("the second line of `cloakroom acl --sentinel` is what it must allow"))
+		return fail("this Sentinel does not let its user ask: "+strings.TrimPrefix(plain(err), "NOPERM "), remedy("the second line of `cloakroom acl --sentinel` is what it must allow"))
 	case isTimeout(err):
-		return fail(fmt.Sprintf("this Sentinel takes connections and does not answer within %v", reachTimeout), todo("does it hang? its log says; if it is the port of something else, correct --redis-url"))
+		return fail(fmt.Sprintf("this Sentinel takes connections and does not answer within %v", reachTimeout), remedy("does it hang? its log says; if it is the port of something else, correct --redis-url"))
 	default:
 		if said, fix := standing(e.greeting(ctx, p, err)); said != "" {
 			return fail(strings.Replace(said, "Redis", "this Sentinel", 1), fix...)
 		}
-		return fail("what answers is no Sentinel: "+plain(err), todo("--redis-url has the addresses of Sentinels after redis+sentinel://, by default at port 26379"))
+		return fail("what answers is no Sentinel: "+plain(err), remedy("--redis-url has the addresses of Sentinels after redis+sentinel://, by default at port 26379"))
 	}
 	master := net.JoinHostPort(addr[0], addr[1])
 	if e.server.Addr != "" && e.server.Addr != master {
-		return warn(fmt.Sprintf("the master is %s, and another Sentinel says %s", master, e.server.Addr), todo("if that lasts, the Sentinels do not reach each other: SENTINEL CKQUORUM %s", e.Master))
+		return warn(fmt.Sprintf("the master is %s, and another Sentinel says %s", master, e.server.Addr), remedy("if that lasts, the Sentinels do not reach each other: SENTINEL CKQUORUM %s", e.Master))
 	}
 	e.server = Place{Network: "tcp", Addr: master, TLS: p.TLS}
 	return ok("Sentinel: the master %s is %s", e.Master, master)

@@ -25,7 +25,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		what = name + " " + version
 		major, _, _ := strings.Cut(version, ".")
 		if v, err := strconv.Atoi(major); err != nil || v < leastVersion {
-			return []Finding{fail(fmt.Sprintf("%s is too old", what), todo("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
+			return []Finding{fail(fmt.Sprintf("%s is too old", what), remedy("upgrade to Redis %d or Valkey 7.2 at least: cloakroom uses CLIENT TRACKING, ACLs and commands of it", leastVersion))}
 		}
 	} else {
 		found = append(found, unseen("which server answers", n.infoErr))
@@ -43,7 +43,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		if n.byHello {
 			text = fmt.Sprintf("it is a %s by HELLO alone, for user %s may neither ROLE nor INFO: nothing tells which server it is, so that a replaced master may be taken for the present one", n.role, e.user())
 		}
-		found = append(found, warn(text, todo("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
+		found = append(found, warn(text, remedy("ACL SETUSER %s +role +info, or use a Redis that allows them", e.user())))
 	case n.infoErr != nil:
 		found = append(found, ok("it is a %s", n.role))
 	default:
@@ -55,7 +55,7 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 
 // mustBeMaster says where the URL must lead, if not to a replica of master.
 func mustBeMaster(master string) advice {
-	return todo("--redis-url must lead to the master%s; if it may change, name the Sentinels or the Cluster", ifKnown(master))
+	return remedy("--redis-url must lead to the master%s; if it may change, name the Sentinels or the Cluster", ifKnown(master))
 }
 
 func ifKnown(addr string) string {
@@ -83,7 +83,7 @@ func checkEviction(_ context.Context, n *node) []Finding {
 	}
 	if evicted := n.number("evicted_keys"); evicted > 0 {
 		found = append(found, warn(fmt.Sprintf("%d keys were evicted since Redis started; sessions may be among them", evicted),
-			todo("`cloakroom audit --repair` removes what they have left behind; then CONFIG RESETSTAT sets the count to 0")))
+			remedy("`cloakroom audit --repair` removes what they have left behind; then CONFIG RESETSTAT sets the count to 0")))
 	}
 	return found
 }
@@ -108,7 +108,7 @@ func (e *examination) checkMemory(_ context.Context, n *node) []Finding {
 	}
 	share := used * 100 / most
 	what := fmt.Sprintf("%s used of maxmemory %s (%d %%)", bytes(used), bytes(most), share)
-	fix := []advice{setting("maxmemory", suggested(most, machine)), todo("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
+	fix := []advice{setting("maxmemory", suggested(most, machine)), remedy("or shorter lifetimes of sessions, or a Redis of its own for cloakroom")}
 	switch {
 	case share >= full || n.refusedFull: // buffers may take what seems to be left
 		return []Finding{fail(what+": new sessions are refused, or soon will be", fix...)}
@@ -132,7 +132,7 @@ func suggested(used, machine int64) string {
 }
 
 // mendSaving is about snapshots that fail.
-var mendSaving = todo("its log says why: a full disk, a directory that is not there or may not be written (CONFIG GET dir), or no memory for the fork (sysctl vm.overcommit_memory=1); mend that, then BGSAVE")
+var mendSaving = remedy("its log says why: a full disk, a directory that is not there or may not be written (CONFIG GET dir), or no memory for the fork (sysctl vm.overcommit_memory=1); mend that, then BGSAVE")
 
 // checkPersistence looks at whether Redis can save, and what is left after a crash.
 func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
@@ -156,10 +156,10 @@ func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
 	}
 	if n.info["aof_last_write_status"] == "err" {
 		found = append(found, fail("the last write to the append-only file failed (aof_last_write_status is err)"+says,
-			todo("its log says why: most likely the disk is full; make room, and Redis tries again by itself, or has a new file with BGREWRITEAOF")))
+			remedy("its log says why: most likely the disk is full; make room, and Redis tries again by itself, or has a new file with BGREWRITEAOF")))
 	}
 	if n.info["aof_last_bgrewrite_status"] == "err" {
-		found = append(found, warn("the last rewrite of the append-only file failed (aof_last_bgrewrite_status is err): it grows and grows", todo("its log says why: mend that, then BGREWRITEAOF")))
+		found = append(found, warn("the last rewrite of the append-only file failed (aof_last_bgrewrite_status is err): it grows and grows", remedy("its log says why: mend that, then BGREWRITEAOF")))
 	}
 	if e.Private { // its settings are ours
 		return found

@@ -31,21 +31,21 @@ func (e *examination) checkShards(ctx context.Context) []Finding {
 	var layout *cache.LayoutError
 	switch {
 	case err == nil && spaceErr != nil, errors.Is(err, cache.ErrForeign):
-		return []Finding{fail("the key "+meta+" has something that is not cloakroom's", todo("choose another --redis-key-prefix, or another database"))}
+		return []Finding{fail("the key "+meta+" has something that is not cloakroom's", remedy("choose another --redis-key-prefix, or another database"))}
 	case errors.As(err, &layout):
-		return []Finding{fail(layout.Error(), todo("choose another --redis-key-prefix, or run the version that stored it"))}
+		return []Finding{fail(layout.Error(), remedy("choose another --redis-key-prefix, or run the version that stored it"))}
 	case err != nil:
 		return []Finding{unseen("the number of shards in "+meta, err)}
 	case recorded && e.Shards != 0 && e.Shards != shards:
 		return []Finding{fail(fmt.Sprintf("the sessions are spread over %d shards, and --redis-shards is %d: serve will not start", shards, e.Shards),
-			todo("--redis-shards=0, which takes the recorded number; to change that, export the sessions and import them under another prefix"))}
+			remedy("--redis-shards=0, which takes the recorded number; to change that, export the sessions and import them under another prefix"))}
 	}
 	what := fmt.Sprintf("%d, recorded in %s", shards, meta)
 	if !recorded {
 		what = fmt.Sprintf("none recorded in %s; the first serve will record %d", meta, shards)
 	}
 	if masters := len(e.nodes); shards < masters {
-		return []Finding{warn(fmt.Sprintf("%s, for %d masters: some have nothing to do", what, masters), todo("start anew under another --redis-key-prefix with a larger --redis-shards (32 is the default on a Cluster), and import the sessions there"))}
+		return []Finding{warn(fmt.Sprintf("%s, for %d masters: some have nothing to do", what, masters), remedy("start anew under another --redis-key-prefix with a larger --redis-shards (32 is the default on a Cluster), and import the sessions there"))}
 	}
 	return []Finding{ok("%s", what)}
 }
@@ -90,7 +90,7 @@ func checkClock(ctx context.Context, n *node) []Finding {
 	}
 	if off-n.offset.give > clockOff {
 		return []Finding{warn(fmt.Sprintf("that of Redis is %s %s this machine's; sessions end by that of Redis", short(off), word),
-			todo("set both by NTP: `timedatectl set-ntp true`, or chronyd; `timedatectl` shows which is wrong"))}
+			remedy("set both by NTP: `timedatectl set-ntp true`, or chronyd; `timedatectl` shows which is wrong"))}
 	}
 	return []Finding{ok("that of Redis is within %s of this machine's", short(off+n.offset.give))}
 }
@@ -115,7 +115,7 @@ func (e *examination) checkClocks(context.Context) []Finding {
 	apart := last.offset.ahead - first.offset.ahead
 	if apart-first.offset.give-last.offset.give > clocksApart {
 		return []Finding{warn(fmt.Sprintf("those of %s and %s are %s apart: sessions of some shards end sooner than they should, or later", first.name, last.name, short(apart)),
-			todo("set all machines by NTP"))}
+			remedy("set all machines by NTP"))}
 	}
 	return []Finding{ok("those of the masters are within %s of each other", short(apart+first.offset.give+last.offset.give))}
 }
@@ -136,7 +136,7 @@ func checkLatency(ctx context.Context, n *node) []Finding {
 	}
 	if least > slow {
 		return []Finding{warn(fmt.Sprintf("a round trip takes %s at best; a verify that needs Redis has 100 ms in all", short(least)),
-			todo("run cloakroom nearer to Redis; SLOWLOG GET and LATENCY DOCTOR tell if Redis is slow"))}
+			remedy("run cloakroom nearer to Redis; SLOWLOG GET and LATENCY DOCTOR tell if Redis is slow"))}
 	}
 	return []Finding{ok("a round trip takes %s to %s", short(least), short(most))}
 }
@@ -168,7 +168,7 @@ func (e *examination) checkSessions(ctx context.Context) []Finding {
 	}
 	if due > backlogLate {
 		return []Finding{warn(fmt.Sprintf("%d stored, of which %d have ended and are not cleared", total, due),
-			todo("every `cloakroom serve` clears them all the time: is one running with this --redis-key-prefix? If so, its log says why it can not; if many sessions have just ended together, wait a minute"))}
+			remedy("every `cloakroom serve` clears them all the time: is one running with this --redis-key-prefix? If so, its log says why it can not; if many sessions have just ended together, wait a minute"))}
 	}
 	if due > 0 {
 		return []Finding{ok("%d stored, of which %d have ended and are about to be cleared", total, due)}

@@ -39,10 +39,10 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 		return []Finding{unseen("whether Redis tells of changes; CLIENT TRACKING is on, but a key could not be set", untried)}
 	case ctx.Err() != nil:
 		return []Finding{fail(fmt.Sprintf("CLIENT TRACKING is on, and nothing was told of a change within %v", checkTimeout),
-			todo("no proxy between cloakroom and Redis may swallow what Redis sends by itself (RESP3 pushes)"), todo("or do without: --near-cache-bytes=0; every read asks Redis then"))}
+			remedy("no proxy between cloakroom and Redis may swallow what Redis sends by itself (RESP3 pushes)"), remedy("or do without: --near-cache-bytes=0; every read asks Redis then"))}
 	}
 	return []Finding{fail("the near cache can not be kept right, and is off: "+plain(err),
-		todo("a missing right is named under rights; otherwise the server, or a proxy before it, has no CLIENT TRACKING"), todo("or do without: --near-cache-bytes=0; every read asks Redis then"))}
+		remedy("a missing right is named under rights; otherwise the server, or a proxy before it, has no CLIENT TRACKING"), remedy("or do without: --near-cache-bytes=0; every read asks Redis then"))}
 }
 
 // short is a duration for people.
