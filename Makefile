@@ -35,7 +35,7 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 # Long tests that run the same code as others, mostly in one goroutine: the race detector finds nothing new there.
-ALONE := ^(TestContract.*|TestRights_AreEnough.*|TestNear_MemoryStaysBounded.*|TestDoctor_EveryAdviceHelps)$$
+ALONE := ^(TestContract.*|TestI9_Topologies|TestRights_AreEnough.*|TestNear_MemoryStaysBounded.*|TestDoctor_EveryAdviceHelps)$$
 # Tests that do less under the race detector: it allocates itself, and is slow. They also run without it.
 EXACT := Allocations$$|^TestI9_StoreAnswersAsTheModel$$
 
