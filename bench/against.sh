@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures two builds of the program against each other, as alternating pairs in one run, everything on this machine:
-# Get, search and create, with the near cache and without. Wants redis-server, redis-cli and curl.
+# Get, verify, search and create, with the near cache and without. Wants redis-server, redis-cli and curl.
 #   bench/against.sh A B [DIR]     programs; results go to DIR, default bench/results/DATE-against
 # A ratio is A's requests/s by B's. PAIRS, SECONDS_EACH and SESSIONS make it shorter; ROWS names some of the rows only.
 set -euo pipefail
@@ -8,7 +8,7 @@ a=$(realpath "$1") b=$(realpath "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=${3:-bench/results/$(date -u +%F)-against}
 pairs=${PAIRS:-9} seconds=${SECONDS_EACH:-4} sessions=${SESSIONS:-100000}
-rows=${ROWS:-get-near get-off search-near search-off create-near create-off}
+rows=${ROWS:-get-near get-off verify-near verify-off search-near search-off create-near create-off}
 for tool in redis-server redis-cli curl; do command -v "$tool" >/dev/null || { echo "against.sh: $tool is not on PATH" >&2; exit 1; }; done
 mkdir -p "$out"
 dir=$(mktemp -d)
@@ -33,7 +33,7 @@ serve "$b" 18114 --near-cache-bytes 0
 "$dir/bench" seed --target http://127.0.0.1:18111 --count "$sessions" --key-file "$dir/key" >&2
 for row in $rows; do
 	scenario=${row%-*} port=18111
-	case $scenario in get) scenario=get-hot ;; search) scenario=search-user ;; esac
+	case $scenario in get) scenario=get-hot ;; search) scenario=search-user ;; verify) scenario=verify-steady ;; esac
 	case $row in *-off) port=18113 ;; esac
 	printf '\n## %s\n\n' "$row"
 	"$dir/bench" pairs --a "http://127.0.0.1:$port" --b "http://127.0.0.1:$((port + 1))" --scenario "$scenario" --redis redis://127.0.0.1:17811 \
