@@ -22,6 +22,9 @@ import (
 // restarts is how often the only process is replaced.
 const restarts = 3
 
+// patientRedis are time-outs that a busy machine does not reach.
+const patientRedis = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
+
 // lone is a Cloakroom without another one beside it, which is replaced while it is asked.
 type lone struct {
 	api, verify string // addresses, HOST:PORT or unix:PATH
@@ -81,7 +84,7 @@ type checks struct {
 	ended  sync.WaitGroup
 	finish chan struct{}
 	good   atomic.Int64
-	late   atomic.Int64 // which were told that Redis did not answer in time, as on a machine with other work
+	late   atomic.Int64 // which Redis did not answer within verify's 100 ms: once in thousands of times where other work takes all processors
 	mu     sync.Mutex
 	failed []string
 }
@@ -134,7 +137,7 @@ func (c *checks) once(client *http.Client, url, token string) error {
 		return err
 	case response.StatusCode == http.StatusOK:
 		c.good.Add(1)
-	case response.StatusCode == http.StatusServiceUnavailable && (response.Header.Get("X-Auth-Reason") == "store_unavailable" || strings.Contains(string(text), "the session store is unavailable")):
+	case response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("X-Auth-Reason") == "store_unavailable":
 		c.late.Add(1)
 	default:
 		return fmt.Errorf("status %d: %.200s", response.StatusCode, text)
@@ -154,33 +157,27 @@ func (c *checks) more(t *testing.T, n int64) {
 func (c *checks) end(t *testing.T) {
 	close(c.finish)
 	c.ended.Wait() // I7
+	if late := c.late.Load(); late > c.good.Load()/20 {
+		t.Errorf("%d were late, which are too many for a busy machine", late)
+	}
 	t.Logf("%d answered, %d late", c.good.Load(), c.late.Load())
 	if len(c.failed) > 0 {
 		t.Errorf("%d failed:\n%s", len(c.failed), strings.Join(c.failed[:min(20, len(c.failed))], "\n"))
 	}
-	if late := c.late.Load(); late > c.good.Load()/4 {
-		t.Errorf("%d were late: that is too much for a busy machine", late)
-	}
 }
 
-// loneNginx is an nginx that keeps connections to verify, repeats nothing, and hands on what it is answered.
-func loneNginx(t *testing.T, verify string) (addr string) {
-	t.Helper()
-	bin, dir, addr := program(t, "nginx"), t.TempDir(), redistest.FreeAddr(t)
-	conf := filepath.Join(dir, "nginx.conf")
-	err := os.WriteFile(conf, []byte("daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off;\n"+
-		"client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"+
-		"upstream cloakroom { server "+verify+"; keepalive 32; }\n"+
-		"server { listen "+addr+"; location / { proxy_pass http://cloakroom; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_next_upstream off; } }\n}\n"), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
-	return addr
+// patientNginx is deploy/nginx, which waits so long that a busy machine makes no answer late, and hands on why verify refuses.
+func patientNginx() nginx {
+	return nginx{with: change("nginx/cloakroom.conf",
+		[]string{"proxy_connect_timeout 100ms", "proxy_connect_timeout 20s"},
+		[]string{"proxy_send_timeout 200ms", "proxy_send_timeout 20s"},
+		[]string{"proxy_read_timeout 200ms", "proxy_read_timeout 20s"},
+		before("        auth_request_set $session_id ", "        auth_request_set $reason $upstream_http_x_auth_reason;\n"),
+		after("        add_header Retry-After 1 always;\n", "        add_header X-Auth-Reason $reason always;\n"))}
 }
 
 // TestRestartOfALoneProcess replaces the only process under load: by nginx, which keeps connections, and by clients that open
-// one for each check. Nobody is refused, whether the sockets are the parent's, as with systemd, or two processes share them.
+// one for each check. Nobody is refused, nor told that the store is unavailable, whether the sockets are the parent's, as with systemd, or two processes share them.
 func TestRestartOfALoneProcess(t *testing.T) {
 	t.Parallel()
 	for _, f := range []struct{ how, network string }{{"sockets", "tcp"}, {"sockets", "unix"}, {"reuse port", "tcp"}} {
@@ -198,7 +195,7 @@ func TestRestartOfALoneProcess(t *testing.T) {
 			if f.network == "unix" {
 				l.verify = "unix:" + filepath.Join(dir, "verify")
 			}
-			l.args = []string{"serve", "--redis-url", "redis://" + server.Addr + "/0", "--auth-keys-file", ours.keys, "--log-level", "warn"}
+			l.args = []string{"serve", "--redis-url", "redis://" + server.Addr + "/0" + patientRedis, "--auth-keys-file", ours.keys, "--log-level", "warn"}
 			if f.how == "sockets" {
 				l.sockets = []*os.File{parentSocket(t, l.api), parentSocket(t, l.verify)}
 			} else {
@@ -211,9 +208,9 @@ func TestRestartOfALoneProcess(t *testing.T) {
 					t.Logf("cloakroom wrote:\n%s", tail(log, 4000))
 				}
 			})
-			gateway := loneNginx(t, l.verify)
+			gateway := patientNginx().Start(t, l.verify, startApplication(t).addr)
 			c := &checks{finish: make(chan struct{})}
-			c.ask("nginx", "http://verify/", gateway, visitor.token, false)
+			c.ask("nginx", "http://application/", gateway, visitor.token, false)
 			c.ask("a connection for each check", "http://verify/", l.verify, visitor.token, true)
 			c.ask("the API", "http://api/v2/sessions/"+visitor.id, l.api, ours.key, true)
 			defer c.end(t)
