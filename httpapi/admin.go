@@ -77,7 +77,7 @@ func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
 		writeError(http, errNoMethod)
 	} else {
-		writeError(http, asHeaderError(err, adminHeaderBytes))
+		writeError(http, asHeaderError(http.Conn(), err, adminHeaderBytes))
 	}
 	endUnread(http)
 }

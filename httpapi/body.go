@@ -37,17 +37,17 @@ func (c *call) readBody(limit int) error {
 			break
 		}
 		if err != nil {
-			return asReadError(err)
+			return asReadError(c.http.Conn(), err)
 		}
 	}
 	if length < 0 && len(c.body) <= limit && !chunksEnded(c.http.Conn(), stream) {
-		return errTruncated
+		return truncated(c.http.Conn())
 	}
 	switch {
 	case length < 0 && len(c.body) > limit:
 		return tooLarge(limit)
 	case length >= 0 && len(c.body) < length:
-		return errTruncated
+		return truncated(c.http.Conn())
 	}
 	c.bodyRead = true
 	return nil

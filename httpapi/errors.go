@@ -92,6 +92,7 @@ var (
 	errNoMethod = &apiError{code: codeUnimplemented, http: http.StatusMethodNotAllowed, text: "Method Not Allowed"}
 
 	errUnavailable  = &apiError{code: codeUnavailable, text: "the session store is unavailable"}
+	errStopping     = &apiError{code: codeUnavailable, text: "cloakroom is stopping", close: true}
 	errConflict     = &apiError{code: codeAborted, text: "the session is being changed by others; try again"}
 	errStale        = &apiError{code: codeExists, text: "a version with a higher sequence is stored"}
 	errDeleted      = &apiError{code: codeExists, text: session.ErrDeleted.Error()}

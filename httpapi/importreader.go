@@ -96,7 +96,7 @@ type streamedBody struct {
 
 func (b *streamedBody) Read(p []byte) (int, error) {
 	if err := b.conn.SetReadDeadline(time.Now().Add(b.pause)); err != nil {
-		return 0, errTruncated
+		return 0, truncated(b.conn)
 	}
 	// The context's end sets a deadline in the past. If that came before the
 	// deadline above, it is seen here; if it comes after, the read sees it.
@@ -109,9 +109,9 @@ func (b *streamedBody) Read(p []byte) (int, error) {
 	}
 	switch {
 	case err == io.EOF && (b.left > 0 || b.left < 0 && !chunksEnded(b.conn, b.stream)):
-		return n, errTruncated
+		return n, truncated(b.conn)
 	case err == nil || err == io.EOF:
 		return n, err
 	}
-	return n, asReadError(err)
+	return n, asReadError(b.conn, err)
 }

@@ -47,6 +47,9 @@ type lingeringConn struct {
 	unread atomic.Bool
 	// accepted says that a handler has been given a request, and is not done.
 	accepted atomic.Bool
+	// ended says that endUnlessAccepted has ended it: a request that seems cut
+	// off was cut off by us.
+	ended atomic.Bool
 	secure   bool
 	// head is of what is above TLS, too.
 	head requestHead
@@ -100,9 +103,17 @@ func (c *lingeringConn) endUnlessAccepted() {
 	if c.accepted.Load() {
 		return
 	}
+	c.ended.Store(true)
 	if half, ok := c.Conn.(interface{ CloseRead() error }); !ok || half.CloseRead() != nil {
 		_ = c.Conn.Close()
 	}
+}
+
+// cutOff says whether the server has ended the connection of a request before all
+// of it had come.
+func cutOff(conn net.Conn) bool {
+	c, ok := conn.(lingerer)
+	return ok && c.lingering().ended.Load()
 }
 
 // Close closes the connection. If the client may still be sending, it first

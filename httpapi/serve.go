@@ -109,7 +109,7 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 		s.refuseVerify(http, err)
 		return
 	}
-	e := asHeaderError(err, s.config.MaxHeaderBytes)
+	e := asHeaderError(http.Conn(), err, s.config.MaxHeaderBytes)
 	writeError(http, e)
 	s.shareUnread(http)
 	endUnread(http)
@@ -129,9 +129,9 @@ func endUnread(http *fasthttp.RequestCtx) {
 }
 
 // asHeaderError says why a request's header could not be read.
-func asHeaderError(err error, limit int) *apiError {
+func asHeaderError(conn net.Conn, err error, limit int) *apiError {
 	if !headerTooLarge(err) {
-		return asReadError(err)
+		return asReadError(conn, err)
 	}
 	text := fmt.Sprintf("request headers too large: at most %d bytes", limit)
 	if errors.Is(err, errHeaderLines) {
@@ -147,9 +147,9 @@ func headerTooLarge(err error) bool {
 	return ok || errors.Is(err, errHeaderLines)
 }
 
-// asReadError says why a request could not be read. It never repeats what was
-// received. (I6)
-func asReadError(err error) *apiError {
+// asReadError says why a request could not be read from conn. It never repeats
+// what was received. (I6)
+func asReadError(conn net.Conn, err error) *apiError {
 	if headerTooLarge(err) {
 		return errTrailersTooBig
 	}
@@ -157,9 +157,17 @@ func asReadError(err error) *apiError {
 		return errSlow
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errTruncated
+		return truncated(conn)
 	}
 	return errHTTP
+}
+
+// truncated says why a request from conn has ended early.
+func truncated(conn net.Conn) *apiError {
+	if cutOff(conn) {
+		return errStopping
+	}
+	return errTruncated
 }
 
 // serve runs server on ln until ctx ends, then drains it: the listener closes,

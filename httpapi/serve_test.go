@@ -149,6 +149,38 @@ func TestI7_RunDrainsSilentConnections(t *testing.T) {
 	}
 }
 
+// TestI7_RunEndsHalfARequest stops a server that has a part of a request: what has not come is not waited for, and the client is
+// told that we are away, and not that its request or its token is bad.
+func TestI7_RunEndsHalfARequest(t *testing.T) {
+	for _, part := range []string{
+		"GET /verify HTTP/1.1\r\nHost: localhost\r\nAuthorization: Be",
+		"GET /v2/sessions/1 HTTP/1.1\r\nHost: loc",
+		"POST /v2/sessions/search HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer KEY\r\nContent-Length: 2\r\n\r\n",
+		"POST /v2/sessions/import HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer KEY\r\nContent-Length: 2\r\n\r\n",
+	} {
+		f := newFixture(t, func(s *setup) { s.limits.read = time.Hour })
+		ln := listen(t)
+		stop, ended := f.serveOn(ln, time.Hour)
+		client, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		_, _ = io.WriteString(client, strings.Replace(part, "KEY", f.secret["admin"], 1))
+		f.url = "http://" + ln.Addr().String()
+		f.want(http.StatusOK, "", "GET", "/version", "")
+		stop()
+		text, err := io.ReadAll(client)
+		client.Close()
+		if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 503 ") || !strings.Contains(string(text), "Retry-After: 1\r\n") {
+			t.Errorf("%q: got %q, %v", part, text, err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
 // tcpPair returns both ends of a connection.
 func tcpPair(t *testing.T) (client, server net.Conn) {
 	t.Helper()

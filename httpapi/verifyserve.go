@@ -35,11 +35,15 @@ func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout
 
 // refuseVerify answers what never became a request: 401 or 403, which a gateway
 // takes for a refusal, and not for a failure of ours. To log in again makes no
-// header smaller: so that is 403.
+// header smaller: so that is 403. A header that the end of the server has cut off
+// says nothing about its token: 503.
 func (s *Server) refuseVerify(http *fasthttp.RequestCtx, err error) {
 	v := verification{s: s, http: http, reason: reasonMalformed}
-	if headerTooLarge(err) {
+	switch {
+	case headerTooLarge(err):
 		v.reason = reasonTooLarge
+	case cutOff(http.Conn()):
+		v.reason, v.err = reasonUnavailable, errStopping
 	}
 	v.refuse()
 	endUnread(http)

@@ -17,8 +17,8 @@ const firstInherited = 3
 // inherit takes the listening sockets that the service manager has opened for
 // this process, as sd_listen_fds(3) says. FileDescriptorName= in the socket's
 // unit says what one is for: http, verify or admin. It then goes over the
-// setting of that address.
-func (c *config) inherit(env []string, wrong *faults) {
+// setting of that address, with a warning if that was given.
+func (c *config) inherit(env []string, table []setting, wrong *faults) {
 	get := func(name string) string {
 		for _, e := range env {
 			if v, ok := strings.CutPrefix(e, name+"="); ok {
@@ -60,6 +60,11 @@ func (c *config) inherit(env []string, wrong *faults) {
 		if err != nil {
 			wrong.addf("LISTEN_FDS: the socket %s: %v", name, err)
 			continue
+		}
+		for _, s := range table {
+			if given := c.values[s.name]; s.name == setting && given != s.def && given != addressOf(ln) {
+				c.warnings = append(c.warnings, fmt.Sprintf("--%s %s is not used: the service manager's socket %s listens on %s", setting, given, name, addressOf(ln)))
+			}
 		}
 		c.inherited[setting], *addr = ln, addressOf(ln)
 	}

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // activate runs the program as systemd does, with sockets that are called as names says.
@@ -51,6 +56,12 @@ func TestInheritedSockets(t *testing.T) {
 	if line["http"] != apiAddr.String() || line["verify"] != "unix:"+verifyAddr.String() {
 		t.Errorf("got %v", line)
 	}
+	if told := "--http-addr 0.0.0.0:8080 is not used: the service manager's socket http listens on " + apiAddr.String(); !strings.Contains(log.String(), told) {
+		t.Errorf("no warning %q", told)
+	}
+	if strings.Contains(log.String(), "--verify-addr") {
+		t.Error("a warning of a setting that was not given")
+	}
 	want(t, 200, "GET", "http://"+apiAddr.String()+"/version", "")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -60,6 +71,76 @@ func TestInheritedSockets(t *testing.T) {
 	}
 	if _, err := os.Stat(verifyAddr.String()); err != nil {
 		t.Errorf("the socket is the service manager's: %v", err)
+	}
+}
+
+// TestInheritedSockets_WithoutRedis starts without Redis: who connects to the sockets is told, and need not wait for it. Once it
+// is there, the same sockets serve, and nobody is refused in between.
+func TestInheritedSockets_WithoutRedis(t *testing.T) {
+	t.Parallel()
+	api, apiAddr := listeningOn(t, "tcp", "127.0.0.1:0")
+	verify, verifyAddr := listeningOn(t, "unix", shortDir(t)+"/verify")
+	redis := redistest.Start(t)
+	proxy := redistest.NewProxy(t, redis.Addr)
+	proxy.Stall(true)
+	log := newOutput()
+	cmd := activate(t, "http:verify", []*os.File{api, verify}, "serve", "--redis-url=redis://"+proxy.Addr, "--auth-anonymous", "--admin-addr=127.0.0.1:0")
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	overSocket := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", verifyAddr.String())
+	}}}
+	answer := func(client *http.Client, method, url, body string) (int, http.Header, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, response.Header, string(text)
+	}
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	url := "http://" + apiAddr.String()
+	for _, path := range []string{"/v2/sessions/1", "/v2/sessions/search"} {
+		status, h, body := answer(fresh, "POST", url+path, `{"a":1}`)
+		if status != 503 || h.Get("Retry-After") != "1" || body != `{"code":14,"message":"the session store is unavailable"}` {
+			t.Errorf("%s: status %d, %v, %s", path, status, h, body)
+		}
+	}
+	for client, url := range map[*http.Client]string{overSocket: "http://verify/x", fresh: url + "/verify"} {
+		if status, h, body := answer(client, "GET", url, ""); status != 503 || h.Get("X-Auth-Reason") != "store_unavailable" {
+			t.Errorf("%s: status %d, %v, %s", url, status, h, body)
+		}
+	}
+	proxy.Stall(false)
+	for {
+		status, h, _ := answer(overSocket, "GET", "http://verify/x", "")
+		if status == 401 {
+			break
+		}
+		if status != 503 {
+			t.Fatalf("status %d, %v", status, h)
+		}
+	}
+	if status, _, body := answer(fresh, "POST", url+"/v2/sessions/search", "{}"); status != 200 {
+		t.Errorf("status %d: %s", status, body)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, log)
 	}
 }
 
@@ -98,7 +179,7 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 	f("LISTEN_FDS: the socket verify: it is no stream socket", "verify", packet)
 	f("LISTEN_FDNAMES is missing", "", open)
 	c := &config{}
-	if c.inherit([]string{"LISTEN_FDS=1", "LISTEN_PID=1"}, &faults{}); len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "LISTEN_PID is another process") {
+	if c.inherit([]string{"LISTEN_FDS=1", "LISTEN_PID=1"}, nil, &faults{}); len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "LISTEN_PID is another process") {
 		t.Errorf("got %q", c.warnings)
 	}
 }

@@ -54,7 +54,7 @@ func load(p *program, own ...setting) (*config, error) {
 		c.values[s.name] = all.String(s.name)
 	}
 	if p.name == "serve" || p.name == "dev" {
-		c.inherit(p.env, &wrong)
+		c.inherit(p.env, table, &wrong)
 	}
 	if readable { // else what is missing may stand in the file
 		crossCheck(c, p.name, &wrong)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
@@ -95,6 +96,8 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.startAdmin()
 	s.log.Info("starting", "version", s.version, "admin", addressOf(s.admin), "redis", s.c.redisURL.masked)
 
+	meanwhile := sync.OnceValue(s.refuseMeanwhile())
+	defer meanwhile()
 	b, err := s.startBackend(ctx)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -126,6 +129,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 
 	api, err := s.newAPI(store)
 	if err != nil {
+		return err
+	}
+	if err := meanwhile(); err != nil {
 		return err
 	}
 	if s.http, s.verify, err = s.c.listenForRequests(ctx); err != nil {

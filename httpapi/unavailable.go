@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// unavailableEnd is how long requests may take that are under way at the end of
+// RunUnavailable.
+const unavailableEnd = time.Second
+
+// RunUnavailable answers every request on ln that the session store is
+// unavailable, until ctx ends; then it returns nil. Each answer ends its
+// connection. verify says that ln is one for RunVerify. It is for a socket that
+// clients can reach before there is a Store, and that a Server goes on with. Of c
+// it needs Logger, MaxHeaderBytes and Verify.HideReason.
+func RunUnavailable(ctx context.Context, ln net.Listener, verify bool, c *Config) error {
+	s := &Server{config: *c, log: c.Logger}
+	server := newHTTPServer(s.log, defaultTimeouts, c.MaxHeaderBytes)
+	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		withoutBody(h)
+		return fasthttp.RequestConfig{}
+	}
+	server.Handler = func(http *fasthttp.RequestCtx) {
+		if verify || isVerify(http.RequestURI()) {
+			(&verification{s: s, http: http, reason: reasonUnavailable}).refuse()
+		} else {
+			writeError(http, errUnavailable)
+		}
+		closeUnread(http)
+	}
+	server.ErrorHandler = func(http *fasthttp.RequestCtx, _ error) {
+		server.Handler(http)
+		endUnread(http)
+	}
+	return serve(ctx, s.log, server, ln, unavailableEnd, 0, func() {})
+}
