@@ -23,6 +23,9 @@ const (
 	logoutPath = "/backchannel-logout"
 	// maxLogoutBytes is the largest body of a back-channel logout.
 	maxLogoutBytes = 16 << 10
+	// maxLogoutHeader bounds its headers: less than of other requests, because nobody
+	// is known before the body has come. Gateways add certificates to them.
+	maxLogoutHeader = 16 << 10
 	// logoutTimeout bounds how long one may take. What it has done by then is
 	// done; the sender is told to come again.
 	logoutTimeout = 10 * time.Second
@@ -32,7 +35,7 @@ const (
 
 var (
 	errNoIssuer     = &apiError{code: codeInvalid, text: "no issuer is configured", close: true}
-	errLogoutHeader = &apiError{code: codeInvalid, text: fmt.Sprintf("request headers too large: at most %d bytes here", keptHeader), close: true}
+	errLogoutHeader = &apiError{code: codeInvalid, text: fmt.Sprintf("request headers too large: at most %d bytes here", maxLogoutHeader), close: true}
 	errLogoutForm   = &apiError{code: codeInvalid, text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
 	errLogoutField  = &apiError{code: codeInvalid, text: "the form must have the field logout_token, once"}
 	errLogoutUsed   = &apiError{code: codeInvalid, text: "invalid token: jti: it was used before"}
@@ -124,7 +127,7 @@ func (s *Server) refuseLogout(h *fasthttp.RequestHeader) error {
 	switch {
 	case s.issuers.Load() == nil:
 		return errNoIssuer
-	case len(h.RequestURI())+len(h.RawHeaders()) > keptHeader:
+	case len(h.RequestURI())+len(h.RawHeaders()) > maxLogoutHeader:
 		return errLogoutHeader
 	case h.ContentLength() > maxLogoutBytes:
 		return tooLarge(maxLogoutBytes)

@@ -416,7 +416,7 @@ func TestLogoutRefusedAtOnce(t *testing.T) {
 	}
 	refused("", "no issuer is configured")
 	f.trust(issuersFile)
-	refused("A: "+strings.Repeat("a", keptHeader)+"\r\n", "request headers too large: at most 4096 bytes here")
+	refused("A: "+strings.Repeat("a", maxLogoutHeader)+"\r\n", "request headers too large: at most 16384 bytes here")
 }
 
 // As many logouts as there may be at a time hold up no more than themselves.

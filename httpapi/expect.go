@@ -61,8 +61,8 @@ func admit(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(admitKey{}, true) }
 
 // refuseUnread is the server's HeaderReceived. The server waits for the first
 // byte of a body before it asks a handler. A request without credentials, or a
-// logout that is refused anyway, is answered without: it is taken for one whose client waits for leave, and no
-// route gives leave to it.
+// logout that is refused anyway, is answered without: it is taken for one whose
+// client waits for leave, and no route gives leave to it.
 func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if isVerify(h.RequestURI()) {
 		withoutBody(h)

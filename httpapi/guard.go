@@ -76,10 +76,10 @@ func loopbackOrigin(origin string) bool {
 
 // framing refuses a request whose body may end elsewhere for a proxy before us,
 // so that the rest would be read as the next request: one that states a length
-// and a transfer coding, of which the server keeps only one, and one whose
-// coding is not chunked, and one with a header that goes on in another line (RFC
-// 9112, 5.2), which the server does not join. It also refuses an expectation that is not met (RFC
-// 9110, 10.1.1).
+// and a transfer coding, of which the server keeps only one, one whose coding is
+// not chunked, and one with a header that goes on in another line, which proxies
+// read in several ways (RFC 9112, 5.2). It also refuses an expectation that is not
+// met (RFC 9110, 10.1.1).
 func framing(rawHeaders []byte) error {
 	length, coding := false, false
 	var wrong error

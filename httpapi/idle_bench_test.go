@@ -23,10 +23,12 @@ func BenchmarkIdleConnections(b *testing.B) {
 	_, token := f.login(aliceVerified)
 	const connections = 4000
 	verify := f.verifyListener("tcp", "127.0.0.1:0").String()
-	large := strings.Repeat("a:\r\n", 3500)
+	large := strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6)
+	many := strings.Repeat("a:\r\n", 980)
 	for _, l := range []struct{ name, addr, request string }{
 		{"verify", verify, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n\r\n"},
 		{"verify with large headers", verify, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n" + large + "\r\n"},
+		{"verify with many headers", verify, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n" + many + "\r\n"},
 		{"API", f.addr, "GET /v2/sessions/x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + f.secret["admin"] + "\r\n\r\n"},
 	} {
 		b.Run(l.name, func(b *testing.B) {
@@ -47,6 +49,9 @@ func BenchmarkIdleConnections(b *testing.B) {
 						b.Fatal(err)
 					}
 					res.Body.Close()
+					if res.Close || res.StatusCode != http.StatusOK && l.addr == verify {
+						b.Fatalf("got %v", res)
+					}
 				}
 				heap2, resident2 := footprint(b)
 				b.ReportMetric(float64(heap2-heap)/connections, "heap-B/connection")
@@ -61,7 +66,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 
 // BenchmarkWaitingConnections is what a connection takes that waits for the body of
 // a request, with the worst headers that are taken, as BenchmarkIdleConnections.
-// The credential is looked at only when the body comes.
+// The credential is looked at only when the body comes. Each case alone, too.
 func BenchmarkWaitingConnections(b *testing.B) {
 	f := newFixture(b)
 	const connections = 2000
@@ -81,12 +86,13 @@ func BenchmarkWaitingConnections(b *testing.B) {
 		stop()
 		<-ended
 	}()
-	for name, headers := range map[string]string{
-		"short lines": strings.Repeat("a:\r\n", (readPiece-200)/4),
-		"long lines":  strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6),
-		"one line":    "a:" + strings.Repeat("b", 60_000) + "\r\n",
+	for _, l := range []struct{ name, path, headers string }{
+		{"short lines", "/v2/sessions", strings.Repeat("a:\r\n", (readPiece-200)/4)},
+		{"long lines", "/v2/sessions", strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6)},
+		{"one line", "/v2/sessions", "a:" + strings.Repeat("b", 60_000) + "\r\n"},
+		{"long path", "/" + strings.Repeat("b", 60_000), ""},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(l.name, func(b *testing.B) {
 			for b.Loop() {
 				heap, resident := footprint(b)
 				var open []net.Conn
@@ -96,7 +102,7 @@ func BenchmarkWaitingConnections(b *testing.B) {
 						b.Fatal(err)
 					}
 					open = append(open, conn)
-					if _, err := conn.Write([]byte("POST /v2/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: x\r\nContent-Length: 9\r\n" + headers + "\r\n")); err != nil {
+					if _, err := conn.Write([]byte("POST " + l.path + " HTTP/1.1\r\nHost: h\r\nAuthorization: x\r\nContent-Length: 9\r\n" + l.headers + "\r\n")); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -49,8 +49,8 @@ type lingeringConn struct {
 	accepted atomic.Bool
 	// ended says that endUnlessAccepted has ended it: a request that seems cut
 	// off was cut off by us.
-	ended atomic.Bool
-	secure   bool
+	ended  atomic.Bool
+	secure bool
 	// head is of what is above TLS, too.
 	head requestHead
 
@@ -123,16 +123,16 @@ func (c *lingeringConn) Close() error {
 	if c.unread.CompareAndSwap(true, false) {
 		half, ok := c.Conn.(interface{ CloseWrite() error })
 		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-			_, _ = io.Copy(io.Discard, unread{c})
+			_, _ = io.Copy(io.Discard, remainder{c})
 		}
 	}
 	return c.Conn.Close()
 }
 
-// unread reads what still comes on a connection that its server has left.
-type unread struct{ c *lingeringConn }
+// remainder reads what still comes on a connection that its server has left.
+type remainder struct{ c *lingeringConn }
 
-func (u unread) Read(p []byte) (int, error) { return u.c.readSome(p) }
+func (r remainder) Read(p []byte) (int, error) { return r.c.readSome(p) }
 
 // closeUnread ends the connection after the answer under way, of a request
 // that was not read to its end: the rest would be read as the next request.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/valyala/fasthttp"
@@ -17,6 +18,9 @@ const (
 	// headLine holds a request's method and the path of verify.
 	headLine = 64
 )
+
+// errBuffer never happens with the server's reader, which fills one buffer.
+var errBuffer = errors.New("BUG: the rest of a header is read into another buffer than its beginning")
 
 var errHeaderLines = fmt.Errorf("a header of more than %d bytes has more than %d lines", readPiece, maxHeaderLines)
 
@@ -43,11 +47,13 @@ func (h *requestHead) next() { h.length = 0 }
 // what it has already is how the header begins.
 func (h *requestHead) read(p []byte, more func(p []byte) (int, error)) (n int, err error) {
 	have := h.buffer - len(p)
-	if have < 0 { // of a body, past the buffer
+	switch {
+	case have < 0: // of a body, past the buffer
 		return more(p)
-	}
-	if have == 0 {
+	case have == 0:
 		h.whole = p
+	case len(h.whole) != h.buffer || len(p) > 0 && &h.whole[have] != &p[0]:
+		return 0, errBuffer
 	}
 	if have < readPiece {
 		n, err = more(p[:min(len(p), readPiece-have)])
@@ -115,9 +121,12 @@ func begun(http *fasthttp.RequestCtx) (method, uri []byte, known bool) {
 	return method, uri, known
 }
 
-// keptHeader is how much of a request's header a connection keeps room for, in
-// bytes.
-const keptHeader = 4 << 10
+// keptHeader and keptLines are how much of a request's header a connection keeps
+// room for: its bytes and its lines.
+const (
+	keptHeader = 4 << 10
+	keptLines  = 64
+)
 
 // forget lets go of the memory that a large header takes besides the read buffer,
 // which a connection would keep until it ends, and the server even longer: up to
@@ -125,7 +134,7 @@ const keptHeader = 4 << 10
 // request than is left here.
 func forget(http *fasthttp.RequestCtx) {
 	h := &http.Request.Header
-	if cap(h.RawHeaders()) <= keptHeader && cap(h.RequestURI()) <= keptHeader {
+	if cap(h.RawHeaders()) <= keptHeader && cap(h.RequestURI()) <= keptHeader && bytes.Count(h.RawHeaders(), []byte("\n")) <= keptLines {
 		return
 	}
 	head, protocol := h.IsHead(), string(h.Protocol())

@@ -173,7 +173,8 @@ func truncated(conn net.Conn) *apiError {
 // serve runs server on ln until ctx ends, then drains it: the listener closes,
 // every answer ends its connection, and connections without a request stay open
 // for the time idle, because a client may be using one just now; then half a
-// header is not waited for, either. Connections that are still busy after timeout are closed, after cut was called.
+// header is not waited for, either. Connections that are still busy after timeout
+// are closed, after cut was called.
 func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, idle time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe

@@ -35,14 +35,14 @@ const credentialRefused = "credential refused"
 const leastSecret = 22
 
 // guess says whether a token that was refused for this reason may have been
-// guessed: it has the ID of a session that lives, or the form of an API key, or is
-// short enough. Any other may be of a session that has ended: Redis forgets a
-// session at its expiration date, and a deletion after a day, and tokens that
-// somebody else made have any form.
+// guessed: it has the form of an API key, or is short enough. Any other may be of
+// a session that has ended, or the one before of a session that lives: Redis
+// forgets a session at its expiration date, and a deletion after a day, and tokens
+// that somebody else made have any form.
 func guess(token []byte, why reason) bool {
 	switch {
 	case why != reasonNotFound:
-		return why == reasonWrongToken
+		return false
 	case bytes.HasPrefix(token, []byte(apiKeyPrefix)):
 		_, ours := session.SplitToken(string(token)) // of a session whose ID begins like a key
 		return !ours

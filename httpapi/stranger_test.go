@@ -56,14 +56,14 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		{true, "ck_unknown", "DELETE", "/v2/sessions/" + id, "", nil, 401, "DeleteSession", "code=16"},
 		{true, apiKey, "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
 		{true, "0123456789012345678.a", "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
-		{true, wrong, "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
-		{true, wrong, "DELETE", "/v2/sessions/" + id, "", nil, 401, "DeleteSession", "code=16"},
+		{false, wrong, "POST", listing, "{}", nil, 401, "", ""},
+		{false, wrong, "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
 		{true, forged.Sign(t, f.claims(issuer, nil)), "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
 		{true, "", "POST", listing, "{}", []string{"Authorization", "Basic YTpi"}, 401, "ListSessions", "code=16"},
 		{true, "", "POST", logoutPath, "logout_token=x", form, 400, "BackchannelLogout", "code=3"},
 		{true, "unknown", "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
 		{true, apiKey, "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
-		{true, wrong, "GET", "/verify", "", nil, 401, "Verify", "reason=wrong_token"},
+		{false, wrong, "GET", "/verify", "", nil, 401, "", ""}, // the one before, most often
 		{true, "", "GET", "/verify", "", []string{"Cookie", "session=unknown"}, 401, "Verify", "reason=not_found"},
 		{false, "", "POST", listing, "{}", nil, 401, "", ""},
 		{false, revoked, "POST", listing, "{}", nil, 401, "", ""},
@@ -124,7 +124,7 @@ func TestStrangers_WhatRedisHasForgottenIsNoGuess(t *testing.T) {
 	_, ours := f.login(`"user":{"id":"alice"},"password":{}`, `,"lifetime":"1s"`)
 	foreign := strings.Repeat("a", 256) + ".b.c.d.e"
 	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/mirrored", fmt.Sprintf(`{"factors":{"user":{"id":"alice"},"password":{}},"tokenSha256":"%x","expirationDate":%q}`,
-		sha256.Sum256([]byte(foreign)), time.Now().Add(time.Second).Format(time.RFC3339Nano)))
+		sha256.Sum256([]byte(foreign)), time.Now().Add(3*time.Second).Format(time.RFC3339Nano)))
 	for _, token := range []string{ours, foreign} {
 		waitFor(t, "the end of a session", func() bool {
 			if _, err := f.store.Sweep(t.Context()); err != nil {

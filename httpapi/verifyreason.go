@@ -47,7 +47,7 @@ var refusals = [reasons]struct {
 	// for a 401, not for a 403.
 	reasonUnproven:    {"predicate", http.StatusUnauthorized, "the session's user has not proven anything yet"},
 	reasonPredicate:   {"predicate", http.StatusForbidden, "the session does not prove what is asked for"},
-	reasonTooLarge:    {"too_large", http.StatusForbidden, "the headers of the request are too large"},
+	reasonTooLarge:    {"too_large", http.StatusForbidden, "the headers of the request are too large, or too many"},
 	reasonUnavailable: {"store_unavailable", http.StatusServiceUnavailable, "the session store is unavailable"},
 	reasonOverloaded:  {"overloaded", http.StatusServiceUnavailable, "too many requests at a time"},
 }

@@ -128,21 +128,6 @@ func TestDecodeJSON_UnknownMembers(t *testing.T) {
 	f(`{"session":{},"details":{}}`, "15): details")
 }
 
-// Where nothing is known, nothing can be passed over: an empty session would
-// live for ever.
-func TestDecodeJSON_UnknownMembersOnly(t *testing.T) {
-	for body, where := range map[string]string{
-		`{"sesion":{"id":"a"}}`:    "(line 1:22): ",
-		`{"a":1,"b":{}}`:           "(line 1:15): ",
-		`{"session":{"factor":1}}`: "(line 1:24): session: ",
-	} {
-		want := "proto: " + where + "has no member that is known here: correct a name"
-		if _, _, err := DecodeJSON([]byte(body), true); err == nil || err.Error() != want {
-			t.Errorf("%s: got the error %v, want %s", body, err, want)
-		}
-	}
-}
-
 // The answer of GetSession is as good as the session in it.
 func TestDecodeJSON_Wrapped(t *testing.T) {
 	doc := AppendJSON(nil, sample())

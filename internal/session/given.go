@@ -27,8 +27,7 @@ type Given struct {
 //
 // Members that are not known, wherever they are, are refused unless
 // ignoreUnknown: a misspelt expirationDate must not make a session that lives
-// for ever. For the same reason ignoreUnknown passes over members only beside one
-// that is known, in the outermost object as in session.
+// for ever.
 //
 // It checks shapes and types (*protojson.Error); Validate checks the rest.
 // Nothing in the result points into body. (I8)
@@ -39,7 +38,7 @@ func DecodeJSON(body []byte, ignoreUnknown bool) (*Session, Given, error) {
 			r.RefuseUnknown("is not known here: correct its name or leave it out; with ignoreUnknown=true in the query it is passed over")
 		}
 		d.Reader = r
-		return d.object(outermostNames, d.member)
+		return d.Object(d.member)
 	})
 	if err != nil {
 		return nil, Given{}, err
@@ -62,9 +61,6 @@ var givenNames = []string{
 	"id", "creationDate", "changeDate", "sequence", "factors", "metadata", "userAgent", "expirationDate", "creator", "tokenSha256",
 }
 
-// outermostNames are the members of the outermost object.
-var outermostNames = append([]string{"session"}, givenNames...)
-
 // member reads a member of the outermost object.
 func (d *givenDecoder) member(name string) error {
 	switch {
@@ -83,20 +79,7 @@ func (d *givenDecoder) member(name string) error {
 	if d.Null() {
 		return d.Fail("must be an object")
 	}
-	return d.object(givenNames, d.field)
-}
-
-// object reads an object with member. It must have one of the known members, or none at all.
-func (d *givenDecoder) object(known []string, member func(name string) error) error {
-	members, taken := false, false
-	err := d.Object(func(name string) error {
-		members, taken = true, taken || slices.Contains(known, name)
-		return member(name)
-	})
-	if err == nil && members && !taken {
-		return d.Fail("has no member that is known here: correct a name")
-	}
-	return err
+	return d.Object(d.field)
 }
 
 // field reads a field of the session, or of what is stored with it.
