@@ -19,6 +19,7 @@ const clientHost = "app.example:8000"
 type request struct {
 	method, target string   // GET and / if empty
 	lines          []string // header lines
+	host           string   // clientHost if empty
 	body           int      // bytes; none if 0
 	chunked        bool     // the body's length is not announced
 	// seenAs is the target that the application behind a gateway sees, by the gateway's name, where it is another one.
@@ -47,8 +48,11 @@ func (r *request) wire() string {
 	if r.target == "" {
 		r.target = "/"
 	}
+	if r.host == "" {
+		r.host = clientHost
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.method, r.target, clientHost)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.method, r.target, r.host)
 	for _, line := range r.lines {
 		b.WriteString(line + "\r\n")
 	}
