@@ -46,6 +46,15 @@ func (w *world) refuses(t *testing.T, r request) {
 	}
 }
 
+// othersNames are headers by which others than Cloakroom tell applications of users: oauth2-proxy, Authelia, Kubernetes' proxies.
+// docs/gateways.md has the list.
+var othersNames = []string{
+	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "X-Forwarded-Roles",
+	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Access-Token",
+	"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name",
+	"X-Remote-User", "X-Remote-Group", "X-Remote-Uid",
+}
+
 func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
 	forEach(t, gateways, func(t *testing.T, g gateway) {
 		w := newWorld(t, g)
@@ -58,9 +67,15 @@ func TestSpoofing_ForwardedHeadersAndDeadlines(t *testing.T) {
 			"X-Forwarded-Method: "+forged, "X-Forwarded-Uri: /"+forged, "X-Forwarded-Host: "+forged, "X-Forwarded-Proto: "+forged,
 			"X-Forwarded-For: "+forged, "X-Forwarded-Port: "+forged, "X-Forwarded-Prefix: /"+forged, "X-Forwarded-Server: "+forged, "X-Forwarded-Ssl: "+forged,
 			"X-Real-IP: "+forged, "Forwarded: for="+forged, "X-Original-URI: /"+forged, "X-Envoy-Expected-Rq-Timeout-Ms: 1",
-			"X-Forwarded-User: "+forged, "X-Forwarded-Email: "+forged, "X-Forwarded-Groups: "+forged, "X-Forwarded-Preferred-Username: "+forged,
-			"X-Forwarded-Access-Token: "+forged, "X-Forwarded-Client-Cert: "+forged, "X-Forwarded-Scheme: "+forged, "X-Forwarded-By: "+forged, "X-Forwarded-Path: /"+forged,
+			"X-Forwarded-Client-Cert: "+forged, "X-Forwarded-Scheme: "+forged, "X-Forwarded-By: "+forged, "X-Forwarded-Path: /"+forged,
 			"X-Original-Method: "+forged, "X-Original-Host: "+forged, "X-Original-Forwarded-For: "+forged, "Proxy: "+forged)
+		for _, name := range othersNames {
+			r = r.with(name + ": " + forged)
+		}
+		switch g.(type) {
+		case haproxy, caddy, envoy: // the others know no patterns
+			r = r.with("X-Remote-Extra-Scopes: "+forged, "X-Auth-Request-Other: "+forged, "Remote-Other: "+forged)
+		}
 		if _, ok := g.(oathkeeper); !ok { // which cannot drop them
 			r = r.with("X-Original-URL: /"+forged, "X-Rewrite-URL: /"+forged)
 		}
