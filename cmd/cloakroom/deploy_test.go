@@ -195,16 +195,22 @@ func unitOf(t *testing.T, name string) map[string][]string {
 // The sockets are those that the program takes, and others do not reach them.
 func TestSystemdSockets(t *testing.T) {
 	requires := strings.Fields(strings.Join(unitOf(t, "cloakroom.service")["Requires"], " "))
+	closes := strings.Fields(strings.Join(unitOf(t, "cloakroom-failed.target")["Conflicts"], " "))
 	for name, want := range map[string]string{"http": "127.0.0.1:8080", "verify": "%t/cloakroom/verify.sock"} {
 		file := "cloakroom-" + name + ".socket"
 		unit := unitOf(t, file)
-		for key, want := range map[string]string{"ListenStream": want, "FileDescriptorName": name, "Service": "cloakroom.service"} {
+		for key, want := range map[string]string{
+			"ListenStream": want, "FileDescriptorName": name, "Service": "cloakroom.service", "TriggerLimitIntervalSec": "0",
+		} {
 			if got := strings.Join(unit[key], ","); got != want {
 				t.Errorf("%s: %s=%s, want %s", file, key, got, want)
 			}
 		}
 		if !slices.Contains(requires, file) {
 			t.Errorf("the service does not require %s", file)
+		}
+		if !slices.Contains(closes, file) {
+			t.Errorf("a service that has failed leaves %s open", file)
 		}
 		if mode := strings.Join(unit["SocketMode"], ","); strings.HasPrefix(want, "%t") && mode != "0660" {
 			t.Errorf("%s: SocketMode=%s", file, mode)
@@ -241,7 +247,8 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"Type": "notify", "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "ProtectSystem": "strict", "MemoryDenyWriteExecute": "yes",
-		"RestartPreventExitStatus": "2", "StartLimitIntervalSec": "10", "StartLimitBurst": "20", "User": "cloakroom",
+		"RestartPreventExitStatus": "2", "RestartSec": "0", "StartLimitIntervalSec": "0", "User": "cloakroom",
+		"OnFailure": "cloakroom-failed.target", "OnFailureJobMode": "fail", "Environment": "GOTRACEBACK=crash", "LimitCORE": "0",
 	} {
 		if got := strings.Join(unit[name], ","); got != want {
 			t.Errorf("%s=%s, want %s", name, got, want)
@@ -255,7 +262,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 // The documents may be read without the files; what they say of them holds.
 func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
 	text := readDoc(t, "../../docs/deployment.md")
-	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom-http.socket", "systemd/cloakroom-verify.socket", "systemd/cloakroom.yaml", "systemd/cloakroom.sysusers"} {
+	for _, name := range []string{"kubernetes/service", "kubernetes/sidecar", "compose.yaml", "compose-secrets", "systemd/cloakroom.service", "systemd/cloakroom-http.socket", "systemd/cloakroom-verify.socket", "systemd/cloakroom-failed.target", "systemd/cloakroom.yaml", "systemd/cloakroom.sysusers"} {
 		if _, err := os.Stat(deployments + name); err != nil {
 			t.Error(err)
 		}
