@@ -87,6 +87,11 @@ type checks struct {
 	late   atomic.Int64 // which Redis did not answer within verify's 100 ms: once in thousands of times where other work takes all processors
 	mu     sync.Mutex
 	failed []string
+
+	// How many processes were about to crash, have crashed, and have a next one that is ready.
+	dying, dead, replaced atomic.Int64
+	cut                   atomic.Int64 // which a crash may have met, and which failed
+	waited                atomic.Int64 // which began when there was no process, and were answered
 }
 
 // ask lets several clients ask url. They dial addr, and keep no connection if fresh.
@@ -110,7 +115,15 @@ func (c *checks) ask(name, url, addr, token string, fresh bool) {
 					return
 				case <-pace.C:
 				}
-				if err := c.once(client, url, token); err != nil {
+				replaced, dead := c.replaced.Load(), c.dead.Load()
+				err := c.once(client, url, token)
+				switch {
+				case err == nil && dead > replaced:
+					c.waited.Add(1)
+				case err == nil:
+				case c.dying.Load() > dead:
+					c.cut.Add(1)
+				default:
 					c.mu.Lock()
 					c.failed = append(c.failed, fmt.Sprintf("%s: %s: %v", time.Now().Format("05.000"), name, err))
 					c.mu.Unlock()
@@ -160,7 +173,7 @@ func (c *checks) end(t *testing.T) {
 	if late := c.late.Load(); late > c.good.Load()/20 {
 		t.Errorf("%d were late, which are too many for a busy machine", late)
 	}
-	t.Logf("%d answered, %d late", c.good.Load(), c.late.Load())
+	t.Logf("%d answered, %d late, %d cut off by crashes, %d waited", c.good.Load(), c.late.Load(), c.cut.Load(), c.waited.Load())
 	if len(c.failed) > 0 {
 		t.Errorf("%d failed:\n%s", len(c.failed), strings.Join(c.failed[:min(20, len(c.failed))], "\n"))
 	}
@@ -183,36 +196,7 @@ func TestRestartOfALoneProcess(t *testing.T) {
 	for _, f := range []struct{ how, network string }{{"sockets", "tcp"}, {"sockets", "unix"}, {"reuse port", "tcp"}} {
 		t.Run(f.how+"/"+f.network, func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t)
-			ours := startCloakroom(t, server.Addr) // for the fixture alone
-			visitor := ours.login(t, "lone")
-			dir, err := os.MkdirTemp("/tmp", "cr")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			l := &lone{api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), log: filepath.Join(dir, "log")}
-			if f.network == "unix" {
-				l.verify = "unix:" + filepath.Join(dir, "verify")
-			}
-			l.args = []string{"serve", "--redis-url", "redis://" + server.Addr + "/0" + patientRedis, "--auth-keys-file", ours.keys, "--log-level", "warn"}
-			if f.how == "sockets" {
-				l.sockets = []*os.File{parentSocket(t, l.api), parentSocket(t, l.verify)}
-			} else {
-				l.args = append(l.args, "--reuse-port", "--shutdown-idle", "1s", "--http-addr", l.api, "--verify-addr", l.verify)
-			}
-			l.start(t)
-			t.Cleanup(func() {
-				stop(t, l.cmd, l.ended)
-				if log, err := os.ReadFile(l.log); t.Failed() && err == nil {
-					t.Logf("cloakroom wrote:\n%s", tail(log, 4000))
-				}
-			})
-			gateway := patientNginx().Start(t, l.verify, startApplication(t).addr)
-			c := &checks{finish: make(chan struct{})}
-			c.ask("nginx", "http://application/", gateway, visitor.token, false)
-			c.ask("a connection for each check", "http://verify/", l.verify, visitor.token, true)
-			c.ask("the API", "http://api/v2/sessions/"+visitor.id, l.api, ours.key, true)
+			l, c := loneUnderLoad(t, f.network, f.how == "sockets")
 			defer c.end(t)
 			for range restarts {
 				c.more(t, 100)
@@ -229,6 +213,69 @@ func TestRestartOfALoneProcess(t *testing.T) {
 			c.more(t, 100)
 		})
 	}
+}
+
+// TestCrashOfALoneProcess kills the only process under load. The sockets are the parent's, as with systemd. What it was at fails; who
+// connects from then on waits in the sockets' queues, and is answered by the next process.
+func TestCrashOfALoneProcess(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			l, c := loneUnderLoad(t, network, true)
+			defer c.end(t)
+			for range restarts {
+				c.more(t, 100)
+				c.dying.Add(1)
+				_ = l.cmd.Process.Kill()
+				<-l.ended
+				c.dead.Add(1)
+				l.start(t)
+				c.replaced.Add(1)
+			}
+			c.more(t, 100)
+			if c.waited.Load() == 0 {
+				t.Error("nobody has waited")
+			}
+		})
+	}
+}
+
+// loneUnderLoad starts a lone process, whose sockets are the parent's or its own, and clients that ask it: by nginx, which keeps
+// connections, and with a connection for each check.
+func loneUnderLoad(t *testing.T, network string, sockets bool) (*lone, *checks) {
+	t.Helper()
+	server := redistest.Start(t)
+	ours := startCloakroom(t, server.Addr) // for the fixture alone
+	visitor := ours.login(t, "lone")
+	dir, err := os.MkdirTemp("/tmp", "cr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := &lone{api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), log: filepath.Join(dir, "log")}
+	if network == "unix" {
+		l.verify = "unix:" + filepath.Join(dir, "verify")
+	}
+	l.args = []string{"serve", "--redis-url", "redis://" + server.Addr + "/0" + patientRedis, "--auth-keys-file", ours.keys, "--log-level", "warn"}
+	if sockets {
+		l.sockets = []*os.File{parentSocket(t, l.api), parentSocket(t, l.verify)}
+	} else {
+		l.args = append(l.args, "--reuse-port", "--shutdown-idle", "1s", "--http-addr", l.api, "--verify-addr", l.verify)
+	}
+	l.start(t)
+	t.Cleanup(func() {
+		stop(t, l.cmd, l.ended)
+		if log, err := os.ReadFile(l.log); t.Failed() && err == nil {
+			t.Logf("cloakroom wrote:\n%s", tail(log, 4000))
+		}
+	})
+	gateway := patientNginx().Start(t, l.verify, startApplication(t).addr)
+	c := &checks{finish: make(chan struct{})}
+	c.ask("nginx", "http://application/", gateway, visitor.token, false)
+	c.ask("a connection for each check", "http://verify/", l.verify, visitor.token, true)
+	c.ask("the API", "http://api/v2/sessions/"+visitor.id, l.api, ours.key, true)
+	return l, c
 }
 
 // parentSocket opens a socket that outlives the processes which listen on it.
