@@ -2,7 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -17,9 +17,12 @@ const (
 	// tells a change where times and links do not. What has changed is taken at
 	// the second look.
 	lookEvery = 2 * time.Second
-	// maxChanges is for how many looks in a row a change waits for another one.
+	// maxChanges is for how many looks in a row files may change before it is a fault.
 	maxChanges = 3
 )
+
+// errInMotion is the fault of files that are never twice the same.
+var errInMotion = errors.New("the files change all the time")
 
 // reloaded is what the files of a setting hold. They are read again whenever
 // they change, and at SIGHUP; what is broken changes nothing. open makes it. Its
@@ -76,7 +79,7 @@ func (r *reloaded[T]) value() T { return r.current.Load().value }
 // look reads the files, and uses what they have if that is new and good. What is
 // bad is logged once. Unless at once, a change counts only if it is still there
 // at the next look, because two files do not change in one moment, nor is one
-// always written in one; of what changes all the time, every fourth counts.
+// always written in one.
 func (r *reloaded[T]) look(atOnce bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,19 +94,18 @@ func (r *reloaded[T]) look(atOnce bool) {
 	}
 	value, err := r.parse(now.read)
 	content := now.sum(now.paths)
-	settled := atOnce || content == r.seen
-	r.seen = content
-	if r.changes++; !settled && r.changes <= maxChanges {
-		return
-	}
-	r.changes = 0
-	if err != nil {
-		bad := err.Error()
-		if settled {
-			bad += string(content[:])
-		} else {
-			err = fmt.Errorf("changes all the time: %w", err)
+	bad := string(content[:])
+	if !atOnce && content != r.seen {
+		r.seen = content
+		if r.changes++; r.changes <= maxChanges {
+			return
 		}
+		err, bad = errInMotion, ""
+	} else {
+		r.seen, r.changes = content, 0
+	}
+	if err != nil {
+		bad += err.Error()
 		r.fault.Store(&err)
 		if atOnce || bad != r.bad {
 			r.log.Error(r.kept, append(r.says(before.value), "error", err)...)

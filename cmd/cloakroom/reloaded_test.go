@@ -176,7 +176,7 @@ func TestKeysOfAPipe(t *testing.T) {
 	}
 }
 
-// A file that changes all the time is used all the same; if it is bad, its fault is shown.
+// A file in motion is never used, as it may be half written. If it stays in motion, that is a fault, told of once.
 func TestFileThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, keysWithOne)
@@ -186,28 +186,36 @@ func TestFileThatChangesAllTheTime(t *testing.T) {
 	}
 	log := newOutput()
 	k.log = slog.New(slog.NewTextHandler(log, nil))
-	f := func(text string, times int) {
+	f := func(text string, keys, lines int) {
 		t.Helper()
-		for i := range 12 {
-			if err := os.WriteFile(file, fmt.Appendf(nil, "# %d\n%s", i, text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			k.look(false)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if n := strings.Count(log.String(), "msg"); n != times {
-			t.Errorf("%d lines, want %d:\n%s", n, times, log)
+		k.look(false)
+		if n := strings.Count(log.String(), "msg"); n != lines || k.value().Len() != keys {
+			t.Fatalf("%d keys and %d lines, want %d and %d:\n%s", k.value().Len(), n, keys, lines, log)
 		}
 	}
-	f(keysWithOne, 3)
-	f("keys: []\nx: [a]\n", 4)
-	state := k.state()
-	if !strings.Contains(state, "changes all the time") || strings.Contains(state, "\n") {
+	text := "keys:\n"
+	for i := range 6 { // a key more at each look
+		text += fmt.Sprintf("- {name: n%d, userId: u, permissions: [], sha256: %064d}\n", i, i)
+		f(text, 1, i/maxChanges)
+	}
+	if state := k.state(); !strings.Contains(state, "the files change all the time") {
 		t.Errorf("got %q", state)
 	}
-	f("keys: [{}]\n", 5)
+	f(text, 6, 2)
+	if state := k.state(); state != "" {
+		t.Errorf("got %q", state)
+	}
+	for i := range 12 { // what is bad besides is told of when it rests
+		f(fmt.Sprintf("# %d\nkeys: [{}]\n", i), 6, 2+min(i/maxChanges, 1))
+	}
+	f("# 11\nkeys: [{}]\n", 6, 4)
 	if state := k.state(); !strings.Contains(state, "userId: is missing; ") || strings.Contains(state, "\n") {
 		t.Errorf("got %q, want one line", state)
 	}
+	f(text, 6, 5) // as before
 }
 
 // Nor does a FIFO hold a connection to Redis up, whose files are read at each.
