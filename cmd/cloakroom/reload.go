@@ -19,9 +19,20 @@ type reloader interface {
 
 func (r *reloaded[T]) logTo(log *slog.Logger) {
 	r.log = log
+	r.logUnfollowed()
+}
+
+// logUnfollowed tells of what was read at the start only.
+func (r *reloaded[T]) logUnfollowed() {
 	for path := range r.once {
-		log.Info("no regular file: it was read once, and is not followed", "setting", r.setting, "file", path)
+		r.log.Info("no regular file: it was read once, and is not followed", "setting", r.setting, "file", path)
 	}
+}
+
+// follows says whether a file may have changed.
+func (r *reloaded[T]) follows(path string) bool {
+	_, once := r.once[path]
+	return !once
 }
 
 // reloaders are those of all settings that have files.

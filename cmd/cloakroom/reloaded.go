@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,12 @@ func (r *reloaded[T]) look(atOnce bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.current.Load()
+	if atOnce {
+		r.logUnfollowed()
+	}
+	if !slices.ContainsFunc(before.paths, r.follows) {
+		return
+	}
 	now := newReading(r.once, false)
 	if !atOnce && now.sum(before.paths) == before.content {
 		r.seen, r.changes, r.bad = before.content, 0, ""

@@ -170,9 +170,40 @@ func TestKeysOfAPipe(t *testing.T) {
 	for range 3 {
 		k.look(false)
 	}
-	k.look(true)
 	if k.state() != "" || k.value().Len() != 1 || strings.Count(log.String(), "was read once") != 1 || strings.Contains(log.String(), "were not") {
 		t.Errorf("%s\n%s", k.state(), log)
+	}
+	k.look(true) // nothing is read, so nothing is reloaded
+	if strings.Count(log.String(), "was read once, and is not followed") != 2 || strings.Contains(log.String(), "reloaded") {
+		t.Errorf("at SIGHUP:\n%s", log)
+	}
+}
+
+// Of a pair of which one half is a pipe, the other half is followed.
+func TestCertificateWithAKeyOfAPipe(t *testing.T) {
+	t.Parallel()
+	authority := newAuthority(t)
+	pair := bytesOf(authority.issue(time.Hour))
+	files := authority.mounted(t.TempDir(), pair)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.Write(pair[1]); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	files.key = fmt.Sprintf("/dev/fd/%d", r.Fd())
+	c, err := openCertificate("http", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newOutput()
+	c.logTo(slog.New(slog.NewTextHandler(log, nil)))
+	c.look(true)
+	if strings.Count(log.String(), "was read once, and is not followed") != 2 || strings.Count(log.String(), "certificate reloaded") != 1 {
+		t.Errorf("%s", log)
 	}
 }
 
