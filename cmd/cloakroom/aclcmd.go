@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -43,9 +42,6 @@ and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
 database, and whether it is a Cluster or has Sentinels).
 `
 
-// maxPasswordFile bounds what is read of a password file, in bytes.
-const maxPasswordFile = 4 << 10
-
 // aclFlags are what acl has besides the settings of serve.
 type aclFlags struct {
 	user, passwordFile string
@@ -67,9 +63,9 @@ func (f *aclFlags) settings() []setting {
 }
 
 // aclCommand is the subcommand: it prints the least rule.
-func aclCommand(_ context.Context, p *program) error {
+func aclCommand(ctx context.Context, p *program) error {
 	var f aclFlags
-	c, err := load(p, f.settings()...)
+	c, err := load(ctx, p, f.settings()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, aclHelp)
 		return err
@@ -81,7 +77,10 @@ func aclCommand(_ context.Context, p *program) error {
 	if f.user == "" || strings.ContainsFunc(f.user, func(r rune) bool { return r <= ' ' || r == '"' || r == '\'' || r == 0x7f }) {
 		wrong.addf("flag: --user must be a name without spaces and quotes")
 	}
-	secret, err := f.secret()
+	secret, err := f.secret(anything(ctx, p))
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	if err != nil {
 		wrong.addf("flag: --password-file: %v", err)
 	}
@@ -153,20 +152,16 @@ func (f *aclFlags) print(w io.Writer, secret, rule string) error {
 
 // secret returns the password's hash as a word of the rule. The password is
 // neither kept nor shown. (I6)
-func (f *aclFlags) secret() (string, error) {
+func (f *aclFlags) secret(pipes pipes) (string, error) {
 	if f.passwordFile == "" {
 		return ">PASSWORD", nil
 	}
-	file, err := os.Open(f.passwordFile)
+	text, err := readText(f.passwordFile, pipes)
 	if err != nil {
 		return "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxPasswordFile+1))
-	if err = errors.Join(err, file.Close()); err != nil {
-		return "", err
-	}
 	text = bytes.TrimRight(text, "\r\n")
-	if len(text) == 0 || len(text) > maxPasswordFile || bytes.ContainsAny(text, "\r\n") {
+	if len(text) == 0 || len(text) > maxPassword || bytes.ContainsAny(text, "\r\n") {
 		return "", fmt.Errorf("%s must have the password on its only line", f.passwordFile)
 	}
 	sum := sha256.Sum256(text)

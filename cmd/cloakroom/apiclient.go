@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +18,8 @@ import (
 const (
 	// dialTimeout bounds the wait for a connection to the sidecar.
 	dialTimeout = 5 * time.Second
-	// maxAnswer and maxKeyFile bound what is read, in bytes.
-	maxAnswer, maxKeyFile = 64 << 10, 4 << 10
+	// maxAnswer bounds what is read, and maxKey is the longest key, in bytes.
+	maxAnswer, maxKey = 64 << 10, 4 << 10
 )
 
 // apiClient calls a running sidecar.
@@ -35,7 +34,7 @@ type apiClient struct {
 
 // newClient returns a client of the sidecar at address. Its errors do not
 // repeat the key. (I6)
-func newClient(address, keyFile string, files clientTLS, env []string) (*apiClient, error) {
+func newClient(address, keyFile string, files clientTLS, env []string, pipes pipes) (*apiClient, error) {
 	c := &apiClient{name: address}
 	var wrong faults
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
@@ -51,11 +50,11 @@ func newClient(address, keyFile string, files clientTLS, env []string) (*apiClie
 	} else {
 		c.base = strings.TrimSuffix(address, "/")
 	}
-	transport.TLSClientConfig, err = files.config()
+	transport.TLSClientConfig, err = files.config(pipes)
 	if err != nil {
 		wrong.addf("%v", err)
 	}
-	c.key, err = readKey(keyFile, env)
+	c.key, err = readKey(keyFile, env, pipes)
 	if err != nil {
 		wrong.addf("%v", err)
 	}
@@ -65,16 +64,12 @@ func newClient(address, keyFile string, files clientTLS, env []string) (*apiClie
 }
 
 // readKey returns the API key, "" if none is given.
-func readKey(file string, env []string) (string, error) {
+func readKey(file string, env []string, pipes pipes) (string, error) {
 	source, key := apiKeyEnv, ""
 	if file != "" {
 		source = "--key-file " + file
-		f, err := os.Open(file)
+		text, err := readText(file, pipes)
 		if err != nil {
-			return "", fmt.Errorf("--key-file: %w", err)
-		}
-		text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-		if err = errors.Join(err, f.Close()); err != nil {
 			return "", fmt.Errorf("--key-file: %w", err)
 		}
 		if key = strings.TrimSpace(string(text)); key == "" {
@@ -87,7 +82,7 @@ func readKey(file string, env []string) (string, error) {
 			}
 		}
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) || len(key) > maxKeyFile {
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) || len(key) > maxKey {
 		return "", fmt.Errorf("%s must have an API key and nothing else", source)
 	}
 	return key, nil
@@ -141,7 +136,7 @@ func (c *apiClient) unreached(ctx context.Context, r *request, err error) error 
 	case ok && dial.Op == "dial":
 		return fmt.Errorf("can not reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
 	case r.DryRun && ctx.Err() != nil:
-		return errors.New("interrupted; nothing was revoked")
+		return errNothingRevoked
 	case r.DryRun:
 		return fmt.Errorf("no answer from %s: %w; nothing was revoked", c.name, err)
 	case ctx.Err() != nil:

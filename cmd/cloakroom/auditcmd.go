@@ -65,7 +65,7 @@ func (f *auditFlags) settings() []setting {
 // auditCommand is the subcommand.
 func auditCommand(ctx context.Context, p *program) error {
 	var f auditFlags
-	c, err := load(p, f.settings()...)
+	c, err := load(ctx, p, f.settings()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, auditHelp)
 		return err

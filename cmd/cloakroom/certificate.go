@@ -41,7 +41,7 @@ type servedCertificate struct {
 }
 
 // openCertificate reads the files of a listener.
-func openCertificate(listener string, files certificateFiles) (*certificate, error) {
+func openCertificate(listener string, files certificateFiles, pipes pipes) (*certificate, error) {
 	c := &certificate{listener: listener, reloaded: &reloaded[*servedCertificate]{
 		setting: listener + "-tls-cert-file",
 		parse: func(read func(string) ([]byte, error)) (*servedCertificate, error) {
@@ -56,7 +56,7 @@ func openCertificate(listener string, files certificateFiles) (*certificate, err
 		done: "TLS certificate reloaded", kept: "the TLS certificate was not reloaded, the old one stays",
 		says: func(s *servedCertificate) []any { return []any{"listener", listener, "until", s.until} },
 	}}
-	if err := c.open(); err != nil {
+	if err := c.open(pipes); err != nil {
 		return nil, err
 	}
 	c.failed = prometheus.NewCounter(prometheus.CounterOpts{

@@ -226,7 +226,7 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 	a := newAuthority(t)
 	dir := t.TempDir()
 	files := a.mounted(dir, bytesOf(a.issue(time.Hour)))
-	c, err := openCertificate("http", files)
+	c, err := openCertificate("http", files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 
 func TestCertificateWarns(t *testing.T) {
 	a := newAuthority(t)
-	c, err := openCertificate("http", a.mounted(t.TempDir(), bytesOf(a.issue(2*time.Hour)))) // of three
+	c, err := openCertificate("http", a.mounted(t.TempDir(), bytesOf(a.issue(2*time.Hour))), nil) // of three
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func checkKeys(c *config, wrong *faults) {
 	switch {
 	case !c.good("auth-keys-file", "auth-issuers-file", "auth-anonymous"):
 	case c.keysFile != "":
-		k, err := openKeys(c.keysFile)
+		k, err := openKeys(c.keysFile, c.pipes)
 		if err != nil {
 			wrong.addf("--auth-keys-file: %v", err)
 			return

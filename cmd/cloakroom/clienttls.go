@@ -11,9 +11,9 @@ import (
 type clientTLS struct{ ca, cert, key string }
 
 // config returns what the client needs. Its errors name the flag. (I6)
-func (f clientTLS) config() (*tls.Config, error) {
+func (f clientTLS) config(pipes pipes) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	files := newReading(map[string][]byte{}, true)
+	files := newReading(map[string][]byte{}, pipes)
 	if f.ca != "" {
 		text, err := files.read(f.ca)
 		if err != nil {

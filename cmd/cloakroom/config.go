@@ -71,6 +71,8 @@ type config struct {
 	// httpTLS and verifyTLS are the certificates of the listeners, nil without TLS.
 	httpTLS, verifyTLS *certificate
 
+	// pipes is how files are read that are read once.
+	pipes pipes
 	// apiKeys are those of keysFile, nil without one.
 	apiKeys *reloaded[*httpapi.APIKeys]
 	// issuers are those of issuersFile, nil without one.

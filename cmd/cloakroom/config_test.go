@@ -18,7 +18,7 @@ import (
 // loadWith loads the configuration of serve.
 func loadWith(t *testing.T, args, env []string) (*config, error) {
 	t.Helper()
-	return load(&program{name: "serve", args: args, env: env})
+	return load(t.Context(), &program{name: "serve", args: args, env: env})
 }
 
 // enough is the least that serve needs.

@@ -64,7 +64,7 @@ func (r *report) count(s doctor.Status) (n int) {
 // doctorCommand is the subcommand.
 func doctorCommand(ctx context.Context, p *program) error {
 	asJSON := false
-	c, err := load(p, setting{"json", "false", boolean(&asJSON), "print JSON", flagOnly})
+	c, err := load(ctx, p, setting{"json", "false", boolean(&asJSON), "print JSON", flagOnly})
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, doctorHelp)
 		return err
@@ -190,12 +190,8 @@ func (c *config) whereTo(d *doctor.Config, client redis.UniversalClient) error {
 		d.Places = append(d.Places, doctor.Place{Network: o.Network, Addr: host, TLS: secure})
 	}
 	if d.Master = u.master; d.Master != "" {
-		password, err := c.redis.sentinelPassword()
-		if err != nil {
-			return err
-		}
 		d.Sentinel = &redis.Options{
-			Dialer: o.Dialer, Username: c.redis.sentinelUsername, Password: password,
+			Dialer: o.Dialer, Username: c.redis.sentinelUsername, Password: c.redis.sentinelPassword,
 			MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: o.MaintNotificationsConfig,
 		}
 	}

@@ -20,7 +20,7 @@ func checkIssuers(c *config, wrong *faults) {
 		done:    "issuers reloaded", kept: "the issuers were not reloaded, the old ones stay",
 		says: func(s *oidc.Settings) []any { return []any{"issuers", s.Len()} },
 	}
-	if err := r.open(); err != nil {
+	if err := r.open(c.pipes); err != nil {
 		wrong.addf("--auth-issuers-file: %v", err)
 		return
 	}

@@ -137,7 +137,7 @@ func appendKey(path string, k httpapi.APIKey) (err error) {
 // readWithMode reads a file with its mode and owner; one that does not exist
 // is empty, 0600 and has no owner yet.
 func readWithMode(path string) (text []byte, mode os.FileMode, owner *syscall.Stat_t, err error) {
-	text, err = os.ReadFile(path)
+	text, err = readText(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, 0o600, nil, nil
 	}

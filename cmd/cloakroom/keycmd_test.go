@@ -119,7 +119,7 @@ func TestKeyIntoAFileWithoutKeys(t *testing.T) {
 		file := writeFile(t, text)
 		for n, name := range []string{"a", "b"} {
 			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
-			if k, err := openKeys(file); err != nil || k.value().Len() != n+1 {
+			if k, err := openKeys(file, nil); err != nil || k.value().Len() != n+1 {
 				t.Errorf("%q: not %d keys, %v", text, n+1, err)
 			}
 		}
@@ -166,7 +166,7 @@ func TestKeysMadeAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if k, err := openKeys(file); err != nil || k.value().Len() != 8 {
+	if k, err := openKeys(file, nil); err != nil || k.value().Len() != 8 {
 		t.Errorf("got %v, %v", k.value(), err)
 	}
 }

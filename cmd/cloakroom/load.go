@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,10 +21,10 @@ const delim = "/"
 // load reads the configuration: flags over environment over file over
 // defaults. Every value that is given is checked, also one that another source
 // overrides. All faults come in one *usageError, with the config as far as it
-// is good; pflag.ErrHelp means that help was asked for. own are settings that
-// only this subcommand has.
-func load(p *program, own ...setting) (*config, error) {
-	c := &config{values: map[string]string{}}
+// is good; pflag.ErrHelp means that help was asked for, errInterrupted that ctx
+// has ended. own are settings that only this subcommand has.
+func load(ctx context.Context, p *program, own ...setting) (*config, error) {
+	c := &config{values: map[string]string{}, pipes: anything(ctx, p)}
 	table := append(settings(c), own...)
 	defaults(table, p.name)
 	flags := flagSet(table)
@@ -35,7 +36,7 @@ func load(p *program, own ...setting) (*config, error) {
 	fromFile := koanf.New(delim)
 	readable := true
 	if path, source := configPath(flags, fromEnv); path != "" {
-		readable = readFile(path, source, table, fromFile, &wrong)
+		readable = readFile(path, source, c.pipes, table, fromFile, &wrong)
 	}
 
 	all := koanf.New(delim)
@@ -58,6 +59,9 @@ func load(p *program, own ...setting) (*config, error) {
 	}
 	if readable { // else what is missing may stand in the file
 		crossCheck(c, p.name, &wrong)
+	}
+	if ctx.Err() != nil {
+		return nil, errInterrupted
 	}
 	return c, wrong.err()
 }

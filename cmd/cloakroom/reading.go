@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -8,18 +9,64 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// maxFile bounds what is read of each file, in bytes.
-const maxFile = 16 << 20
+const (
+	// maxFile bounds what is read of each file, in bytes.
+	maxFile = 16 << 20
+	// pipePoll is how often a read of a pipe looks whether it has been interrupted.
+	pipePoll = 100 * time.Millisecond
+	// pipePatience is how often it looks before it says that it waits.
+	pipePatience = 10
+)
+
+// errInterrupted is why a subcommand ends that was told to before it began.
+var errInterrupted = errors.New("interrupted")
+
+// pipes opens what is no regular file for reading, as a pipe; nil refuses it.
+type pipes func(f *os.File) io.Reader
+
+// anything lets whatever can be read be read, as long as ctx does not end. p says
+// that it waits.
+func anything(ctx context.Context, p *program) pipes {
+	return func(f *os.File) io.Reader { return &pipe{ctx: ctx, f: f, p: p} }
+}
+
+// pipe reads a file that may have to be written first.
+type pipe struct {
+	ctx   context.Context
+	f     *os.File
+	p     *program
+	waits int // how often nothing was there
+}
+
+// Read waits until there is something to read, or who writes has closed it.
+func (r *pipe) Read(b []byte) (int, error) {
+	for r.ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(r.f.Fd()), Events: unix.POLLIN}}, int(pipePoll.Milliseconds()))
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return 0, err
+		case n > 0:
+			return r.f.Read(b)
+		}
+		if r.waits++; r.waits == pipePatience {
+			_, _ = fmt.Fprintf(r.p.stderr, "cloakroom %s: waiting for what is written to %s, which is no regular file\n", r.p.name, r.f.Name())
+		}
+	}
+	return 0, errInterrupted
+}
 
 // reading reads files, each once, so that what is used is what was summed. It is
 // for one goroutine.
 type reading struct {
-	// kept are texts that are not read again; starting adds those of pipes and
-	// the like, which can be read once only.
-	kept     map[string][]byte
-	starting bool
+	// kept are texts that are not read again: those of pipes and the like, which
+	// can be read once only.
+	kept  map[string][]byte
+	pipes pipes
 
 	found map[string]found
 	paths []string // those that were asked for with read
@@ -31,8 +78,8 @@ type found struct {
 	err  error
 }
 
-func newReading(kept map[string][]byte, starting bool) *reading {
-	return &reading{kept: kept, starting: starting, found: map[string]found{}}
+func newReading(kept map[string][]byte, pipes pipes) *reading {
+	return &reading{kept: kept, pipes: pipes, found: map[string]found{}}
 }
 
 // read returns the text of a file; "" is no file, and has none.
@@ -54,7 +101,7 @@ func (r *reading) find(path string) found {
 	}
 	if f.text, ok = r.kept[path]; !ok {
 		var regular bool
-		f.text, regular, f.err = readAnyFile(path, r.starting)
+		f.text, regular, f.err = readAnyFile(path, r.pipes)
 		if f.err == nil && !regular {
 			r.kept[path] = f.text
 		}
@@ -78,20 +125,16 @@ func (r *reading) sum(paths []string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// readText reads a regular file. It never waits for a writer, as that of a FIFO.
-func readText(path string) ([]byte, error) {
-	text, _, err := readAnyFile(path, false)
+// readText reads a file, of which pipes says whether it must be a regular one.
+func readText(path string, pipes pipes) ([]byte, error) {
+	text, _, err := readAnyFile(path, pipes)
 	return text, err
 }
 
-// readAnyFile is readText, and if pipes, it reads whatever can be read. Its errors
-// name the file and repeat nothing of it. (I6)
-func readAnyFile(path string, pipes bool) (text []byte, regular bool, err error) {
-	flags := os.O_RDONLY
-	if !pipes {
-		flags |= syscall.O_NONBLOCK
-	}
-	f, err := os.OpenFile(path, flags, 0)
+// readAnyFile is readText, and says what the file is. Opening it waits for no
+// writer, as that of a FIFO. Its errors name the file and repeat nothing of it. (I6)
+func readAnyFile(path string, pipes pipes) (text []byte, regular bool, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, false, err
 	}
@@ -101,11 +144,15 @@ func readAnyFile(path string, pipes bool) (text []byte, regular bool, err error)
 		return nil, false, err
 	}
 	regular = info.Mode().IsRegular()
-	if !regular && !pipes {
-		return nil, false, fmt.Errorf("%s: is no regular file", path)
+	from := io.Reader(f)
+	if !regular {
+		if pipes == nil {
+			return nil, false, fmt.Errorf("%s: is no regular file, and it is read more than once", path)
+		}
+		from = pipes(f)
 	}
 	if info.Size() <= maxFile {
-		text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+		text, err = io.ReadAll(io.LimitReader(from, maxFile+1))
 	}
 	if info.Size() > maxFile || len(text) > maxFile {
 		return nil, regular, fmt.Errorf("%s: has more than %s", path, bytesText(maxFile))

@@ -22,8 +22,10 @@ const maxPassword = 4096
 type redisAccess struct {
 	username, passwordFile                 string
 	sentinelUsername, sentinelPasswordFile string
-	tls                                    tlsFiles
-	replicaReads                           bool
+	// sentinelPassword is what that file held at the start. (I6)
+	sentinelPassword string
+	tls              tlsFiles
+	replicaReads     bool
 }
 
 // apply has o, which is made of a URL, get in as a says.
@@ -46,22 +48,15 @@ func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) er
 	}
 	o.Username, o.Password = "", ""
 	o.CredentialsProviderContext = func(context.Context) (string, string, error) {
-		password, err := readPassword(file)
+		password, err := readPassword(file, nil)
 		return user, password, err
 	}
 	return nil
 }
 
-func (a *redisAccess) sentinelPassword() (string, error) {
-	if a.sentinelPasswordFile == "" {
-		return "", nil
-	}
-	return readPassword(a.sentinelPasswordFile)
-}
-
 // readPassword reads the one line of a file. Its errors never quote it. (I6)
-func readPassword(file string) (string, error) {
-	b, err := readText(file)
+func readPassword(file string, pipes pipes) (string, error) {
+	b, err := readText(file, pipes)
 	if err != nil {
 		return "", err
 	}
@@ -99,19 +94,21 @@ func checkRedis(c *config, wrong *faults) {
 	if remote && u.options.Password != "" && (a.username != "" || a.passwordFile != "") {
 		wrong.addf("--redis-url has a password already: leave it out there, or --redis-username and --redis-password-file here")
 	}
-	pair := func(name, file, username, password string) {
-		if username != "" && password == "" {
+	pair := func(name, file, username, path string, pipes pipes) (password string) {
+		if username != "" && path == "" {
 			wrong.addf("--%s needs --%s", name, file)
 		}
-		if password == "" {
-			return
+		if path == "" {
+			return ""
 		}
-		if _, err := readPassword(password); err != nil {
+		password, err := readPassword(path, pipes)
+		if err != nil {
 			wrong.addf("--%s: %v", file, err)
 		}
+		return password
 	}
-	pair("redis-username", "redis-password-file", a.username, a.passwordFile)
-	pair("redis-sentinel-username", "redis-sentinel-password-file", a.sentinelUsername, a.sentinelPasswordFile)
+	pair("redis-username", "redis-password-file", a.username, a.passwordFile, nil) // each connection reads it
+	a.sentinelPassword = pair("redis-sentinel-username", "redis-sentinel-password-file", a.sentinelUsername, a.sentinelPasswordFile, c.pipes)
 	if _, err := a.tls.load(); err != nil {
 		wrong.addf("%v", err)
 	}

@@ -33,16 +33,12 @@ func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
 	b.master = endpoint.New(s.c.nearStale, b.clientName, s.log)
 	make := func(pool redis.Options, _ bool) redis.UniversalClient { return b.master.Guard(s.guarded(&pool)) }
 	if u.master != "" {
-		password, err := s.c.redis.sentinelPassword()
-		if err != nil {
-			return nil, err
-		}
 		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
 			name := "master " + u.master
 			if replicas { // they may be away without it, and it without them
 				name = "replicas of " + u.master
 			}
-			c := s.trips.watch(s.breakers.GuardAs(name, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas, password))))
+			c := s.trips.watch(s.breakers.GuardAs(name, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas))))
 			if replicas {
 				return c
 			}
@@ -94,10 +90,10 @@ func (s *sidecar) clusterOptions(u *redisURL, o *redis.Options, replicas bool) *
 }
 
 // failoverOptions are those of a master that Sentinels name, or of its replicas.
-func (s *sidecar) failoverOptions(u *redisURL, o *redis.Options, replicas bool, sentinelPassword string) *redis.FailoverOptions {
+func (s *sidecar) failoverOptions(u *redisURL, o *redis.Options, replicas bool) *redis.FailoverOptions {
 	several := severalOptions(u, o, replicas)
 	several.DB, several.MasterName = o.DB, u.master
-	several.SentinelUsername, several.SentinelPassword = s.c.redis.sentinelUsername, sentinelPassword
+	several.SentinelUsername, several.SentinelPassword = s.c.redis.sentinelUsername, s.c.redis.sentinelPassword
 	return several.Failover()
 }
 

@@ -94,7 +94,7 @@ func TestServeWithSentinel(t *testing.T) {
 		User:   "asker", Password: "password-of-sentinels",
 	})
 	p := launch(t, append([]string{
-		"serve", "--redis-url", s.URL(), "--auth-anonymous", "--redis-sentinel-username=asker", "--redis-sentinel-password-file", writeFile(t, "password-of-sentinels"),
+		"serve", "--redis-url", s.URL(), "--auth-anonymous", "--redis-sentinel-username=asker", "--redis-sentinel-password-file", piped(t, "password-of-sentinels\n"),
 		"--redis-tls-ca-file", certificates.CA, "--redis-tls-cert-file", certificates.Cert, "--redis-tls-key-file", certificates.Key, "--redis-replica-reads",
 	}, quick()...))
 	api, admin := p.ready(t)

@@ -28,7 +28,7 @@ type tlsMaterial struct {
 func (f *tlsFiles) load() (tlsMaterial, error) {
 	var m tlsMaterial
 	if f.ca != "" {
-		b, err := readText(f.ca)
+		b, err := readText(f.ca, nil)
 		if err != nil {
 			return m, fmt.Errorf("--redis-tls-ca-file: %w", err)
 		}
@@ -41,8 +41,8 @@ func (f *tlsFiles) load() (tlsMaterial, error) {
 		return m, errHalfPair
 	}
 	if f.cert != "" {
-		cert, err := readText(f.cert)
-		key, keyErr := readText(f.key)
+		cert, err := readText(f.cert, nil)
+		key, keyErr := readText(f.key, nil)
 		var pair tls.Certificate
 		if err = errors.Join(err, keyErr); err == nil {
 			pair, err = tls.X509KeyPair(cert, key)

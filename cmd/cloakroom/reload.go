@@ -96,7 +96,7 @@ func (c *config) filesState() string {
 }
 
 // openKeys reads a file with API keys.
-func openKeys(path string) (*reloaded[*httpapi.APIKeys], error) {
+func openKeys(path string, pipes pipes) (*reloaded[*httpapi.APIKeys], error) {
 	r := &reloaded[*httpapi.APIKeys]{
 		setting: "auth-keys-file",
 		parse: func(read func(string) ([]byte, error)) (*httpapi.APIKeys, error) {
@@ -109,5 +109,5 @@ func openKeys(path string) (*reloaded[*httpapi.APIKeys], error) {
 		done: "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
 		says: func(k *httpapi.APIKeys) []any { return []any{"keys", k.Len()} },
 	}
-	return r, r.open()
+	return r, r.open(pipes)
 }

@@ -61,10 +61,10 @@ type held[T any] struct {
 	content [sha256.Size]byte
 }
 
-// open reads the files for the first time.
-func (r *reloaded[T]) open() error {
+// open reads the files for the first time. What can be read once only, is.
+func (r *reloaded[T]) open(pipes pipes) error {
 	r.once = map[string][]byte{}
-	now := newReading(r.once, true)
+	now := newReading(r.once, pipes)
 	value, err := r.parse(now.read)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (r *reloaded[T]) look(atOnce bool) {
 	if !slices.ContainsFunc(before.paths, r.follows) {
 		return
 	}
-	now := newReading(r.once, false)
+	now := newReading(r.once, nil)
 	if !atOnce && now.sum(before.paths) == before.content {
 		r.seen, r.changes, r.bad = before.content, 0, ""
 		if r.fault.Swap(nil) != nil {

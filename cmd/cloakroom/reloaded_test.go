@@ -152,16 +152,7 @@ func TestIssuersAreFollowed(t *testing.T) {
 // Keys of a pipe are read once, and are not a fault afterwards.
 func TestKeysOfAPipe(t *testing.T) {
 	t.Parallel()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := w.WriteString(keysWithOne); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	k, err := openKeys(fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	k, err := openKeys(piped(t, keysWithOne), anything(t.Context(), &program{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,17 +176,8 @@ func TestCertificateWithAKeyOfAPipe(t *testing.T) {
 	authority := newAuthority(t)
 	pair := bytesOf(authority.issue(time.Hour))
 	files := authority.mounted(t.TempDir(), pair)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := w.Write(pair[1]); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	files.key = fmt.Sprintf("/dev/fd/%d", r.Fd())
-	c, err := openCertificate("http", files)
+	files.key = piped(t, string(pair[1]))
+	c, err := openCertificate("http", files, anything(t.Context(), &program{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +193,7 @@ func TestCertificateWithAKeyOfAPipe(t *testing.T) {
 func TestFileThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, keysWithOne)
-	k, err := openKeys(file)
+	k, err := openKeys(file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,15 +234,12 @@ func TestFileThatChangesAllTheTime(t *testing.T) {
 // Nor does a FIFO hold a connection to Redis up, whose files are read at each.
 func TestRedisFilesThatAreFIFOs(t *testing.T) {
 	t.Parallel()
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, password := readPassword(fifo)
+	fifo := newFIFO(t)
+	_, password := readPassword(fifo, nil)
 	_, ca := (&tlsFiles{ca: fifo}).load()
 	_, cert := (&tlsFiles{cert: fifo, key: fifo}).load()
 	for _, err := range []error{password, ca, cert} {
-		if err == nil || !strings.Contains(err.Error(), fifo+": is no regular file") {
+		if err == nil || !strings.Contains(err.Error(), fifo+": is no regular file, and it is read more than once") {
 			t.Errorf("got %v", err)
 		}
 	}

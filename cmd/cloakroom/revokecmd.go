@@ -54,6 +54,9 @@ WHICH sessions; if several are given, all must hold:
 // errUnanswered says that the question was not answered with yes.
 var errUnanswered = errors.New("nothing was revoked, because the answer was not y")
 
+// errNothingRevoked says that it was told to end before it revoked.
+var errNothingRevoked = errors.New("interrupted; nothing was revoked")
+
 // revoke is the subcommand.
 func revoke(ctx context.Context, p *program) error {
 	r, err := revokeFlags(p.args)
@@ -64,7 +67,10 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(r.url, r.keyFile, r.tls, p.env)
+	client, err := newClient(r.url, r.keyFile, r.tls, p.env, anything(ctx, p))
+	if ctx.Err() != nil {
+		return errNothingRevoked
+	}
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func TestI6_RevokeCommandKeepsTheKey(t *testing.T) {
 	f(exitOK, "1 session revoked", []string{"CLOAKROOM_API_KEY=" + other}, "--key-file", writeFile(t, secret+"\n"))
 	f(exitUsage, "is empty", []string{"CLOAKROOM_API_KEY=" + secret}, "--key-file", writeFile(t, "\n"))
 	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", writeFile(t, "key: "+secret))
-	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", writeFile(t, strings.Repeat("x", maxKeyFile+1)))
+	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", writeFile(t, strings.Repeat("x", maxKey+1)))
 	f(exitUsage, "must have an API key and nothing else", []string{"CLOAKROOM_API_KEY=" + secret + "\r\nX: y"})
 	f(exitUsage, "no such file", nil, "--key-file=/nonexistent/key")
 	f(exitUsage, `unknown flag "--key"`, nil, "--key="+secret)

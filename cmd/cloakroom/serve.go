@@ -39,9 +39,12 @@ type sidecar struct {
 // after the other, calls then (if there is one) when requests are served, waits
 // until ctx ends or a part fails, and stops the parts in reverse.
 func start(ctx context.Context, p *program, then func(context.Context, *sidecar, *cache.Store) error) error {
-	c, err := load(p)
+	c, err := load(ctx, p)
 	if errors.Is(err, pflag.ErrHelp) {
 		return printFlags(p.stdout, p.name)
+	}
+	if errors.Is(err, errInterrupted) {
+		return nil
 	}
 	if c != nil && (err != nil || c.printConfig) { // there is no log yet
 		for _, w := range c.warnings {

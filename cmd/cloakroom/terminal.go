@@ -81,7 +81,7 @@ func ask(ctx context.Context, tty *os.File, w io.Writer, question string) (yes b
 		switch {
 		case ctx.Err() != nil:
 			_, _ = io.WriteString(w, "\n")
-			return false, errors.New("interrupted; nothing was revoked")
+			return false, errNothingRevoked
 		case err != nil && !errors.Is(err, unix.EINTR):
 			return false, err
 		case err != nil || n == 0:

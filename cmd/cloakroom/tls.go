@@ -35,7 +35,7 @@ func checkTLS(c *config, wrong *faults) {
 			return nil
 		}
 		files.clientCA = ca
-		opened, err := openCertificate(name, files)
+		opened, err := openCertificate(name, files, c.pipes)
 		if err != nil {
 			wrong.addf("--%s-tls-cert-file: %v", name, err)
 		}

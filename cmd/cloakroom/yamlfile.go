@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,13 +12,14 @@ import (
 
 // readFile reads the YAML file into k, each value as it is written. It says
 // whether the file could be read as YAML.
-func readFile(path, source string, table []setting, k *koanf.Koanf, wrong *faults) bool {
-	text, err := os.ReadFile(path)
-	var doc map[string]yaml.Node
-	if err == nil {
-		err = yaml.Unmarshal(text, &doc)
-	}
+func readFile(path, source string, pipes pipes, table []setting, k *koanf.Koanf, wrong *faults) bool {
+	text, err := readText(path, pipes)
 	if err != nil {
+		wrong.addf("%s: %v", source, err)
+		return false
+	}
+	var doc map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
 		wrong.addf("%s: %s", source, fileProblem(path, err))
 		return false
 	}
@@ -77,11 +77,7 @@ func flatten(doc map[string]yaml.Node, prefix string, lists map[string]bool, fou
 // which may be anything. (I6)
 func fileProblem(path string, err error) string {
 	var types *yaml.TypeError
-	var io *os.PathError
-	switch {
-	case errors.As(err, &io):
-		return io.Error()
-	case errors.As(err, &types):
+	if errors.As(err, &types) {
 		for _, e := range types.Errors {
 			if strings.Contains(e, "mapping key") {
 				return path + ": " + e
