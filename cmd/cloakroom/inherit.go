@@ -30,8 +30,12 @@ func (c *config) inherit(env []string, table []setting, wrong *faults) {
 	if get("LISTEN_FDS") == "" {
 		return
 	}
-	if get("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		c.warnings = append(c.warnings, "the sockets of LISTEN_FDS are not used: LISTEN_PID is another process")
+	if pid := get("LISTEN_PID"); pid != strconv.Itoa(os.Getpid()) {
+		why := "another process"
+		if pid == "" {
+			why = "missing"
+		}
+		c.warnings = append(c.warnings, "the sockets of LISTEN_FDS are not used: LISTEN_PID is "+why)
 		return
 	}
 	n, err := strconv.Atoi(get("LISTEN_FDS"))
@@ -40,7 +44,7 @@ func (c *config) inherit(env []string, table []setting, wrong *faults) {
 		wrong.addf("LISTEN_FDS must be the number of names in LISTEN_FDNAMES")
 		return
 	}
-	if err == nil && get("LISTEN_FDNAMES") == "" {
+	if get("LISTEN_FDNAMES") == "" {
 		wrong.addf("LISTEN_FDNAMES is missing: it names what each socket is for, http, verify or admin; set FileDescriptorName= in the socket's unit")
 		return
 	}

@@ -178,9 +178,14 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 	packet, _ := listeningOn(t, "unixpacket", shortDir(t)+"/s")
 	f("LISTEN_FDS: the socket verify: it is no stream socket", "verify", packet)
 	f("LISTEN_FDNAMES is missing", "", open)
-	c := &config{}
-	if c.inherit([]string{"LISTEN_FDS=1", "LISTEN_PID=1"}, nil, &faults{}); len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "LISTEN_PID is another process") {
-		t.Errorf("got %q", c.warnings)
+	for told, env := range map[string][]string{
+		"LISTEN_PID is another process": {"LISTEN_FDS=1", "LISTEN_PID=1"},
+		"LISTEN_PID is missing":         {"LISTEN_FDS=1"},
+	} {
+		c := &config{}
+		if c.inherit(env, nil, &faults{}); len(c.warnings) != 1 || !strings.Contains(c.warnings[0], told) {
+			t.Errorf("got %q, want %s", c.warnings, told)
+		}
 	}
 }
 
