@@ -40,7 +40,10 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	if newest == nil {
 		return fmt.Errorf("sample sessions: another process deleted them")
 	}
-	return printTries(s.p.stdout, s.tries(newest, store.Now()))
+	if err := printTries(s.p.stdout, s.tries(newest, store.Now())); err != nil {
+		s.log.Warn("nobody reads what could be tried", "error", err)
+	}
+	return nil
 }
 
 // newestSession returns a young session to show, one of the user with most of

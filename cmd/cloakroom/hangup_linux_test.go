@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,6 +60,43 @@ func TestClosedTerminalEndsDev(t *testing.T) {
 		t.Errorf("%v\n%s", err, log)
 	}
 	isGone(t, server)
+}
+
+// Who closes the output of what only prints ends it, as of every program: `serve --help | head`. dev goes on serving.
+func TestClosedOutput(t *testing.T) {
+	t.Parallel()
+	closed := func() *os.File {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Close()
+		t.Cleanup(func() { writer.Close() })
+		return writer
+	}
+	for _, args := range [][]string{{"serve", "--help"}, {"dev", "--print-config"}, {"version"}} {
+		cmd, log := selfCommand(t, args...), newOutput()
+		cmd.Stdout, cmd.Stderr = closed(), log
+		var exit *exec.ExitError
+		if err := cmd.Run(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE || log.String() != "" {
+			t.Errorf("%q: %v\n%s", args, err, log)
+		}
+	}
+	cmd, log := selfCommand(t, append([]string{"dev", "--redis-url=memory:"}, quick()...)...), newOutput()
+	cmd.Stdout, cmd.Stderr = closed(), log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	p := &cloakroom{stderr: log}
+	p.logged(t, "nobody reads what could be tried", 1)
+	want(t, 200, "GET", fmt.Sprint("http://", p.logged(t, "ready", 1)["http"], "/version"), "")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, log)
+	}
 }
 
 // SIGHUP ends every subcommand but serve, wherever it waits.

@@ -35,9 +35,6 @@ func main() {
 	if reloads(os.Args[1:]) || !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(hangup, syscall.SIGHUP)
 	}
-	if staysUp(os.Args[1:]) { // a log that nobody reads any more must not end it
-		signal.Ignore(syscall.SIGPIPE)
-	}
 	redis.SetLogger(silence{})
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hangup))
 }
@@ -84,9 +81,6 @@ func subcommands() []subcommand {
 // reloads says whether SIGHUP has the program read its files again. It ends any
 // other one, as when its terminal is closed.
 func reloads(args []string) bool { return len(args) > 0 && args[0] == "serve" }
-
-// staysUp says whether the program runs until it is stopped.
-func staysUp(args []string) bool { return len(args) > 0 && (args[0] == "serve" || args[0] == "dev") }
 
 // untilHangup returns a context that also ends on hangup, any number of times: a
 // closed terminal may send several. SIGINT and SIGTERM end the process at once then.

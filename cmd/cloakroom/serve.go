@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
@@ -57,6 +59,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	if c.printConfig {
 		return printConfig(p.stdout, c)
 	}
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end it
 	s := &sidecar{
 		c: c, p: p, parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
 	}
