@@ -16,21 +16,17 @@ import (
 const maxSocketPath = 100
 
 // listen opens the listener of a setting, HOST:PORT or unix:PATH, unless the
-// service manager has. With share, another process may listen there, and does
-// until it ends, but gets no new connection.
-func (c *config) listen(ctx context.Context, setting, addr string, share bool) (net.Listener, error) {
+// service manager has.
+func (c *config) listen(ctx context.Context, setting, addr string) (net.Listener, error) {
 	if ln := c.inherited[setting]; ln != nil {
 		return ln, nil
 	}
 	path, unix := strings.CutPrefix(addr, "unix:")
 	var ln net.Listener
 	var err error
-	switch {
-	case unix:
+	if unix {
 		ln, err = listenUnix(ctx, path)
-	case share:
-		ln, err = listenReusePort(ctx, addr)
-	default:
+	} else {
 		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	}
 	if err != nil {
@@ -47,23 +43,39 @@ func listenFault(setting, addr string, err error) error {
 }
 
 // listenForRequests opens the listeners of the API and of verify, which is nil if
-// there is none. If one cannot be opened, none has taken a connection from another
-// process: all shared ports are tried before one is listened on.
+// there is none. With --reuse-port another process may listen there, and does until
+// it ends, but gets no new connection. If one cannot be opened, none has taken a
+// connection from another process: all are bound before one is listened on.
 func (c *config) listenForRequests(ctx context.Context) (api, verify net.Listener, err error) {
+	shared := map[string]*os.File{}
 	if c.reusePort {
 		for _, l := range []struct{ setting, addr string }{{"http-addr", c.httpAddr}, {"verify-addr", c.verifyAddr}} {
 			if l.addr == "" || c.inherited[l.setting] != nil {
 				continue
 			}
-			if err := tryReusePort(ctx, l.addr); err != nil {
+			f, err := bindReusePort(l.addr)
+			if err != nil {
 				return nil, nil, listenFault(l.setting, l.addr, err)
 			}
+			defer f.Close() // the listener has its own
+			shared[l.setting] = f
 		}
 	}
-	if api, err = c.listen(ctx, "http-addr", c.httpAddr, c.reusePort); err != nil || c.verifyAddr == "" {
+	listen := func(setting, addr string) (net.Listener, error) {
+		f := shared[setting]
+		if f == nil {
+			return c.listen(ctx, setting, addr)
+		}
+		ln, err := listenReusePort(f)
+		if err != nil {
+			return nil, listenFault(setting, addr, err)
+		}
+		return ln, nil
+	}
+	if api, err = listen("http-addr", c.httpAddr); err != nil || c.verifyAddr == "" {
 		return api, nil, err
 	}
-	if verify, err = c.listen(ctx, "verify-addr", c.verifyAddr, c.reusePort); err != nil {
+	if verify, err = listen("verify-addr", c.verifyAddr); err != nil {
 		return nil, nil, errors.Join(err, api.Close())
 	}
 	return api, verify, nil

@@ -1,124 +1,131 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// listenReusePort listens at addr, where another process of the same user may
-// listen too. All new connections come to the second from now on; a third is
+// longestQueue has the kernel let as many connections wait as it allows.
+const longestQueue = 65535
+
+// bindReusePort takes an address where another process of the same user may
+// listen too, and does not listen yet, so it takes no connection. A third is
 // refused, because it would get none.
+func bindReusePort(addr string) (*os.File, error) {
+	at, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	everywhere := at.IP == nil || at.IP.IsUnspecified()
+	family := unix.AF_INET6 // which has IPv4 everywhere
+	if at.IP.To4() != nil && !everywhere {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if everywhere && errors.Is(err, unix.EAFNOSUPPORT) {
+		family = unix.AF_INET
+		fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), addr)
+	options := [][3]int{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}}
+	if family == unix.AF_INET6 {
+		options = append(options, [3]int{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0})
+	}
+	for _, o := range options {
+		if err == nil {
+			err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, o[0], o[1], o[2]))
+		}
+	}
+	if err == nil {
+		err = os.NewSyscallError("bind", unix.Bind(fd, sockaddr(family, at)))
+	}
+	if n := listenersAt(at, everywhere); err == nil && n > 1 {
+		err = fmt.Errorf("%d processes with --reuse-port listen there already; stop the older one first", n)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// sockaddr spells an address for the kernel.
+func sockaddr(family int, at *net.TCPAddr) unix.Sockaddr {
+	if family == unix.AF_INET {
+		four := &unix.SockaddrInet4{Port: at.Port}
+		copy(four.Addr[:], at.IP.To4())
+		return four
+	}
+	six := &unix.SockaddrInet6{Port: at.Port}
+	if !at.IP.IsUnspecified() { // IPv4's is not ::
+		copy(six.Addr[:], at.IP.To16())
+	}
+	if link, err := net.InterfaceByName(at.Zone); err == nil {
+		six.ZoneId = uint32(link.Index)
+	}
+	return six
+}
+
+// listenReusePort listens on what bindReusePort has taken. All new connections
+// come to the second process from now on.
 //
 // The kernel spreads connections over the sockets of a port, and when one closes
 // it resets those that wait for its process. So the older process must have none
 // when it ends: a filter hands every connection to the second socket, which is
 // the newer one. Alone, or as the first of two after the older one has ended, it
 // has no second one beside it, and the kernel then takes the only one there is.
-func listenReusePort(ctx context.Context, addr string) (net.Listener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return withSocket(c, reusePort) }}
-	config.SetMultipathTCP(false) // it takes no filter
-	ln, err := config.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
+func listenReusePort(f *os.File) (net.Listener, error) {
+	if err := unix.Listen(int(f.Fd()), longestQueue); err != nil {
+		return nil, os.NewSyscallError("listen", err)
 	}
-	conn, err := ln.(*net.TCPListener).SyscallConn()
-	if err == nil {
-		// It returns the number of the socket, which they have in the order in which they began to listen, from 0.
-		second := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1}}
-		program := &unix.SockFprog{Len: uint16(len(second)), Filter: &second[0]}
-		err = withSocket(conn, func(fd int) error {
-			if n := listenersBeside(fd); n > 1 {
-				return fmt.Errorf("%d processes with --reuse-port listen there already; stop the older one first", n)
-			}
-			return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, program)
-		})
+	// It returns the number of the socket, which they have in the order in which they began to listen, from 0.
+	second := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1}}
+	program := &unix.SockFprog{Len: uint16(len(second)), Filter: &second[0]}
+	if err := unix.SetsockoptSockFprog(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, program); err != nil {
+		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	if err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	return ln, nil
+	return net.FileListener(f)
 }
 
-// tryReusePort says whether listenReusePort would find the address free. It binds
-// and does not listen, so it takes no connection.
-func tryReusePort(ctx context.Context, addr string) error {
-	tried := errors.New("it is free")
-	config := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
-		to, err := net.ResolveTCPAddr(network, address)
-		if err != nil || to.Zone != "" {
-			return errors.Join(tried, err) // a link-local address is not tried
-		}
-		var sa unix.Sockaddr
-		if network == "tcp4" {
-			four := &unix.SockaddrInet4{Port: to.Port}
-			copy(four.Addr[:], to.IP.To4())
-			sa = four
-		} else {
-			six := &unix.SockaddrInet6{Port: to.Port}
-			if !to.IP.IsUnspecified() {
-				copy(six.Addr[:], to.IP.To16())
-			}
-			sa = six
-		}
-		return withSocket(c, func(fd int) error {
-			if err := reusePort(fd); err != nil {
-				return err
-			}
-			if err := unix.Bind(fd, sa); err != nil {
-				return err
-			}
-			return tried
-		})
-	}}
-	config.SetMultipathTCP(false)
-	if _, err := config.Listen(ctx, "tcp", addr); !errors.Is(err, tried) {
-		return err
-	}
-	return nil
-}
-
-func reusePort(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
-
-func withSocket(c syscall.RawConn, do func(fd int) error) error {
-	var failed error
-	err := c.Control(func(fd uintptr) { failed = do(int(fd)) })
-	return errors.Join(err, failed)
-}
-
-// listenersBeside counts the other sockets that listen where fd does, as far as
-// the kernel shows them.
-func listenersBeside(fd int) int {
-	var of unix.Stat_t
-	if unix.Fstat(fd, &of) != nil {
-		return 0
-	}
-	const address, state, inode, listens = 1, 3, 9, "0A"
+// listenersAt counts the sockets that listen at an address or at a part of it, as
+// far as the kernel shows them.
+func listenersAt(at *net.TCPAddr, everywhere bool) int {
+	const address, state, listens = 1, 3, "0A"
+	ours, count := hexAddress(at.IP), 0
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			continue
 		}
-		ours, at := "", map[string]int{}
 		for line := range strings.Lines(string(text)) {
 			f := strings.Fields(line)
-			if len(f) <= inode || f[state] != listens {
+			if len(f) <= state || f[state] != listens {
 				continue
 			}
-			at[f[address]]++
-			if f[inode] == fmt.Sprint(of.Ino) {
-				ours = f[address]
+			host, port, _ := strings.Cut(f[address], ":")
+			if port == fmt.Sprintf("%04X", at.Port) && (everywhere || host == ours || strings.Trim(host, "0") == "") {
+				count++
 			}
 		}
-		if ours != "" {
-			return at[ours] - 1
-		}
 	}
-	return 0
+	return count
+}
+
+// hexAddress spells an address as the kernel lists it: each four bytes backwards.
+func hexAddress(ip net.IP) string {
+	if four := ip.To4(); four != nil {
+		ip = four
+	}
+	var b strings.Builder
+	for i := range ip {
+		fmt.Fprintf(&b, "%02X", ip[i^3])
+	}
+	return b.String()
 }

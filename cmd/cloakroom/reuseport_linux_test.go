@@ -5,38 +5,40 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // A new process that fails takes no connection from the old one; a third gets none, and is told so.
 func TestReusePortThatFails(t *testing.T) {
 	t.Parallel()
-	old, err := listenReusePort(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := share(t, "127.0.0.1:0")
 	defer old.Close()
-	go func() {
-		for {
-			conn, err := old.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Write([]byte("old"))
-			conn.Close()
-		}
-	}()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
 	c := &config{reusePort: true, httpAddr: old.Addr().String(), verifyAddr: taken.Addr().String()}
+	failing(t, c, "choose another with --verify-addr", old.Addr().String())
+
+	second := share(t, old.Addr().String())
+	defer second.Close()
+	c = &config{reusePort: true, httpAddr: old.Addr().String()}
+	if _, _, err := c.listenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+		t.Errorf("a third one: %v", err)
+	}
+}
+
+// failing starts c again and again, which fails as told, while who connects to addr is answered by the old one.
+func failing(t *testing.T, c *config, told, addr string) {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range 300 {
+		for range 20 {
 			_, _, err := c.listenForRequests(t.Context())
-			if err == nil || !strings.Contains(err.Error(), "choose another with --verify-addr") {
+			if err == nil || !strings.Contains(err.Error(), told) {
 				t.Errorf("got %v", err)
 				return
 			}
@@ -48,7 +50,7 @@ func TestReusePortThatFails(t *testing.T) {
 			running = false
 		default:
 		}
-		conn, err := net.Dial("tcp", old.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,13 +59,55 @@ func TestReusePortThatFails(t *testing.T) {
 		}
 		conn.Close()
 	}
+}
 
-	second, err := listenReusePort(t.Context(), old.Addr().String())
+// share listens at addresses as a process with --reuse-port does, and answers who connects to the first.
+func share(t *testing.T, http string, verify ...string) net.Listener {
+	t.Helper()
+	c := &config{reusePort: true, httpAddr: http, verifyAddr: strings.Join(verify, "")}
+	ln, other, err := c.listenForRequests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	if other != nil {
+		t.Cleanup(func() { other.Close() })
+	}
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("old"))
+			conn.Close()
+		}
+	}()
+	return ln
+}
+
+// A process that is the third at one of its ports takes no connection at the other.
+func TestReusePortOfAThird(t *testing.T) {
+	t.Parallel()
+	port := redistest.FreeAddr(t)
+	first := share(t, "127.0.0.1:0", port)
+	defer first.Close()
+	second := share(t, "127.0.0.1:0", port)
 	defer second.Close()
-	if _, err := (&config{}).listen(t.Context(), "http-addr", old.Addr().String(), true); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
-		t.Errorf("a third one: %v", err)
+	c := &config{reusePort: true, httpAddr: first.Addr().String(), verifyAddr: port}
+	failing(t, c, "cannot listen on "+port+" (--verify-addr): 2 processes with --reuse-port listen there already", first.Addr().String())
+
+	everywhere := share(t, ":0")
+	defer everywhere.Close()
+	_, number, err := net.SplitHostPort(everywhere.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	also := share(t, ":"+number)
+	defer also.Close()
+	for _, host := range []string{"127.0.0.1", "0.0.0.0", "localhost"} {
+		c := &config{reusePort: true, httpAddr: host + ":" + number}
+		if _, _, err := c.listenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+			t.Errorf("%s: got %v", host, err)
+		}
 	}
 }

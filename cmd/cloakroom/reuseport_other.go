@@ -3,14 +3,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"net"
+	"os"
 )
 
-// listenReusePort is for Linux alone; checkReusePort refuses the setting elsewhere.
-func listenReusePort(context.Context, string) (net.Listener, error) {
-	return nil, errors.ErrUnsupported
-}
+// bindReusePort is for Linux alone; checkReusePort refuses the setting elsewhere.
+func bindReusePort(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
-func tryReusePort(context.Context, string) error { return errors.ErrUnsupported }
+func listenReusePort(*os.File) (net.Listener, error) { return nil, errors.ErrUnsupported }

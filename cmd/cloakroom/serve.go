@@ -96,7 +96,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *sidecar, *cache.Store) error) error {
 	var err error
 	// The admin listener comes first, so that /readyz says what is missing.
-	if s.admin, err = s.c.listen(ctx, "admin-addr", s.c.adminAddr, false); err != nil {
+	if s.admin, err = s.c.listen(ctx, "admin-addr", s.c.adminAddr); err != nil {
 		return err
 	}
 	s.startAdmin()
