@@ -54,9 +54,11 @@ func failing(t *testing.T, c *config, told, addr string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text, err := io.ReadAll(conn); string(text) != "old" || err != nil {
+		text := make([]byte, len("old"))
+		if _, err := io.ReadFull(conn, text); string(text) != "old" || err != nil {
 			t.Fatalf("got %q, %v", text, err)
 		}
+		_ = conn.(*net.TCPConn).SetLinger(0) // the kernel would list it for a minute
 		conn.Close()
 	}
 }
@@ -79,6 +81,7 @@ func share(t *testing.T, http string, verify ...string) net.Listener {
 				return
 			}
 			_, _ = conn.Write([]byte("old"))
+			_, _ = io.Copy(io.Discard, conn)
 			conn.Close()
 		}
 	}()
