@@ -212,3 +212,6 @@ func exchange(conn io.ReadWriter, request []byte) (*answer, error) {
 		}
 	}
 }
+
+// sheds says whether an answer refuses a request because there are too many.
+func (a *answer) sheds() bool { return a.status == 503 }

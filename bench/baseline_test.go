@@ -17,7 +17,7 @@ func TestBaseline_AnswersExactlyTheBytesAsked(t *testing.T) {
 	stdout, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"baseline", "--addr", "127.0.0.1:0", "--bytes", "950"}, w, io.Discard)
+		ended <- baseline(ctx, []string{"--addr", "127.0.0.1:0", "--bytes", "950"}, w, io.Discard)
 		w.Close()
 	}()
 	line, err := bufio.NewReader(stdout).ReadString('\n')
@@ -37,23 +37,6 @@ func TestBaseline_AnswersExactlyTheBytesAsked(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("at its end: %v", err)
 	}
-}
-
-func TestRun_RefusesBadArguments(t *testing.T) {
-	f := func(want string, args ...string) {
-		t.Helper()
-		err := run(t.Context(), args, io.Discard, io.Discard)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("run(%q): got %v, want an error with %q", args, err, want)
-		}
-	}
-	f("subcommand is required")
-	f(`unknown subcommand "nope"`, "nope")
-	f("not defined: -nope", "baseline", "--nope")
-	f(`unexpected argument "x"`, "baseline", "x")
-	f("--bytes must be between 10 and 67108864, not 9", "baseline", "--bytes", "9")
-	f("--bytes must be between", "baseline", "--bytes", "67108865")
-	f("invalid port", "baseline", "--addr", "127.0.0.1:99999")
 }
 
 func TestJSONOf_Limits(t *testing.T) {

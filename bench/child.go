@@ -51,9 +51,9 @@ func (c *child) stop() {
 }
 
 // startEqual starts a baseline whose answers are as long, with their headers, as
-// those of the source.
-func (s *source) startEqual(ctx context.Context, stderr io.Writer, more ...string) (*child, error) {
-	want, err := s.answerBytes(ctx)
+// those of a source.
+func startEqual(ctx context.Context, stderr io.Writer, s *source, more ...string) (*child, error) {
+	want, err := answerBytes(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,8 @@ func (s *source) startEqual(ctx context.Context, stderr io.Writer, more ...strin
 	return startBaseline(ctx, stderr, body, more...)
 }
 
-// answerBytes is the mean length of a hundred answers, headers and all.
-func (s *source) answerBytes(ctx context.Context) (int, error) {
+// answerBytes is the mean length of a hundred answers of a source, headers and all.
+func answerBytes(ctx context.Context, s *source) (int, error) {
 	const samples = 100
 	l, err := s.load(0, 1, s.flags.seed)
 	if err != nil {

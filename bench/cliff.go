@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,7 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *Run) error 
 			err := c.work(ctx, newRand(c.source.flags.seed, uint64(n)), stop)
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			failed = firstOf(failed, err)
+			failed = cmp.Or(failed, err)
 		})
 	}
 	workers.Wait()
@@ -71,7 +72,7 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *Run) error 
 		return failed
 	}
 	run.Figures["ended_sessions"] = float64(c.flags.count)
-	return run.fillWave(c.gets, c.queries, "get", "search")
+	return fillWave(run, c.gets, c.queries, "get", "search")
 }
 
 // store imports the sessions.

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -141,57 +140,15 @@ func (c *comparison) addRuns(force bool) {
 	}
 }
 
-// runQuantities are compared for each load.
-var runQuantities = []struct {
-	name  string
-	unit  unit
-	words verdictWords
-	value func(*Run) float64
-}{
-	{"achieved", perSecond, higherIsFaster, func(r *Run) float64 { return r.Achieved }},
-	{"latency p50", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P50 }},
-	{"latency p99", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P99 }},
-	{"latency p99.9", microseconds, lowerIsFaster, func(r *Run) float64 { return r.Latency.P999 }},
-	{"errors", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Errors, r) }},
-	{"wrong", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Wrong, r) }},
-	{"late", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Late, r) }},
-	{"dropped", share, moreOrFewer, func(r *Run) float64 { return ofDue(r.Dropped, r) }},
-}
-
-// ofDue returns n as a share of the requests that were due.
-func ofDue(n uint64, r *Run) float64 { return float64(n) / float64(max(r.Due, 1)) }
-
 func runRows(a, b *repeats) []comparisonRow {
 	var rows []comparisonRow
 	for _, q := range runQuantities {
-		rows = append(rows, newRow(q.name, q.unit, q.words, a.of(q.value), b.of(q.value)))
+		rows = append(rows, newRow(q.name, q.unit, unitWords[q.unit], a.of(q.value), b.of(q.value)))
 	}
 	for _, name := range figureNames(a.valid) {
-		rows = append(rows, newRow(name, plain, higherOrLower, figure(a.valid, name), figure(b.valid, name)))
+		rows = append(rows, newRow(name, plain, unitWords[plain], figure(a.valid, name), figure(b.valid, name)))
 	}
 	return rows
-}
-
-// figureNames returns the names of the scenario's own figures.
-func figureNames(runs []numbered) []string {
-	names := map[string]bool{}
-	for _, run := range runs {
-		for name := range run.Figures {
-			names[name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-// figure returns the figure of each run that has it.
-func figure(runs []numbered, name string) sample {
-	var values sample
-	for _, run := range runs {
-		if v, ok := run.Figures[name]; ok {
-			values = append(values, v)
-		}
-	}
-	return values
 }
 
 // addPairs compares the ratios a/b within each file.

@@ -217,7 +217,7 @@ func TestCompare_DifferentScenariosOnlyWithForce(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
 		var out strings.Builder
-		err := run(t.Context(), append([]string{"compare"}, args...), &out, io.Discard)
+		err := compare(args, &out, io.Discard)
 		got := out.String()
 		if err != nil {
 			got = err.Error()

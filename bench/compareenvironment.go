@@ -44,13 +44,6 @@ func environmentWarnings(a, b *Environment) []string {
 	return warnings
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
-}
-
 // loadWarnings says in what the load of two groups differs, beyond what makes them comparable.
 func loadWarnings(a, b *repeats) []string {
 	var warnings []string

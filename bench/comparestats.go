@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -12,27 +11,6 @@ const (
 	mostToRank   = 200  // repeats of both, up to which the exact test is quick
 	significance = 0.05 // the p below which ranks say that there is a difference
 )
-
-// sample holds one value for each repeat.
-type sample []float64
-
-func (s sample) median() float64 {
-	sorted := slices.Sorted(slices.Values(s))
-	switch n := len(sorted); {
-	case n == 0:
-		return math.NaN()
-	case n%2 == 1:
-		return sorted[n/2]
-	default:
-		return (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-}
-
-// lowest returns the lowest value of s, which must not be empty.
-func (s sample) lowest() float64 { return slices.Min(s) }
-
-// highest returns the highest value of s, which must not be empty.
-func (s sample) highest() float64 { return slices.Max(s) }
 
 // decide returns +1 if b is higher than a beyond the noise, -1 if it is lower, 0
 // if it is neither or if nothing can be said, and how that was decided.

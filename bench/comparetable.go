@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // comparisonNotes say how to read the tables.
@@ -90,3 +91,13 @@ var markdownEscaper = strings.NewReplacer(`\`, `\\`, `|`, `\|`, `*`, `\*`, `_`, 
 
 // escapeMarkdown returns s as a text that Markdown shows as it is.
 func escapeMarkdown(s string) string { return markdownEscaper.Replace(printable(s)) }
+
+// printable returns s without what could steer a terminal or break a line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 )
 
 // verdictWords say what it means that B is higher or lower than A.
@@ -14,6 +13,14 @@ var (
 	moreOrFewer    = verdictWords{"more", "fewer"}
 	higherOrLower  = verdictWords{"higher", "lower"}
 )
+
+// unitWords say it of what has that unit.
+var unitWords = map[unit]verdictWords{
+	plain:        higherOrLower,
+	perSecond:    higherIsFaster,
+	microseconds: lowerIsFaster,
+	share:        moreOrFewer,
+}
 
 const (
 	withinNoise = "within noise"
@@ -68,26 +75,4 @@ func (c *comparison) addMax() {
 		change: change(c.a.Max.Rate, c.b.Max.Rate), verdict: higherIsFaster.of(separate(a, b)), decided: "ranges",
 	}
 	c.tables = append(c.tables, comparisonTable{"Highest rate that holds " + c.a.Max.Objective, []comparisonRow{row}})
-}
-
-// maxInterval returns the lowest and the highest rate that the tries leave open.
-func maxInterval(m *Max) sample {
-	low, high := m.Rate, math.Inf(1)
-	for _, try := range m.Tries {
-		if try.Held {
-			continue
-		}
-		low = min(low, try.Rate)
-		if try.Rate > m.Rate {
-			high = min(high, try.Rate)
-		}
-	}
-	return sample{low, high}
-}
-
-func maxText(rate float64, interval sample) string {
-	if math.IsInf(interval.highest(), 1) {
-		return fmt.Sprintf("%s (%s or more)", perSecond.text(rate), digits(interval.lowest()))
-	}
-	return fmt.Sprintf("%s (%s–%s)", perSecond.text(rate), digits(interval.lowest()), digits(interval.highest()))
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"strconv"
 	"time"
 )
@@ -87,4 +90,32 @@ func (d dataset) appendSession(b []byte, i int) []byte {
 	b = fmt.Appendf(b, `"userAgent":{"fingerprintId":"%s","ip":"203.0.113.%d","description":"Chrome 132, Windows","header":{"accept-language":{"values":["sv-SE,sv;q=0.9,en;q=0.8"]},`+
 		`"user-agent":{"values":["Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/132.0"]}}},`, d.fingerprint(user, d.device(i)), user%250)
 	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s"}`+"\n", at(lifetime), creatorID(i))
+}
+
+// write writes the whole dataset; it calls done now and then with the number of
+// sessions that are written.
+func (d dataset) write(ctx context.Context, w io.Writer, done func(int)) error {
+	return writeLines(ctx, w, d.sessions, d.appendSession, done)
+}
+
+// writeLines writes the lines 0 to n−1; it calls done now and then with the
+// number of those that are written.
+func writeLines(ctx context.Context, w io.Writer, n int, appendLine func(b []byte, i int) []byte, done func(int)) error {
+	const batch = 1000
+	bw := bufio.NewWriterSize(w, 1<<16)
+	var line []byte
+	for i := range n {
+		if i%batch == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			done(i)
+		}
+		line = appendLine(line[:0], i)
+		if _, err := bw.Write(line); err != nil {
+			return err
+		}
+	}
+	done(n)
+	return bw.Flush()
 }

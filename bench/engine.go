@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -327,32 +326,4 @@ func (e *engine) hangUp() {
 	for _, la := range e.lanes {
 		la.disconnect()
 	}
-}
-
-// outcome is what a run of the engine came to.
-type outcome struct {
-	total       *recorder
-	due         uint64
-	lag         time.Duration
-	length      time.Duration // measured
-	interrupted bool
-	hurried     bool // the generator went before all others
-}
-
-// allowedLate is which part of the requests the generator may send late by its
-// own fault before the run proves nothing.
-const allowedLate = 0.01
-
-// invalid says why the run proves nothing, "" if it does.
-func (o *outcome) invalid() string {
-	switch t := o.total; {
-	case o.interrupted:
-		return "interrupted"
-	case t.answered == 0:
-		return "nothing was answered"
-	case t.lateOurs > 10 && float64(t.lateOurs) > allowedLate*float64(o.due):
-		return fmt.Sprintf("the generator was the bottleneck: it saw %d of %d requests more than %v after they were due, up to %v",
-			t.lateOurs, o.due, lateAfter, o.lag.Round(10*time.Microsecond))
-	}
-	return ""
 }

@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 )
 
 // newEnvironment says where and with what a measurement is made.
@@ -91,22 +90,13 @@ func cpu() string {
 	return runtime.GOARCH
 }
 
-// version asks a program for its GET /version. pad is set if it is a baseline.
-func version(ctx context.Context, e endpoint, key string) (fields map[string]string, pad bool, err error) {
-	a, err := fetch(ctx, e, scenarioConfig{host: e.host, key: key}.get("/version"))
-	if err != nil {
-		return nil, false, err
+// newResult begins a result.
+func newResult(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, s *source, m *meters) *Result {
+	r := &Result{
+		Format: resultFormat, Kind: kind, Started: time.Now().UTC().Truncate(time.Second), Command: command(kind, flags),
+		Scenario: s.flags.scenario, Environment: newEnvironment(ctx, flags, f),
 	}
-	var all map[string]any
-	if a.status != 200 || json.Unmarshal(a.body, &all) != nil {
-		return nil, false, nil
-	}
-	if _, pad := all["pad"]; pad {
-		return nil, true, nil
-	}
-	fields = map[string]string{}
-	for k, v := range all {
-		fields[k] = fmt.Sprint(v)
-	}
-	return fields, false, nil
+	r.Environment.Target = s.version
+	r.Environment.Redis, r.Environment.RedisSettings = m.redisVersion, m.redisSettings
+	return r
 }

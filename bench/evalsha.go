@@ -11,12 +11,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-const (
-	evalUserKey    = "bench:u:{0}:"
-	evalSessionKey = "bench:s:{0}:"
-	// evalBatch is how many users are seeded in one round trip.
-	evalBatch = 200
-)
+// evalBatch is how many users are seeded in one round trip.
+const evalBatch = 200
 
 // evalScript finds a user's sessions since a date, the newest first, as one
 // would write it who has no reason to look further: one script call a search.
@@ -44,7 +40,7 @@ func newEvaluator(ctx context.Context, url string, users, bytes int, stderr io.W
 		return nil, err
 	}
 	e := &evaluator{client: client, bytes: bytes}
-	if err := e.seed(ctx, users, stderr); err != nil {
+	if err := seedUsers(ctx, client, users, stderr); err != nil {
 		_ = client.Close()
 		return nil, err
 	}
@@ -55,13 +51,13 @@ func newEvaluator(ctx context.Context, url string, users, bytes int, stderr io.W
 	return e, nil
 }
 
-// seed stores each user's five sessions, as plain JSON.
-func (e *evaluator) seed(ctx context.Context, users int, stderr io.Writer) error {
+// seedUsers stores five sessions for each of so many users, as plain JSON.
+func seedUsers(ctx context.Context, client *redis.Client, users int, stderr io.Writer) error {
 	d := dataset{sessions: users * perUser, newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}
 	t := tally{}
 	defer progress(stderr, "seeding users", int64(users), t.look)()
 	for first := 0; first < users; first += evalBatch {
-		pipe := e.client.Pipeline()
+		pipe := client.Pipeline()
 		for user := first; user < min(first+evalBatch, users); user++ {
 			for k := range perUser {
 				i := d.ofUser(user, k)

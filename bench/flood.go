@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -28,22 +29,22 @@ func (f *flood) run(ctx context.Context, seconds float64, run *Run) error {
 		}
 		var flooding sync.WaitGroup
 		var floodErr error
-		var rec *recorder
+		var all *outcome
 		var flooded *Run
 		flooding.Go(func() {
-			rec, flooded, floodErr = f.source.loadPart(ctx, part{scenario: "search-costly", rate: f.flags.flood, connections: f.flags.workers}, seconds, seed)
+			all, flooded, floodErr = f.source.loadPart(ctx, part{scenario: "search-costly", rate: f.flags.flood, connections: f.flags.workers}, seconds, seed)
 		})
 		_, busy, err := f.source.loadPart(ctx, gets, seconds, seed)
 		flooding.Wait()
-		if err = firstOf(err, floodErr); err != nil {
+		if err = cmp.Or(err, floodErr); err != nil {
 			return err
 		}
 		alone, beside = append(alone, quiet.Latency.P99/1000), append(beside, busy.Latency.P99/1000)
 		ratios = append(ratios, busy.Latency.P99/quiet.Latency.P99)
 		searches += flooded.Achieved / floodPairs
-		shed += float64(rec.sheds) / flooded.Seconds / floodPairs
+		shed += float64(all.sheds()) / flooded.Seconds / floodPairs
 		failed += float64(quiet.Errors + quiet.Dropped + busy.Errors + busy.Dropped)
-		run.Figures[fmt.Sprintf("pair_%d_p99_ratio", pair+1)] = last(ratios)
+		run.Figures[fmt.Sprintf("pair_%d_p99_ratio", pair+1)] = ratios[pair]
 		run.Due, run.Answered = run.Due+busy.Due, run.Answered+busy.Answered
 		run.Wrong += quiet.Wrong + busy.Wrong + flooded.Wrong
 		run.Errors += quiet.Errors + busy.Errors

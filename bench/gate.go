@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,10 @@ type gate struct {
 	said     strings.Builder
 }
 
-const gatePatience = 10 * time.Second
+const (
+	gatePatience = 10 * time.Second
+	gatePoll     = 200 * time.Microsecond
+)
 
 // nginxConfig protects everything with auth_request, over connections that stay
 // open. What passes is answered by nginx itself: not in the same location,
@@ -97,9 +101,9 @@ func startGate(ctx context.Context, program endpoint) (*gate, error) {
 			return g, nil
 		}
 		if wait.Err() != nil {
-			return nil, g.explain(fmt.Errorf("nginx does not refuse a request without a token: %w", firstOf(err, errors.New("it lets pass, or fails"))))
+			return nil, g.explain(fmt.Errorf("nginx does not refuse a request without a token: %w", cmp.Or(err, errors.New("it lets pass, or fails"))))
 		}
-		pauseFor(wait, startPoll)
+		pauseFor(wait, gatePoll)
 	}
 }
 

@@ -41,7 +41,7 @@ func startLink(t *testing.T, redis string) (addr, control string) {
 	out, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"link", "--redis", "redis://" + redis}, w, io.Discard)
+		ended <- link(ctx, []string{"--redis", "redis://" + redis}, w, io.Discard)
 		w.Close()
 	}()
 	t.Cleanup(func() {

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
-	"errors"
 	"flag"
-	"fmt"
 	"time"
 )
 
 const (
 	fetchTimeout = 10 * time.Second
-	keyVariable  = "CLOAKROOM_BENCH_KEY"
 	// checkedDeep is of how many answers one is checked in full.
 	checkedDeep = 100
 )
@@ -55,92 +48,3 @@ func (f *loadFlags) register(flags *flag.FlagSet) {
 }
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-
-// source is a target that is ready to be measured.
-type source struct {
-	flags    loadFlags
-	target   endpoint
-	config   scenarioConfig
-	checking bool
-	version  map[string]string
-}
-
-// open asks the target who it is, and for the dataset's dates.
-func (f *loadFlags) open(ctx context.Context) (*source, error) {
-	switch {
-	case f.connections < 1 || f.connections > 10_000:
-		return nil, fmt.Errorf("--connections must be between 1 and 10000, not %d", f.connections)
-	case f.seconds <= 0 || f.warmup < 0 || f.timeout <= 0:
-		return nil, errors.New("--seconds and --timeout must be positive, --warmup not negative")
-	case f.sessions < perUser || f.limit < 1 || f.zipf < 0 || f.backlog < 0:
-		return nil, errors.New("--sessions must be at least 5, --limit at least 1, --zipf and --backlog not negative")
-	case f.verifySessions < 1:
-		return nil, errors.New("--verify-sessions must be at least 1")
-	case f.rate < 0:
-		return nil, errors.New("--rate must not be negative")
-	}
-	e, err := parseEndpoint(f.target)
-	if err != nil {
-		return nil, fmt.Errorf("--target: %w", err)
-	}
-	key, err := readKey(f.keyFile)
-	if err != nil {
-		return nil, err
-	}
-	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit, verifySessions: f.verifySessions}}
-	var pad bool
-	if s.version, pad, err = version(ctx, e, key); err != nil {
-		return nil, err
-	}
-	s.checking = !pad
-	s.config.data = dataset{sessions: f.sessions - f.sessions%perUser, newest: time.Now().UTC()}
-	if f.newest != "" {
-		s.config.data.newest, err = time.Parse(time.RFC3339, f.newest)
-	} else if s.checking {
-		s.config.data.newest, err = newestOf(ctx, s.config, e)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s, s.prepare(ctx, f.scenario)
-}
-
-// newestOf asks the target when its last session was created. So it also sees
-// that the dataset is there, and not larger.
-func newestOf(ctx context.Context, c scenarioConfig, e endpoint) (time.Time, error) {
-	get := func(i int) (*answer, error) {
-		return fetch(ctx, e, c.get("/v2/sessions/"+sessionID(i)))
-	}
-	a, err := get(c.data.sessions - 1)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var got struct{ Session sessionJSON }
-	if a.status != 200 {
-		return time.Time{}, fmt.Errorf("the target does not have %d sessions: status %d for the last: %.200s", c.data.sessions, a.status, bytes.TrimSpace(a.body))
-	}
-	if err := json.Unmarshal(a.body, &got); err != nil {
-		return time.Time{}, err
-	}
-	if more, err := get(c.data.sessions); err != nil || more.status == 200 {
-		return time.Time{}, cmp.Or(err, fmt.Errorf("the target has more than %d sessions", c.data.sessions))
-	}
-	return time.Parse(time.RFC3339Nano, got.Session.CreationDate)
-}
-
-// load returns an engine for one run.
-func (s *source) load(rate, seconds float64, seed uint64) (*load, error) {
-	sc, err := newScenario(s.flags.scenario, s.config)
-	if err != nil {
-		return nil, err
-	}
-	backlog := s.flags.backlog
-	if backlog == 0 {
-		backlog = max(int(rate), s.flags.connections)
-	}
-	return &load{
-		target: s.target, scenario: sc, checking: s.checking, deepEvery: s.flags.deepEvery,
-		rate: rate, schedule: s.flags.schedule, backlog: backlog, connections: s.flags.connections,
-		warmup: duration(s.flags.warmup), length: duration(seconds), timeout: duration(s.flags.timeout), seed: seed, urgent: true,
-	}, nil
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -46,7 +47,7 @@ func (w *logoutWave) run(ctx context.Context, seconds float64, run *Run) error {
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			failed = firstOf(failed, err)
+			failed = cmp.Or(failed, err)
 		})
 	}
 	workers.Wait()
@@ -56,11 +57,11 @@ func (w *logoutWave) run(ctx context.Context, seconds float64, run *Run) error {
 	} else if failed != nil {
 		return failed
 	}
-	return run.fillWave(refused, deleted, "revocation", "delete")
+	return fillWave(run, refused, deleted, "revocation", "delete")
 }
 
-// fillWave takes the run's latency and service from two histograms, and figures of them.
-func (r *Run) fillWave(latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
+// fillWave takes a run's latency and service from two histograms, and figures of them.
+func fillWave(r *Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
 	var err error
 	if r.Latency, err = newDistribution(latency); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type logoutGate struct {
 }
 
 // newLogoutGate starts nginx. end stops it.
-func (s *source) newLogoutGate(ctx context.Context, f *waveFlags, other endpoint) (w *logoutGate, end func(), err error) {
+func newLogoutGate(ctx context.Context, s *source, f *waveFlags, other endpoint) (w *logoutGate, end func(), err error) {
 	if f.bound <= 0 {
 		return nil, nil, errors.New("--bound must be positive")
 	}
@@ -94,7 +95,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			failed = firstOf(failed, err)
+			failed = cmp.Or(failed, err)
 		})
 	}
 	workers.Wait()
@@ -110,7 +111,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 	run.Figures["gateway_errors"] = unavailable
 	run.Figures["last_let_pass_ms"] = float64(passed.Microseconds()) / 1000
 	run.Figures["bound_ms"] = w.flags.bound * 1000
-	return run.fillWave(refused, deleted, "revocation", "delete")
+	return fillWave(run, refused, deleted, "revocation", "delete")
 }
 
 // work logs in, waits for a copy, logs out and asks until it is refused.
@@ -193,7 +194,7 @@ func (w *logoutGate) nearHits(ctx context.Context) (float64, error) {
 	}
 	r := reading{}
 	r.parseMetrics(a.body)
-	hits, ok := r[nearPrefix+`hits_total{kind="session"}`]
+	hits, ok := r[`cloakroom_near_hits_total{kind="session"}`]
 	if a.status != 200 || !ok {
 		return 0, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.status)
 	}

@@ -111,11 +111,11 @@ func TestLogoutNginx_LaterThanTheBoundIsWrong(t *testing.T) {
 func TestLogoutNginx_NginxIsMissing(t *testing.T) {
 	t.Setenv("PATH", "")
 	s := &source{flags: loadFlags{scenario: "logout-nginx"}, checking: true}
-	_, _, err := s.newWave(t.Context(), &waveFlags{workers: 1, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
+	_, _, err := newWave(t.Context(), s, &waveFlags{workers: 1, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
 	if err == nil || err.Error() != "nginx is not on PATH" {
 		t.Error(err)
 	}
-	_, _, err = s.newWave(t.Context(), &waveFlags{workers: 2, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
+	_, _, err = newWave(t.Context(), s, &waveFlags{workers: 2, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "--workers") {
 		t.Error(err)
 	}

@@ -7,15 +7,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-const (
-	longest = 2 * time.Minute // longer times are recorded as this
-	figures = 3               // significant, of each time
-)
-
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, int64(longest), figures)
-}
-
 // recorder is what a run writes down.
 type recorder struct {
 	latency, service *hdrhistogram.Histogram // service is nil if it is the latency
@@ -93,8 +84,6 @@ func (s *second) point(i int) Point {
 		P50: micros(s.times.quantile(0.50)), P99: micros(s.times.quantile(0.99)), Max: micros(s.times.max),
 	}
 }
-
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // coarse is a histogram that is small enough for each second of a long run: its
 // buckets are 1/16 to 1/32 of their value wide.

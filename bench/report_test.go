@@ -144,7 +144,7 @@ func TestReport_WritesAFile(t *testing.T) {
 	if err := os.WriteFile(in, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), []string{"report", in, "--out", out, "--title", "Search & Co"}, io.Discard, io.Discard); err != nil {
+	if err := report([]string{in, "--out", out, "--title", "Search & Co"}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(out)
@@ -153,10 +153,10 @@ func TestReport_WritesAFile(t *testing.T) {
 	}
 	mustContain(t, string(page), "<title>Search &amp; Co</title>", "<svg ")
 	var stdout strings.Builder
-	if err := run(t.Context(), []string{"report", "--out=-", in}, &stdout, io.Discard); err != nil || !strings.HasPrefix(stdout.String(), "<!DOCTYPE html>") {
+	if err := report([]string{"--out=-", in}, &stdout, io.Discard); err != nil || !strings.HasPrefix(stdout.String(), "<!DOCTYPE html>") {
 		t.Errorf("to the standard output: %v, %.40s", err, stdout.String())
 	}
-	if err := run(t.Context(), []string{"report"}, io.Discard, io.Discard); err == nil {
+	if err := report(nil, io.Discard, io.Discard); err == nil {
 		t.Error("a report of nothing is made")
 	}
 }
@@ -178,46 +178,6 @@ func TestRoundTicks_EndWhateverTheRange(t *testing.T) {
 	f(1e17, 1e17, "")
 	f(1e300, 1e308, "")
 	f(1e17, 1e17+32, "")
-}
-
-func TestDigits(t *testing.T) {
-	f := func(v float64, want string) {
-		t.Helper()
-		if got := digits(v); got != want {
-			t.Errorf("digits(%v): got %q, want %q", v, got, want)
-		}
-	}
-	f(0, "0")
-	f(0.0000123, "1.2e-05")
-	f(0.0123, "0.0123")
-	f(0.9, "0.900")
-	f(0.9999, "1.00")
-	f(9.999, "10.0")
-	f(99.99, "100")
-	f(999.9, "1,000")
-	f(-1_234_567, "-1,234,567")
-}
-
-// The form is that in which pairs states it: what the report says must not contradict it.
-func TestRequirementVerdicts_AgreeWithPairs(t *testing.T) {
-	for _, ratios := range [][]float64{{0.5, 1, 3}, {1, 2.56, 178}, {0.1, 0.2, 0.3}, {2, 2, 2}} {
-		p := Pairs{Ratios: ratios, P99Ratios: ratios}
-		p.sum()
-		p.require(1, 2)
-		verdicts := requirementVerdicts(&Result{Pairs: &p})
-		stated := strings.Split(p.Requirement, "; ")
-		if len(verdicts) != len(stated) {
-			t.Fatalf("%q for %q", verdicts, stated)
-		}
-		for i := range stated {
-			if strings.Contains(stated[i], ": met") != strings.Contains(verdicts[i], ": met") {
-				t.Errorf("pairs says %q, the report %q", stated[i], verdicts[i])
-			}
-		}
-	}
-	if got := requirementVerdicts(&Result{Pairs: &Pairs{Requirement: "be quick"}}); !slices.Equal(got, []string{"be quick"}) {
-		t.Errorf("a requirement that is not understood: %q", got)
-	}
 }
 
 func TestReport_RatiosFarApartAreOnALogScale(t *testing.T) {

@@ -105,7 +105,7 @@ func search1000(t *testing.T, body []byte) []byte {
 // split returns a request's path and body, and checks its form.
 func split(t *testing.T, request []byte) (method, path string, body []byte) {
 	t.Helper()
-	head, body, ok := bytes.Cut(request, endOfHead)
+	head, body, ok := bytes.Cut(request, []byte("\r\n\r\n"))
 	lines := strings.Split(string(head), "\r\n")
 	var version string
 	if _, err := fmt.Sscan(lines[0], &method, &path, &version); err != nil || !ok || version != "HTTP/1.1" {

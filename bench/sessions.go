@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -47,32 +46,4 @@ func sessions(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return err
 	}
 	return d.write(ctx, stdout, func(int) {})
-}
-
-// write writes the whole dataset; it calls done now and then with the number of
-// sessions that are written.
-func (d dataset) write(ctx context.Context, w io.Writer, done func(int)) error {
-	return writeLines(ctx, w, d.sessions, d.appendSession, done)
-}
-
-// writeLines writes the lines 0 to n−1; it calls done now and then with the
-// number of those that are written.
-func writeLines(ctx context.Context, w io.Writer, n int, appendLine func(b []byte, i int) []byte, done func(int)) error {
-	const batch = 1000
-	bw := bufio.NewWriterSize(w, 1<<16)
-	var line []byte
-	for i := range n {
-		if i%batch == 0 {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			done(i)
-		}
-		line = appendLine(line[:0], i)
-		if _, err := bw.Write(line); err != nil {
-			return err
-		}
-	}
-	done(n)
-	return bw.Flush()
 }

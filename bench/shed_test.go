@@ -10,7 +10,7 @@ import (
 
 // Answers that shed a request are counted apart where the load says so, and are errors elsewhere.
 func TestLoad_CountsWhatIsShed(t *testing.T) {
-	f := func(shedding bool) *recorder {
+	f := func(shedding bool) *outcome {
 		t.Helper()
 		var n atomic.Int64
 		l := newLoad(t, "tcp", func(ctx *fasthttp.RequestCtx) {
@@ -25,23 +25,14 @@ func TestLoad_CountsWhatIsShed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return o.total
+		return o
 	}
-	if got := f(true); got.sheds == 0 || got.errors != 0 || got.answered == 0 || uint64(got.shed.TotalCount()) != got.sheds || at(got.shed, 99) <= 0 {
-		t.Errorf("%d shed, %d errors, %d answered", got.sheds, got.errors, got.answered)
+	o := f(true)
+	if got := o.total; o.sheds() == 0 || got.errors != 0 || got.answered == 0 || uint64(got.shed.TotalCount()) != o.sheds() || o.shedMillis(99) <= 0 {
+		t.Errorf("%d shed, %d errors, %d answered", o.sheds(), got.errors, got.answered)
 	}
-	if got := f(false); got.sheds != 0 || got.errors == 0 || !strings.HasPrefix(got.firstError, "status 503") || at(got.shed, 99) != 0 {
-		t.Errorf("%d shed, %d errors, %s", got.sheds, got.errors, got.firstError)
-	}
-}
-
-// The costliest search is for what there is: of a small dataset, all of it.
-func TestSearchCostly_AsksForThePage(t *testing.T) {
-	for _, sessions := range []int{50, 50_000} {
-		c := newSearchCostly(scenarioConfig{data: dataset{sessions: sessions}}).client(0, newRand(1, 1)).(*costlySearcher)
-		request, want := c.next(nil)
-		if want != 200 || !strings.Contains(string(request), `"limit":1000`) || c.found.total != min(sessions, mostCandidates) || len(c.found.page) != min(sessions, 1000) {
-			t.Errorf("%d: total %d, %d on the page: %s", sessions, c.found.total, len(c.found.page), request)
-		}
+	o = f(false)
+	if got := o.total; o.sheds() != 0 || got.errors == 0 || !strings.HasPrefix(got.firstError, "status 503") || o.shedMillis(99) != 0 {
+		t.Errorf("%d shed, %d errors, %s", o.sheds(), got.errors, got.firstError)
 	}
 }

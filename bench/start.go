@@ -44,7 +44,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		times, memory = append(times, took.Seconds()*1000), append(memory, mib)
-		fmt.Fprintf(stdout, "ready after %.1f ms; %.1f MiB resident\n", last(times), mib)
+		fmt.Fprintf(stdout, "ready after %.1f ms; %.1f MiB resident\n", times[len(times)-1], mib)
 	}
 	fmt.Fprintf(stdout, "\nready: median **%.1f ms**, %.1f to %.1f; resident: median **%.1f MiB**, at most %.1f\n",
 		median(times), slices.Min(times), slices.Max(times), median(memory), slices.Max(memory))
@@ -81,7 +81,10 @@ func startOnce(ctx context.Context, e endpoint, command []string, stderr io.Writ
 		time.Sleep(startPoll)
 	}
 	took = time.Since(begin)
-	pauseFor(ctx, settle)
+	select {
+	case <-ctx.Done():
+	case <-time.After(settle):
+	}
 	mib, err = residentMiB(cmd.Process.Pid)
 	return took, mib, err
 }

@@ -2,112 +2,13 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 )
-
-// The sessions of verify-steady are not those of the dataset, and no search of
-// another scenario finds them: other IDs, users, devices and creator, and dates
-// before those of any dataset.
-const (
-	verifyPrefix     = "28826" // begins their IDs, followed by sessionDigits
-	verifyUserPrefix = "3184808"
-	verifyCreator    = "79629026806489000"
-	tokenDigits      = 43
-)
-
-var (
-	verifyCreated = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
-	verifyExpires = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-)
-
-// verifySession and verifyUser are the IDs of session i and its user, each of
-// which has one. Their token is known before they are stored: the ID, a dot and
-// i in 43 digits.
-func verifySession(i int) string { return fmt.Sprintf("%s%0*d", verifyPrefix, sessionDigits, i) }
-func verifyUser(i int) string    { return fmt.Sprintf("%s%0*d", verifyUserPrefix, userDigits, i) }
-func verifyToken(i int) string   { return fmt.Sprintf("%s.%0*d", verifySession(i), tokenDigits, i) }
-
-// appendVerifySession appends session i as a line for the import API.
-func appendVerifySession(b []byte, i int) []byte {
-	user, created := verifyUser(i), verifyCreated.Add(time.Duration(i)*time.Millisecond)
-	verified := date(created.Add(9 * time.Second))
-	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, verifySession(i), date(created), verified)
-	b = fmt.Appendf(b, `"factors":{"user":{"verifiedAt":"%s","id":"%s","loginName":"visitor%d@nordwind.example","displayName":"Visitor Number %d","organizationId":"281739955209961483"},`,
-		date(created), user, i, i)
-	b = fmt.Appendf(b, `"password":{"verifiedAt":"%s"},"totp":{"verifiedAt":"%s"}},"metadata":{"client":"d2ViLXBvcnRhbA==","tenant":"bm9yZHdpbmQ="},`, verified, verified)
-	b = fmt.Appendf(b, `"userAgent":{"fingerprintId":"verify%026d","ip":"203.0.113.%d","description":"Chrome 132, Windows",`+
-		`"header":{"user-agent":{"values":["Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/132.0"]}}},`, i, i%250)
-	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s","tokenSha256":"%x"}`+"\n", date(verifyExpires), verifyCreator, sha256.Sum256([]byte(verifyToken(i))))
-}
-
-// prepare asks for each session of a scenario that has its own, so that a near
-// cache can have them, and stores them all before if one is not there.
-func (s *source) prepare(ctx context.Context, scenario string) error {
-	if scenario != "verify-steady" || !s.checking {
-		return nil
-	}
-	err := s.verifyAll(ctx)
-	if !errors.Is(err, errNotGood) {
-		return err
-	}
-	n := s.config.verifySessions
-	report, err := importLines(ctx, s.target, s.config.key, func(w io.Writer) error {
-		return writeLines(ctx, w, n, appendVerifySession, func(int) {})
-	})
-	if err != nil {
-		return err
-	}
-	if report.Stored != n {
-		return fmt.Errorf("%d of %d sessions for verify are stored: %v", report.Stored, n, report.Errors)
-	}
-	return s.verifyAll(ctx)
-}
-
-// verifyAsks is over how many connections verifyAll asks.
-const verifyAsks = 8
-
-var errNotGood = errors.New("a session for verify is not good")
-
-// verifyAll verifies each session once. It returns errNotGood if one is refused.
-func (s *source) verifyAll(ctx context.Context) error {
-	var asking sync.WaitGroup
-	errs := make([]error, verifyAsks)
-	for first := range errs {
-		asking.Go(func() { errs[first] = s.verifyEach(ctx, first, verifyAsks) })
-	}
-	asking.Wait()
-	return firstOf(errs...)
-}
-
-// verifyEach verifies each step-th session from the first. That the store is
-// late with one does not matter here.
-func (s *source) verifyEach(ctx context.Context, first, step int) error {
-	c, err := newCaller(ctx, s.target, s.config)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	for i := first; i < s.config.verifySessions; i += step {
-		c.config.key = verifyToken(i)
-		a, err := c.call("GET", "/verify", "")
-		if err != nil {
-			return err
-		}
-		if a.status != 200 && a.status != 503 {
-			return fmt.Errorf("%w: %s, status %d: %.200s", errNotGood, verifySession(i), a.status, a.body)
-		}
-	}
-	return nil
-}
 
 type verifySteady struct{ scenarioConfig }
 

@@ -6,11 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 )
 
@@ -36,7 +32,7 @@ func TestVerifySteady_KnowsTheTruth(t *testing.T) {
 		request, want := c.next(nil)
 		i := c.(*verifier).current
 		if i < 0 || i >= 500 || want != 200 || !bytes.HasPrefix(request, []byte("GET /verify HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer "+verifyToken(i)+"\r\n")) ||
-			!bytes.HasSuffix(request, endOfHead) {
+			!bytes.HasSuffix(request, []byte("\r\n\r\n")) {
 			t.Fatalf("session %d, status %d: %s", i, want, request)
 		}
 		right := verified(i)
@@ -85,52 +81,5 @@ func TestVerifySteady_SessionsOfTheirOwn(t *testing.T) {
 			strings.HasPrefix(s.Creator, creatorPrefix) || s.UserAgent.FingerprintID == testData.fingerprint(i, 0) || s.CreationDate >= date(testData.created(0)) {
 			t.Errorf("%+v may be found as a session of the dataset", s)
 		}
-	}
-}
-
-func TestVerifySteady_StoresItsSessions(t *testing.T) {
-	stored := map[string]bool{}
-	var asked atomic.Int64
-	imports, lose := 0, 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/version":
-			_, _ = io.WriteString(w, `{"version":"1"}`)
-		case r.URL.Path == "/v2/sessions/import":
-			body, _ := io.ReadAll(r.Body)
-			imports++
-			clear(stored)
-			for line := range bytes.Lines(body) {
-				stored[string(field(line, `"id":"`))] = true
-			}
-			_, _ = fmt.Fprintf(w, `{"stored":%d}`, len(stored)-lose)
-		case r.URL.Path == "/v2/sessions/"+sessionID(testData.sessions-1):
-			_, _ = fmt.Fprintf(w, `{"session":{"creationDate":"%s"}}`, date(testData.newest))
-		case r.URL.Path == "/verify":
-			if !stored[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")[:len(verifySession(0))]] {
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			asked.Add(1)
-		default:
-			http.NotFound(w, r)
-		}
-	}))
-	defer server.Close()
-	f := loadFlags{target: server.URL, scenario: "get-hot", connections: 1, seconds: 1, timeout: 1, sessions: testData.sessions, limit: 1, verifySessions: 30}
-	if _, err := f.open(t.Context()); err != nil || len(stored) != 0 || asked.Load() != 0 {
-		t.Fatalf("get-hot: %d sessions are stored, %v", len(stored), err)
-	}
-	f.scenario = "verify-steady"
-	if _, err := f.open(t.Context()); err != nil || len(stored) != 30 || asked.Load() != 30 || !stored[verifySession(0)] || !stored[verifySession(29)] {
-		t.Fatalf("%d sessions are stored, %d asked for, %v", len(stored), asked.Load(), err)
-	}
-	if _, err := f.open(t.Context()); err != nil || imports != 1 || asked.Load() != 60 {
-		t.Errorf("what is there is stored again: %d imports, %d asked for, %v", imports, asked.Load(), err)
-	}
-	lose = 1
-	clear(stored)
-	if _, err := f.open(t.Context()); err == nil {
-		t.Error("a program that does not store all of them is measured")
 	}
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"time"
 )
 
@@ -48,7 +48,7 @@ func isWave(scenario string) bool {
 }
 
 // newWave makes a wave. end ends what belongs to it.
-func (s *source) newWave(ctx context.Context, f *waveFlags, m *meters) (w wave, end func(), err error) {
+func newWave(ctx context.Context, s *source, f *waveFlags, m *meters) (w wave, end func(), err error) {
 	end = func() {}
 	if !s.checking {
 		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
@@ -71,15 +71,15 @@ func (s *source) newWave(ctx context.Context, f *waveFlags, m *meters) (w wave, 
 		return nil, nil, fmt.Errorf("--other: %w", err)
 	}
 	if s.flags.scenario == "logout-nginx" {
-		return s.newLogoutGate(ctx, f, other)
+		return newLogoutGate(ctx, s, f, other)
 	}
 	return &logoutWave{source: s, flags: f, other: other}, end, nil
 }
 
 // measureWave makes one run of a wave, beside a load if there is a rate. The load
 // is on the process that must refuse.
-func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags, m *meters, seed uint64) (*Run, error) {
-	w, end, err := s.newWave(ctx, f, m)
+func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags, m *meters, seed uint64) (*Run, error) {
+	w, end, err := newWave(ctx, s, f, m)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 	}
 	r := <-loaded
 	if waveErr != nil || r.err != nil {
-		return run, firstOf(waveErr, r.err)
+		return run, cmp.Or(waveErr, r.err)
 	}
 	var load Run
 	if err := r.o.fill(&load); err != nil {
@@ -140,15 +140,6 @@ func (s *source) measureWave(ctx context.Context, stderr io.Writer, f *waveFlags
 	return run, nil
 }
 
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // pauseFor waits for d or the end of ctx.
 func pauseFor(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
@@ -157,34 +148,4 @@ func pauseFor(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-t.C:
 	}
-}
-
-// caller asks one question after another on one connection.
-type caller struct {
-	conn   net.Conn
-	config scenarioConfig
-	end    func() bool
-}
-
-// newCaller connects. The connection is cut off when ctx ends.
-func newCaller(ctx context.Context, e endpoint, c scenarioConfig) (*caller, error) {
-	conn, err := e.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.host = e.host
-	return &caller{conn: conn, config: c, end: context.AfterFunc(ctx, func() { conn.Close() })}, nil
-}
-
-func (c *caller) close() {
-	c.end()
-	_ = c.conn.Close()
-}
-
-// call sends a request; body may be empty.
-func (c *caller) call(method, path, body string) (*answer, error) {
-	if body == "" {
-		return exchange(c.conn, []byte(c.config.head(method, path)+"\r\n"))
-	}
-	return exchange(c.conn, c.config.withBody(method, path, body))
 }

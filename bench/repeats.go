@@ -1,54 +1,5 @@
 package main
 
-import (
-	"encoding/json"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
-	"unicode"
-)
-
-// resultFile is a Result and the name of its file, without the directory.
-type resultFile struct {
-	Result
-	name string
-}
-
-// readResult reads what a measurement left behind.
-func readResult(path string) (*resultFile, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	r := &resultFile{name: filepath.Base(path)}
-	if err := json.Unmarshal(data, &r.Result); err != nil {
-		return nil, fmt.Errorf("%s is not a result: %w", path, err)
-	}
-	if r.Format != resultFormat {
-		return nil, fmt.Errorf("%s: format %d is not known, only %d", path, r.Format, resultFormat)
-	}
-	return r, nil
-}
-
-// parseFiles parses args, in which flags and names of files may be mixed, and returns the names.
-func parseFiles(flags *flag.FlagSet, args []string, stderr io.Writer) ([]string, error) {
-	flags.SetOutput(stderr)
-	var files []string
-	for {
-		if err := flags.Parse(args); err != nil {
-			return nil, err
-		}
-		if flags.NArg() == 0 {
-			return files, nil
-		}
-		files = append(files, flags.Arg(0))
-		args = flags.Args()[1:]
-	}
-}
-
 // kind is what repeats have in common.
 type kind struct {
 	Side, Label, Mode string
@@ -140,14 +91,4 @@ func pairRatios(r *Result) (rates, p99s sample) {
 		return r.Pairs.Ratios, r.Pairs.P99Ratios
 	}
 	return rates, p99s
-}
-
-// printable returns s without what could steer a terminal or break a line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
 }

@@ -87,3 +87,10 @@ func commas(s string) string {
 	}
 	return sign + s
 }
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestResult_Write(t *testing.T) {
+	h := newHistogram()
+	if err := h.RecordValue(int64(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	latency, err := newDistribution(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "new", "x")
+	if err := (&Result{Runs: []Run{{}, {Latency: latency}}}).write(name); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(name + "-2.hgrm")
+	if err != nil || !bytes.Contains(b, []byte("Percentile")) {
+		t.Errorf("%.100q, %v", b, err)
+	}
+	if _, err := os.Stat(name + "-1.hgrm"); err == nil {
+		t.Error("a run without answers has percentiles")
+	}
+	if _, err := os.Stat(name + ".json"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// imported is the import API's answer.
+type imported struct {
+	Stored, Expired, Failed int
+	Errors                  []struct {
+		Line    int
+		Message string
+	}
+}
+
+// importLines streams what write writes in one request, a session on each line.
+func importLines(ctx context.Context, e endpoint, key string, write func(io.Writer) error) (*imported, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) },
+	}}
+	defer client.CloseIdleConnections()
+	body, w := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.CloseWithError(write(w))
+	}()
+	defer func() {
+		body.Close()
+		<-ended
+	}()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.host+"/v2/sessions/import", bufio.NewReaderSize(body, 1<<16))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("import: status %d: %.300s", answer.StatusCode, text)
+	}
+	report := new(imported)
+	return report, json.Unmarshal(text, report)
+}

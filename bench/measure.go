@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+)
+
+// measure makes one run, and shows its progress.
+func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate, seconds float64, seed uint64) (*Run, error) {
+	l, err := s.load(rate, seconds, seed)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{Label: s.flags.scenario, Mode: "closed", Rate: rate, Connections: l.connections, Warmup: s.flags.warmup}
+	if l.open() {
+		run.Mode, run.Schedule = "open", l.schedule
+	}
+	before := m.read(ctx)
+	begin, cpuBefore := time.Now(), cpuTime()
+	stop := progress(stderr, s.flags.scenario, int64(l.warmup+l.length)/int64(time.Second), func() (int64, string) {
+		return int64(time.Since(begin) / time.Second), fmt.Sprintf(" s, %d answers, %d errors, %d dropped", l.live.answered.Load(), l.live.errors.Load(), l.live.dropped.Load())
+	})
+	o, err := l.run(ctx)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.fill(run); err != nil {
+		return nil, err
+	}
+	if checker, ok := l.scenario.(interface{ invalid() string }); ok && run.Invalid == "" {
+		run.Invalid = checker.invalid()
+	}
+	run.Figures = map[string]float64{}
+	if o.hurried {
+		run.Figures["generator_real_time"] = 1
+	}
+	if n := float64(l.live.answered.Load() + l.live.errors.Load()); n > 0 {
+		run.Figures["generator_cpu_us_per_request"] = (cpuTime() - cpuBefore).Seconds() * 1e6 / n
+		m.figures(run.Figures, before, m.read(ctx), n)
+	}
+	return run, nil
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

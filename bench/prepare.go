@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// prepare asks for each session of a scenario that has its own, so that a near
+// cache can have them, and stores them all before if one is not there.
+func prepare(ctx context.Context, scenario string, target endpoint, c scenarioConfig) error {
+	if scenario != "verify-steady" {
+		return nil
+	}
+	err := verifyAll(ctx, target, c)
+	if !errors.Is(err, errNotGood) {
+		return err
+	}
+	n := c.verifySessions
+	report, err := importLines(ctx, target, c.key, func(w io.Writer) error {
+		return writeLines(ctx, w, n, appendVerifySession, func(int) {})
+	})
+	if err != nil {
+		return err
+	}
+	if report.Stored != n {
+		return fmt.Errorf("%d of %d sessions for verify are stored: %v", report.Stored, n, report.Errors)
+	}
+	return verifyAll(ctx, target, c)
+}
+
+// verifyAsks is over how many connections verifyAll asks.
+const verifyAsks = 8
+
+var errNotGood = errors.New("a session for verify is not good")
+
+// verifyAll verifies each session once. It returns errNotGood if one is refused.
+func verifyAll(ctx context.Context, target endpoint, c scenarioConfig) error {
+	var asking sync.WaitGroup
+	errs := make([]error, verifyAsks)
+	for first := range errs {
+		asking.Go(func() { errs[first] = verifyEach(ctx, target, c, first, verifyAsks) })
+	}
+	asking.Wait()
+	return cmp.Or(errs...)
+}
+
+// verifyEach verifies each step-th session from the first. That the store is
+// late with one does not matter here.
+func verifyEach(ctx context.Context, target endpoint, config scenarioConfig, first, step int) error {
+	c, err := newCaller(ctx, target, config)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for i := first; i < config.verifySessions; i += step {
+		c.config.key = verifyToken(i)
+		a, err := c.call("GET", "/verify", "")
+		if err != nil {
+			return err
+		}
+		if a.status != 200 && a.status != 503 {
+			return fmt.Errorf("%w: %s, status %d: %.200s", errNotGood, verifySession(i), a.status, a.body)
+		}
+	}
+	return nil
+}

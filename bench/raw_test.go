@@ -1,0 +1,18 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestRaw_AsksForTheUsersSessions(t *testing.T) {
+	c := raw{testConfig()}.client(0, newRand(1, 0)).(*rawSearcher)
+	request, _ := c.next(nil)
+	want := resp("ZREVRANGE", evalUserKey+userID(c.user), "0", "4")
+	for k := perUser - 1; k >= 0; k-- {
+		want = append(want, resp("HGET", evalSessionKey+sessionID(testData.ofUser(c.user, k)), "doc")...)
+	}
+	if !bytes.Equal(request, want) {
+		t.Errorf("got %q, want %q", request, want)
+	}
+}

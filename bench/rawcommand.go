@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// openRaw stores users' sessions in Redis, and returns it as a source of load.
+func openRaw(ctx context.Context, f *loadFlags, users int, stderr io.Writer) (*source, error) {
+	options, err := redis.ParseURL(f.redis)
+	switch {
+	case err != nil:
+		return nil, errors.New("--redis: not a URL of a Redis")
+	case options.Password != "" || options.TLSConfig != nil || options.DB != 0:
+		return nil, errors.New("--redis: raw load knows no password, no TLS and no database but 0")
+	}
+	client, err := openRedis(f.redis, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	if err := seedUsers(ctx, client, users, stderr); err != nil {
+		return nil, err
+	}
+	c := scenarioConfig{data: dataset{sessions: users * perUser}, zipf: f.zipf}
+	flags := *f
+	flags.scenario = "redis-raw"
+	return &source{flags: flags, target: endpoint{network: options.Network, address: options.Addr}, config: c, checking: true}, nil
+}
+
+// rawCommand measures what Redis itself can do.
+func rawCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("raw", flag.ContinueOnError)
+	var f loadFlags
+	f.register(flags)
+	users := flags.Int("seed-users", 20_000, "store five sessions for so many users first, under bench:")
+	repeats := flags.Int("repeats", 1, "how many times")
+	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	if *users < 1 {
+		return fmt.Errorf("raw: --seed-users must be at least 1, not %d", *users)
+	}
+	s, err := openRaw(ctx, &f, *users, stderr)
+	if err != nil {
+		return err
+	}
+	return runRepeats(ctx, s, "raw", flags, &f, *repeats, *out, stdout, stderr, nil)
+}

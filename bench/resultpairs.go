@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// add adds one pair.
+func (p *Pairs) add(a, b *Run) {
+	p.Ratios = append(p.Ratios, ratio(a.Achieved, b.Achieved))
+	p.P99Ratios = append(p.P99Ratios, ratio(a.Latency.P99, b.Latency.P99))
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+func (p *Pairs) sum() {
+	p.Median, p.P99Median = median(p.Ratios), median(p.P99Ratios)
+	if len(p.Ratios) > 0 {
+		p.Lowest, p.Highest = slices.Min(p.Ratios), slices.Max(p.Ratios)
+	}
+}
+
+// require says whether the requirement is met, if there is one.
+func (p *Pairs) require(atLeast, p99AtMost float64) {
+	verdict := func(met bool) string {
+		if met {
+			return "met"
+		}
+		return "not met"
+	}
+	var all []string
+	if atLeast > 0 {
+		all = append(all, fmt.Sprintf("at least %g × requests/s: %s (%.3f)", atLeast, verdict(p.Median >= atLeast), p.Median))
+	}
+	if p99AtMost > 0 {
+		all = append(all, fmt.Sprintf("at most %g × p99: %s (%.2f)", p99AtMost, verdict(len(p.P99Ratios) > 0 && p.P99Median <= p99AtMost), p.P99Median))
+	}
+	p.Requirement = strings.Join(all, "; ")
+}
+
+func (p *Pairs) print(w io.Writer) {
+	fmt.Fprintf(w, "\na/b of requests/s: median **%.3f**, %.3f to %.3f, %d pairs. Of p99: median %.2f.\n", p.Median, p.Lowest, p.Highest, len(p.Ratios), p.P99Median)
+	if p.Requirement != "" {
+		fmt.Fprintf(w, "Required: %s.\n", p.Requirement)
+	}
+}
+
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(all))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestVerifySteady_StoresItsSessions(t *testing.T) {
+	const first, last = "2882600000000000000", "2882600000000000029"
+	data := dataset{sessions: 1000, newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
+	stored := map[string]bool{}
+	var asked atomic.Int64
+	imports, lose := 0, 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/version":
+			_, _ = io.WriteString(w, `{"version":"1"}`)
+		case r.URL.Path == "/v2/sessions/import":
+			body, _ := io.ReadAll(r.Body)
+			imports++
+			clear(stored)
+			for line := range bytes.Lines(body) {
+				stored[string(field(line, `"id":"`))] = true
+			}
+			_, _ = fmt.Fprintf(w, `{"stored":%d}`, len(stored)-lose)
+		case r.URL.Path == "/v2/sessions/"+sessionID(data.sessions-1):
+			_, _ = fmt.Fprintf(w, `{"session":{"creationDate":"%s"}}`, date(data.newest))
+		case r.URL.Path == "/verify":
+			if !stored[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")[:len(first)]] {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			asked.Add(1)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer server.Close()
+	f := loadFlags{target: server.URL, scenario: "get-hot", connections: 1, seconds: 1, timeout: 1, sessions: data.sessions, limit: 1, verifySessions: 30}
+	if _, err := f.open(t.Context()); err != nil || len(stored) != 0 || asked.Load() != 0 {
+		t.Fatalf("get-hot: %d sessions are stored, %v", len(stored), err)
+	}
+	f.scenario = "verify-steady"
+	if _, err := f.open(t.Context()); err != nil || len(stored) != 30 || asked.Load() != 30 || !stored[first] || !stored[last] {
+		t.Fatalf("%d sessions are stored, %d asked for, %v", len(stored), asked.Load(), err)
+	}
+	if _, err := f.open(t.Context()); err != nil || imports != 1 || asked.Load() != 60 {
+		t.Errorf("what is there is stored again: %d imports, %d asked for, %v", imports, asked.Load(), err)
+	}
+	lose = 1
+	clear(stored)
+	if _, err := f.open(t.Context()); err == nil {
+		t.Error("a program that does not store all of them is measured")
+	}
+}
