@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 const (
@@ -30,7 +31,7 @@ type expiryCliff struct {
 	prefix  string    // of the IDs
 	first   time.Time // when the first session ends
 	mu      sync.Mutex
-	out     *Run
+	out     *result.Run
 	gets    *hdrhistogram.Histogram
 	queries *hdrhistogram.Histogram
 }
@@ -42,11 +43,11 @@ func (c *expiryCliff) end(i int) time.Time {
 }
 func (c *expiryCliff) inWave(i, n int) bool { return i/perUser == n/perUser && i < c.flags.count }
 
-func (c *expiryCliff) run(ctx context.Context, seconds float64, run *Run) error {
+func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run) error {
 	begin := time.Now()
 	c.prefix = fmt.Sprintf("77%d", begin.UnixMilli())
 	c.first = begin.Add(cliffAfter).UTC()
-	c.out, c.gets, c.queries = run, newHistogram(), newHistogram()
+	c.out, c.gets, c.queries = run, result.NewHistogram(), result.NewHistogram()
 	if err := c.store(ctx); err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) er
 func (c *expiryCliff) note(h *hdrhistogram.Histogram, took time.Duration, wrong error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = h.RecordValue(int64(min(took, longest)))
+	_ = h.RecordValue(int64(min(took, result.Longest)))
 	c.out.Due++
 	c.out.Answered++
 	if wrong != nil {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // compare prints two result files side by side, with their noise.
@@ -24,11 +26,11 @@ func compare(args []string, stdout, stderr io.Writer) error {
 	if len(names) != 2 {
 		return fmt.Errorf("compare: two result files are required, not %d", len(names))
 	}
-	a, err := readResult(names[0])
+	a, err := result.Read(names[0])
 	if err != nil {
 		return err
 	}
-	b, err := readResult(names[1])
+	b, err := result.Read(names[1])
 	if err != nil {
 		return err
 	}
@@ -44,7 +46,7 @@ func compare(args []string, stdout, stderr io.Writer) error {
 
 // comparison is what can be said about two results.
 type comparison struct {
-	a, b     *resultFile
+	a, b     *result.File
 	warnings []string
 	tables   []comparisonTable
 }
@@ -60,7 +62,7 @@ type comparisonRow struct {
 }
 
 // compareResults compares what is comparable. Different scenarios are refused unless forced.
-func compareResults(a, b *resultFile, force bool) (*comparison, error) {
+func compareResults(a, b *result.File, force bool) (*comparison, error) {
 	c := &comparison{a: a, b: b}
 	if a.Scenario != b.Scenario {
 		if !force {
@@ -88,7 +90,7 @@ func compareResults(a, b *resultFile, force bool) (*comparison, error) {
 	}
 	c.addRuns(force)
 	if len(c.tables) == 0 {
-		return nil, fmt.Errorf("compare: %s and %s have no load in common", a.name, b.name)
+		return nil, fmt.Errorf("compare: %s and %s have no load in common", a.Name, b.Name)
 	}
 	return c, nil
 }
@@ -98,7 +100,7 @@ func (c *comparison) warn(format string, args ...any) {
 }
 
 // warnAboutRuns warns about runs that are left out, and those whose answers were not the truth.
-func (c *comparison) warnAboutRuns(side string, runs []Run) {
+func (c *comparison) warnAboutRuns(side string, runs []result.Run) {
 	for i := range runs {
 		switch run := &runs[i]; {
 		case run.Invalid != "":
@@ -157,7 +159,7 @@ func (c *comparison) addPairs() {
 	ratesB, p99sB := pairRatios(&c.b.Result)
 	title := fmt.Sprintf("Ratios a/b of pairs: A %d, B %d", len(ratesA), len(ratesB))
 	var requirements []string
-	for _, p := range []*Pairs{c.a.Pairs, c.b.Pairs} {
+	for _, p := range []*result.Pairs{c.a.Pairs, c.b.Pairs} {
 		for _, r := range requirementTexts(p.Requirement) {
 			if !slices.Contains(requirements, r) {
 				requirements = append(requirements, r)

@@ -9,21 +9,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // steadyRun is a valid open run at 5,000/s whose latencies are multiples of p50.
-func steadyRun(p50 float64) Run {
-	latency := Distribution{Count: 50_000, Mean: p50 * 1.2, P50: p50, P90: p50 * 2, P99: p50 * 5, P999: p50 * 10, P9999: p50 * 15, Max: p50 * 20}
-	return Run{
+func steadyRun(p50 float64) result.Run {
+	latency := result.Distribution{Count: 50_000, Mean: p50 * 1.2, P50: p50, P90: p50 * 2, P99: p50 * 5, P999: p50 * 10, P9999: p50 * 15, Max: p50 * 20}
+	return result.Run{
 		Label: "cloakroom", Mode: "open", Schedule: "poisson", Rate: 5000, Connections: 64, Seconds: 10, Warmup: 2,
 		Due: 50_000, Answered: 50_000, Achieved: 5000, Bytes: 50_000_000, Latency: latency, Service: latency,
 	}
 }
 
-func steadyResult(p50s ...float64) *resultFile {
-	r := &resultFile{name: "r.json", Result: Result{
-		Format: resultFormat, Kind: "run", Started: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Scenario: "search-user",
-		Environment: Environment{
+func steadyResult(p50s ...float64) *result.File {
+	r := &result.File{Name: "r.json", Result: result.Result{
+		Format: result.Format, Kind: "run", Started: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Scenario: "search-user",
+		Environment: result.Environment{
 			Commit: "1111111", Go: "go1.26.8", Kernel: "6.1.0", CPU: "Test CPU", Cores: 2, Redis: "7.0.15",
 			RedisSettings: map[string]string{"maxmemory": "0"}, Placement: "all on one machine", Seed: 1,
 			Flags: map[string]string{"near-cache-bytes": "0"},
@@ -36,17 +38,17 @@ func steadyResult(p50s ...float64) *resultFile {
 }
 
 // noisyResults are two results with an invalid run, different environments, and loads that only one of them has.
-func noisyResults() (a, b *resultFile) {
+func noisyResults() (a, b *result.File) {
 	a = steadyResult(400, 410, 390, 405, 395)
-	a.name = "before.json"
+	a.Name = "before.json"
 	a.Runs[2].Invalid = "the generator was the bottleneck: 31 % late"
 	for i := range a.Runs {
 		a.Runs[i].Figures = map[string]float64{"revocation_p99_ms": 3 + float64(i)/10}
 	}
-	a.Runs = append(a.Runs, Run{Label: "only | here\x1b[31m", Mode: "closed", Connections: 1})
+	a.Runs = append(a.Runs, result.Run{Label: "only | here\x1b[31m", Mode: "closed", Connections: 1})
 
 	b = steadyResult(300, 310, 290, 305)
-	b.name = "after.json"
+	b.Name = "after.json"
 	b.Environment.Commit = "2222222"
 	b.Environment.RedisSettings["maxmemory"] = "100mb"
 	b.Environment.Flags = map[string]string{"near-cache-bytes": "0", "near-cache-staleness": "1s"}
@@ -98,7 +100,7 @@ func verdictOf(t *testing.T, c *comparison, name string) string {
 }
 
 func TestCompare_FewRepeats(t *testing.T) {
-	f := func(want string, a, b *resultFile) {
+	f := func(want string, a, b *result.File) {
 		t.Helper()
 		c, err := compareResults(a, b, false)
 		if err != nil {
@@ -118,10 +120,10 @@ func TestCompare_FewRepeats(t *testing.T) {
 }
 
 func TestCompare_Pairs(t *testing.T) {
-	pairs := func(ratios ...float64) *resultFile {
+	pairs := func(ratios ...float64) *result.File {
 		r := steadyResult()
 		r.Kind = "pairs"
-		r.Pairs = &Pairs{Requirement: "at least 0.9 × requests/s: not met (0.820)"}
+		r.Pairs = &result.Pairs{Requirement: "at least 0.9 × requests/s: not met (0.820)"}
 		for i, ratio := range ratios {
 			a, b := steadyRun(400), steadyRun(400)
 			a.Side, b.Side, b.Label = "a", "b", "baseline"
@@ -159,16 +161,16 @@ func TestCompare_Pairs(t *testing.T) {
 }
 
 func TestCompare_Max(t *testing.T) {
-	result := func(objective string, rate float64, failed ...float64) *resultFile {
+	withMax := func(objective string, rate float64, failed ...float64) *result.File {
 		r := steadyResult(400)
 		r.Kind = "max"
-		r.Max = &Max{Objective: objective, Rate: rate, Tries: []Try{{Rate: rate, Held: true}}}
+		r.Max = &result.Max{Objective: objective, Rate: rate, Tries: []result.Try{{Rate: rate, Held: true}}}
 		for _, rate := range failed {
-			r.Max.Tries = append(r.Max.Tries, Try{Rate: rate})
+			r.Max.Tries = append(r.Max.Tries, result.Try{Rate: rate})
 		}
 		return r
 	}
-	f := func(want string, a, b *resultFile) {
+	f := func(want string, a, b *result.File) {
 		t.Helper()
 		c, err := compareResults(a, b, true)
 		if err != nil {
@@ -180,18 +182,18 @@ func TestCompare_Max(t *testing.T) {
 		}
 	}
 	const slo = "p99<5ms"
-	f("10,000/s (10,000–11,000), 12,000/s (12,000–12,500): faster", result(slo, 10_000, 20_000, 11_000), result(slo, 12_000, 12_500))
-	f("10,000/s (10,000–12,200), 12,000/s (12,000–12,500): within noise", result(slo, 10_000, 12_200), result(slo, 12_000, 12_500))
-	f("10,000/s (9,000–11,000), 8,000/s (8,000–8,500): slower", result(slo, 10_000, 9_000, 11_000), result(slo, 8_000, 8_500))
-	f("10,000/s (10,000 or more), 12,000/s (12,000–12,500): within noise", result(slo, 10_000), result(slo, 12_000, 12_500))
-	if _, err := compareResults(result(slo, 1), result("p99<9ms", 1), false); err == nil {
+	f("10,000/s (10,000–11,000), 12,000/s (12,000–12,500): faster", withMax(slo, 10_000, 20_000, 11_000), withMax(slo, 12_000, 12_500))
+	f("10,000/s (10,000–12,200), 12,000/s (12,000–12,500): within noise", withMax(slo, 10_000, 12_200), withMax(slo, 12_000, 12_500))
+	f("10,000/s (9,000–11,000), 8,000/s (8,000–8,500): slower", withMax(slo, 10_000, 9_000, 11_000), withMax(slo, 8_000, 8_500))
+	f("10,000/s (10,000 or more), 12,000/s (12,000–12,500): within noise", withMax(slo, 10_000), withMax(slo, 12_000, 12_500))
+	if _, err := compareResults(withMax(slo, 1), withMax("p99<9ms", 1), false); err == nil {
 		t.Error("different objectives are compared")
 	}
 }
 
 func TestCompare_DifferentScenariosOnlyWithForce(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name string, r *resultFile) string {
+	write := func(name string, r *result.File) string {
 		t.Helper()
 		data, err := json.Marshal(r.Result)
 		if err != nil {

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // environmentWarnings says in what the environments of two results differ.
-func environmentWarnings(a, b *Environment) []string {
+func environmentWarnings(a, b *result.Environment) []string {
 	var warnings []string
 	differ := func(what, inA, inB string) {
 		if inA != inB {
@@ -49,12 +51,12 @@ func loadWarnings(a, b *repeats) []string {
 	var warnings []string
 	for _, m := range []struct {
 		what  string
-		value func(*Run) string
+		value func(*result.Run) string
 	}{
-		{"schedule", func(r *Run) string { return r.Schedule }},
-		{"number of connections", func(r *Run) string { return strconv.Itoa(r.Connections) }},
-		{"measured time", func(r *Run) string { return digits(r.Seconds) + " s" }},
-		{"warm-up", func(r *Run) string { return digits(r.Warmup) + " s" }},
+		{"schedule", func(r *result.Run) string { return r.Schedule }},
+		{"number of connections", func(r *result.Run) string { return strconv.Itoa(r.Connections) }},
+		{"measured time", func(r *result.Run) string { return digits(r.Seconds) + " s" }},
+		{"warm-up", func(r *result.Run) string { return digits(r.Warmup) + " s" }},
 	} {
 		if inA, inB := distinct(a.valid, m.value), distinct(b.valid, m.value); inA != inB {
 			warnings = append(warnings, fmt.Sprintf("%s: %s differs: A %s, B %s", a.kind, m.what, inA, inB))
@@ -64,7 +66,7 @@ func loadWarnings(a, b *repeats) []string {
 }
 
 // distinct returns the values of runs, each once.
-func distinct(runs []numbered, value func(*Run) string) string {
+func distinct(runs []numbered, value func(*result.Run) string) string {
 	var values []string
 	for _, run := range runs {
 		if v := orNone(value(run.Run)); !slices.Contains(values, v) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // comparisonNotes say how to read the tables.
@@ -25,8 +27,8 @@ func (r *comparisonRow) cells() []string {
 }
 
 // describe says which file a side is.
-func describe(r *resultFile) string {
-	return fmt.Sprintf("%s, %s of %s, %s, commit %s", r.name, orNone(r.Kind), orNone(r.Scenario),
+func describe(r *result.File) string {
+	return fmt.Sprintf("%s, %s of %s, %s, commit %s", r.Name, orNone(r.Kind), orNone(r.Scenario),
 		r.Started.UTC().Format("2006-01-02 15:04 UTC"), orNone(r.Environment.Commit))
 }
 

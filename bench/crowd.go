@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // crowd measures gets at --rate alone, and then beside very many connections: some
@@ -23,7 +25,7 @@ const trickle = 500 * time.Millisecond
 
 func (c *crowd) ownLoad() {}
 
-func (c *crowd) run(ctx context.Context, seconds float64, run *Run) error {
+func (c *crowd) run(ctx context.Context, seconds float64, run *result.Run) error {
 	gets := part{scenario: c.flags.background, rate: c.source.flags.rate, connections: c.source.flags.connections, urgent: true}
 	memory := func(name string) {
 		if bytes, ok := c.meters.read(ctx)["process_resident_memory_bytes"]; ok {
@@ -69,7 +71,7 @@ func (c *crowd) run(ctx context.Context, seconds float64, run *Run) error {
 	run.Due, run.Answered, run.Errors, run.Wrong, run.Dropped = busy.Due, busy.Answered, busy.Errors, busy.Wrong, busy.Dropped
 	run.Achieved, run.Latency, run.Service = busy.Achieved, busy.Latency, busy.Service
 	run.FirstError = busy.FirstError
-	for _, r := range []*Run{quiet, busy} {
+	for _, r := range []*result.Run{quiet, busy} {
 		if r.Invalid != "" && run.Invalid == "" {
 			run.Invalid = r.Invalid
 		}

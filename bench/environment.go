@@ -10,11 +10,13 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // newEnvironment says where and with what a measurement is made.
-func newEnvironment(ctx context.Context, flags *flag.FlagSet, f *loadFlags) Environment {
-	e := Environment{
+func newEnvironment(ctx context.Context, flags *flag.FlagSet, f *loadFlags) result.Environment {
+	e := result.Environment{
 		Commit: commit(ctx), Go: runtime.Version(), Kernel: kernel(), CPU: cpu(), Cores: runtime.NumCPU(),
 		Placement: f.placement, Seed: f.seed, Flags: map[string]string{},
 	}
@@ -91,9 +93,9 @@ func cpu() string {
 }
 
 // newResult begins a result.
-func newResult(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, s *source, m *meters) *Result {
-	r := &Result{
-		Format: resultFormat, Kind: kind, Started: time.Now().UTC().Truncate(time.Second), Command: command(kind, flags),
+func newResult(ctx context.Context, kind string, flags *flag.FlagSet, f *loadFlags, s *source, m *meters) *result.Result {
+	r := &result.Result{
+		Format: result.Format, Kind: kind, Started: time.Now().UTC().Truncate(time.Second), Command: command(kind, flags),
 		Scenario: s.flags.scenario, Environment: newEnvironment(ctx, flags, f),
 	}
 	r.Environment.Target = s.version

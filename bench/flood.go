@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // flood measures gets at --rate by turns alone and beside a flood of the costliest
@@ -17,7 +19,7 @@ type flood struct {
 // floodPairs is how many turns there are.
 const floodPairs = 5
 
-func (f *flood) run(ctx context.Context, seconds float64, run *Run) error {
+func (f *flood) run(ctx context.Context, seconds float64, run *result.Run) error {
 	var alone, beside, ratios []float64
 	var searches, shed, failed float64
 	gets := part{scenario: f.flags.background, rate: f.source.flags.rate, connections: f.source.flags.connections, urgent: true}
@@ -30,7 +32,7 @@ func (f *flood) run(ctx context.Context, seconds float64, run *Run) error {
 		var flooding sync.WaitGroup
 		var floodErr error
 		var all *outcome
-		var flooded *Run
+		var flooded *result.Run
 		flooding.Go(func() {
 			all, flooded, floodErr = f.source.loadPart(ctx, part{scenario: "search-costly", rate: f.flags.flood, connections: f.flags.workers}, seconds, seed)
 		})
@@ -48,12 +50,12 @@ func (f *flood) run(ctx context.Context, seconds float64, run *Run) error {
 		run.Due, run.Answered = run.Due+busy.Due, run.Answered+busy.Answered
 		run.Wrong += quiet.Wrong + busy.Wrong + flooded.Wrong
 		run.Errors += quiet.Errors + busy.Errors
-		for _, r := range []*Run{quiet, busy, flooded} {
+		for _, r := range []*result.Run{quiet, busy, flooded} {
 			if run.FirstError == "" {
 				run.FirstError = r.FirstError
 			}
 		}
-		for _, r := range []*Run{quiet, busy} {
+		for _, r := range []*result.Run{quiet, busy} {
 			if r.Invalid != "" && run.Invalid == "" {
 				run.Invalid = "the gets: " + r.Invalid
 			}
@@ -61,8 +63,8 @@ func (f *flood) run(ctx context.Context, seconds float64, run *Run) error {
 		run.Latency, run.Service = busy.Latency, busy.Service
 	}
 	run.Mode, run.Rate, run.Seconds = "open", f.source.flags.rate, seconds*floodPairs
-	run.Figures["get_p99_alone_ms"], run.Figures["get_p99_beside_ms"] = median(alone), median(beside)
-	run.Figures["get_p99_ratio"] = median(ratios)
+	run.Figures["get_p99_alone_ms"], run.Figures["get_p99_beside_ms"] = result.Median(alone), result.Median(beside)
+	run.Figures["get_p99_ratio"] = result.Median(ratios)
 	run.Figures["get_failed"] = failed
 	run.Figures["searches_due_per_s"] = f.flags.flood
 	run.Figures["searches_answered_per_s"], run.Figures["searches_shed_per_s"] = searches, shed

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"math"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // maxInterval returns the lowest and the highest rate that the tries leave open.
-func maxInterval(m *Max) sample {
+func maxInterval(m *result.Max) sample {
 	low, high := m.Rate, math.Inf(1)
 	for _, try := range m.Tries {
 		if try.Held {

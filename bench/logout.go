@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 const (
@@ -25,8 +26,8 @@ type logoutWave struct {
 	other  endpoint
 }
 
-func (w *logoutWave) run(ctx context.Context, seconds float64, run *Run) error {
-	refused, deleted := newHistogram(), newHistogram()
+func (w *logoutWave) run(ctx context.Context, seconds float64, run *result.Run) error {
+	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
 	var workers sync.WaitGroup
@@ -38,8 +39,8 @@ func (w *logoutWave) run(ctx context.Context, seconds float64, run *Run) error {
 				defer mu.Unlock()
 				run.Due += polls + 1
 				run.Answered += polls + 1
-				_ = deleted.RecordValue(int64(min(del, longest)))
-				_ = refused.RecordValue(int64(min(until, longest)))
+				_ = deleted.RecordValue(int64(min(del, result.Longest)))
+				_ = refused.RecordValue(int64(min(until, result.Longest)))
 				if until >= refusedWithin {
 					run.Wrong++
 					run.FirstError = fmt.Sprintf("a session was served %v after its end", until)
@@ -61,18 +62,18 @@ func (w *logoutWave) run(ctx context.Context, seconds float64, run *Run) error {
 }
 
 // fillWave takes a run's latency and service from two histograms, and figures of them.
-func fillWave(r *Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
+func fillWave(r *result.Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
 	var err error
-	if r.Latency, err = newDistribution(latency); err != nil {
+	if r.Latency, err = result.NewDistribution(latency); err != nil {
 		return err
 	}
-	if r.Service, err = newDistribution(service); err != nil {
+	if r.Service, err = result.NewDistribution(service); err != nil {
 		return err
 	}
 	if r.Seconds > 0 {
 		r.Achieved = float64(r.Answered) / r.Seconds
 	}
-	for name, d := range map[string]*Distribution{latencyName: &r.Latency, serviceName: &r.Service} {
+	for name, d := range map[string]*result.Distribution{latencyName: &r.Latency, serviceName: &r.Service} {
 		r.Figures[name+"_count"] = float64(d.Count)
 		r.Figures[name+"_p50_ms"] = d.P50 / 1000
 		r.Figures[name+"_p99_ms"] = d.P99 / 1000

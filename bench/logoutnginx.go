@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 const (
@@ -66,8 +68,8 @@ type gateRound struct {
 	wrong                   bool          // a request sent since after the answer was let pass
 }
 
-func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
-	refused, deleted := newHistogram(), newHistogram()
+func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) error {
+	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
 	var workers sync.WaitGroup
@@ -83,8 +85,8 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *Run) error {
 				run.Answered += r.asked + 1
 				passed = max(passed, r.passed)
 				unavailable += float64(r.unavailable)
-				_ = deleted.RecordValue(int64(min(r.deleted, longest)))
-				_ = refused.RecordValue(int64(min(r.refused, longest)))
+				_ = deleted.RecordValue(int64(min(r.deleted, result.Longest)))
+				_ = refused.RecordValue(int64(min(r.refused, result.Longest)))
 				if r.first {
 					first++
 				}

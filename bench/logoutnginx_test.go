@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // gated is a program, and what stands before another one, in which a deleted
@@ -62,7 +64,7 @@ func (g *gated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // logOut runs logout-nginx against g for a moment.
-func logOut(t *testing.T, g *gated, bound float64, silenced bool) *Run {
+func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
 	t.Helper()
 	server := httptest.NewServer(g)
 	defer server.Close()
@@ -77,7 +79,7 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *Run {
 	if silenced {
 		w.link = e
 	}
-	r := &Run{Figures: map[string]float64{}}
+	r := &result.Run{Figures: map[string]float64{}}
 	if err := w.run(t.Context(), 0.05, r); err != nil {
 		t.Fatal(err)
 	}

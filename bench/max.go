@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // maxSearch looks for the highest rate that holds.
@@ -27,14 +29,14 @@ const (
 // run steps up until a rate does not hold, bisects between it and the last that
 // did, holds the result for longer, and confirms it three times. A result that
 // does not hold again is lowered. It returns 0 if no rate held.
-func (m maxSearch) run() (float64, []Try, error) {
-	var tries []Try
+func (m maxSearch) run() (float64, []result.Try, error) {
+	var tries []result.Try
 	holds := func(rate float64, step string) (bool, error) {
 		cause, err := m.try(rate, step)
 		if err != nil {
 			return false, err
 		}
-		tries = append(tries, Try{Rate: rate, Step: step, Held: cause == "", Cause: cause})
+		tries = append(tries, result.Try{Rate: rate, Step: step, Held: cause == "", Cause: cause})
 		return cause == "", nil
 	}
 	var low, high float64
@@ -117,19 +119,19 @@ func maxCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	defer m.close()
-	result := newResult(ctx, "max", flags, &f, s, m)
-	result.Max = &Max{Objective: goal.text}
+	res := newResult(ctx, "max", flags, &f, s, m)
+	res.Max = &result.Max{Objective: goal.text}
 	try := func(rate float64, step string) (string, error) {
 		seconds := f.seconds
 		if step == "hold" {
 			seconds *= *hold
 		}
-		r, err := s.measure(ctx, stderr, m, rate, seconds, f.seed+uint64(len(result.Runs)))
+		r, err := s.measure(ctx, stderr, m, rate, seconds, f.seed+uint64(len(res.Runs)))
 		if err != nil {
 			return "", err
 		}
 		r.Label += " " + step
-		result.Runs = append(result.Runs, *r)
+		res.Runs = append(res.Runs, *r)
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
@@ -138,13 +140,13 @@ func maxCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if cause != "" {
 			verdict = cause
 		}
-		fmt.Fprintf(stdout, "%-7s %8.0f/s: %.0f answers/s, p99 %s ms, %s\n", step, rate, r.Achieved, ms(r.Latency.P99), verdict)
+		fmt.Fprintf(stdout, "%-7s %8.0f/s: %.0f answers/s, p99 %s ms, %s\n", step, rate, r.Achieved, result.Millis(r.Latency.P99), verdict)
 		return cause, err
 	}
-	result.Max.Rate, result.Max.Tries, err = maxSearch{from: *from, to: *to, factor: *factor, precision: *precision, try: try}.run()
+	res.Max.Rate, res.Max.Tries, err = maxSearch{from: *from, to: *to, factor: *factor, precision: *precision, try: try}.run()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nThe highest rate of %s that holds %s: **%.0f requests/s**.\n", f.scenario, goal.text, result.Max.Rate)
-	return result.write(*out)
+	fmt.Fprintf(stdout, "\nThe highest rate of %s that holds %s: **%.0f requests/s**.\n", f.scenario, goal.text, res.Max.Rate)
+	return res.Write(*out)
 }

@@ -6,15 +6,17 @@ import (
 	"io"
 	"syscall"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // measure makes one run, and shows its progress.
-func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate, seconds float64, seed uint64) (*Run, error) {
+func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate, seconds float64, seed uint64) (*result.Run, error) {
 	l, err := s.load(rate, seconds, seed)
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{Label: s.flags.scenario, Mode: "closed", Rate: rate, Connections: l.connections, Warmup: s.flags.warmup}
+	run := &result.Run{Label: s.flags.scenario, Mode: "closed", Rate: rate, Connections: l.connections, Warmup: s.flags.warmup}
 	if l.open() {
 		run.Mode, run.Schedule = "open", l.schedule
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // outcome is what a run of the engine came to.
@@ -34,7 +36,7 @@ func (o *outcome) invalid() string {
 }
 
 // fill puts what happened into run.
-func (o *outcome) fill(run *Run) error {
+func (o *outcome) fill(run *result.Run) error {
 	t := o.total
 	run.Due, run.Answered, run.Late, run.Dropped, run.Errors, run.Wrong, run.Bytes = o.due, t.answered, t.late, t.dropped, t.errors, t.wrong, t.bytes
 	run.Seconds = o.length.Seconds()
@@ -42,12 +44,12 @@ func (o *outcome) fill(run *Run) error {
 		run.Achieved = float64(t.answered) / run.Seconds
 	}
 	var err error
-	if run.Latency, err = newDistribution(t.latency); err != nil {
+	if run.Latency, err = result.NewDistribution(t.latency); err != nil {
 		return err
 	}
 	run.Service = run.Latency
 	if t.service != nil {
-		if run.Service, err = newDistribution(t.service); err != nil {
+		if run.Service, err = result.NewDistribution(t.service); err != nil {
 			return err
 		}
 	}

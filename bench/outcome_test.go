@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 func TestOutcome_Invalid(t *testing.T) {
@@ -31,7 +33,7 @@ func TestRecorder_Fill(t *testing.T) {
 	r.fail(1999*time.Millisecond, "first")
 	r.fail(5*time.Second, "second") // after the last second
 	o := &outcome{total: r, due: 1002, length: 2 * time.Second}
-	var run Run
+	var run result.Run
 	if err := o.fill(&run); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestRecorder_Fill(t *testing.T) {
 	if len(run.Series) != 2 || run.Series[0].Answered != 500 || run.Series[1].Errors != 1 {
 		t.Errorf("%+v", run.Series)
 	}
-	h, err := run.Latency.histogram()
+	h, err := run.Latency.Histogram()
 	if err != nil || h.TotalCount() != 1000 {
 		t.Fatalf("decoded: %v, %v", h, err)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // overload offers a program more than it can do. It first finds the most that
@@ -19,7 +21,7 @@ type overload struct {
 // overloads are the multiples of the most that are offered.
 var overloads = []float64{0.8, 2, 10}
 
-func (o *overload) run(ctx context.Context, seconds float64, run *Run) error {
+func (o *overload) run(ctx context.Context, seconds float64, run *result.Run) error {
 	seed := o.source.flags.seed
 	_, most, err := o.source.loadPart(ctx, part{scenario: o.flags.background, connections: o.flags.workers}, seconds, seed)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // pairsCommand runs two loads by turns, and reports the ratio of each pair.
@@ -47,16 +49,16 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	defer b.close()
 
-	result := newResult(ctx, "pairs", flags, &a.flags, a.source, a.meters)
-	result.Scenario = a.label() + " / " + b.label()
-	result.Pairs = &Pairs{}
+	res := newResult(ctx, "pairs", flags, &a.flags, a.source, a.meters)
+	res.Scenario = a.label() + " / " + b.label()
+	res.Pairs = &result.Pairs{}
 	fmt.Fprintf(stdout, "| pair | a: %s, answers/s | b: %s, answers/s | a/b | a p99 ms | b p99 ms | a/b |\n|---|---|---|---|---|---|---|\n", a.label(), b.label())
 	for i := range *pairs {
 		first, second := a, b
 		if i%2 == 1 { // so that neither has the better place
 			first, second = b, a
 		}
-		var runs [2]*Run
+		var runs [2]*result.Run
 		for k, s := range []*side{first, second} {
 			r, err := s.source.measure(ctx, stderr, s.meters, s.flags.rate, s.flags.seconds, s.flags.seed+uint64(i))
 			if err != nil {
@@ -64,7 +66,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 			}
 			r.Side, r.Label = s.name, s.label()
 			runs[k] = r
-			result.Runs = append(result.Runs, *r)
+			res.Runs = append(res.Runs, *r)
 		}
 		if ctx.Err() != nil {
 			break
@@ -72,19 +74,19 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		if i%2 == 1 {
 			runs[0], runs[1] = runs[1], runs[0]
 		}
-		result.Pairs.add(runs[0], runs[1])
-		fmt.Fprintf(stdout, "| %d | %.0f | %.0f | %.3f | %s | %s | %.2f |\n", i+1, runs[0].Achieved, runs[1].Achieved, last(result.Pairs.Ratios),
-			ms(runs[0].Latency.P99), ms(runs[1].Latency.P99), last(result.Pairs.P99Ratios))
+		res.Pairs.Add(runs[0], runs[1])
+		fmt.Fprintf(stdout, "| %d | %.0f | %.0f | %.3f | %s | %s | %.2f |\n", i+1, runs[0].Achieved, runs[1].Achieved, last(res.Pairs.Ratios),
+			result.Millis(runs[0].Latency.P99), result.Millis(runs[1].Latency.P99), last(res.Pairs.P99Ratios))
 	}
-	result.Pairs.sum()
-	result.Pairs.require(*atLeast, *p99AtMost)
-	result.Pairs.print(stdout)
-	printMeans(stdout, result.Runs)
-	return result.end(*out)
+	res.Pairs.Sum()
+	res.Pairs.Require(*atLeast, *p99AtMost)
+	res.Pairs.Print(stdout)
+	printMeans(stdout, res.Runs)
+	return res.End(*out)
 }
 
 // printMeans prints the mean of each figure by side, and the ratios of those that both have.
-func printMeans(w io.Writer, runs []Run) {
+func printMeans(w io.Writer, runs []result.Run) {
 	means := map[string]map[string]float64{}
 	for _, side := range []string{"a", "b"} {
 		sums, counts := map[string]float64{}, map[string]float64{}
@@ -110,7 +112,7 @@ func printMeans(w io.Writer, runs []Run) {
 	fmt.Fprint(w, "a/b")
 	for _, name := range slices.Sorted(maps.Keys(means["a"])) {
 		if b, ok := means["b"][name]; ok {
-			fmt.Fprintf(w, "; %s %.2f", name, ratio(means["a"][name], b))
+			fmt.Fprintf(w, "; %s %.2f", name, result.Ratio(means["a"][name], b))
 		}
 	}
 	fmt.Fprintln(w)

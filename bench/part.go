@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
+)
 
 // part is one load of several that a wave makes.
 type part struct {
@@ -13,7 +17,7 @@ type part struct {
 
 // loadPart makes one load for so many seconds. Requests that are shed are
 // counted apart, and are no errors.
-func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed uint64) (*outcome, *Run, error) {
+func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed uint64) (*outcome, *result.Run, error) {
 	own := *s
 	own.flags.scenario, own.flags.connections = what.scenario, what.connections
 	own.flags.backlog = max(int(what.rate/10), 1) // a tenth of a second
@@ -26,6 +30,6 @@ func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed 
 	if err != nil {
 		return nil, nil, err
 	}
-	run := &Run{}
+	run := &result.Run{}
 	return o, run, o.fill(run)
 }

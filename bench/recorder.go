@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // recorder is what a run writes down.
@@ -21,9 +22,9 @@ type recorder struct {
 }
 
 func newRecorder(open bool, length time.Duration) *recorder {
-	r := &recorder{latency: newHistogram(), series: make([]second, int((length+time.Second-1)/time.Second))}
+	r := &recorder{latency: result.NewHistogram(), series: make([]second, int((length+time.Second-1)/time.Second))}
 	if open {
-		r.service = newHistogram()
+		r.service = result.NewHistogram()
 	}
 	return r
 }
@@ -31,9 +32,9 @@ func newRecorder(open bool, length time.Duration) *recorder {
 // answer records an answer; at counts from the begin of the measurement.
 func (r *recorder) answer(at, latency, service time.Duration) {
 	r.answered++
-	_ = r.latency.RecordValue(int64(min(max(latency, 0), longest)))
+	_ = r.latency.RecordValue(int64(min(max(latency, 0), result.Longest)))
 	if r.service != nil {
-		_ = r.service.RecordValue(int64(min(max(service, 0), longest)))
+		_ = r.service.RecordValue(int64(min(max(service, 0), result.Longest)))
 	}
 	if s := r.second(at); s != nil {
 		s.answered++
@@ -44,10 +45,10 @@ func (r *recorder) answer(at, latency, service time.Duration) {
 // refused records an answer that sheds the request.
 func (r *recorder) refused(service time.Duration) {
 	if r.shed == nil {
-		r.shed = newHistogram()
+		r.shed = result.NewHistogram()
 	}
 	r.sheds++
-	_ = r.shed.RecordValue(int64(min(max(service, 0), longest)))
+	_ = r.shed.RecordValue(int64(min(max(service, 0), result.Longest)))
 }
 
 // fail records a request without an answer that counts.
@@ -78,10 +79,10 @@ type second struct {
 	times            coarse
 }
 
-func (s *second) point(i int) Point {
-	return Point{
+func (s *second) point(i int) result.Point {
+	return result.Point{
 		Second: i, Answered: s.answered, Errors: s.errors,
-		P50: micros(s.times.quantile(0.50)), P99: micros(s.times.quantile(0.99)), Max: micros(s.times.max),
+		P50: result.Micros(s.times.quantile(0.50)), P99: result.Micros(s.times.quantile(0.99)), Max: result.Micros(s.times.max),
 	}
 }
 

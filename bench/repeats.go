@@ -1,5 +1,7 @@
 package main
 
+import "github.com/cloakroom-dev/cloakroom/bench/result"
+
 // kind is what repeats have in common.
 type kind struct {
 	Side, Label, Mode string
@@ -19,7 +21,7 @@ func (l kind) String() string {
 
 // numbered is a run and its number in the file, from 1.
 type numbered struct {
-	*Run
+	*result.Run
 	N int
 }
 
@@ -30,7 +32,7 @@ type repeats struct {
 }
 
 // groupRepeats returns the runs by load, in the order of their first run.
-func groupRepeats(runs []Run) []*repeats {
+func groupRepeats(runs []result.Run) []*repeats {
 	var groups []*repeats
 	byLoad := map[kind]*repeats{}
 	for i := range runs {
@@ -55,7 +57,7 @@ func groupRepeats(runs []Run) []*repeats {
 }
 
 // of returns one value for each valid run.
-func (g *repeats) of(value func(*Run) float64) sample {
+func (g *repeats) of(value func(*result.Run) float64) sample {
 	values := make(sample, len(g.valid))
 	for i, run := range g.valid {
 		values[i] = value(run.Run)
@@ -66,7 +68,7 @@ func (g *repeats) of(value func(*Run) float64) sample {
 // pairRatios returns the ratios a/b of the achieved rates and of the p99 of
 // each pair whose runs are both valid. If the runs are not in pairs, it returns
 // the ratios that the file states.
-func pairRatios(r *Result) (rates, p99s sample) {
+func pairRatios(r *result.Result) (rates, p99s sample) {
 	if r.Pairs == nil {
 		return nil, nil
 	}

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
 	"html/template"
 	"io"
 	"os"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
+
+	_ "embed"
 )
 
 //go:embed report.html
@@ -41,9 +44,9 @@ func report(args []string, stdout, stderr io.Writer) error {
 	if len(names) == 0 {
 		return errors.New("report: a result file is required")
 	}
-	var results []*resultFile
+	var results []*result.File
 	for _, name := range names {
-		r, err := readResult(name)
+		r, err := result.Read(name)
 		if err != nil {
 			return err
 		}
@@ -61,12 +64,12 @@ func report(args []string, stdout, stderr io.Writer) error {
 }
 
 // renderReport returns the page.
-func renderReport(title string, results []*resultFile) ([]byte, error) {
+func renderReport(title string, results []*result.File) ([]byte, error) {
 	page := pageView{Title: title}
 	for i, r := range results {
 		section, err := newSection(i+1, r)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.name, err)
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
 		}
 		page.Sections = append(page.Sections, section)
 	}

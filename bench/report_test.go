@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 var svgElement = regexp.MustCompile(`(?s)<svg .*?</svg>`)
 
 // checkPage checks that a page stands for itself and is well formed, and returns it and its plots.
-func checkPage(t *testing.T, results ...*resultFile) (page string, plots []string) {
+func checkPage(t *testing.T, results ...*result.File) (page string, plots []string) {
 	t.Helper()
 	out, err := renderReport("Benchmark report", results)
 	if err != nil {
@@ -71,11 +73,11 @@ func mustContain(t *testing.T, page string, all ...string) {
 }
 
 func TestReport_ShowsEachKind(t *testing.T) {
-	f := func(r *resultFile, wantPlots int, want ...string) {
+	f := func(r *result.File, wantPlots int, want ...string) {
 		t.Helper()
 		page, plots := checkPage(t, r)
 		if len(plots) != wantPlots {
-			t.Errorf("%s: %d plots, want %d", r.name, len(plots), wantPlots)
+			t.Errorf("%s: %d plots, want %d", r.Name, len(plots), wantPlots)
 		}
 		mustContain(t, page, want...)
 	}
@@ -101,22 +103,22 @@ func TestReport_WithoutHDR(t *testing.T) {
 }
 
 func TestReport_EmptyResults(t *testing.T) {
-	page, plots := checkPage(t, &resultFile{name: "empty.json"})
+	page, plots := checkPage(t, &result.File{Name: "empty.json"})
 	if len(plots) != 0 {
 		t.Errorf("%d plots of nothing", len(plots))
 	}
 	mustContain(t, page, "The file has no runs.")
-	checkPage(t, sampleFile("blank.json", "run", "x", Run{}, Run{Mode: "open", Rate: 1, Series: []Point{{}, {Second: -5}}}, Run{Mode: "open", Rate: 2}))
+	checkPage(t, sampleFile("blank.json", "run", "x", result.Run{}, result.Run{Mode: "open", Rate: 1, Series: []result.Point{{}, {Second: -5}}}, result.Run{Mode: "open", Rate: 2}))
 	noPairs, noMax := steadyResult(), steadyResult()
-	noPairs.Pairs, noMax.Max = &Pairs{}, &Max{}
+	noPairs.Pairs, noMax.Max = &result.Pairs{}, &result.Max{}
 	checkPage(t, noPairs, noMax)
 }
 
 func TestReport_EscapesEverything(t *testing.T) {
 	const hostile = `</svg></style><script>alert(1)</script><img src=x onerror=y>"'&`
 	r := openSample(t)
-	r.name, r.Kind, r.Scenario, r.Command = hostile, hostile, hostile, []string{hostile}
-	r.Environment = Environment{
+	r.Name, r.Kind, r.Scenario, r.Command = hostile, hostile, hostile, []string{hostile}
+	r.Environment = result.Environment{
 		Commit: hostile, Go: hostile, Kernel: hostile, CPU: hostile, Redis: hostile, Placement: hostile,
 		RedisSettings: map[string]string{hostile: hostile}, Target: map[string]string{hostile: hostile}, Flags: map[string]string{hostile: hostile},
 	}
@@ -126,8 +128,8 @@ func TestReport_EscapesEverything(t *testing.T) {
 		run.Figures = map[string]float64{hostile: 1}
 	}
 	r.Runs[0].Invalid, r.Runs[0].Mode, r.Runs[1].Side = hostile, hostile, hostile
-	r.Max = &Max{Objective: hostile, Rate: 12_000, Tries: []Try{{Rate: 12_000, Step: hostile, Cause: hostile}}}
-	r.Pairs = &Pairs{Ratios: []float64{1, 2}, P99Ratios: []float64{1}, Requirement: hostile + "; at least 0.9 × requests/s: " + hostile}
+	r.Max = &result.Max{Objective: hostile, Rate: 12_000, Tries: []result.Try{{Rate: 12_000, Step: hostile, Cause: hostile}}}
+	r.Pairs = &result.Pairs{Ratios: []float64{1, 2}, P99Ratios: []float64{1}, Requirement: hostile + "; at least 0.9 × requests/s: " + hostile}
 	page, _ := checkPage(t, r)
 	if strings.Contains(page, "<img") || strings.Contains(page, `"'&<`) {
 		t.Error("a string was not escaped")
@@ -182,7 +184,7 @@ func TestRoundTicks_EndWhateverTheRange(t *testing.T) {
 
 func TestReport_RatiosFarApartAreOnALogScale(t *testing.T) {
 	r := steadyResult()
-	r.Pairs = &Pairs{Ratios: []float64{1, 1}, P99Ratios: []float64{1.5, 178}}
+	r.Pairs = &result.Pairs{Ratios: []float64{1, 1}, P99Ratios: []float64{1.5, 178}}
 	page, _ := checkPage(t, r)
 	mustContain(t, page, "p99 of a / p99 of b, log scale", "achieved rate of a / achieved rate of b<")
 }

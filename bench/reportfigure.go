@@ -3,6 +3,7 @@ package main
 import (
 	"html/template"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 )
@@ -44,7 +45,7 @@ func (t target) String() string {
 }
 
 // targets returns what runs load, in the order of the first run of each.
-func targets(runs []Run) (order []target, byTarget map[target][]numbered) {
+func targets(runs []result.Run) (order []target, byTarget map[target][]numbered) {
 	byTarget = map[target][]numbered{}
 	for i := range runs {
 		t := target{runs[i].Side, runs[i].Label}

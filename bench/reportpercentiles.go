@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
+
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -21,7 +23,7 @@ const (
 
 // percentilesFigure plots latency and service time by percentile. The horizontal
 // axis is log10(1/(1-p)): 0, 1, 2, 3 are 0, 90, 99, 99.9 %.
-func percentilesFigure(r *Result) (*figureView, error) {
+func percentilesFigure(r *result.Result) (*figureView, error) {
 	groups := slices.DeleteFunc(groupRepeats(r.Runs), func(g *repeats) bool { return len(g.valid) == 0 })
 	if len(groups) == 0 {
 		return nil, nil
@@ -40,14 +42,14 @@ func percentilesFigure(r *Result) (*figureView, error) {
 				addLine(p, curve(run.Latency), c.faint(), 0.6, false)
 			}
 		}
-		addCurve(p, g.valid, func(r *Run) Distribution { return r.Latency }, c, false)
+		addCurve(p, g.valid, func(r *result.Run) result.Distribution { return r.Latency }, c, false)
 		f.legend(c, "line", g.kind.String())
 		if g.Mode == "closed" {
 			closed = true
 			continue
 		}
 		open = true
-		addCurve(p, g.valid, func(r *Run) Distribution { return r.Service }, c, true)
+		addCurve(p, g.valid, func(r *result.Run) result.Distribution { return r.Service }, c, true)
 	}
 	if open {
 		f.legend(inkText, "line", "latency, from when the request was due")
@@ -72,7 +74,7 @@ func percentilesFigure(r *Result) (*figureView, error) {
 }
 
 // chooseCurves returns mostCurves of groups, evenly spaced by rate, with the result of max among them.
-func chooseCurves(groups []*repeats, m *Max) []*repeats {
+func chooseCurves(groups []*repeats, m *result.Max) []*repeats {
 	slices.SortStableFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	var chosen []*repeats
 	for i := range mostCurves {
@@ -92,7 +94,7 @@ func chooseCurves(groups []*repeats, m *Max) []*repeats {
 
 // addCurve adds the distribution of all runs together. Where a histogram is missing
 // it adds the medians of the percentiles that the runs state, as dots and a line.
-func addCurve(p *plot.Plot, runs []numbered, of func(*Run) Distribution, c ink, dashed bool) {
+func addCurve(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
 	var all *hdr.Histogram
 	for _, run := range runs {
 		h := histogram(of(run.Run))
@@ -109,7 +111,7 @@ func addCurve(p *plot.Plot, runs []numbered, of func(*Run) Distribution, c ink, 
 	addLine(p, histogramCurve(all), c.color(), 1.8, dashed)
 }
 
-func addStated(p *plot.Plot, runs []numbered, of func(*Run) Distribution, c ink, dashed bool) {
+func addStated(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
 	stated := make([]sample, len(statedPercentiles))
 	var points plotter.XYs
 	for i, percentile := range statedPercentiles {
@@ -129,20 +131,20 @@ func addStated(p *plot.Plot, runs []numbered, of func(*Run) Distribution, c ink,
 // statedPercentiles are those that a Distribution has without its histogram.
 var statedPercentiles = []struct {
 	x     float64
-	value func(*Distribution) float64
+	value func(*result.Distribution) float64
 }{
-	{math.Log10(2), func(d *Distribution) float64 { return d.P50 }},
-	{1, func(d *Distribution) float64 { return d.P90 }},
-	{2, func(d *Distribution) float64 { return d.P99 }},
-	{3, func(d *Distribution) float64 { return d.P999 }},
-	{4, func(d *Distribution) float64 { return d.P9999 }},
+	{math.Log10(2), func(d *result.Distribution) float64 { return d.P50 }},
+	{1, func(d *result.Distribution) float64 { return d.P90 }},
+	{2, func(d *result.Distribution) float64 { return d.P99 }},
+	{3, func(d *result.Distribution) float64 { return d.P999 }},
+	{4, func(d *result.Distribution) float64 { return d.P9999 }},
 }
 
 // curve returns the distribution of one run, nothing if it has no histogram.
-func curve(d Distribution) plotter.XYs { return histogramCurve(histogram(d)) }
+func curve(d result.Distribution) plotter.XYs { return histogramCurve(histogram(d)) }
 
 // histogram returns d's histogram, nil if it has none that can be read and has values.
-func histogram(d Distribution) *hdr.Histogram {
+func histogram(d result.Distribution) *hdr.Histogram {
 	if d.HDR == "" {
 		return nil
 	}

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg/draw"
 )
 
 // rateFigures plot latency against the offered rate, a figure for each target that was loaded at several.
-func rateFigures(r *Result) ([]*figureView, error) {
+func rateFigures(r *result.Result) ([]*figureView, error) {
 	order, _ := targets(r.Runs)
 	var figures []*figureView
 	for _, t := range order {
@@ -36,7 +37,7 @@ func rateFigures(r *Result) ([]*figureView, error) {
 	return figures, nil
 }
 
-func rateFigure(t target, groups []*repeats, m *Max) (*figureView, error) {
+func rateFigure(t target, groups []*repeats, m *result.Max) (*figureView, error) {
 	slices.SortFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	f := &figureView{
 		Title:   "Rate against latency: " + t.String(),
@@ -45,11 +46,11 @@ func rateFigure(t target, groups []*repeats, m *Max) (*figureView, error) {
 	p := newPlot("offered rate, requests/s", "latency, log scale")
 	for i, q := range []struct {
 		name  string
-		value func(*Run) float64
+		value func(*result.Run) float64
 	}{
-		{"p50", func(r *Run) float64 { return r.Latency.P50 }},
-		{"p99", func(r *Run) float64 { return r.Latency.P99 }},
-		{"p99.9", func(r *Run) float64 { return r.Latency.P999 }},
+		{"p50", func(r *result.Run) float64 { return r.Latency.P50 }},
+		{"p99", func(r *result.Run) float64 { return r.Latency.P99 }},
+		{"p99.9", func(r *result.Run) float64 { return r.Latency.P999 }},
 	} {
 		c := seriesInk(i)
 		var medians plotter.XYs
@@ -79,7 +80,7 @@ func rateFigure(t target, groups []*repeats, m *Max) (*figureView, error) {
 }
 
 // addMaxLines adds the result of max and the bounds of its objective that lie within the plot.
-func addMaxLines(f *figureView, p *plot.Plot, m *Max) {
+func addMaxLines(f *figureView, p *plot.Plot, m *result.Max) {
 	for _, us := range latencyBounds(m.Objective) {
 		if y := math.Log10(us); y > p.Y.Min && y < p.Y.Max {
 			addLine(p, plotter.XYs{{X: p.X.Min, Y: y}, {X: p.X.Max, Y: y}}, inkBad.color(), 1, true)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -15,7 +16,7 @@ import (
 const logRatios = 4
 
 // ratioFigures plot the ratios a/b of the rates and of the p99, pair by pair.
-func ratioFigures(r *Result) ([]*figureView, error) {
+func ratioFigures(r *result.Result) ([]*figureView, error) {
 	rates, p99s := pairRatios(r)
 	var figures []*figureView
 	for _, q := range []struct {

@@ -7,14 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
+
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // simulated returns a run at a rate whose latencies have the given median, a log-normal body and a tail that grows with strain.
-func simulated(t *testing.T, seed uint64, rate, median, strain float64) Run {
+func simulated(t *testing.T, seed uint64, rate, median, strain float64) result.Run {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 7))
-	run := Run{
+	run := result.Run{
 		Label: "cloakroom", Mode: "open", Schedule: "poisson", Rate: rate, Connections: 64, Seconds: 10, Warmup: 2,
 		Achieved: rate * (1 - 0.001*random.Float64()), Bytes: 1 << 30,
 	}
@@ -31,7 +33,7 @@ func simulated(t *testing.T, seed uint64, rate, median, strain float64) Run {
 			record(t, latency, us)
 			record(t, inSecond, us)
 		}
-		run.Series = append(run.Series, Point{
+		run.Series = append(run.Series, result.Point{
 			Second: second, Answered: 2000, P50: µs(inSecond.ValueAtPercentile(50)), P99: µs(inSecond.ValueAtPercentile(99)), Max: µs(inSecond.Max()),
 		})
 	}
@@ -49,31 +51,31 @@ func record(t *testing.T, h *hdr.Histogram, us float64) {
 	}
 }
 
-func distribution(t *testing.T, h *hdr.Histogram) Distribution {
+func distribution(t *testing.T, h *hdr.Histogram) result.Distribution {
 	t.Helper()
 	encoded, err := h.Encode(hdr.V2CompressedEncodingCookieBase)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(p float64) float64 { return µs(h.ValueAtPercentile(p)) }
-	return Distribution{
+	return result.Distribution{
 		Count: uint64(h.TotalCount()), Mean: h.Mean() / 1000, P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), P9999: at(99.99),
 		Max: µs(h.Max()), HDR: string(encoded),
 	}
 }
 
-func sampleFile(name, kind, scenario string, runs ...Run) *resultFile {
+func sampleFile(name, kind, scenario string, runs ...result.Run) *result.File {
 	r := steadyResult()
-	r.name, r.Kind, r.Scenario, r.Runs = name, kind, scenario, runs
+	r.Name, r.Kind, r.Scenario, r.Runs = name, kind, scenario, runs
 	r.Command = []string{"bench", kind, scenario, "--seed=1"}
 	r.Started = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	return r
 }
 
 // openSample has five repeats, of which one is invalid.
-func openSample(t *testing.T) *resultFile {
+func openSample(t *testing.T) *result.File {
 	t.Helper()
-	var runs []Run
+	var runs []result.Run
 	for i := range 5 {
 		run := simulated(t, uint64(i), 12_000, 310+8*float64(i), 1)
 		run.Late = uint64(100 * i)
@@ -87,9 +89,9 @@ func openSample(t *testing.T) *resultFile {
 	return sampleFile("open.json", "run", "logout-wave", runs...)
 }
 
-func closedSample(t *testing.T) *resultFile {
+func closedSample(t *testing.T) *result.File {
 	t.Helper()
-	var runs []Run
+	var runs []result.Run
 	for i := range 3 {
 		run := simulated(t, uint64(20+i), 0, 900, 0)
 		run.Mode, run.Schedule, run.Achieved, run.Service = "closed", "", 31_000+200*float64(i), run.Latency
@@ -99,10 +101,10 @@ func closedSample(t *testing.T) *resultFile {
 	return sampleFile("closed.json", "run", "get-hot", runs...)
 }
 
-func pairsSample(t *testing.T) *resultFile {
+func pairsSample(t *testing.T) *result.File {
 	t.Helper()
 	r := sampleFile("pairs.json", "pairs", "get-hot")
-	r.Pairs = &Pairs{Requirement: "at least 0.9 × requests/s: met (0.925); at most 1.1 × p99: not met (1.15)"}
+	r.Pairs = &result.Pairs{Requirement: "at least 0.9 × requests/s: met (0.925); at most 1.1 × p99: not met (1.15)"}
 	for i := range 9 {
 		a, b := simulated(t, uint64(40+i), 20_000, 420, 1), simulated(t, uint64(60+i), 20_000, 390, 0.8)
 		a.Side, b.Side, b.Label = "a", "b", "baseline"
@@ -116,22 +118,22 @@ func pairsSample(t *testing.T) *resultFile {
 	return r
 }
 
-func maxSample(t *testing.T) *resultFile {
+func maxSample(t *testing.T) *result.File {
 	t.Helper()
 	r := sampleFile("max.json", "max", "search-user")
-	r.Max = &Max{Objective: "p99<5ms,err<0.01%", Rate: 26_000}
-	for i, try := range []Try{
-		{4000, "step", true, ""},
-		{8000, "step", true, ""},
-		{16_000, "step", true, ""},
-		{32_000, "step", false, "p99 9.8 ms"},
-		{24_000, "bisect", true, ""},
-		{28_000, "bisect", false, "p99 5.6 ms"},
-		{26_000, "bisect", true, ""},
-		{26_000, "hold", true, ""},
-		{26_000, "confirm", true, ""},
-		{26_000, "confirm", true, ""},
-		{26_000, "confirm", true, ""},
+	r.Max = &result.Max{Objective: "p99<5ms,err<0.01%", Rate: 26_000}
+	for i, try := range []result.Try{
+		{Rate: 4000, Step: "step", Held: true},
+		{Rate: 8000, Step: "step", Held: true},
+		{Rate: 16_000, Step: "step", Held: true},
+		{Rate: 32_000, Step: "step", Cause: "p99 9.8 ms"},
+		{Rate: 24_000, Step: "bisect", Held: true},
+		{Rate: 28_000, Step: "bisect", Cause: "p99 5.6 ms"},
+		{Rate: 26_000, Step: "bisect", Held: true},
+		{Rate: 26_000, Step: "hold", Held: true},
+		{Rate: 26_000, Step: "confirm", Held: true},
+		{Rate: 26_000, Step: "confirm", Held: true},
+		{Rate: 26_000, Step: "confirm", Held: true},
 	} {
 		load := try.Rate / 36_000
 		r.Runs = append(r.Runs, simulated(t, uint64(80+i), try.Rate, 250/(1-load), 0.6+2*load))
@@ -140,8 +142,8 @@ func maxSample(t *testing.T) *resultFile {
 	return r
 }
 
-func withoutHDR(r *resultFile) *resultFile {
-	r.name = fmt.Sprintf("no-hdr-%s", r.name)
+func withoutHDR(r *result.File) *result.File {
+	r.Name = fmt.Sprintf("no-hdr-%s", r.Name)
 	for i := range r.Runs {
 		r.Runs[i].Latency.HDR, r.Runs[i].Service.HDR = "", ""
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // cellView is a cell of a table; Sub stands below, small.
@@ -61,7 +63,7 @@ func figuresTable(groups []*repeats) tableView {
 	return t
 }
 
-func triesTable(m *Max) tableView {
+func triesTable(m *result.Max) tableView {
 	t := tableView{Head: []string{"try", "rate", "step", "held", "cause"}}
 	for i, try := range m.Tries {
 		held := "no"
@@ -76,7 +78,7 @@ func triesTable(m *Max) tableView {
 // runHead names the cells of a run.
 var runHead = []string{"run", "load", "achieved", "p50", "p99", "p99.9", "max", "service p99", "late", "dropped", "errors", "wrong"}
 
-func newRunView(number int, r *Run) runView {
+func newRunView(number int, r *result.Run) runView {
 	how := r.Mode
 	if r.Schedule != "" {
 		how += ", " + r.Schedule

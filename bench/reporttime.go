@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -16,7 +17,7 @@ import (
 const mostTimeFigures = 4
 
 // timeFigures plot the latency of each second, the runs end to end, a figure for each target.
-func timeFigures(r *Result) ([]*figureView, error) {
+func timeFigures(r *result.Result) ([]*figureView, error) {
 	order, byTarget := targets(r.Runs)
 	var figures []*figureView
 	for _, t := range order {

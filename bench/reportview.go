@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // closedWarning stands wherever the latencies of a closed loop are shown.
@@ -44,9 +46,9 @@ type runView struct {
 	Invalid, FirstError string
 }
 
-func newSection(number int, r *resultFile) (*sectionView, error) {
+func newSection(number int, r *result.File) (*sectionView, error) {
 	s := &sectionView{
-		Number: number, File: r.name, Kind: orNone(r.Kind), Scenario: orNone(r.Scenario),
+		Number: number, File: r.Name, Kind: orNone(r.Kind), Scenario: orNone(r.Scenario),
 		Started: r.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Command: strings.Join(r.Command, " "),
 		Outcome: summary(&r.Result), Total: len(r.Runs), Environment: facts(&r.Environment),
 	}
@@ -75,7 +77,7 @@ func newSection(number int, r *resultFile) (*sectionView, error) {
 }
 
 // addPlots adds the plots for which there is data.
-func (s *sectionView) addPlots(r *Result) error {
+func (s *sectionView) addPlots(r *result.Result) error {
 	ratios, err := ratioFigures(r)
 	if err != nil {
 		return err
@@ -101,7 +103,7 @@ func (s *sectionView) addPlots(r *Result) error {
 }
 
 // summary says in a line what came out.
-func summary(r *Result) string {
+func summary(r *result.Result) string {
 	switch {
 	case r.Max != nil && r.Max.Rate > 0:
 		return fmt.Sprintf("Highest rate that holds %s: %s.", r.Max.Objective, maxText(r.Max.Rate, maxInterval(r.Max)))
@@ -119,14 +121,14 @@ func summary(r *Result) string {
 	if len(groups) == 1 && len(groups[0].valid) > 0 {
 		g := groups[0]
 		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.kind,
-			microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P99 })), microseconds.spread(g.of(func(r *Run) float64 { return r.Latency.P50 })),
-			perSecond.spread(g.of(func(r *Run) float64 { return r.Achieved })), len(g.valid))
+			microseconds.spread(g.of(func(r *result.Run) float64 { return r.Latency.P99 })), microseconds.spread(g.of(func(r *result.Run) float64 { return r.Latency.P50 })),
+			perSecond.spread(g.of(func(r *result.Run) float64 { return r.Achieved })), len(g.valid))
 	}
 	return ""
 }
 
 // facts lists the environment, as far as it is known.
-func facts(e *Environment) []factView {
+func facts(e *result.Environment) []factView {
 	all := []factView{
 		{"commit", e.Commit},
 		{"Go", e.Go},

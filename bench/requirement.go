@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // requirement is one that pairs states, without its verdict: at least 0.9 × requests/s, at most 2 × p99.
@@ -65,7 +67,7 @@ func (r *requirement) verdict(ratios sample) string {
 }
 
 // requirementVerdicts says of each requirement of r whether the valid pairs meet it.
-func requirementVerdicts(r *Result) []string {
+func requirementVerdicts(r *result.Result) []string {
 	rates, p99s := pairRatios(r)
 	known, verdicts := parseRequirements(r.Pairs.Requirement)
 	for i := range known {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"io"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // runCommand measures one scenario at one rate.
@@ -32,13 +34,13 @@ func runRepeats(ctx context.Context, s *source, kind string, flags *flag.FlagSet
 		return err
 	}
 	defer m.close()
-	result := newResult(ctx, kind, flags, f, s, m)
+	res := newResult(ctx, kind, flags, f, s, m)
 	for i := range repeats {
 		if ctx.Err() != nil {
 			break
 		}
 		seed := f.seed + uint64(i)
-		var r *Run
+		var r *result.Run
 		if isWave(s.flags.scenario) {
 			r, err = measureWave(ctx, stderr, s, wf, m, seed)
 		} else {
@@ -47,8 +49,8 @@ func runRepeats(ctx context.Context, s *source, kind string, flags *flag.FlagSet
 		if err != nil {
 			return err
 		}
-		result.Runs = append(result.Runs, *r)
-		r.print(stdout)
+		res.Runs = append(res.Runs, *r)
+		r.Print(stdout)
 	}
-	return result.end(out)
+	return res.End(out)
 }

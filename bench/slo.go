@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // objective is what a rate must hold: every one of its limits.
@@ -54,7 +56,7 @@ func parseObjective(text string) (objective, error) {
 
 // held says why a run did not hold the objective, "" if it did. A request that
 // was never sent, or was answered with an untruth, has failed.
-func (o objective) held(run *Run) (cause string, err error) {
+func (o objective) held(run *result.Run) (cause string, err error) {
 	if run.Invalid != "" {
 		return "invalid: " + run.Invalid, nil
 	}
@@ -62,7 +64,7 @@ func (o objective) held(run *Run) (cause string, err error) {
 	if o.errors < 1 && float64(failed) >= o.errors*float64(run.Due) && failed > 0 {
 		return fmt.Sprintf("%d of %d failed", failed, run.Due), nil
 	}
-	h, err := run.Latency.histogram()
+	h, err := run.Latency.Histogram()
 	if err != nil {
 		return "", err
 	}

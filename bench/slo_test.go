@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 func TestParseObjective(t *testing.T) {
@@ -23,9 +25,9 @@ func TestObjective_Held(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := func(want string, slow int, change func(*Run)) {
+	f := func(want string, slow int, change func(*result.Run)) {
 		t.Helper()
-		h := newHistogram()
+		h := result.NewHistogram()
 		for i := range 1000 {
 			d := time.Millisecond
 			if i < slow {
@@ -35,8 +37,8 @@ func TestObjective_Held(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		run := Run{Due: 1000}
-		if run.Latency, err = newDistribution(h); err != nil {
+		run := result.Run{Due: 1000}
+		if run.Latency, err = result.NewDistribution(h); err != nil {
 			t.Fatal(err)
 		}
 		change(&run)
@@ -45,9 +47,9 @@ func TestObjective_Held(t *testing.T) {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
-	f("", 5, func(*Run) {})
-	f("p99 was 10", 50, func(*Run) {})
-	f("", 0, func(r *Run) { r.Errors = 9 })
-	f("10 of 1000 failed", 0, func(r *Run) { r.Errors, r.Dropped, r.Wrong = 4, 3, 3 })
-	f("invalid: x", 0, func(r *Run) { r.Invalid = "x" })
+	f("", 5, func(*result.Run) {})
+	f("p99 was 10", 50, func(*result.Run) {})
+	f("", 0, func(r *result.Run) { r.Errors = 9 })
+	f("10 of 1000 failed", 0, func(r *result.Run) { r.Errors, r.Dropped, r.Wrong = 4, 3, 3 })
+	f("invalid: x", 0, func(r *result.Run) { r.Invalid = "x" })
 }

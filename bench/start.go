@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 const (
@@ -47,7 +49,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "ready after %.1f ms; %.1f MiB resident\n", times[len(times)-1], mib)
 	}
 	fmt.Fprintf(stdout, "\nready: median **%.1f ms**, %.1f to %.1f; resident: median **%.1f MiB**, at most %.1f\n",
-		median(times), slices.Min(times), slices.Max(times), median(memory), slices.Max(memory))
+		result.Median(times), slices.Min(times), slices.Max(times), result.Median(memory), slices.Max(memory))
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
 // waveFlags are those of the scenarios that are not one request after another.
@@ -36,7 +38,7 @@ func (f *waveFlags) register(flags *flag.FlagSet) {
 // makes all load itself. It measures for as long as it is
 // told, and puts what it finds into run.
 type wave interface {
-	run(ctx context.Context, seconds float64, run *Run) error
+	run(ctx context.Context, seconds float64, run *result.Run) error
 }
 
 func isWave(scenario string) bool {
@@ -78,13 +80,13 @@ func newWave(ctx context.Context, s *source, f *waveFlags, m *meters) (w wave, e
 
 // measureWave makes one run of a wave, beside a load if there is a rate. The load
 // is on the process that must refuse.
-func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags, m *meters, seed uint64) (*Run, error) {
+func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags, m *meters, seed uint64) (*result.Run, error) {
 	w, end, err := newWave(ctx, s, f, m)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	run := &Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
+	run := &result.Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
 	begin := time.Now()
 	stop := progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
 		return int64(time.Since(begin) / time.Second), " s"
@@ -109,14 +111,14 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	}
 	loadCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type result struct {
+	type ending struct {
 		o   *outcome
 		err error
 	}
-	loaded := make(chan result, 1)
+	loaded := make(chan ending, 1)
 	go func() {
 		o, err := l.run(loadCtx)
-		loaded <- result{o, err}
+		loaded <- ending{o, err}
 	}()
 	pauseFor(ctx, l.warmup)
 	waveErr := w.run(ctx, s.flags.seconds, run)
@@ -127,7 +129,7 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	if waveErr != nil || r.err != nil {
 		return run, cmp.Or(waveErr, r.err)
 	}
-	var load Run
+	var load result.Run
 	if err := r.o.fill(&load); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package result
 
 import (
 	"fmt"
@@ -7,28 +7,31 @@ import (
 	"strings"
 )
 
-// add adds one pair.
-func (p *Pairs) add(a, b *Run) {
-	p.Ratios = append(p.Ratios, ratio(a.Achieved, b.Achieved))
-	p.P99Ratios = append(p.P99Ratios, ratio(a.Latency.P99, b.Latency.P99))
+// Add adds the ratios of one pair. Sum must be called after the last.
+func (p *Pairs) Add(a, b *Run) {
+	p.Ratios = append(p.Ratios, Ratio(a.Achieved, b.Achieved))
+	p.P99Ratios = append(p.P99Ratios, Ratio(a.Latency.P99, b.Latency.P99))
 }
 
-func ratio(a, b float64) float64 {
+// Ratio is a/b, 0 if b is 0.
+func Ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0
 	}
 	return a / b
 }
 
-func (p *Pairs) sum() {
-	p.Median, p.P99Median = median(p.Ratios), median(p.P99Ratios)
+// Sum fills in medians, lowest and highest ratio from the ratios.
+func (p *Pairs) Sum() {
+	p.Median, p.P99Median = Median(p.Ratios), Median(p.P99Ratios)
 	if len(p.Ratios) > 0 {
 		p.Lowest, p.Highest = slices.Min(p.Ratios), slices.Max(p.Ratios)
 	}
 }
 
-// require says whether the requirement is met, if there is one.
-func (p *Pairs) require(atLeast, p99AtMost float64) {
+// Require states in Requirement what was required of the medians, and whether it
+// is met. 0 is no requirement. It is called after Sum.
+func (p *Pairs) Require(atLeast, p99AtMost float64) {
 	verdict := func(met bool) string {
 		if met {
 			return "met"
@@ -45,14 +48,17 @@ func (p *Pairs) require(atLeast, p99AtMost float64) {
 	p.Requirement = strings.Join(all, "; ")
 }
 
-func (p *Pairs) print(w io.Writer) {
+// Print writes the medians, and the requirement if there is one.
+func (p *Pairs) Print(w io.Writer) {
 	fmt.Fprintf(w, "\na/b of requests/s: median **%.3f**, %.3f to %.3f, %d pairs. Of p99: median %.2f.\n", p.Median, p.Lowest, p.Highest, len(p.Ratios), p.P99Median)
 	if p.Requirement != "" {
 		fmt.Fprintf(w, "Required: %s.\n", p.Requirement)
 	}
 }
 
-func median(all []float64) float64 {
+// Median is the mean of the middle two of an even number of values, 0 of none. It
+// leaves all as it is.
+func Median(all []float64) float64 {
 	if len(all) == 0 {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package main
+package result
 
 import (
 	"bytes"
@@ -9,16 +9,16 @@ import (
 )
 
 func TestResult_Write(t *testing.T) {
-	h := newHistogram()
+	h := NewHistogram()
 	if err := h.RecordValue(int64(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	latency, err := newDistribution(h)
+	latency, err := NewDistribution(h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(t.TempDir(), "new", "x")
-	if err := (&Result{Runs: []Run{{}, {Latency: latency}}}).write(name); err != nil {
+	if err := (&Result{Runs: []Run{{}, {Latency: latency}}}).Write(name); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(name + "-2.hgrm")

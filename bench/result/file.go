@@ -1,4 +1,4 @@
-package main
+package result
 
 import (
 	"bufio"
@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// write writes NAME.json, and NAME-RUN.hgrm for each run that has answers. An
-// empty name writes nothing.
-func (r *Result) write(name string) error {
+// Write writes NAME.json, and NAME-RUN.hgrm for each run that has answers; it makes
+// NAME's directory if there is none. An empty name writes nothing.
+func (r *Result) Write(name string) error {
 	if name == "" {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (r *Run) writePercentiles(name string) (err error) {
 	if r.Latency.HDR == "" {
 		return nil
 	}
-	h, err := r.Latency.histogram()
+	h, err := r.Latency.Histogram()
 	if err != nil {
 		return err
 	}
@@ -58,31 +58,32 @@ func (r *Run) writePercentiles(name string) (err error) {
 	return w.Flush()
 }
 
-// resultFile is a Result and the name of its file, without the directory.
-type resultFile struct {
+// File is a Result and where it was read from.
+type File struct {
 	Result
-	name string
+	Name string // of the file, without the directory
 }
 
-// readResult reads what a measurement left behind.
-func readResult(path string) (*resultFile, error) {
+// Read reads a file that Write has written. It fails if the file is not a result,
+// or has another Format.
+func Read(path string) (*File, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &resultFile{name: filepath.Base(path)}
+	r := &File{Name: filepath.Base(path)}
 	if err := json.Unmarshal(data, &r.Result); err != nil {
 		return nil, fmt.Errorf("%s is not a result: %w", path, err)
 	}
-	if r.Format != resultFormat {
-		return nil, fmt.Errorf("%s: format %d is not known, only %d", path, r.Format, resultFormat)
+	if r.Format != Format {
+		return nil, fmt.Errorf("%s: format %d is not known, only %d", path, r.Format, Format)
 	}
 	return r, nil
 }
 
-// end writes the result. It fails if a run proves nothing.
-func (r *Result) end(out string) error {
-	if err := r.write(out); err != nil {
+// End writes the result as Write does. It fails, after that, if a run proves nothing.
+func (r *Result) End(out string) error {
+	if err := r.Write(out); err != nil {
 		return err
 	}
 	for i := range r.Runs {

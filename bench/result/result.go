@@ -1,9 +1,12 @@
-package main
+// Package result is what a measurement leaves behind: its form as JSON, what is
+// summed up from it, and its files. Look here when a result file gets a new field,
+// or a figure has another unit than you thought.
+package result
 
 import "time"
 
-// resultFormat is the version of the JSON that a Result is written as.
-const resultFormat = 1
+// Format is the version of the JSON that a Result is written as.
+const Format = 1
 
 // Result is what a measurement leaves behind: NAME.json, and beside it one
 // NAME-RUN.hgrm for each run that has answers.
