@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // caller asks one question after another on one connection.
@@ -13,12 +15,12 @@ type caller struct {
 }
 
 // newCaller connects. The connection is cut off when ctx ends.
-func newCaller(ctx context.Context, e endpoint, c scenarioConfig) (*caller, error) {
-	conn, err := e.dial(ctx)
+func newCaller(ctx context.Context, e load.Endpoint, c scenarioConfig) (*caller, error) {
+	conn, err := e.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.host = e.host
+	c.host = e.Host
 	return &caller{conn: conn, config: c, end: context.AfterFunc(ctx, func() { conn.Close() })}, nil
 }
 
@@ -28,9 +30,9 @@ func (c *caller) close() {
 }
 
 // call sends a request; body may be empty.
-func (c *caller) call(method, path, body string) (*answer, error) {
+func (c *caller) call(method, path, body string) (*load.Answer, error) {
 	if body == "" {
-		return exchange(c.conn, []byte(c.config.head(method, path)+"\r\n"))
+		return load.Exchange(c.conn, []byte(c.config.head(method, path)+"\r\n"))
 	}
-	return exchange(c.conn, c.config.withBody(method, path, body))
+	return load.Exchange(c.conn, c.config.withBody(method, path, body))
 }

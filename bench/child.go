@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // child is a baseline in a process of its own.
@@ -64,11 +66,11 @@ func startEqual(ctx context.Context, stderr io.Writer, s *source, more ...string
 		if err != nil {
 			return nil, err
 		}
-		e, err := parseEndpoint(c.url)
+		e, err := load.ParseEndpoint(c.url)
 		if err == nil {
-			var a *answer
-			if a, err = fetch(ctx, e, s.config.get("/")); err == nil {
-				body += want - a.bytes
+			var a *load.Answer
+			if a, err = load.Fetch(ctx, e, s.config.get("/")); err == nil {
+				body += want - a.Bytes
 			}
 		}
 		c.stop()
@@ -86,23 +88,23 @@ func answerBytes(ctx context.Context, s *source) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	client := l.scenario.client(0, newRand(s.flags.seed, 1))
+	client := l.Scenario.Client(0, load.NewRand(s.flags.seed, 1))
 	total := 0
 	for range samples {
-		request, want := client.next(nil)
-		a, err := fetch(ctx, s.target, request)
+		request, want := client.Next(nil)
+		a, err := load.Fetch(ctx, s.target, request)
 		if err != nil {
 			return 0, err
 		}
 		if s.checking {
-			if a.status != want {
-				return 0, fmt.Errorf("status %d, not %d: %.200s", a.status, want, a.body)
+			if a.Status != want {
+				return 0, fmt.Errorf("status %d, not %d: %.200s", a.Status, want, a.Body)
 			}
-			if err := client.check(a); err != nil {
+			if err := client.Check(a); err != nil {
 				return 0, err
 			}
 		}
-		total += a.bytes
+		total += a.Bytes
 	}
 	return total / samples, nil
 }

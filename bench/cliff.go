@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -59,7 +60,7 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run)
 	var failed error
 	for n := range c.flags.workers {
 		workers.Go(func() {
-			err := c.work(ctx, newRand(c.source.flags.seed, uint64(n)), stop)
+			err := c.work(ctx, load.NewRand(c.source.flags.seed, uint64(n)), stop)
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			failed = cmp.Or(failed, err)
@@ -94,8 +95,8 @@ func (c *expiryCliff) store(ctx context.Context) error {
 		return err
 	}
 	var report imported
-	if err := json.Unmarshal(a.body, &report); err != nil || report.Stored != c.flags.count {
-		return fmt.Errorf("import: status %d: %.300s", a.status, a.body)
+	if err := json.Unmarshal(a.Body, &report); err != nil || report.Stored != c.flags.count {
+		return fmt.Errorf("import: status %d: %.300s", a.Status, a.Body)
 	}
 	return nil
 }
@@ -120,8 +121,8 @@ func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) er
 			Details  struct{ TotalResult, Timestamp string }
 			Sessions []sessionJSON
 		}
-		if a.status != 200 || json.Unmarshal(a.body, &found) != nil {
-			return fmt.Errorf("search: status %d: %.200s", a.status, a.body)
+		if a.Status != 200 || json.Unmarshal(a.Body, &found) != nil {
+			return fmt.Errorf("search: status %d: %.200s", a.Status, a.Body)
 		}
 		at, err := time.Parse(time.RFC3339Nano, found.Details.Timestamp)
 		if err != nil {
@@ -135,10 +136,10 @@ func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) er
 			return err
 		}
 		took = time.Since(sent)
-		if a.status != 200 && a.status != 404 {
-			return fmt.Errorf("get: status %d: %.200s", a.status, a.body)
+		if a.Status != 200 && a.Status != 404 {
+			return fmt.Errorf("get: status %d: %.200s", a.Status, a.Body)
 		}
-		c.note(c.gets, took, c.judgeGet(i, a.status == 200, offset.of(sent), offset.of(sent.Add(took))))
+		c.note(c.gets, took, c.judgeGet(i, a.Status == 200, offset.of(sent), offset.of(sent.Add(took))))
 	}
 	return nil
 }

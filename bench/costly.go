@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // mostCandidates is the --search-max-candidates that a program has by default.
@@ -14,9 +16,9 @@ type searchCostly struct{ scenarioConfig }
 // sessions are examined as may be, all of them match, and the page is the
 // longest. That takes a dataset of more than twice as many: where fewer end later
 // than what is asked for, the program counts these instead, and examines none.
-func newSearchCostly(c scenarioConfig) scenario { return searchCostly{c} }
+func newSearchCostly(c scenarioConfig) load.Scenario { return searchCostly{c} }
 
-func (s searchCostly) client(_ int, r *rand.Rand) client {
+func (s searchCostly) Client(_ int, r *rand.Rand) load.Client {
 	return &costlySearcher{scenarioConfig: s.scenarioConfig, r: r, found: newFound()}
 }
 
@@ -26,7 +28,7 @@ type costlySearcher struct {
 	found found
 }
 
-func (s *costlySearcher) next(b []byte) ([]byte, int) {
+func (s *costlySearcher) Next(b []byte) ([]byte, int) {
 	const page = 1000
 	n := min(mostCandidates, s.data.sessions)
 	q := &search{d: s.data}
@@ -45,6 +47,6 @@ func (s *costlySearcher) next(b []byte) ([]byte, int) {
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(body), body), 200
 }
 
-func (s *costlySearcher) check(a *answer) error         { return s.found.check(a.body) }
-func (s *costlySearcher) deep() func(body []byte) error { return s.found.deep(s.data) }
-func (s *costlySearcher) lost()                         {}
+func (s *costlySearcher) Check(a *load.Answer) error    { return s.found.check(a.Body) }
+func (s *costlySearcher) Deep() func(body []byte) error { return s.found.deep(s.data) }
+func (s *costlySearcher) Lost()                         {}

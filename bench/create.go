@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // createdPrefix begins the IDs of users that get new sessions. They are not
@@ -13,9 +15,9 @@ const createdPrefix = "9184808"
 type create struct{ scenarioConfig }
 
 // newCreate creates sessions for random users.
-func newCreate(c scenarioConfig) scenario { return create{c} }
+func newCreate(c scenarioConfig) load.Scenario { return create{c} }
 
-func (s create) client(_ int, r *rand.Rand) client { return newCreator(s.scenarioConfig, r) }
+func (s create) Client(_ int, r *rand.Rand) load.Client { return newCreator(s.scenarioConfig, r) }
 
 // creator creates sessions.
 type creator struct {
@@ -36,20 +38,20 @@ func newCreator(c scenarioConfig, r *rand.Rand) *creator {
 	}
 }
 
-func (c *creator) next(b []byte) ([]byte, int) {
+func (c *creator) Next(b []byte) ([]byte, int) {
 	user := spread(c.users.next(), c.users.n)
 	c.request.put(user)
 	putDigits(c.request.bytes[c.fingerprint:], user, 32)
 	return append(b, c.request.bytes...), 201
 }
 
-func (c *creator) check(a *answer) error {
-	_, _, err := createdSession(a.body)
+func (c *creator) Check(a *load.Answer) error {
+	_, _, err := createdSession(a.Body)
 	return err
 }
 
-func (c *creator) deep() func([]byte) error { return nil }
-func (c *creator) lost()                    {}
+func (c *creator) Deep() func([]byte) error { return nil }
+func (c *creator) Lost()                    {}
 
 // createdSession takes the ID and the token from an answer to a create. The
 // token must be the ID, a point and 43 characters.
@@ -75,9 +77,9 @@ type loginStorm struct{ scenarioConfig }
 
 // newLoginStorm creates a session, then sets its password factor and metadata,
 // as a login in two steps does.
-func newLoginStorm(c scenarioConfig) scenario { return loginStorm{c} }
+func newLoginStorm(c scenarioConfig) load.Scenario { return loginStorm{c} }
 
-func (s loginStorm) client(_ int, r *rand.Rand) client {
+func (s loginStorm) Client(_ int, r *rand.Rand) load.Client {
 	return &login{scenarioConfig: s.scenarioConfig, creator: newCreator(s.scenarioConfig, r)}
 }
 
@@ -91,21 +93,21 @@ type login struct {
 
 const setBody = `{"metadata":{"tenant":"bm9yZHdpbmQ=","step":"Mg=="}}`
 
-func (l *login) next(b []byte) ([]byte, int) {
+func (l *login) Next(b []byte) ([]byte, int) {
 	if l.setting = len(l.id) > 0; !l.setting {
-		return l.creator.next(b)
+		return l.creator.Next(b)
 	}
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", l.head("PATCH", "/v2/sessions/"+string(l.id)), len(setBody), setBody), 200
 }
 
-func (l *login) check(a *answer) error {
+func (l *login) Check(a *load.Answer) error {
 	if !l.setting {
-		id, _, err := createdSession(a.body)
+		id, _, err := createdSession(a.Body)
 		l.id = append(l.id[:0], id...)
 		return err
 	}
-	token := field(a.body, `"sessionToken":"`)
-	right := bytes.HasPrefix(token, l.id) && len(token) == len(l.id)+1+43 && bytes.Contains(a.body, []byte(`"sequence":"`))
+	token := field(a.Body, `"sessionToken":"`)
+	right := bytes.HasPrefix(token, l.id) && len(token) == len(l.id)+1+43 && bytes.Contains(a.Body, []byte(`"sequence":"`))
 	id := string(l.id)
 	l.id = l.id[:0]
 	if !right {
@@ -114,6 +116,6 @@ func (l *login) check(a *answer) error {
 	return nil
 }
 
-func (l *login) deep() func([]byte) error { return nil }
+func (l *login) Deep() func([]byte) error { return nil }
 
-func (l *login) lost() { l.id = l.id[:0] }
+func (l *login) Lost() { l.id = l.id[:0] }

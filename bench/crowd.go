@@ -43,7 +43,7 @@ func (c *crowd) run(ctx context.Context, seconds float64, run *result.Run) error
 	defer leave()
 	var cut atomic.Int64
 	for n := range c.flags.idle + c.flags.slow {
-		conn, err := c.source.target.dial(ctx)
+		conn, err := c.source.target.Dial(ctx)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -31,7 +32,7 @@ func (f *flood) run(ctx context.Context, seconds float64, run *result.Run) error
 		}
 		var flooding sync.WaitGroup
 		var floodErr error
-		var all *outcome
+		var all *load.Outcome
 		var flooded *result.Run
 		flooding.Go(func() {
 			all, flooded, floodErr = f.source.loadPart(ctx, part{scenario: "search-costly", rate: f.flags.flood, connections: f.flags.workers}, seconds, seed)
@@ -44,7 +45,7 @@ func (f *flood) run(ctx context.Context, seconds float64, run *result.Run) error
 		alone, beside = append(alone, quiet.Latency.P99/1000), append(beside, busy.Latency.P99/1000)
 		ratios = append(ratios, busy.Latency.P99/quiet.Latency.P99)
 		searches += flooded.Achieved / floodPairs
-		shed += float64(all.sheds()) / flooded.Seconds / floodPairs
+		shed += float64(all.Sheds()) / flooded.Seconds / floodPairs
 		failed += float64(quiet.Errors + quiet.Dropped + busy.Errors + busy.Dropped)
 		run.Figures[fmt.Sprintf("pair_%d_p99_ratio", pair+1)] = ratios[pair]
 		run.Due, run.Answered = run.Due+busy.Due, run.Answered+busy.Answered

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // gate is an nginx of our own, which asks a program whether a request may pass.
 type gate struct {
-	endpoint endpoint
+	endpoint load.Endpoint
 	cmd      *exec.Cmd
 	dir      string
 	said     strings.Builder
@@ -64,16 +66,16 @@ http {
 `
 
 // nginxServer is how nginx writes where a program listens.
-func nginxServer(e endpoint) string {
-	if e.network == "unix" {
-		return "unix:" + e.address
+func nginxServer(e load.Endpoint) string {
+	if e.Network == "unix" {
+		return "unix:" + e.Address
 	}
-	return e.address
+	return e.Address
 }
 
 // startGate starts nginx in front of the program, and waits until it refuses a
 // request without a token, as the program says.
-func startGate(ctx context.Context, program endpoint) (*gate, error) {
+func startGate(ctx context.Context, program load.Endpoint) (*gate, error) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		return nil, errors.New("nginx is not on PATH")
@@ -82,7 +84,7 @@ func startGate(ctx context.Context, program endpoint) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{endpoint: endpoint{network: "unix", address: filepath.Join(dir, "gate"), host: "localhost"}, dir: dir}
+	g := &gate{endpoint: load.Endpoint{Network: "unix", Address: filepath.Join(dir, "gate"), Host: "localhost"}, dir: dir}
 	config := filepath.Join(dir, "conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, nginxServer(program)), 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -96,8 +98,8 @@ func startGate(ctx context.Context, program endpoint) (*gate, error) {
 	wait, cancel := context.WithTimeout(ctx, gatePatience)
 	defer cancel()
 	for {
-		a, err := fetch(wait, g.endpoint, []byte("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
-		if err == nil && a.status == 401 {
+		a, err := load.Fetch(wait, g.endpoint, []byte("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+		if err == nil && a.Status == 401 {
 			return g, nil
 		}
 		if wait.Err() != nil {

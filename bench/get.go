@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // getter asks for sessions by ID.
@@ -28,21 +30,21 @@ func newGetter(c scenarioConfig, pick func() int) *getter {
 	}
 }
 
-func (g *getter) next(b []byte) ([]byte, int) {
+func (g *getter) Next(b []byte) ([]byte, int) {
 	g.current = g.pick()
 	g.request.put(g.current)
 	return append(b, g.request.bytes...), 200
 }
 
-func (g *getter) check(a *answer) error {
+func (g *getter) Check(a *load.Answer) error {
 	g.id.put(g.current)
-	if !bytes.Contains(a.body, g.id.bytes) {
-		return fmt.Errorf("session %s is not in the answer: %.200s", sessionID(g.current), a.body)
+	if !bytes.Contains(a.Body, g.id.bytes) {
+		return fmt.Errorf("session %s is not in the answer: %.200s", sessionID(g.current), a.Body)
 	}
 	return nil
 }
 
-func (g *getter) deep() func([]byte) error {
+func (g *getter) Deep() func([]byte) error {
 	d, i := g.data, g.current
 	return func(body []byte) error {
 		var got struct{ Session sessionJSON }
@@ -53,7 +55,7 @@ func (g *getter) deep() func([]byte) error {
 	}
 }
 
-func (g *getter) lost() {}
+func (g *getter) Lost() {}
 
 // sessionJSON is what is checked of a session in an answer.
 type sessionJSON struct {
@@ -87,9 +89,9 @@ func (s *sessionJSON) isSession(d dataset, i int) error {
 type getHot struct{ scenarioConfig }
 
 // newGetHot gets sessions, some of them much more often than others.
-func newGetHot(c scenarioConfig) scenario { return getHot{c} }
+func newGetHot(c scenarioConfig) load.Scenario { return getHot{c} }
 
-func (s getHot) client(_ int, r *rand.Rand) client {
+func (s getHot) Client(_ int, r *rand.Rand) load.Client {
 	z := newZipf(s.data.sessions, s.zipf, r)
 	return newGetter(s.scenarioConfig, func() int { return spread(z.next(), s.data.sessions) })
 }
@@ -100,16 +102,16 @@ type coldStart struct {
 }
 
 // newColdStart gets each session once, so that no near cache can have it.
-func newColdStart(c scenarioConfig) scenario { return coldStart{c, new(atomic.Int64)} }
+func newColdStart(c scenarioConfig) load.Scenario { return coldStart{c, new(atomic.Int64)} }
 
-func (s coldStart) client(int, *rand.Rand) client {
+func (s coldStart) Client(int, *rand.Rand) load.Client {
 	return newGetter(s.scenarioConfig, func() int {
 		return spread(int(s.asked.Add(1)-1)%s.data.sessions, s.data.sessions)
 	})
 }
 
-// invalid says whether sessions were asked for twice.
-func (s coldStart) invalid() string {
+// Invalid says whether sessions were asked for twice.
+func (s coldStart) Invalid() string {
 	if n := s.asked.Load(); n > int64(s.data.sessions) {
 		return fmt.Sprintf("%d gets of %d sessions: the near cache may have had some", n, s.data.sessions)
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // imported is the import API's answer.
@@ -20,9 +22,9 @@ type imported struct {
 }
 
 // importLines streams what write writes in one request, a session on each line.
-func importLines(ctx context.Context, e endpoint, key string, write func(io.Writer) error) (*imported, error) {
+func importLines(ctx context.Context, e load.Endpoint, key string, write func(io.Writer) error) (*imported, error) {
 	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx) },
 	}}
 	defer client.CloseIdleConnections()
 	body, w := io.Pipe()
@@ -35,7 +37,7 @@ func importLines(ctx context.Context, e endpoint, key string, write func(io.Writ
 		body.Close()
 		<-ended
 	}()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.host+"/v2/sessions/import", bufio.NewReaderSize(body, 1<<16))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.Host+"/v2/sessions/import", bufio.NewReaderSize(body, 1<<16))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -31,7 +32,7 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return errors.New("--redis: not a URL of a Redis") // err may hold a password
 	}
-	p := &linkProxy{target: endpoint{network: options.Network, address: options.Addr}, all: map[*linked]bool{}, delay: *delay}
+	p := &linkProxy{target: load.Endpoint{Network: options.Network, Address: options.Addr}, all: map[*linked]bool{}, delay: *delay}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // linkProxy hands on what comes, both ways. It takes a connection for one of
 // invalidations once CLIENT TRACKING was sent over it.
 type linkProxy struct {
-	target endpoint
+	target load.Endpoint
 	// delay is how long what comes from the program is held back.
 	delay time.Duration
 	mu    sync.Mutex
@@ -98,7 +99,7 @@ func (p *linkProxy) run(ctx context.Context, ln net.Listener) error {
 
 func (p *linkProxy) serve(ctx context.Context, client net.Conn) {
 	defer client.Close()
-	server, err := p.target.dial(ctx)
+	server, err := p.target.Dial(ctx)
 	if err != nil {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	fetchTimeout = 10 * time.Second
 	// checkedDeep is of how many answers one is checked in full.
 	checkedDeep = 100
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -23,7 +24,7 @@ const (
 type logoutWave struct {
 	source *source
 	flags  *waveFlags
-	other  endpoint
+	other  load.Endpoint
 }
 
 func (w *logoutWave) run(ctx context.Context, seconds float64, run *result.Run) error {
@@ -99,25 +100,25 @@ func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(p
 		if err != nil {
 			return err
 		}
-		id, _, err := createdSession(a.body)
+		id, _, err := createdSession(a.Body)
 		if err != nil {
-			return fmt.Errorf("create: status %d: %w", a.status, err)
+			return fmt.Errorf("create: status %d: %w", a.Status, err)
 		}
 		path := "/v2/sessions/" + string(id)
 		for range 2 { // the second is from the near cache
 			if a, err = there.call("GET", path, ""); err != nil {
 				return err
 			}
-			if a.status != 200 {
-				return fmt.Errorf("a new session is not served: status %d: %.200s", a.status, a.body)
+			if a.Status != 200 {
+				return fmt.Errorf("a new session is not served: status %d: %.200s", a.Status, a.Body)
 			}
 		}
 		sent := time.Now()
 		if a, err = here.call("DELETE", path, "{}"); err != nil {
 			return err
 		}
-		if a.status != 200 {
-			return fmt.Errorf("delete: status %d: %.200s", a.status, a.body)
+		if a.Status != 200 {
+			return fmt.Errorf("delete: status %d: %.200s", a.Status, a.Body)
 		}
 		deleted := time.Now()
 		for polls := uint64(1); ; polls++ {
@@ -125,11 +126,11 @@ func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(p
 				return err
 			}
 			since := time.Since(deleted)
-			if a.status == 200 && since < refusedWithin {
+			if a.Status == 200 && since < refusedWithin {
 				continue
 			}
-			if a.status != 404 && a.status != 200 {
-				return fmt.Errorf("get after delete: status %d: %.200s", a.status, a.body)
+			if a.Status != 404 && a.Status != 200 {
+				return fmt.Errorf("get after delete: status %d: %.200s", a.Status, a.Body)
 			}
 			done(polls, deleted.Sub(sent), since)
 			break

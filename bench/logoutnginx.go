@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -29,22 +30,22 @@ const (
 type logoutGate struct {
 	source      *source
 	flags       *waveFlags
-	gate        endpoint // of nginx
+	gate        load.Endpoint // of nginx
 	process     *gate
-	admin, link endpoint // of the other process; link has no network if there is none
+	admin, link load.Endpoint // of the other process; link has no network if there is none
 }
 
 // newLogoutGate starts nginx. end stops it.
-func newLogoutGate(ctx context.Context, s *source, f *waveFlags, other endpoint) (w *logoutGate, end func(), err error) {
+func newLogoutGate(ctx context.Context, s *source, f *waveFlags, other load.Endpoint) (w *logoutGate, end func(), err error) {
 	if f.bound <= 0 {
 		return nil, nil, errors.New("--bound must be positive")
 	}
 	w = &logoutGate{source: s, flags: f}
-	if w.admin, err = parseEndpoint(f.otherAdmin); err != nil {
+	if w.admin, err = load.ParseEndpoint(f.otherAdmin); err != nil {
 		return nil, nil, fmt.Errorf("--other-admin: %w", err)
 	}
 	if f.link != "" {
-		if w.link, err = parseEndpoint(f.link); err != nil {
+		if w.link, err = load.ParseEndpoint(f.link); err != nil {
 			return nil, nil, fmt.Errorf("--link: %w", err)
 		}
 		if f.workers != 1 {
@@ -130,9 +131,9 @@ func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRou
 		if err != nil {
 			return err
 		}
-		id, token, err := createdSession(a.body)
+		id, token, err := createdSession(a.Body)
 		if err != nil {
-			return fmt.Errorf("create: status %d: %w", a.status, err)
+			return fmt.Errorf("create: status %d: %w", a.Status, err)
 		}
 		path := "/v2/sessions/" + string(id)
 		through.token(string(token))
@@ -147,8 +148,8 @@ func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRou
 		if a, err = here.call("DELETE", path, "{}"); err != nil {
 			return err
 		}
-		if a.status != 200 {
-			return fmt.Errorf("delete: status %d: %.200s", a.status, a.body)
+		if a.Status != 200 {
+			return fmt.Errorf("delete: status %d: %.200s", a.Status, a.Body)
 		}
 		deleted := time.Now()
 		r.deleted = deleted.Sub(sent)
@@ -175,11 +176,11 @@ func (w *logoutGate) untilNear(ctx context.Context, through *visitor) error {
 		if err != nil {
 			return err
 		}
-		if a.status == 500 && time.Since(begin) < nearWithin { // the other process, or its store, is late
+		if a.Status == 500 && time.Since(begin) < nearWithin { // the other process, or its store, is late
 			continue
 		}
-		if a.status != 200 {
-			return fmt.Errorf("a new session is not let pass: status %d: %.200s", a.status, a.body)
+		if a.Status != 200 {
+			return fmt.Errorf("a new session is not let pass: status %d: %.200s", a.Status, a.Body)
 		}
 		if after, err := w.nearHits(ctx); err != nil || after > before {
 			return err
@@ -190,15 +191,15 @@ func (w *logoutGate) untilNear(ctx context.Context, through *visitor) error {
 
 // nearHits is how many copies of sessions the other process has answered with.
 func (w *logoutGate) nearHits(ctx context.Context) (float64, error) {
-	a, err := fetch(ctx, w.admin, []byte("GET /metrics HTTP/1.1\r\nHost: "+w.admin.host+"\r\nConnection: close\r\n\r\n"))
+	a, err := load.Fetch(ctx, w.admin, []byte("GET /metrics HTTP/1.1\r\nHost: "+w.admin.Host+"\r\nConnection: close\r\n\r\n"))
 	if err != nil {
 		return 0, err
 	}
 	r := reading{}
-	r.parseMetrics(a.body)
+	r.parseMetrics(a.Body)
 	hits, ok := r[`cloakroom_near_hits_total{kind="session"}`]
-	if a.status != 200 || !ok {
-		return 0, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.status)
+	if a.Status != 200 || !ok {
+		return 0, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.Status)
 	}
 	return hits, nil
 }
@@ -213,22 +214,22 @@ func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted
 		}
 		r.asked++
 		r.refused = time.Since(deleted)
-		if a.status == 200 {
+		if a.Status == 200 {
 			r.passed = r.since
 		}
 		switch {
-		case a.status == 401:
+		case a.Status == 401:
 			r.first = r.asked == 1
 			return nil
-		case a.status == 200 && r.since > duration(w.flags.bound):
+		case a.Status == 200 && r.since > duration(w.flags.bound):
 			r.wrong = true
 			return nil
-		case a.status == 500 && r.since < refusedWithin: // nginx' word for what is neither
+		case a.Status == 500 && r.since < refusedWithin: // nginx' word for what is neither
 			r.unavailable++
-		case a.status != 200:
-			return fmt.Errorf("a request after the delete: status %d: %.200s", a.status, a.body)
+		case a.Status != 200:
+			return fmt.Errorf("a request after the delete: status %d: %.200s", a.Status, a.Body)
 		}
-		if w.link.network != "" {
+		if w.link.Network != "" {
 			pauseFor(ctx, stallPoll)
 		}
 	}
@@ -237,15 +238,15 @@ func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted
 
 // tell tells bench link to do something with the connections for invalidations.
 func (w *logoutGate) tell(ctx context.Context, what string) error {
-	if w.link.network == "" {
+	if w.link.Network == "" {
 		return nil
 	}
-	a, err := fetch(ctx, w.link, []byte("POST "+what+" HTTP/1.1\r\nHost: "+w.link.host+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+	a, err := load.Fetch(ctx, w.link, []byte("POST "+what+" HTTP/1.1\r\nHost: "+w.link.Host+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 	if err != nil {
 		return fmt.Errorf("--link: %w", err)
 	}
-	if n := field(append(a.body, '"'), `{"connections":`); a.status != 200 || what == "/stall" && string(n) == "0}" {
-		return fmt.Errorf("--link: %s: status %d: %.100s", what, a.status, a.body)
+	if n := field(append(a.Body, '"'), `{"connections":`); a.Status != 200 || what == "/stall" && string(n) == "0}" {
+		return fmt.Errorf("--link: %s: status %d: %.100s", what, a.Status, a.Body)
 	}
 	return nil
 }
@@ -253,7 +254,7 @@ func (w *logoutGate) tell(ctx context.Context, what string) error {
 // visitor sends requests through nginx, on one connection as long as that is
 // kept: nginx closes it after an answer of 500.
 type visitor struct {
-	gate   endpoint
+	gate   load.Endpoint
 	config scenarioConfig
 	caller *caller // nil if there is no connection
 }
@@ -267,7 +268,7 @@ func (v *visitor) token(token string) {
 }
 
 // ask sends one request.
-func (v *visitor) ask(ctx context.Context) (*answer, error) {
+func (v *visitor) ask(ctx context.Context) (*load.Answer, error) {
 	if v.caller == nil {
 		var err error
 		if v.caller, err = newCaller(ctx, v.gate, v.config); err != nil {
@@ -275,7 +276,7 @@ func (v *visitor) ask(ctx context.Context) (*answer, error) {
 		}
 	}
 	a, err := v.caller.call("GET", "/", "")
-	if err == nil && a.close {
+	if err == nil && a.Close {
 		v.close()
 	}
 	return a, err

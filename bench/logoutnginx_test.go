@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -68,12 +69,12 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
 	t.Helper()
 	server := httptest.NewServer(g)
 	defer server.Close()
-	e, err := parseEndpoint(server.URL)
+	e, err := load.ParseEndpoint(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &logoutGate{
-		source: &source{target: e, config: scenarioConfig{host: e.host, key: "k"}, checking: true},
+		source: &source{target: e, config: scenarioConfig{host: e.Host, key: "k"}, checking: true},
 		flags:  &waveFlags{workers: 1, bound: bound}, gate: e, admin: e,
 	}
 	if silenced {

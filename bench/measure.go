@@ -16,31 +16,31 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 	if err != nil {
 		return nil, err
 	}
-	run := &result.Run{Label: s.flags.scenario, Mode: "closed", Rate: rate, Connections: l.connections, Warmup: s.flags.warmup}
-	if l.open() {
-		run.Mode, run.Schedule = "open", l.schedule
+	run := &result.Run{Label: s.flags.scenario, Mode: "closed", Rate: rate, Connections: l.Connections, Warmup: s.flags.warmup}
+	if l.Open() {
+		run.Mode, run.Schedule = "open", l.Schedule
 	}
 	before := m.read(ctx)
 	begin, cpuBefore := time.Now(), cpuTime()
-	stop := progress(stderr, s.flags.scenario, int64(l.warmup+l.length)/int64(time.Second), func() (int64, string) {
-		return int64(time.Since(begin) / time.Second), fmt.Sprintf(" s, %d answers, %d errors, %d dropped", l.live.answered.Load(), l.live.errors.Load(), l.live.dropped.Load())
+	stop := progress(stderr, s.flags.scenario, int64(l.Warmup+l.Length)/int64(time.Second), func() (int64, string) {
+		return int64(time.Since(begin) / time.Second), fmt.Sprintf(" s, %d answers, %d errors, %d dropped", l.Live.Answered.Load(), l.Live.Errors.Load(), l.Live.Dropped.Load())
 	})
-	o, err := l.run(ctx)
+	o, err := l.Run(ctx)
 	stop()
 	if err != nil {
 		return nil, err
 	}
-	if err := o.fill(run); err != nil {
+	if err := o.Fill(run); err != nil {
 		return nil, err
 	}
-	if checker, ok := l.scenario.(interface{ invalid() string }); ok && run.Invalid == "" {
-		run.Invalid = checker.invalid()
+	if checker, ok := l.Scenario.(interface{ Invalid() string }); ok && run.Invalid == "" {
+		run.Invalid = checker.Invalid()
 	}
 	run.Figures = map[string]float64{}
-	if o.hurried {
+	if o.Hurried {
 		run.Figures["generator_real_time"] = 1
 	}
-	if n := float64(l.live.answered.Load() + l.live.errors.Load()); n > 0 {
+	if n := float64(l.Live.Answered.Load() + l.Live.Errors.Load()); n > 0 {
 		run.Figures["generator_cpu_us_per_request"] = (cpuTime() - cpuBefore).Seconds() * 1e6 / n
 		m.figures(run.Figures, before, m.read(ctx), n)
 	}

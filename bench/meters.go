@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -17,7 +18,7 @@ import (
 // meters read what the program under test and its Redis say of themselves
 // before and after a run. Either may be absent.
 type meters struct {
-	admin         endpoint
+	admin         load.Endpoint
 	hasAdmin      bool
 	redis         *redis.Client
 	redisVersion  string
@@ -35,7 +36,7 @@ var redisSettingNames = []string{
 func openMeters(ctx context.Context, f *loadFlags) (*meters, error) {
 	m := &meters{}
 	if f.admin != "" {
-		e, err := parseEndpoint(f.admin)
+		e, err := load.ParseEndpoint(f.admin)
 		if err != nil {
 			return nil, fmt.Errorf("--admin: %w", err)
 		}
@@ -96,9 +97,9 @@ const (
 func (m *meters) read(ctx context.Context) reading {
 	r := reading{}
 	if m.hasAdmin {
-		request := []byte("GET /metrics HTTP/1.1\r\nHost: " + m.admin.host + "\r\nConnection: close\r\n\r\n")
-		if a, err := fetch(ctx, m.admin, request); err == nil && a.status == 200 {
-			r.parseMetrics(a.body)
+		request := []byte("GET /metrics HTTP/1.1\r\nHost: " + m.admin.Host + "\r\nConnection: close\r\n\r\n")
+		if a, err := load.Fetch(ctx, m.admin, request); err == nil && a.Status == 200 {
+			r.parseMetrics(a.Body)
 		}
 	}
 	if m.pid != 0 {

@@ -5,14 +5,16 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 type searchMixed struct{ scenarioConfig }
 
 // newSearchMixed searches by each of the six predicates, and by combinations of them.
-func newSearchMixed(c scenarioConfig) scenario { return searchMixed{c} }
+func newSearchMixed(c scenarioConfig) load.Scenario { return searchMixed{c} }
 
-func (s searchMixed) client(_ int, r *rand.Rand) client {
+func (s searchMixed) Client(_ int, r *rand.Rand) load.Client {
 	return &mixedSearcher{scenarioConfig: s.scenarioConfig, r: r, users: newZipf(s.data.users(), s.zipf, r), found: newFound()}
 }
 
@@ -25,7 +27,7 @@ type mixedSearcher struct {
 	found found
 }
 
-func (m *mixedSearcher) next(b []byte) ([]byte, int) {
+func (m *mixedSearcher) Next(b []byte) ([]byte, int) {
 	s := &search{d: m.data, asc: m.r.IntN(4) == 0}
 	user := spread(m.users.next(), m.users.n)
 	k := 1 + m.r.IntN(perUser-1)
@@ -67,9 +69,9 @@ func (m *mixedSearcher) next(b []byte) ([]byte, int) {
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", m.head("POST", searchPath), len(body), body), 200
 }
 
-func (m *mixedSearcher) check(a *answer) error         { return m.found.check(a.body) }
-func (m *mixedSearcher) deep() func(body []byte) error { return m.found.deep(m.data) }
-func (m *mixedSearcher) lost()                         {}
+func (m *mixedSearcher) Check(a *load.Answer) error    { return m.found.check(a.Body) }
+func (m *mixedSearcher) Deep() func(body []byte) error { return m.found.deep(m.data) }
+func (m *mixedSearcher) Lost()                         {}
 
 // someIDs returns up to five sessions in ascending order, without repetition.
 func (m *mixedSearcher) someIDs() []int {

@@ -44,10 +44,10 @@ func (o *overload) run(ctx context.Context, seconds float64, run *result.Run) er
 		run.Figures[name("goodput_ratio")] = got.Achieved / most.Achieved
 		run.Figures[name("answered_p50_ms")] = got.Service.P50 / 1000
 		run.Figures[name("answered_p99_ms")] = got.Service.P99 / 1000
-		run.Figures[name("shed_per_s")] = float64(all.sheds()) / got.Seconds
-		run.Figures[name("shed_p50_ms")] = all.shedMillis(50)
-		run.Figures[name("shed_p99_ms")] = all.shedMillis(99)
-		run.Figures[name("shed_p999_ms")] = all.shedMillis(99.9)
+		run.Figures[name("shed_per_s")] = float64(all.Sheds()) / got.Seconds
+		run.Figures[name("shed_p50_ms")] = all.ShedMillis(50)
+		run.Figures[name("shed_p99_ms")] = all.ShedMillis(99)
+		run.Figures[name("shed_p999_ms")] = all.ShedMillis(99.9)
 		run.Figures[name("dropped")] = float64(got.Dropped)
 		run.Figures[name("errors")] = float64(got.Errors)
 		if memory, ok := o.meters.read(ctx)["process_resident_memory_bytes"]; ok {

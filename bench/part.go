@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -17,7 +18,7 @@ type part struct {
 
 // loadPart makes one load for so many seconds. Requests that are shed are
 // counted apart, and are no errors.
-func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed uint64) (*outcome, *result.Run, error) {
+func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed uint64) (*load.Outcome, *result.Run, error) {
 	own := *s
 	own.flags.scenario, own.flags.connections = what.scenario, what.connections
 	own.flags.backlog = max(int(what.rate/10), 1) // a tenth of a second
@@ -25,11 +26,11 @@ func (s *source) loadPart(ctx context.Context, what part, seconds float64, seed 
 	if err != nil {
 		return nil, nil, err
 	}
-	l.urgent, l.shedding = what.urgent, true
-	o, err := l.run(ctx)
+	l.Urgent, l.Shedding = what.urgent, true
+	o, err := l.Run(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	run := &result.Run{}
-	return o, run, o.fill(run)
+	return o, run, o.Fill(run)
 }

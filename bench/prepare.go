@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // prepare asks for each session of a scenario that has its own, so that a near
 // cache can have them, and stores them all before if one is not there.
-func prepare(ctx context.Context, scenario string, target endpoint, c scenarioConfig) error {
+func prepare(ctx context.Context, scenario string, target load.Endpoint, c scenarioConfig) error {
 	if scenario != "verify-steady" {
 		return nil
 	}
@@ -38,7 +40,7 @@ const verifyAsks = 8
 var errNotGood = errors.New("a session for verify is not good")
 
 // verifyAll verifies each session once. It returns errNotGood if one is refused.
-func verifyAll(ctx context.Context, target endpoint, c scenarioConfig) error {
+func verifyAll(ctx context.Context, target load.Endpoint, c scenarioConfig) error {
 	var asking sync.WaitGroup
 	errs := make([]error, verifyAsks)
 	for first := range errs {
@@ -50,7 +52,7 @@ func verifyAll(ctx context.Context, target endpoint, c scenarioConfig) error {
 
 // verifyEach verifies each step-th session from the first. That the store is
 // late with one does not matter here.
-func verifyEach(ctx context.Context, target endpoint, config scenarioConfig, first, step int) error {
+func verifyEach(ctx context.Context, target load.Endpoint, config scenarioConfig, first, step int) error {
 	c, err := newCaller(ctx, target, config)
 	if err != nil {
 		return err
@@ -62,8 +64,8 @@ func verifyEach(ctx context.Context, target endpoint, config scenarioConfig, fir
 		if err != nil {
 			return err
 		}
-		if a.status != 200 && a.status != 503 {
-			return fmt.Errorf("%w: %s, status %d: %.200s", errNotGood, verifySession(i), a.status, a.body)
+		if a.Status != 200 && a.Status != 503 {
+			return fmt.Errorf("%w: %s, status %d: %.200s", errNotGood, verifySession(i), a.Status, a.Body)
 		}
 	}
 	return nil

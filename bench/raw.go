@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // raw is the scenario that asks Redis itself for users' sessions: ZREVRANGE and
@@ -12,7 +14,7 @@ import (
 // search can cost Redis.
 type raw struct{ scenarioConfig }
 
-func (s raw) client(_ int, r *rand.Rand) client {
+func (s raw) Client(_ int, r *rand.Rand) load.Client {
 	request := resp("ZREVRANGE", evalUserKey+userPrefix+places(userDigits), "0", strconv.Itoa(perUser-1))
 	t := newPattern(request)
 	c := &rawSearcher{data: s.data, users: newZipf(s.data.users(), s.zipf, r), request: t}
@@ -41,7 +43,7 @@ type rawSearcher struct {
 	user    int
 }
 
-func (c *rawSearcher) next(b []byte) ([]byte, int) {
+func (c *rawSearcher) Next(b []byte) ([]byte, int) {
 	c.user = spread(c.users.next(), c.users.n)
 	c.request.put(c.user)
 	for k, at := range c.digits {
@@ -50,10 +52,10 @@ func (c *rawSearcher) next(b []byte) ([]byte, int) {
 	return append(b, c.request.bytes...), 200
 }
 
-// parse reads the replies to the six commands. Each of the sessions is checked to be there.
-func (c *rawSearcher) parse(b []byte, a *answer) (n, least int, err error) {
+// Parse reads the replies to the six commands. Each of the sessions is checked to be there.
+func (c *rawSearcher) Parse(b []byte, a *load.Answer) (n, least int, err error) {
 	for range 1 + perUser {
-		used, err := parseReply(b[n:])
+		used, err := load.ParseReply(b[n:])
 		if err != nil {
 			return 0, 0, err
 		}
@@ -62,19 +64,19 @@ func (c *rawSearcher) parse(b []byte, a *answer) (n, least int, err error) {
 		}
 		n += used
 	}
-	a.status, a.body, a.bytes, a.close = 200, b[:n], n, false
+	a.Status, a.Body, a.Bytes, a.Close = 200, b[:n], n, false
 	return n, 0, nil
 }
 
-func (c *rawSearcher) check(a *answer) error {
-	if got := bytes.Count(a.body, []byte(`"id":"`+userID(c.user)+`"`)); got != perUser {
+func (c *rawSearcher) Check(a *load.Answer) error {
+	if got := bytes.Count(a.Body, []byte(`"id":"`+userID(c.user)+`"`)); got != perUser {
 		return fmt.Errorf("%d documents of user %s", got, userID(c.user))
 	}
 	return nil
 }
 
-func (c *rawSearcher) deep() func([]byte) error { return nil }
-func (c *rawSearcher) lost()                    {}
+func (c *rawSearcher) Deep() func([]byte) error { return nil }
+func (c *rawSearcher) Lost()                    {}
 
 const evalUserKey = "bench:u:{0}:"
 

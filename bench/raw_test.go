@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 func TestRaw_AsksForTheUsersSessions(t *testing.T) {
-	c := raw{testConfig()}.client(0, newRand(1, 0)).(*rawSearcher)
-	request, _ := c.next(nil)
+	c := raw{testConfig()}.Client(0, load.NewRand(1, 0)).(*rawSearcher)
+	request, _ := c.Next(nil)
 	want := resp("ZREVRANGE", evalUserKey+userID(c.user), "0", "4")
 	for k := perUser - 1; k >= 0; k-- {
 		want = append(want, resp("HGET", evalSessionKey+sessionID(testData.ofUser(c.user, k)), "doc")...)

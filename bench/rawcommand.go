@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -30,7 +31,7 @@ func openRaw(ctx context.Context, f *loadFlags, users int, stderr io.Writer) (*s
 	c := scenarioConfig{data: dataset{sessions: users * perUser}, zipf: f.zipf}
 	flags := *f
 	flags.scenario = "redis-raw"
-	return &source{flags: flags, target: endpoint{network: options.Network, address: options.Addr}, config: c, checking: true}, nil
+	return &source{flags: flags, target: load.Endpoint{Network: options.Network, Address: options.Addr}, config: c, checking: true}, nil
 }
 
 // rawCommand measures what Redis itself can do.

@@ -3,30 +3,11 @@ package main
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
-
-// scenario makes the clients of a kind of load.
-type scenario interface {
-	// client returns what the n-th connection sends. r is its own.
-	client(n int, r *rand.Rand) client
-}
-
-// client is what one connection sends, and what it must get. It is used by one
-// goroutine, which calls next, deep, check.
-type client interface {
-	// next appends the next request to b, and returns the status that its answer must have.
-	next(b []byte) (request []byte, want int)
-	// check says what is untrue in an answer with that status, by a few bytes of it.
-	check(a *answer) error
-	// deep returns a check of the same answer's body by all that the scenario
-	// knows of it. It may run later, on another goroutine. nil: there is none.
-	deep() func(body []byte) error
-	// lost says that there was no answer, or one with another status.
-	lost()
-}
 
 // scenarioConfig is what scenarios need to know.
 type scenarioConfig struct {
@@ -40,7 +21,7 @@ type scenarioConfig struct {
 	verifySessions int // that verify-steady asks for
 }
 
-var scenarios = map[string]func(scenarioConfig) scenario{
+var scenarios = map[string]func(scenarioConfig) load.Scenario{
 	"get-hot":       newGetHot,
 	"cold-start":    newColdStart,
 	"search-user":   newSearchUser,
@@ -50,10 +31,10 @@ var scenarios = map[string]func(scenarioConfig) scenario{
 	"create":        newCreate,
 	"login-storm":   newLoginStorm,
 	"verify-steady": newVerifySteady,
-	"redis-raw":     func(c scenarioConfig) scenario { return raw{c} },
+	"redis-raw":     func(c scenarioConfig) load.Scenario { return raw{c} },
 }
 
-func newScenario(name string, c scenarioConfig) (scenario, error) {
+func newScenario(name string, c scenarioConfig) (load.Scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout-wave, logout-nginx, expiry-cliff, overload, costly-flood and crowd (run only)"), ", "))

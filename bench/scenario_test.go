@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 var testData = dataset{sessions: 1000, newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
@@ -128,27 +130,27 @@ func TestSearches_KnowTheTruth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := s.client(0, newRand(1, 0))
+		c := s.Client(0, load.NewRand(1, 0))
 		for range 150 {
-			request, want := c.next(nil)
+			request, want := c.Next(nil)
 			method, path, body := split(t, request)
 			if method != "POST" || path != searchPath || want != 200 {
 				t.Fatalf("%s: %s %s, %d", name, method, path, want)
 			}
 			right := search1000(t, body)
-			if err := c.check(&answer{body: right}); err != nil {
+			if err := c.Check(&load.Answer{Body: right}); err != nil {
 				t.Fatalf("%s: %s: %v", name, body, err)
 			}
-			if err := c.deep()(right); err != nil {
+			if err := c.Deep()(right); err != nil {
 				t.Fatalf("%s: %s: %v", name, body, err)
 			}
 			wrong := bytes.Replace(right, []byte(`"totalResult":"`), []byte(`"totalResult":"9`), 1)
-			if c.check(&answer{body: wrong}) == nil {
+			if c.Check(&load.Answer{Body: wrong}) == nil {
 				t.Fatalf("%s: a wrong total is right", name)
 			}
 			if i := bytes.Index(right, []byte(`{"id":"`)); i > 0 {
 				wrong = append(bytes.Clone(right[:i]), "]}"...)
-				if c.check(&answer{body: wrong}) == nil || c.deep()(wrong) == nil {
+				if c.Check(&load.Answer{Body: wrong}) == nil || c.Deep()(wrong) == nil {
 					t.Fatalf("%s: an empty page is right", name)
 				}
 			}
@@ -162,10 +164,10 @@ func TestGets_KnowTheTruth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := s.client(0, newRand(1, 0))
+		c := s.Client(0, load.NewRand(1, 0))
 		asked := map[string]bool{}
 		for range testData.sessions {
-			request, _ := c.next(nil)
+			request, _ := c.Next(nil)
 			_, path, _ := split(t, request)
 			id := strings.TrimPrefix(path, "/v2/sessions/")
 			asked[id] = true
@@ -174,23 +176,23 @@ func TestGets_KnowTheTruth(t *testing.T) {
 				t.Fatalf("asked for %s, not %s", id, sessionID(i))
 			}
 			right := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, i)))
-			if err := c.check(&answer{body: right}); err != nil {
+			if err := c.Check(&load.Answer{Body: right}); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.deep()(right); err != nil {
+			if err := c.Deep()(right); err != nil {
 				t.Fatal(err)
 			}
 			other := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, (i+1)%testData.sessions)))
-			if c.check(&answer{body: other}) == nil || c.deep()(other) == nil {
+			if c.Check(&load.Answer{Body: other}) == nil || c.Deep()(other) == nil {
 				t.Fatal("another session is right")
 			}
 		}
 		if cold, ok := s.(coldStart); ok {
-			if len(asked) != testData.sessions || cold.invalid() != "" {
-				t.Errorf("%d of %d sessions, %q", len(asked), testData.sessions, cold.invalid())
+			if len(asked) != testData.sessions || cold.Invalid() != "" {
+				t.Errorf("%d of %d sessions, %q", len(asked), testData.sessions, cold.Invalid())
 			}
-			c.next(nil)
-			if cold.invalid() == "" {
+			c.Next(nil)
+			if cold.Invalid() == "" {
 				t.Error("a session was asked for twice, and nothing is said")
 			}
 		}
@@ -198,30 +200,30 @@ func TestGets_KnowTheTruth(t *testing.T) {
 }
 
 func TestLoginStorm_SetsWhatItCreated(t *testing.T) {
-	c := newLoginStorm(testConfig()).client(0, newRand(1, 0))
-	created := func(id string) *answer {
+	c := newLoginStorm(testConfig()).Client(0, load.NewRand(1, 0))
+	created := func(id string) *load.Answer {
 		token := id + "." + strings.Repeat("x", 43)
-		return &answer{body: []byte(`{"details":{"sequence":"2"},"sessionId":"` + id + `","sessionToken":"` + token + `"}`)}
+		return &load.Answer{Body: []byte(`{"details":{"sequence":"2"},"sessionId":"` + id + `","sessionToken":"` + token + `"}`)}
 	}
-	request, want := c.next(nil)
+	request, want := c.Next(nil)
 	method, path, body := split(t, request)
 	if method != "POST" || path != "/v2/sessions" || want != 201 || !json.Valid(body) {
 		t.Fatalf("%s %s %s", method, path, body)
 	}
-	if err := c.check(created("7")); err != nil {
+	if err := c.Check(created("7")); err != nil {
 		t.Fatal(err)
 	}
-	request, want = c.next(nil)
+	request, want = c.Next(nil)
 	if method, path, body = split(t, request); method != "PATCH" || path != "/v2/sessions/7" || want != 200 || !json.Valid(body) {
 		t.Fatalf("%s %s %s", method, path, body)
 	}
-	if err := c.check(created("7")); err != nil {
+	if err := c.Check(created("7")); err != nil {
 		t.Fatal(err)
 	}
-	if request, _ = c.next(nil); !bytes.HasPrefix(request, []byte("POST")) {
+	if request, _ = c.Next(nil); !bytes.HasPrefix(request, []byte("POST")) {
 		t.Fatalf("%s", request)
 	}
-	if c.check(&answer{body: []byte(`{"sessionId":"8","sessionToken":"9.x"}`)}) == nil {
+	if c.Check(&load.Answer{Body: []byte(`{"sessionId":"8","sessionToken":"9.x"}`)}) == nil {
 		t.Error("the token of another session is right")
 	}
 }

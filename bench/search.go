@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // found is the truth about a search: how many sessions match, and which of them
@@ -84,9 +86,9 @@ func creationQuery(t time.Time, method string) string {
 type searchUser struct{ scenarioConfig }
 
 // newSearchUser asks for a user's sessions since a date: all five of them.
-func newSearchUser(c scenarioConfig) scenario { return searchUser{c} }
+func newSearchUser(c scenarioConfig) load.Scenario { return searchUser{c} }
 
-func (s searchUser) client(_ int, r *rand.Rand) client {
+func (s searchUser) Client(_ int, r *rand.Rand) load.Client {
 	body := `{"query":{"offset":"0","limit":100,"asc":false},` + byCreation + `,"queries":[{"userIdQuery":{"id":"` + userPrefix + places(userDigits) + `"}},` +
 		creationQuery(s.data.created(0).Add(-time.Hour), "GREATER_OR_EQUALS") + `]}`
 	return &userSearcher{
@@ -105,7 +107,7 @@ type userSearcher struct {
 	found   found
 }
 
-func (u *userSearcher) next(b []byte) ([]byte, int) {
+func (u *userSearcher) Next(b []byte) ([]byte, int) {
 	u.user = spread(u.users.next(), u.users.n)
 	u.request.put(u.user)
 	u.found.total, u.found.page = perUser, u.found.page[:0]
@@ -115,17 +117,17 @@ func (u *userSearcher) next(b []byte) ([]byte, int) {
 	return append(b, u.request.bytes...), 200
 }
 
-func (u *userSearcher) check(a *answer) error         { return u.found.check(a.body) }
-func (u *userSearcher) deep() func(body []byte) error { return u.found.deep(u.data) }
+func (u *userSearcher) Check(a *load.Answer) error    { return u.found.check(a.Body) }
+func (u *userSearcher) Deep() func(body []byte) error { return u.found.deep(u.data) }
 
-func (u *userSearcher) lost() {}
+func (u *userSearcher) Lost() {}
 
 type searchAdmin struct{ scenarioConfig }
 
 // newSearchAdmin asks for pages of everything that was created between two dates.
-func newSearchAdmin(c scenarioConfig) scenario { return searchAdmin{c} }
+func newSearchAdmin(c scenarioConfig) load.Scenario { return searchAdmin{c} }
 
-func (s searchAdmin) client(_ int, r *rand.Rand) client {
+func (s searchAdmin) Client(_ int, r *rand.Rand) load.Client {
 	return &adminSearcher{scenarioConfig: s.scenarioConfig, r: r, found: newFound()}
 }
 
@@ -137,7 +139,7 @@ type adminSearcher struct {
 	found  found
 }
 
-func (s *adminSearcher) next(b []byte) ([]byte, int) {
+func (s *adminSearcher) Next(b []byte) ([]byte, int) {
 	if s.at = s.offset; s.at < 0 {
 		s.at = s.r.IntN(max(1, s.data.sessions-s.limit))
 	}
@@ -151,7 +153,7 @@ func (s *adminSearcher) next(b []byte) ([]byte, int) {
 	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(s.bodies), s.bodies), 200
 }
 
-func (s *adminSearcher) check(a *answer) error         { return s.found.check(a.body) }
-func (s *adminSearcher) deep() func(body []byte) error { return s.found.deep(s.data) }
+func (s *adminSearcher) Check(a *load.Answer) error    { return s.found.check(a.Body) }
+func (s *adminSearcher) Deep() func(body []byte) error { return s.found.deep(s.data) }
 
-func (s *adminSearcher) lost() {}
+func (s *adminSearcher) Lost() {}

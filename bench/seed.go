@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // seed stores a dataset through the import API.
@@ -22,7 +24,7 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	e, err := parseEndpoint(*target)
+	e, err := load.ParseEndpoint(*target)
 	if err != nil {
 		return fmt.Errorf("--target: %w", err)
 	}

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // source is a target that is ready to be measured.
 type source struct {
 	flags    loadFlags
-	target   endpoint
+	target   load.Endpoint
 	config   scenarioConfig
 	checking bool
 	version  map[string]string
@@ -33,7 +35,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	case f.rate < 0:
 		return nil, errors.New("--rate must not be negative")
 	}
-	e, err := parseEndpoint(f.target)
+	e, err := load.ParseEndpoint(f.target)
 	if err != nil {
 		return nil, fmt.Errorf("--target: %w", err)
 	}
@@ -41,7 +43,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit, verifySessions: f.verifySessions}}
+	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.Host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit, verifySessions: f.verifySessions}}
 	var pad bool
 	if s.version, pad, err = version(ctx, e, key); err != nil {
 		return nil, err
@@ -69,29 +71,29 @@ func (s *source) prepare(ctx context.Context, scenario string) error {
 
 // newestOf asks the target when its last session was created. So it also sees
 // that the dataset is there, and not larger.
-func newestOf(ctx context.Context, c scenarioConfig, e endpoint) (time.Time, error) {
-	get := func(i int) (*answer, error) {
-		return fetch(ctx, e, c.get("/v2/sessions/"+sessionID(i)))
+func newestOf(ctx context.Context, c scenarioConfig, e load.Endpoint) (time.Time, error) {
+	get := func(i int) (*load.Answer, error) {
+		return load.Fetch(ctx, e, c.get("/v2/sessions/"+sessionID(i)))
 	}
 	a, err := get(c.data.sessions - 1)
 	if err != nil {
 		return time.Time{}, err
 	}
 	var got struct{ Session sessionJSON }
-	if a.status != 200 {
-		return time.Time{}, fmt.Errorf("the target does not have %d sessions: status %d for the last: %.200s", c.data.sessions, a.status, bytes.TrimSpace(a.body))
+	if a.Status != 200 {
+		return time.Time{}, fmt.Errorf("the target does not have %d sessions: status %d for the last: %.200s", c.data.sessions, a.Status, bytes.TrimSpace(a.Body))
 	}
-	if err := json.Unmarshal(a.body, &got); err != nil {
+	if err := json.Unmarshal(a.Body, &got); err != nil {
 		return time.Time{}, err
 	}
-	if more, err := get(c.data.sessions); err != nil || more.status == 200 {
+	if more, err := get(c.data.sessions); err != nil || more.Status == 200 {
 		return time.Time{}, cmp.Or(err, fmt.Errorf("the target has more than %d sessions", c.data.sessions))
 	}
 	return time.Parse(time.RFC3339Nano, got.Session.CreationDate)
 }
 
 // load returns an engine for one run.
-func (s *source) load(rate, seconds float64, seed uint64) (*load, error) {
+func (s *source) load(rate, seconds float64, seed uint64) (*load.Load, error) {
 	sc, err := newScenario(s.flags.scenario, s.config)
 	if err != nil {
 		return nil, err
@@ -100,21 +102,21 @@ func (s *source) load(rate, seconds float64, seed uint64) (*load, error) {
 	if backlog == 0 {
 		backlog = max(int(rate), s.flags.connections)
 	}
-	return &load{
-		target: s.target, scenario: sc, checking: s.checking, deepEvery: s.flags.deepEvery,
-		rate: rate, schedule: s.flags.schedule, backlog: backlog, connections: s.flags.connections,
-		warmup: duration(s.flags.warmup), length: duration(seconds), timeout: duration(s.flags.timeout), seed: seed, urgent: true,
+	return &load.Load{
+		Target: s.target, Scenario: sc, Checking: s.checking, DeepEvery: s.flags.deepEvery,
+		Rate: rate, Schedule: s.flags.schedule, Backlog: backlog, Connections: s.flags.connections,
+		Warmup: duration(s.flags.warmup), Length: duration(seconds), Timeout: duration(s.flags.timeout), Seed: seed, Urgent: true,
 	}, nil
 }
 
 // version asks a program for its GET /version. pad is set if it is a baseline.
-func version(ctx context.Context, e endpoint, key string) (fields map[string]string, pad bool, err error) {
-	a, err := fetch(ctx, e, scenarioConfig{host: e.host, key: key}.get("/version"))
+func version(ctx context.Context, e load.Endpoint, key string) (fields map[string]string, pad bool, err error) {
+	a, err := load.Fetch(ctx, e, scenarioConfig{host: e.Host, key: key}.get("/version"))
 	if err != nil {
 		return nil, false, err
 	}
 	var all map[string]any
-	if a.status != 200 || json.Unmarshal(a.body, &all) != nil {
+	if a.Status != 200 || json.Unmarshal(a.Body, &all) != nil {
 		return nil, false, nil
 	}
 	if _, pad := all["pad"]; pad {

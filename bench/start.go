@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -35,7 +36,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() == 0 || *repeats < 1 {
 		return errors.New("start: --repeats must be at least 1, and the command is missing: bench start --ready URL -- COMMAND ARG…")
 	}
-	e, err := parseEndpoint(*ready)
+	e, err := load.ParseEndpoint(*ready)
 	if err != nil {
 		return fmt.Errorf("--ready: %w", err)
 	}
@@ -54,7 +55,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // startOnce starts the program, waits until it is ready, and stops it.
-func startOnce(ctx context.Context, e endpoint, command []string, stderr io.Writer) (took time.Duration, mib float64, err error) {
+func startOnce(ctx context.Context, e load.Endpoint, command []string, stderr io.Writer) (took time.Duration, mib float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
@@ -72,9 +73,9 @@ func startOnce(ctx context.Context, e endpoint, command []string, stderr io.Writ
 			_, _ = io.WriteString(stderr, said.String())
 		}
 	}()
-	request := scenarioConfig{host: e.host}.get("/readyz")
+	request := scenarioConfig{host: e.Host}.get("/readyz")
 	for {
-		if a, err := fetch(ctx, e, request); err == nil && a.status == 200 {
+		if a, err := load.Fetch(ctx, e, request); err == nil && a.Status == 200 {
 			break
 		}
 		if ctx.Err() != nil {

@@ -8,15 +8,17 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 type verifySteady struct{ scenarioConfig }
 
 // newVerifySteady asks, as a gateway does, whether the tokens of sessions are
 // good, of some of them much more often than of others.
-func newVerifySteady(c scenarioConfig) scenario { return verifySteady{c} }
+func newVerifySteady(c scenarioConfig) load.Scenario { return verifySteady{c} }
 
-func (s verifySteady) client(_ int, r *rand.Rand) client {
+func (s verifySteady) Client(_ int, r *rand.Rand) load.Client {
 	id := verifyPrefix + places(sessionDigits)
 	c := s.scenarioConfig
 	c.key = id + "." + places(tokenDigits)
@@ -40,7 +42,7 @@ type verifier struct {
 	current  int
 }
 
-func (v *verifier) next(b []byte) ([]byte, int) {
+func (v *verifier) Next(b []byte) ([]byte, int) {
 	v.current = spread(v.sessions.next(), v.sessions.n)
 	v.request.put(v.current)
 	putDigits(v.request.bytes[v.secret:], v.current, tokenDigits)
@@ -49,19 +51,19 @@ func (v *verifier) next(b []byte) ([]byte, int) {
 
 var active = []byte(`{"active":true,`)
 
-func (v *verifier) check(a *answer) error {
+func (v *verifier) Check(a *load.Answer) error {
 	v.id.put(v.current)
 	v.header.put(v.current)
 	switch {
-	case !bytes.HasPrefix(a.body, active) || !bytes.Contains(a.body, v.id.bytes):
-		return fmt.Errorf("session %s is not what is good: %.200s", verifySession(v.current), a.body)
-	case !bytes.Contains(a.head, v.header.bytes):
+	case !bytes.HasPrefix(a.Body, active) || !bytes.Contains(a.Body, v.id.bytes):
+		return fmt.Errorf("session %s is not what is good: %.200s", verifySession(v.current), a.Body)
+	case !bytes.Contains(a.Head, v.header.bytes):
 		return fmt.Errorf("session %s: no X-Session-User %s", verifySession(v.current), verifyUser(v.current))
 	}
 	return nil
 }
 
-func (v *verifier) deep() func([]byte) error {
+func (v *verifier) Deep() func([]byte) error {
 	i := v.current
 	return func(body []byte) error {
 		var got verifiedJSON
@@ -72,7 +74,7 @@ func (v *verifier) deep() func([]byte) error {
 	}
 }
 
-func (v *verifier) lost() {}
+func (v *verifier) Lost() {}
 
 // verifiedJSON is the body of the answer to a verify that lets pass.
 type verifiedJSON struct {

@@ -8,14 +8,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // verified is the answer of a program that finds session i good.
-func verified(i int) *answer {
+func verified(i int) *load.Answer {
 	at := verifyCreated.UnixMilli() + int64(i) + 9000
-	return &answer{
-		head: fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nX-Session-Id: %s\r\nX-Session-User: %s\r\nContent-Length: 9\r\n\r\n", verifySession(i), verifyUser(i)),
-		body: fmt.Appendf(nil, `{"active":true,"subject":"%[2]s","sub":"%[2]s","id":"%[1]s","expires_at":"2100-01-01T00:00:00Z","authenticated_at":"2020-01-01T00:00:%02[3]d.%03[4]dZ",`+
+	return &load.Answer{
+		Head: fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nX-Session-Id: %s\r\nX-Session-User: %s\r\nContent-Length: 9\r\n\r\n", verifySession(i), verifyUser(i)),
+		Body: fmt.Appendf(nil, `{"active":true,"subject":"%[2]s","sub":"%[2]s","id":"%[1]s","expires_at":"2100-01-01T00:00:00Z","authenticated_at":"2020-01-01T00:00:%02[3]d.%03[4]dZ",`+
 			`"identity":{"id":"%[2]s"},"extra":{"session_id":"%[1]s","factors":["password","totp"],"exp":4102444800}}`, verifySession(i), verifyUser(i), at/1000%60, at%1000),
 	}
 }
@@ -27,36 +29,36 @@ func TestVerifySteady_KnowsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := s.client(0, newRand(1, 0))
+	c := s.Client(0, load.NewRand(1, 0))
 	for range 100 {
-		request, want := c.next(nil)
+		request, want := c.Next(nil)
 		i := c.(*verifier).current
 		if i < 0 || i >= 500 || want != 200 || !bytes.HasPrefix(request, []byte("GET /verify HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer "+verifyToken(i)+"\r\n")) ||
 			!bytes.HasSuffix(request, []byte("\r\n\r\n")) {
 			t.Fatalf("session %d, status %d: %s", i, want, request)
 		}
 		right := verified(i)
-		if err := c.check(right); err != nil {
+		if err := c.Check(right); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.deep()(right.body); err != nil {
+		if err := c.Deep()(right.Body); err != nil {
 			t.Fatal(err)
 		}
 		other := verified((i + 1) % 500)
-		for name, wrong := range map[string]*answer{
+		for name, wrong := range map[string]*load.Answer{
 			"another session":    other,
-			"another body":       {head: right.head, body: other.body},
-			"another user":       {head: other.head, body: right.body},
-			"no header":          {head: []byte("HTTP/1.1 200 OK\r\n\r\n"), body: right.body},
-			"not active":         {head: right.head, body: bytes.Replace(right.body, []byte("true"), []byte("false"), 1)},
-			"a baseline's bytes": {head: right.head, body: []byte(`{"pad":"xxx"}`)},
+			"another body":       {Head: right.Head, Body: other.Body},
+			"another user":       {Head: other.Head, Body: right.Body},
+			"no header":          {Head: []byte("HTTP/1.1 200 OK\r\n\r\n"), Body: right.Body},
+			"not active":         {Head: right.Head, Body: bytes.Replace(right.Body, []byte("true"), []byte("false"), 1)},
+			"a baseline's bytes": {Head: right.Head, Body: []byte(`{"pad":"xxx"}`)},
 		} {
-			if c.check(wrong) == nil {
+			if c.Check(wrong) == nil {
 				t.Fatalf("%s is right", name)
 			}
 		}
 		for _, part := range []string{`true`, verifyUser(i), verifySession(i), `"password",`, `2100-`, `2020-`, `4102444800`} {
-			if c.deep()(bytes.ReplaceAll(right.body, []byte(part), []byte("0"))) == nil {
+			if c.Deep()(bytes.ReplaceAll(right.Body, []byte(part), []byte("0"))) == nil {
 				t.Fatalf("an answer without %s is right", part)
 			}
 		}

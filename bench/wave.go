@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -68,7 +69,7 @@ func newWave(ctx context.Context, s *source, f *waveFlags, m *meters) (w wave, e
 	case "crowd":
 		return &crowd{source: s, flags: f, meters: m}, end, nil
 	}
-	other, err := parseEndpoint(f.other)
+	other, err := load.ParseEndpoint(f.other)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--other: %w", err)
 	}
@@ -100,7 +101,7 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	beside := *s
 	beside.flags.scenario = f.background
 	if l, ok := w.(*logoutWave); ok {
-		beside.target, beside.config.host = l.other, l.other.host
+		beside.target, beside.config.host = l.other, l.other.Host
 	}
 	if err := s.prepare(ctx, f.background); err != nil {
 		return nil, err
@@ -112,15 +113,15 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	loadCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type ending struct {
-		o   *outcome
+		o   *load.Outcome
 		err error
 	}
 	loaded := make(chan ending, 1)
 	go func() {
-		o, err := l.run(loadCtx)
+		o, err := l.Run(loadCtx)
 		loaded <- ending{o, err}
 	}()
-	pauseFor(ctx, l.warmup)
+	pauseFor(ctx, l.Warmup)
 	waveErr := w.run(ctx, s.flags.seconds, run)
 	if waveErr != nil {
 		cancel()
@@ -129,15 +130,15 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	if waveErr != nil || r.err != nil {
 		return run, cmp.Or(waveErr, r.err)
 	}
-	var load result.Run
-	if err := r.o.fill(&load); err != nil {
+	var got result.Run
+	if err := r.o.Fill(&got); err != nil {
 		return nil, err
 	}
 	run.Figures["background_rate"] = s.flags.rate
-	run.Figures["background_p99_ms"] = load.Latency.P99 / 1000
-	run.Figures["background_failed"] = float64(load.Errors + load.Wrong + load.Dropped)
-	if load.Invalid != "" && run.Invalid == "" {
-		run.Invalid = "the load beside it: " + load.Invalid
+	run.Figures["background_p99_ms"] = got.Latency.P99 / 1000
+	run.Figures["background_failed"] = float64(got.Errors + got.Wrong + got.Dropped)
+	if got.Invalid != "" && run.Invalid == "" {
+		run.Invalid = "the load beside it: " + got.Invalid
 	}
 	return run, nil
 }

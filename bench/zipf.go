@@ -65,6 +65,3 @@ func spread(k, n int) int {
 	const prime = 2_654_435_761 // above every n, so coprime to it
 	return int(uint64(k) * prime % uint64(n))
 }
-
-// newRand returns one of a seed's streams.
-func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }

@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
 // The share of each rank is compared with its probability.
@@ -13,7 +15,7 @@ func TestZipf_Shares(t *testing.T) {
 		for k := range n {
 			total += math.Pow(float64(k+1), -s)
 		}
-		z := newZipf(n, s, newRand(1, 0))
+		z := newZipf(n, s, load.NewRand(1, 0))
 		var counts [n]int
 		for range draws {
 			counts[z.next()]++
@@ -29,7 +31,7 @@ func TestZipf_Shares(t *testing.T) {
 
 func TestZipf_Limits(t *testing.T) {
 	for _, n := range []int{1, 2, 200_000_000} {
-		z := newZipf(n, 0.99, newRand(1, 0))
+		z := newZipf(n, 0.99, load.NewRand(1, 0))
 		for range 1000 {
 			if k := z.next(); k < 0 || k >= n {
 				t.Fatalf("rank %d of %d", k, n)

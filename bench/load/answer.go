@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -7,20 +7,24 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 const (
 	maxHead = 64 << 10
 	maxBody = 256 << 20
+
+	fetchTimeout = 10 * time.Second
 )
 
-// answer is one HTTP answer. Its head and body are valid until the next one is read.
-type answer struct {
-	status int
-	head   []byte // status line and headers
-	body   []byte
-	bytes  int  // headers and all
-	close  bool // the server closes the connection after it
+// Answer is one HTTP answer. The engine reads the next one into the same memory, so
+// Head and Body are valid only until then.
+type Answer struct {
+	Status int
+	Head   []byte // status line and headers
+	Body   []byte
+	Bytes  int  // received, headers and all
+	Close  bool // the server closes the connection after it
 }
 
 var (
@@ -36,7 +40,7 @@ var (
 // must have before another try is worth while. It knows no more of HTTP than
 // the programs that are measured send, and costs much less than a client
 // library: generator and server share the cores.
-func parseAnswer(b []byte, a *answer) (n, least int, err error) {
+func parseAnswer(b []byte, a *Answer) (n, least int, err error) {
 	end, length, chunked, err := parseHead(b, a)
 	if err == nil && end == 0 {
 		if len(b) > maxHead {
@@ -47,14 +51,14 @@ func parseAnswer(b []byte, a *answer) (n, least int, err error) {
 	switch {
 	case err != nil:
 		return 0, 0, err
-	case a.status < 200: // 100 Continue
+	case a.Status < 200: // 100 Continue
 		n, least, err = parseAnswer(b[end:], a)
 		if n > 0 {
 			n += end
-			a.bytes = n
+			a.Bytes = n
 		}
 		return n, least + end, err
-	case a.status == 204 || a.status == 304:
+	case a.Status == 204 || a.Status == 304:
 		length = 0
 	case chunked:
 		return parseChunks(b, end, a)
@@ -64,15 +68,15 @@ func parseAnswer(b []byte, a *answer) (n, least int, err error) {
 	if n = end + length; len(b) < n {
 		return 0, n, nil
 	}
-	a.body, a.bytes = b[end:n], n
+	a.Body, a.Bytes = b[end:n], n
 	return n, 0, nil
 }
 
 // parseHead takes the status, and what ends the body, from an answer's head,
 // and returns where that ends; 0 if b does not have all of it. An answer with
 // many headers must not cost the generator much more than one with few.
-func parseHead(b []byte, a *answer) (end, length int, chunked bool, err error) {
-	a.status, a.close, length = 0, false, -1
+func parseHead(b []byte, a *Answer) (end, length int, chunked bool, err error) {
+	a.Status, a.Close, length = 0, false, -1
 	for {
 		i := bytes.IndexByte(b[end:], '\n')
 		if i < 0 {
@@ -87,11 +91,11 @@ func parseHead(b []byte, a *answer) (end, length int, chunked bool, err error) {
 		end += i + 1
 		switch {
 		case first:
-			if a.status, err = parseStatus(line); err != nil {
+			if a.Status, err = parseStatus(line); err != nil {
 				return 0, 0, false, err
 			}
 		case len(line) == 0:
-			a.head = b[:end]
+			a.Head = b[:end]
 			return end, length, chunked, nil
 		case line[0]|0x20 != 'c' && line[0]|0x20 != 't':
 		case headerIs(line, "content-length"):
@@ -101,7 +105,7 @@ func parseHead(b []byte, a *answer) (end, length int, chunked bool, err error) {
 		case headerIs(line, "transfer-encoding"):
 			chunked = bytes.EqualFold(bytes.TrimSpace(line[len("transfer-encoding:"):]), []byte("chunked"))
 		case headerIs(line, "connection"):
-			a.close = bytes.EqualFold(bytes.TrimSpace(line[len("connection:"):]), []byte("close"))
+			a.Close = bytes.EqualFold(bytes.TrimSpace(line[len("connection:"):]), []byte("close"))
 		}
 	}
 }
@@ -133,7 +137,7 @@ func number(b []byte, base int) (int, error) {
 }
 
 // parseChunks reads a chunked body, which begins at b[at], into bytes of its own.
-func parseChunks(b []byte, at int, a *answer) (n, least int, err error) {
+func parseChunks(b []byte, at int, a *Answer) (n, least int, err error) {
 	var body []byte
 	for ending := false; ; {
 		i := bytes.Index(b[at:], endOfLine)
@@ -147,7 +151,7 @@ func parseChunks(b []byte, at int, a *answer) (n, least int, err error) {
 		at += i + len(endOfLine)
 		if ending { // trailers
 			if i == 0 {
-				a.body, a.bytes = body, at
+				a.Body, a.Bytes = body, at
 				return at, 0, nil
 			}
 			continue
@@ -175,26 +179,27 @@ func parseChunks(b []byte, at int, a *answer) (n, least int, err error) {
 	}
 }
 
-// fetch sends one request on a connection of its own, and waits for the answer.
-func fetch(ctx context.Context, e endpoint, request []byte) (*answer, error) {
+// Fetch sends one request on a connection of its own, and waits for the answer,
+// ten seconds at most. Any status is an answer.
+func Fetch(ctx context.Context, e Endpoint, request []byte) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	conn, err := e.dial(ctx)
+	conn, err := e.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	return exchange(conn, request)
+	return Exchange(conn, request)
 }
 
-// exchange sends a request and waits for its answer.
-func exchange(conn io.ReadWriter, request []byte) (*answer, error) {
+// Exchange sends a request and waits for its answer as long as conn does.
+func Exchange(conn io.ReadWriter, request []byte) (*Answer, error) {
 	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
-	a, b := new(answer), make([]byte, 0, 16<<10)
+	a, b := new(Answer), make([]byte, 0, 16<<10)
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -214,4 +219,4 @@ func exchange(conn io.ReadWriter, request []byte) (*answer, error) {
 }
 
 // sheds says whether an answer refuses a request because there are too many.
-func (a *answer) sheds() bool { return a.status == 503 }
+func (a *Answer) sheds() bool { return a.Status == 503 }

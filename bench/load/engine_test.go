@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -19,20 +19,20 @@ import (
 // asker is a scenario whose answers must be "right".
 type asker struct{ deepChecks *atomic.Int64 }
 
-func (s asker) client(int, *rand.Rand) client { return s }
+func (s asker) Client(int, *rand.Rand) Client { return s }
 
-func (asker) next(b []byte) ([]byte, int) {
+func (asker) Next(b []byte) ([]byte, int) {
 	return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...), 200
 }
 
-func (asker) check(a *answer) error {
-	if string(a.body) != "right" {
-		return errors.New(string(a.body))
+func (asker) Check(a *Answer) error {
+	if string(a.Body) != "right" {
+		return errors.New(string(a.Body))
 	}
 	return nil
 }
 
-func (s asker) deep() func([]byte) error {
+func (s asker) Deep() func([]byte) error {
 	return func(body []byte) error {
 		s.deepChecks.Add(1)
 		if !strings.HasPrefix(string(body), "right") {
@@ -42,10 +42,10 @@ func (s asker) deep() func([]byte) error {
 	}
 }
 
-func (asker) lost() {}
+func (asker) Lost() {}
 
 // newLoad returns a short closed load on a server with that handler, nil for none.
-func newLoad(t *testing.T, network string, handler fasthttp.RequestHandler) *load {
+func newLoad(t *testing.T, network string, handler fasthttp.RequestHandler) *Load {
 	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
@@ -68,9 +68,9 @@ func newLoad(t *testing.T, network string, handler fasthttp.RequestHandler) *loa
 			t.Error(err)
 		}
 	})
-	return &load{
-		target: endpoint{network: network, address: ln.Addr().String()}, scenario: asker{new(atomic.Int64)}, checking: true, deepEvery: 10,
-		schedule: "constant", backlog: 100, connections: 4, length: 50 * time.Millisecond, timeout: 10 * time.Second, seed: 1,
+	return &Load{
+		Target: Endpoint{Network: network, Address: ln.Addr().String()}, Scenario: asker{new(atomic.Int64)}, Checking: true, DeepEvery: 10,
+		Schedule: "constant", Backlog: 100, Connections: 4, Length: 50 * time.Millisecond, Timeout: 10 * time.Second, Seed: 1,
 	}
 }
 
@@ -95,9 +95,9 @@ func upTo(t *testing.T, n int64, handler fasthttp.RequestHandler) (context.Conte
 }
 
 // run1 runs the load, and checks what must be true of every outcome.
-func run1(ctx context.Context, t *testing.T, l *load) *outcome {
+func run1(ctx context.Context, t *testing.T, l *Load) *Outcome {
 	t.Helper()
-	o, err := l.run(ctx)
+	o, err := l.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestEngine_ClosedLoop(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		ctx, handler := upTo(t, 500, right)
 		l := newLoad(t, network, handler)
-		l.length = time.Hour
+		l.Length = time.Hour
 		o := run1(ctx, t, l)
 		if r := o.total; r.errors+r.wrong+r.dropped != 0 || r.answered < 400 || r.answered > 600 || r.firstError != "" {
 			t.Errorf("%s: %+v", network, r)
@@ -121,12 +121,12 @@ func TestEngine_ClosedLoop(t *testing.T) {
 
 func TestEngine_OpenLoopSendsWhatIsDue(t *testing.T) {
 	l := newLoad(t, "tcp", right)
-	l.rate, l.warmup = 2000, 20*time.Millisecond
+	l.Rate, l.Warmup = 2000, 20*time.Millisecond
 	o := run1(t.Context(), t, l)
 	if o.due != 100 || o.total.errors != 0 {
 		t.Errorf("%d due, want 100; %+v", o.due, o.total)
 	}
-	if got, want := l.live.answered.Load()+l.live.dropped.Load(), uint64(140); got != want {
+	if got, want := l.Live.Answered.Load()+l.Live.Dropped.Load(), uint64(140); got != want {
 		t.Errorf("%d answered or dropped with the warm-up, want %d", got, want)
 	}
 }
@@ -134,17 +134,17 @@ func TestEngine_OpenLoopSendsWhatIsDue(t *testing.T) {
 // One answer comes only when requests are dropped: meanwhile others fall due, on
 // a schedule that does not wait, so they are late, and that is in their latency.
 func TestEngine_LatencyCountsFromTheDueTime(t *testing.T) {
-	var live atomic.Pointer[load]
+	var live atomic.Pointer[Load]
 	var stalled sync.Once
 	l := newLoad(t, "tcp", func(http *fasthttp.RequestCtx) {
 		stalled.Do(func() {
-			for live.Load().live.dropped.Load() == 0 {
+			for live.Load().Live.Dropped.Load() == 0 {
 				runtime.Gosched()
 			}
 		})
 		right(http)
 	})
-	l.rate, l.connections, l.backlog = 2000, 1, 10
+	l.Rate, l.Connections, l.Backlog = 2000, 1, 10
 	live.Store(l)
 	o := run1(t.Context(), t, l)
 	r := o.total
@@ -171,12 +171,12 @@ func TestEngine_CountsWhatIsWrong(t *testing.T) {
 			}
 		})
 		l := newLoad(t, "tcp", handler)
-		l.length, l.checking = time.Hour, checking
+		l.Length, l.Checking = time.Hour, checking
 		r := run1(ctx, t, l).total
 		if r.errors < 150 || r.answered < 300 || r.firstError == "" || (r.wrong >= 150) != checking {
 			t.Errorf("checking %t: %+v", checking, r)
 		}
-		if deep := l.scenario.(asker).deepChecks.Load(); (deep > 0) != checking {
+		if deep := l.Scenario.(asker).deepChecks.Load(); (deep > 0) != checking {
 			t.Errorf("checking %t: %d answers were checked in full", checking, deep)
 		}
 	}
@@ -188,14 +188,14 @@ func TestEngine_ConnectsAgain(t *testing.T) {
 		right(http)
 	})
 	l := newLoad(t, "tcp", handler)
-	l.length = time.Hour
+	l.Length = time.Hour
 	if r := run1(ctx, t, l).total; r.errors != 0 || r.answered < 10 {
 		t.Errorf("%+v", r)
 	}
 }
 
 // bareServer answers each connection's bytes with answer, and does not close.
-func bareServer(t *testing.T, answer string) endpoint {
+func bareServer(t *testing.T, answer string) Endpoint {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -226,16 +226,16 @@ func bareServer(t *testing.T, answer string) endpoint {
 		ln.Close()
 		all.Wait()
 	})
-	return endpoint{network: "tcp", address: ln.Addr().String()}
+	return Endpoint{Network: "tcp", Address: ln.Addr().String()}
 }
 
 func TestEngine_BadAnswersAreErrors(t *testing.T) {
 	f := func(answer, want string) {
 		t.Helper()
 		l := newLoad(t, "tcp", right)
-		l.target, l.timeout, l.length = bareServer(t, answer), 30*time.Millisecond, 100*time.Millisecond
+		l.Target, l.Timeout, l.Length = bareServer(t, answer), 30*time.Millisecond, 100*time.Millisecond
 		o := run1(t.Context(), t, l)
-		if r := o.total; r.answered != 0 || l.live.errors.Load() == 0 || r.errors > 0 && !strings.Contains(r.firstError, want) {
+		if r := o.total; r.answered != 0 || l.Live.Errors.Load() == 0 || r.errors > 0 && !strings.Contains(r.firstError, want) {
 			t.Errorf("%q: %d answered, %d errors, %q; want %q", answer, r.answered, r.errors, r.firstError, want)
 		}
 	}
@@ -252,8 +252,8 @@ func TestEngine_EndsWhenItIsInterrupted(t *testing.T) {
 		right(http)
 		cancel()
 	})
-	l.length = time.Hour
-	o, err := l.run(ctx)
+	l.Length = time.Hour
+	o, err := l.Run(ctx)
 	if err != nil || !o.interrupted || o.invalid() != "interrupted" {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -261,8 +261,8 @@ func TestEngine_EndsWhenItIsInterrupted(t *testing.T) {
 
 func TestEngine_NobodyListens(t *testing.T) {
 	l := newLoad(t, "tcp", right)
-	l.target.network, l.target.address = "unix", filepath.Join(t.TempDir(), "nobody")
-	if _, err := l.run(t.Context()); err == nil {
+	l.Target.Network, l.Target.Address = "unix", filepath.Join(t.TempDir(), "nobody")
+	if _, err := l.Run(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }

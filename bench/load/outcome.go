@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"fmt"
@@ -7,14 +7,15 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
-// outcome is what a run of the engine came to.
-type outcome struct {
+// Outcome is what a run of the engine came to. Only requests count that were due
+// after the warm-up.
+type Outcome struct {
 	total       *recorder
 	due         uint64
 	lag         time.Duration
 	length      time.Duration // measured
 	interrupted bool
-	hurried     bool // the generator went before all others
+	Hurried     bool // the generator went before all others
 }
 
 // allowedLate is which part of the requests the generator may send late by its
@@ -22,7 +23,7 @@ type outcome struct {
 const allowedLate = 0.01
 
 // invalid says why the run proves nothing, "" if it does.
-func (o *outcome) invalid() string {
+func (o *Outcome) invalid() string {
 	switch t := o.total; {
 	case o.interrupted:
 		return "interrupted"
@@ -35,8 +36,8 @@ func (o *outcome) invalid() string {
 	return ""
 }
 
-// fill puts what happened into run.
-func (o *outcome) fill(run *result.Run) error {
+// Fill puts what happened into run, and why it proves nothing if it does not.
+func (o *Outcome) Fill(run *result.Run) error {
 	t := o.total
 	run.Due, run.Answered, run.Late, run.Dropped, run.Errors, run.Wrong, run.Bytes = o.due, t.answered, t.late, t.dropped, t.errors, t.wrong, t.bytes
 	run.Seconds = o.length.Seconds()
@@ -61,12 +62,12 @@ func (o *outcome) fill(run *result.Run) error {
 	return nil
 }
 
-// sheds is how many requests were shed: refused because there were too many.
-func (o *outcome) sheds() uint64 { return o.total.sheds }
+// Sheds is how many requests were shed: refused because there were too many.
+func (o *Outcome) Sheds() uint64 { return o.total.sheds }
 
-// shedMillis returns a percentile, 0 to 100, of the time from sending a request
+// ShedMillis returns a percentile, 0 to 100, of the time from sending a request
 // until it was shed, in milliseconds; 0 if none was shed.
-func (o *outcome) shedMillis(percentile float64) float64 {
+func (o *Outcome) ShedMillis(percentile float64) float64 {
 	h := o.total.shed
 	if h == nil || h.TotalCount() == 0 {
 		return 0

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 type lane struct {
 	engine *engine
 	n      int
-	client client
-	parse  func(b []byte, a *answer) (n, least int, err error)
+	client Client
+	parse  func(b []byte, a *Answer) (n, least int, err error)
 	socket socket
 
 	busy      bool          // a request is on its way
@@ -21,18 +21,18 @@ type lane struct {
 	want      int           // its answer's status
 	count     int           // of answers
 	request   []byte
-	answer    answer
+	answer    Answer
 	buf       []byte // of the answer
 	least     int    // how much of it is needed for another try
 }
 
 func newLane(e *engine, n int) *lane {
-	r := newRand(e.load.seed, uint64(n)+1)
-	la := &lane{engine: e, n: n, client: e.load.scenario.client(n, r), parse: parseAnswer, socket: noSocket, buf: make([]byte, 0, 16<<10)}
+	r := NewRand(e.load.Seed, uint64(n)+1)
+	la := &lane{engine: e, n: n, client: e.load.Scenario.Client(n, r), parse: parseAnswer, socket: noSocket, buf: make([]byte, 0, 16<<10)}
 	if own, ok := la.client.(interface {
-		parse(b []byte, a *answer) (n, least int, err error)
+		Parse(b []byte, a *Answer) (n, least int, err error)
 	}); ok {
-		la.parse = own.parse
+		la.parse = own.Parse
 	}
 	return la
 }
@@ -57,11 +57,11 @@ func (la *lane) disconnect() {
 
 // send sends the client's next request.
 func (la *lane) send(due, now time.Duration) {
-	la.request, la.want = la.client.next(la.request[:0])
+	la.request, la.want = la.client.Next(la.request[:0])
 	la.due, la.sent, la.busy = due, now, true
 	la.buf, la.least = la.buf[:0], 0
 	la.engine.busy++
-	if la.engine.load.open() && la.engine.measured(due) && now-due > lateAfter {
+	if la.engine.load.Open() && la.engine.measured(due) && now-due > lateAfter {
 		la.engine.rec.late++
 	}
 	if err := la.socket.write(la.request); err != nil {
@@ -125,7 +125,7 @@ func (la *lane) idleEnd() {
 // seem faster than it is.
 func (la *lane) counts(now time.Duration) bool {
 	e := la.engine
-	return e.measured(la.due) && (e.load.open() || now <= e.end)
+	return e.measured(la.due) && (e.load.Open() || now <= e.end)
 }
 
 // fail ends a request that has no answer, and connects again.
@@ -135,11 +135,11 @@ func (la *lane) fail(cause string) {
 	if la.busy {
 		la.busy = false
 		e.busy--
-		e.load.live.errors.Add(1)
-		la.client.lost()
+		e.load.Live.Errors.Add(1)
+		la.client.Lost()
 		if now := e.now(); la.counts(now) {
 			e.rec.sent++
-			e.rec.fail(la.due-e.load.warmup, cause)
+			e.rec.fail(la.due-e.load.Warmup, cause)
 		}
 	} else {
 		e.rec.note(cause)
@@ -155,28 +155,28 @@ func (la *lane) answered(now time.Duration) {
 	la.count++
 	wrong, ok := la.judge()
 	if ok {
-		e.load.live.answered.Add(1)
+		e.load.Live.Answered.Add(1)
 	} else {
-		e.load.live.errors.Add(1)
+		e.load.Live.Errors.Add(1)
 	}
 	if la.counts(now) {
-		at := la.due - e.load.warmup
+		at := la.due - e.load.Warmup
 		e.rec.sent++
-		e.rec.bytes += uint64(la.answer.bytes)
+		e.rec.bytes += uint64(la.answer.Bytes)
 		switch {
 		case ok:
 			e.rec.answer(at, now-la.due, now-la.sent)
-		case e.load.shedding && la.answer.sheds():
+		case e.load.Shedding && la.answer.sheds():
 			e.rec.refused(now - la.sent)
 		default:
-			e.rec.fail(at, fmt.Sprintf("status %d, not %d: %.200s", la.answer.status, la.want, la.answer.body))
+			e.rec.fail(at, fmt.Sprintf("status %d, not %d: %.200s", la.answer.Status, la.want, la.answer.Body))
 		}
 		if wrong != nil {
 			e.rec.wrong++
 			e.rec.note("wrong: " + wrong.Error())
 		}
 	}
-	if la.answer.close {
+	if la.answer.Close {
 		la.disconnect()
 		e.redial(la, 0)
 		return
@@ -189,17 +189,17 @@ func (la *lane) answered(now time.Duration) {
 func (la *lane) judge() (wrong error, ok bool) {
 	l, a := la.engine.load, &la.answer
 	switch {
-	case !l.checking:
-		return nil, a.status/100 == 2
-	case a.status != la.want:
-		la.client.lost()
+	case !l.Checking:
+		return nil, a.Status/100 == 2
+	case a.Status != la.want:
+		la.client.Lost()
 		return nil, false
 	}
-	if l.deepEvery > 0 && la.count%l.deepEvery == 0 && len(la.engine.deep) < cap(la.engine.deep) {
-		if check := la.client.deep(); check != nil {
-			body := bytes.Clone(a.body)
+	if l.DeepEvery > 0 && la.count%l.DeepEvery == 0 && len(la.engine.deep) < cap(la.engine.deep) {
+		if check := la.client.Deep(); check != nil {
+			body := bytes.Clone(a.Body)
 			la.engine.deep <- func() error { return check(body) }
 		}
 	}
-	return la.client.check(a), true
+	return la.client.Check(a), true
 }

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"math"
@@ -9,7 +9,7 @@ import (
 func TestSchedule_OffersTheRate(t *testing.T) {
 	f := func(kind string, rate, tolerance float64) {
 		t.Helper()
-		next, err := newSchedule(kind, rate, newRand(1, 0))
+		next, err := newSchedule(kind, rate, NewRand(1, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestSchedule_OffersTheRate(t *testing.T) {
 }
 
 func TestSchedule_Bursts(t *testing.T) {
-	next, err := newSchedule("burst", 50, newRand(1, 0))
+	next, err := newSchedule("burst", 50, NewRand(1, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func TestSchedule_Bursts(t *testing.T) {
 }
 
 func TestSchedule_SameSeedSameSchedule(t *testing.T) {
-	a, _ := newSchedule("poisson", 100, newRand(7, 0))
-	b, _ := newSchedule("poisson", 100, newRand(7, 0))
-	c, _ := newSchedule("poisson", 100, newRand(8, 0))
+	a, _ := newSchedule("poisson", 100, NewRand(7, 0))
+	b, _ := newSchedule("poisson", 100, NewRand(7, 0))
+	c, _ := newSchedule("poisson", 100, NewRand(8, 0))
 	same := true
 	for range 100 {
 		x := a()

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -10,18 +10,18 @@ import (
 )
 
 func TestOutcome_Invalid(t *testing.T) {
-	f := func(want string, o outcome) {
+	f := func(want string, o Outcome) {
 		t.Helper()
 		if got := o.invalid(); (got == "") != (want == "") || !bytes.Contains([]byte(got), []byte(want)) {
 			t.Errorf("%+v: %q, want %q", o, got, want)
 		}
 	}
-	f("", outcome{due: 1000, total: &recorder{answered: 1000}})
-	f("", outcome{due: 1000, total: &recorder{answered: 500, late: 500, dropped: 500}}) // the program's fault
-	f("", outcome{due: 10_000, total: &recorder{answered: 10_000, lateOurs: 100}})
-	f("the generator was the bottleneck", outcome{due: 10_000, total: &recorder{answered: 10_000, lateOurs: 101}})
-	f("interrupted", outcome{due: 10, interrupted: true, total: &recorder{answered: 10}})
-	f("nothing was answered", outcome{due: 10, total: &recorder{errors: 10}})
+	f("", Outcome{due: 1000, total: &recorder{answered: 1000}})
+	f("", Outcome{due: 1000, total: &recorder{answered: 500, late: 500, dropped: 500}}) // the program's fault
+	f("", Outcome{due: 10_000, total: &recorder{answered: 10_000, lateOurs: 100}})
+	f("the generator was the bottleneck", Outcome{due: 10_000, total: &recorder{answered: 10_000, lateOurs: 101}})
+	f("interrupted", Outcome{due: 10, interrupted: true, total: &recorder{answered: 10}})
+	f("nothing was answered", Outcome{due: 10, total: &recorder{errors: 10}})
 }
 
 func TestRecorder_Fill(t *testing.T) {
@@ -32,9 +32,9 @@ func TestRecorder_Fill(t *testing.T) {
 	}
 	r.fail(1999*time.Millisecond, "first")
 	r.fail(5*time.Second, "second") // after the last second
-	o := &outcome{total: r, due: 1002, length: 2 * time.Second}
+	o := &Outcome{total: r, due: 1002, length: 2 * time.Second}
 	var run result.Run
-	if err := o.fill(&run); err != nil {
+	if err := o.Fill(&run); err != nil {
 		t.Fatal(err)
 	}
 	if run.Due != 1002 || run.Answered != 1000 || run.Errors != 2 || run.Achieved != 500 || run.FirstError != "first" || run.Invalid != "" {

@@ -1,13 +1,13 @@
-package main
+package load
 
 import (
 	"bytes"
 	"fmt"
 )
 
-// parseReply returns the length of the reply that b begins with, 0 if it is only
+// ParseReply returns the length of the reply that b begins with, 0 if it is only
 // the begin of one. It knows bulk strings and arrays of them.
-func parseReply(b []byte) (int, error) {
+func ParseReply(b []byte) (int, error) {
 	i := bytes.Index(b, endOfLine)
 	if i < 0 {
 		return 0, nil
@@ -27,7 +27,7 @@ func parseReply(b []byte) (int, error) {
 		return end, nil
 	}
 	for range n {
-		used, err := parseReply(b[end:])
+		used, err := ParseReply(b[end:])
 		if used == 0 || err != nil {
 			return 0, err
 		}

@@ -1,7 +1,11 @@
-package main
+// Package load sends requests to one program over many connections, by a schedule
+// or each when the last is answered, and records what comes back and when. Look
+// here when you doubt a latency, or that the generator was not what was slow.
+package load
 
 import (
 	"context"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,45 +22,48 @@ const (
 	deepQueue = 64
 )
 
-// load is one run of the engine.
-type load struct {
-	target   endpoint
-	scenario scenario
-	// checking is off for targets that have no truth: the baseline.
-	checking bool
-	// deepEvery says of how many answers one is checked in full.
-	deepEvery int
+// Load is one run of the engine. Its fields are set before Run and not changed after.
+type Load struct {
+	Target   Endpoint
+	Scenario Scenario
+	// Checking is off for targets that have no truth: the baseline.
+	Checking bool
+	// DeepEvery says of how many answers one is checked in full; 0 none.
+	DeepEvery int
 
-	rate     float64 // requests/s; 0 is closed loop
-	schedule string
-	// backlog is how many requests may wait for a free connection.
-	backlog        int
-	connections    int
-	warmup, length time.Duration
-	timeout        time.Duration // of an answer
-	seed           uint64
-	// shedding counts answers that shed a request apart: they are no errors.
-	shedding bool
-	// urgent lets an open loop go before all other programs, where that is permitted.
-	urgent bool
+	Rate     float64 // requests/s that are due; 0 is a closed loop
+	Schedule string  // of an open loop: constant, poisson, burst
+	// Backlog is how many due requests may wait for a free connection. More are dropped.
+	Backlog        int
+	Connections    int
+	Warmup, Length time.Duration // only what is due within Length, after Warmup, counts
+	Timeout        time.Duration // of an answer
+	Seed           uint64        // of the schedule, and of what the connections send
+	// Shedding counts answers that shed a request apart: they are no errors.
+	Shedding bool
+	// Urgent lets an open loop go before all other programs, where that is permitted.
+	Urgent bool
 
-	live live
+	Live Live
 }
 
-// live is what others may look at during a run.
-type live struct {
-	answered, errors, dropped atomic.Uint64
+// Live counts all requests of a run so far, those of the warm-up, too. Others may
+// look at it during the run.
+type Live struct {
+	Answered, Errors, Dropped atomic.Uint64
 }
 
-func (l *load) open() bool { return l.rate > 0 }
+// Open says whether requests fall due however slow the answers are.
+func (l *Load) Open() bool { return l.Rate > 0 }
 
-// run sends the load, and returns what happened. An error means that it could
-// not begin. One thread does it all, so that nothing is locked, and no request
+// Run sends the load until it is done or ctx ends, waits for its answers, and
+// returns what happened. An error means that it could not begin, or that the poller
+// failed. It is called once. One thread does it all, so that nothing is locked, and no request
 // waits for a goroutine to be scheduled.
-func (l *load) run(ctx context.Context) (*outcome, error) {
-	e := &engine{load: l, rec: newRecorder(l.open(), l.length), dialed: make(chan dialed, l.connections), end: l.warmup + l.length}
-	if l.open() {
-		next, err := newSchedule(l.schedule, l.rate, newRand(l.seed, 0))
+func (l *Load) Run(ctx context.Context) (*Outcome, error) {
+	e := &engine{load: l, rec: newRecorder(l.Open(), l.Length), dialed: make(chan dialed, l.Connections), end: l.Warmup + l.Length}
+	if l.Open() {
+		next, err := newSchedule(l.Schedule, l.Rate, NewRand(l.Seed, 0))
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +75,7 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	}
 	defer e.poll.close()
 	defer e.hangUp()
-	for i := range l.connections {
+	for i := range l.Connections {
 		e.lanes = append(e.lanes, newLane(e, i))
 	}
 	for _, lane := range e.lanes {
@@ -87,14 +94,14 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	deep.Go(func() { e.firstWrong = checkDeep(e.deep, &wrong) })
 	defer collectLittle()()
 	hurried := false
-	if l.open() && l.urgent {
+	if l.Open() && l.Urgent {
 		slow, ok := hurry()
 		defer slow()
 		hurried = ok
 	}
 	e.begin = time.Now()
 	err = e.work(ctx)
-	length := min(time.Since(e.begin)-l.warmup, l.length)
+	length := min(time.Since(e.begin)-l.Warmup, l.Length)
 	close(e.deep)
 	deep.Wait()
 	if err != nil {
@@ -102,8 +109,8 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	}
 	e.rec.wrong += wrong.Load()
 	e.rec.note(e.firstWrong)
-	o := &outcome{total: e.rec, due: e.due, lag: e.lag, length: length, interrupted: ctx.Err() != nil, hurried: hurried}
-	if !l.open() {
+	o := &Outcome{total: e.rec, due: e.due, lag: e.lag, length: length, interrupted: ctx.Err() != nil, Hurried: hurried}
+	if !l.Open() {
 		o.due = e.rec.sent
 	}
 	return o, nil
@@ -121,10 +128,10 @@ func collectLittle() (end func()) {
 }
 
 // connect opens a connection.
-func (l *load) connect(ctx context.Context) (socket, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+func (l *Load) connect(ctx context.Context) (socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
-	conn, err := l.target.dial(ctx)
+	conn, err := l.Target.Dial(ctx)
 	if err != nil {
 		return noSocket, err
 	}
@@ -145,7 +152,7 @@ func checkDeep(checks <-chan func() error, wrong *atomic.Uint64) (first string) 
 
 // engine is a load that runs.
 type engine struct {
-	load  *load
+	load  *Load
 	poll  *poller
 	lanes []*lane
 	free  []*lane // connected, without a request
@@ -178,7 +185,7 @@ func (e *engine) now() time.Duration { return time.Since(e.begin) }
 // work sends requests until the end, and waits for their answers.
 func (e *engine) work(ctx context.Context) error {
 	var nextDue time.Duration
-	if e.load.open() {
+	if e.load.Open() {
 		nextDue = e.next()
 	}
 	var lookedAt time.Duration
@@ -190,13 +197,13 @@ func (e *engine) work(ctx context.Context) error {
 			e.takeDialed()
 		}
 		var due time.Duration
-		if e.load.open() {
+		if e.load.Open() {
 			for ; nextDue <= now && nextDue < e.end; nextDue = e.next() {
 				e.arrive(nextDue, now)
 			}
 			if nextDue < e.end {
 				due = nextDue
-			} else if e.busy == 0 && len(e.waiting) == 0 || now > e.end+e.load.timeout {
+			} else if e.busy == 0 && len(e.waiting) == 0 || now > e.end+e.load.Timeout {
 				break
 			}
 		} else {
@@ -231,7 +238,7 @@ func (e *engine) arrive(due, now time.Duration) {
 	switch {
 	case len(e.free) > 0:
 		e.takeFree().send(due, e.now())
-	case len(e.waiting) < e.load.backlog:
+	case len(e.waiting) < e.load.Backlog:
 		e.waiting = append(e.waiting, due)
 	default:
 		e.drop(due)
@@ -239,14 +246,14 @@ func (e *engine) arrive(due, now time.Duration) {
 }
 
 func (e *engine) drop(due time.Duration) {
-	e.load.live.dropped.Add(1)
+	e.load.Live.Dropped.Add(1)
 	if e.measured(due) {
 		e.rec.dropped++
 	}
 }
 
 // measured says whether a request that is due then counts.
-func (e *engine) measured(due time.Duration) bool { return due >= e.load.warmup }
+func (e *engine) measured(due time.Duration) bool { return due >= e.load.Warmup }
 
 func (e *engine) takeFree() *lane {
 	lane := e.free[0]
@@ -259,12 +266,12 @@ func (e *engine) takeFree() *lane {
 func (e *engine) release(la *lane) {
 	now := e.now()
 	switch {
-	case e.load.open() && len(e.waiting) > 0:
+	case e.load.Open() && len(e.waiting) > 0:
 		due := e.waiting[0]
 		copy(e.waiting, e.waiting[1:])
 		e.waiting = e.waiting[:len(e.waiting)-1]
 		la.send(due, now)
-	case !e.load.open() && now < e.end:
+	case !e.load.Open() && now < e.end:
 		la.send(now, now)
 	default:
 		e.free = append(e.free, la)
@@ -274,7 +281,7 @@ func (e *engine) release(la *lane) {
 // cutOff gives up answers that do not come.
 func (e *engine) cutOff(now time.Duration) {
 	for _, la := range e.lanes {
-		if la.busy && now-la.sent > e.load.timeout {
+		if la.busy && now-la.sent > e.load.Timeout {
 			la.fail("no answer in time")
 		}
 	}
@@ -284,7 +291,7 @@ func (e *engine) cutOff(now time.Duration) {
 func (e *engine) redial(la *lane, after time.Duration) {
 	e.dialing++
 	e.dials.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), e.load.timeout)
+		ctx, cancel := context.WithTimeout(context.Background(), e.load.Timeout)
 		defer cancel()
 		if after > 0 {
 			timer := time.NewTimer(after)
@@ -327,3 +334,6 @@ func (e *engine) hangUp() {
 		la.disconnect()
 	}
 }
+
+// NewRand returns one of a seed's streams, for one goroutine.
+func NewRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }

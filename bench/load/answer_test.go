@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"strings"
@@ -8,10 +8,10 @@ import (
 func TestParseAnswer(t *testing.T) {
 	f := func(in string, status int, body string, used int) {
 		t.Helper()
-		var a answer
+		var a Answer
 		n, _, err := parseAnswer([]byte(in), &a)
-		if err != nil || n != used || a.status != status || string(a.body) != body || a.bytes != used {
-			t.Errorf("parseAnswer(%q): %d used, status %d, body %q, %d bytes, %v; want %d, %d, %q", in, n, a.status, a.body, a.bytes, err, used, status, body)
+		if err != nil || n != used || a.Status != status || string(a.Body) != body || a.Bytes != used {
+			t.Errorf("parseAnswer(%q): %d used, status %d, body %q, %d bytes, %v; want %d, %d, %q", in, n, a.Status, a.Body, a.Bytes, err, used, status, body)
 		}
 	}
 	whole := func(in string, status int, body string) {
@@ -19,7 +19,7 @@ func TestParseAnswer(t *testing.T) {
 		f(in, status, body, len(in))
 		// Every begin of it is incomplete, and asks for no more than there is.
 		for i := range in {
-			n, least, err := parseAnswer([]byte(in[:i]), new(answer))
+			n, least, err := parseAnswer([]byte(in[:i]), new(Answer))
 			if n != 0 || err != nil || least <= i || least > len(in) {
 				t.Errorf("parseAnswer(%q): %d used, %d needed, %v; want incomplete", in[:i], n, least, err)
 			}
@@ -39,9 +39,9 @@ func TestParseAnswer(t *testing.T) {
 func TestParseAnswer_Close(t *testing.T) {
 	f := func(header string, want bool) {
 		t.Helper()
-		a := answer{close: !want}
-		if _, _, err := parseAnswer([]byte("HTTP/1.1 200 OK\r\n"+header+"Content-Length: 0\r\n\r\n"), &a); err != nil || a.close != want {
-			t.Errorf("%q: close %t, %v; want %t", header, a.close, err, want)
+		a := Answer{Close: !want}
+		if _, _, err := parseAnswer([]byte("HTTP/1.1 200 OK\r\n"+header+"Content-Length: 0\r\n\r\n"), &a); err != nil || a.Close != want {
+			t.Errorf("%q: close %t, %v; want %t", header, a.Close, err, want)
 		}
 	}
 	f("", false)
@@ -53,7 +53,7 @@ func TestParseAnswer_Close(t *testing.T) {
 func TestParseAnswer_Malformed(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
-		n, _, err := parseAnswer([]byte(in), new(answer))
+		n, _, err := parseAnswer([]byte(in), new(Answer))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("parseAnswer(%.60q): %d, %v; want an error with %q", in, n, err, want)
 		}
@@ -68,25 +68,4 @@ func TestParseAnswer_Malformed(t *testing.T) {
 	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "malformed chunk")
 	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", "malformed chunk")
 	f("HTTP/1.1 200 OK\r\n"+strings.Repeat("x", maxHead), "headers of more than")
-}
-
-func TestParseReply(t *testing.T) {
-	f := func(in string, want int) {
-		t.Helper()
-		if n, err := parseReply([]byte(in)); n != want || err != nil {
-			t.Errorf("parseReply(%q): %d, %v; want %d", in, n, err, want)
-		}
-	}
-	f("$3\r\nabc\r\n$1\r\n", 9)
-	f("*2\r\n$1\r\na\r\n$2\r\nbc\r\n", 19)
-	f("*0\r\n", 4)
-	f("*2\r\n$1\r\na\r\n$2\r\nb", 0)
-	f("$3\r\nab", 0)
-	f("$", 0)
-	if _, err := parseReply([]byte("-LOADING\r\n")); err == nil {
-		t.Error("an error reply is taken for one with a value")
-	}
-	if _, err := parseReply([]byte("$-1\r\n")); err == nil {
-		t.Error("an absent value is taken for one")
-	}
 }
