@@ -45,7 +45,9 @@ var arrows = map[string][]string{
 	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
 	"bench/result":       {},
 	"bench/load":         {"bench/result"},
-	"bench":              {"bench/load", "bench/result"},
+	"bench/cli":          {},
+	"bench/scenario":     {"bench/load"},
+	"bench":              {"bench/cli", "bench/load", "bench/result", "bench/scenario"},
 	"":                   {},
 
 	// For tests only: nobody's product code may import these.
@@ -70,7 +72,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
-	"flag":                          {"cmd/cloakroom", "bench"},
+	"flag":                          {"cmd/cloakroom", "bench", "bench/cli"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
 	"github.com/MicahParks":         {"internal/oidc"},

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/valyala/fasthttp"
 )
 
@@ -26,10 +28,10 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
 	buffer := flags.Int("write-buffer", 4096, "bytes that one write takes; 4096 is what a bare server has, and cuts a longer answer in two")
-	evalsha := flags.Bool("evalsha", false, "answer POST "+searchPath+" by one script call in Redis")
+	evalsha := flags.Bool("evalsha", false, "answer POST "+scenario.SearchPath+" by one script call in Redis")
 	redisURL := flags.String("redis", "", "the Redis for --evalsha: `URL`")
 	users := flags.Int("seed-users", 20_000, "store five sessions for so many users in that Redis first, under bench:; 0 if they are there")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	body, err := jsonOf(*size)
@@ -48,7 +50,7 @@ func baseline(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		}
 		defer e.close()
 		handler = func(http *fasthttp.RequestCtx) {
-			if http.IsPost() && string(http.Path()) == searchPath {
+			if http.IsPost() && string(http.Path()) == scenario.SearchPath {
 				e.search(http)
 			} else {
 				answer(http)

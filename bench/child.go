@@ -69,7 +69,7 @@ func startEqual(ctx context.Context, stderr io.Writer, s *source, more ...string
 		e, err := load.ParseEndpoint(c.url)
 		if err == nil {
 			var a *load.Answer
-			if a, err = load.Fetch(ctx, e, s.config.get("/")); err == nil {
+			if a, err = load.Fetch(ctx, e, s.config.Get("/")); err == nil {
 				body += want - a.Bytes
 			}
 		}

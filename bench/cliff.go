@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 const (
@@ -37,12 +38,18 @@ type expiryCliff struct {
 	queries *hdrhistogram.Histogram
 }
 
-func (c *expiryCliff) id(i int) string   { return fmt.Sprintf("%s%06d", c.prefix, i) }
-func (c *expiryCliff) user(i int) string { return fmt.Sprintf("%s-u%06d", c.prefix, i/perUser) }
+func (c *expiryCliff) id(i int) string { return fmt.Sprintf("%s%06d", c.prefix, i) }
+func (c *expiryCliff) user(i int) string {
+	return fmt.Sprintf("%s-u%06d", c.prefix, i/scenario.PerUser)
+}
+
 func (c *expiryCliff) end(i int) time.Time {
 	return c.first.Add(time.Duration(i) * time.Second / time.Duration(c.flags.count)).Truncate(time.Microsecond)
 }
-func (c *expiryCliff) inWave(i, n int) bool { return i/perUser == n/perUser && i < c.flags.count }
+
+func (c *expiryCliff) inWave(i, n int) bool {
+	return i/scenario.PerUser == n/scenario.PerUser && i < c.flags.count
+}
 
 func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run) error {
 	begin := time.Now()
@@ -79,22 +86,22 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run)
 
 // store imports the sessions.
 func (c *expiryCliff) store(ctx context.Context) error {
-	caller, err := newCaller(ctx, c.source.target, c.source.config)
+	caller, err := scenario.NewCaller(ctx, c.source.target, c.source.config)
 	if err != nil {
 		return err
 	}
-	defer caller.close()
-	created := date(time.Now())
+	defer caller.Close()
+	created := scenario.Date(time.Now())
 	var lines strings.Builder
 	for i := range c.flags.count {
 		fmt.Fprintf(&lines, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"1","factors":{"user":{"verifiedAt":"%s","id":"%s"}},"expirationDate":"%s"}`+"\n",
-			c.id(i), created, created, created, c.user(i), date(c.end(i)))
+			c.id(i), created, created, created, c.user(i), scenario.Date(c.end(i)))
 	}
-	a, err := caller.call("POST", "/v2/sessions/import", lines.String())
+	a, err := caller.Call("POST", "/v2/sessions/import", lines.String())
 	if err != nil {
 		return err
 	}
-	var report imported
+	var report scenario.Imported
 	if err := json.Unmarshal(a.Body, &report); err != nil || report.Stored != c.flags.count {
 		return fmt.Errorf("import: status %d: %.300s", a.Status, a.Body)
 	}
@@ -103,23 +110,23 @@ func (c *expiryCliff) store(ctx context.Context) error {
 
 // work gets and searches by turns until stop.
 func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) error {
-	caller, err := newCaller(ctx, c.source.target, c.source.config)
+	caller, err := scenario.NewCaller(ctx, c.source.target, c.source.config)
 	if err != nil {
 		return err
 	}
-	defer caller.close()
+	defer caller.Close()
 	offset := storeOffset{}
 	for time.Now().Before(stop) && ctx.Err() == nil {
 		i := r.IntN(c.flags.count)
 		sent := time.Now()
-		a, err := caller.call("POST", searchPath, `{"queries":[{"userIdQuery":{"id":"`+c.user(i)+`"}}]}`)
+		a, err := caller.Call("POST", scenario.SearchPath, `{"queries":[{"userIdQuery":{"id":"`+c.user(i)+`"}}]}`)
 		if err != nil {
 			return err
 		}
 		took := time.Since(sent)
 		var found struct {
 			Details  struct{ TotalResult, Timestamp string }
-			Sessions []sessionJSON
+			Sessions []scenario.SessionJSON
 		}
 		if a.Status != 200 || json.Unmarshal(a.Body, &found) != nil {
 			return fmt.Errorf("search: status %d: %.200s", a.Status, a.Body)
@@ -132,7 +139,7 @@ func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) er
 		c.note(c.queries, took, c.judgeSearch(i, at, offset.of(sent.Add(took)), found.Details.TotalResult, found.Sessions))
 
 		sent = time.Now()
-		if a, err = caller.call("GET", "/v2/sessions/"+c.id(i), ""); err != nil {
+		if a, err = caller.Call("GET", "/v2/sessions/"+c.id(i), ""); err != nil {
 			return err
 		}
 		took = time.Since(sent)
@@ -161,9 +168,9 @@ func (c *expiryCliff) note(h *hdrhistogram.Histogram, took time.Duration, wrong 
 
 // judgeSearch compares an answer for the sessions of i's user with the truth at
 // its timestamp. A session that ends between it and the answer may be missing.
-func (c *expiryCliff) judgeSearch(i int, at, answered time.Time, total string, sessions []sessionJSON) error {
+func (c *expiryCliff) judgeSearch(i int, at, answered time.Time, total string, sessions []scenario.SessionJSON) error {
 	may, must := map[string]bool{}, 0
-	for k := i - i%perUser; c.inWave(k, i); k++ {
+	for k := i - i%scenario.PerUser; c.inWave(k, i); k++ {
 		if end := c.end(k); end.After(at) {
 			may[c.id(k)] = true
 			if end.After(answered.Add(cliffTolerance)) {
@@ -173,11 +180,11 @@ func (c *expiryCliff) judgeSearch(i int, at, answered time.Time, total string, s
 	}
 	for _, s := range sessions {
 		if !may[s.ID] {
-			return fmt.Errorf("session %s, which ends at %s, is served at %s", s.ID, s.ExpirationDate, date(at))
+			return fmt.Errorf("session %s, which ends at %s, is served at %s", s.ID, s.ExpirationDate, scenario.Date(at))
 		}
 	}
 	if n := len(sessions); n < must || n > len(may) || total != fmt.Sprint(n) {
-		return fmt.Errorf("%d sessions and total %s at %s, not %d to %d", n, total, date(at), must, len(may))
+		return fmt.Errorf("%d sessions and total %s at %s, not %d to %d", n, total, scenario.Date(at), must, len(may))
 	}
 	return nil
 }

@@ -3,19 +3,21 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 func TestExpiryCliff_Judges(t *testing.T) {
 	first := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	c := &expiryCliff{flags: &waveFlags{count: 10}, prefix: "7", first: first} // one ends every 100 ms
-	list := func(numbers ...int) (all []sessionJSON) {
+	list := func(numbers ...int) (all []scenario.SessionJSON) {
 		for _, i := range numbers {
-			all = append(all, sessionJSON{ID: c.id(i)})
+			all = append(all, scenario.SessionJSON{ID: c.id(i)})
 		}
 		return all
 	}
 	at := first.Add(150 * time.Millisecond) // 0 and 1 have ended
-	f := func(right bool, answered time.Duration, total string, found []sessionJSON) {
+	f := func(right bool, answered time.Duration, total string, found []scenario.SessionJSON) {
 		t.Helper()
 		if err := c.judgeSearch(3, at, at.Add(answered), total, found); (err == nil) != right {
 			t.Errorf("%s of %v: %v", total, found, err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -19,7 +20,7 @@ func compare(args []string, stdout, stderr io.Writer) error {
 	}
 	force := flags.Bool("force", false, "compare also different scenarios and objectives, and the only load of A with the only load of B")
 	markdown := flags.Bool("markdown", false, "print Markdown")
-	names, err := parseFiles(flags, args, stderr)
+	names, err := cli.ParseFiles(flags, args, stderr)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // crowd measures gets at --rate alone, and then beside very many connections: some
@@ -82,7 +83,7 @@ func (c *crowd) run(ctx context.Context, seconds float64, run *result.Run) error
 // trickle sends a request byte by byte, until the server cuts the connection
 // (true) or ctx ends.
 func (c *crowd) trickle(ctx context.Context, conn net.Conn) (cut bool) {
-	request := c.source.config.get("/v2/sessions/" + sessionID(0))
+	request := c.source.config.Get("/v2/sessions/" + scenario.SessionID(0))
 	for i := 0; ; i++ {
 		if _, err := conn.Write(request[i%(len(request)-4):][:1]); err != nil { // never its end
 			return true

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 )
 
 func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
@@ -12,7 +14,7 @@ func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
 	var f loadFlags
 	f.register(flags)
 	args := []string{"--key-file=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5"}
-	if err := parse(flags, args, io.Discard); err != nil {
+	if err := cli.Parse(flags, args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	e := newEnvironment(t.Context(), flags, &f)

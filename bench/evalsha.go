@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
 )
@@ -53,22 +55,22 @@ func newEvaluator(ctx context.Context, url string, users, bytes int, stderr io.W
 
 // seedUsers stores five sessions for each of so many users, as plain JSON.
 func seedUsers(ctx context.Context, client *redis.Client, users int, stderr io.Writer) error {
-	d := dataset{sessions: users * perUser, newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}
-	t := tally{}
-	defer progress(stderr, "seeding users", int64(users), t.look)()
+	d := scenario.Dataset{Sessions: users * scenario.PerUser, Newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}
+	t := cli.Tally{}
+	defer cli.Progress(stderr, "seeding users", int64(users), t.Look)()
 	for first := 0; first < users; first += evalBatch {
 		pipe := client.Pipeline()
 		for user := first; user < min(first+evalBatch, users); user++ {
-			for k := range perUser {
-				i := d.ofUser(user, k)
-				pipe.HSet(ctx, evalSessionKey+sessionID(i), "doc", bytes.TrimSpace(d.appendSession(nil, i)))
-				pipe.ZAdd(ctx, evalUserKey+userID(user), redis.Z{Score: float64(d.created(i).UnixMicro()), Member: sessionID(i)})
+			for k := range scenario.PerUser {
+				i := d.OfUser(user, k)
+				pipe.HSet(ctx, scenario.RawSessionKey+scenario.SessionID(i), "doc", bytes.TrimSpace(d.AppendSession(nil, i)))
+				pipe.ZAdd(ctx, scenario.RawUserKey+scenario.UserID(user), redis.Z{Score: float64(d.Created(i).UnixMicro()), Member: scenario.SessionID(i)})
 			}
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return err
 		}
-		t.done.Store(int64(first))
+		t.Done.Store(int64(first))
 	}
 	return nil
 }
@@ -76,14 +78,14 @@ func seedUsers(ctx context.Context, client *redis.Client, users int, stderr io.W
 // search answers with exactly e.bytes bytes, which begin as Cloakroom's answer
 // does: the sessions, filled up or cut off.
 func (e *evaluator) search(http *fasthttp.RequestCtx) {
-	user := field(http.PostBody(), `"userIdQuery":{"id":"`)
+	user := scenario.Field(http.PostBody(), `"userIdQuery":{"id":"`)
 	if user == nil {
 		http.Error(`{"pad":"no userIdQuery"}`, fasthttp.StatusBadRequest)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	reply, err := e.client.EvalSha(ctx, e.sha, []string{evalUserKey + string(user)}, "0", evalSessionKey).Slice()
+	reply, err := e.client.EvalSha(ctx, e.sha, []string{scenario.RawUserKey + string(user)}, "0", scenario.RawSessionKey).Slice()
 	if err != nil || len(reply) != 2 {
 		http.Error(fmt.Sprintf(`{"pad":%q}`, fmt.Sprint(err)), fasthttp.StatusServiceUnavailable)
 		return

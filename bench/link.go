@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/redis/go-redis/v9"
 )
@@ -25,7 +26,7 @@ func link(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	control := flags.String("control", "127.0.0.1:0", "where POST /stall and POST /cut are taken: `HOST:PORT`")
 	redisURL := flags.String("redis", "redis://127.0.0.1:6379", "that Redis: `URL`")
 	delay := flags.Duration("delay", 0, "how long what the program sends is held back, which lowers what it can do")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	options, err := redis.ParseURL(*redisURL)

@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 )
 
 const (
@@ -25,7 +27,7 @@ type loadFlags struct {
 func (f *loadFlags) register(flags *flag.FlagSet) {
 	flags.StringVar(&f.target, "target", "http://127.0.0.1:8080", "the program to measure: `URL`, http://HOST:PORT or unix:PATH")
 	flags.StringVar(&f.scenario, "scenario", "get-hot", "what to ask: `NAME`")
-	flags.StringVar(&f.keyFile, "key-file", "", "`FILE` with the API key; default the environment's "+keyVariable)
+	flags.StringVar(&f.keyFile, "key-file", "", "`FILE` with the API key; default the environment's "+cli.KeyVariable)
 	flags.StringVar(&f.admin, "admin", "", "the program's admin listener: `URL`; adds its CPU time and near cache to the result")
 	flags.StringVar(&f.redis, "redis", "", "its Redis: `URL`; adds Redis' CPU time, version and settings to the result")
 	flags.StringVar(&f.placement, "placement", "load, program and Redis on one machine", "what runs where, in words")

@@ -10,6 +10,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 const (
@@ -85,28 +86,28 @@ func fillWave(r *result.Run, latency, service *hdrhistogram.Histogram, latencyNa
 
 // work creates, gets, deletes and polls until the end.
 func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(polls uint64, deleted, refused time.Duration)) error {
-	here, err := newCaller(ctx, w.source.target, w.source.config)
+	here, err := scenario.NewCaller(ctx, w.source.target, w.source.config)
 	if err != nil {
 		return err
 	}
-	defer here.close()
-	there, err := newCaller(ctx, w.other, w.source.config)
+	defer here.Close()
+	there, err := scenario.NewCaller(ctx, w.other, w.source.config)
 	if err != nil {
 		return err
 	}
-	defer there.close()
+	defer there.Close()
 	for i := 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
-		a, err := here.call("POST", "/v2/sessions", fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, waveUser, n, i))
+		a, err := here.Call("POST", "/v2/sessions", fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, waveUser, n, i))
 		if err != nil {
 			return err
 		}
-		id, _, err := createdSession(a.Body)
+		id, _, err := scenario.CreatedSession(a.Body)
 		if err != nil {
 			return fmt.Errorf("create: status %d: %w", a.Status, err)
 		}
 		path := "/v2/sessions/" + string(id)
 		for range 2 { // the second is from the near cache
-			if a, err = there.call("GET", path, ""); err != nil {
+			if a, err = there.Call("GET", path, ""); err != nil {
 				return err
 			}
 			if a.Status != 200 {
@@ -114,7 +115,7 @@ func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(p
 			}
 		}
 		sent := time.Now()
-		if a, err = here.call("DELETE", path, "{}"); err != nil {
+		if a, err = here.Call("DELETE", path, "{}"); err != nil {
 			return err
 		}
 		if a.Status != 200 {
@@ -122,7 +123,7 @@ func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(p
 		}
 		deleted := time.Now()
 		for polls := uint64(1); ; polls++ {
-			if a, err = there.call("GET", path, ""); err != nil {
+			if a, err = there.Call("GET", path, ""); err != nil {
 				return err
 			}
 			since := time.Since(deleted)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 const (
@@ -119,19 +120,19 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) 
 
 // work logs in, waits for a copy, logs out and asks until it is refused.
 func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRound)) error {
-	here, err := newCaller(ctx, w.source.target, w.source.config)
+	here, err := scenario.NewCaller(ctx, w.source.target, w.source.config)
 	if err != nil {
 		return err
 	}
-	defer here.close()
+	defer here.Close()
 	through := &visitor{gate: w.gate, config: w.source.config}
 	defer through.close()
 	for time.Now().Before(end) && ctx.Err() == nil {
-		a, err := here.call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+waveUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
+		a, err := here.Call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+waveUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
 		if err != nil {
 			return err
 		}
-		id, token, err := createdSession(a.Body)
+		id, token, err := scenario.CreatedSession(a.Body)
 		if err != nil {
 			return fmt.Errorf("create: status %d: %w", a.Status, err)
 		}
@@ -145,7 +146,7 @@ func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRou
 		}
 		var r gateRound
 		sent := time.Now()
-		if a, err = here.call("DELETE", path, "{}"); err != nil {
+		if a, err = here.Call("DELETE", path, "{}"); err != nil {
 			return err
 		}
 		if a.Status != 200 {
@@ -245,7 +246,7 @@ func (w *logoutGate) tell(ctx context.Context, what string) error {
 	if err != nil {
 		return fmt.Errorf("--link: %w", err)
 	}
-	if n := field(append(a.Body, '"'), `{"connections":`); a.Status != 200 || what == "/stall" && string(n) == "0}" {
+	if n := scenario.Field(append(a.Body, '"'), `{"connections":`); a.Status != 200 || what == "/stall" && string(n) == "0}" {
 		return fmt.Errorf("--link: %s: status %d: %.100s", what, a.Status, a.Body)
 	}
 	return nil
@@ -255,15 +256,15 @@ func (w *logoutGate) tell(ctx context.Context, what string) error {
 // kept: nginx closes it after an answer of 500.
 type visitor struct {
 	gate   load.Endpoint
-	config scenarioConfig
-	caller *caller // nil if there is no connection
+	config scenario.Config
+	caller *scenario.Caller // nil if there is no connection
 }
 
 // token changes what the visitor shows.
 func (v *visitor) token(token string) {
-	v.config.key = token
+	v.config.Key = token
 	if v.caller != nil {
-		v.caller.config.key = token
+		v.caller.Config.Key = token
 	}
 }
 
@@ -271,11 +272,11 @@ func (v *visitor) token(token string) {
 func (v *visitor) ask(ctx context.Context) (*load.Answer, error) {
 	if v.caller == nil {
 		var err error
-		if v.caller, err = newCaller(ctx, v.gate, v.config); err != nil {
+		if v.caller, err = scenario.NewCaller(ctx, v.gate, v.config); err != nil {
 			return nil, err
 		}
 	}
-	a, err := v.caller.call("GET", "/", "")
+	a, err := v.caller.Call("GET", "/", "")
 	if err == nil && a.Close {
 		v.close()
 	}
@@ -284,7 +285,7 @@ func (v *visitor) ask(ctx context.Context) (*load.Answer, error) {
 
 func (v *visitor) close() {
 	if v.caller != nil {
-		v.caller.close()
+		v.caller.Close()
 		v.caller = nil
 	}
 }

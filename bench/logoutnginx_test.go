@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // gated is a program, and what stands before another one, in which a deleted
@@ -74,7 +75,7 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
 		t.Fatal(err)
 	}
 	w := &logoutGate{
-		source: &source{target: e, config: scenarioConfig{host: e.Host, key: "k"}, checking: true},
+		source: &source{target: e, config: scenario.Config{Host: e.Host, Key: "k"}, checking: true},
 		flags:  &waveFlags{workers: 1, bound: bound}, gate: e, admin: e,
 	}
 	if silenced {
@@ -114,11 +115,11 @@ func TestLogoutNginx_LaterThanTheBoundIsWrong(t *testing.T) {
 func TestLogoutNginx_NginxIsMissing(t *testing.T) {
 	t.Setenv("PATH", "")
 	s := &source{flags: loadFlags{scenario: "logout-nginx"}, checking: true}
-	_, _, err := newWave(t.Context(), s, &waveFlags{workers: 1, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
+	_, _, err := newWave(t.Context(), s, &waveFlags{workers: 1, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
 	if err == nil || err.Error() != "nginx is not on PATH" {
 		t.Error(err)
 	}
-	_, _, err = newWave(t.Context(), s, &waveFlags{workers: 2, count: perUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
+	_, _, err = newWave(t.Context(), s, &waveFlags{workers: 2, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "--workers") {
 		t.Error(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -100,7 +101,7 @@ func maxCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	precision := flags.Float64("precision", 0.05, "how exact the result is")
 	hold := flags.Float64("hold", 3, "how many times as long the result is held at first")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	goal, err := parseObjective(*slo)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -22,7 +23,7 @@ func (s *source) measure(ctx context.Context, stderr io.Writer, m *meters, rate,
 	}
 	before := m.read(ctx)
 	begin, cpuBefore := time.Now(), cpuTime()
-	stop := progress(stderr, s.flags.scenario, int64(l.Warmup+l.Length)/int64(time.Second), func() (int64, string) {
+	stop := cli.Progress(stderr, s.flags.scenario, int64(l.Warmup+l.Length)/int64(time.Second), func() (int64, string) {
 		return int64(time.Since(begin) / time.Second), fmt.Sprintf(" s, %d answers, %d errors, %d dropped", l.Live.Answered.Load(), l.Live.Errors.Load(), l.Live.Dropped.Load())
 	})
 	o, err := l.Run(ctx)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -26,7 +27,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	flags.String("a", "", "target of a: `URL`; default --target")
 	flags.String("b", "", "target of b: `URL`; or baseline or evalsha: one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	a, err := newSide(flags, "a")
@@ -42,7 +43,7 @@ func pairsCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	defer a.close()
 	if *seedUsers == 0 {
-		*seedUsers = a.source.config.data.users()
+		*seedUsers = a.source.config.Data.Users()
 	}
 	if err := b.start(ctx, a, *seedUsers, *writeBuffer, stderr); err != nil {
 		return fmt.Errorf("b: %w", err)

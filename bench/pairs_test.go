@@ -4,6 +4,8 @@ import (
 	"flag"
 	"io"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 )
 
 func TestPairs_SidesHaveTheirOwnFlags(t *testing.T) {
@@ -13,7 +15,7 @@ func TestPairs_SidesHaveTheirOwnFlags(t *testing.T) {
 	flags.String("a", "", "")
 	flags.String("b", "", "")
 	addSideFlags(flags)
-	if err := parse(flags, []string{"--connections=8", "--a=http://x:1", "--b-connections=9", "--b-scenario=create", "--target=http://y:2"}, io.Discard); err != nil {
+	if err := cli.Parse(flags, []string{"--connections=8", "--a=http://x:1", "--b-connections=9", "--b-scenario=create", "--target=http://y:2"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	a, errA := newSide(flags, "a")
@@ -27,7 +29,7 @@ func TestPairs_SidesHaveTheirOwnFlags(t *testing.T) {
 	if f := b.flags; f.connections != 9 || f.target != "http://y:2" || f.scenario != "create" {
 		t.Errorf("b: %+v", f)
 	}
-	if err := parse(flags, []string{"--a-connections=x"}, io.Discard); err != nil {
+	if err := cli.Parse(flags, []string{"--a-connections=x"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := newSide(flags, "a"); err == nil {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -28,7 +30,7 @@ func openRaw(ctx context.Context, f *loadFlags, users int, stderr io.Writer) (*s
 	if err := seedUsers(ctx, client, users, stderr); err != nil {
 		return nil, err
 	}
-	c := scenarioConfig{data: dataset{sessions: users * perUser}, zipf: f.zipf}
+	c := scenario.Config{Data: scenario.Dataset{Sessions: users * scenario.PerUser}, Zipf: f.zipf}
 	flags := *f
 	flags.scenario = "redis-raw"
 	return &source{flags: flags, target: load.Endpoint{Network: options.Network, Address: options.Addr}, config: c, checking: true}, nil
@@ -42,7 +44,7 @@ func rawCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	users := flags.Int("seed-users", 20_000, "store five sessions for so many users first, under bench:")
 	repeats := flags.Int("repeats", 1, "how many times")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if *users < 1 {

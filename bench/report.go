@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 
 	_ "embed"
@@ -37,7 +38,7 @@ func report(args []string, stdout, stderr io.Writer) error {
 	}
 	out := flags.String("out", "report.html", "write the report to this `FILE`; - is the standard output")
 	title := flags.String("title", "Benchmark report", "title of the report")
-	names, err := parseFiles(flags, args, stderr)
+	names, err := cli.ParseFiles(flags, args, stderr)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -17,7 +18,7 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	wf.register(flags)
 	repeats := flags.Int("repeats", 1, "how many times")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	s, err := f.open(ctx)

@@ -7,7 +7,9 @@ import (
 	"io"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // seed stores a dataset through the import API.
@@ -16,8 +18,8 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var f datasetFlags
 	f.register(flags)
 	target := flags.String("target", "http://127.0.0.1:8080", "the program: `URL`")
-	keyFile := flags.String("key-file", "", "`FILE` with the API key; default the environment's "+keyVariable)
-	if err := parse(flags, args, stderr); err != nil {
+	keyFile := flags.String("key-file", "", "`FILE` with the API key; default the environment's "+cli.KeyVariable)
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	d, err := f.dataset("seed")
@@ -28,24 +30,24 @@ func seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--target: %w", err)
 	}
-	key, err := readKey(*keyFile)
+	key, err := cli.ReadKey(*keyFile)
 	if err != nil {
 		return err
 	}
-	var t tally
+	var t cli.Tally
 	begin := time.Now()
-	stop := progress(stderr, "seeding sessions", int64(d.sessions), t.look)
-	report, err := importLines(ctx, e, key, func(w io.Writer) error {
-		return d.write(ctx, w, func(n int) { t.done.Store(int64(n)) })
+	stop := cli.Progress(stderr, "seeding sessions", int64(d.Sessions), t.Look)
+	report, err := scenario.Import(ctx, e, key, func(w io.Writer) error {
+		return d.Write(ctx, w, func(n int) { t.Done.Store(int64(n)) })
 	})
 	stop()
 	if err != nil {
 		return err
 	}
 	took := time.Since(begin).Seconds()
-	fmt.Fprintf(stdout, "%d stored, %d expired, %d failed in %.1f s: %.0f/s; newest %s\n", report.Stored, report.Expired, report.Failed, took, float64(report.Stored)/took, date(d.newest))
-	if report.Stored != d.sessions {
-		return fmt.Errorf("%d of %d sessions are stored: %v", report.Stored, d.sessions, report.Errors)
+	fmt.Fprintf(stdout, "%d stored, %d expired, %d failed in %.1f s: %.0f/s; newest %s\n", report.Stored, report.Expired, report.Failed, took, float64(report.Stored)/took, scenario.Date(d.Newest))
+	if report.Stored != d.Sessions {
+		return fmt.Errorf("%d of %d sessions are stored: %v", report.Stored, d.Sessions, report.Errors)
 	}
 	return nil
 }

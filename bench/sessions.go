@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // datasetFlags are the flags that describe a dataset.
@@ -19,18 +22,18 @@ func (f *datasetFlags) register(flags *flag.FlagSet) {
 	flags.StringVar(&f.newest, "newest", "", "creation `DATE` of the newest (RFC 3339); default an hour ago")
 }
 
-func (f *datasetFlags) dataset(name string) (dataset, error) {
-	if f.count < perUser {
-		return dataset{}, fmt.Errorf("%s: --count must be at least %d, not %d", name, perUser, f.count)
+func (f *datasetFlags) dataset(name string) (scenario.Dataset, error) {
+	if f.count < scenario.PerUser {
+		return scenario.Dataset{}, fmt.Errorf("%s: --count must be at least %d, not %d", name, scenario.PerUser, f.count)
 	}
 	newest := time.Now().UTC().Add(-time.Hour)
 	if f.newest != "" {
 		var err error
 		if newest, err = time.Parse(time.RFC3339, f.newest); err != nil {
-			return dataset{}, fmt.Errorf("%s: --newest: %w", name, err)
+			return scenario.Dataset{}, fmt.Errorf("%s: --newest: %w", name, err)
 		}
 	}
-	return dataset{sessions: f.count - f.count%perUser, newest: newest.UTC().Truncate(time.Microsecond)}, nil
+	return scenario.Dataset{Sessions: f.count - f.count%scenario.PerUser, Newest: newest.UTC().Truncate(time.Microsecond)}, nil
 }
 
 // sessions prints a dataset for the import API, a line for each session.
@@ -38,12 +41,12 @@ func sessions(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	flags := flag.NewFlagSet("sessions", flag.ContinueOnError)
 	var f datasetFlags
 	f.register(flags)
-	if err := parse(flags, args, stderr); err != nil {
+	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	d, err := f.dataset("sessions")
 	if err != nil {
 		return err
 	}
-	return d.write(ctx, stdout, func(int) {})
+	return d.Write(ctx, stdout, func(int) {})
 }

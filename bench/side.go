@@ -103,7 +103,7 @@ func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, s
 		return err
 	}
 	s.meters.pid = s.child.cmd.Process.Pid
-	s.source.config.data.newest = a.source.config.data.newest
+	s.source.config.Data.Newest = a.source.config.Data.Newest
 	return nil
 }
 

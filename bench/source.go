@@ -9,14 +9,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // source is a target that is ready to be measured.
 type source struct {
 	flags    loadFlags
 	target   load.Endpoint
-	config   scenarioConfig
+	config   scenario.Config
 	checking bool
 	version  map[string]string
 }
@@ -28,7 +30,7 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 		return nil, fmt.Errorf("--connections must be between 1 and 10000, not %d", f.connections)
 	case f.seconds <= 0 || f.warmup < 0 || f.timeout <= 0:
 		return nil, errors.New("--seconds and --timeout must be positive, --warmup not negative")
-	case f.sessions < perUser || f.limit < 1 || f.zipf < 0 || f.backlog < 0:
+	case f.sessions < scenario.PerUser || f.limit < 1 || f.zipf < 0 || f.backlog < 0:
 		return nil, errors.New("--sessions must be at least 5, --limit at least 1, --zipf and --backlog not negative")
 	case f.verifySessions < 1:
 		return nil, errors.New("--verify-sessions must be at least 1")
@@ -39,21 +41,21 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--target: %w", err)
 	}
-	key, err := readKey(f.keyFile)
+	key, err := cli.ReadKey(f.keyFile)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{flags: *f, target: e, config: scenarioConfig{host: e.Host, key: key, zipf: f.zipf, offset: f.offset, limit: f.limit, verifySessions: f.verifySessions}}
+	s := &source{flags: *f, target: e, config: scenario.Config{Host: e.Host, Key: key, Zipf: f.zipf, Offset: f.offset, Limit: f.limit, VerifySessions: f.verifySessions}}
 	var pad bool
 	if s.version, pad, err = version(ctx, e, key); err != nil {
 		return nil, err
 	}
 	s.checking = !pad
-	s.config.data = dataset{sessions: f.sessions - f.sessions%perUser, newest: time.Now().UTC()}
+	s.config.Data = scenario.Dataset{Sessions: f.sessions - f.sessions%scenario.PerUser, Newest: time.Now().UTC()}
 	if f.newest != "" {
-		s.config.data.newest, err = time.Parse(time.RFC3339, f.newest)
+		s.config.Data.Newest, err = time.Parse(time.RFC3339, f.newest)
 	} else if s.checking {
-		s.config.data.newest, err = newestOf(ctx, s.config, e)
+		s.config.Data.Newest, err = newestOf(ctx, s.config, e)
 	}
 	if err != nil {
 		return nil, err
@@ -62,39 +64,39 @@ func (f *loadFlags) open(ctx context.Context) (*source, error) {
 }
 
 // prepare makes the target ready for a scenario that has sessions of its own.
-func (s *source) prepare(ctx context.Context, scenario string) error {
+func (s *source) prepare(ctx context.Context, name string) error {
 	if !s.checking {
 		return nil
 	}
-	return prepare(ctx, scenario, s.target, s.config)
+	return scenario.Prepare(ctx, name, s.target, s.config)
 }
 
 // newestOf asks the target when its last session was created. So it also sees
 // that the dataset is there, and not larger.
-func newestOf(ctx context.Context, c scenarioConfig, e load.Endpoint) (time.Time, error) {
+func newestOf(ctx context.Context, c scenario.Config, e load.Endpoint) (time.Time, error) {
 	get := func(i int) (*load.Answer, error) {
-		return load.Fetch(ctx, e, c.get("/v2/sessions/"+sessionID(i)))
+		return load.Fetch(ctx, e, c.Get("/v2/sessions/"+scenario.SessionID(i)))
 	}
-	a, err := get(c.data.sessions - 1)
+	a, err := get(c.Data.Sessions - 1)
 	if err != nil {
 		return time.Time{}, err
 	}
-	var got struct{ Session sessionJSON }
+	var got struct{ Session scenario.SessionJSON }
 	if a.Status != 200 {
-		return time.Time{}, fmt.Errorf("the target does not have %d sessions: status %d for the last: %.200s", c.data.sessions, a.Status, bytes.TrimSpace(a.Body))
+		return time.Time{}, fmt.Errorf("the target does not have %d sessions: status %d for the last: %.200s", c.Data.Sessions, a.Status, bytes.TrimSpace(a.Body))
 	}
 	if err := json.Unmarshal(a.Body, &got); err != nil {
 		return time.Time{}, err
 	}
-	if more, err := get(c.data.sessions); err != nil || more.Status == 200 {
-		return time.Time{}, cmp.Or(err, fmt.Errorf("the target has more than %d sessions", c.data.sessions))
+	if more, err := get(c.Data.Sessions); err != nil || more.Status == 200 {
+		return time.Time{}, cmp.Or(err, fmt.Errorf("the target has more than %d sessions", c.Data.Sessions))
 	}
 	return time.Parse(time.RFC3339Nano, got.Session.CreationDate)
 }
 
 // load returns an engine for one run.
 func (s *source) load(rate, seconds float64, seed uint64) (*load.Load, error) {
-	sc, err := newScenario(s.flags.scenario, s.config)
+	sc, err := scenario.New(s.flags.scenario, s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,7 @@ func (s *source) load(rate, seconds float64, seed uint64) (*load.Load, error) {
 
 // version asks a program for its GET /version. pad is set if it is a baseline.
 func version(ctx context.Context, e load.Endpoint, key string) (fields map[string]string, pad bool, err error) {
-	a, err := load.Fetch(ctx, e, scenarioConfig{host: e.Host, key: key}.get("/version"))
+	a, err := load.Fetch(ctx, e, scenario.Config{Host: e.Host, Key: key}.Get("/version"))
 	if err != nil {
 		return nil, false, err
 	}

@@ -10,11 +10,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 func TestVerifySteady_StoresItsSessions(t *testing.T) {
 	const first, last = "2882600000000000000", "2882600000000000029"
-	data := dataset{sessions: 1000, newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
+	data := scenario.Dataset{Sessions: 1000, Newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
 	stored := map[string]bool{}
 	var asked atomic.Int64
 	imports, lose := 0, 0
@@ -27,11 +29,11 @@ func TestVerifySteady_StoresItsSessions(t *testing.T) {
 			imports++
 			clear(stored)
 			for line := range bytes.Lines(body) {
-				stored[string(field(line, `"id":"`))] = true
+				stored[string(scenario.Field(line, `"id":"`))] = true
 			}
 			_, _ = fmt.Fprintf(w, `{"stored":%d}`, len(stored)-lose)
-		case r.URL.Path == "/v2/sessions/"+sessionID(data.sessions-1):
-			_, _ = fmt.Fprintf(w, `{"session":{"creationDate":"%s"}}`, date(data.newest))
+		case r.URL.Path == "/v2/sessions/"+scenario.SessionID(data.Sessions-1):
+			_, _ = fmt.Fprintf(w, `{"session":{"creationDate":"%s"}}`, scenario.Date(data.Newest))
 		case r.URL.Path == "/verify":
 			if !stored[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")[:len(first)]] {
 				w.WriteHeader(http.StatusUnauthorized)
@@ -43,7 +45,7 @@ func TestVerifySteady_StoresItsSessions(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	f := loadFlags{target: server.URL, scenario: "get-hot", connections: 1, seconds: 1, timeout: 1, sessions: data.sessions, limit: 1, verifySessions: 30}
+	f := loadFlags{target: server.URL, scenario: "get-hot", connections: 1, seconds: 1, timeout: 1, sessions: data.Sessions, limit: 1, verifySessions: 30}
 	if _, err := f.open(t.Context()); err != nil || len(stored) != 0 || asked.Load() != 0 {
 		t.Fatalf("get-hot: %d sessions are stored, %v", len(stored), err)
 	}

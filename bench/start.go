@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 const (
@@ -73,7 +74,7 @@ func startOnce(ctx context.Context, e load.Endpoint, command []string, stderr io
 			_, _ = io.WriteString(stderr, said.String())
 		}
 	}()
-	request := scenarioConfig{host: e.Host}.get("/readyz")
+	request := scenario.Config{Host: e.Host}.Get("/readyz")
 	for {
 		if a, err := load.Fetch(ctx, e, request); err == nil && a.Status == 200 {
 			break

@@ -8,8 +8,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
 // waveFlags are those of the scenarios that are not one request after another.
@@ -42,8 +44,8 @@ type wave interface {
 	run(ctx context.Context, seconds float64, run *result.Run) error
 }
 
-func isWave(scenario string) bool {
-	switch scenario {
+func isWave(name string) bool {
+	switch name {
 	case "logout-wave", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd":
 		return true
 	}
@@ -56,8 +58,8 @@ func newWave(ctx context.Context, s *source, f *waveFlags, m *meters) (w wave, e
 	if !s.checking {
 		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.flags.scenario)
 	}
-	if f.workers < 1 || f.count < perUser {
-		return nil, nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", perUser)
+	if f.workers < 1 || f.count < scenario.PerUser {
+		return nil, nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", scenario.PerUser)
 	}
 	switch s.flags.scenario {
 	case "expiry-cliff":
@@ -89,7 +91,7 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	defer end()
 	run := &result.Run{Label: s.flags.scenario, Mode: "closed", Connections: f.workers, Figures: map[string]float64{}}
 	begin := time.Now()
-	stop := progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
+	stop := cli.Progress(stderr, run.Label, int64(s.flags.seconds+s.flags.warmup), func() (int64, string) {
 		return int64(time.Since(begin) / time.Second), " s"
 	})
 	defer stop()
@@ -101,7 +103,7 @@ func measureWave(ctx context.Context, stderr io.Writer, s *source, f *waveFlags,
 	beside := *s
 	beside.flags.scenario = f.background
 	if l, ok := w.(*logoutWave); ok {
-		beside.target, beside.config.host = l.other, l.other.Host
+		beside.target, beside.config.Host = l.other, l.other.Host
 	}
 	if err := s.prepare(ctx, f.background); err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	perUser  = 5
+	PerUser  = 5 // sessions of each user
 	creators = 10
 	// apart is the time from one session's creation to the next one's.
 	apart    = 10 * time.Millisecond
@@ -25,45 +25,49 @@ const (
 	creatorPrefix = "69629026806489"
 )
 
-// dataset is what seed stores and the scenarios ask for. All of it follows from
+// Dataset is what seed stores and the scenarios ask for. All of it follows from
 // the number of sessions and the date of the newest: five sessions for each
 // user, on two devices, made by ten creators. Session i is 18826 and i in 14
 // digits; its user is 2184808 and i modulo the number of users in 11 digits.
 // Session i+1 is 10 ms younger than session i.
-type dataset struct {
-	sessions int
-	newest   time.Time // creation of the last
+type Dataset struct {
+	Sessions int       // a multiple of PerUser
+	Newest   time.Time // creation of the last
 }
 
-func (d dataset) users() int { return d.sessions / perUser }
+// Users is how many users there are.
+func (d Dataset) Users() int { return d.Sessions / PerUser }
 
-func (d dataset) userOf(i int) int { return i % d.users() }
+func (d Dataset) userOf(i int) int { return i % d.Users() }
 
-// ofUser returns the user's k-th session, 0 ≤ k < 5, the oldest first.
-func (d dataset) ofUser(user, k int) int { return user + k*d.users() }
+// OfUser returns the user's k-th session, 0 ≤ k < 5, the oldest first.
+func (d Dataset) OfUser(user, k int) int { return user + k*d.Users() }
 
-func (d dataset) created(i int) time.Time {
-	return d.newest.Add(-time.Duration(d.sessions-1-i) * apart)
+// Created is when session i was created.
+func (d Dataset) Created(i int) time.Time {
+	return d.Newest.Add(-time.Duration(d.Sessions-1-i) * apart)
 }
 
-func (d dataset) expires(i int) time.Time { return d.created(i).Add(lifetime) }
+func (d Dataset) expires(i int) time.Time { return d.Created(i).Add(lifetime) }
 
 // device is 0 or 1: which of its user's devices session i is on.
-func (d dataset) device(i int) int { return i / d.users() % 2 }
+func (d Dataset) device(i int) int { return i / d.Users() % 2 }
 
-func (d dataset) fingerprint(user, device int) string {
+func (d Dataset) fingerprint(user, device int) string {
 	h := fnv.New128a()
 	_, _ = fmt.Fprintf(h, "%d %d", user, device)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func sessionID(i int) string { return fmt.Sprintf("%s%0*d", sessionPrefix, sessionDigits, i) }
+// SessionID is the ID of session i.
+func SessionID(i int) string { return fmt.Sprintf("%s%0*d", sessionPrefix, sessionDigits, i) }
 
-func userID(user int) string { return fmt.Sprintf("%s%0*d", userPrefix, userDigits, user) }
+// UserID is the ID of a user, from 0.
+func UserID(user int) string { return fmt.Sprintf("%s%0*d", userPrefix, userDigits, user) }
 
 func creatorID(i int) string { return fmt.Sprintf("%s%03d", creatorPrefix, i%creators) }
 
-// sessionNumber is the inverse of sessionID, −1 for other IDs.
+// sessionNumber is the inverse of SessionID, −1 for other IDs.
 func sessionNumber(id string) int {
 	if len(id) != len(sessionPrefix)+sessionDigits || id[:len(sessionPrefix)] != sessionPrefix {
 		return -1
@@ -75,16 +79,16 @@ func sessionNumber(id string) int {
 	return i
 }
 
-// date formats a date as ZITADEL's API wants it.
-func date(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+// Date formats a date as ZITADEL's API wants it.
+func Date(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// appendSession appends session i as a line for the import API.
-func (d dataset) appendSession(b []byte, i int) []byte {
-	user, created := d.userOf(i), d.created(i)
-	at := func(after time.Duration) string { return date(created.Add(after)) }
-	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, sessionID(i), at(0), at(20*time.Second))
+// AppendSession appends session i to b, as a line for the import API.
+func (d Dataset) AppendSession(b []byte, i int) []byte {
+	user, created := d.userOf(i), d.Created(i)
+	at := func(after time.Duration) string { return Date(created.Add(after)) }
+	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, SessionID(i), at(0), at(20*time.Second))
 	b = fmt.Appendf(b, `"factors":{"user":{"verifiedAt":"%s","id":"%s","loginName":"user%d@nordwind.example","displayName":"User Number %d","organizationId":"281739955209961483"},`,
-		at(0), userID(user), user, user)
+		at(0), UserID(user), user, user)
 	b = fmt.Appendf(b, `"password":{"verifiedAt":"%s"},"totp":{"verifiedAt":"%s"}},"metadata":{"client":"d2ViLXBvcnRhbA==","tenant":"bm9yZHdpbmQ="},`,
 		at(9*time.Second), at(20*time.Second))
 	b = fmt.Appendf(b, `"userAgent":{"fingerprintId":"%s","ip":"203.0.113.%d","description":"Chrome 132, Windows","header":{"accept-language":{"values":["sv-SE,sv;q=0.9,en;q=0.8"]},`+
@@ -92,10 +96,10 @@ func (d dataset) appendSession(b []byte, i int) []byte {
 	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s"}`+"\n", at(lifetime), creatorID(i))
 }
 
-// write writes the whole dataset; it calls done now and then with the number of
-// sessions that are written.
-func (d dataset) write(ctx context.Context, w io.Writer, done func(int)) error {
-	return writeLines(ctx, w, d.sessions, d.appendSession, done)
+// Write writes the whole dataset, a line for each session, until ctx ends; it calls
+// done now and then with the number of sessions that are written.
+func (d Dataset) Write(ctx context.Context, w io.Writer, done func(int)) error {
+	return writeLines(ctx, w, d.Sessions, d.AppendSession, done)
 }
 
 // writeLines writes the lines 0 to n−1; it calls done now and then with the

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -13,19 +13,19 @@ import (
 
 // getter asks for sessions by ID.
 type getter struct {
-	data    dataset
+	data    Dataset
 	pick    func() int
 	request pattern
 	id      pattern // "id":"…", as the answer must have it
 	current int
 }
 
-func newGetter(c scenarioConfig, pick func() int) *getter {
+func newGetter(c Config, pick func() int) *getter {
 	id := sessionPrefix + places(sessionDigits)
 	return &getter{
-		data:    c.data,
+		data:    c.Data,
 		pick:    pick,
-		request: newPattern(c.get("/v2/sessions/" + id)),
+		request: newPattern(c.Get("/v2/sessions/" + id)),
 		id:      newPattern([]byte(`"id":"` + id + `"`)),
 	}
 }
@@ -39,7 +39,7 @@ func (g *getter) Next(b []byte) ([]byte, int) {
 func (g *getter) Check(a *load.Answer) error {
 	g.id.put(g.current)
 	if !bytes.Contains(a.Body, g.id.bytes) {
-		return fmt.Errorf("session %s is not in the answer: %.200s", sessionID(g.current), a.Body)
+		return fmt.Errorf("session %s is not in the answer: %.200s", SessionID(g.current), a.Body)
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (g *getter) Check(a *load.Answer) error {
 func (g *getter) Deep() func([]byte) error {
 	d, i := g.data, g.current
 	return func(body []byte) error {
-		var got struct{ Session sessionJSON }
+		var got struct{ Session SessionJSON }
 		if err := json.Unmarshal(body, &got); err != nil {
 			return err
 		}
@@ -57,8 +57,8 @@ func (g *getter) Deep() func([]byte) error {
 
 func (g *getter) Lost() {}
 
-// sessionJSON is what is checked of a session in an answer.
-type sessionJSON struct {
+// SessionJSON is what is checked of a session in an answer.
+type SessionJSON struct {
 	ID             string
 	CreationDate   string
 	ExpirationDate string
@@ -71,49 +71,49 @@ type sessionJSON struct {
 }
 
 // isSession says how s differs from session i of the dataset.
-func (s *sessionJSON) isSession(d dataset, i int) error {
+func (s *SessionJSON) isSession(d Dataset, i int) error {
 	user := d.userOf(i)
 	switch {
-	case s.ID != sessionID(i):
-		return fmt.Errorf("session %s instead of %s", s.ID, sessionID(i))
-	case s.Factors.User.ID != userID(user):
-		return fmt.Errorf("session %s of user %s, not %s", s.ID, s.Factors.User.ID, userID(user))
+	case s.ID != SessionID(i):
+		return fmt.Errorf("session %s instead of %s", s.ID, SessionID(i))
+	case s.Factors.User.ID != UserID(user):
+		return fmt.Errorf("session %s of user %s, not %s", s.ID, s.Factors.User.ID, UserID(user))
 	case s.UserAgent.FingerprintID != d.fingerprint(user, d.device(i)):
 		return fmt.Errorf("session %s on another device", s.ID)
 	case s.Sequence != "4" || s.Factors.Password.VerifiedAt == "":
 		return fmt.Errorf("session %s has another sequence, or no password factor", s.ID)
 	}
-	return errors.Join(sameDate(s.ID, "creationDate", s.CreationDate, d.created(i)), sameDate(s.ID, "expirationDate", s.ExpirationDate, d.expires(i)))
+	return errors.Join(sameDate(s.ID, "creationDate", s.CreationDate, d.Created(i)), sameDate(s.ID, "expirationDate", s.ExpirationDate, d.expires(i)))
 }
 
-type getHot struct{ scenarioConfig }
+type getHot struct{ Config }
 
 // newGetHot gets sessions, some of them much more often than others.
-func newGetHot(c scenarioConfig) load.Scenario { return getHot{c} }
+func newGetHot(c Config) load.Scenario { return getHot{c} }
 
 func (s getHot) Client(_ int, r *rand.Rand) load.Client {
-	z := newZipf(s.data.sessions, s.zipf, r)
-	return newGetter(s.scenarioConfig, func() int { return spread(z.next(), s.data.sessions) })
+	z := newZipf(s.Data.Sessions, s.Zipf, r)
+	return newGetter(s.Config, func() int { return spread(z.next(), s.Data.Sessions) })
 }
 
 type coldStart struct {
-	scenarioConfig
+	Config
 	asked *atomic.Int64
 }
 
 // newColdStart gets each session once, so that no near cache can have it.
-func newColdStart(c scenarioConfig) load.Scenario { return coldStart{c, new(atomic.Int64)} }
+func newColdStart(c Config) load.Scenario { return coldStart{c, new(atomic.Int64)} }
 
 func (s coldStart) Client(int, *rand.Rand) load.Client {
-	return newGetter(s.scenarioConfig, func() int {
-		return spread(int(s.asked.Add(1)-1)%s.data.sessions, s.data.sessions)
+	return newGetter(s.Config, func() int {
+		return spread(int(s.asked.Add(1)-1)%s.Data.Sessions, s.Data.Sessions)
 	})
 }
 
 // Invalid says whether sessions were asked for twice.
 func (s coldStart) Invalid() string {
-	if n := s.asked.Load(); n > int64(s.data.sessions) {
-		return fmt.Sprintf("%d gets of %d sessions: the near cache may have had some", n, s.data.sessions)
+	if n := s.asked.Load(); n > int64(s.Data.Sessions) {
+		return fmt.Sprintf("%d gets of %d sessions: the near cache may have had some", n, s.Data.Sessions)
 	}
 	return ""
 }

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -12,12 +12,12 @@ import (
 // those of the searches, whose five sessions stay five.
 const createdPrefix = "9184808"
 
-type create struct{ scenarioConfig }
+type create struct{ Config }
 
 // newCreate creates sessions for random users.
-func newCreate(c scenarioConfig) load.Scenario { return create{c} }
+func newCreate(c Config) load.Scenario { return create{c} }
 
-func (s create) Client(_ int, r *rand.Rand) load.Client { return newCreator(s.scenarioConfig, r) }
+func (s create) Client(_ int, r *rand.Rand) load.Client { return newCreator(s.Config, r) }
 
 // creator creates sessions.
 type creator struct {
@@ -26,13 +26,13 @@ type creator struct {
 	fingerprint int // where the device's digits begin in the request
 }
 
-func newCreator(c scenarioConfig, r *rand.Rand) *creator {
+func newCreator(c Config, r *rand.Rand) *creator {
 	body := `{"checks":{"user":{"userId":"` + createdPrefix + places(userDigits) + `"}},"metadata":{"client":"d2ViLXBvcnRhbA=="},` +
 		`"userAgent":{"fingerprintId":"00000000000000000000000000000000","ip":"203.0.113.7","description":"Chrome 132, Windows",` +
 		`"header":{"user-agent":{"values":["Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/132.0"]}}},"lifetime":"3600s"}`
 	request := c.withBody("POST", "/v2/sessions", body)
 	return &creator{
-		users:       newZipf(c.data.users(), c.zipf, r),
+		users:       newZipf(c.Data.Users(), c.Zipf, r),
 		request:     newPattern(request),
 		fingerprint: bytes.Index(request, []byte(`fingerprintId":"`)) + len(`fingerprintId":"`),
 	}
@@ -46,25 +46,26 @@ func (c *creator) Next(b []byte) ([]byte, int) {
 }
 
 func (c *creator) Check(a *load.Answer) error {
-	_, _, err := createdSession(a.Body)
+	_, _, err := CreatedSession(a.Body)
 	return err
 }
 
 func (c *creator) Deep() func([]byte) error { return nil }
 func (c *creator) Lost()                    {}
 
-// createdSession takes the ID and the token from an answer to a create. The
+// CreatedSession takes the ID and the token from an answer to a create. The
 // token must be the ID, a point and 43 characters.
-func createdSession(body []byte) (id, token []byte, err error) {
-	id, token = field(body, `"sessionId":"`), field(body, `"sessionToken":"`)
+func CreatedSession(body []byte) (id, token []byte, err error) {
+	id, token = Field(body, `"sessionId":"`), Field(body, `"sessionToken":"`)
 	if len(id) == 0 || len(token) != len(id)+1+43 || !bytes.HasPrefix(token, id) {
 		return nil, nil, fmt.Errorf("no session ID, or no token of it, in %d bytes of an answer", len(body)) // the token is a secret
 	}
 	return id, token, nil
 }
 
-// field returns what is between key and the next quote, nil if there is no key.
-func field(body []byte, key string) []byte {
+// Field returns what is between key and the next quote in body, nil if there is no
+// key. It points into body.
+func Field(body []byte, key string) []byte {
 	_, rest, ok := bytes.Cut(body, []byte(key))
 	if !ok {
 		return nil
@@ -73,19 +74,19 @@ func field(body []byte, key string) []byte {
 	return value
 }
 
-type loginStorm struct{ scenarioConfig }
+type loginStorm struct{ Config }
 
 // newLoginStorm creates a session, then sets its password factor and metadata,
 // as a login in two steps does.
-func newLoginStorm(c scenarioConfig) load.Scenario { return loginStorm{c} }
+func newLoginStorm(c Config) load.Scenario { return loginStorm{c} }
 
 func (s loginStorm) Client(_ int, r *rand.Rand) load.Client {
-	return &login{scenarioConfig: s.scenarioConfig, creator: newCreator(s.scenarioConfig, r)}
+	return &login{Config: s.Config, creator: newCreator(s.Config, r)}
 }
 
 // login creates, sets, creates, sets.
 type login struct {
-	scenarioConfig
+	Config
 	creator *creator
 	id      []byte // of the session that is to be set; empty: create one
 	setting bool
@@ -102,11 +103,11 @@ func (l *login) Next(b []byte) ([]byte, int) {
 
 func (l *login) Check(a *load.Answer) error {
 	if !l.setting {
-		id, _, err := createdSession(a.Body)
+		id, _, err := CreatedSession(a.Body)
 		l.id = append(l.id[:0], id...)
 		return err
 	}
-	token := field(a.Body, `"sessionToken":"`)
+	token := Field(a.Body, `"sessionToken":"`)
 	right := bytes.HasPrefix(token, l.id) && len(token) == len(l.id)+1+43 && bytes.Contains(a.Body, []byte(`"sequence":"`))
 	id := string(l.id)
 	l.id = l.id[:0]

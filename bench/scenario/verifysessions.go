@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"crypto/sha256"
@@ -33,12 +33,12 @@ func verifyToken(i int) string { return fmt.Sprintf("%s.%0*d", verifySession(i),
 // appendVerifySession appends session i as a line for the import API.
 func appendVerifySession(b []byte, i int) []byte {
 	user, created := verifyUser(i), verifyCreated.Add(time.Duration(i)*time.Millisecond)
-	verified := date(created.Add(9 * time.Second))
-	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, verifySession(i), date(created), verified)
+	verified := Date(created.Add(9 * time.Second))
+	b = fmt.Appendf(b, `{"id":"%s","creationDate":"%s","changeDate":"%s","sequence":"4",`, verifySession(i), Date(created), verified)
 	b = fmt.Appendf(b, `"factors":{"user":{"verifiedAt":"%s","id":"%s","loginName":"visitor%d@nordwind.example","displayName":"Visitor Number %d","organizationId":"281739955209961483"},`,
-		date(created), user, i, i)
+		Date(created), user, i, i)
 	b = fmt.Appendf(b, `"password":{"verifiedAt":"%s"},"totp":{"verifiedAt":"%s"}},"metadata":{"client":"d2ViLXBvcnRhbA==","tenant":"bm9yZHdpbmQ="},`, verified, verified)
 	b = fmt.Appendf(b, `"userAgent":{"fingerprintId":"verify%026d","ip":"203.0.113.%d","description":"Chrome 132, Windows",`+
 		`"header":{"user-agent":{"values":["Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/132.0"]}}},`, i, i%250)
-	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s","tokenSha256":"%x"}`+"\n", date(verifyExpires), verifyCreator, sha256.Sum256([]byte(verifyToken(i))))
+	return fmt.Appendf(b, `"expirationDate":"%s","creator":"%s","tokenSha256":"%x"}`+"\n", Date(verifyExpires), verifyCreator, sha256.Sum256([]byte(verifyToken(i))))
 }

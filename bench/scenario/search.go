@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ func (f *found) check(body []byte) error {
 		f.first.put(f.page[k])
 		i := bytes.Index(rest, f.first.bytes)
 		if i < 0 {
-			return fmt.Errorf("session %s is not in its place", sessionID(f.page[k]))
+			return fmt.Errorf("session %s is not in its place", SessionID(f.page[k]))
 		}
 		rest = rest[i+len(f.first.bytes):]
 	}
@@ -48,10 +48,10 @@ func (f *found) check(body []byte) error {
 }
 
 // deep returns a check of all sessions on the page.
-func (f *found) deep(d dataset) func(body []byte) error {
+func (f *found) deep(d Dataset) func(body []byte) error {
 	page := slices.Clone(f.page)
 	return func(body []byte) error {
-		var got struct{ Sessions []sessionJSON }
+		var got struct{ Sessions []SessionJSON }
 		if err := json.Unmarshal(body, &got); err != nil {
 			return err
 		}
@@ -69,38 +69,39 @@ func (f *found) deep(d dataset) func(body []byte) error {
 
 func sameDate(id, field, got string, want time.Time) error {
 	if t, err := time.Parse(time.RFC3339Nano, got); err != nil || !t.Equal(want) {
-		return fmt.Errorf("session %s: %s %q instead of %s", id, field, got, date(want))
+		return fmt.Errorf("session %s: %s %q instead of %s", id, field, got, Date(want))
 	}
 	return nil
 }
 
 const (
-	searchPath = "/v2/sessions/search"
+	// SearchPath is where searches are sent.
+	SearchPath = "/v2/sessions/search"
 	byCreation = `"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"`
 )
 
 func creationQuery(t time.Time, method string) string {
-	return `{"creationDateQuery":{"creationDate":"` + date(t) + `","method":"TIMESTAMP_QUERY_METHOD_` + method + `"}}`
+	return `{"creationDateQuery":{"creationDate":"` + Date(t) + `","method":"TIMESTAMP_QUERY_METHOD_` + method + `"}}`
 }
 
-type searchUser struct{ scenarioConfig }
+type searchUser struct{ Config }
 
 // newSearchUser asks for a user's sessions since a date: all five of them.
-func newSearchUser(c scenarioConfig) load.Scenario { return searchUser{c} }
+func newSearchUser(c Config) load.Scenario { return searchUser{c} }
 
 func (s searchUser) Client(_ int, r *rand.Rand) load.Client {
 	body := `{"query":{"offset":"0","limit":100,"asc":false},` + byCreation + `,"queries":[{"userIdQuery":{"id":"` + userPrefix + places(userDigits) + `"}},` +
-		creationQuery(s.data.created(0).Add(-time.Hour), "GREATER_OR_EQUALS") + `]}`
+		creationQuery(s.Data.Created(0).Add(-time.Hour), "GREATER_OR_EQUALS") + `]}`
 	return &userSearcher{
-		data:    s.data,
-		users:   newZipf(s.data.users(), s.zipf, r),
-		request: newPattern(s.withBody("POST", searchPath, body)),
+		data:    s.Data,
+		users:   newZipf(s.Data.Users(), s.Zipf, r),
+		request: newPattern(s.withBody("POST", SearchPath, body)),
 		found:   newFound(),
 	}
 }
 
 type userSearcher struct {
-	data    dataset
+	data    Dataset
 	users   *zipf
 	request pattern
 	user    int
@@ -110,9 +111,9 @@ type userSearcher struct {
 func (u *userSearcher) Next(b []byte) ([]byte, int) {
 	u.user = spread(u.users.next(), u.users.n)
 	u.request.put(u.user)
-	u.found.total, u.found.page = perUser, u.found.page[:0]
-	for k := perUser - 1; k >= 0; k-- {
-		u.found.page = append(u.found.page, u.data.ofUser(u.user, k))
+	u.found.total, u.found.page = PerUser, u.found.page[:0]
+	for k := PerUser - 1; k >= 0; k-- {
+		u.found.page = append(u.found.page, u.data.OfUser(u.user, k))
 	}
 	return append(b, u.request.bytes...), 200
 }
@@ -122,17 +123,17 @@ func (u *userSearcher) Deep() func(body []byte) error { return u.found.deep(u.da
 
 func (u *userSearcher) Lost() {}
 
-type searchAdmin struct{ scenarioConfig }
+type searchAdmin struct{ Config }
 
 // newSearchAdmin asks for pages of everything that was created between two dates.
-func newSearchAdmin(c scenarioConfig) load.Scenario { return searchAdmin{c} }
+func newSearchAdmin(c Config) load.Scenario { return searchAdmin{c} }
 
 func (s searchAdmin) Client(_ int, r *rand.Rand) load.Client {
-	return &adminSearcher{scenarioConfig: s.scenarioConfig, r: r, found: newFound()}
+	return &adminSearcher{Config: s.Config, r: r, found: newFound()}
 }
 
 type adminSearcher struct {
-	scenarioConfig
+	Config
 	r      *rand.Rand
 	at     int
 	bodies []byte
@@ -140,20 +141,20 @@ type adminSearcher struct {
 }
 
 func (s *adminSearcher) Next(b []byte) ([]byte, int) {
-	if s.at = s.offset; s.at < 0 {
-		s.at = s.r.IntN(max(1, s.data.sessions-s.limit))
+	if s.at = s.Offset; s.at < 0 {
+		s.at = s.r.IntN(max(1, s.Data.Sessions-s.Limit))
 	}
-	d := s.data
-	s.bodies = fmt.Appendf(s.bodies[:0], `{"query":{"offset":"%d","limit":%d,"asc":false},%s,"queries":[%s,%s]}`, s.at, s.limit, byCreation,
-		creationQuery(d.created(0), "GREATER_OR_EQUALS"), creationQuery(d.newest, "LESS_OR_EQUALS"))
-	s.found.total, s.found.page = d.sessions, s.found.page[:0]
-	for i := d.sessions - 1 - s.at; i >= 0 && len(s.found.page) < s.limit; i-- {
+	d := s.Data
+	s.bodies = fmt.Appendf(s.bodies[:0], `{"query":{"offset":"%d","limit":%d,"asc":false},%s,"queries":[%s,%s]}`, s.at, s.Limit, byCreation,
+		creationQuery(d.Created(0), "GREATER_OR_EQUALS"), creationQuery(d.Newest, "LESS_OR_EQUALS"))
+	s.found.total, s.found.page = d.Sessions, s.found.page[:0]
+	for i := d.Sessions - 1 - s.at; i >= 0 && len(s.found.page) < s.Limit; i-- {
 		s.found.page = append(s.found.page, i)
 	}
-	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", searchPath), len(s.bodies), s.bodies), 200
+	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", s.head("POST", SearchPath), len(s.bodies), s.bodies), 200
 }
 
 func (s *adminSearcher) Check(a *load.Answer) error    { return s.found.check(a.Body) }
-func (s *adminSearcher) Deep() func(body []byte) error { return s.found.deep(s.data) }
+func (s *adminSearcher) Deep() func(body []byte) error { return s.found.deep(s.Data) }
 
 func (s *adminSearcher) Lost() {}

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"fmt"
@@ -9,29 +9,29 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-type searchMixed struct{ scenarioConfig }
+type searchMixed struct{ Config }
 
 // newSearchMixed searches by each of the six predicates, and by combinations of them.
-func newSearchMixed(c scenarioConfig) load.Scenario { return searchMixed{c} }
+func newSearchMixed(c Config) load.Scenario { return searchMixed{c} }
 
 func (s searchMixed) Client(_ int, r *rand.Rand) load.Client {
-	return &mixedSearcher{scenarioConfig: s.scenarioConfig, r: r, users: newZipf(s.data.users(), s.zipf, r), found: newFound()}
+	return &mixedSearcher{Config: s.Config, r: r, users: newZipf(s.Data.Users(), s.Zipf, r), found: newFound()}
 }
 
 // mixedSearcher makes a search, and the truth about it, from a small set of
 // candidates that one predicate selects and others narrow.
 type mixedSearcher struct {
-	scenarioConfig
+	Config
 	r     *rand.Rand
 	users *zipf
 	found found
 }
 
 func (m *mixedSearcher) Next(b []byte) ([]byte, int) {
-	s := &search{d: m.data, asc: m.r.IntN(4) == 0}
+	s := &search{d: m.Data, asc: m.r.IntN(4) == 0}
 	user := spread(m.users.next(), m.users.n)
-	k := 1 + m.r.IntN(perUser-1)
-	pivot := m.data.ofUser(user, k)
+	k := 1 + m.r.IntN(PerUser-1)
+	pivot := m.Data.OfUser(user, k)
 	switch m.r.IntN(9) {
 	case 0:
 		s.user(user)
@@ -42,7 +42,7 @@ func (m *mixedSearcher) Next(b []byte) ([]byte, int) {
 		s.ids(m.someIDs())
 	case 3:
 		s.ids(m.someIDs())
-		s.createdSince(m.r.IntN(m.data.sessions))
+		s.createdSince(m.r.IntN(m.Data.Sessions))
 	case 4:
 		s.agent(user, m.r.IntN(2))
 	case 5:
@@ -58,7 +58,7 @@ func (m *mixedSearcher) Next(b []byte) ([]byte, int) {
 		s.user(user)
 		s.agent(user, m.r.IntN(2))
 		s.createdSince(pivot)
-		s.expiresBefore(m.data.ofUser(user, perUser-1))
+		s.expiresBefore(m.Data.OfUser(user, PerUser-1))
 	}
 	m.found.total = len(s.candidates)
 	m.found.page = s.candidates
@@ -66,18 +66,18 @@ func (m *mixedSearcher) Next(b []byte) ([]byte, int) {
 	if !s.asc {
 		slices.Reverse(s.candidates)
 	}
-	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", m.head("POST", searchPath), len(body), body), 200
+	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", m.head("POST", SearchPath), len(body), body), 200
 }
 
 func (m *mixedSearcher) Check(a *load.Answer) error    { return m.found.check(a.Body) }
-func (m *mixedSearcher) Deep() func(body []byte) error { return m.found.deep(m.data) }
+func (m *mixedSearcher) Deep() func(body []byte) error { return m.found.deep(m.Data) }
 func (m *mixedSearcher) Lost()                         {}
 
 // someIDs returns up to five sessions in ascending order, without repetition.
 func (m *mixedSearcher) someIDs() []int {
-	first := m.r.IntN(m.data.sessions)
+	first := m.r.IntN(m.Data.Sessions)
 	var ids []int
-	for i := first; i < m.data.sessions && len(ids) < 5; i += 1 + m.r.IntN(1000) {
+	for i := first; i < m.Data.Sessions && len(ids) < 5; i += 1 + m.r.IntN(1000) {
 		ids = append(ids, i)
 	}
 	return ids
@@ -86,7 +86,7 @@ func (m *mixedSearcher) someIDs() []int {
 // search collects predicates and keeps the candidates that match them all, in
 // ascending order of creation. The first predicate lists them.
 type search struct {
-	d          dataset
+	d          Dataset
 	asc        bool
 	queries    []string
 	candidates []int
@@ -109,15 +109,15 @@ func (s *search) narrow(query string, all []int, matches func(i int) bool) {
 }
 
 func (s *search) ofUser(user int) []int {
-	all := make([]int, perUser)
+	all := make([]int, PerUser)
 	for k := range all {
-		all[k] = s.d.ofUser(user, k)
+		all[k] = s.d.OfUser(user, k)
 	}
 	return all
 }
 
 func (s *search) user(user int) {
-	s.narrow(`{"userIdQuery":{"id":"`+userID(user)+`"}}`, s.ofUser(user), func(i int) bool { return s.d.userOf(i) == user })
+	s.narrow(`{"userIdQuery":{"id":"`+UserID(user)+`"}}`, s.ofUser(user), func(i int) bool { return s.d.userOf(i) == user })
 }
 
 func (s *search) ids(ids []int) {
@@ -125,7 +125,7 @@ func (s *search) ids(ids []int) {
 	var names []string
 	for _, i := range ids {
 		listed[i] = true
-		names = append(names, `"`+sessionID(i)+`"`)
+		names = append(names, `"`+SessionID(i)+`"`)
 	}
 	s.narrow(`{"idsQuery":{"ids":[`+strings.Join(names, ",")+`]}}`, ids, func(i int) bool { return listed[i] })
 }
@@ -140,21 +140,21 @@ func (s *search) creator(like int) {
 }
 
 func (s *search) createdSince(first int) {
-	s.narrow(creationQuery(s.d.created(first), "GREATER_OR_EQUALS"), nil, func(i int) bool { return i >= first })
+	s.narrow(creationQuery(s.d.Created(first), "GREATER_OR_EQUALS"), nil, func(i int) bool { return i >= first })
 }
 
 // createdWithin selects n sessions from first, or those that there are.
 func (s *search) createdWithin(first, n int) {
-	last := min(first+n, s.d.sessions) - 1
+	last := min(first+n, s.d.Sessions) - 1
 	var all []int
 	for i := first; i <= last; i++ {
 		all = append(all, i)
 	}
-	s.narrow(creationQuery(s.d.created(first), "GREATER_OR_EQUALS"), all, func(int) bool { return true })
-	s.narrow(creationQuery(s.d.created(last), "LESS_OR_EQUALS"), nil, func(int) bool { return true })
+	s.narrow(creationQuery(s.d.Created(first), "GREATER_OR_EQUALS"), all, func(int) bool { return true })
+	s.narrow(creationQuery(s.d.Created(last), "LESS_OR_EQUALS"), nil, func(int) bool { return true })
 }
 
 func (s *search) expiresBefore(end int) {
-	s.narrow(`{"expirationDateQuery":{"expirationDate":"`+date(s.d.expires(end))+`","method":"TIMESTAMP_QUERY_METHOD_LESS"}}`, nil,
+	s.narrow(`{"expirationDateQuery":{"expirationDate":"`+Date(s.d.expires(end))+`","method":"TIMESTAMP_QUERY_METHOD_LESS"}}`, nil,
 		func(i int) bool { return i < end })
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 // say is how often a progress that is not a terminal's gets a line.
 const say = 5 * time.Second
 
-// progress shows how far something is, until stop is called: a bar on a
+// Progress shows on w how far something is, until stop is called: a bar on a
 // terminal, else a line every few seconds. look returns how much of total is
-// done, and more to say.
-func progress(w io.Writer, what string, total int64, look func() (done int64, more string)) (stop func()) {
+// done, and more to say; it is called on another goroutine. stop waits for that.
+func Progress(w io.Writer, what string, total int64, look func() (done int64, more string)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -35,10 +35,11 @@ func progress(w io.Writer, what string, total int64, look func() (done int64, mo
 	}
 }
 
-// tally is how much is done, for progress.
-type tally struct{ done atomic.Int64 }
+// Tally is how much is done, for Progress. It is safe for concurrent use.
+type Tally struct{ Done atomic.Int64 }
 
-func (t *tally) look() (int64, string) { return t.done.Load(), "" }
+// Look is Progress' look.
+func (t *Tally) Look() (int64, string) { return t.Done.Load(), "" }
 
 func bar(ctx context.Context, w io.Writer, what string, total int64, look func() (int64, string)) {
 	b := progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),

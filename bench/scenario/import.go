@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bufio"
@@ -12,8 +12,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-// imported is the import API's answer.
-type imported struct {
+// Imported is the import API's answer: how many lines were stored, or not, and why.
+type Imported struct {
 	Stored, Expired, Failed int
 	Errors                  []struct {
 		Line    int
@@ -21,8 +21,9 @@ type imported struct {
 	}
 }
 
-// importLines streams what write writes in one request, a session on each line.
-func importLines(ctx context.Context, e load.Endpoint, key string, write func(io.Writer) error) (*imported, error) {
+// Import streams what write writes, a session on each line, to the import API in one
+// request. It fails if the answer is not 200; what was not stored is in Imported.
+func Import(ctx context.Context, e load.Endpoint, key string, write func(io.Writer) error) (*Imported, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx) },
 	}}
@@ -55,6 +56,6 @@ func importLines(ctx context.Context, e load.Endpoint, key string, write func(io
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("import: status %d: %.300s", answer.StatusCode, text)
 	}
-	report := new(imported)
+	report := new(Imported)
 	return report, json.Unmarshal(text, report)
 }

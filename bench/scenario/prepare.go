@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"cmp"
@@ -11,18 +11,19 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-// prepare asks for each session of a scenario that has its own, so that a near
-// cache can have them, and stores them all before if one is not there.
-func prepare(ctx context.Context, scenario string, target load.Endpoint, c scenarioConfig) error {
-	if scenario != "verify-steady" {
+// Prepare makes the target ready for a scenario. Of one that has sessions of its own
+// it asks for each, so that a near cache can have them, and stores them all before
+// if one is not there. For others it does nothing.
+func Prepare(ctx context.Context, name string, target load.Endpoint, c Config) error {
+	if name != "verify-steady" {
 		return nil
 	}
 	err := verifyAll(ctx, target, c)
 	if !errors.Is(err, errNotGood) {
 		return err
 	}
-	n := c.verifySessions
-	report, err := importLines(ctx, target, c.key, func(w io.Writer) error {
+	n := c.VerifySessions
+	report, err := Import(ctx, target, c.Key, func(w io.Writer) error {
 		return writeLines(ctx, w, n, appendVerifySession, func(int) {})
 	})
 	if err != nil {
@@ -40,7 +41,7 @@ const verifyAsks = 8
 var errNotGood = errors.New("a session for verify is not good")
 
 // verifyAll verifies each session once. It returns errNotGood if one is refused.
-func verifyAll(ctx context.Context, target load.Endpoint, c scenarioConfig) error {
+func verifyAll(ctx context.Context, target load.Endpoint, c Config) error {
 	var asking sync.WaitGroup
 	errs := make([]error, verifyAsks)
 	for first := range errs {
@@ -52,15 +53,15 @@ func verifyAll(ctx context.Context, target load.Endpoint, c scenarioConfig) erro
 
 // verifyEach verifies each step-th session from the first. That the store is
 // late with one does not matter here.
-func verifyEach(ctx context.Context, target load.Endpoint, config scenarioConfig, first, step int) error {
-	c, err := newCaller(ctx, target, config)
+func verifyEach(ctx context.Context, target load.Endpoint, config Config, first, step int) error {
+	c, err := NewCaller(ctx, target, config)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	for i := first; i < config.verifySessions; i += step {
-		c.config.key = verifyToken(i)
-		a, err := c.call("GET", "/verify", "")
+	defer c.Close()
+	for i := first; i < config.VerifySessions; i += step {
+		c.Config.Key = verifyToken(i)
+		a, err := c.Call("GET", "/verify", "")
 		if err != nil {
 			return err
 		}

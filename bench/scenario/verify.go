@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -12,19 +12,19 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-type verifySteady struct{ scenarioConfig }
+type verifySteady struct{ Config }
 
 // newVerifySteady asks, as a gateway does, whether the tokens of sessions are
 // good, of some of them much more often than of others.
-func newVerifySteady(c scenarioConfig) load.Scenario { return verifySteady{c} }
+func newVerifySteady(c Config) load.Scenario { return verifySteady{c} }
 
 func (s verifySteady) Client(_ int, r *rand.Rand) load.Client {
 	id := verifyPrefix + places(sessionDigits)
-	c := s.scenarioConfig
-	c.key = id + "." + places(tokenDigits)
-	request := newPattern(c.get("/verify"))
+	c := s.Config
+	c.Key = id + "." + places(tokenDigits)
+	request := newPattern(c.Get("/verify"))
 	return &verifier{
-		sessions: newZipf(s.verifySessions, s.zipf, r),
+		sessions: newZipf(s.VerifySessions, s.Zipf, r),
 		request:  request,
 		secret:   request.at + sessionDigits + len("."),
 		id:       newPattern([]byte(`,"id":"` + id + `"`)),

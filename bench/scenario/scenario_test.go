@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-var testData = dataset{sessions: 1000, newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
+var testData = Dataset{Sessions: 1000, Newest: time.Date(2026, 11, 1, 12, 0, 0, 123000, time.UTC)}
 
-func testConfig() scenarioConfig {
-	return scenarioConfig{data: testData, host: "h:1", key: "k", zipf: 0.99, offset: -1, limit: 20}
+func testConfig() Config {
+	return Config{Data: testData, Host: "h:1", Key: "k", Zipf: 0.99, Offset: -1, Limit: 20}
 }
 
 // search1000 is a model of the program under test: the dataset, and its searches
@@ -60,20 +60,20 @@ func search1000(t *testing.T, body []byte) []byte {
 	}
 	var found []int
 	d := testData
-	for i := range d.sessions {
+	for i := range d.Sessions {
 		ok := true
 		for _, p := range q.Queries {
 			switch {
 			case p.UserIDQuery != nil:
-				ok = ok && p.UserIDQuery.ID == userID(d.userOf(i))
+				ok = ok && p.UserIDQuery.ID == UserID(d.userOf(i))
 			case p.CreatorQuery != nil:
 				ok = ok && p.CreatorQuery.ID == creatorID(i)
 			case p.IDsQuery != nil:
-				ok = ok && slices.Contains(p.IDsQuery.IDs, sessionID(i))
+				ok = ok && slices.Contains(p.IDsQuery.IDs, SessionID(i))
 			case p.UserAgentQuery != nil:
 				ok = ok && p.UserAgentQuery.FingerprintID == d.fingerprint(d.userOf(i), d.device(i))
 			case p.CreationDateQuery != nil:
-				ok = ok && compare(d.created(i), p.CreationDateQuery.CreationDate, p.CreationDateQuery.Method)
+				ok = ok && compare(d.Created(i), p.CreationDateQuery.CreationDate, p.CreationDateQuery.Method)
 			case p.ExpirationDateQuery != nil:
 				ok = ok && compare(d.expires(i), p.ExpirationDateQuery.ExpirationDate, p.ExpirationDateQuery.Method)
 			default:
@@ -99,7 +99,7 @@ func search1000(t *testing.T, body []byte) []byte {
 		if k > 0 {
 			answer = append(answer, ',')
 		}
-		answer = append(answer, bytes.TrimSpace(d.appendSession(nil, i))...)
+		answer = append(answer, bytes.TrimSpace(d.AppendSession(nil, i))...)
 	}
 	return append(answer, "]}"...)
 }
@@ -126,7 +126,7 @@ func split(t *testing.T, request []byte) (method, path string, body []byte) {
 
 func TestSearches_KnowTheTruth(t *testing.T) {
 	for _, name := range []string{"search-user", "search-mixed", "search-admin"} {
-		s, err := newScenario(name, testConfig())
+		s, err := New(name, testConfig())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestSearches_KnowTheTruth(t *testing.T) {
 		for range 150 {
 			request, want := c.Next(nil)
 			method, path, body := split(t, request)
-			if method != "POST" || path != searchPath || want != 200 {
+			if method != "POST" || path != SearchPath || want != 200 {
 				t.Fatalf("%s: %s %s, %d", name, method, path, want)
 			}
 			right := search1000(t, body)
@@ -160,36 +160,36 @@ func TestSearches_KnowTheTruth(t *testing.T) {
 
 func TestGets_KnowTheTruth(t *testing.T) {
 	for _, name := range []string{"get-hot", "cold-start"} {
-		s, err := newScenario(name, testConfig())
+		s, err := New(name, testConfig())
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := s.Client(0, load.NewRand(1, 0))
 		asked := map[string]bool{}
-		for range testData.sessions {
+		for range testData.Sessions {
 			request, _ := c.Next(nil)
 			_, path, _ := split(t, request)
 			id := strings.TrimPrefix(path, "/v2/sessions/")
 			asked[id] = true
 			i := c.(*getter).current
-			if id != sessionID(i) {
-				t.Fatalf("asked for %s, not %s", id, sessionID(i))
+			if id != SessionID(i) {
+				t.Fatalf("asked for %s, not %s", id, SessionID(i))
 			}
-			right := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, i)))
+			right := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.AppendSession(nil, i)))
 			if err := c.Check(&load.Answer{Body: right}); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.Deep()(right); err != nil {
 				t.Fatal(err)
 			}
-			other := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.appendSession(nil, (i+1)%testData.sessions)))
+			other := fmt.Appendf(nil, `{"session":%s}`, bytes.TrimSpace(testData.AppendSession(nil, (i+1)%testData.Sessions)))
 			if c.Check(&load.Answer{Body: other}) == nil || c.Deep()(other) == nil {
 				t.Fatal("another session is right")
 			}
 		}
 		if cold, ok := s.(coldStart); ok {
-			if len(asked) != testData.sessions || cold.Invalid() != "" {
-				t.Errorf("%d of %d sessions, %q", len(asked), testData.sessions, cold.Invalid())
+			if len(asked) != testData.Sessions || cold.Invalid() != "" {
+				t.Errorf("%d of %d sessions, %q", len(asked), testData.Sessions, cold.Invalid())
 			}
 			c.Next(nil)
 			if cold.Invalid() == "" {
@@ -230,15 +230,15 @@ func TestLoginStorm_SetsWhatItCreated(t *testing.T) {
 
 func TestDataset_Numbers(t *testing.T) {
 	d := testData
-	for user := range d.users() {
-		for k := range perUser {
-			if i := d.ofUser(user, k); d.userOf(i) != user || sessionNumber(sessionID(i)) != i || i >= d.sessions {
+	for user := range d.Users() {
+		for k := range PerUser {
+			if i := d.OfUser(user, k); d.userOf(i) != user || sessionNumber(SessionID(i)) != i || i >= d.Sessions {
 				t.Fatalf("user %d, session %d: %d", user, k, i)
 			}
 		}
 	}
-	if !d.created(d.sessions - 1).Equal(d.newest) {
-		t.Errorf("the newest is of %v", d.created(d.sessions-1))
+	if !d.Created(d.Sessions - 1).Equal(d.Newest) {
+		t.Errorf("the newest is of %v", d.Created(d.Sessions-1))
 	}
 	for _, id := range []string{"", "18826", "28826" + strings.Repeat("0", 14), "18826" + strings.Repeat("x", 14)} {
 		if sessionNumber(id) != -1 {
@@ -246,11 +246,11 @@ func TestDataset_Numbers(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := d.write(t.Context(), &b, func(int) {}); err != nil {
+	if err := d.Write(t.Context(), &b, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	for i, line := range bytes.Split(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
-		var s sessionJSON
+		var s SessionJSON
 		if err := json.Unmarshal(line, &s); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"bytes"
@@ -24,8 +24,8 @@ func verified(i int) *load.Answer {
 
 func TestVerifySteady_KnowsTheTruth(t *testing.T) {
 	config := testConfig()
-	config.verifySessions = 500
-	s, err := newScenario("verify-steady", config)
+	config.VerifySessions = 500
+	s, err := New("verify-steady", config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestVerifySteady_KnowsTheTruth(t *testing.T) {
 func TestVerifySteady_SessionsOfTheirOwn(t *testing.T) {
 	for i := range 20 {
 		var s struct {
-			sessionJSON
+			SessionJSON
 			Creator, TokenSha256 string
 		}
 		if err := json.Unmarshal(appendVerifySession(nil, i), &s); err != nil {
@@ -80,7 +80,7 @@ func TestVerifySteady_SessionsOfTheirOwn(t *testing.T) {
 			t.Fatalf("session %s has another token than %s", s.ID, verifyToken(i))
 		}
 		if sessionNumber(s.ID) >= 0 || strings.HasPrefix(s.Factors.User.ID, userPrefix) || strings.HasPrefix(s.Factors.User.ID, createdPrefix) ||
-			strings.HasPrefix(s.Creator, creatorPrefix) || s.UserAgent.FingerprintID == testData.fingerprint(i, 0) || s.CreationDate >= date(testData.created(0)) {
+			strings.HasPrefix(s.Creator, creatorPrefix) || s.UserAgent.FingerprintID == testData.fingerprint(i, 0) || s.CreationDate >= Date(testData.Created(0)) {
 			t.Errorf("%+v may be found as a session of the dataset", s)
 		}
 	}
