@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/cloakroom-dev/cloakroom/bench/compare"
+	"github.com/cloakroom-dev/cloakroom/bench/report"
 )
 
 const usage = `Usage: bench SUBCOMMAND [flags]
@@ -65,9 +68,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "baseline":
 		return baseline(ctx, rest, stdout, stderr)
 	case "compare":
-		return compare(rest, stdout, stderr)
+		return compare.Command(rest, stdout, stderr)
 	case "report":
-		return report(rest, stdout, stderr)
+		return report.Command(rest, stdout, stderr)
 	case "sessions":
 		return sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -186,7 +187,7 @@ func logTicksAs(low, high float64, label func(float64) string) []plot.Tick {
 
 // timeLabel writes a round time in µs as short as it can be.
 func timeLabel(us float64) string {
-	factor, suffix := microseconds.scale(us * 1.0001)
+	factor, suffix := quantity.Microseconds.Scale(us * 1.0001)
 	return fmt.Sprintf("%.3g%s", us*factor, suffix)
 }
 
@@ -202,7 +203,7 @@ func roundTicks(low, high float64) []plot.Tick {
 		}
 		label := strconv.FormatFloat(v, 'g', 6, 64)
 		if high >= 1000 {
-			label = digits(v)
+			label = quantity.Digits(v)
 		}
 		ticks = append(ticks, plot.Tick{Value: v, Label: label})
 	}

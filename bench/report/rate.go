@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -19,9 +20,9 @@ func rateFigures(r *result.Result) ([]*figureView, error) {
 	order, _ := targets(r.Runs)
 	var figures []*figureView
 	for _, t := range order {
-		var groups []*repeats
-		for _, g := range groupRepeats(r.Runs) {
-			if g.Rate > 0 && len(g.valid) > 0 && g.Side == t.side && g.Label == t.label {
+		var groups []*quantity.Repeats
+		for _, g := range quantity.Group(r.Runs) {
+			if g.Rate > 0 && len(g.Valid) > 0 && g.Side == t.side && g.Label == t.label {
 				groups = append(groups, g)
 			}
 		}
@@ -37,8 +38,8 @@ func rateFigures(r *result.Result) ([]*figureView, error) {
 	return figures, nil
 }
 
-func rateFigure(t target, groups []*repeats, m *result.Max) (*figureView, error) {
-	slices.SortFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+func rateFigure(t target, groups []*quantity.Repeats, m *result.Max) (*figureView, error) {
+	slices.SortFunc(groups, func(a, b *quantity.Repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	f := &figureView{
 		Title:   "Rate against latency: " + t.String(),
 		Caption: "Medians of the valid runs at each rate; the bars reach from the lowest run to the highest.",
@@ -55,13 +56,13 @@ func rateFigure(t target, groups []*repeats, m *result.Max) (*figureView, error)
 		c := seriesInk(i)
 		var medians plotter.XYs
 		for _, g := range groups {
-			values := slices.DeleteFunc(g.of(q.value), func(v float64) bool { return v <= 0 })
+			values := slices.DeleteFunc(g.Of(q.value), func(v float64) bool { return v <= 0 })
 			if len(values) == 0 {
 				continue
 			}
-			medians = appendTime(medians, g.Rate, values.median())
+			medians = appendTime(medians, g.Rate, values.Median())
 			if len(values) > 1 {
-				bar := appendTime(appendTime(nil, g.Rate, values.lowest()), g.Rate, values.highest())
+				bar := appendTime(appendTime(nil, g.Rate, values.Lowest()), g.Rate, values.Highest())
 				addLine(p, bar, c.color(), 1, false)
 			}
 		}
@@ -89,7 +90,7 @@ func addMaxLines(f *figureView, p *plot.Plot, m *result.Max) {
 	}
 	if m.Rate > 0 && m.Rate <= p.X.Max {
 		addLine(p, plotter.XYs{{X: m.Rate, Y: p.Y.Min}, {X: m.Rate, Y: p.Y.Max}}, inkText.color(), 1, true)
-		f.legend(inkText, "dashed", "highest rate that held, "+perSecond.text(m.Rate))
+		f.legend(inkText, "dashed", "highest rate that held, "+quantity.PerSecond.Text(m.Rate))
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package quantity
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ func TestRequirementVerdicts_AgreeWithPairs(t *testing.T) {
 		p := result.Pairs{Ratios: ratios, P99Ratios: ratios}
 		p.Sum()
 		p.Require(1, 2)
-		verdicts := requirementVerdicts(&result.Result{Pairs: &p})
+		verdicts := RequirementVerdicts(&result.Result{Pairs: &p})
 		stated := strings.Split(p.Requirement, "; ")
 		if len(verdicts) != len(stated) {
 			t.Fatalf("%q for %q", verdicts, stated)
@@ -25,7 +25,7 @@ func TestRequirementVerdicts_AgreeWithPairs(t *testing.T) {
 			}
 		}
 	}
-	if got := requirementVerdicts(&result.Result{Pairs: &result.Pairs{Requirement: "be quick"}}); !slices.Equal(got, []string{"be quick"}) {
+	if got := RequirementVerdicts(&result.Result{Pairs: &result.Pairs{Requirement: "be quick"}}); !slices.Equal(got, []string{"be quick"}) {
 		t.Errorf("a requirement that is not understood: %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -48,7 +49,7 @@ type runView struct {
 
 func newSection(number int, r *result.File) (*sectionView, error) {
 	s := &sectionView{
-		Number: number, File: r.Name, Kind: orNone(r.Kind), Scenario: orNone(r.Scenario),
+		Number: number, File: r.Name, Kind: quantity.OrNone(r.Kind), Scenario: quantity.OrNone(r.Scenario),
 		Started: r.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Command: strings.Join(r.Command, " "),
 		Outcome: summary(&r.Result), Total: len(r.Runs), Environment: facts(&r.Environment),
 	}
@@ -63,9 +64,9 @@ func newSection(number int, r *result.File) (*sectionView, error) {
 		s.Wrong += run.Wrong
 		s.Runs = append(s.Runs, newRunView(i+1, run))
 	}
-	groups := groupRepeats(r.Runs)
+	groups := quantity.Group(r.Runs)
 	if r.Max != nil {
-		slices.SortStableFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+		slices.SortStableFunc(groups, func(a, b *quantity.Repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	}
 	s.Loads = loadsTable(groups)
 	s.Figures = figuresTable(groups)
@@ -106,23 +107,23 @@ func (s *sectionView) addPlots(r *result.Result) error {
 func summary(r *result.Result) string {
 	switch {
 	case r.Max != nil && r.Max.Rate > 0:
-		return fmt.Sprintf("Highest rate that holds %s: %s.", r.Max.Objective, maxText(r.Max.Rate, maxInterval(r.Max)))
+		return fmt.Sprintf("Highest rate that holds %s: %s.", r.Max.Objective, quantity.MaxText(r.Max.Rate, quantity.MaxInterval(r.Max)))
 	case r.Max != nil:
 		return fmt.Sprintf("No rate held %s.", r.Max.Objective)
 	case r.Pairs != nil:
-		rates, p99s := pairRatios(r)
-		s := fmt.Sprintf("Median a/b of %d valid pairs (lowest–highest): rate %s, p99 %s.", len(rates), plain.spread(rates), plain.spread(p99s))
-		for _, verdict := range requirementVerdicts(r) {
+		rates, p99s := quantity.PairRatios(r)
+		s := fmt.Sprintf("Median a/b of %d valid pairs (lowest–highest): rate %s, p99 %s.", len(rates), quantity.Plain.Spread(rates), quantity.Plain.Spread(p99s))
+		for _, verdict := range quantity.RequirementVerdicts(r) {
 			s += " Required " + verdict + "."
 		}
 		return s
 	}
-	groups := groupRepeats(r.Runs)
-	if len(groups) == 1 && len(groups[0].valid) > 0 {
+	groups := quantity.Group(r.Runs)
+	if len(groups) == 1 && len(groups[0].Valid) > 0 {
 		g := groups[0]
-		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.kind,
-			microseconds.spread(g.of(func(r *result.Run) float64 { return r.Latency.P99 })), microseconds.spread(g.of(func(r *result.Run) float64 { return r.Latency.P50 })),
-			perSecond.spread(g.of(func(r *result.Run) float64 { return r.Achieved })), len(g.valid))
+		return fmt.Sprintf("%s: p99 %s, p50 %s, achieved %s; median of %d valid runs.", g.Kind,
+			quantity.Microseconds.Spread(g.Of(func(r *result.Run) float64 { return r.Latency.P99 })), quantity.Microseconds.Spread(g.Of(func(r *result.Run) float64 { return r.Latency.P50 })),
+			quantity.PerSecond.Spread(g.Of(func(r *result.Run) float64 { return r.Achieved })), len(g.Valid))
 	}
 	return ""
 }

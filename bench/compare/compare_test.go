@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -155,7 +156,7 @@ func TestCompare_Pairs(t *testing.T) {
 		t.Errorf("p99 a/b: %q", got)
 	}
 	a.Runs = a.Runs[:3] // no pairs any more: what the file states
-	if rates, _ := pairRatios(&a.Result); len(rates) != 5 {
+	if rates, _ := quantity.PairRatios(&a.Result); len(rates) != 5 {
 		t.Errorf("stated ratios: %v", rates)
 	}
 }
@@ -219,7 +220,7 @@ func TestCompare_DifferentScenariosOnlyWithForce(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
 		var out strings.Builder
-		err := compare(args, &out, io.Discard)
+		err := Command(args, &out, io.Discard)
 		got := out.String()
 		if err != nil {
 			got = err.Error()
@@ -239,16 +240,16 @@ func TestCompare_DifferentScenariosOnlyWithForce(t *testing.T) {
 }
 
 func TestRankTest_Exact(t *testing.T) {
-	f := func(a, b sample, wantP float64, wantDirection int) {
+	f := func(a, b quantity.Sample, wantP float64, wantDirection int) {
 		t.Helper()
 		p, direction := rankTest(a, b)
 		if math.Abs(p-wantP) > 1e-12 || direction != wantDirection {
 			t.Errorf("%v, %v: got %v, %d; want %v, %d", a, b, p, direction, wantP, wantDirection)
 		}
 	}
-	f(sample{1, 2, 3}, sample{4, 5, 6}, 2.0/20, +1)
-	f(sample{4, 5, 6}, sample{1, 2, 3}, 2.0/20, -1)
-	f(sample{1, 3}, sample{2, 4}, 4.0/6, +1)
-	f(sample{1, 1, 1}, sample{1, 1}, 1, 0)
-	f(sample{1, 2}, sample{2, 3}, 4.0/6, +1) // ranks 1, 2.5, 2.5, 4: {1, 2.5} and {2.5, 4}, each in two ways, are as far
+	f(quantity.Sample{1, 2, 3}, quantity.Sample{4, 5, 6}, 2.0/20, +1)
+	f(quantity.Sample{4, 5, 6}, quantity.Sample{1, 2, 3}, 2.0/20, -1)
+	f(quantity.Sample{1, 3}, quantity.Sample{2, 4}, 4.0/6, +1)
+	f(quantity.Sample{1, 1, 1}, quantity.Sample{1, 1}, 1, 0)
+	f(quantity.Sample{1, 2}, quantity.Sample{2, 3}, 4.0/6, +1) // ranks 1, 2.5, 2.5, 4: {1, 2.5} and {2.5, 4}, each in two ways, are as far
 }

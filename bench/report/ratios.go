@@ -1,10 +1,11 @@
-package main
+package report
 
 import (
 	"math"
 	"slices"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -17,11 +18,11 @@ const logRatios = 4
 
 // ratioFigures plot the ratios a/b of the rates and of the p99, pair by pair.
 func ratioFigures(r *result.Result) ([]*figureView, error) {
-	rates, p99s := pairRatios(r)
+	rates, p99s := quantity.PairRatios(r)
 	var figures []*figureView
 	for _, q := range []struct {
 		title, axis string
-		ratios      sample
+		ratios      quantity.Sample
 		ofP99       bool
 	}{
 		{"Rate, a against b", "achieved rate of a / achieved rate of b", rates, false},
@@ -30,8 +31,8 @@ func ratioFigures(r *result.Result) ([]*figureView, error) {
 		if len(q.ratios) == 0 {
 			continue
 		}
-		required, _ := parseRequirements(r.Pairs.Requirement)
-		required = slices.DeleteFunc(required, func(r requirement) bool { return r.ofP99 != q.ofP99 })
+		required, _ := quantity.ParseRequirements(r.Pairs.Requirement)
+		required = slices.DeleteFunc(required, func(r quantity.Requirement) bool { return r.OfP99 != q.ofP99 })
 		f, err := ratioFigure(q.title, q.axis, q.ratios, required)
 		if err != nil {
 			return nil, err
@@ -41,9 +42,9 @@ func ratioFigures(r *result.Result) ([]*figureView, error) {
 	return figures, nil
 }
 
-func ratioFigure(title, axis string, ratios sample, required []requirement) (*figureView, error) {
+func ratioFigure(title, axis string, ratios quantity.Sample, required []quantity.Requirement) (*figureView, error) {
 	f := &figureView{Title: title, Caption: "One dot for each valid pair, the first at the top; in grey the range, and 1, where both are equal."}
-	low, high, median := ratios.lowest(), ratios.highest(), ratios.median()
+	low, high, median := ratios.Lowest(), ratios.Highest(), ratios.Median()
 	at, ticks := func(x float64) float64 { return x }, roundTicks
 	if low > 0 && high > logRatios*low {
 		at, ticks = math.Log10, logTicks
@@ -59,11 +60,11 @@ func ratioFigure(title, axis string, ratios sample, required []requirement) (*fi
 	addLine(p, across(1), inkMuted.color(), 1, false)
 	f.legend(seriesInk(0), "dot", "pairs")
 	addLine(p, across(median), seriesInk(0).color(), 2, false)
-	f.legend(seriesInk(0), "line", "median "+plain.spread(ratios))
+	f.legend(seriesInk(0), "line", "median "+quantity.Plain.Spread(ratios))
 	for _, r := range required {
-		if r.bound > 0 {
-			addLine(p, across(r.bound), inkBad.color(), 1.4, true)
-			f.legend(inkBad, "dashed", "required "+r.text)
+		if r.Bound > 0 {
+			addLine(p, across(r.Bound), inkBad.color(), 1.4, true)
+			f.legend(inkBad, "dashed", "required "+r.Text)
 		}
 	}
 	var dots plotter.XYs

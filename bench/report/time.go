@@ -1,10 +1,11 @@
-package main
+package report
 
 import (
 	"fmt"
 	"math"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -33,7 +34,7 @@ func timeFigures(r *result.Result) ([]*figureView, error) {
 }
 
 // timeFigure returns nil if the runs have no seconds.
-func timeFigure(t target, runs []numbered) (*figureView, error) {
+func timeFigure(t target, runs []quantity.Numbered) (*figureView, error) {
 	p := newPlot("measured time, s, the runs end to end", "latency, log scale")
 	marks := &runMarks{}
 	var end float64

@@ -1,10 +1,11 @@
-package main
+package report
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -18,21 +19,21 @@ type tableView struct {
 }
 
 // spreadCell shows the median, and below it the range.
-func spreadCell(u unit, s sample) cellView {
-	text, rest, _ := strings.Cut(u.spread(s), " (")
+func spreadCell(u quantity.Unit, s quantity.Sample) cellView {
+	text, rest, _ := strings.Cut(u.Spread(s), " (")
 	return cellView{text, strings.TrimSuffix(rest, ")")}
 }
 
 // loadsTable has a row for each load: the medians of its valid runs.
-func loadsTable(groups []*repeats) tableView {
+func loadsTable(groups []*quantity.Repeats) tableView {
 	t := tableView{Head: []string{"load", "valid runs"}}
-	for _, q := range runQuantities {
-		t.Head = append(t.Head, strings.TrimPrefix(q.name, "latency "))
+	for _, q := range quantity.OfRun {
+		t.Head = append(t.Head, strings.TrimPrefix(q.Name, "latency "))
 	}
 	for _, g := range groups {
-		row := []cellView{{Text: g.kind.String()}, {Text: fmt.Sprintf("%d of %d", len(g.valid), len(g.valid)+len(g.invalid))}}
-		for _, q := range runQuantities {
-			row = append(row, spreadCell(q.unit, g.of(q.value)))
+		row := []cellView{{Text: g.Kind.String()}, {Text: fmt.Sprintf("%d of %d", len(g.Valid), len(g.Valid)+len(g.Invalid))}}
+		for _, q := range quantity.OfRun {
+			row = append(row, spreadCell(q.Unit, g.Of(q.Value)))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -40,23 +41,23 @@ func loadsTable(groups []*repeats) tableView {
 }
 
 // figuresTable has a row for each of the scenario's own figures, and a column for each load.
-func figuresTable(groups []*repeats) tableView {
-	var valid []numbered
+func figuresTable(groups []*quantity.Repeats) tableView {
+	var valid []quantity.Numbered
 	for _, g := range groups {
-		valid = append(valid, g.valid...)
+		valid = append(valid, g.Valid...)
 	}
-	names := figureNames(valid)
+	names := quantity.FigureNames(valid)
 	if len(names) == 0 {
 		return tableView{}
 	}
 	t := tableView{Head: []string{"figure"}}
 	for _, g := range groups {
-		t.Head = append(t.Head, g.kind.String())
+		t.Head = append(t.Head, g.Kind.String())
 	}
 	for _, name := range names {
 		row := []cellView{{Text: name}}
 		for _, g := range groups {
-			row = append(row, spreadCell(plain, figure(g.valid, name)))
+			row = append(row, spreadCell(quantity.Plain, quantity.Figure(g.Valid, name)))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -70,7 +71,7 @@ func triesTable(m *result.Max) tableView {
 		if try.Held {
 			held = "yes"
 		}
-		t.Rows = append(t.Rows, []cellView{{Text: strconv.Itoa(i + 1)}, {Text: perSecond.text(try.Rate)}, {Text: try.Step}, {Text: held}, {Text: try.Cause}})
+		t.Rows = append(t.Rows, []cellView{{Text: strconv.Itoa(i + 1)}, {Text: quantity.PerSecond.Text(try.Rate)}, {Text: try.Step}, {Text: held}, {Text: try.Cause}})
 	}
 	return t
 }
@@ -83,19 +84,19 @@ func newRunView(number int, r *result.Run) runView {
 	if r.Schedule != "" {
 		how += ", " + r.Schedule
 	}
-	how += fmt.Sprintf(", %d connections, %s s", r.Connections, digits(r.Seconds))
-	count := func(n uint64) string { return commas(strconv.FormatUint(n, 10)) }
-	l := kind{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
+	how += fmt.Sprintf(", %d connections, %s s", r.Connections, quantity.Digits(r.Seconds))
+	count := func(n uint64) string { return quantity.Commas(strconv.FormatUint(n, 10)) }
+	l := quantity.Kind{Side: r.Side, Label: r.Label, Mode: r.Mode, Rate: r.Rate}
 	return runView{
 		Cells: []cellView{
 			{Text: strconv.Itoa(number)},
 			{l.String(), how},
-			{perSecond.text(r.Achieved), count(r.Answered) + " of " + count(r.Due)},
-			{Text: microseconds.text(r.Latency.P50)},
-			{Text: microseconds.text(r.Latency.P99)},
-			{Text: microseconds.text(r.Latency.P999)},
-			{Text: microseconds.text(r.Latency.Max)},
-			{Text: microseconds.text(r.Service.P99)},
+			{quantity.PerSecond.Text(r.Achieved), count(r.Answered) + " of " + count(r.Due)},
+			{Text: quantity.Microseconds.Text(r.Latency.P50)},
+			{Text: quantity.Microseconds.Text(r.Latency.P99)},
+			{Text: quantity.Microseconds.Text(r.Latency.P999)},
+			{Text: quantity.Microseconds.Text(r.Latency.Max)},
+			{Text: quantity.Microseconds.Text(r.Service.P99)},
 			{Text: count(r.Late)},
 			{Text: count(r.Dropped)},
 			{Text: count(r.Errors)},

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
@@ -24,7 +25,7 @@ const (
 // percentilesFigure plots latency and service time by percentile. The horizontal
 // axis is log10(1/(1-p)): 0, 1, 2, 3 are 0, 90, 99, 99.9 %.
 func percentilesFigure(r *result.Result) (*figureView, error) {
-	groups := slices.DeleteFunc(groupRepeats(r.Runs), func(g *repeats) bool { return len(g.valid) == 0 })
+	groups := slices.DeleteFunc(quantity.Group(r.Runs), func(g *quantity.Repeats) bool { return len(g.Valid) == 0 })
 	if len(groups) == 0 {
 		return nil, nil
 	}
@@ -37,19 +38,19 @@ func percentilesFigure(r *result.Result) (*figureView, error) {
 	var open, closed bool
 	for i, g := range groups {
 		c := seriesInk(i)
-		if len(g.valid) > 1 && len(g.valid) <= mostRepeats {
-			for _, run := range g.valid {
+		if len(g.Valid) > 1 && len(g.Valid) <= mostRepeats {
+			for _, run := range g.Valid {
 				addLine(p, curve(run.Latency), c.faint(), 0.6, false)
 			}
 		}
-		addCurve(p, g.valid, func(r *result.Run) result.Distribution { return r.Latency }, c, false)
-		f.legend(c, "line", g.kind.String())
+		addCurve(p, g.Valid, func(r *result.Run) result.Distribution { return r.Latency }, c, false)
+		f.legend(c, "line", g.Kind.String())
 		if g.Mode == "closed" {
 			closed = true
 			continue
 		}
 		open = true
-		addCurve(p, g.valid, func(r *result.Run) result.Distribution { return r.Service }, c, true)
+		addCurve(p, g.Valid, func(r *result.Run) result.Distribution { return r.Service }, c, true)
 	}
 	if open {
 		f.legend(inkText, "line", "latency, from when the request was due")
@@ -74,27 +75,27 @@ func percentilesFigure(r *result.Result) (*figureView, error) {
 }
 
 // chooseCurves returns mostCurves of groups, evenly spaced by rate, with the result of max among them.
-func chooseCurves(groups []*repeats, m *result.Max) []*repeats {
-	slices.SortStableFunc(groups, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
-	var chosen []*repeats
+func chooseCurves(groups []*quantity.Repeats, m *result.Max) []*quantity.Repeats {
+	slices.SortStableFunc(groups, func(a, b *quantity.Repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+	var chosen []*quantity.Repeats
 	for i := range mostCurves {
 		chosen = append(chosen, groups[i*(len(groups)-1)/(mostCurves-1)])
 	}
 	if m == nil {
 		return chosen
 	}
-	at := slices.IndexFunc(groups, func(g *repeats) bool { return g.Rate == m.Rate })
+	at := slices.IndexFunc(groups, func(g *quantity.Repeats) bool { return g.Rate == m.Rate })
 	if at < 0 || slices.Contains(chosen, groups[at]) {
 		return chosen
 	}
 	chosen[min(1+at*(mostCurves-1)/len(groups), mostCurves-2)] = groups[at]
-	slices.SortStableFunc(chosen, func(a, b *repeats) int { return cmp.Compare(a.Rate, b.Rate) })
+	slices.SortStableFunc(chosen, func(a, b *quantity.Repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	return chosen
 }
 
 // addCurve adds the distribution of all runs together. Where a histogram is missing
 // it adds the medians of the percentiles that the runs state, as dots and a line.
-func addCurve(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
+func addCurve(p *plot.Plot, runs []quantity.Numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
 	var all *hdr.Histogram
 	for _, run := range runs {
 		h := histogram(of(run.Run))
@@ -111,8 +112,8 @@ func addCurve(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distrib
 	addLine(p, histogramCurve(all), c.color(), 1.8, dashed)
 }
 
-func addStated(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
-	stated := make([]sample, len(statedPercentiles))
+func addStated(p *plot.Plot, runs []quantity.Numbered, of func(*result.Run) result.Distribution, c ink, dashed bool) {
+	stated := make([]quantity.Sample, len(statedPercentiles))
 	var points plotter.XYs
 	for i, percentile := range statedPercentiles {
 		for _, run := range runs {
@@ -121,7 +122,7 @@ func addStated(p *plot.Plot, runs []numbered, of func(*result.Run) result.Distri
 			}
 		}
 		if len(stated[i]) > 0 {
-			points = append(points, plotter.XY{X: percentile.x, Y: math.Log10(stated[i].median())})
+			points = append(points, plotter.XY{X: percentile.x, Y: math.Log10(stated[i].Median())})
 		}
 	}
 	addLine(p, points, c.color(), 1.8, dashed)

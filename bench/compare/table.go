@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -28,8 +29,8 @@ func (r *comparisonRow) cells() []string {
 
 // describe says which file a side is.
 func describe(r *result.File) string {
-	return fmt.Sprintf("%s, %s of %s, %s, commit %s", r.Name, orNone(r.Kind), orNone(r.Scenario),
-		r.Started.UTC().Format("2006-01-02 15:04 UTC"), orNone(r.Environment.Commit))
+	return fmt.Sprintf("%s, %s of %s, %s, commit %s", r.Name, quantity.OrNone(r.Kind), quantity.OrNone(r.Scenario),
+		r.Started.UTC().Format("2006-01-02 15:04 UTC"), quantity.OrNone(r.Environment.Commit))
 }
 
 // text prints c as plain text.

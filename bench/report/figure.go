@@ -1,8 +1,9 @@
-package main
+package report
 
 import (
 	"html/template"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -45,14 +46,14 @@ func (t target) String() string {
 }
 
 // targets returns what runs load, in the order of the first run of each.
-func targets(runs []result.Run) (order []target, byTarget map[target][]numbered) {
-	byTarget = map[target][]numbered{}
+func targets(runs []result.Run) (order []target, byTarget map[target][]quantity.Numbered) {
+	byTarget = map[target][]quantity.Numbered{}
 	for i := range runs {
 		t := target{runs[i].Side, runs[i].Label}
 		if byTarget[t] == nil {
 			order = append(order, t)
 		}
-		byTarget[t] = append(byTarget[t], numbered{&runs[i], i + 1})
+		byTarget[t] = append(byTarget[t], quantity.Numbered{Run: &runs[i], N: i + 1})
 	}
 	return order, byTarget
 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"encoding/json"
@@ -109,7 +109,7 @@ func TestReport_EmptyResults(t *testing.T) {
 	}
 	mustContain(t, page, "The file has no runs.")
 	checkPage(t, sampleFile("blank.json", "run", "x", result.Run{}, result.Run{Mode: "open", Rate: 1, Series: []result.Point{{}, {Second: -5}}}, result.Run{Mode: "open", Rate: 2}))
-	noPairs, noMax := steadyResult(), steadyResult()
+	noPairs, noMax := noRuns(), noRuns()
 	noPairs.Pairs, noMax.Max = &result.Pairs{}, &result.Max{}
 	checkPage(t, noPairs, noMax)
 }
@@ -146,7 +146,7 @@ func TestReport_WritesAFile(t *testing.T) {
 	if err := os.WriteFile(in, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := report([]string{in, "--out", out, "--title", "Search & Co"}, io.Discard, io.Discard); err != nil {
+	if err := Command([]string{in, "--out", out, "--title", "Search & Co"}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(out)
@@ -155,10 +155,10 @@ func TestReport_WritesAFile(t *testing.T) {
 	}
 	mustContain(t, string(page), "<title>Search &amp; Co</title>", "<svg ")
 	var stdout strings.Builder
-	if err := report([]string{"--out=-", in}, &stdout, io.Discard); err != nil || !strings.HasPrefix(stdout.String(), "<!DOCTYPE html>") {
+	if err := Command([]string{"--out=-", in}, &stdout, io.Discard); err != nil || !strings.HasPrefix(stdout.String(), "<!DOCTYPE html>") {
 		t.Errorf("to the standard output: %v, %.40s", err, stdout.String())
 	}
-	if err := report(nil, io.Discard, io.Discard); err == nil {
+	if err := Command(nil, io.Discard, io.Discard); err == nil {
 		t.Error("a report of nothing is made")
 	}
 }
@@ -183,7 +183,7 @@ func TestRoundTicks_EndWhateverTheRange(t *testing.T) {
 }
 
 func TestReport_RatiosFarApartAreOnALogScale(t *testing.T) {
-	r := steadyResult()
+	r := noRuns()
 	r.Pairs = &result.Pairs{Ratios: []float64{1, 1}, P99Ratios: []float64{1.5, 178}}
 	page, _ := checkPage(t, r)
 	mustContain(t, page, "p99 of a / p99 of b, log scale", "achieved rate of a / achieved rate of b<")

@@ -1,11 +1,11 @@
-package main
+package quantity
 
 import "testing"
 
 func TestDigits(t *testing.T) {
 	f := func(v float64, want string) {
 		t.Helper()
-		if got := digits(v); got != want {
+		if got := Digits(v); got != want {
 			t.Errorf("digits(%v): got %q, want %q", v, got, want)
 		}
 	}

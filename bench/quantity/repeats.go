@@ -1,14 +1,15 @@
-package main
+package quantity
 
 import "github.com/cloakroom-dev/cloakroom/bench/result"
 
-// kind is what repeats have in common.
-type kind struct {
+// Kind is what repeats have in common.
+type Kind struct {
 	Side, Label, Mode string
 	Rate              float64 // 0 for a closed run
 }
 
-func (l kind) String() string {
+// String names the load: side, label, and rate or closed loop.
+func (l Kind) String() string {
 	s := l.Label
 	if l.Side != "" {
 		s = l.Side + ": " + s
@@ -16,59 +17,60 @@ func (l kind) String() string {
 	if l.Mode == "closed" {
 		return s + ", closed loop"
 	}
-	return s + ", " + perSecond.text(l.Rate)
+	return s + ", " + PerSecond.Text(l.Rate)
 }
 
-// numbered is a run and its number in the file, from 1.
-type numbered struct {
+// Numbered is a run and its number N in the file, from 1.
+type Numbered struct {
 	*result.Run
 	N int
 }
 
-// repeats are the runs of a file with the same load, invalid ones apart.
-type repeats struct {
-	kind
-	valid, invalid []numbered
+// Repeats are the runs of a file with the same load, invalid ones apart.
+type Repeats struct {
+	Kind
+	Valid, Invalid []Numbered
 }
 
-// groupRepeats returns the runs by load, in the order of their first run.
-func groupRepeats(runs []result.Run) []*repeats {
-	var groups []*repeats
-	byLoad := map[kind]*repeats{}
+// Group returns the runs by load, in the order of their first run. It points into
+// runs.
+func Group(runs []result.Run) []*Repeats {
+	var groups []*Repeats
+	byLoad := map[Kind]*Repeats{}
 	for i := range runs {
-		run := numbered{&runs[i], i + 1}
-		l := kind{Side: run.Side, Label: run.Label, Mode: run.Mode}
+		run := Numbered{&runs[i], i + 1}
+		l := Kind{Side: run.Side, Label: run.Label, Mode: run.Mode}
 		if run.Mode != "closed" {
 			l.Rate = run.Rate
 		}
 		g := byLoad[l]
 		if g == nil {
-			g = &repeats{kind: l}
+			g = &Repeats{Kind: l}
 			byLoad[l] = g
 			groups = append(groups, g)
 		}
 		if run.Invalid == "" {
-			g.valid = append(g.valid, run)
+			g.Valid = append(g.Valid, run)
 		} else {
-			g.invalid = append(g.invalid, run)
+			g.Invalid = append(g.Invalid, run)
 		}
 	}
 	return groups
 }
 
-// of returns one value for each valid run.
-func (g *repeats) of(value func(*result.Run) float64) sample {
-	values := make(sample, len(g.valid))
-	for i, run := range g.valid {
+// Of returns one value for each valid run.
+func (g *Repeats) Of(value func(*result.Run) float64) Sample {
+	values := make(Sample, len(g.Valid))
+	for i, run := range g.Valid {
 		values[i] = value(run.Run)
 	}
 	return values
 }
 
-// pairRatios returns the ratios a/b of the achieved rates and of the p99 of
+// PairRatios returns the ratios a/b of the achieved rates and of the p99 of
 // each pair whose runs are both valid. If the runs are not in pairs, it returns
 // the ratios that the file states.
-func pairRatios(r *result.Result) (rates, p99s sample) {
+func PairRatios(r *result.Result) (rates, p99s Sample) {
 	if r.Pairs == nil {
 		return nil, nil
 	}

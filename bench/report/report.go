@@ -1,4 +1,6 @@
-package main
+// Package report is bench report: it makes one HTML page of result files, with plots,
+// that needs nothing else. Look here when a plot or a table should show more.
+package report
 
 import (
 	"bytes"
@@ -29,8 +31,8 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	},
 }).Parse(reportHTML))
 
-// report writes one HTML file about result files, with plots, that needs nothing else.
-func report(args []string, stdout, stderr io.Writer) error {
+// Command is bench report: it writes one HTML file about result files, with plots, that needs nothing else.
+func Command(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "Usage: bench report FILE.json... [flags]")

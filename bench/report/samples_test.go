@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -64,11 +64,22 @@ func distribution(t *testing.T, h *hdr.Histogram) result.Distribution {
 	}
 }
 
+// noRuns is a result without runs.
+func noRuns() *result.File {
+	return &result.File{Name: "r.json", Result: result.Result{
+		Format: result.Format, Kind: "run", Started: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Scenario: "search-user",
+		Environment: result.Environment{
+			Commit: "1111111", Go: "go1.26.8", Kernel: "6.1.0", CPU: "Test CPU", Cores: 2, Redis: "7.0.15",
+			RedisSettings: map[string]string{"maxmemory": "0"}, Placement: "all on one machine", Seed: 1,
+			Flags: map[string]string{"near-cache-bytes": "0"},
+		},
+	}}
+}
+
 func sampleFile(name, kind, scenario string, runs ...result.Run) *result.File {
-	r := steadyResult()
+	r := noRuns()
 	r.Name, r.Kind, r.Scenario, r.Runs = name, kind, scenario, runs
 	r.Command = []string{"bench", kind, scenario, "--seed=1"}
-	r.Started = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	return r
 }
 

@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
@@ -15,7 +16,7 @@ func environmentWarnings(a, b *result.Environment) []string {
 	var warnings []string
 	differ := func(what, inA, inB string) {
 		if inA != inB {
-			warnings = append(warnings, fmt.Sprintf("%s differs: A %s, B %s", what, orNone(inA), orNone(inB)))
+			warnings = append(warnings, fmt.Sprintf("%s differs: A %s, B %s", what, quantity.OrNone(inA), quantity.OrNone(inB)))
 		}
 	}
 	differ("commit", a.Commit, b.Commit)
@@ -47,7 +48,7 @@ func environmentWarnings(a, b *result.Environment) []string {
 }
 
 // loadWarnings says in what the load of two groups differs, beyond what makes them comparable.
-func loadWarnings(a, b *repeats) []string {
+func loadWarnings(a, b *quantity.Repeats) []string {
 	var warnings []string
 	for _, m := range []struct {
 		what  string
@@ -55,21 +56,21 @@ func loadWarnings(a, b *repeats) []string {
 	}{
 		{"schedule", func(r *result.Run) string { return r.Schedule }},
 		{"number of connections", func(r *result.Run) string { return strconv.Itoa(r.Connections) }},
-		{"measured time", func(r *result.Run) string { return digits(r.Seconds) + " s" }},
-		{"warm-up", func(r *result.Run) string { return digits(r.Warmup) + " s" }},
+		{"measured time", func(r *result.Run) string { return quantity.Digits(r.Seconds) + " s" }},
+		{"warm-up", func(r *result.Run) string { return quantity.Digits(r.Warmup) + " s" }},
 	} {
-		if inA, inB := distinct(a.valid, m.value), distinct(b.valid, m.value); inA != inB {
-			warnings = append(warnings, fmt.Sprintf("%s: %s differs: A %s, B %s", a.kind, m.what, inA, inB))
+		if inA, inB := distinct(a.Valid, m.value), distinct(b.Valid, m.value); inA != inB {
+			warnings = append(warnings, fmt.Sprintf("%s: %s differs: A %s, B %s", a.Kind, m.what, inA, inB))
 		}
 	}
 	return warnings
 }
 
 // distinct returns the values of runs, each once.
-func distinct(runs []numbered, value func(*result.Run) string) string {
+func distinct(runs []quantity.Numbered, value func(*result.Run) string) string {
 	var values []string
 	for _, run := range runs {
-		if v := orNone(value(run.Run)); !slices.Contains(values, v) {
+		if v := quantity.OrNone(value(run.Run)); !slices.Contains(values, v) {
 			values = append(values, v)
 		}
 	}

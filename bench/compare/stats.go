@@ -1,9 +1,11 @@
-package main
+package compare
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 
 // decide returns +1 if b is higher than a beyond the noise, -1 if it is lower, 0
 // if it is neither or if nothing can be said, and how that was decided.
-func decide(a, b sample) (direction int, how string) {
+func decide(a, b quantity.Sample) (direction int, how string) {
 	switch least := min(len(a), len(b)); {
 	case least == 0:
 		return 0, "no valid run"
@@ -31,11 +33,11 @@ func decide(a, b sample) (direction int, how string) {
 }
 
 // separate returns +1 if all of b is above all of a, -1 if it is below, 0 if their ranges meet.
-func separate(a, b sample) int {
+func separate(a, b quantity.Sample) int {
 	switch {
-	case b.lowest() > a.highest():
+	case b.Lowest() > a.Highest():
 		return +1
-	case b.highest() < a.lowest():
+	case b.Highest() < a.Lowest():
 		return -1
 	default:
 		return 0
@@ -45,7 +47,7 @@ func separate(a, b sample) int {
 // rankTest is the Mann–Whitney test, exact also with ties: the probability that
 // dealing the values of a and b out at random separates the sums of their ranks
 // at least as far as they are, and the direction of b.
-func rankTest(a, b sample) (p float64, direction int) {
+func rankTest(a, b quantity.Sample) (p float64, direction int) {
 	ranks := doubledRanks(slices.Concat(a, b))
 	total, sum := 0, 0
 	for i, rank := range ranks {

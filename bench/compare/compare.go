@@ -1,4 +1,6 @@
-package main
+// Package compare is bench compare: it puts two result files side by side, and says
+// which differences are more than noise. Look here when you doubt a verdict.
+package compare
 
 import (
 	"flag"
@@ -8,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
-// compare prints two result files side by side, with their noise.
-func compare(args []string, stdout, stderr io.Writer) error {
+// Command is bench compare: it prints two result files side by side, with their noise.
+func Command(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "Usage: bench compare A.json B.json [flags]")
@@ -114,54 +117,54 @@ func (c *comparison) warnAboutRuns(side string, runs []result.Run) {
 
 // addRuns adds a table for each load that both files have.
 func (c *comparison) addRuns(force bool) {
-	inA, inB := groupRepeats(c.a.Runs), groupRepeats(c.b.Runs)
+	inA, inB := quantity.Group(c.a.Runs), quantity.Group(c.b.Runs)
 	only := force && len(inA) == 1 && len(inB) == 1
 	for _, a := range inA {
-		i := slices.IndexFunc(inB, func(b *repeats) bool { return only || b.kind == a.kind })
+		i := slices.IndexFunc(inB, func(b *quantity.Repeats) bool { return only || b.Kind == a.Kind })
 		if i < 0 {
-			c.warn("only in A: %s", a.kind)
+			c.warn("only in A: %s", a.Kind)
 			continue
 		}
 		b := inB[i]
 		inB = slices.Delete(inB, i, i+1)
-		title := a.kind.String()
-		if a.kind != b.kind {
-			title = fmt.Sprintf("A %s; B %s", a.kind, b.kind)
+		title := a.Kind.String()
+		if a.Kind != b.Kind {
+			title = fmt.Sprintf("A %s; B %s", a.Kind, b.Kind)
 		}
-		if len(a.valid) == 0 || len(b.valid) == 0 {
+		if len(a.Valid) == 0 || len(b.Valid) == 0 {
 			c.warn("no valid run on both sides: %s", title)
 			continue
 		}
 		c.warnings = append(c.warnings, loadWarnings(a, b)...)
 		c.tables = append(c.tables, comparisonTable{
-			title: fmt.Sprintf("%s: A %d runs, B %d", title, len(a.valid), len(b.valid)),
+			title: fmt.Sprintf("%s: A %d runs, B %d", title, len(a.Valid), len(b.Valid)),
 			rows:  runRows(a, b),
 		})
 	}
 	for _, b := range inB {
-		c.warn("only in B: %s", b.kind)
+		c.warn("only in B: %s", b.Kind)
 	}
 }
 
-func runRows(a, b *repeats) []comparisonRow {
+func runRows(a, b *quantity.Repeats) []comparisonRow {
 	var rows []comparisonRow
-	for _, q := range runQuantities {
-		rows = append(rows, newRow(q.name, q.unit, unitWords[q.unit], a.of(q.value), b.of(q.value)))
+	for _, q := range quantity.OfRun {
+		rows = append(rows, newRow(q.Name, q.Unit, unitWords[q.Unit], a.Of(q.Value), b.Of(q.Value)))
 	}
-	for _, name := range figureNames(a.valid) {
-		rows = append(rows, newRow(name, plain, unitWords[plain], figure(a.valid, name), figure(b.valid, name)))
+	for _, name := range quantity.FigureNames(a.Valid) {
+		rows = append(rows, newRow(name, quantity.Plain, unitWords[quantity.Plain], quantity.Figure(a.Valid, name), quantity.Figure(b.Valid, name)))
 	}
 	return rows
 }
 
 // addPairs compares the ratios a/b within each file.
 func (c *comparison) addPairs() {
-	ratesA, p99sA := pairRatios(&c.a.Result)
-	ratesB, p99sB := pairRatios(&c.b.Result)
+	ratesA, p99sA := quantity.PairRatios(&c.a.Result)
+	ratesB, p99sB := quantity.PairRatios(&c.b.Result)
 	title := fmt.Sprintf("Ratios a/b of pairs: A %d, B %d", len(ratesA), len(ratesB))
 	var requirements []string
 	for _, p := range []*result.Pairs{c.a.Pairs, c.b.Pairs} {
-		for _, r := range requirementTexts(p.Requirement) {
+		for _, r := range quantity.RequirementTexts(p.Requirement) {
 			if !slices.Contains(requirements, r) {
 				requirements = append(requirements, r)
 			}
@@ -171,7 +174,7 @@ func (c *comparison) addPairs() {
 		title += "; required " + strings.Join(requirements, ", ")
 	}
 	c.tables = append(c.tables, comparisonTable{title, []comparisonRow{
-		newRow("rate a/b", plain, higherIsFaster, ratesA, ratesB),
-		newRow("p99 a/b", plain, lowerIsFaster, p99sA, p99sB),
+		newRow("rate a/b", quantity.Plain, higherIsFaster, ratesA, ratesB),
+		newRow("p99 a/b", quantity.Plain, lowerIsFaster, p99sA, p99sB),
 	}})
 }

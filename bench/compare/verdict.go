@@ -1,7 +1,9 @@
-package main
+package compare
 
 import (
 	"fmt"
+
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 )
 
 // verdictWords say what it means that B is higher or lower than A.
@@ -15,11 +17,11 @@ var (
 )
 
 // unitWords say it of what has that unit.
-var unitWords = map[unit]verdictWords{
-	plain:        higherOrLower,
-	perSecond:    higherIsFaster,
-	microseconds: lowerIsFaster,
-	share:        moreOrFewer,
+var unitWords = map[quantity.Unit]verdictWords{
+	quantity.Plain:        higherOrLower,
+	quantity.PerSecond:    higherIsFaster,
+	quantity.Microseconds: lowerIsFaster,
+	quantity.Share:        moreOrFewer,
 }
 
 const (
@@ -40,10 +42,10 @@ func (w verdictWords) of(direction int) string {
 }
 
 // newRow compares the repeats of one quantity.
-func newRow(name string, u unit, words verdictWords, a, b sample) comparisonRow {
-	row := comparisonRow{name: name, a: u.spread(a), b: u.spread(b), change: "–", verdict: unknown}
+func newRow(name string, u quantity.Unit, words verdictWords, a, b quantity.Sample) comparisonRow {
+	row := comparisonRow{name: name, a: u.Spread(a), b: u.Spread(b), change: "–", verdict: unknown}
 	if len(a) > 0 && len(b) > 0 {
-		row.change = change(a.median(), b.median())
+		row.change = change(a.Median(), b.Median())
 	}
 	direction, how := decide(a, b)
 	row.decided = how
@@ -69,9 +71,9 @@ func change(a, b float64) string {
 // interval: it ends below the lowest higher rate that did not hold, and begins
 // at the lowest rate that did not hold if that was lower.
 func (c *comparison) addMax() {
-	a, b := maxInterval(c.a.Max), maxInterval(c.b.Max)
+	a, b := quantity.MaxInterval(c.a.Max), quantity.MaxInterval(c.b.Max)
 	row := comparisonRow{
-		name: "highest rate", a: maxText(c.a.Max.Rate, a), b: maxText(c.b.Max.Rate, b),
+		name: "highest rate", a: quantity.MaxText(c.a.Max.Rate, a), b: quantity.MaxText(c.b.Max.Rate, b),
 		change: change(c.a.Max.Rate, c.b.Max.Rate), verdict: higherIsFaster.of(separate(a, b)), decided: "ranges",
 	}
 	c.tables = append(c.tables, comparisonTable{"Highest rate that holds " + c.a.Max.Objective, []comparisonRow{row}})
