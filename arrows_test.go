@@ -50,7 +50,13 @@ var arrows = map[string][]string{
 	"bench/quantity":     {"bench/result"},
 	"bench/compare":      {"bench/cli", "bench/quantity", "bench/result"},
 	"bench/report":       {"bench/cli", "bench/quantity", "bench/result"},
-	"bench":              {"bench/cli", "bench/compare", "bench/load", "bench/report", "bench/result", "bench/scenario"},
+	"bench/source":       {"bench/cli", "bench/load", "bench/result", "bench/scenario"},
+	"bench/wave":         {"bench/cli", "bench/load", "bench/result", "bench/scenario", "bench/source"},
+	"bench/baseline":     {"bench/cli", "bench/scenario", "bench/source"},
+	"bench/link":         {"bench/cli", "bench/load"},
+	"bench/seed":         {"bench/cli", "bench/load", "bench/scenario"},
+	"bench/measure":      {"bench/baseline", "bench/cli", "bench/load", "bench/result", "bench/scenario", "bench/source", "bench/wave"},
+	"bench":              {"bench/baseline", "bench/compare", "bench/link", "bench/measure", "bench/report", "bench/seed"},
 	"":                   {},
 
 	// For tests only: nobody's product code may import these.
@@ -68,18 +74,20 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench"},
+	"github.com/valyala/fasthttp":   {"httpapi", "cmd/cloakroom", "bench/baseline"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench", "cache", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/redistest", "internal/resp", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/redistest", "internal/resp", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom"},
 	"github.com/knadh/koanf":        {"cmd/cloakroom"},
-	"flag":                          {"cmd/cloakroom", "bench", "bench/cli", "bench/compare", "bench/report"},
+	"flag":                          {"cmd/cloakroom", "bench", "bench/baseline", "bench/cli", "bench/compare", "bench/link", "bench/measure", "bench/report", "bench/seed", "bench/source", "bench/wave"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"gonum.org":                     {"bench/report"},
+	"github.com/HdrHistogram":       {"bench/load", "bench/report", "bench/result", "bench/wave"},
+	"github.com/schollz":            {"bench/cli", "cmd/cloakroom"},
 	"encoding/json/v2":              {},
 	"github.com/anishathalye":       {"test/linear"},
 	"testing":                       testOnly,
@@ -181,6 +189,9 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")
 	f("cmd/cloakroom", append([]string{"bench", "testing"}, testOnly...)...)
+	f("bench/compare", fasthttp, goRedis, "bench/load")
+	f("bench/report", fasthttp, goRedis, "bench/load")
+	f("bench/load", fasthttp, goRedis, "bench/scenario")
 	f("bench", "cmd", "httpapi", "cache", "index", "internal/session", "internal/keys", "internal/protojson")
 }
 

@@ -1,4 +1,5 @@
-// Command bench measures Cloakroom from outside. It imports nothing of it.
+// Command bench measures Cloakroom from outside. Neither it nor its rooms import
+// anything of the program.
 package main
 
 import (
@@ -11,8 +12,12 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/cloakroom-dev/cloakroom/bench/baseline"
 	"github.com/cloakroom-dev/cloakroom/bench/compare"
+	"github.com/cloakroom-dev/cloakroom/bench/link"
+	"github.com/cloakroom-dev/cloakroom/bench/measure"
 	"github.com/cloakroom-dev/cloakroom/bench/report"
+	"github.com/cloakroom-dev/cloakroom/bench/seed"
 )
 
 const usage = `Usage: bench SUBCOMMAND [flags]
@@ -52,27 +57,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "run":
-		return runCommand(ctx, rest, stdout, stderr)
+		return measure.Run(ctx, rest, stdout, stderr)
 	case "pairs":
-		return pairsCommand(ctx, rest, stdout, stderr)
+		return measure.Pairs(ctx, rest, stdout, stderr)
 	case "max":
-		return maxCommand(ctx, rest, stdout, stderr)
+		return measure.Max(ctx, rest, stdout, stderr)
 	case "raw":
-		return rawCommand(ctx, rest, stdout, stderr)
+		return measure.Raw(ctx, rest, stdout, stderr)
 	case "link":
-		return link(ctx, rest, stdout, stderr)
+		return link.Command(ctx, rest, stdout, stderr)
 	case "start":
-		return start(ctx, rest, stdout, stderr)
+		return measure.Start(ctx, rest, stdout, stderr)
 	case "seed":
-		return seed(ctx, rest, stdout, stderr)
+		return seed.Command(ctx, rest, stdout, stderr)
 	case "baseline":
-		return baseline(ctx, rest, stdout, stderr)
+		return baseline.Command(ctx, rest, stdout, stderr)
 	case "compare":
 		return compare.Command(rest, stdout, stderr)
 	case "report":
 		return report.Command(rest, stdout, stderr)
 	case "sessions":
-		return sessions(ctx, rest, stdout, stderr)
+		return seed.Sessions(ctx, rest, stdout, stderr)
 	case "help", "-h", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err

@@ -1,0 +1,117 @@
+package measure
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/source"
+)
+
+// side is one of the two loads that pairs compares.
+type side struct {
+	name   string
+	flags  source.Flags
+	source *source.Source
+	meters *source.Meters
+	child  *child
+}
+
+// sideFlags are those of a load that either side can have to itself.
+var sideFlags = []string{"scenario", "key-file", "admin", "redis", "rate", "schedule", "connections", "sessions", "newest", "offset", "limit", "zipf"}
+
+func addSideFlags(flags *flag.FlagSet) {
+	for _, name := range sideFlags {
+		for _, prefix := range []string{"a-", "b-"} {
+			flags.String(prefix+name, "", "--"+name+" of this side only")
+		}
+	}
+}
+
+// newSide makes a side's flags: the shared ones, and over them its own.
+func newSide(flags *flag.FlagSet, name string) (*side, error) {
+	s := &side{name: name}
+	own := flag.NewFlagSet(name, flag.ContinueOnError)
+	s.flags.Register(own)
+	var err error
+	set := func(to, value string) {
+		if own.Lookup(to) != nil && err == nil {
+			if err = own.Set(to, value); err != nil {
+				err = fmt.Errorf("pairs: --%s %q: %w", to, value, err)
+			}
+		}
+	}
+	flags.Visit(func(f *flag.Flag) { set(f.Name, f.Value.String()) })
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name == name {
+			set("target", f.Value.String())
+		} else if to, ok := strings.CutPrefix(f.Name, name+"-"); ok {
+			set(to, f.Value.String())
+		}
+	})
+	return s, err
+}
+
+func (s *side) label() string {
+	what := s.flags.Scenario
+	if s.child != nil {
+		what += " of " + s.child.kind
+	}
+	if s.flags.Scenario == "search-admin" && s.flags.Offset >= 0 {
+		what += fmt.Sprintf(" at offset %d", s.flags.Offset)
+	}
+	return what
+}
+
+func (s *side) open(ctx context.Context) error {
+	var err error
+	if s.source, err = s.flags.Open(ctx); err != nil {
+		return err
+	}
+	s.meters, err = source.OpenMeters(ctx, &s.flags)
+	return err
+}
+
+// start opens side b, and before, if it is to be a baseline, starts one.
+func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, stderr io.Writer) error {
+	kind := s.flags.Target
+	more := []string{"--write-buffer", fmt.Sprint(writeBuffer)}
+	switch kind {
+	case "raw":
+		var err error
+		if s.source, err = openRaw(ctx, &s.flags, seedUsers, stderr); err != nil {
+			return err
+		}
+		s.flags = s.source.Flags
+		s.flags.Admin = ""
+		s.meters, err = source.OpenMeters(ctx, &s.flags)
+		return err
+	case "baseline":
+	case "evalsha":
+		more = append(more, "--evalsha", "--redis", s.flags.Redis, "--seed-users", fmt.Sprint(seedUsers))
+	default:
+		return s.open(ctx)
+	}
+	var err error
+	if s.child, err = startEqual(ctx, stderr, a.source, more...); err != nil {
+		return err
+	}
+	s.child.kind = kind
+	s.flags.Target, s.flags.Admin = s.child.url, ""
+	if err := s.open(ctx); err != nil {
+		s.child.stop()
+		return err
+	}
+	s.meters.PID = s.child.cmd.Process.Pid
+	s.source.Config.Data.Newest = a.source.Config.Data.Newest
+	return nil
+}
+
+func (s *side) close() {
+	s.meters.Close()
+	if s.child != nil {
+		s.child.stop()
+	}
+}

@@ -1,0 +1,29 @@
+package source
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
+)
+
+func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	var f Flags
+	f.Register(flags)
+	args := []string{"--key-file=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5"}
+	if err := cli.Parse(flags, args, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	e := newEnvironment(t.Context(), flags, &f)
+	for name, value := range e.Flags {
+		if strings.Contains(value, "secret") {
+			t.Errorf("--%s %s", name, value)
+		}
+	}
+	if c := strings.Join(command("run", flags), " "); strings.Contains(c, "secret") || !strings.Contains(c, "--rate=5") || !strings.Contains(c, "redis://h:1/0") {
+		t.Error(c)
+	}
+}

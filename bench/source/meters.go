@@ -1,0 +1,204 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Meters read what the program under test and its Redis say of themselves
+// before and after a run. Either may be absent.
+type Meters struct {
+	admin         load.Endpoint
+	hasAdmin      bool
+	redis         *redis.Client
+	redisVersion  string
+	redisSettings map[string]string
+	// PID is of a baseline that was started here, which has no admin listener; 0 is none.
+	PID int
+}
+
+// redisSettingNames are the settings of Redis that change what a measurement shows.
+var redisSettingNames = []string{
+	"maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "io-threads",
+	"hash-max-listpack-entries", "hash-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value",
+}
+
+// OpenMeters opens those that the flags name. Without --admin or --redis there is
+// none of that kind; a Redis that does not answer is an error.
+func OpenMeters(ctx context.Context, f *Flags) (*Meters, error) {
+	m := &Meters{}
+	if f.Admin != "" {
+		e, err := load.ParseEndpoint(f.Admin)
+		if err != nil {
+			return nil, fmt.Errorf("--admin: %w", err)
+		}
+		m.admin, m.hasAdmin = e, true
+	}
+	if f.Redis == "" {
+		return m, nil
+	}
+	client, err := OpenRedis(f.Redis, 1)
+	if err != nil {
+		return nil, err
+	}
+	m.redis, m.redisSettings = client, map[string]string{}
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	m.redisVersion = infoField(info, "redis_version")
+	if v := infoField(info, "valkey_version"); v != "" { // what it calls redis_version is that of the Redis it is like
+		m.redisVersion = "valkey " + v
+	}
+	for _, name := range redisSettingNames {
+		if values, err := client.ConfigGet(ctx, name).Result(); err == nil { // an ACL may forbid it
+			if v, ok := values[name]; ok {
+				m.redisSettings[name] = v
+			}
+		}
+	}
+	return m, nil
+}
+
+// OpenRedis opens a plain client, as an ordinary user of it would, with that many
+// connections at most; 0 is go-redis' default. No error has the URL.
+func OpenRedis(url string, connections int) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("--redis: not a URL of a Redis") // err may hold a password
+	}
+	options.PoolSize = connections
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
+}
+
+// Close closes the connections to Redis.
+func (m *Meters) Close() {
+	if m.redis != nil {
+		_ = m.redis.Close()
+	}
+}
+
+// Reading is the sum of each series of /metrics by name, and Redis' CPU seconds.
+type Reading map[string]float64
+
+const (
+	redisCPU   = "redis CPU seconds"
+	programCPU = "process_cpu_seconds_total"
+)
+
+// Read returns what can be read; what cannot is left out.
+func (m *Meters) Read(ctx context.Context) Reading {
+	r := Reading{}
+	if m.hasAdmin {
+		request := []byte("GET /metrics HTTP/1.1\r\nHost: " + m.admin.Host + "\r\nConnection: close\r\n\r\n")
+		if a, err := load.Fetch(ctx, m.admin, request); err == nil && a.Status == 200 {
+			r.ParseMetrics(a.Body)
+		}
+	}
+	if m.PID != 0 {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.PID)); err == nil {
+			r.parseStat(stat)
+		}
+	}
+	if m.redis != nil {
+		if info, err := m.redis.Info(ctx, "cpu").Result(); err == nil {
+			for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+				v, _ := strconv.ParseFloat(infoField(info, name), 64)
+				r[redisCPU] += v
+			}
+		}
+	}
+	return r
+}
+
+// ParseMetrics adds what text in Prometheus' format says. A series of the near cache keeps
+// its labels: they may say whether it counts hits or misses.
+func (r Reading) ParseMetrics(text []byte) {
+	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
+		line := scanner.Text()
+		i := strings.LastIndexByte(line, ' ')
+		if i < 0 || line[0] == '#' {
+			continue
+		}
+		v, err := strconv.ParseFloat(line[i+1:], 64)
+		if err != nil {
+			continue
+		}
+		name, labels, _ := strings.Cut(line[:i], "{")
+		if strings.HasPrefix(name, nearPrefix) && labels != "" {
+			name += "{" + labels
+		}
+		r[name] += v
+	}
+}
+
+// parseStat reads the CPU time off Linux' /proc/PID/stat, in which it is in
+// hundredths of a second.
+func (r Reading) parseStat(stat []byte) {
+	const user, system = 11, 12 // counted from behind the name, which may have anything in it
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= system {
+		return
+	}
+	u, errU := strconv.ParseFloat(string(fields[user]), 64)
+	s, errS := strconv.ParseFloat(string(fields[system]), 64)
+	if errU == nil && errS == nil {
+		r[programCPU] = (u + s) / 100
+	}
+}
+
+const nearPrefix = "cloakroom_near_"
+
+// figures adds what n requests between two readings cost.
+func (m *Meters) figures(to map[string]float64, before, after Reading, n float64) {
+	difference := func(name string) (float64, bool) {
+		b, ok := after[name]
+		return b - before[name], ok
+	}
+	if d, ok := difference(programCPU); ok {
+		to["program_cpu_us_per_request"] = d * 1e6 / n
+	}
+	if v, ok := after["process_resident_memory_bytes"]; ok {
+		to["program_resident_mib"] = v / (1 << 20)
+	}
+	if d, ok := difference(redisCPU); ok {
+		to["redis_cpu_us_per_request"] = d * 1e6 / n
+	}
+	var hits, misses float64
+	for name := range after {
+		if !strings.HasPrefix(name, nearPrefix) || strings.Contains(name, "_bucket") {
+			continue
+		}
+		d, _ := difference(name)
+		switch {
+		case strings.Contains(name, "hit"):
+			hits += d
+		case strings.Contains(name, "miss"):
+			misses += d
+		}
+	}
+	if hits+misses > 0 {
+		to["near_hit_ratio"] = hits / (hits + misses)
+	}
+}
+
+// infoField returns a field of Redis' INFO.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if v, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}

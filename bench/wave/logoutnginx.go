@@ -1,0 +1,292 @@
+package wave
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/result"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
+	"github.com/cloakroom-dev/cloakroom/bench/source"
+)
+
+const (
+	// nearWithin is how long a new session may take until a near cache has it.
+	nearWithin = 30 * time.Second
+	// stallPoll is the pause between requests while a link is silent, which
+	// takes about as long as the bound.
+	stallPoll = time.Millisecond
+)
+
+// logoutGate deletes sessions in one process, and sends requests with their
+// tokens through nginx, which asks another process, until they are refused. With
+// a link (bench link), the other process' connection for invalidations is
+// silenced before each delete.
+//
+// A request that was sent later than the bound after the answer to the delete
+// and is let pass is wrong.
+type logoutGate struct {
+	source      *source.Source
+	flags       *Flags
+	gate        load.Endpoint // of nginx
+	process     *gate
+	admin, link load.Endpoint // of the other process; link has no network if there is none
+}
+
+// newLogoutGate starts nginx. end stops it.
+func newLogoutGate(ctx context.Context, s *source.Source, f *Flags, other load.Endpoint) (w *logoutGate, end func(), err error) {
+	if f.bound <= 0 {
+		return nil, nil, errors.New("--bound must be positive")
+	}
+	w = &logoutGate{source: s, flags: f}
+	if w.admin, err = load.ParseEndpoint(f.otherAdmin); err != nil {
+		return nil, nil, fmt.Errorf("--other-admin: %w", err)
+	}
+	if f.link != "" {
+		if w.link, err = load.ParseEndpoint(f.link); err != nil {
+			return nil, nil, fmt.Errorf("--link: %w", err)
+		}
+		if f.workers != 1 {
+			return nil, nil, errors.New("--link silences one process: --workers must be 1")
+		}
+	}
+	g, err := startGate(ctx, other)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.gate, w.process = g.endpoint, g
+	return w, g.stop, nil
+}
+
+// gateRound is what one logout came to.
+type gateRound struct {
+	asked, unavailable      uint64 // requests after the delete; of them, neither let pass nor refused
+	first                   bool   // the first request was refused
+	deleted, refused, since time.Duration
+	passed                  time.Duration // when the last that was let pass was sent, after the answer to the delete
+	wrong                   bool          // a request sent since after the answer was let pass
+}
+
+func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) error {
+	refused, deleted := result.NewHistogram(), result.NewHistogram()
+	begin := time.Now()
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	var failed error
+	var first, unavailable float64
+	var passed time.Duration
+	for range w.flags.workers {
+		workers.Go(func() {
+			err := w.work(ctx, begin.Add(source.Duration(seconds)), func(r *gateRound) {
+				mu.Lock()
+				defer mu.Unlock()
+				run.Due += r.asked + 1
+				run.Answered += r.asked + 1
+				passed = max(passed, r.passed)
+				unavailable += float64(r.unavailable)
+				_ = deleted.RecordValue(int64(min(r.deleted, result.Longest)))
+				_ = refused.RecordValue(int64(min(r.refused, result.Longest)))
+				if r.first {
+					first++
+				}
+				if r.wrong {
+					run.Wrong++
+					run.FirstError = fmt.Sprintf("a request sent %v after the session was deleted was let pass", r.since)
+				}
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			failed = cmp.Or(failed, err)
+		})
+	}
+	workers.Wait()
+	run.Seconds = time.Since(begin).Seconds()
+	if ctx.Err() != nil {
+		run.Invalid = "interrupted"
+	} else if failed != nil && w.process != nil {
+		return w.process.explain(failed)
+	} else if failed != nil {
+		return failed
+	}
+	run.Figures["refused_at_the_first_request"] = first
+	run.Figures["gateway_errors"] = unavailable
+	run.Figures["last_let_pass_ms"] = float64(passed.Microseconds()) / 1000
+	run.Figures["bound_ms"] = w.flags.bound * 1000
+	return fillWave(run, refused, deleted, "revocation", "delete")
+}
+
+// work logs in, waits for a copy, logs out and asks until it is refused.
+func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRound)) error {
+	here, err := scenario.NewCaller(ctx, w.source.Target, w.source.Config)
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	through := &visitor{gate: w.gate, config: w.source.Config}
+	defer through.close()
+	for time.Now().Before(end) && ctx.Err() == nil {
+		a, err := here.Call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+waveUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
+		if err != nil {
+			return err
+		}
+		id, token, err := scenario.CreatedSession(a.Body)
+		if err != nil {
+			return fmt.Errorf("create: status %d: %w", a.Status, err)
+		}
+		path := "/v2/sessions/" + string(id)
+		through.token(string(token))
+		if err := w.untilNear(ctx, through); err != nil {
+			return err
+		}
+		if err := w.tell(ctx, "/stall"); err != nil {
+			return err
+		}
+		var r gateRound
+		sent := time.Now()
+		if a, err = here.Call("DELETE", path, "{}"); err != nil {
+			return err
+		}
+		if a.Status != 200 {
+			return fmt.Errorf("delete: status %d: %.200s", a.Status, a.Body)
+		}
+		deleted := time.Now()
+		r.deleted = deleted.Sub(sent)
+		if err := w.untilRefused(ctx, through, deleted, &r); err != nil {
+			return err
+		}
+		done(&r)
+		if err := w.tell(ctx, "/cut"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilNear sends requests, all of which must pass, until one was answered by a
+// copy in the other process.
+func (w *logoutGate) untilNear(ctx context.Context, through *visitor) error {
+	for begin := time.Now(); time.Since(begin) < nearWithin; {
+		before, err := w.nearHits(ctx)
+		if err != nil {
+			return err
+		}
+		a, err := through.ask(ctx)
+		if err != nil {
+			return err
+		}
+		if a.Status == 500 && time.Since(begin) < nearWithin { // the other process, or its store, is late
+			continue
+		}
+		if a.Status != 200 {
+			return fmt.Errorf("a new session is not let pass: status %d: %.200s", a.Status, a.Body)
+		}
+		if after, err := w.nearHits(ctx); err != nil || after > before {
+			return err
+		}
+	}
+	return fmt.Errorf("no copy answers within %v", nearWithin)
+}
+
+// nearHits is how many copies of sessions the other process has answered with.
+func (w *logoutGate) nearHits(ctx context.Context) (float64, error) {
+	a, err := load.Fetch(ctx, w.admin, []byte("GET /metrics HTTP/1.1\r\nHost: "+w.admin.Host+"\r\nConnection: close\r\n\r\n"))
+	if err != nil {
+		return 0, err
+	}
+	r := source.Reading{}
+	r.ParseMetrics(a.Body)
+	hits, ok := r[`cloakroom_near_hits_total{kind="session"}`]
+	if a.Status != 200 || !ok {
+		return 0, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.Status)
+	}
+	return hits, nil
+}
+
+// untilRefused sends requests until one is refused, or is let pass too late.
+func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted time.Time, r *gateRound) error {
+	for ctx.Err() == nil {
+		r.since = time.Since(deleted)
+		a, err := through.ask(ctx)
+		if err != nil {
+			return err
+		}
+		r.asked++
+		r.refused = time.Since(deleted)
+		if a.Status == 200 {
+			r.passed = r.since
+		}
+		switch {
+		case a.Status == 401:
+			r.first = r.asked == 1
+			return nil
+		case a.Status == 200 && r.since > source.Duration(w.flags.bound):
+			r.wrong = true
+			return nil
+		case a.Status == 500 && r.since < refusedWithin: // nginx' word for what is neither
+			r.unavailable++
+		case a.Status != 200:
+			return fmt.Errorf("a request after the delete: status %d: %.200s", a.Status, a.Body)
+		}
+		if w.link.Network != "" {
+			pauseFor(ctx, stallPoll)
+		}
+	}
+	return nil
+}
+
+// tell tells bench link to do something with the connections for invalidations.
+func (w *logoutGate) tell(ctx context.Context, what string) error {
+	if w.link.Network == "" {
+		return nil
+	}
+	a, err := load.Fetch(ctx, w.link, []byte("POST "+what+" HTTP/1.1\r\nHost: "+w.link.Host+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+	if err != nil {
+		return fmt.Errorf("--link: %w", err)
+	}
+	if n := scenario.Field(append(a.Body, '"'), `{"connections":`); a.Status != 200 || what == "/stall" && string(n) == "0}" {
+		return fmt.Errorf("--link: %s: status %d: %.100s", what, a.Status, a.Body)
+	}
+	return nil
+}
+
+// visitor sends requests through nginx, on one connection as long as that is
+// kept: nginx closes it after an answer of 500.
+type visitor struct {
+	gate   load.Endpoint
+	config scenario.Config
+	caller *scenario.Caller // nil if there is no connection
+}
+
+// token changes what the visitor shows.
+func (v *visitor) token(token string) {
+	v.config.Key = token
+	if v.caller != nil {
+		v.caller.Config.Key = token
+	}
+}
+
+// ask sends one request.
+func (v *visitor) ask(ctx context.Context) (*load.Answer, error) {
+	if v.caller == nil {
+		var err error
+		if v.caller, err = scenario.NewCaller(ctx, v.gate, v.config); err != nil {
+			return nil, err
+		}
+	}
+	a, err := v.caller.Call("GET", "/", "")
+	if err == nil && a.Close {
+		v.close()
+	}
+	return a, err
+}
+
+func (v *visitor) close() {
+	if v.caller != nil {
+		v.caller.Close()
+		v.caller = nil
+	}
+}
