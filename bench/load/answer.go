@@ -28,7 +28,6 @@ type Answer struct {
 }
 
 var (
-	endOfHead = []byte("\r\n\r\n")
 	endOfLine = []byte("\r\n")
 	version11 = []byte("HTTP/1.1 ")
 
