@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
@@ -75,9 +76,9 @@ func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.D
 func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 	if errors.Is(err, fasthttp.ErrGetOnly) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		writeError(http, errNoMethod)
+		refusal.Write(http, errNoMethod)
 	} else {
-		writeError(http, asHeaderError(http.Conn(), err, adminHeaderBytes))
+		refusal.Write(http, asHeaderError(http.Conn(), err, adminHeaderBytes))
 	}
 	endUnread(http)
 }
@@ -86,12 +87,12 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("an admin request failed by a bug", "panic", p)
-			writeError(http, &apiError{code: codeInternal, text: "An internal error occurred"})
+			refusal.Write(http, &refusal.Error{Code: refusal.Internal, Text: "An internal error occurred"})
 		}
 	}()
 	if loopbackOnly {
 		if err := fromHere(&http.Request.Header); err != nil {
-			writeError(http, asAPIError(err))
+			refusal.Write(http, asAPIError(err))
 			return
 		}
 	}
@@ -106,7 +107,7 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 	case a.config.Pprof && strings.HasPrefix(path, pprofPath) && path != pprofPath+"cmdline":
 		pprofhandler.PprofHandler(http)
 	default:
-		writeError(http, errNoRoute)
+		refusal.Write(http, errNoRoute)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -20,7 +21,7 @@ const AuditKey = "audit"
 // audit logs a write, done or refused, every credential that may have been guessed, and
 // every failure of ours. It has neither the path, nor the query, nor any header
 // but those with addresses: they hold tokens. (I6)
-func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, took time.Duration) {
+func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error, took time.Duration) {
 	shed := e != nil && isShed(e)
 	if shed {
 		s.tellShed()
@@ -62,7 +63,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 	}
 	attrs = append(attrs, c.logged...)
 	if e != nil {
-		attrs = append(attrs, slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
+		attrs = append(attrs, slog.Int("code", int(e.Code)), slog.String("reason", e.Error()))
 	}
 	if level == slog.LevelError && err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
@@ -72,17 +73,17 @@ func (s *Server) audit(ctx context.Context, c *call, e *apiError, err error, too
 
 // auditStranger logs what is refused before it is known who calls: a credential
 // that may have been guessed, and any other refusal of a write.
-func (s *Server) auditStranger(ctx context.Context, c *call, e *apiError) {
+func (s *Server) auditStranger(ctx context.Context, c *call, e *refusal.Error) {
 	level, message := slog.LevelInfo, "request refused"
 	switch {
-	case e.guessed:
+	case e.Guessed:
 		level, message = slog.LevelWarn, credentialRefused
 	case !c.route.writes:
 		return
 	}
 	s.logStranger(ctx, c.http, level, message,
 		slog.String("request_id", string(c.requestID)), slog.String("call", c.route.call), slog.Int("status", c.http.Response.StatusCode()),
-		slog.Int("code", int(e.code)), slog.String("reason", e.Error()))
+		slog.Int("code", int(e.Code)), slog.String("reason", e.Error()))
 }
 
 // maxLoggedIDs is how many session IDs of a revocation are logged.

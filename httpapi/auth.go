@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -72,7 +73,7 @@ func sessionCaller(stored *session.Stored, now session.Time) (*caller, error) {
 }
 
 // refusedToken is the error of a token that is refused.
-func refusedToken(guessed bool) *apiError {
+func refusedToken(guessed bool) *refusal.Error {
 	if guessed {
 		return errBadCredentials
 	}

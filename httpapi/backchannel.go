@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -34,12 +35,12 @@ const (
 )
 
 var (
-	errNoIssuer     = &apiError{code: codeInvalid, text: "no issuer is configured", close: true}
-	errLogoutHeader = &apiError{code: codeInvalid, text: fmt.Sprintf("request headers too large: at most %d bytes here", maxLogoutHeader), close: true}
-	errLogoutForm   = &apiError{code: codeInvalid, text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
-	errLogoutField  = &apiError{code: codeInvalid, text: "the form must have the field logout_token, once"}
-	errLogoutUsed   = &apiError{code: codeInvalid, text: "invalid token: jti: it was used before"}
-	errLogoutBusy   = &apiError{code: codeUnavailable, text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
+	errNoIssuer     = &refusal.Error{Code: refusal.Invalid, Text: "no issuer is configured", Close: true}
+	errLogoutHeader = &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("request headers too large: at most %d bytes here", maxLogoutHeader), Close: true}
+	errLogoutForm   = &refusal.Error{Code: refusal.Invalid, Text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
+	errLogoutField  = &refusal.Error{Code: refusal.Invalid, Text: "the form must have the field logout_token, once"}
+	errLogoutUsed   = &refusal.Error{Code: refusal.Invalid, Text: "invalid token: jti: it was used before"}
+	errLogoutBusy   = &refusal.Error{Code: refusal.Unavailable, Text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
 )
 
 // isLogout says whether a request is for the back-channel logout, which has a
@@ -162,7 +163,7 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 	}
 	l, err := issuers.Logout(ctx, token)
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
-		return nil, &apiError{code: codeInvalid, text: e.Error(), guessed: !e.Expired}
+		return nil, &refusal.Error{Code: refusal.Invalid, Text: e.Error(), Guessed: !e.Expired}
 	}
 	if err != nil {
 		return nil, errIssuer // I2
@@ -194,13 +195,13 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 	return s.config.Store.Revoke(ctx, what)
 }
 
-// writeOAuthError is writeError in the form of RFC 6749, 5.2, which knows no 413.
-func writeOAuthError(http *fasthttp.RequestCtx, e *apiError) {
-	name, status := "invalid_request", e.status()
+// writeOAuthError is refusal.Write in the form of RFC 6749, 5.2, which knows no 413.
+func writeOAuthError(http *fasthttp.RequestCtx, e *refusal.Error) {
+	name, status := "invalid_request", e.Status()
 	switch {
-	case e.code == codeUnavailable:
+	case e.Code == refusal.Unavailable:
 		name = "temporarily_unavailable"
-	case e.code == codeInternal:
+	case e.Code == refusal.Internal:
 		name = "server_error"
 	case status == fasthttp.StatusRequestEntityTooLarge:
 		status = fasthttp.StatusBadRequest
@@ -209,5 +210,5 @@ func writeOAuthError(http *fasthttp.RequestCtx, e *apiError) {
 	b = append(b, name...)
 	b = append(b, `","error_description":`...)
 	b = protojson.AppendString(b, e.Error())
-	writeErrorAs(http, e, status, append(b, '}'))
+	refusal.WriteAs(http, e, status, append(b, '}'))
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 )
 
 // maxKeptBody is the largest buffer that waits for the next request.
@@ -65,9 +67,9 @@ func chunksEnded(conn net.Conn, stream io.Reader) bool {
 	return err == io.EOF
 }
 
-func tooLarge(limit int) *apiError {
-	return &apiError{
-		code: codeExhausted, http: http.StatusRequestEntityTooLarge,
-		text: fmt.Sprintf("request body too large: at most %d bytes", limit), close: true,
+func tooLarge(limit int) *refusal.Error {
+	return &refusal.Error{
+		Code: refusal.Exhausted, HTTP: http.StatusRequestEntityTooLarge,
+		Text: fmt.Sprintf("request body too large: at most %d bytes", limit), Close: true,
 	}
 }

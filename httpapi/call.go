@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -65,7 +66,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 			c.release()
 			return
 		}
-		var e *apiError
+		var e *refusal.Error
 		if err != nil {
 			e = asAPIError(err)
 			r.writeError(ctx, e)
@@ -162,7 +163,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 func (s *Server) bug(panicked any, requestID, call string) error {
 	s.log.Error("a request failed by a bug", "request_id", requestID, "call", call,
 		"panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
-	return &apiError{code: codeInternal, text: "An internal error occurred: request " + requestID, close: true}
+	return &refusal.Error{Code: refusal.Internal, Text: "An internal error occurred: request " + requestID, Close: true}
 }
 
 // pathID returns the session ID in the path, of which the router has made a
@@ -190,7 +191,7 @@ func (c *call) param(names ...string) (value string, given bool, err error) {
 	for _, name := range names {
 		for _, v := range args.PeekMulti(name) {
 			if given {
-				return "", false, &apiError{code: codeInvalid, text: "the query parameter " + names[0] + " is given twice"}
+				return "", false, &refusal.Error{Code: refusal.Invalid, Text: "the query parameter " + names[0] + " is given twice"}
 			}
 			value, given = string(v), true
 		}

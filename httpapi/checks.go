@@ -4,6 +4,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -270,7 +271,7 @@ func (q *changes) possible() error {
 	if q.needsProvider == "" {
 		return nil
 	}
-	return &apiError{code: codeUnimplemented, text: q.needsProvider + " needs an identity provider, and none is configured; state what was verified elsewhere in factors"}
+	return &refusal.Error{Code: refusal.Unimplemented, Text: q.needsProvider + " needs an identity provider, and none is configured; state what was verified elsewhere in factors"}
 }
 
 // expiration is when a session ends whose lifetime begins now; 0 is no lifetime.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
 )
@@ -32,34 +33,34 @@ var (
 	connectVersion     = []byte("1")
 	jsonType           = []byte(contentTypeJSON)
 
-	errConnectVersion = &apiError{code: codeInvalid, text: "the header Connect-Protocol-Version must be 1, or not be there"}
-	errConnectTimeout = &apiError{code: codeInvalid, text: "the header Connect-Timeout-Ms must be a whole number above 0, of at most 10 digits"}
-	errConnectType    = &apiError{code: codeInvalid, http: http.StatusUnsupportedMediaType, text: "the Content-Type of a request must be application/json"}
+	errConnectVersion = &refusal.Error{Code: refusal.Invalid, Text: "the header Connect-Protocol-Version must be 1, or not be there"}
+	errConnectTimeout = &refusal.Error{Code: refusal.Invalid, Text: "the header Connect-Timeout-Ms must be a whole number above 0, of at most 10 digits"}
+	errConnectType    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the Content-Type of a request must be application/json"}
 	// The protocol wants this code.
-	errConnectCompressed = &apiError{code: codeUnimplemented, text: "compressed request bodies are not supported: the Content-Encoding must be identity"}
+	errConnectCompressed = &refusal.Error{Code: refusal.Unimplemented, Text: "compressed request bodies are not supported: the Content-Encoding must be identity"}
 	// An unknown procedure is unimplemented, which by the protocol's table of
 	// codes is 501. But its servers answer 404, and its table of statuses reads
 	// a 404 as unimplemented: so clients come to the same code by either, and
 	// those that know nothing of Connect see an ordinary 404.
-	errNoProcedure = &apiError{code: codeUnimplemented, http: http.StatusNotFound, text: "Not Found"}
+	errNoProcedure = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusNotFound, Text: "Not Found"}
 	// errTooLate may mean that a write was done all the same.
-	errTooLate = &apiError{code: codeDeadline, text: "the time of Connect-Timeout-Ms is over"}
+	errTooLate = &refusal.Error{Code: refusal.Deadline, Text: "the time of Connect-Timeout-Ms is over"}
 )
 
 // connectCodes are Connect's names of the codes.
-var connectCodes = map[code]string{
-	codeInvalid:       "invalid_argument",
-	codeDeadline:      "deadline_exceeded",
-	codeNotFound:      "not_found",
-	codeExists:        "already_exists",
-	codeDenied:        "permission_denied",
-	codeExhausted:     "resource_exhausted",
-	codePrecondition:  "failed_precondition",
-	codeAborted:       "aborted",
-	codeUnimplemented: "unimplemented",
-	codeInternal:      "internal",
-	codeUnavailable:   "unavailable",
-	codeUnauthorised:  "unauthenticated",
+var connectCodes = map[refusal.Code]string{
+	refusal.Invalid:       "invalid_argument",
+	refusal.Deadline:      "deadline_exceeded",
+	refusal.NotFound:      "not_found",
+	refusal.Exists:        "already_exists",
+	refusal.Denied:        "permission_denied",
+	refusal.Exhausted:     "resource_exhausted",
+	refusal.Precondition:  "failed_precondition",
+	refusal.Aborted:       "aborted",
+	refusal.Unimplemented: "unimplemented",
+	refusal.Internal:      "internal",
+	refusal.Unavailable:   "unavailable",
+	refusal.Unauthorised:  "unauthenticated",
 }
 
 // byConnect returns r as a procedure of Connect.
@@ -123,17 +124,17 @@ func (s *Server) within(base context.Context, c *call) error {
 
 // connectStatus is the HTTP status of e by Connect. It follows from the code,
 // but for what comes before the protocol: the path, the method, the content type.
-func (e *apiError) connectStatus() int {
-	switch e.http {
+func connectStatus(e *refusal.Error) int {
+	switch e.HTTP {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
-		return e.http
+		return e.HTTP
 	}
-	return statusOf[e.code]
+	return e.Code.Status()
 }
 
-// writeConnectError is writeError in Connect's form.
-func writeConnectError(http *fasthttp.RequestCtx, e *apiError) {
-	writeErrorAs(http, e, e.connectStatus(), appendConnectError(nil, e))
+// writeConnectError is refusal.Write in Connect's form.
+func writeConnectError(http *fasthttp.RequestCtx, e *refusal.Error) {
+	refusal.WriteAs(http, e, connectStatus(e), appendConnectError(nil, e))
 	switch e {
 	case errConnectType, errCharset:
 		http.Response.Header.Set("Accept-Post", contentTypeJSON)
@@ -143,12 +144,12 @@ func writeConnectError(http *fasthttp.RequestCtx, e *apiError) {
 }
 
 // appendConnectError writes e in Connect's form.
-func appendConnectError(b []byte, e *apiError) []byte {
+func appendConnectError(b []byte, e *refusal.Error) []byte {
 	b = append(b, `{"code":"`...)
-	b = append(b, connectCodes[e.code]...)
+	b = append(b, connectCodes[e.Code]...)
 	b = append(b, `","message":`...)
 	b = protojson.AppendString(b, e.Error())
-	if e.id != "" {
+	if e.ID != "" {
 		b = append(b, `,"details":[{"type":"zitadel.v1.ErrorDetail","value":"`...)
 		b = base64.RawStdEncoding.AppendEncode(b, appendErrorDetail(nil, e))
 		b = append(b, `"}]`...)
@@ -158,8 +159,8 @@ func appendConnectError(b []byte, e *apiError) []byte {
 
 // appendErrorDetail writes the protobuf message zitadel.v1.ErrorDetail: the ID
 // is field 1, the message field 2.
-func appendErrorDetail(b []byte, e *apiError) []byte {
-	for i, text := range []string{e.id, e.text} {
+func appendErrorDetail(b []byte, e *refusal.Error) []byte {
+	for i, text := range []string{e.ID, e.Text} {
 		b = append(b, byte(i+1)<<3|2) // a field of bytes
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
@@ -107,12 +108,10 @@ func TestConnect_EveryCode(t *testing.T) {
 		"resource_exhausted": 429, "failed_precondition": 400, "aborted": 409, "out_of_range": 400, "unimplemented": 501, "internal": 500, "unavailable": 503,
 		"data_loss": 500, "unauthenticated": 401,
 	}
-	if len(connectCodes) != len(statusOf) {
-		t.Errorf("%d codes have a status, %d a name", len(statusOf), len(connectCodes))
-	}
-	for code, status := range statusOf {
-		if want, known := table[connectCodes[code]]; !known || status != want {
-			t.Errorf("%d is %q, with the status %d, want %d", code, connectCodes[code], status, want)
+	for code := range refusal.Code(100) {
+		name, named := connectCodes[code]
+		if status := code.Status(); named != (status != 0) || named && status != table[name] {
+			t.Errorf("%d is %q, with the status %d, want %d", code, name, status, table[name])
 		}
 	}
 }
@@ -227,7 +226,7 @@ func FuzzConnectHeaders(f *testing.F) {
 		}
 		if err := c.connectRequest(); err != nil {
 			e := asAPIError(err)
-			if status := e.connectStatus(); status != http.StatusBadRequest && status != http.StatusUnsupportedMediaType && status != http.StatusNotImplemented {
+			if status := connectStatus(e); status != http.StatusBadRequest && status != http.StatusUnsupportedMediaType && status != http.StatusNotImplemented {
 				t.Errorf("%v has the status %d", err, status)
 			}
 			return

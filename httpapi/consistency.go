@@ -1,6 +1,10 @@
 package httpapi
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+)
 
 // headerConsistency asks for an answer of Redis, past all copies in this
 // process. It is ours; ZITADEL does not know it.
@@ -8,7 +12,7 @@ const headerConsistency = "Session-Consistency"
 
 var (
 	freshValue     = []byte("fresh")
-	errConsistency = &apiError{code: codeInvalid, text: "the header " + headerConsistency + " must be fresh, or not be there"}
+	errConsistency = &refusal.Error{Code: refusal.Invalid, Text: "the header " + headerConsistency + " must be fresh, or not be there"}
 )
 
 // consistency sets what the call may be answered from. A write never takes a copy.

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 )
 
 const (
@@ -38,7 +40,7 @@ func TestDocsNameEverything(t *testing.T) {
 	for _, r := range routes {
 		names = append(names, "`"+inDoc(&r)+"`", "| "+r.call+" |")
 	}
-	for _, e := range []*apiError{
+	for _, e := range []*refusal.Error{
 		errNoCredentials, errBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
 		errNoRoute, errNoMethod, errConflict,
 	} {
@@ -103,7 +105,7 @@ func samplesAreGolden(t *testing.T, file string) {
 func TestDocsNameConnect(t *testing.T) {
 	doc := readDoc(t, clientsDoc)
 	for code, name := range connectCodes {
-		if row := fmt.Sprintf("| %d | `%s` | %d |", code, name, statusOf[code]); !strings.Contains(doc, row) {
+		if row := fmt.Sprintf("| %d | `%s` | %d |", code, name, code.Status()); !strings.Contains(doc, row) {
 			t.Errorf("%s does not have %s", clientsDoc, row)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -86,8 +87,8 @@ func (o object) uint(name string) uint64 {
 // refused checks that a fault has its place in the error table.
 func refused(t *testing.T, body []byte, err error) {
 	t.Helper()
-	if e := asAPIError(err); e.code != codeInvalid && e.code != codeUnimplemented {
-		t.Errorf("%q was refused with code %d: %v", body, e.code, err)
+	if e := asAPIError(err); e.Code != refusal.Invalid && e.Code != refusal.Unimplemented {
+		t.Errorf("%q was refused with code %d: %v", body, e.Code, err)
 	}
 	if !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\x00\r\n") {
 		t.Errorf("%q was refused with the text %q", body, err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -66,7 +67,7 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	case s.imports <- struct{}{}:
 		defer func() { <-s.imports }()
 	default:
-		return &apiError{code: codeExhausted, text: fmt.Sprintf("at most %d imports may run at a time", maxImports), close: true}
+		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d imports may run at a time", maxImports), Close: true}
 	}
 	ctx, stop := context.WithCancelCause(base)
 	defer stop(nil)
@@ -117,9 +118,9 @@ func (run *importRun) read(ctx context.Context, lines *importReader) error {
 	}
 	e := *asAPIError(err)
 	t := run.tally.snapshot()
-	e.close = true
-	e.text = fmt.Sprintf("%s; line %d is the first that was not taken, %d were stored, %d were expired, %d failed; the whole import can be sent again",
-		e.text, t.lost, t.stored, t.expired, t.failed)
+	e.Close = true
+	e.Text = fmt.Sprintf("%s; line %d is the first that was not taken, %d were stored, %d were expired, %d failed; the whole import can be sent again",
+		e.Text, t.lost, t.stored, t.expired, t.failed)
 	return &e
 }
 

@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
 // errIssuer is the answer where a token can be judged only by an issuer that is
 // away or late. It says nothing about the token. (I2)
-var errIssuer = &apiError{code: codeUnavailable, text: "the issuer of the token is unavailable"}
+var errIssuer = &refusal.Error{Code: refusal.Unavailable, Text: "the issuer of the token is unavailable"}
 
 // SetIssuers takes access tokens and logout tokens of v's issuers, for requests
 // that begin after it; nil takes none.

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 	"golang.org/x/time/rate"
 )
 
@@ -38,14 +38,14 @@ type keyLimit struct {
 	rate    KeyRate
 	bucket  *rate.Limiter
 	refused prometheus.Counter // nil counts nothing
-	refusal apiError
+	refusal refusal.Error
 }
 
 func newKeyLimit(k KeyRate) *keyLimit {
 	k.Burst = k.burst()
 	return &keyLimit{
 		rate: k, bucket: rate.NewLimiter(rate.Limit(k.PerSecond), k.Burst),
-		refusal: apiError{code: codeExhausted, text: fmt.Sprintf("the API key is above its limit of %s requests a second, with bursts of %d",
+		refusal: refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("the API key is above its limit of %s requests a second, with bursts of %d",
 			strconv.FormatFloat(k.PerSecond, 'f', -1, 64), k.Burst)},
 	}
 }
@@ -59,7 +59,7 @@ func (l *keyLimit) take(now time.Time) error {
 		l.refused.Inc()
 	}
 	e := l.refusal
-	e.retryAfter = max(1, int(math.Ceil((1-l.bucket.TokensAt(now))/l.rate.PerSecond)))
+	e.RetryAfter = max(1, int(math.Ceil((1-l.bucket.TokensAt(now))/l.rate.PerSecond)))
 	return &e
 }
 
@@ -140,9 +140,4 @@ func (k *APIKeys) limits(name string) bool {
 		}
 	}
 	return false
-}
-
-// setRetryAfter says when to come again.
-func setRetryAfter(h *fasthttp.Response, seconds int) {
-	h.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(seconds))
 }

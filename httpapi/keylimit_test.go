@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -183,8 +184,8 @@ func TestKeyRate(t *testing.T) {
 		for l.take(now) == nil {
 			n++
 		}
-		e, ok := l.take(now).(*apiError)
-		if n != burst || !ok || e.retryAfter != after || e.status() != http.StatusTooManyRequests {
+		e, ok := l.take(now).(*refusal.Error)
+		if n != burst || !ok || e.RetryAfter != after || e.Status() != http.StatusTooManyRequests {
 			t.Errorf("%+v: took %d, %+v, want %d, again after %d", k, n, e, burst, after)
 		}
 		if l.take(now.Add(time.Duration(after)*time.Second)) != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -240,5 +241,5 @@ func causedBy(field string, causes ...string) error {
 	for _, cause := range causes {
 		text += " | caused by: invalid " + cause
 	}
-	return &apiError{code: codeInvalid, text: text}
+	return &refusal.Error{Code: refusal.Invalid, Text: text}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -46,7 +47,7 @@ func decodePut(c *call) (*putRequest, error) {
 		return nil, err
 	}
 	if q.issueToken && q.given.TokenSHA256 {
-		return nil, &apiError{code: codeInvalid, text: "invalid issueToken: must not be given together with tokenSha256"}
+		return nil, &refusal.Error{Code: refusal.Invalid, Text: "invalid issueToken: must not be given together with tokenSha256"}
 	}
 	if err := storableID(c.id); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func (c *call) switched(name, snake string) (on bool, err error) {
 		return false, err
 	}
 	if on, err = strconv.ParseBool(text); err != nil {
-		return false, &apiError{code: codeInvalid, text: "invalid " + name + ": must be true or false"}
+		return false, &refusal.Error{Code: refusal.Invalid, Text: "invalid " + name + ": must be true or false"}
 	}
 	return on, nil
 }

@@ -39,7 +39,7 @@ func (a *differentAnswers) compare(r *replay, e *recorded, got reply, known *dif
 	r.t.Helper()
 	want := a.want[e.Name]
 	delete(a.want, e.Name)
-	if known.timed && got.status == http.StatusGatewayTimeout && strings.Contains(got.body, errTooLate.text) {
+	if known.timed && got.status == http.StatusGatewayTimeout && strings.Contains(got.body, errTooLate.Text) {
 		fmt.Fprintf(&a.now, "%s: %s\n", e.Name, want)
 		return
 	}

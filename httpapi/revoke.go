@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -91,7 +92,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	case s.revocations <- struct{}{}:
 		defer func() { <-s.revocations }()
 	default:
-		return &apiError{code: codeExhausted, text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
+		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
 	}
 	c.logged = append(c.logged, slog.String("which", whose(&q.query)), slog.Int("except", len(q.except)), slog.Bool("dry_run", q.dryRun))
 	may := c.caller.mayDelete
@@ -112,12 +113,12 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.dryRun, "error", err)
 		e := *asAPIError(err)
 		if ended() {
-			e.text = "the server ends"
+			e.Text = "the server ends"
 		}
 		if q.dryRun {
-			e.text += "; nothing was revoked"
+			e.Text += "; nothing was revoked"
 		} else {
-			e.text += fmt.Sprintf("; %d sessions were revoked; to send the request again is to go on", revoked)
+			e.Text += fmt.Sprintf("; %d sessions were revoked; to send the request again is to go on", revoked)
 		}
 		return &e
 	}

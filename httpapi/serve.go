@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/valyala/fasthttp"
 )
 
@@ -110,10 +111,10 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 		return
 	}
 	e := asHeaderError(http.Conn(), err, s.config.MaxHeaderBytes)
-	writeError(http, e)
+	refusal.Write(http, e)
 	s.shareUnread(http)
 	endUnread(http)
-	s.metrics.refused(e.status())
+	s.metrics.refused(e.Status())
 }
 
 // endUnread ends the answer to a request that could not be read. It has no body
@@ -129,7 +130,7 @@ func endUnread(http *fasthttp.RequestCtx) {
 }
 
 // asHeaderError says why a request's header could not be read.
-func asHeaderError(conn net.Conn, err error, limit int) *apiError {
+func asHeaderError(conn net.Conn, err error, limit int) *refusal.Error {
 	if !headerTooLarge(err) {
 		return asReadError(conn, err)
 	}
@@ -137,7 +138,7 @@ func asHeaderError(conn net.Conn, err error, limit int) *apiError {
 	if errors.Is(err, errHeaderLines) {
 		text = fmt.Sprintf("request headers too large: at most %d lines if they have more than %d bytes", maxHeaderLines, readPiece)
 	}
-	return &apiError{code: codeExhausted, http: fasthttp.StatusRequestHeaderFieldsTooLarge, text: text, close: true}
+	return &refusal.Error{Code: refusal.Exhausted, HTTP: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: text, Close: true}
 }
 
 // headerTooLarge says whether a header could not be read because it is larger
@@ -149,7 +150,7 @@ func headerTooLarge(err error) bool {
 
 // asReadError says why a request could not be read from conn. It never repeats
 // what was received. (I6)
-func asReadError(conn net.Conn, err error) *apiError {
+func asReadError(conn net.Conn, err error) *refusal.Error {
 	if headerTooLarge(err) {
 		return errTrailersTooBig
 	}
@@ -163,7 +164,7 @@ func asReadError(conn net.Conn, err error) *apiError {
 }
 
 // truncated says why a request from conn has ended early.
-func truncated(conn net.Conn) *apiError {
+func truncated(conn net.Conn) *refusal.Error {
 	if cutOff(conn) {
 		return errStopping
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -47,17 +48,17 @@ func budgetOf(c class, n int) int {
 }
 
 var (
-	errShed   = &apiError{code: codeUnavailable, text: "too many requests at a time; try again"}
-	errCostly = &apiError{code: codeUnavailable, text: "too many costly searches at a time; try again, or narrow the search"}
+	errShed   = &refusal.Error{Code: refusal.Unavailable, Text: "too many requests at a time; try again"}
+	errCostly = &refusal.Error{Code: refusal.Unavailable, Text: "too many costly searches at a time; try again, or narrow the search"}
 )
 
 // isShed says whether e refuses a request for no other reason than that there are
 // too many at a time.
-func isShed(e *apiError) bool { return e == errShed || e == errCostly }
+func isShed(e *refusal.Error) bool { return e == errShed || e == errCostly }
 
 // asBusy returns the answer to a search that the index had no turn for, nil for
 // other errors.
-func asBusy(err error) *apiError {
+func asBusy(err error) *refusal.Error {
 	if errors.Is(err, index.ErrBusy) {
 		return errCostly
 	}

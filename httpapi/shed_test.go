@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
@@ -167,7 +168,7 @@ func TestShed_Flood(t *testing.T) {
 				switch {
 				case err == nil && r.status == http.StatusOK && strings.Contains(r.body, id):
 					good.Add(1)
-				case err == nil && r.status == http.StatusServiceUnavailable && strings.Contains(r.body, errShed.text):
+				case err == nil && r.status == http.StatusServiceUnavailable && strings.Contains(r.body, errShed.Text):
 					shed.Add(1)
 				default:
 					t.Errorf("got %d %s, %v", r.status, r.body, err)
@@ -192,7 +193,7 @@ func TestShed_Flood(t *testing.T) {
 func TestShed_CostlySearches(t *testing.T) {
 	// As the store hands it on.
 	e := asAPIError(fmt.Errorf("%w: %w", session.ErrUnavailable, index.ErrBusy))
-	if e != errCostly || e.status() != http.StatusServiceUnavailable || e.code != codeUnavailable || !isShed(e) {
+	if e != errCostly || e.Status() != http.StatusServiceUnavailable || e.Code != refusal.Unavailable || !isShed(e) {
 		t.Errorf("got %+v", e)
 	}
 	if e := asAPIError(session.ErrUnavailable); e != errUnavailable || isShed(e) {

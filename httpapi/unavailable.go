@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/valyala/fasthttp"
 )
 
@@ -28,7 +29,7 @@ func RunUnavailable(ctx context.Context, ln net.Listener, verify bool, c *Config
 		if verify || isVerify(http.RequestURI()) {
 			(&verification{s: s, http: http, reason: reasonUnavailable}).refuse()
 		} else {
-			writeError(http, errUnavailable)
+			refusal.Write(http, errUnavailable)
 		}
 		closeUnread(http)
 	}

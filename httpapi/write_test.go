@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -225,22 +226,22 @@ func TestI2_LateIsUnavailable(t *testing.T) {
 func TestI2_ErrorTable(t *testing.T) {
 	for _, c := range []struct {
 		err    error
-		code   code
+		code   refusal.Code
 		status int
 	}{
-		{session.ErrNotFound, codeNotFound, 404},
-		{session.ErrConflict, codeAborted, 409},
-		{session.ErrDeleted, codeExists, 409},
-		{session.ErrFull, codeExhausted, 429},
-		{session.ErrUnavailable, codeUnavailable, 503},
-		{fmt.Errorf("anything else"), codeUnavailable, 503},
-		{fmt.Errorf("wrapped: %w", session.ErrNotFound), codeNotFound, 404},
-		{brokenDoc("s", fmt.Errorf("no JSON")), codeUnavailable, 503},
-		{&session.InvalidError{Field: "f", Problem: "p"}, codeInvalid, 400},
+		{session.ErrNotFound, refusal.NotFound, 404},
+		{session.ErrConflict, refusal.Aborted, 409},
+		{session.ErrDeleted, refusal.Exists, 409},
+		{session.ErrFull, refusal.Exhausted, 429},
+		{session.ErrUnavailable, refusal.Unavailable, 503},
+		{fmt.Errorf("anything else"), refusal.Unavailable, 503},
+		{fmt.Errorf("wrapped: %w", session.ErrNotFound), refusal.NotFound, 404},
+		{brokenDoc("s", fmt.Errorf("no JSON")), refusal.Unavailable, 503},
+		{&session.InvalidError{Field: "f", Problem: "p"}, refusal.Invalid, 400},
 	} {
 		e := asAPIError(c.err)
-		if e.code != c.code || e.status() != c.status {
-			t.Errorf("%v: got code %d and status %d, want %d and %d", c.err, e.code, e.status(), c.code, c.status)
+		if e.Code != c.code || e.Status() != c.status {
+			t.Errorf("%v: got code %d and status %d, want %d and %d", c.err, e.Code, e.Status(), c.code, c.status)
 		}
 	}
 }
