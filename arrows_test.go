@@ -42,8 +42,9 @@ var arrows = map[string][]string{
 	"cache":              {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/resp"},
 	"internal/doctor":    {"cache", "index", "internal/acl", "internal/keys", "internal/resp", "internal/session"},
 	"httpapi/refusal":    {"internal/protojson"},
-	"httpapi":            {"httpapi/refusal", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
+	"httpapi/server":     {"httpapi/refusal"},
+	"httpapi":            {"httpapi/refusal", "httpapi/server", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
+	"cmd/cloakroom":      {"httpapi", "httpapi/server", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
 	"bench/result":       {},
 	"bench/load":         {"bench/result"},
 	"bench/cli":          {},
@@ -75,7 +76,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"httpapi", "httpapi/refusal", "cmd/cloakroom", "bench/baseline"},
+	"github.com/valyala/fasthttp":   {"httpapi", "httpapi/refusal", "httpapi/server", "cmd/cloakroom", "bench/baseline"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/redistest", "internal/resp", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
@@ -189,6 +190,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")
+	f("httpapi/server", goRedis, "cache", "index", "internal/session", "internal/oidc")
 	f("cmd/cloakroom", append([]string{"bench", "testing"}, testOnly...)...)
 	f("bench/compare", fasthttp, goRedis, "bench/load")
 	f("bench/report", fasthttp, goRedis, "bench/load")

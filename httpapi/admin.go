@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
@@ -42,6 +43,9 @@ type Admin struct {
 	metrics fasthttp.RequestHandler
 }
 
+// adminHeaderBytes bounds the request line and headers on the admin listener.
+const adminHeaderBytes = 16 << 10
+
 // readyPatience bounds how long /readyz waits for Ready.
 const readyPatience = time.Second
 
@@ -59,17 +63,17 @@ func NewAdmin(c AdminConfig) *Admin {
 
 // Run serves ln until ctx ends, then drains it as Server.Run does.
 func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
-	limits := defaultTimeouts
-	limits.write = 2 * time.Minute // a profile takes as long as it is asked to
-	server := newHTTPServer(a.log, limits, adminHeaderBytes)
-	server.GetOnly = true
+	limits := server.DefaultTimeouts
+	limits.Write = 2 * time.Minute // a profile takes as long as it is asked to
+	srv := server.New(a.log, limits, adminHeaderBytes)
+	srv.GetOnly = true
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	addr, isTCP := ln.Addr().(*net.TCPAddr)
 	loopbackOnly := isTCP && addr.IP.IsLoopback()
-	server.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http, loopbackOnly) }
-	server.ErrorHandler = refuseAdmin
-	return serve(ctx, a.log, server, ln, shutdownTimeout, 0, cut)
+	srv.Handler = func(http *fasthttp.RequestCtx) { a.handle(base, http, loopbackOnly) }
+	srv.ErrorHandler = refuseAdmin
+	return server.Serve(ctx, a.log, srv, ln, shutdownTimeout, 0, cut)
 }
 
 // refuseAdmin answers what the server itself refuses.
@@ -78,9 +82,9 @@ func refuseAdmin(http *fasthttp.RequestCtx, err error) {
 		http.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
 		refusal.Write(http, errNoMethod)
 	} else {
-		refusal.Write(http, asHeaderError(http.Conn(), err, adminHeaderBytes))
+		refusal.Write(http, server.HeaderError(http.Conn(), err, adminHeaderBytes))
 	}
-	endUnread(http)
+	server.EndUnread(http)
 }
 
 func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopbackOnly bool) {
@@ -91,7 +95,7 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 		}
 	}()
 	if loopbackOnly {
-		if err := fromHere(&http.Request.Header); err != nil {
+		if err := server.FromHere(&http.Request.Header); err != nil {
 			refusal.Write(http, asAPIError(err))
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 )
 
 // linesOf are the lines of the log about a request, those of a bug or a read of
@@ -157,7 +159,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 
 	budgets := f.server.budgets
 	for c := classRead; c < classes; c++ {
-		f.server.budgets[c] = &budget{}
+		f.server.budgets[c] = &server.Budget{}
 	}
 	each(func(r *route, w write) { check(r, "shed", is(503), "free", w.good, kind...) })
 	f.server.budgets = budgets

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -37,8 +38,8 @@ func (s *Server) authenticate(ctx context.Context, authorization []byte, fresh b
 	if access != nil || err != nil {
 		return access, err
 	}
-	timed := withLateDeadline(ctx, time.Now().Add(s.limits.request))
-	defer timed.end()
+	timed := server.WithLateDeadline(ctx, time.Now().Add(s.limits.request))
+	defer timed.End()
 	byToken := s.config.Store.GetByToken
 	if fresh {
 		byToken = s.config.Store.GetByTokenFresh

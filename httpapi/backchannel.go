@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -71,14 +72,14 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	if err := s.refuseLogout(&c.http.Request.Header); err != nil {
 		return err
 	}
-	if expected(c.http) {
-		return errContinue
+	if server.Expected(c.http) {
+		return server.ErrContinue
 	}
 	token, err := c.logoutToken()
 	if err != nil {
 		return err
 	}
-	drained, _, stop := untilDrained(base)
+	drained, _, stop := server.UntilDrained(base)
 	defer stop()
 	ctx, cancel := context.WithTimeout(c.withRequestID(drained), logoutTimeout)
 	defer cancel()
@@ -131,7 +132,7 @@ func (s *Server) refuseLogout(h *fasthttp.RequestHeader) error {
 	case len(h.RequestURI())+len(h.RawHeaders()) > maxLogoutHeader:
 		return errLogoutHeader
 	case h.ContentLength() > maxLogoutBytes:
-		return tooLarge(maxLogoutBytes)
+		return server.TooLarge(maxLogoutBytes)
 	}
 	return nil
 }

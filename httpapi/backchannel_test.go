@@ -405,7 +405,7 @@ func TestLogoutRefusedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(f.server.limits.read / 2)); err != nil { // the server would wait longer
+		if err := conn.SetDeadline(time.Now().Add(f.server.limits.Read / 2)); err != nil { // the server would wait longer
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(conn, "POST /backchannel-logout HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n"+headers+"\r\n")

@@ -145,7 +145,7 @@ func TestBadInput(t *testing.T) {
 
 // A client that is too slow is told so, and costs others nothing.
 func TestSlowClients(t *testing.T) {
-	f := newFixture(t, func(s *setup) { s.limits.read = 500 * time.Millisecond })
+	f := newFixture(t, func(s *setup) { s.limits.Read = 500 * time.Millisecond })
 	var wg sync.WaitGroup
 	for _, c := range []struct {
 		name, request string
@@ -251,7 +251,7 @@ func (f *fixture) firstStatus(request string) int {
 // Who may not is told so before the body is there. The server would wait for
 // it for an hour.
 func TestRefusesUnread(t *testing.T) {
-	f := newFixture(t, func(s *setup) { s.limits.read = time.Hour })
+	f := newFixture(t, func(s *setup) { s.limits.Read = time.Hour })
 	almost := strings.Repeat(" ", f.server.config.MaxBodyBytes-1)
 	for _, body := range []string{"", " ", almost} {
 		for _, c := range []struct {
@@ -413,11 +413,6 @@ func TestAnonymous(t *testing.T) {
 		res, _ := f.raw("POST /v2/sessions HTTP/1.1\r\nHost: localhost\r\n"+name+": "+good+"\r\n"+name+": https://example.com\r\nContent-Length: 0\r\n\r\n", false)
 		if res.StatusCode != http.StatusForbidden {
 			t.Errorf("a second %s is passed over: %d", name, res.StatusCode)
-		}
-	}
-	for _, host := range []string{"", "[::1%25lo]", "::1%lo", "[", ":80", "127.0.0.1@evil"} {
-		if loopbackHost(host) {
-			t.Errorf("%q is taken for a loopback name", host)
 		}
 	}
 	closed := newFixture(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -34,7 +35,7 @@ type call struct {
 	body     []byte
 	bodyRead bool
 	// place is where the call has a place; nil is none.
-	place *budget
+	place *server.Budget
 	// fresh says that no copy of a session in this process may be used.
 	fresh bool
 	// session is the ID of the session that the call is about, for the log.
@@ -51,18 +52,17 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 // asks the route's own handler, maps its error, counts and logs. All of it
 // happens here and only here.
 func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
-	counts := s.metrics.of(r.label())
+	counts := s.metrics.Of(r.label())
 	return func(ctx *fasthttp.RequestCtx) {
 		c := calls.Get().(*call)
 		c.http, c.route, c.start = ctx, r, time.Now()
-		c.requestID = appendRequestID(c.requestID, ctx)
-		ctx.Response.Header.SetCanonical(requestIDName, c.requestID)
+		c.requestID = server.AppendRequestID(c.requestID, ctx)
 		ctx.Response.Header.SetContentType(contentTypeJSON)
 		ctx.Response.Header.SetCanonical(cacheControlName, noStore)
 
 		err := s.run(base, c, loopbackOnly)
-		if err == errContinue {
-			admit(ctx)
+		if err == server.ErrContinue {
+			server.Admit(ctx)
 			c.release()
 			return
 		}
@@ -71,11 +71,11 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 			e = asAPIError(err)
 			r.writeError(ctx, e)
 		}
-		if !c.bodyRead && hasBody(&ctx.Request.Header) {
-			closeUnread(ctx)
+		if !c.bodyRead && server.HasBody(&ctx.Request.Header) {
+			server.CloseUnread(ctx)
 		}
 		took := time.Since(c.start)
-		counts.answered(ctx.Response.StatusCode(), took)
+		counts.Answered(ctx.Response.StatusCode(), took)
 		s.audit(base, c, e, err, took)
 		c.release()
 	}
@@ -88,7 +88,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 			err = s.bug(p, string(c.requestID), c.route.call)
 		}
 	}()
-	if err := guard(c.http, loopbackOnly); err != nil {
+	if err := server.Guard(c.http, loopbackOnly); err != nil {
 		return err
 	}
 	if err := c.media(); err != nil {
@@ -100,10 +100,10 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 		return c.route.do(s, base, c)
 	}
 	// Nor does one too many: neither the store nor an issuer is asked about it.
-	if c.place = s.budgets[c.route.class]; !c.place.enter() {
+	if c.place = s.budgets[c.route.class]; !c.place.Enter() {
 		return c.refuseShed()
 	}
-	defer func() { c.place.leave() }()
+	defer func() { c.place.Leave() }()
 	if c.timeout > 0 {
 		return s.within(base, c)
 	}
@@ -127,10 +127,10 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 	}
 	c.id = pathID(c.http)
 	if !c.route.streams && c.http.Request.Header.ContentLength() > s.config.MaxBodyBytes {
-		return tooLarge(s.config.MaxBodyBytes)
+		return server.TooLarge(s.config.MaxBodyBytes)
 	}
-	if expected(c.http) {
-		return errContinue
+	if server.Expected(c.http) {
+		return server.ErrContinue
 	}
 	ctx := base
 	if c.route.writes {
@@ -152,8 +152,8 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		case len(c.body) > 0:
 			begin = time.Now().Add(-authenticated)
 		}
-		timed := withLateDeadline(base, begin.Add(s.limits.request))
-		defer timed.end()
+		timed := server.WithLateDeadline(base, begin.Add(s.limits.request))
+		defer timed.End()
 		ctx = timed
 	}
 	return c.route.do(s, ctx, c)
@@ -198,6 +198,16 @@ func (c *call) param(names ...string) (value string, given bool, err error) {
 	}
 	return value, given, nil
 }
+
+// readBody reads the request's body into c.body, at most limit bytes.
+func (c *call) readBody(limit int) (err error) {
+	c.body, err = server.ReadBody(c.http, c.body[:0], limit)
+	c.bodyRead = c.bodyRead || err == nil
+	return err
+}
+
+// maxKeptBody is the largest buffer that waits for the next request.
+const maxKeptBody = 64 << 10
 
 // release gives c back. Buffers of ordinary size stay with it.
 func (c *call) release() {

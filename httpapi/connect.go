@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
 )
@@ -85,7 +86,7 @@ func (c *call) connectRequest() error {
 			return errCharset
 		}
 	}
-	if hasBody(h) && compressed(h) {
+	if server.HasBody(h) && compressed(h) {
 		return errConnectCompressed
 	}
 	if t := h.PeekCanonical(connectTimeoutName); len(t) > 0 {
@@ -108,10 +109,10 @@ func (c *call) connectTimeout(text string) error {
 // counted from the request's headers on.
 func (s *Server) within(base context.Context, c *call) error {
 	deadline := c.start.Add(c.timeout)
-	timed := withLateDeadline(base, deadline)
-	defer timed.end()
+	timed := server.WithLateDeadline(base, deadline)
+	defer timed.End()
 	err := s.admitted(timed, c)
-	if err == nil || err == errContinue {
+	if err == nil || err == server.ErrContinue {
 		return err
 	}
 	// A store that could not be asked until then is not "unavailable". The clock

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
@@ -32,8 +33,8 @@ const OriginForm = "https://HOST or https://HOST:PORT (or http), without a path 
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Accept-Language, Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, If-Match, If-None-Match, " +
-		headerConsistency + ", " + headerRequestID + ", X-Requested-With, X-User-Agent, X-Zitadel-Orgid"
-	corsExposed = "Accept-Post, Allow, Etag, Retry-After, Session-Replicas, Www-Authenticate, " + headerRequestID
+		headerConsistency + ", " + server.HeaderRequestID + ", X-Requested-With, X-User-Agent, X-Zitadel-Orgid"
+	corsExposed = "Accept-Post, Allow, Etag, Retry-After, Session-Replicas, Www-Authenticate, " + server.HeaderRequestID
 )
 
 var (
@@ -136,7 +137,7 @@ func (s *Server) withCORS(handler, preflight fasthttp.RequestHandler) fasthttp.R
 
 // preflightRoute answers preflights, whatever they ask for: what a page may send
 // is the same everywhere.
-var preflightRoute = route{call: noRoute, open: true, do: (*Server).preflight}
+var preflightRoute = route{call: server.NoRoute, open: true, do: (*Server).preflight}
 
 func (s *Server) preflight(_ context.Context, c *call) error {
 	c.http.Response.Header.SetNoDefaultContentType(true)

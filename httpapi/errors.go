@@ -29,27 +29,14 @@ var (
 	errNoMethod = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
 
 	errUnavailable  = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
-	errStopping     = &refusal.Error{Code: refusal.Unavailable, Text: "cloakroom is stopping", Close: true}
 	errConflict     = &refusal.Error{Code: refusal.Aborted, Text: "the session is being changed by others; try again"}
 	errStale        = &refusal.Error{Code: refusal.Exists, Text: "a version with a higher sequence is stored"}
 	errDeleted      = &refusal.Error{Code: refusal.Exists, Text: session.ErrDeleted.Error()}
 	errFull         = &refusal.Error{Code: refusal.Exhausted, Text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusPreconditionFailed, Text: "the stored session has another sequence than If-Match asks for"}
 
-	errTrailersTooBig = &refusal.Error{Code: refusal.Exhausted, HTTP: http.StatusRequestHeaderFieldsTooLarge, Text: "request trailers too large", Close: true}
-	errSlow           = &refusal.Error{Code: refusal.Deadline, HTTP: http.StatusRequestTimeout, Text: "the request did not arrive in time", Close: true}
-	errHTTP           = &refusal.Error{Code: refusal.Invalid, Text: "malformed HTTP request", Close: true}
-	errTruncated      = &refusal.Error{Code: refusal.Invalid, Text: "the request body ended early", Close: true}
-	errTwoLengths     = &refusal.Error{Code: refusal.Invalid, Text: "a request must not have both Content-Length and Transfer-Encoding", Close: true}
-	errFolded         = &refusal.Error{Code: refusal.Invalid, Text: "a header must not go on in another line", Close: true}
-	errCompressed     = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "compressed request bodies are not supported: send no Content-Encoding"}
-	errCharset        = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the charset of a request body must be utf-8"}
-	errExpectation    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusExpectationFailed, Text: "the only expectation that is met is 100-continue", Close: true}
-	errTransferCoding = &refusal.Error{Code: refusal.Invalid, Text: "the Transfer-Encoding must be chunked", Close: true}
-	errHost           = &refusal.Error{Code: refusal.Denied, Text: "without authentication only loopback names are served: the Host must be localhost, 127.0.0.0/8 or [::1]"}
-	errOrigin         = &refusal.Error{Code: refusal.Denied, Text: "without authentication web pages of other sites are not served: the Origin must be one of localhost, 127.0.0.0/8 or [::1], and Sec-Fetch-Site same-origin or none"}
-	// errContinue is no answer: the client may send the body that it has announced.
-	errContinue = errors.New("the body may be sent")
+	errCompressed = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "compressed request bodies are not supported: send no Content-Encoding"}
+	errCharset    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the charset of a request body must be utf-8"}
 )
 
 // invalid is an error in the shape of ZITADEL's request validation.

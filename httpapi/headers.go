@@ -8,11 +8,8 @@ var (
 	authorizationName = []byte(fasthttp.HeaderAuthorization)
 	cacheControlName  = []byte(fasthttp.HeaderCacheControl)
 	etagName          = []byte("Etag")
-	expectName        = []byte(fasthttp.HeaderExpect)
 	ifNoneMatchName   = []byte(fasthttp.HeaderIfNoneMatch)
-	requestIDName     = []byte(headerRequestID)
 	consistencyName   = []byte(headerConsistency)
 
-	noStore       = []byte("no-store")
-	continueValue = []byte("100-continue")
+	noStore = []byte("no-store")
 )

@@ -4,7 +4,7 @@
 // status.
 //
 // It keeps no session and no index of its own, makes no decision about which
-// sessions match a search, and does not speak HTTP/2; a TLSListener gives it TLS.
+// sessions match a search, and does not speak HTTP/2; a server.TLSListener gives it TLS.
 // Nothing that points into a buffer of the HTTP server leaves the package (I8),
 // and no secret reaches a log line, an error or a metric (I6).
 //
@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -102,14 +103,14 @@ type Server struct {
 	keysSet    sync.Mutex
 	keyMetrics *keyMetrics
 	issuers    atomic.Pointer[oidc.Verifier]
-	metrics    *metrics
+	metrics    *server.Metrics
 	limits     timeouts
 
 	verifyDefault *VerifyPolicy // nil if there is none
 	verifyMetrics *verifyMetrics
-	verifyAway    nowAndThen
-	budgets       [classes]*budget
-	shedTold      nowAndThen
+	verifyAway    server.NowAndThen
+	budgets       [classes]*server.Budget
+	shedTold      server.NowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
 	// logouts holds a place for each back-channel logout that runs.
@@ -195,7 +196,7 @@ func New(c Config) (*Server, error) {
 		logouts: make(chan struct{}, maxLogouts),
 	}
 	s.limits.idleAtEnd = c.ShutdownIdle
-	m, err := newMetrics(c.Metrics)
+	m, err := server.NewMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 	_, token := f.login(aliceVerified)
 	const connections = 4000
 	verify := f.verifyListener("tcp", "127.0.0.1:0").String()
-	large := strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6)
+	large := strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", manyLines-6)
 	many := strings.Repeat("a:\r\n", 980)
 	for _, l := range []struct{ name, addr, request string }{
 		{"verify", verify, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\n\r\n"},
@@ -72,23 +73,23 @@ func BenchmarkWaitingConnections(b *testing.B) {
 	const connections = 2000
 	var read atomic.Int64
 	ln := listen(b)
-	server := newHTTPServer(f.server.log, defaultTimeouts, 64<<10)
-	server.Handler = func(*fasthttp.RequestCtx) {}
-	server.StreamRequestBody, server.MaxRequestBodySize = true, prefetch
-	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	srv := server.New(f.server.log, server.DefaultTimeouts, 64<<10)
+	srv.Handler = func(*fasthttp.RequestCtx) {}
+	server.StreamBodies(srv)
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		defer read.Add(1)
 		return f.server.refuseUnread(h)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, f.server.log, server, ln, 0, 0, func() {}) }()
+	go func() { ended <- server.Serve(ctx, f.server.log, srv, ln, 0, 0, func() {}) }()
 	defer func() {
 		stop()
 		<-ended
 	}()
 	for _, l := range []struct{ name, path, headers string }{
-		{"short lines", "/v2/sessions", strings.Repeat("a:\r\n", (readPiece-200)/4)},
-		{"long lines", "/v2/sessions", strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", maxHeaderLines-6)},
+		{"short lines", "/v2/sessions", strings.Repeat("a:\r\n", (4096-200)/4)},
+		{"long lines", "/v2/sessions", strings.Repeat("a:"+strings.Repeat("b", 240)+"\r\n", manyLines-6)},
 		{"one line", "/v2/sessions", "a:" + strings.Repeat("b", 60_000) + "\r\n"},
 		{"long path", "/" + strings.Repeat("b", 60_000), ""},
 	} {

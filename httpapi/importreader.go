@@ -6,8 +6,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 )
 
 // maxLineExtra is how much longer a line may be than twice a session: spaces,
@@ -29,15 +30,8 @@ type importReader struct {
 // The client may be silent for pause at a time. When ctx ends, reading fails.
 // The caller closes the reader before it ends ctx itself.
 func newImportReader(ctx context.Context, c *call, pause time.Duration, limit int) *importReader {
-	body := &streamedBody{
-		ctx: ctx, conn: c.http.Conn(), stream: c.http.RequestBodyStream(), pause: pause,
-		left: c.http.Request.Header.ContentLength(),
-	}
-	if body.stream == nil {
-		body.stream = bytes.NewReader(nil)
-	}
-	wake := func() { _ = body.conn.SetReadDeadline(time.Unix(1, 0)) }
-	return &importReader{in: bufio.NewReaderSize(body, limit+1), close: context.AfterFunc(ctx, wake)}
+	body, stop := server.StreamBody(ctx, c.http, pause, errUnavailable)
+	return &importReader{in: bufio.NewReaderSize(body, limit+1), close: stop}
 }
 
 // limit is the length of the longest line.
@@ -80,38 +74,4 @@ func (r *importReader) skip() error {
 			return err
 		}
 	}
-}
-
-// streamedBody reads a request's body as it comes. Each read may take as long
-// as pause, in place of the bound that other requests have as a whole.
-type streamedBody struct {
-	ctx    context.Context
-	conn   net.Conn
-	stream io.Reader
-	pause  time.Duration
-	// left is how many bytes of the stated length have not come yet; negative
-	// if none was stated.
-	left int
-}
-
-func (b *streamedBody) Read(p []byte) (int, error) {
-	if err := b.conn.SetReadDeadline(time.Now().Add(b.pause)); err != nil {
-		return 0, truncated(b.conn)
-	}
-	// The context's end sets a deadline in the past. If that came before the
-	// deadline above, it is seen here; if it comes after, the read sees it.
-	if b.ctx.Err() != nil {
-		return 0, errUnavailable
-	}
-	n, err := b.stream.Read(p)
-	if b.left >= 0 {
-		b.left -= n
-	}
-	switch {
-	case err == io.EOF && (b.left > 0 || b.left < 0 && !chunksEnded(b.conn, b.stream)):
-		return n, truncated(b.conn)
-	case err == nil || err == io.EOF:
-		return n, err
-	}
-	return n, asReadError(b.conn, err)
 }

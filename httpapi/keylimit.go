@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
@@ -67,7 +68,7 @@ func (l *keyLimit) take(now time.Time) error {
 // to send its body has its handler run twice, and pays once.
 func (c *call) limit() error {
 	l := c.caller.limit
-	if l == nil || runsTwice(c.http) && !expected(c.http) {
+	if l == nil || server.RunsTwice(c.http) && !server.Expected(c.http) {
 		return nil
 	}
 	return l.take(c.start)

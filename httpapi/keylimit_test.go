@@ -64,8 +64,8 @@ func TestKeyLimit(t *testing.T) {
 		t.Error("a long body that is not read leaves the connection open")
 	}
 	for c, b := range f.server.budgets {
-		if b != nil && b.atWork.Load() != 0 {
-			t.Errorf("%d at work of class %s", b.atWork.Load(), classNames[c])
+		if b != nil && b.AtWork() != 0 {
+			t.Errorf("%d at work of class %s", b.AtWork(), classNames[c])
 		}
 	}
 	waitFor(t, "the log", func() bool { return strings.Contains(f.logs.String(), `msg="write refused"`) })

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,29 +33,6 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, err := New(Config{Store: f.store, Metrics: registry}); err == nil {
 		t.Error("the same metrics are registered twice")
-	}
-}
-
-// Statuses besides 200 are counted as well, and several listeners count together.
-func TestMetricsOfARoute(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	m, err := newMetrics(registry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listeners := []*routeMetrics{m.of("GET /a"), m.of("GET /a"), (*metrics)(nil).of("GET /a")}
-	for _, status := range []int{http.StatusOK, http.StatusNotModified, http.StatusOK, 599} {
-		for _, l := range listeners {
-			l.answered(status, time.Second)
-		}
-	}
-	if got, want := gather(t, registry), map[string]float64{
-		"cloakroom_http_requests_total 200 GET /a":       4,
-		"cloakroom_http_requests_total 304 GET /a":       2,
-		"cloakroom_http_requests_total 599 GET /a":       2,
-		"cloakroom_http_request_duration_seconds GET /a": 8,
-	}; !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -105,7 +106,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 		Query: &q.query, May: may, Except: q.except, DryRun: q.dryRun, Reason: "revoked", Progress: run.progress,
 		Replicated: run.replicas.add,
 	}
-	ctx, ended, stop := untilDrained(base)
+	ctx, ended, stop := server.UntilDrained(base)
 	defer stop()
 	revoked, err := run.run(ctx)
 	c.logged = append(c.logged, slog.Uint64("revoked", revoked))

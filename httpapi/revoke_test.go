@@ -313,30 +313,6 @@ func TestRevokeEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// Without a server that drains, a context ends with its base alone.
-func TestUntilDrained(t *testing.T) {
-	base, cancel := context.WithCancel(context.Background())
-	drain, begin := context.WithCancel(context.Background())
-	defer begin()
-	ctx, ended, stop := untilDrained(withDrain(base, drain))
-	defer stop()
-	if ctx.Err() != nil || ended() {
-		t.Error("it has ended already")
-	}
-	begin()
-	<-ctx.Done()
-	if !ended() {
-		t.Error("it does not say why")
-	}
-	other, ended, stop := untilDrained(base)
-	defer stop()
-	if other.Err() != nil || ended() {
-		t.Error("it ends with another server")
-	}
-	cancel()
-	<-other.Done()
-}
-
 // A session that can not be read keeps no other from being revoked; the caller
 // is told that some may be left, and the log says which.
 func TestRevokeSaysWhatItCanNotRead(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 )
@@ -70,11 +71,11 @@ func sessionService(version string, beta bool) []route {
 
 // What answers to requests outside the API.
 var (
-	unknownRoute  = route{call: noRoute, open: true, do: fail(errNoRoute)}
-	unknownMethod = route{call: noRoute, open: true, do: (*Server).methods}
+	unknownRoute  = route{call: server.NoRoute, open: true, do: fail(errNoRoute)}
+	unknownMethod = route{call: server.NoRoute, open: true, do: (*Server).methods}
 
-	unknownProcedure       = route{call: noRoute, open: true, connect: true, do: fail(errNoProcedure)}
-	unknownProcedureMethod = route{call: noRoute, open: true, connect: true, do: (*Server).methods}
+	unknownProcedure       = route{call: server.NoRoute, open: true, connect: true, do: fail(errNoProcedure)}
+	unknownProcedureMethod = route{call: server.NoRoute, open: true, connect: true, do: (*Server).methods}
 )
 
 // answer makes a handler of what reads a request and what answers it.
@@ -134,8 +135,8 @@ func (s *Server) router(base context.Context, loopbackOnly bool) fasthttp.Reques
 
 // label names a route in metrics.
 func (r *route) label() string {
-	if r.call == noRoute {
-		return noRoute
+	if r.call == server.NoRoute {
+		return server.NoRoute
 	}
 	return r.method + " " + r.path
 }

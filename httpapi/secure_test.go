@@ -13,13 +13,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 )
 
 // secured runs f's server on one more listener, with TLS, and makes f's client
 // ask there.
 type secured struct {
 	*fixture
-	ln     *TLSListener
+	ln     *server.TLSListener
 	client *tls.Config
 	failed atomic.Int32
 	stop   context.CancelFunc
@@ -31,7 +33,7 @@ func newSecured(t *testing.T, change ...func(*setup)) *secured {
 	s := &secured{fixture: newFixture(t, change...)}
 	lender := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate for 127.0.0.1
 	defer lender.Close()
-	s.ln = &TLSListener{
+	s.ln = &server.TLSListener{
 		Listener: listen(t),
 		Config:   &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
 		Failed:   func() { s.failed.Add(1) },
@@ -99,7 +101,7 @@ func TestTLS_RefusedUnread(t *testing.T) {
 // A client that does not end its handshake is cut off when the time to read a
 // request is over, and is no request.
 func TestTLS_HandshakeThatDoesNotEnd(t *testing.T) {
-	s := newSecured(t, func(s *setup) { s.limits.read = 50 * time.Millisecond })
+	s := newSecured(t, func(s *setup) { s.limits.Read = 50 * time.Millisecond })
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +143,7 @@ func TestTLS_Refuses(t *testing.T) {
 // A connection that has ended its handshake and sent nothing does not hold the
 // drain up, nor does one within its handshake. (I7)
 func TestI7_TLSDrainsSilentConnections(t *testing.T) {
-	s := newSecured(t, func(s *setup) { s.limits.read, s.limits.idleAtEnd = time.Hour, time.Millisecond })
+	s := newSecured(t, func(s *setup) { s.limits.Read, s.limits.idleAtEnd = time.Hour, time.Millisecond })
 	silent := s.handshake()
 	within, err := net.Dial("tcp", s.addr)
 	if err != nil {

@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -65,38 +65,10 @@ func asBusy(err error) *refusal.Error {
 	return nil
 }
 
-// budget is the places of one class. A nil *budget has any number.
-type budget struct {
-	limit  int64
-	atWork atomic.Int64       // for an instant more than limit
-	shed   prometheus.Counter // nil counts nothing
-}
-
-// enter takes a place, or says that there is none. Who has taken one must leave.
-func (b *budget) enter() bool {
-	if b == nil {
-		return true
-	}
-	if b.atWork.Add(1) <= b.limit {
-		return true
-	}
-	b.atWork.Add(-1)
-	if b.shed != nil {
-		b.shed.Inc()
-	}
-	return false
-}
-
-func (b *budget) leave() {
-	if b != nil {
-		b.atWork.Add(-1)
-	}
-}
-
 // newBudgets makes the budgets of all classes, and shows them in r if there is one.
-func newBudgets(n int, r prometheus.Registerer) (all [classes]*budget, err error) {
+func newBudgets(n int, r prometheus.Registerer) (all [classes]*server.Budget, err error) {
 	for c := classRead; c < classes; c++ {
-		all[c] = &budget{limit: int64(budgetOf(c, n))}
+		all[c] = &server.Budget{Limit: int64(budgetOf(c, n))}
 	}
 	if r == nil {
 		return all, nil
@@ -108,17 +80,17 @@ func newBudgets(n int, r prometheus.Registerer) (all [classes]*budget, err error
 	faults := []error{r.Register(shed)}
 	for c := classRead; c < classes; c++ {
 		b := all[c]
-		b.shed = shed.WithLabelValues(classNames[c])
+		b.Shed = shed.WithLabelValues(classNames[c])
 		labels := prometheus.Labels{"class": classNames[c]}
 		faults = append(faults,
 			r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "cloakroom_in_flight", ConstLabels: labels,
 				Help: "Requests that are at work, by class.",
-			}, func() float64 { return float64(min(b.atWork.Load(), b.limit)) })),
+			}, func() float64 { return float64(b.AtWork()) })),
 			r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "cloakroom_in_flight_limit", ConstLabels: labels,
 				Help: "Requests that may be at work at a time, by class.",
-			}, func() float64 { return float64(b.limit) })))
+			}, func() float64 { return float64(b.Limit) })))
 	}
 	return all, errors.Join(faults...)
 }
@@ -138,10 +110,10 @@ func (c *call) refuseShed() error {
 // connection ends with the answer. It has no place, or gives it back: its client
 // may be slow.
 func (c *call) passBody() {
-	if n := c.http.Request.Header.ContentLength(); n <= 0 || n > shortBody || expected(c.http) {
+	if n := c.http.Request.Header.ContentLength(); n <= 0 || n > shortBody || server.Expected(c.http) {
 		return
 	}
-	c.place.leave()
+	c.place.Leave()
 	c.place = nil
 	_ = c.readBody(shortBody)
 }
@@ -149,16 +121,16 @@ func (c *call) passBody() {
 // awaitBody reads the body. Meanwhile the call has no place: a client that is
 // slow, or sends nothing, keeps nobody else out.
 func (c *call) awaitBody(limit int) error {
-	if !hasBody(&c.http.Request.Header) {
+	if !server.HasBody(&c.http.Request.Header) {
 		return c.readBody(limit)
 	}
 	place := c.place
-	place.leave()
+	place.Leave()
 	c.place = nil
 	if err := c.readBody(limit); err != nil {
 		return err
 	}
-	if !place.enter() {
+	if !place.Enter() {
 		return errShed
 	}
 	c.place = place
@@ -167,7 +139,7 @@ func (c *call) awaitBody(limit int) error {
 
 // tellShed logs, at most once a second, that requests are refused.
 func (s *Server) tellShed() {
-	if left, tell := s.shedTold.tell(); tell {
+	if left, tell := s.shedTold.Tell(); tell {
 		s.log.Warn("too many requests at a time: some are refused", "more_since_the_last_line", left)
 	}
 }

@@ -26,14 +26,14 @@ func few(s *setup) { s.config.MaxInFlight = 1 }
 // occupy takes all places of a class, and returns what gives them back.
 func (f *fixture) occupy(c class) (free func()) {
 	b := f.server.budgets[c]
-	for range b.limit {
-		if !b.enter() {
+	for range b.Limit {
+		if !b.Enter() {
 			f.t.Fatalf("no place for class %s", classNames[c])
 		}
 	}
 	return func() {
-		for range b.limit {
-			b.leave()
+		for range b.Limit {
+			b.Leave()
 		}
 	}
 }
@@ -99,8 +99,8 @@ func TestShed_EachClassApart(t *testing.T) {
 		f.want(c.good, c.as, c.do, c.path, c.body, "Content-Type", contentTypeJSON)
 	}
 	for c, b := range f.server.budgets {
-		if b != nil && b.atWork.Load() != 0 {
-			t.Errorf("%d at work of class %s", b.atWork.Load(), classNames[c])
+		if b != nil && b.AtWork() != 0 {
+			t.Errorf("%d at work of class %s", b.AtWork(), classNames[c])
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
@@ -20,22 +21,22 @@ const unavailableEnd = time.Second
 // it needs Logger, MaxHeaderBytes and Verify.HideReason.
 func RunUnavailable(ctx context.Context, ln net.Listener, verify bool, c *Config) error {
 	s := &Server{config: *c, log: c.Logger}
-	server := newHTTPServer(s.log, defaultTimeouts, c.MaxHeaderBytes)
-	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-		withoutBody(h)
+	srv := server.New(s.log, server.DefaultTimeouts, c.MaxHeaderBytes)
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		server.WithoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	server.Handler = func(http *fasthttp.RequestCtx) {
+	srv.Handler = func(http *fasthttp.RequestCtx) {
 		if verify || isVerify(http.RequestURI()) {
 			(&verification{s: s, http: http, reason: reasonUnavailable}).refuse()
 		} else {
 			refusal.Write(http, errUnavailable)
 		}
-		closeUnread(http)
+		server.CloseUnread(http)
 	}
-	server.ErrorHandler = func(http *fasthttp.RequestCtx, _ error) {
-		server.Handler(http)
-		endUnread(http)
+	srv.ErrorHandler = func(http *fasthttp.RequestCtx, _ error) {
+		srv.Handler(http)
+		server.EndUnread(http)
 	}
-	return serve(ctx, s.log, server, ln, unavailableEnd, 0, func() {})
+	return server.Serve(ctx, s.log, srv, ln, unavailableEnd, 0, func() {})
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -57,8 +58,8 @@ func (s *Server) verify(base context.Context, http *fasthttp.RequestCtx, named *
 	start := time.Now()
 	v := verification{s: s, http: http}
 	v.answer(base, start, named, known)
-	if announcedBody(&http.Request.Header) {
-		closeUnread(http)
+	if server.AnnouncedBody(&http.Request.Header) {
+		server.CloseUnread(http)
 	}
 	took := time.Since(start)
 	s.verifyMetrics.answered(v.reason, took)
@@ -151,12 +152,12 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 // ask asks the store, for as long as the gateway waits.
 func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
 	reads := v.s.budgets[classRead]
-	if !reads.enter() {
+	if !reads.Enter() {
 		return nil, errShed
 	}
-	defer reads.leave()
-	ctx := withLateDeadline(base, start.Add(v.patience()))
-	defer ctx.end()
+	defer reads.Leave()
+	ctx := server.WithLateDeadline(base, start.Add(v.patience()))
+	defer ctx.End()
 	return v.s.config.Store.GetByToken(ctx, token)
 }
 
@@ -204,7 +205,7 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 	case reasonOverloaded:
 		v.s.tellShed()
 	case reasonStale, reasonUnavailable:
-		if left, tell := v.s.verifyAway.tell(); tell {
+		if left, tell := v.s.verifyAway.Tell(); tell {
 			v.s.log.LogAttrs(ctx, slog.LevelWarn, "verify: the session store is unavailable", v.withRequestID(
 				slog.String("reason", v.reason.String()), slog.Any("error", v.err),
 				slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("more_since_the_last_line", left))...)
@@ -228,8 +229,8 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 // withRequestID puts the ID that the gateway has given to the request before
 // attrs, if it is one that may stand in a log.
 func (v *verification) withRequestID(attrs ...slog.Attr) []slog.Attr {
-	given := v.http.Request.Header.PeekCanonical(requestIDName)
-	if len(given) == 0 || len(given) > maxRequestID || !plainID(given) {
+	given := server.GivenRequestID(&v.http.Request.Header)
+	if len(given) == 0 {
 		return attrs
 	}
 	return append([]slog.Attr{slog.String("request_id", string(given))}, attrs...)

@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -58,11 +58,11 @@ func (r reason) passes() bool { return r == reasonGood || r == reasonStale }
 
 // verifyMetrics counts verifies. A nil *verifyMetrics counts nothing.
 type verifyMetrics struct {
-	route  *routeMetrics
+	route  *server.RouteMetrics
 	counts [reasons]prometheus.Counter
 }
 
-func newVerifyMetrics(r prometheus.Registerer, all *metrics) (*verifyMetrics, error) {
+func newVerifyMetrics(r prometheus.Registerer, all *server.Metrics) (*verifyMetrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -73,7 +73,7 @@ func newVerifyMetrics(r prometheus.Registerer, all *metrics) (*verifyMetrics, er
 	if err := r.Register(counts); err != nil {
 		return nil, err
 	}
-	m := &verifyMetrics{route: all.of(verifyPath)}
+	m := &verifyMetrics{route: all.Of(verifyPath)}
 	for i := range m.counts {
 		m.counts[i] = counts.WithLabelValues(reason(i).String())
 	}
@@ -84,25 +84,6 @@ func newVerifyMetrics(r prometheus.Registerer, all *metrics) (*verifyMetrics, er
 func (m *verifyMetrics) answered(why reason, took time.Duration) {
 	if m != nil {
 		m.counts[why].Inc()
-		m.route.answered(refusals[why].status, took)
+		m.route.Answered(refusals[why].status, took)
 	}
-}
-
-// nowAndThen lets a line a second into the log, however often there is cause.
-type nowAndThen struct {
-	mu   sync.Mutex
-	last time.Time
-	left int
-}
-
-// tell says whether to log now, and how many lines were left out since the last.
-func (n *nowAndThen) tell() (left int, now bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if t := time.Now(); t.Sub(n.last) >= time.Second {
-		left, n.left, n.last = n.left, 0, t
-		return left, true
-	}
-	n.left++
-	return 0, false
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
@@ -22,15 +23,15 @@ const debugLevel = slog.LevelDebug
 func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	server := newHTTPServer(s.log, s.limits, s.config.MaxHeaderBytes)
-	server.Handler = func(http *fasthttp.RequestCtx) { s.verify(base, http, nil, true) }
-	server.ErrorHandler = s.refuseVerify
-	server.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
+	srv.Handler = func(http *fasthttp.RequestCtx) { s.verify(base, http, nil, true) }
+	srv.ErrorHandler = s.refuseVerify
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		h.SetRequestURI("/") // a client's, which may be anything
-		withoutBody(h)
+		server.WithoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
+	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
 }
 
 // refuseVerify answers what never became a request: 401 or 403, which a gateway
@@ -40,41 +41,15 @@ func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout
 func (s *Server) refuseVerify(http *fasthttp.RequestCtx, err error) {
 	v := verification{s: s, http: http, reason: reasonMalformed}
 	switch {
-	case headerTooLarge(err):
+	case server.HeaderTooLarge(err):
 		v.reason = reasonTooLarge
-	case cutOff(http.Conn()):
-		v.reason, v.err = reasonUnavailable, errStopping
+	case server.CutOff(http.Conn()):
+		v.reason, v.err = reasonUnavailable, server.ErrStopping
 	}
 	v.refuse()
-	endUnread(http)
+	server.EndUnread(http)
 	s.verifyMetrics.answered(v.reason, 0)
 	v.audit(context.Background(), 0)
-}
-
-// withoutBody takes the body that a request announces away from it. The server
-// would read it, or wait for it, before it asks a handler. What comes of it all
-// the same is thrown away with the connection: the handler sees announcedBody.
-func withoutBody(h *fasthttp.RequestHeader) {
-	if len(h.PeekCanonical(expectName)) > 0 {
-		h.Del(fasthttp.HeaderExpect) // nothing is waited for, so nobody has to wait
-	}
-	if hasBody(h) || folded(h.RawHeaders()) {
-		h.SetContentLength(0)
-		h.SetConnectionClose()
-	}
-}
-
-// folded says whether a header goes on in another line (RFC 9112, 5.2). A proxy
-// may take that line for a header, of a body's length for example.
-func folded(rawHeaders []byte) bool {
-	return bytes.Contains(rawHeaders, []byte("\n ")) || bytes.Contains(rawHeaders, []byte("\n\t"))
-}
-
-// announcedBody says whether withoutBody has taken a body away. It also does of
-// a request that states itself that it has no body and closes the connection,
-// of which nothing is lost.
-func announcedBody(h *fasthttp.RequestHeader) bool {
-	return h.ContentLength() == 0 && h.ConnectionClose()
 }
 
 // withVerify puts verify before the routes of the API.

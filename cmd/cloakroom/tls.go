@@ -3,7 +3,7 @@ package main
 import (
 	"net"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 )
 
 // checkTLS reads the certificates of the listeners.
@@ -73,5 +73,5 @@ func secured(ln net.Listener, c *certificate) net.Listener {
 	if c == nil {
 		return ln
 	}
-	return &httpapi.TLSListener{Listener: ln, Config: c.config(), Failed: c.failed.Inc}
+	return &server.TLSListener{Listener: ln, Config: c.config(), Failed: c.failed.Inc}
 }

@@ -1,4 +1,12 @@
-package httpapi
+// Package server is HTTP that knows no session: how a listener is served and drained,
+// how a request is read, bounded and refused before anybody knows what it asks for,
+// and what its answer has in any case. Look here for connections, headers, bodies,
+// deadlines and TLS; routes, callers and sessions are in httpapi.
+//
+// It builds upon fasthttp. Make a server with New, give it its handlers, and hand it
+// to Serve, which alone makes the connections that the other functions here expect.
+// Functions that take a request must be called by its handler, before that returns.
+package server
 
 import (
 	"context"
@@ -7,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,35 +23,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/valyala/fasthttp"
 )
-
-// timeouts bound how long a request may take.
-type timeouts struct {
-	// read is for a whole request, write for the answer, idle between two requests.
-	read, write, idle time.Duration
-	// request is how long the store may take for one request.
-	request time.Duration
-	// verify is how long a verify may take.
-	verify time.Duration
-	// pause is the longest silence within an import, patience how long an
-	// import waits for a store that is away.
-	pause, patience time.Duration
-	// idleAtEnd is how long connections without a request stay open when the
-	// server ends, for those that are on their way.
-	idleAtEnd time.Duration
-}
-
-var defaultTimeouts = timeouts{
-	read:     10 * time.Second,
-	write:    30 * time.Second,
-	idle:     2 * time.Minute,
-	request:  time.Second,
-	verify:   verifyTime,
-	pause:    30 * time.Second,
-	patience: 5 * time.Second,
-}
-
-// adminHeaderBytes bounds the request line and headers on the admin listener.
-const adminHeaderBytes = 16 << 10
 
 // writeBufferBytes holds an answer of some nine sessions, so that it goes out in
 // one write: a second one costs more than everything that a handler does.
@@ -57,33 +37,29 @@ const connectionBytes = 384 << 20
 // most so many bytes.
 func maxConnections(headerBytes int) int { return connectionBytes / (headerBytes + writeBufferBytes) }
 
-// Run serves ln until ctx ends. Then it stops accepting, answers what is under
-// way with Connection: close, and returns nil. What takes longer than
-// shutdownTimeout is cut off. Everything that Run started has ended when it
-// returns. (I7)
-func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	base = withDrain(base, ctx)
-	_, isUnix := ln.Addr().(*net.UnixAddr)
-	server := newHTTPServer(s.log, s.limits, s.config.MaxHeaderBytes)
-	loopbackOnly := s.config.Anonymous && !isUnix
-	server.Handler = s.withVerify(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
-	server.ErrorHandler = s.refuse
-	// Bodies are read by the handlers, each with its own bound: an import is
-	// longer than memory. Before a handler nearly nothing is read.
-	server.StreamRequestBody = true
-	server.MaxRequestBodySize = prefetch
-	server.HeaderReceived = s.refuseUnread
-	server.ExpectHandler = expect(server.Handler)
-	return serve(ctx, s.log, server, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
+// Timeouts bound how long the parts of a request may take, and a connection may
+// rest.
+type Timeouts struct {
+	// Read is for a whole request, Write for the answer, Idle between two requests;
+	// 0 has no bound.
+	Read, Write, Idle time.Duration
 }
 
-func newHTTPServer(log *slog.Logger, t timeouts, headerBytes int) *fasthttp.Server {
+// DefaultTimeouts are those of every listener that has no others.
+var DefaultTimeouts = Timeouts{
+	Read:  10 * time.Second,
+	Write: 30 * time.Second,
+	Idle:  2 * time.Minute,
+}
+
+// New returns a server without handlers, with headerBytes for the request line and
+// the headers of each connection, and as many connections as that leaves memory for.
+// It logs connections that fail, without anything that they have sent.
+func New(log *slog.Logger, t Timeouts, headerBytes int) *fasthttp.Server {
 	return &fasthttp.Server{
-		ReadTimeout:                  t.read,
-		WriteTimeout:                 t.write,
-		IdleTimeout:                  t.idle,
+		ReadTimeout:                  t.Read,
+		WriteTimeout:                 t.Write,
+		IdleTimeout:                  t.Idle,
 		ReadBufferSize:               headerBytes,
 		WriteBufferSize:              writeBufferBytes,
 		Concurrency:                  maxConnections(headerBytes),
@@ -104,34 +80,22 @@ func (l connectionLog) Printf(format string, _ ...any) {
 	l.log.Debug("a connection failed", "kind", format)
 }
 
-// refuse answers what never became a request.
-func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
-	if _, uri, known := begun(http); known && isVerify(uri) {
-		s.refuseVerify(http, err)
-		return
-	}
-	e := asHeaderError(http.Conn(), err, s.config.MaxHeaderBytes)
-	refusal.Write(http, e)
-	s.shareUnread(http)
-	endUnread(http)
-	s.metrics.refused(e.Status())
-}
-
-// endUnread ends the answer to a request that could not be read. It has no body
+// EndUnread ends the answer to a request that could not be read. It has no body
 // where the request may be a HEAD.
-func endUnread(http *fasthttp.RequestCtx) {
-	method, _, known := begun(http)
+func EndUnread(http *fasthttp.RequestCtx) {
+	method, _, known := Begun(http)
 	http.Response.SkipBody = string(method) == fasthttp.MethodHead
 	if !known {
 		http.Response.ResetBody()
 	}
-	closeUnread(http)
+	CloseUnread(http)
 	http.Request = fasthttp.Request{} // it may have been much
 }
 
-// asHeaderError says why a request's header could not be read.
-func asHeaderError(conn net.Conn, err error, limit int) *refusal.Error {
-	if !headerTooLarge(err) {
+// HeaderError says why a request's header could not be read from conn, by the error
+// of the server, whose limit is in bytes.
+func HeaderError(conn net.Conn, err error, limit int) *refusal.Error {
+	if !HeaderTooLarge(err) {
 		return asReadError(conn, err)
 	}
 	text := fmt.Sprintf("request headers too large: at most %d bytes", limit)
@@ -141,9 +105,9 @@ func asHeaderError(conn net.Conn, err error, limit int) *refusal.Error {
 	return &refusal.Error{Code: refusal.Exhausted, HTTP: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: text, Close: true}
 }
 
-// headerTooLarge says whether a header could not be read because it is larger
+// HeaderTooLarge says whether a header could not be read because it is larger
 // than the server's buffer, or has too many lines.
-func headerTooLarge(err error) bool {
+func HeaderTooLarge(err error) bool {
 	_, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err)
 	return ok || errors.Is(err, errHeaderLines)
 }
@@ -151,7 +115,7 @@ func headerTooLarge(err error) bool {
 // asReadError says why a request could not be read from conn. It never repeats
 // what was received. (I6)
 func asReadError(conn net.Conn, err error) *refusal.Error {
-	if headerTooLarge(err) {
+	if HeaderTooLarge(err) {
 		return errTrailersTooBig
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -165,18 +129,18 @@ func asReadError(conn net.Conn, err error) *refusal.Error {
 
 // truncated says why a request from conn has ended early.
 func truncated(conn net.Conn) *refusal.Error {
-	if cutOff(conn) {
-		return errStopping
+	if CutOff(conn) {
+		return ErrStopping
 	}
 	return errTruncated
 }
 
-// serve runs server on ln until ctx ends, then drains it: the listener closes,
-// every answer ends its connection, and connections without a request stay open
-// for the time idle, because a client may be using one just now; then half a
-// header is not waited for, either. Connections that are still busy after timeout
+// Serve runs server, which New has made, on ln until ctx ends, then drains it: the
+// listener closes, every answer ends its connection, and connections without a
+// request stay open for the time idle, because a client may be using one just now;
+// then half a header is not waited for, either. Connections that are still busy after timeout
 // are closed, after cut was called.
-func serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, idle time.Duration, cut func()) error {
+func Serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln net.Listener, timeout, idle time.Duration, cut func()) error {
 	open := newConnections()
 	server.ConnState = open.observe
 	// The server says Connection: close once its shutdown has begun, which is a
@@ -336,3 +300,14 @@ func (c *connections) wait() {
 		c.none.Wait()
 	}
 }
+
+// What is answered where a request could not be read.
+var (
+	errTrailersTooBig = &refusal.Error{Code: refusal.Exhausted, HTTP: http.StatusRequestHeaderFieldsTooLarge, Text: "request trailers too large", Close: true}
+	errSlow           = &refusal.Error{Code: refusal.Deadline, HTTP: http.StatusRequestTimeout, Text: "the request did not arrive in time", Close: true}
+	errHTTP           = &refusal.Error{Code: refusal.Invalid, Text: "malformed HTTP request", Close: true}
+	errTruncated      = &refusal.Error{Code: refusal.Invalid, Text: "the request body ended early", Close: true}
+)
+
+// ErrStopping is the answer to a request that a stop of the server has cut off.
+var ErrStopping = &refusal.Error{Code: refusal.Unavailable, Text: "cloakroom is stopping", Close: true}

@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"bytes"
@@ -15,8 +15,11 @@ const (
 	// maxHeaderLines bounds the lines of such a header: each takes the server up to
 	// 20 times its length.
 	maxHeaderLines = 256
-	// headLine holds a request's method and the path of verify.
+	// headLine holds a request's method and LeastURI bytes of what follows.
 	headLine = 64
+	// LeastURI is how much of a URI Begun knows, if the URI has as much, in bytes:
+	// enough to tell by its first segment what it is for.
+	LeastURI = 8
 )
 
 // errBuffer never happens with the server's reader, which fills one buffer.
@@ -42,13 +45,13 @@ type requestHead struct {
 // next is told that a request has ended.
 func (h *requestHead) next() { h.length = 0 }
 
-// read reads into p, which is what is free of the server's buffer, by more. The
+// Read reads into p, which is what is free of the server's buffer, by more. The
 // server asks for more of a header only when it has not got it whole, so that
 // what it has already is how the header begins.
 func (h *requestHead) read(p []byte, more func(p []byte) (int, error)) (n int, err error) {
 	have := h.buffer - len(p)
 	switch {
-	case have < 0: // of a body, past the buffer
+	case have < 0: // Of a body, past the buffer
 		return more(p)
 	case have == 0:
 		h.whole = p
@@ -106,17 +109,17 @@ func (h *requestHead) gather(have int, more func(p []byte) (int, error)) (int, e
 	}
 }
 
-// begun is how the request on a connection begins, for an answer to one that
+// Begun is how the request on a connection begins, for an answer to one that
 // could not be read. The server has thrown it away. known says whether that is
-// enough to tell whether it is a HEAD, and one for verify.
-func begun(http *fasthttp.RequestCtx) (method, uri []byte, known bool) {
+// all of the method, and LeastURI bytes of the URI, or all of it if it has less.
+func Begun(http *fasthttp.RequestCtx) (method, uri []byte, known bool) {
 	c, ok := http.Conn().(lingerer)
 	if !ok {
 		return nil, nil, false
 	}
 	h := &c.lingering().head
 	method, uri, _ = bytes.Cut(h.line[:h.length], []byte(" "))
-	known = h.length > 0 && (h.length < headLine || len(uri) > len(verifyPath))
+	known = h.length > 0 && (h.length < headLine || len(uri) >= LeastURI)
 	uri, _, _ = bytes.Cut(uri, []byte(" "))
 	return method, uri, known
 }

@@ -1,56 +1,36 @@
-package httpapi
+package server
 
 import (
 	"bytes"
-	"mime"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/valyala/fasthttp"
 )
 
-// guard refuses requests that are not to be understood, before their route is
-// looked at.
-func guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
+// Guard refuses requests that are not to be understood, before their route is
+// looked at. loopbackOnly refuses what FromHere does, too. Its errors are
+// *refusal.Error.
+func Guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
 	h := &http.Request.Header
 	if loopbackOnly {
-		if err := fromHere(h); err != nil {
+		if err := FromHere(h); err != nil {
 			return err
 		}
 	}
 	return framing(h.RawHeaders())
 }
 
-// media refuses a body of a kind that is not read.
-func (c *call) media() error {
-	h := &c.http.Request.Header
-	switch {
-	case c.route.connect && c.route.open: // there is no such procedure
-		return nil
-	case c.route.connect:
-		return c.connectRequest()
-	case !hasBody(h):
-		return nil
-	case compressed(h):
-		return errCompressed
-	case !utf8Charset(string(h.ContentType())):
-		return errCharset
-	}
-	return nil
-}
-
-func compressed(h *fasthttp.RequestHeader) bool {
-	e := h.ContentEncoding()
-	return len(e) > 0 && !strings.EqualFold(string(e), "identity")
-}
-
-// fromHere refuses what a web page may have sent that is open in a browser on
+// FromHere refuses what a web page may have sent that is open in a browser on
 // this machine: a request for another host name than this machine's own, which
 // DNS can point here, and one that the browser says another site has made. A
 // page needs no leave for a request of type text/plain, whose body we read all
-// the same; it does not get to see the answer, but the request is done.
-func fromHere(h *fasthttp.RequestHeader) error {
+// the same; it does not get to see the answer, but the request is done. The error is a
+// *refusal.Error.
+func FromHere(h *fasthttp.RequestHeader) error {
 	if !loopbackHost(string(h.Host())) {
 		return errHost
 	}
@@ -111,27 +91,6 @@ func framing(rawHeaders []byte) error {
 	return wrong
 }
 
-// hasBody says whether a request announces a body.
-func hasBody(h *fasthttp.RequestHeader) bool {
-	n := h.ContentLength()
-	return n != 0 && n != -2
-}
-
-// utf8Charset says whether a content type leaves the charset open or names
-// UTF-8. The type itself is not looked at: like ZITADEL's gateway, we read
-// every body as JSON.
-func utf8Charset(contentType string) bool {
-	if !strings.Contains(contentType, ";") {
-		return true
-	}
-	_, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return true
-	}
-	charset := params["charset"]
-	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii")
-}
-
 // loopbackHost says whether the Host of a request, with or without a port,
 // names this machine and can not be made to do so by DNS.
 func loopbackHost(host string) bool {
@@ -146,3 +105,13 @@ func loopbackHost(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Zone() == "" && addr.IsLoopback()
 }
+
+// What guard and FromHere refuse.
+var (
+	errTwoLengths     = &refusal.Error{Code: refusal.Invalid, Text: "a request must not have both Content-Length and Transfer-Encoding", Close: true}
+	errFolded         = &refusal.Error{Code: refusal.Invalid, Text: "a header must not go on in another line", Close: true}
+	errExpectation    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusExpectationFailed, Text: "the only expectation that is met is 100-continue", Close: true}
+	errTransferCoding = &refusal.Error{Code: refusal.Invalid, Text: "the Transfer-Encoding must be chunked", Close: true}
+	errHost           = &refusal.Error{Code: refusal.Denied, Text: "without authentication only loopback names are served: the Host must be localhost, 127.0.0.0/8 or [::1]"}
+	errOrigin         = &refusal.Error{Code: refusal.Denied, Text: "without authentication web pages of other sites are not served: the Origin must be one of localhost, 127.0.0.0/8 or [::1], and Sec-Fetch-Site same-origin or none"}
+)

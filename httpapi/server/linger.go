@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"errors"
@@ -109,9 +109,9 @@ func (c *lingeringConn) endUnlessAccepted() {
 	}
 }
 
-// cutOff says whether the server has ended the connection of a request before all
+// CutOff says whether the server has ended the connection of a request before all
 // of it had come.
-func cutOff(conn net.Conn) bool {
+func CutOff(conn net.Conn) bool {
 	c, ok := conn.(lingerer)
 	return ok && c.lingering().ended.Load()
 }
@@ -134,9 +134,9 @@ type remainder struct{ c *lingeringConn }
 
 func (r remainder) Read(p []byte) (int, error) { return r.c.readSome(p) }
 
-// closeUnread ends the connection after the answer under way, of a request
+// CloseUnread ends the connection after the answer under way, of a request
 // that was not read to its end: the rest would be read as the next request.
-func closeUnread(http *fasthttp.RequestCtx) {
+func CloseUnread(http *fasthttp.RequestCtx) {
 	http.Response.SetConnectionClose()
 	if c, ok := http.Conn().(lingerer); ok {
 		c.lingering().unread.Store(true)

@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// lateContext is context.WithDeadline for a call that most often ends before
+// LateContext is context.WithDeadline for a call that most often ends before
 // anybody waits for it: the context with its timer is made when somebody does.
 // It is made once per call and never used again, because a load that others
 // share may hold it for longer than the call.
-type lateContext struct {
+type LateContext struct {
 	context.Context // the parent
 	deadline        time.Time
 
@@ -20,14 +20,14 @@ type lateContext struct {
 	ended  bool
 }
 
-// withLateDeadline returns a context that ends with parent, at deadline, or
-// with end, which the caller must call.
-func withLateDeadline(parent context.Context, deadline time.Time) *lateContext {
-	return &lateContext{Context: parent, deadline: deadline}
+// WithLateDeadline returns a context that ends with parent, at deadline, or
+// with its End, which the caller must call.
+func WithLateDeadline(parent context.Context, deadline time.Time) *LateContext {
+	return &LateContext{Context: parent, deadline: deadline}
 }
 
-// end ends c.
-func (c *lateContext) end() {
+// End ends c.
+func (c *LateContext) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -37,7 +37,7 @@ func (c *lateContext) end() {
 }
 
 // wait returns the context with a timer. c.mu must be held.
-func (c *lateContext) wait() context.Context {
+func (c *LateContext) wait() context.Context {
 	switch {
 	case c.timed != nil:
 	case c.ended: // and not by whatever has ended since
@@ -50,7 +50,7 @@ func (c *lateContext) wait() context.Context {
 }
 
 // Deadline implements context.Context.
-func (c *lateContext) Deadline() (time.Time, bool) {
+func (c *LateContext) Deadline() (time.Time, bool) {
 	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.deadline) {
 		return parent, true
 	}
@@ -58,7 +58,7 @@ func (c *lateContext) Deadline() (time.Time, bool) {
 }
 
 // Done implements context.Context.
-func (c *lateContext) Done() <-chan struct{} {
+func (c *LateContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wait().Done()
@@ -66,7 +66,7 @@ func (c *lateContext) Done() <-chan struct{} {
 
 // Err implements context.Context. Only what has ended needs the context with a
 // timer, which then says why, and says the same for ever.
-func (c *lateContext) Err() error {
+func (c *LateContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil && !c.ended && c.Context.Err() == nil && time.Now().Before(c.deadline) {
@@ -77,7 +77,7 @@ func (c *lateContext) Err() error {
 
 // Value implements context.Context. Package context finds by it what to end
 // with c: the context with a timer, once there is one.
-func (c *lateContext) Value(key any) any {
+func (c *LateContext) Value(key any) any {
 	c.mu.Lock()
 	timed := c.timed
 	c.mu.Unlock()

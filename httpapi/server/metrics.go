@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"net/http"
@@ -9,21 +9,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics counts requests. Its labels are route patterns and statuses, never
-// anything that a caller sends. A nil *metrics counts nothing.
-type metrics struct {
+// Metrics counts requests. Its labels are route patterns and statuses, never
+// anything that a caller sends. A nil *Metrics counts
+// nothing. It is safe for concurrent use.
+type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 }
 
-// noRoute labels requests that have no route.
-const noRoute = "none"
+// NoRoute labels requests that have no route.
+const NoRoute = "none"
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+// NewMetrics registers the metrics in r; without one it returns nil.
+func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	if r == nil {
 		return nil, nil
 	}
-	m := &metrics{
+	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_http_requests_total",
 			Help: "Requests answered, by route and HTTP status.",
@@ -42,21 +44,21 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// routeMetrics counts the requests of one route. It looks up only once what
-// most of them need. A nil *routeMetrics counts nothing.
-type routeMetrics struct {
-	all      *metrics
+// RouteMetrics counts the requests of one route. It looks up only once what
+// most of them need. A nil *RouteMetrics counts nothing.
+type RouteMetrics struct {
+	all      *Metrics
 	route    string
 	ok       func() prometheus.Counter
 	duration func() prometheus.Observer
 }
 
-// of returns the metrics of a route.
-func (m *metrics) of(route string) *routeMetrics {
+// Of returns the metrics of a route, nil if m is.
+func (m *Metrics) Of(route string) *RouteMetrics {
 	if m == nil {
 		return nil
 	}
-	return &routeMetrics{
+	return &RouteMetrics{
 		all: m, route: route,
 		ok: sync.OnceValue(func() prometheus.Counter {
 			return m.requests.WithLabelValues(route, strconv.Itoa(http.StatusOK))
@@ -65,8 +67,8 @@ func (m *metrics) of(route string) *routeMetrics {
 	}
 }
 
-// answered counts a request.
-func (m *routeMetrics) answered(status int, took time.Duration) {
+// Answered counts a request, and how long its answer took.
+func (m *RouteMetrics) Answered(status int, took time.Duration) {
 	if m == nil {
 		return
 	}
@@ -78,9 +80,9 @@ func (m *routeMetrics) answered(status int, took time.Duration) {
 	m.duration().Observe(took.Seconds())
 }
 
-// refused counts what never became a request.
-func (m *metrics) refused(status int) {
+// Refused counts what never became a request.
+func (m *Metrics) Refused(status int) {
 	if m != nil {
-		m.requests.WithLabelValues(noRoute, strconv.Itoa(status)).Inc()
+		m.requests.WithLabelValues(NoRoute, strconv.Itoa(status)).Inc()
 	}
 }

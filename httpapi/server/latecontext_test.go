@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A lateContext does what context.WithTimeout does, whatever is asked of it, in
+// A LateContext does what context.WithTimeout does, whatever is asked of it, in
 // whatever order.
 func TestLateContextIsAContext(t *testing.T) {
 	type contextKey struct{}
@@ -29,8 +29,8 @@ func TestLateContextIsAContext(t *testing.T) {
 			}
 			parent, endParent := context.WithCancel(base)
 			defer endParent()
-			late := withLateDeadline(parent, time.Now().Add(5*time.Second))
-			defer late.end()
+			late := WithLateDeadline(parent, time.Now().Add(5*time.Second))
+			defer late.End()
 			plain, endPlain := context.WithTimeout(parent, 5*time.Second)
 			defer endPlain()
 			// Each has as many children as were asked for, which end with it.
@@ -71,10 +71,10 @@ func TestLateContextIsAContext(t *testing.T) {
 					defer end()
 					defer lates[len(lates)-1].end()
 				case "wait":
-					<-time.After(3 * time.Second) // of the test's own clock
+					<-time.After(3 * time.Second) // Of the test's own clock
 				case "end":
 					overdue = overdue || plain.Err() != nil && late.timed == nil
-					late.end()
+					late.End()
 					endPlain()
 				case "end parent":
 					overdue = overdue || plain.Err() != nil && late.timed == nil
@@ -97,7 +97,7 @@ func TestLateContextIsAContext(t *testing.T) {
 			}
 			if first := late.Err(); first != nil {
 				endParent()
-				late.end()
+				late.End()
 				if late.Err() != first {
 					t.Errorf("%v: Err was %v and is %v", steps, first, late.Err())
 				}
@@ -118,9 +118,9 @@ func isDone(ctx context.Context) bool {
 // The deadline counts, also where nobody has waited for it.
 func TestLateContextEndsUnwatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := withLateDeadline(t.Context(), time.Now().Add(time.Second))
-		defer c.end()
-		<-time.After(time.Second - 1) // of the test's own clock
+		c := WithLateDeadline(t.Context(), time.Now().Add(time.Second))
+		defer c.End()
+		<-time.After(time.Second - 1) // Of the test's own clock
 		if err := c.Err(); err != nil {
 			t.Errorf("Err is %v before the deadline", err)
 		}
@@ -131,11 +131,11 @@ func TestLateContextEndsUnwatched(t *testing.T) {
 	})
 }
 
-// Whoever holds a lateContext beyond its call is told that the call has ended,
+// Whoever holds a LateContext beyond its call is told that the call has ended,
 // however the two meet.
 func TestLateContextOutlivesItsCall(t *testing.T) {
 	for range 1000 {
-		c := withLateDeadline(context.Background(), time.Now().Add(time.Hour))
+		c := WithLateDeadline(context.Background(), time.Now().Add(time.Hour))
 		var waiting sync.WaitGroup
 		for range 3 {
 			waiting.Go(func() {
@@ -148,7 +148,7 @@ func TestLateContextOutlivesItsCall(t *testing.T) {
 				}
 			})
 		}
-		c.end()
+		c.End()
 		waiting.Wait()
 	}
 }
@@ -157,11 +157,11 @@ func TestLateContextOutlivesItsCall(t *testing.T) {
 func TestLateContextAllocations(t *testing.T) {
 	parent := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
-		c := withLateDeadline(parent, time.Now().Add(time.Hour))
+		c := WithLateDeadline(parent, time.Now().Add(time.Hour))
 		if c.Err() != nil {
 			t.Error(c.Err())
 		}
-		c.end()
+		c.End()
 	}); n > 1 && !raceEnabled {
 		t.Errorf("%v allocations, want 1", n)
 	}

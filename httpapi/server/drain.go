@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import "context"
 
@@ -6,17 +6,17 @@ import "context"
 // begins to drain.
 type drainKey struct{}
 
-// withDrain returns base, which outlives the beginning of a drain, with drain,
+// WithDrain returns base, which outlives the beginning of a drain, with drain,
 // which ends then.
-func withDrain(base, drain context.Context) context.Context {
+func WithDrain(base, drain context.Context) context.Context {
 	return context.WithValue(base, drainKey{}, drain)
 }
 
-// untilDrained returns a context for what may take longer than a shutdown, and
+// UntilDrained returns a context for what may take longer than a shutdown, and
 // can be sent again. It ends with base, and when the server is told to end, so
 // that there is time to say how far it came; ended says that this has happened.
 // stop must be called.
-func untilDrained(base context.Context) (ctx context.Context, ended func() bool, stop func()) {
+func UntilDrained(base context.Context) (ctx context.Context, ended func() bool, stop func()) {
 	drain, ok := base.Value(drainKey{}).(context.Context)
 	if !ok {
 		drain = base

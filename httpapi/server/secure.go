@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"crypto/tls"
@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// TLSListener is a listener whose connections speak TLS. Run, RunVerify and
-// Admin.Run take it where they take any listener. The time for a handshake is
+// TLSListener is a listener whose connections speak TLS. Serve takes it where it
+// takes any listener. The time for a handshake is
 // that for reading a request: who does not end it in time is cut off.
 type TLSListener struct {
 	net.Listener

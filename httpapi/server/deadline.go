@@ -1,4 +1,4 @@
-package httpapi
+package server
 
 import (
 	"errors"
@@ -45,7 +45,7 @@ func (d *deadline) begin() error {
 	return d.tell()
 }
 
-// end says, by the error of what has waited, whether it has to wait on, because
+// End says, by the error of what has waited, whether it has to wait on, because
 // only a deadline was over that is not wanted any more.
 func (d *deadline) end(err error) (again bool) {
 	late := err != nil && errors.Is(err, os.ErrDeadlineExceeded)

@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/valyala/fasthttp"
+)
+
+// timeouts bound how long a request may take.
+type timeouts struct {
+	server.Timeouts
+	// request is how long the store may take for one request.
+	request time.Duration
+	// verify is how long a verify may take.
+	verify time.Duration
+	// pause is the longest silence within an import, patience how long an
+	// import waits for a store that is away.
+	pause, patience time.Duration
+	// idleAtEnd is how long connections without a request stay open when the
+	// server ends, for those that are on their way.
+	idleAtEnd time.Duration
+}
+
+var defaultTimeouts = timeouts{
+	Timeouts: server.DefaultTimeouts,
+	request:  time.Second,
+	verify:   verifyTime,
+	pause:    30 * time.Second,
+	patience: 5 * time.Second,
+}
+
+// Run serves ln until ctx ends. Then it stops accepting, answers what is under
+// way with Connection: close, and returns nil. What takes longer than
+// shutdownTimeout is cut off. Everything that Run started has ended when it
+// returns. (I7)
+func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	base = server.WithDrain(base, ctx)
+	_, isUnix := ln.Addr().(*net.UnixAddr)
+	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
+	loopbackOnly := s.config.Anonymous && !isUnix
+	srv.Handler = s.withVerify(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
+	srv.ErrorHandler = s.refuse
+	// Bodies are read by the handlers, each with its own bound: an import is
+	// longer than memory. Before a handler nearly nothing is read.
+	server.StreamBodies(srv)
+	srv.HeaderReceived = s.refuseUnread
+	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
+}
+
+// The beginning of a request tells whether it is for verify.
+const _ = uint(server.LeastURI - len(verifyPath+"/"))
+
+// refuse answers what never became a request.
+func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
+	if _, uri, known := server.Begun(http); known && isVerify(uri) {
+		s.refuseVerify(http, err)
+		return
+	}
+	e := server.HeaderError(http.Conn(), err, s.config.MaxHeaderBytes)
+	refusal.Write(http, e)
+	s.shareUnread(http)
+	server.EndUnread(http)
+	s.metrics.Refused(e.Status())
+}
+
+// refuseUnread is the server's HeaderReceived. The server waits for the first
+// byte of a body before it asks a handler. A request without credentials, or a
+// logout that is refused anyway, is answered without: it is taken for one whose
+// client waits for leave, and no route gives leave to it.
+func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if isVerify(h.RequestURI()) {
+		server.WithoutBody(h)
+		return fasthttp.RequestConfig{}
+	}
+	if !server.HasBody(h) {
+		return fasthttp.RequestConfig{}
+	}
+	server.PlainExpectation(h)
+	refused := !s.config.Anonymous && len(h.PeekCanonical(authorizationName)) == 0
+	if isLogout(h.RequestURI()) {
+		refused = s.refuseLogout(h) != nil
+	}
+	if refused {
+		server.WithoutLeave(h)
+	}
+	return fasthttp.RequestConfig{}
+}
