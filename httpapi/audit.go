@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -56,7 +57,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error
 		attrs = append(attrs, slog.Bool(AuditKey, true))
 	}
 	if !stranger {
-		attrs = append(attrs, slog.String("caller", c.caller.name), slog.String("user_id", c.caller.userID))
+		attrs = append(attrs, slog.String("caller", c.caller.Name), slog.String("user_id", c.caller.UserID))
 	}
 	if c.session != "" {
 		attrs = append(attrs, slog.String("session_id", string(c.session)))
@@ -77,11 +78,11 @@ func (s *Server) auditStranger(ctx context.Context, c *call, e *refusal.Error) {
 	level, message := slog.LevelInfo, "request refused"
 	switch {
 	case e.Guessed:
-		level, message = slog.LevelWarn, credentialRefused
+		level, message = slog.LevelWarn, caller.CredentialRefused
 	case !c.route.writes:
 		return
 	}
-	s.logStranger(ctx, c.http, level, message,
+	s.config.TrustedProxies.LogStranger(ctx, s.log, c.http, level, message,
 		slog.String("request_id", string(c.requestID)), slog.String("call", c.route.call), slog.Int("status", c.http.Response.StatusCode()),
 		slog.Int("code", int(e.Code)), slog.String("reason", e.Error()))
 }

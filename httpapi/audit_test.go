@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 )
 
@@ -86,7 +87,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 		}
 		audited := strings.Contains(lines[0], " "+AuditKey+"=true ")
 		if message := strangers[outcome]; message != "" {
-			if audited || !strings.Contains(lines[0], fmt.Sprintf("msg=%q %s=127.0.0.1 ", message, ProxyKey)) {
+			if audited || !strings.Contains(lines[0], fmt.Sprintf("msg=%q %s=127.0.0.1 ", message, caller.ProxyKey)) {
 				t.Errorf("%s %s: %s", r.label(), outcome, lines[0])
 			}
 			return
@@ -153,7 +154,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 			check(r, "another type", is(400), "", "{}", kind...)
 		}
 	}
-	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n"))
+	f.server.Callers.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n"))
 	f.do("limited", "GET", "/v2/sessions/s", "")
 	each(func(r *route, w write) { check(r, "limited", is(429), "limited", w.good, kind...) })
 

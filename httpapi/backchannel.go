@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
@@ -94,7 +95,7 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	default:
 		return errLogoutBusy
 	}
-	c.caller = &caller{name: "issuer " + l.Issuer, userID: l.UserID}
+	c.caller = &caller.Caller{Name: "issuer " + l.Issuer, UserID: l.UserID}
 	if id, err := session.ParseID(l.SessionID); err == nil {
 		c.session = id
 	}
@@ -127,7 +128,7 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 // somebody without credentials while a body is waited for.
 func (s *Server) refuseLogout(h *fasthttp.RequestHeader) error {
 	switch {
-	case s.issuers.Load() == nil:
+	case s.Callers.Issuers() == nil:
 		return errNoIssuer
 	case len(h.RequestURI())+len(h.RawHeaders()) > maxLogoutHeader:
 		return errLogoutHeader
@@ -158,7 +159,7 @@ func (c *call) logoutToken() (string, error) {
 
 // logoutOf verifies a logout token.
 func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, error) {
-	issuers := s.issuers.Load()
+	issuers := s.Callers.Issuers()
 	if issuers == nil {
 		return nil, errNoIssuer // any more
 	}
@@ -167,7 +168,7 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 		return nil, &refusal.Error{Code: refusal.Invalid, Text: e.Error(), Guessed: !e.Expired}
 	}
 	if err != nil {
-		return nil, errIssuer // I2
+		return nil, caller.ErrIssuer // I2
 	}
 	return l, nil
 }

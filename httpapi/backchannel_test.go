@@ -144,7 +144,7 @@ func (f *fixture) second(hooks ...redis.Hook) *fixture {
 	if g.server, err = New(Config{Store: g.store, Logger: f.server.log}); err != nil {
 		f.t.Fatal(err)
 	}
-	g.server.SetKeys(f.server.keys.Load())
+	g.server.Callers.SetKeys(f.apiKeys)
 	g.serve()
 	return g
 }
@@ -256,7 +256,7 @@ func TestLogoutRefuses(t *testing.T) {
 	loggedOut(t, f.do("nobody", "POST", "/backchannel-logout", good()+"&x=y", "Content-Type", form+"; charset=utf-8"))
 	f.live("a1", "")
 
-	f.server.SetIssuers(nil)
+	f.server.Callers.SetIssuers(nil)
 	notLoggedOut(t, f.do("", "POST", "/backchannel-logout", good(), "Content-Type", form), http.StatusBadRequest, "invalid_request", "no issuer")
 }
 

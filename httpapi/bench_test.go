@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/fasthttp/router"
@@ -15,11 +16,17 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// anybody may do everything.
+var anybody = &caller.Caller{
+	Name: "anybody", UserID: "anybody",
+	Read: caller.Grant{All: true}, Write: caller.Grant{All: true}, Delete: caller.Grant{All: true},
+}
+
 // newTestCall is a call without a server.
 func newTestCall(body []byte) *call {
 	http := new(fasthttp.RequestCtx)
 	http.Init2(nil, nil, false) // keeps its buffers, as a connection does
-	return &call{http: http, route: &route{}, caller: anonymous, body: body}
+	return &call{http: http, route: &route{}, caller: anybody, body: body}
 }
 
 var benchBodies = map[string]string{

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -21,7 +22,7 @@ import (
 type call struct {
 	http   *fasthttp.RequestCtx
 	route  *route
-	caller *caller
+	caller *caller.Caller
 	// start is when the request's headers had been read.
 	start time.Time
 
@@ -116,7 +117,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		return err
 	}
 	asked := time.Now()
-	c.caller, err = s.authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh)
+	c.caller, err = s.Callers.Authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh, s.limits.request)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		// never ends.
 		begin := c.start
 		switch { // a body, or an issuer, may have been slow
-		case c.caller.remote:
+		case c.caller.Remote:
 			begin = time.Now()
 		case len(c.body) > 0:
 			begin = time.Now().Add(-authenticated)
@@ -157,6 +158,15 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		ctx = timed
 	}
 	return c.route.do(s, ctx, c)
+}
+
+// limit takes a token of the caller's key for c. A client that waits for leave
+// to send its body has its handler run twice, and pays once.
+func (c *call) limit() error {
+	if !c.caller.Limited() || server.RunsTwice(c.http) && !server.Expected(c.http) {
+		return nil
+	}
+	return c.caller.Take(c.start)
 }
 
 // bug logs a panic and returns what the caller is told: nothing of it.

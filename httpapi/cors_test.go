@@ -20,7 +20,7 @@ func TestCORS(t *testing.T) {
 	})
 	_, token := f.login(aliceVerified)
 	id, _, _ := strings.Cut(token, ".")
-	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n"))
+	f.server.Callers.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n"))
 	f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
 	for _, c := range []struct {
 		status             int

@@ -16,7 +16,7 @@ func decodeCreate(c *call) (*changes, error) {
 
 // createSession answers CreateSession.
 func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
-	if !c.caller.write.all {
+	if !c.caller.Write.All {
 		return errDenied
 	}
 	if err := q.possible(); err != nil {
@@ -32,7 +32,7 @@ func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
 		now := s.config.Store.Now()
 		next := &session.Session{
 			ID: session.NewID(now), CreationDate: now, ChangeDate: now, Sequence: 1,
-			UserAgent: q.agent, Creator: c.caller.userID,
+			UserAgent: q.agent, Creator: c.caller.UserID,
 		}
 		var err error
 		if next.ExpirationDate, err = s.expiration(messageCreate, now, lifetime); err != nil {

@@ -57,7 +57,7 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 			if !old.Token.Matches(q.token) {
 				return errDeleteToken
 			}
-		} else if !c.caller.mayDelete(&old.Facts) {
+		} else if !c.caller.MayDelete(&old.Facts) {
 			return errDenied
 		}
 		gone, err := s.config.Store.Delete(ctx, old, "deleted")

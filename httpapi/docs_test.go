@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 )
 
@@ -41,7 +42,7 @@ func TestDocsNameEverything(t *testing.T) {
 		names = append(names, "`"+inDoc(&r)+"`", "| "+r.call+" |")
 	}
 	for _, e := range []*refusal.Error{
-		errNoCredentials, errBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
+		caller.ErrNoCredentials, caller.ErrBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
 		errNoRoute, errNoMethod, errConflict,
 	} {
 		names = append(names, "`"+e.Error()+"`")

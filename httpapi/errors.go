@@ -14,9 +14,6 @@ import (
 
 // The errors with a fixed text. Those with an ID are ZITADEL's, word for word.
 var (
-	errNoCredentials  = &refusal.Error{Code: refusal.Unauthorised, Text: "auth header missing"}
-	errBadCredentials = &refusal.Error{Code: refusal.Unauthorised, Text: "invalid token", Guessed: true}
-	errEndedToken     = &refusal.Error{Code: refusal.Unauthorised, Text: "invalid token"} // it has ended, or may have, or proves nothing
 	errDenied         = &refusal.Error{Code: refusal.Denied, ID: "AUTH-5mWD2", Text: "No matching permissions found"}
 	errGetToken       = &refusal.Error{Code: refusal.Denied, ID: "QUERY-dsfr3", Text: "Permission denied"}
 	errDeleteToken    = &refusal.Error{Code: refusal.Denied, ID: "COMMAND-sGr42", Text: "Session Token is invalid"}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -107,7 +108,7 @@ func FuzzDecodeList(f *testing.F) {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
 	}
-	who := &caller{userID: "me", agentID: "mine"}
+	who := &caller.Caller{UserID: "me", AgentID: "mine"}
 	f.Fuzz(func(t *testing.T, body []byte, beta bool) {
 		q, err := decodeList(&call{body: body, caller: who, route: &route{beta: beta}})
 		if err != nil {
@@ -250,30 +251,6 @@ func FuzzDecodeDelete(f *testing.F) {
 		}
 		if c.id != want || c.id == "" {
 			t.Errorf("%q: got the ID %q, want %q", body, c.id, want)
-		}
-	})
-}
-
-func FuzzParseAPIKeys(f *testing.F) {
-	f.Add([]byte("keys:\n  - name: a\n    userId: u\n    permissions: [session.read]\n    sha256: " + hash1 + "\n"))
-	f.Add([]byte("keys: []"))
-	f.Add([]byte("# c\nkeys:\n- {name: a, userId: u, sha256: " + hash2 + "} # d\n"))
-	f.Add([]byte("keys: &a [*a]"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		before, err := parseAPIKeys(text)
-		if (before == nil) != (err != nil) {
-			t.Fatalf("%q: got %v and %v", text, before, err)
-		}
-		if err != nil {
-			return
-		}
-		const hash3 = "3333333333333333333333333333333333333333333333333333333333333333"
-		after, err := AppendAPIKey(text, APIKey{Name: "\x00new", UserID: "u", SHA256: hash3})
-		if err != nil {
-			return
-		}
-		if k, err := ParseAPIKeys(after); err != nil || k.Len() != before.Len()+1 {
-			t.Errorf("%q became %q, %v", text, after, err)
 		}
 	})
 }

@@ -71,7 +71,7 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 		if !stored.Token.Matches(token) {
 			return errGetToken
 		}
-	} else if sees := c.caller.sees(); !sees.Match(&stored.Facts) {
+	} else if sees := c.caller.Sees(); !sees.Match(&stored.Facts) {
 		return errDenied
 	}
 	if !c.route.connect { // there it is a POST

@@ -17,13 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
-	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -60,7 +58,7 @@ type Config struct {
 	// Import state.
 	MaxLifetime time.Duration
 	// KeyRate limits each API key that has no limit of its own.
-	KeyRate KeyRate
+	KeyRate caller.KeyRate
 	// MaxInFlight is how many reads, verifies among them, may be at work at a
 	// time; beyond it they are answered 503 at once. Writes have half of it,
 	// searches a quarter, imports and revocations a 64th, but at least 8, each
@@ -68,7 +66,7 @@ type Config struct {
 	MaxInFlight int
 	// TrustedProxies are believed where a request came from; default
 	// DefaultTrustedProxies.
-	TrustedProxies *TrustedProxies
+	TrustedProxies *caller.TrustedProxies
 	// ShutdownIdle is how long connections without a request stay open when the
 	// server ends, for requests that are on their way; 0 ends them at once.
 	ShutdownIdle time.Duration
@@ -96,15 +94,13 @@ const (
 // Server answers the session API. Make it with New. It is safe for concurrent
 // use, and may serve several listeners at once.
 type Server struct {
-	config Config
-	log    *slog.Logger
-	keys   atomic.Pointer[APIKeys]
-	// keysSet is held while keys are replaced.
-	keysSet    sync.Mutex
-	keyMetrics *keyMetrics
-	issuers    atomic.Pointer[oidc.Verifier]
-	metrics    *server.Metrics
-	limits     timeouts
+	// Callers finds out who calls. Its keys and issuers may be set at any time.
+	Callers *caller.Authenticator
+
+	config  Config
+	log     *slog.Logger
+	metrics *server.Metrics
+	limits  timeouts
 
 	verifyDefault *VerifyPolicy // nil if there is none
 	verifyMetrics *verifyMetrics
@@ -119,7 +115,7 @@ type Server struct {
 	revocations chan struct{}
 }
 
-// New checks c and returns a server without API keys. It starts no goroutine;
+// New checks c and returns a server without API keys and issuers. It starts no goroutine;
 // Run does the work.
 func New(c Config) (*Server, error) {
 	var faults []error
@@ -179,7 +175,7 @@ func New(c Config) (*Server, error) {
 		c.MaxInFlight = defaultMaxInFlight
 	}
 	if c.TrustedProxies == nil {
-		c.TrustedProxies, _ = ParseTrustedProxies(DefaultTrustedProxies)
+		c.TrustedProxies, _ = caller.ParseTrustedProxies(caller.DefaultTrustedProxies)
 	}
 	if c.Version == "" {
 		c.Version = "unknown"
@@ -201,7 +197,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.metrics = m
-	if s.keyMetrics, err = newKeyMetrics(c.Metrics); err != nil {
+	if s.Callers, err = caller.New(caller.Config{Store: c.Store, Anonymous: c.Anonymous, KeyRate: c.KeyRate, Metrics: c.Metrics}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
@@ -211,12 +207,4 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	return s, nil
-}
-
-// SetKeys replaces the API keys, for requests that begin after it; nil has none.
-// What the limit of a key has left is kept if the key and its limit stay.
-func (s *Server) SetKeys(k *APIKeys) {
-	s.keysSet.Lock()
-	defer s.keysSet.Unlock()
-	s.keys.Store(k.limited(s.keys.Load(), s.config.KeyRate, s.keyMetrics))
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -37,7 +38,7 @@ type importLine struct {
 // importRun is one import under way.
 type importRun struct {
 	s     *Server
-	by    *caller
+	by    *caller.Caller
 	log   *slog.Logger
 	stop  context.CancelCauseFunc
 	tally tally
@@ -56,7 +57,7 @@ type importRun struct {
 // ends early, the message has the counts and names the first line that was not
 // taken. To send everything again is safe.
 func (s *Server) importSessions(base context.Context, c *call) error {
-	if !c.caller.write.all {
+	if !c.caller.Write.All {
 		return errDenied
 	}
 	ignoreUnknown, err := c.ignoreUnknown()
@@ -73,7 +74,7 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	defer stop(nil)
 	run := &importRun{
 		s: s, by: c.caller, stop: stop, requestID: string(c.requestID), ignoreUnknown: ignoreUnknown,
-		log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name),
+		log: s.log.With("request_id", string(c.requestID), "caller", c.caller.Name),
 	}
 	run.log.Info("import begins")
 	lines := newImportReader(ctx, c, s.limits.pause, 2*s.config.MaxSessionBytes+maxLineExtra)

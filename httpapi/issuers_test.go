@@ -62,12 +62,12 @@ func (f *fixture) issuers(issuer *oidctest.Issuer, file string) *oidc.Verifier {
 
 // follow runs v for s until the test ends, after the server has.
 func (f *fixture) follow(s *Server, v *oidc.Verifier) {
-	s.SetIssuers(v)
+	s.Callers.SetIssuers(v)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- v.Run(ctx) }()
 	f.t.Cleanup(func() {
-		s.SetIssuers(nil)
+		s.Callers.SetIssuers(nil)
 		stop()
 		if err := <-ended; err != nil {
 			f.t.Errorf("Run: %v", err)

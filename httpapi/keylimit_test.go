@@ -5,21 +5,20 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // limitedKeys is a keys file whose second key has a limit of its own.
-func limitedKeys(t *testing.T, f *fixture, limit string) *APIKeys {
+func limitedKeys(t *testing.T, f *fixture, limit string) *caller.APIKeys {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("keys:\n")
 	for _, name := range []string{"plain", "limited", "free"} {
 		if f.secret[name] == "" {
-			f.secret[name], f.secret["hash of "+name] = NewAPIKeySecret()
+			f.secret[name], f.secret["hash of "+name] = caller.NewAPIKeySecret()
 		}
 		fmt.Fprintf(&text, "  - name: %s\n    userId: u\n    permissions: [session.read, session.write]\n    sha256: %s\n", name, f.secret["hash of "+name])
 		switch name {
@@ -29,7 +28,7 @@ func limitedKeys(t *testing.T, f *fixture, limit string) *APIKeys {
 			text.WriteString("    rate: 0\n")
 		}
 	}
-	k, err := ParseAPIKeys([]byte(text.String()))
+	k, err := caller.ParseAPIKeys([]byte(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +40,7 @@ const threeOnce = "    rate: 0.001\n    burst: 3\n" // no test lasts until the f
 func TestKeyLimit(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
-	f.server.SetKeys(limitedKeys(t, f, threeOnce))
+	f.server.Callers.SetKeys(limitedKeys(t, f, threeOnce))
 	for range 3 {
 		f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
 	}
@@ -85,13 +84,13 @@ func TestKeyLimit(t *testing.T) {
 	const head = "# HELP cloakroom_key_limited_requests_total Requests refused because their API key was above its rate, by the key's name.\n# TYPE cloakroom_key_limited_requests_total counter\n"
 	count(head + "cloakroom_key_limited_requests_total{key=\"limited\"} 3\n")
 
-	f.server.SetKeys(limitedKeys(t, f, threeOnce)) // a reload
+	f.server.Callers.SetKeys(limitedKeys(t, f, threeOnce)) // a reload
 	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
 	count(head + "cloakroom_key_limited_requests_total{key=\"limited\"} 4\n")
-	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n")) // a new limit
+	f.server.Callers.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 1\n")) // a new limit
 	f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
 	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
-	f.server.SetKeys(limitedKeys(t, f, "")) // none
+	f.server.Callers.SetKeys(limitedKeys(t, f, "")) // none
 	f.want(http.StatusNotFound, "limited", "GET", "/v2/sessions/x", "")
 	count("")
 }
@@ -99,8 +98,11 @@ func TestKeyLimit(t *testing.T) {
 // The limit that all keys have holds for each of them alone, and not for other
 // credentials.
 func TestKeyLimitOfAllKeys(t *testing.T) {
-	f := newFixture(t, func(s *setup) { s.config.KeyRate = KeyRate{PerSecond: 0.001, Burst: 2}; s.config.Anonymous = true })
-	f.server.SetKeys(limitedKeys(t, f, threeOnce))
+	f := newFixture(t, func(s *setup) {
+		s.config.KeyRate = caller.KeyRate{PerSecond: 0.001, Burst: 2}
+		s.config.Anonymous = true
+	})
+	f.server.Callers.SetKeys(limitedKeys(t, f, threeOnce))
 	f.want(http.StatusNotFound, "plain", "GET", "/v2/sessions/x", "")
 	f.want(http.StatusNotFound, "plain", "GET", "/v2/sessions/x", "")
 	f.want(http.StatusTooManyRequests, "plain", "GET", "/v2/sessions/x", "")
@@ -118,7 +120,7 @@ func TestKeyLimitOfAllKeys(t *testing.T) {
 // Who asks for leave to send its body pays once.
 func TestKeyLimitWithExpect(t *testing.T) {
 	f := newFixture(t)
-	f.server.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 2\n"))
+	f.server.Callers.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 2\n"))
 	for range 2 {
 		f.want(http.StatusCreated, "limited", "POST", "/v2/sessions", `{"checks":{"user":{"userId":"u"}}}`, "Expect", "100-continue")
 	}
@@ -133,7 +135,7 @@ func TestKeyLimitWithAnyExpect(t *testing.T) {
 	all, known := 0, 0
 	for i, expect := range []string{"", "Expect: x\r\n", "Expect: 100-Continue\r\n", "Expect: x\r\nExpect: 100-continue\r\n", "Expect: 100-continue\r\n", "expect: 100-continue\r\nExpect: x\r\n", "Expect: 100-continue, x\r\n", "Expect:\r\n"} {
 		burst := i + 2 // a new limit is a new bucket
-		f.server.SetKeys(limitedKeys(t, f, fmt.Sprintf("    rate: 0.001\n    burst: %d\n", burst)))
+		f.server.Callers.SetKeys(limitedKeys(t, f, fmt.Sprintf("    rate: 0.001\n    burst: %d\n", burst)))
 		got := map[int]int{}
 		for range burst + 3 {
 			res, _ := f.raw("DELETE /v2/sessions/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer "+f.secret["limited"]+"\r\n"+expect+"\r\n", false)
@@ -175,60 +177,14 @@ func counted(t *testing.T, registry *prometheus.Registry) (n float64) {
 	return n
 }
 
-func TestKeyRate(t *testing.T) {
-	now := time.Now()
-	f := func(k KeyRate, burst, after int) {
-		t.Helper()
-		l := newKeyLimit(k)
-		n := 0
-		for l.take(now) == nil {
-			n++
-		}
-		e, ok := l.take(now).(*refusal.Error)
-		if n != burst || !ok || e.RetryAfter != after || e.Status() != http.StatusTooManyRequests {
-			t.Errorf("%+v: took %d, %+v, want %d, again after %d", k, n, e, burst, after)
-		}
-		if l.take(now.Add(time.Duration(after)*time.Second)) != nil {
-			t.Errorf("%+v: not even after %d seconds", k, after)
-		}
-	}
-	f(KeyRate{PerSecond: 100, Burst: 200}, 200, 1)
-	f(KeyRate{PerSecond: 100}, 200, 1)
-	f(KeyRate{PerSecond: 1}, 2, 1)
-	f(KeyRate{PerSecond: 0.25}, 1, 4)
-	f(KeyRate{PerSecond: 0.3, Burst: 5}, 5, 4)
-	if n := testing.AllocsPerRun(100, func() { _ = newLimited.take(time.Now()) }); n != 0 {
-		t.Errorf("a request allocates %v times", n)
-	}
-}
-
-var newLimited = newKeyLimit(KeyRate{PerSecond: MaxKeyRate})
-
-func TestKeyRateInTheFile(t *testing.T) {
-	_, hash := NewAPIKeySecret()
-	f := func(want, fields string) {
-		t.Helper()
-		_, err := ParseAPIKeys([]byte("keys:\n  - name: k\n    userId: u\n    sha256: " + hash + "\n" + fields))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%q: got %v, want %q", fields, err, want)
-		}
-	}
-	f("", "    rate: 0.5\n    burst: 1\n")
-	f("", "    rate: 0\n")
-	f("", "    rate: 1000000\n    burst: 1000000\n")
-	for _, bad := range []string{"-1", "1000001", "0.0001", ".nan", ".inf"} {
-		f("keys: entry 1: rate: must be a number of requests a second from 0.001 to 1000000", "    rate: "+bad+"\n")
-	}
-	for _, bad := range []string{"0", "-1", "1000001"} {
-		f("keys: entry 1: burst: must be a whole number from 1 to 1000000", "    rate: 1\n    burst: "+bad+"\n")
-	}
-	f("entry 1: rate: line 5: must be a number", "    rate: fast\n")
-	f("entry 1: rate: line 5: must be a number", "    rate:\n")
-	f("entry 1: burst: line 6: must be a whole number", "    rate: 1\n    burst: 1.5\n")
-	f("entry 1: burst: needs a rate", "    burst: 1\n")
-
-	text, err := AppendAPIKey(nil, APIKey{Name: "k", UserID: "u", SHA256: hash, Rate: &KeyRate{PerSecond: 0.5, Burst: 7}})
-	if err != nil || !strings.Contains(string(text), "rate: 0.5\n    burst: 7\n") {
-		t.Errorf("got %s, %v", text, err)
-	}
+// New keys hold from the next request on; none is nobody.
+func TestSetKeys(t *testing.T) {
+	f := newFixture(t)
+	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
+	f.server.Callers.SetKeys(nil)
+	f.want(401, "admin", "POST", "/v2/sessions/search", `{}`)
+	old := f.secret["admin"]
+	f.server.Callers.SetKeys(f.keys())
+	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
+	f.want(401, old, "POST", "/v2/sessions/search", `{}`)
 }

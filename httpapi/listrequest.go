@@ -5,6 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -42,7 +43,7 @@ type listRequest struct {
 type listDecoder struct {
 	*protojson.Reader
 	*listRequest
-	caller *caller
+	caller *caller.Caller
 	beta   bool
 	// message is what faults call the request.
 	message string
@@ -57,7 +58,7 @@ type listDecoder struct {
 func decodeList(c *call) (*listRequest, error) {
 	q := new(listRequest)
 	q.query.Predicates = q.room[:0]
-	q.query.Sees = c.caller.sees()
+	q.query.Sees = c.caller.Sees()
 	if c.fresh {
 		q.query.Reads = index.ReadMasters
 	}
@@ -159,10 +160,10 @@ func (d *listDecoder) member(name string) error {
 			return d.String(&d.next.Value)
 		})
 	case "creatorQuery":
-		d.next = index.ByCreator(d.caller.userID)
+		d.next = index.ByCreator(d.caller.UserID)
 		return d.optionalName("id", "CreatorQuery", "CreatorQuery.Id")
 	case "userAgentQuery":
-		d.next = index.ByAgent(d.caller.agentID)
+		d.next = index.ByAgent(d.caller.AgentID)
 		return d.optionalName("fingerprintId", "UserAgentQuery", "UserAgentQuery.FingerprintId")
 	case "creationDateQuery":
 		return d.dates("creationDate", index.ByCreation)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -47,6 +48,8 @@ type fixture struct {
 	client *http.Client
 	clock  atomic.Int64
 	secret map[string]string // of the API keys, by name
+	// apiKeys are those that the server begins with.
+	apiKeys *caller.APIKeys
 }
 
 // setup is what a test changes before its server starts.
@@ -58,7 +61,7 @@ type setup struct {
 }
 
 // testKeys are the API keys of every fixture.
-var testKeys = []APIKey{
+var testKeys = []caller.APIKey{
 	{Name: "admin", UserID: "svc-admin", Permissions: []string{"session.read", "session.write", "session.delete"}},
 	{Name: "reader", UserID: "svc-reader", Permissions: []string{"session.read"}},
 	{Name: "writer", UserID: "svc-writer", Permissions: []string{"session.write"}},
@@ -92,22 +95,23 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 		t.Fatal(err)
 	}
 	f.server.limits = s.limits
-	f.server.SetKeys(f.keys())
+	f.apiKeys = f.keys()
+	f.server.Callers.SetKeys(f.apiKeys)
 	f.serve()
 	return f
 }
 
 // keys makes the API keys and remembers their secrets.
-func (f *fixture) keys() *APIKeys {
+func (f *fixture) keys() *caller.APIKeys {
 	var text []byte
 	for _, k := range testKeys {
-		f.secret[k.Name], k.SHA256 = NewAPIKeySecret()
+		f.secret[k.Name], k.SHA256 = caller.NewAPIKeySecret()
 		var err error
-		if text, err = AppendAPIKey(text, k); err != nil {
+		if text, err = caller.AppendAPIKey(text, k); err != nil {
 			f.t.Fatal(err)
 		}
 	}
-	keys, err := ParseAPIKeys(text)
+	keys, err := caller.ParseAPIKeys(text)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -153,24 +154,24 @@ func TestCredentialNeedsAFactor(t *testing.T) {
 // Grants cover organizations by name; an empty name never counts.
 func TestGrantCovers(t *testing.T) {
 	for _, c := range []struct {
-		g    grant
+		g    caller.Grant
 		org  string
 		want bool
 	}{
-		{grant{}, "", false},
-		{grant{}, "o", false},
-		{grant{all: true}, "", true},
-		{grant{all: true}, "o", true},
-		{grant{orgs: []string{"o"}}, "o", true},
-		{grant{orgs: []string{"o"}}, "p", false},
-		{grant{orgs: []string{""}}, "", false},
+		{caller.Grant{}, "", false},
+		{caller.Grant{}, "o", false},
+		{caller.Grant{All: true}, "", true},
+		{caller.Grant{All: true}, "o", true},
+		{caller.Grant{Orgs: []string{"o"}}, "o", true},
+		{caller.Grant{Orgs: []string{"o"}}, "p", false},
+		{caller.Grant{Orgs: []string{""}}, "", false},
 	} {
-		if got := c.g.covers(c.org); got != c.want {
+		if got := c.g.Covers(c.org); got != c.want {
 			t.Errorf("%+v covers %q: %v", c.g, c.org, got)
 		}
 	}
-	nobody := caller{}
-	if nobody.mayDelete(&session.Facts{}) {
+	nobody := caller.Caller{}
+	if nobody.MayDelete(&session.Facts{}) {
 		t.Error("a caller without a user ID is taken for the user of a session without one")
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 )
 
 // tableCaller is a caller as the table of permissions sees it.
@@ -81,16 +83,16 @@ func permissionTable(t *testing.T) map[string]func(*tableCaller, *tableSession) 
 func (f *fixture) tableCallers() (callers []*tableCaller) {
 	var text []byte
 	key := func(c *tableCaller) {
-		secret, hash := NewAPIKeySecret()
+		secret, hash := caller.NewAPIKeySecret()
 		c.secret = secret
-		k := APIKey{Name: c.name, UserID: c.user, AgentID: c.agent, SHA256: hash}
+		k := caller.APIKey{Name: c.name, UserID: c.user, AgentID: c.agent, SHA256: hash}
 		for name, grants := range map[string][]string{"session.read": c.read, "session.write": c.write, "session.delete": c.delete} {
 			for _, org := range grants {
 				k.Permissions = append(k.Permissions, strings.TrimSuffix(name+"@"+org, "@"))
 			}
 		}
 		var err error
-		if text, err = AppendAPIKey(text, k); err != nil {
+		if text, err = caller.AppendAPIKey(text, k); err != nil {
 			f.t.Fatal(err)
 		}
 		callers = append(callers, c)
@@ -109,11 +111,11 @@ func (f *fixture) tableCallers() (callers []*tableCaller) {
 	}
 	admin := &tableCaller{name: "admin", user: "table-admin", read: []string{""}, write: []string{""}, delete: []string{""}}
 	key(admin)
-	keys, err := ParseAPIKeys(text)
+	keys, err := caller.ParseAPIKeys(text)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.server.SetKeys(keys)
+	f.server.Callers.SetKeys(keys)
 	f.secret["admin"] = admin.secret
 
 	for _, of := range []tableSession{

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -82,7 +83,7 @@ func (c *call) switched(name, snake string) (on bool, err error) {
 // putSession answers PUT of a session.
 func (s *Server) putSession(ctx context.Context, c *call, q *putRequest) error {
 	c.session = q.session.ID
-	if !c.caller.write.all {
+	if !c.caller.Write.All {
 		return errDenied
 	}
 	done, err := s.put(ctx, c.caller, q)
@@ -99,7 +100,7 @@ func (s *Server) putSession(ctx context.Context, c *call, q *putRequest) error {
 
 // put stores a whole session in the place of whatever is stored, unless that
 // has a higher sequence. by creates what has no creator.
-func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult, error) {
+func (s *Server) put(ctx context.Context, by *caller.Caller, q *putRequest) (putResult, error) {
 	a := newAttempts(ctx)
 	for a.next() {
 		now := s.config.Store.Now()
@@ -121,7 +122,7 @@ func (s *Server) put(ctx context.Context, by *caller, q *putRequest) (putResult,
 }
 
 // replace puts q in the place of old, nil if nothing is stored.
-func (s *Server) replace(ctx context.Context, by *caller, q *putRequest, old *session.Stored, now session.Time) (putResult, error) {
+func (s *Server) replace(ctx context.Context, by *caller.Caller, q *putRequest, old *session.Stored, now session.Time) (putResult, error) {
 	if q.precondition != nil {
 		var sequence uint64
 		if old != nil {
@@ -157,10 +158,10 @@ func (s *Server) replace(ctx context.Context, by *caller, q *putRequest, old *se
 
 // complete fills in what q does not say: from the stored version, or else as
 // for a new session.
-func (q *putRequest) complete(by *caller, old *session.Stored, now session.Time) (next *session.Session, token string) {
+func (q *putRequest) complete(by *caller.Caller, old *session.Stored, now session.Time) (next *session.Session, token string) {
 	copied := *q.session
 	next = &copied
-	creation, sequence, creator := now, uint64(1), by.userID
+	creation, sequence, creator := now, uint64(1), by.UserID
 	if old != nil {
 		creation, sequence, creator = old.Creation, old.Sequence+1, old.Creator
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 )
 
 // recording has what a real ZITADEL (v4, July 2026) was asked in a row, and what
@@ -74,24 +76,24 @@ func TestRecordedZITADEL(t *testing.T) {
 		s.config.InstanceID = recordedOwner
 		s.limits.request = time.Minute // a slow machine is no difference
 	}), list: readRecording(t), ours: map[string]string{}}
-	keys := []APIKey{
+	keys := []caller.APIKey{
 		{Name: "admin", UserID: recordedAdmin, Permissions: []string{"session.read", "session.write", "session.delete"}},
 		{Name: "login", UserID: recordedLogin, Permissions: []string{"session.read", "session.write", "session.delete"}},
 		{Name: "noperm", UserID: "noperm"},
 	}
 	var text []byte
 	for _, k := range keys {
-		r.secret[k.Name], k.SHA256 = NewAPIKeySecret()
+		r.secret[k.Name], k.SHA256 = caller.NewAPIKeySecret()
 		var err error
-		if text, err = AppendAPIKey(text, k); err != nil {
+		if text, err = caller.AppendAPIKey(text, k); err != nil {
 			t.Fatal(err)
 		}
 	}
-	parsed, err := ParseAPIKeys(text)
+	parsed, err := caller.ParseAPIKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.server.SetKeys(parsed)
+	r.server.Callers.SetKeys(parsed)
 
 	different := differences(t)
 	answers := readDifferentAnswers(t)

@@ -96,12 +96,12 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
 	}
 	c.logged = append(c.logged, slog.String("which", whose(&q.query)), slog.Int("except", len(q.except)), slog.Bool("dry_run", q.dryRun))
-	may := c.caller.mayDelete
-	if !c.caller.delete.all && len(c.caller.delete.orgs) == 0 {
+	may := c.caller.MayDelete
+	if !c.caller.Delete.All && len(c.caller.Delete.Orgs) == 0 {
 		// It does not look at anybody else's.
-		q.query.Predicates = append(q.query.Predicates, index.ByUser(c.caller.userID))
+		q.query.Predicates = append(q.query.Predicates, index.ByUser(c.caller.UserID))
 	}
-	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.name)}
+	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.Name)}
 	run.what = cache.Revocation{
 		Query: &q.query, May: may, Except: q.except, DryRun: q.dryRun, Reason: "revoked", Progress: run.progress,
 		Replicated: run.replicas.add,

@@ -29,7 +29,7 @@ func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 			return err
 		}
 		c.session = old.ID
-		if !c.caller.write.covers(old.OrgID) {
+		if !c.caller.Write.Covers(old.OrgID) {
 			return errDenied
 		}
 		if err := q.possible(); err != nil {
@@ -57,7 +57,7 @@ func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 func (s *Server) change(ctx context.Context, old *session.Stored, q *changes) (token string, d details, err error) {
 	next, err := session.ParseDoc(old.Doc)
 	if err != nil {
-		return "", details{}, brokenDoc(old.ID, err)
+		return "", details{}, session.BrokenDoc(old.ID, err)
 	}
 	now := s.config.Store.Now()
 	if err := q.apply(next, now); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -42,7 +43,7 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 	asked := f.claims(issuer, nil)
 	asked["iss"] = "https://elsewhere.example" // so the issuer is asked about it
 	forged, wrong := oidctest.NewKey(t, "RS256"), token[:len(token)-1]+"_"
-	apiKey, _ := NewAPIKeySecret()
+	apiKey, _ := caller.NewAPIKeySecret()
 	for i, c := range []struct {
 		guessed            bool
 		as, method, path   string
@@ -100,8 +101,8 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		from := fmt.Sprintf("2001:db8:0:%x::7", i+1)
 		requestID := fmt.Sprintf("stranger-%d", i)
 		f.want(c.status, c.as, c.method, c.path, c.body, append(c.headers, "X-Forwarded-For", "198.51.100.1, "+from, "X-Request-Id", requestID)...)
-		want := fmt.Sprintf("level=WARN msg=%q client=%s client_net=2001:db8:0:%x::/64 request_id=%s call=%s status=%d %s", credentialRefused, from, i+1, requestID, c.call, c.status, c.codeOrReason)
-		lines := f.lines(credentialRefused)
+		want := fmt.Sprintf("level=WARN msg=%q client=%s client_net=2001:db8:0:%x::/64 request_id=%s call=%s status=%d %s", caller.CredentialRefused, from, i+1, requestID, c.call, c.status, c.codeOrReason)
+		lines := f.lines(caller.CredentialRefused)
 		switch got := len(lines); {
 		case !c.guessed && strings.Contains(strings.Join(lines, ""), requestID):
 			t.Errorf("%+v: is taken for a guess", c)
@@ -135,7 +136,7 @@ func TestStrangers_WhatRedisHasForgottenIsNoGuess(t *testing.T) {
 		f.want(http.StatusUnauthorized, token, "POST", "/v2/sessions/search", "{}")
 		f.want(http.StatusUnauthorized, token, "DELETE", "/v2/sessions/mirrored", "")
 	}
-	if lines := f.lines(credentialRefused); len(lines) != 0 {
+	if lines := f.lines(caller.CredentialRefused); len(lines) != 0 {
 		t.Errorf("the log has %q", lines)
 	}
 	if lines := f.lines(`msg="verify: refused" reason=not_found`); len(lines) == 0 {
@@ -150,10 +151,10 @@ func TestStrangers_ProxyThatNamesNobody(t *testing.T) {
 	for _, forwarded := range []string{"", "198.51.100.1, unknown", "127.0.0.1"} {
 		f.want(http.StatusUnauthorized, "ck_unknown", "GET", "/v2/sessions/s", "", "X-Forwarded-For", forwarded)
 	}
-	if lines := f.lines(`msg="` + credentialRefused + `" proxy=127.0.0.1 request_id=`); len(lines) != 3 || len(f.lines("client=")) != 0 {
+	if lines := f.lines(`msg="` + caller.CredentialRefused + `" proxy=127.0.0.1 request_id=`); len(lines) != 3 || len(f.lines("client=")) != 0 {
 		t.Errorf("the log is\n%s", f.logs)
 	}
-	if nobody, err := ParseTrustedProxies(""); err != nil {
+	if nobody, err := caller.ParseTrustedProxies(""); err != nil {
 		t.Fatal(err)
 	} else {
 		f.server.config.TrustedProxies = nobody

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
@@ -114,7 +115,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	}
 	if err != nil {
 		if why = reasonOf(err); why != reasonUnavailable {
-			v.guessed = guess([]byte(token), why)
+			v.guessed = caller.Guess([]byte(token), why == reasonNotFound)
 			return why
 		}
 		if err == errShed {
@@ -131,7 +132,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	if stored.Proof != nil {
 		v.proof = *stored.Proof
 	} else if v.proof, _, err = session.ProofOf(stored.Doc, v.s.config.Store.Now()); err != nil {
-		v.err = brokenDoc(stored.ID, err)
+		v.err = session.BrokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}
 	// Somebody who typed a name has proven nothing.
@@ -170,7 +171,7 @@ var errBug = errors.New("a bug of ours")
 func (v *verification) patience() time.Duration {
 	most := v.s.limits.verify
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
-	if len(said) == 0 || !v.s.config.TrustedProxies.trusts(v.http.RemoteAddr()) {
+	if len(said) == 0 || !v.s.config.TrustedProxies.Trusts(v.http.RemoteAddr()) {
 		return most
 	}
 	ms, err := strconv.ParseUint(string(said), 10, 32)
@@ -212,7 +213,7 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 		}
 	default:
 		if v.guessed {
-			v.s.logStranger(ctx, v.http, slog.LevelWarn, credentialRefused, v.withRequestID(
+			v.s.config.TrustedProxies.LogStranger(ctx, v.s.log, v.http, slog.LevelWarn, caller.CredentialRefused, v.withRequestID(
 				slog.String("call", "Verify"), slog.Int("status", refusals[v.reason].status), slog.String("reason", v.reason.String()))...)
 		}
 		if v.s.log.Enabled(ctx, debugLevel) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -375,11 +376,11 @@ func TestVerify_Patience(t *testing.T) {
 	}
 	// Who is trusted is a setting.
 	var err error
-	if f.server.config.TrustedProxies, err = ParseTrustedProxies("10.0.0.0/8"); err != nil {
+	if f.server.config.TrustedProxies, err = caller.ParseTrustedProxies("10.0.0.0/8"); err != nil {
 		t.Fatal(err)
 	}
 	for ip, want := range map[string]time.Duration{"10.0.0.1": 45 * time.Millisecond, "127.0.0.1": verifyTime} {
-		v := verification{s: f.server, http: requestFrom(peer(ip), "X-Envoy-Expected-Rq-Timeout-Ms", "50")}
+		v := verification{s: f.server, http: requestFrom(&net.TCPAddr{IP: net.ParseIP(ip), Port: 4711}, "X-Envoy-Expected-Rq-Timeout-Ms", "50")}
 		if got := v.patience(); got != want {
 			t.Errorf("from %s: %v, want %v", ip, got, want)
 		}

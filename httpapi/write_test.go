@@ -236,7 +236,7 @@ func TestI2_ErrorTable(t *testing.T) {
 		{session.ErrUnavailable, refusal.Unavailable, 503},
 		{fmt.Errorf("anything else"), refusal.Unavailable, 503},
 		{fmt.Errorf("wrapped: %w", session.ErrNotFound), refusal.NotFound, 404},
-		{brokenDoc("s", fmt.Errorf("no JSON")), refusal.Unavailable, 503},
+		{session.BrokenDoc("s", fmt.Errorf("no JSON")), refusal.Unavailable, 503},
 		{&session.InvalidError{Field: "f", Problem: "p"}, refusal.Invalid, 400},
 	} {
 		e := asAPIError(c.err)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 )
 
@@ -116,8 +116,8 @@ func checkKeys(c *config, wrong *faults) {
 	}
 }
 
-func parseKeys(path string, text []byte) (*httpapi.APIKeys, error) {
-	k, err := httpapi.ParseAPIKeys(text)
+func parseKeys(path string, text []byte) (*caller.APIKeys, error) {
+	k, err := caller.ParseAPIKeys(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
@@ -33,7 +34,7 @@ type config struct {
 	verify      httpapi.VerifyConfig
 	policyFault error
 	// trustedProxies is nil if the setting is bad, for which proxiesFault says why.
-	trustedProxies *httpapi.TrustedProxies
+	trustedProxies *caller.TrustedProxies
 	proxiesFault   error
 	verifyReasons  bool
 	staleIfError   time.Duration
@@ -46,7 +47,7 @@ type config struct {
 
 	instanceID string
 	keysFile   string
-	keyRate    httpapi.KeyRate
+	keyRate    caller.KeyRate
 	// issuersFile names the issuers of access tokens.
 	issuersFile string
 	anonymous   bool
@@ -74,7 +75,7 @@ type config struct {
 	// pipes is how files are read that are read once.
 	pipes pipes
 	// apiKeys are those of keysFile, nil without one.
-	apiKeys *reloaded[*httpapi.APIKeys]
+	apiKeys *reloaded[*caller.APIKeys]
 	// issuers are those of issuersFile, nil without one.
 	issuers *reloaded[*oidc.Settings]
 	// values are the effective values as they were given, by setting.
@@ -118,7 +119,7 @@ func settings(c *config) []setting {
 		{"http-tls-client-ca-file", "", text(&c.httpTLSFiles.clientCA, 4096), "PEM file with the CAs of clients: whoever calls a listener with TLS must have a certificate of one", anywhere},
 		{"cors-origins", "", origins(&c.corsOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
-		{"trusted-proxies", httpapi.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
+		{"trusted-proxies", caller.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
 		{"reuse-port", "false", boolean(&c.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
@@ -158,7 +159,7 @@ func settings(c *config) []setting {
 		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; read again when it changes", anywhere},
 		{"key-rate-limit", "0", rate(&c.keyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
-		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, httpapi.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
+		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, caller.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
 		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; read again when it changes, as the secrets that it names", anywhere},
 		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 

@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/cloakroom-dev/cloakroom/httpapi"
 )
 
 // deployments is where the examples are that these tests tie to the program: its settings, its ports, its times.
@@ -96,7 +95,7 @@ func (d deployed) effective(t *testing.T) *config {
 	if got := c.values["verify-credentials"]; got != gatewayCredentials {
 		t.Errorf("%s: verify takes tokens from %s, the examples for gateways need %s", d.name, got, gatewayCredentials)
 	}
-	if addr := c.values["verify-addr"]; addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.values["trusted-proxies"] == httpapi.DefaultTrustedProxies {
+	if addr := c.values["verify-addr"]; addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.values["trusted-proxies"] == caller.DefaultTrustedProxies {
 		t.Errorf("%s: gateways reach verify at %s, and are not among the trusted proxies", d.name, addr)
 	}
 	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {

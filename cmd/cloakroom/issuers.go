@@ -36,6 +36,6 @@ func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) {
 	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
 	v.Set(s.c.issuers.value())
 	s.c.issuers.then = v.Set
-	api.SetIssuers(v)
+	api.Callers.SetIssuers(v)
 	s.parts.start("issuers", v.Run)
 }

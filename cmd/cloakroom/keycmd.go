@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/spf13/pflag"
 )
 
@@ -48,9 +48,9 @@ func key(_ context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	secret, hash := httpapi.NewAPIKeySecret()
+	secret, hash := caller.NewAPIKeySecret()
 	k.SHA256 = hash
-	entry, err := httpapi.AppendAPIKey(nil, k)
+	entry, err := caller.AppendAPIKey(nil, k)
 	if err != nil {
 		return &usageError{faults: []string{err.Error()}}
 	}
@@ -70,7 +70,7 @@ func key(_ context.Context, p *program) error {
 }
 
 // keyFlags reads the flags of key new.
-func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
+func keyFlags(args []string) (k caller.APIKey, path string, err error) {
 	flags := newFlags()
 	flags.StringVar(&k.Name, "name", "", "")
 	flags.StringVar(&k.UserID, "user-id", "", "")
@@ -90,7 +90,7 @@ func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
 		wrong.addf("--user-id is required")
 	}
 	if flags.Changed("rate") {
-		k.Rate = &httpapi.KeyRate{PerSecond: *rate, Burst: *burst}
+		k.Rate = &caller.KeyRate{PerSecond: *rate, Burst: *burst}
 	} else if flags.Changed("burst") {
 		wrong.addf("--burst needs a --rate")
 	}
@@ -99,7 +99,7 @@ func keyFlags(args []string) (k httpapi.APIKey, path string, err error) {
 
 // appendKey adds k to the file at path, or makes it. A reader sees the old
 // file or the new one, never a part; two at once do not lose a key.
-func appendKey(path string, k httpapi.APIKey) (err error) {
+func appendKey(path string, k caller.APIKey) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -115,7 +115,7 @@ func appendKey(path string, k httpapi.APIKey) (err error) {
 	if err != nil {
 		return err
 	}
-	text, err := httpapi.AppendAPIKey(old, k)
+	text, err := caller.AppendAPIKey(old, k)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

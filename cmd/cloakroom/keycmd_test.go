@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 )
 
 // newKey makes a key and returns its secret.
@@ -159,8 +159,8 @@ func TestKeysMadeAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for _, name := range strings.Split("abcdefgh", "") {
 		group.Go(func() {
-			_, hash := httpapi.NewAPIKeySecret()
-			if err := appendKey(file, httpapi.APIKey{Name: name, UserID: "u", SHA256: hash}); err != nil {
+			_, hash := caller.NewAPIKeySecret()
+			if err := appendKey(file, caller.APIKey{Name: name, UserID: "u", SHA256: hash}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -204,7 +204,7 @@ func TestKeyWithoutFile(t *testing.T) {
 	if code != exitOK || !found {
 		t.Fatalf("got %d, %q, %q", code, out, log)
 	}
-	if k, err := httpapi.ParseAPIKeys([]byte("keys:" + entry)); err != nil || k.Len() != 1 {
+	if k, err := caller.ParseAPIKeys([]byte("keys:" + entry)); err != nil || k.Len() != 1 {
 		b, _ := json.Marshal(entry)
 		t.Errorf("%s: %v", b, err)
 	}

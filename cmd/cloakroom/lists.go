@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -75,9 +76,9 @@ func credentials(to *[]httpapi.Credential) value {
 
 // proxies keeps why a list is bad in fault: there is more to say than what is
 // allowed.
-func proxies(to **httpapi.TrustedProxies, fault *error) value {
-	return value{httpapi.TrustedProxiesForm + ", or empty", "!!str", func(s string) bool {
-		list, err := httpapi.ParseTrustedProxies(s)
+func proxies(to **caller.TrustedProxies, fault *error) value {
+	return value{caller.TrustedProxiesForm + ", or empty", "!!str", func(s string) bool {
+		list, err := caller.ParseTrustedProxies(s)
 		if err != nil {
 			*fault = err
 		}

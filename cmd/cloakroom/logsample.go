@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -112,7 +113,7 @@ const requestIDKey = "request_id"
 // whether it marks an audit line.
 func (k *sampleKind) note(a slog.Attr) (audit bool) {
 	switch a.Key {
-	case httpapi.ClientNetKey, httpapi.ProxyKey:
+	case caller.ClientNetKey, caller.ProxyKey:
 		k.from = a.Value.String()
 	}
 	return a.Key == httpapi.AuditKey

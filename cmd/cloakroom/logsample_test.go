@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 )
 
 func TestLogRepeats(t *testing.T) {
@@ -74,9 +75,9 @@ func TestLogStrangers(t *testing.T) {
 		}
 	}
 	for i := range 100 {
-		log.Warn("credential refused", httpapi.ClientNetKey, "203.0.113.1/32", "call", i, "reason", i)
-		log.Warn("credential refused", httpapi.ProxyKey, "unix")
-		log.Info("request refused", httpapi.ClientNetKey, "203.0.113.1/32") // at any level
+		log.Warn("credential refused", caller.ClientNetKey, "203.0.113.1/32", "call", i, "reason", i)
+		log.Warn("credential refused", caller.ProxyKey, "unix")
+		log.Info("request refused", caller.ClientNetKey, "203.0.113.1/32") // at any level
 		log.Info("write", "reason", "x", httpapi.AuditKey, true)
 	}
 	f(1, "call=0 reason=0")
@@ -88,7 +89,7 @@ func TestLogStrangers(t *testing.T) {
 	sampled.strangers.flush(t.Context())
 	f(1, `level=WARN msg="more lines like one before" like="credential refused" lines=198`)
 	f(1, `level=INFO msg="more lines like one before" like="request refused" lines=99`)
-	log.Warn("credential refused", httpapi.ProxyKey, "unix") // a new interval
+	log.Warn("credential refused", caller.ProxyKey, "unix") // a new interval
 	f(2, "proxy=unix")
 }
 
@@ -104,7 +105,7 @@ func TestLogStrangersAreBounded(t *testing.T) {
 		log, sampled := newLogger(out, slog.LevelInfo, "text")
 		const lines = 10 * sampleKinds
 		for i := range lines { // 2 in each of the wider networks that they begin with
-			log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf(c.net, i/2%256, i%2+i/512*2), "call", i, "reason", i)
+			log.Warn("credential refused", caller.ClientNetKey, fmt.Sprintf(c.net, i/2%256, i%2+i/512*2), "call", i, "reason", i)
 		}
 		first := strings.Count(out.String(), "\n")
 		// The 256 wider networks of IPv6 are in the log again; those of IPv4 are as
@@ -127,18 +128,18 @@ func TestLogStrangersDoNotHideOthers(t *testing.T) {
 	out := newOutput()
 	log, _ := newLogger(out, slog.LevelInfo, "text")
 	for i := range 2 * sampleKinds {
-		log.Info("request refused", httpapi.ClientNetKey, fmt.Sprintf("198.%d.%d.1/32", i/250, i%250))
+		log.Info("request refused", caller.ClientNetKey, fmt.Sprintf("198.%d.%d.1/32", i/250, i%250))
 	}
 	for i := range sampleKinds {
-		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:0:%x::/64", i))
+		log.Warn("credential refused", caller.ClientNetKey, fmt.Sprintf("2001:db8:0:%x::/64", i))
 	}
 	for i := range 10 {
-		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("203.0.%d.1/32", i))
-		log.Warn("credential refused", httpapi.ClientNetKey, fmt.Sprintf("2001:db8:%x:1::/64", i+1))
+		log.Warn("credential refused", caller.ClientNetKey, fmt.Sprintf("203.0.%d.1/32", i))
+		log.Warn("credential refused", caller.ClientNetKey, fmt.Sprintf("2001:db8:%x:1::/64", i+1))
 	}
 	for i := range 10 {
 		for _, net := range []string{fmt.Sprintf("203.0.%d.1/32", i), fmt.Sprintf("2001:db8:%x:1::/64", i+1)} {
-			if !strings.Contains(out.String(), httpapi.ClientNetKey+"="+net) {
+			if !strings.Contains(out.String(), caller.ClientNetKey+"="+net) {
 				t.Errorf("%s is not in the log", net)
 			}
 		}
@@ -149,7 +150,7 @@ func TestLogStrangersDoNotHideOthers(t *testing.T) {
 func BenchmarkLogStranger(b *testing.B) {
 	log, _ := newLogger(newOutput(), slog.LevelInfo, "json")
 	attrs := []slog.Attr{
-		slog.String(httpapi.ClientKey, "203.0.113.1"), slog.String(httpapi.ClientNetKey, "203.0.113.1/32"),
+		slog.String(caller.ClientKey, "203.0.113.1"), slog.String(caller.ClientNetKey, "203.0.113.1/32"),
 		slog.String("call", "Verify"), slog.Int("status", 401), slog.String("reason", "not_found"),
 	}
 	b.ReportAllocs()

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -96,10 +96,10 @@ func (c *config) filesState() string {
 }
 
 // openKeys reads a file with API keys.
-func openKeys(path string, pipes pipes) (*reloaded[*httpapi.APIKeys], error) {
-	r := &reloaded[*httpapi.APIKeys]{
+func openKeys(path string, pipes pipes) (*reloaded[*caller.APIKeys], error) {
+	r := &reloaded[*caller.APIKeys]{
 		setting: "auth-keys-file",
-		parse: func(read func(string) ([]byte, error)) (*httpapi.APIKeys, error) {
+		parse: func(read func(string) ([]byte, error)) (*caller.APIKeys, error) {
 			text, err := read(path)
 			if err != nil {
 				return nil, err
@@ -107,7 +107,7 @@ func openKeys(path string, pipes pipes) (*reloaded[*httpapi.APIKeys], error) {
 			return parseKeys(path, text)
 		},
 		done: "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
-		says: func(k *httpapi.APIKeys) []any { return []any{"keys", k.Len()} },
+		says: func(k *caller.APIKeys) []any { return []any{"keys", k.Len()} },
 	}
 	return r, r.open(pipes)
 }

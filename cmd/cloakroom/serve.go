@@ -204,8 +204,8 @@ func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
 
 func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 	if s.c.apiKeys != nil {
-		api.SetKeys(s.c.apiKeys.value())
-		s.c.apiKeys.then = api.SetKeys
+		api.Callers.SetKeys(s.c.apiKeys.value())
+		s.c.apiKeys.then = api.Callers.SetKeys
 	}
 	s.startIssuers(api, store)
 	s.startTLS()

@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 )
 
@@ -55,10 +55,10 @@ func number(to *int, least, most int) value {
 
 // rate takes a number of requests a second.
 func rate(to *float64) value {
-	return value{fmt.Sprintf("0, or a number from 0.001 to %d", httpapi.MaxKeyRate), "!!float", func(s string) bool {
+	return value{fmt.Sprintf("0, or a number from 0.001 to %d", caller.MaxKeyRate), "!!float", func(s string) bool {
 		n, err := strconv.ParseFloat(s, 64)
 		*to = n
-		return err == nil && strings.Trim(s, "0123456789.") == "" && (n == 0 || n >= 0.001 && n <= httpapi.MaxKeyRate)
+		return err == nil && strings.Trim(s, "0123456789.") == "" && (n == 0 || n >= 0.001 && n <= caller.MaxKeyRate)
 	}, false}
 }
 

@@ -49,3 +49,9 @@ type InvalidError struct {
 
 // Error returns field and problem in one line.
 func (e *InvalidError) Error() string { return fmt.Sprintf("invalid %s: %s", e.Field, e.Problem) }
+
+// BrokenDoc is the error of a stored document that cannot be read. It wraps
+// ErrUnavailable: what the document says is not known. (I2)
+func BrokenDoc(id ID, err error) error {
+	return fmt.Errorf("%w: the document of session %s: %s", ErrUnavailable, id, err)
+}

@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"bytes"
@@ -11,7 +11,8 @@ import (
 
 // TrustedProxies are the peers whose word about a request counts: where it came
 // from (X-Forwarded-For), and how long they wait for verify
-// (X-Envoy-Expected-Rq-Timeout-Ms). The zero value trusts nobody.
+// (X-Envoy-Expected-Rq-Timeout-Ms). The zero value trusts nobody. They
+// are read-only.
 type TrustedProxies struct {
 	unix     bool // peers on unix sockets
 	prefixes []netip.Prefix
@@ -81,8 +82,9 @@ func parseProxy(entry string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// trusts says whether a peer is trusted.
-func (p *TrustedProxies) trusts(peer net.Addr) bool {
+// Trusts says whether a peer is trusted: by its address, or because it is on a unix
+// socket.
+func (p *TrustedProxies) Trusts(peer net.Addr) bool {
 	switch a := peer.(type) {
 	case *net.UnixAddr:
 		return p.unix
@@ -105,7 +107,7 @@ func (p *TrustedProxies) client(peer net.Addr, forwarded [][]byte) (hop netip.Ad
 	if a, ok := peer.(*net.TCPAddr); ok {
 		hop = peerAddr(a)
 	}
-	if !p.trusts(peer) {
+	if !p.Trusts(peer) {
 		return hop, hop.IsValid()
 	}
 	left := maxForwarded

@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"crypto/rand"
@@ -34,9 +34,9 @@ type APIKey struct {
 	SHA256 string
 }
 
-// APIKeys are the keys that a Server accepts. It is immutable; nil has none.
+// APIKeys are the keys that an Authenticator accepts. It is immutable; nil has none.
 type APIKeys struct {
-	byHash map[[sha256.Size]byte]*caller
+	byHash map[[sha256.Size]byte]*Caller
 }
 
 // Len is the number of keys.
@@ -49,7 +49,7 @@ func (k *APIKeys) Len() int {
 
 // find returns the caller whose key is secret, or nil. It compares hashes of
 // 256 random bits, so its time tells nothing about another key.
-func (k *APIKeys) find(secret []byte) *caller {
+func (k *APIKeys) find(secret []byte) *Caller {
 	if k == nil {
 		return nil
 	}
@@ -75,7 +75,7 @@ func parseAPIKeys(text []byte) (*APIKeys, error) {
 	if err != nil && list == nil {
 		return nil, err
 	}
-	k := &APIKeys{byHash: make(map[[sha256.Size]byte]*caller, len(list))}
+	k := &APIKeys{byHash: make(map[[sha256.Size]byte]*Caller, len(list))}
 	names := make(map[string]int, len(list))
 	for i, key := range list {
 		fault := func(format string, args ...any) {
@@ -108,8 +108,8 @@ func parseAPIKeys(text []byte) (*APIKeys, error) {
 	return k, nil
 }
 
-// caller returns who calls with k, and what is wrong with k.
-func (k *APIKey) caller() (*caller, []string) {
+// Caller returns who calls with k, and what is wrong with k.
+func (k *APIKey) caller() (*Caller, []string) {
 	var problems []string
 	for _, f := range []struct {
 		name, value string
@@ -130,7 +130,7 @@ func (k *APIKey) caller() (*caller, []string) {
 			problems = append(problems, fmt.Sprintf("burst: must be a whole number from 1 to %d", MaxKeyRate))
 		}
 	}
-	c := &caller{name: k.Name, userID: k.UserID, agentID: k.AgentID, rate: k.Rate}
+	c := &Caller{Name: k.Name, UserID: k.UserID, AgentID: k.AgentID, rate: k.Rate}
 	for i, p := range k.Permissions {
 		if err := c.permit(p); err != nil {
 			problems = append(problems, fmt.Sprintf("permissions[%d]: %s", i, err))

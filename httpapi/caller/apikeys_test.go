@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"crypto/sha256"
@@ -40,8 +40,8 @@ keys:
   - {name: other, userId: "42", sha256: `+hash2+`}
 `, 2)
 	c := k.find([]byte(secret))
-	if c == nil || c.userID != "svc-gateway" || c.agentID != "fp" || !c.read.all || c.write.all || len(c.write.orgs) != 2 ||
-		!c.write.covers("org-2") || c.write.covers("org-3") || c.delete.all || c.delete.orgs != nil {
+	if c == nil || c.UserID != "svc-gateway" || c.AgentID != "fp" || !c.Read.All || c.Write.All || len(c.Write.Orgs) != 2 ||
+		!c.Write.Covers("org-2") || c.Write.Covers("org-3") || c.Delete.All || c.Delete.Orgs != nil {
 		t.Errorf("got %+v", c)
 	}
 	if k.find([]byte("ck_wrong")) != nil || k.find(nil) != nil || k.find([]byte(hash)) != nil || (*APIKeys)(nil).find([]byte(secret)) != nil || (*APIKeys)(nil).Len() != 0 {
@@ -171,14 +171,26 @@ func TestAppendAPIKeyRefuses(t *testing.T) {
 	}
 }
 
-// New keys hold from the next request on; none is nobody.
-func TestSetKeys(t *testing.T) {
-	f := newFixture(t)
-	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
-	f.server.SetKeys(nil)
-	f.want(401, "admin", "POST", "/v2/sessions/search", `{}`)
-	old := f.secret["admin"]
-	f.server.SetKeys(f.keys())
-	f.want(200, "admin", "POST", "/v2/sessions/search", `{}`)
-	f.want(401, old, "POST", "/v2/sessions/search", `{}`)
+func FuzzParseAPIKeys(f *testing.F) {
+	f.Add([]byte("keys:\n  - name: a\n    userId: u\n    permissions: [session.read]\n    sha256: " + hash1 + "\n"))
+	f.Add([]byte("keys: []"))
+	f.Add([]byte("# c\nkeys:\n- {name: a, userId: u, sha256: " + hash2 + "} # d\n"))
+	f.Add([]byte("keys: &a [*a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before, err := parseAPIKeys(text)
+		if (before == nil) != (err != nil) {
+			t.Fatalf("%q: got %v and %v", text, before, err)
+		}
+		if err != nil {
+			return
+		}
+		const hash3 = "3333333333333333333333333333333333333333333333333333333333333333"
+		after, err := AppendAPIKey(text, APIKey{Name: "\x00new", UserID: "u", SHA256: hash3})
+		if err != nil {
+			return
+		}
+		if k, err := ParseAPIKeys(after); err != nil || k.Len() != before.Len()+1 {
+			t.Errorf("%q became %q, %v", text, after, err)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"bytes"
@@ -26,22 +26,22 @@ const (
 	ProxyKey = "proxy"
 )
 
-// credentialRefused is the message of a line about a credential that may have
+// CredentialRefused is the message of a line about a credential that may have
 // been guessed. The filter in deploy/fail2ban reads it.
-const credentialRefused = "credential refused"
+const CredentialRefused = "credential refused"
 
 // leastSecret is the length in bytes of the shortest token that nobody guesses:
 // 128 bits in base64.
 const leastSecret = 22
 
-// guess says whether a token that was refused for this reason may have been
-// guessed: it has the form of an API key, or is short enough. Any other may be of
-// a session that has ended, or the one before of a session that lives: Redis
-// forgets a session at its expiration date, and a deletion after a day, and tokens
-// that somebody else made have any form.
-func guess(token []byte, why reason) bool {
+// Guess says whether a token that was refused may have been guessed: no session is
+// known that had it, which unknown says, and it has the form of an API key, or is
+// short enough. Any other may be of a session that has ended, or the one before of a
+// session that lives: Redis forgets a session at its expiration date, and a deletion
+// after a day, and tokens that somebody else made have any form.
+func Guess(token []byte, unknown bool) bool {
 	switch {
-	case why != reasonNotFound:
+	case !unknown:
 		return false
 	case bytes.HasPrefix(token, []byte(apiKeyPrefix)):
 		_, ours := session.SplitToken(string(token)) // of a session whose ID begins like a key
@@ -55,14 +55,15 @@ func placeholder(token []byte) bool {
 	return len(token) == 0 || string(token) == "null" || string(token) == "undefined"
 }
 
-// logStranger logs a refusal of a stranger. The first attributes say where it
-// came from: the filter relies on it.
-func (s *Server) logStranger(ctx context.Context, http *fasthttp.RequestCtx, level slog.Level, message string, attrs ...slog.Attr) {
-	if !s.log.Enabled(ctx, level) {
+// LogStranger logs to log that the request of a stranger was refused. The first
+// attributes say where it came from, as p believes it: the filter in deploy/fail2ban
+// relies on it.
+func (p *TrustedProxies) LogStranger(ctx context.Context, log *slog.Logger, http *fasthttp.RequestCtx, level slog.Level, message string, attrs ...slog.Attr) {
+	if !log.Enabled(ctx, level) {
 		return
 	}
 	all := make([]slog.Attr, 0, 8)
-	switch client, known := s.config.TrustedProxies.client(http.RemoteAddr(), http.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)); {
+	switch client, known := p.client(http.RemoteAddr(), http.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)); {
 	case known:
 		all = append(all, slog.String(ClientKey, client.String()), slog.String(ClientNetKey, clientNet(client).String()))
 	case client.IsValid():
@@ -70,7 +71,7 @@ func (s *Server) logStranger(ctx context.Context, http *fasthttp.RequestCtx, lev
 	default:
 		all = append(all, slog.String(ProxyKey, "unix"))
 	}
-	s.log.LogAttrs(ctx, level, message, append(all, attrs...)...)
+	log.LogAttrs(ctx, level, message, append(all, attrs...)...)
 }
 
 // clientNet is the network that counts as one client.

@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"bytes"
@@ -9,55 +9,58 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
-// errIssuer is the answer where a token can be judged only by an issuer that is
+// ErrIssuer is the answer where a token can be judged only by an issuer that is
 // away or late. It says nothing about the token. (I2)
-var errIssuer = &refusal.Error{Code: refusal.Unavailable, Text: "the issuer of the token is unavailable"}
+var ErrIssuer = &refusal.Error{Code: refusal.Unavailable, Text: "the issuer of the token is unavailable"}
 
 // SetIssuers takes access tokens and logout tokens of v's issuers, for requests
 // that begin after it; nil takes none.
-func (s *Server) SetIssuers(v *oidc.Verifier) { s.issuers.Store(v) }
+func (a *Authenticator) SetIssuers(v *oidc.Verifier) { a.issuers.Store(v) }
+
+// Issuers are those that were set last, nil if there are none.
+func (a *Authenticator) Issuers() *oidc.Verifier { return a.issuers.Load() }
 
 // jwtCaller is the caller behind an access token that is a JWT of a configured
 // issuer, or that was found good a moment ago. It is nil for any other token.
 // Such a JWT is no session token, whatever the store holds.
-func (s *Server) jwtCaller(ctx context.Context, token []byte) (*caller, error) {
-	issuers := s.issuers.Load()
+func (a *Authenticator) jwtCaller(ctx context.Context, token []byte) (*Caller, error) {
+	issuers := a.issuers.Load()
 	if issuers == nil || ownToken(token) {
 		return nil, nil
 	}
-	a, err := issuers.JWT(ctx, token)
+	access, err := issuers.JWT(ctx, token)
 	if errors.Is(err, oidc.ErrForeign) {
 		return nil, nil
 	}
-	return accessCaller(a, err)
+	return accessCaller(access, err)
 }
 
 // opaqueCaller is the caller behind a token that is neither an API key nor a
 // session token, by what the issuers say. Tokens of our own making, which have
 // ended or were mistyped, are not shown to them.
-func (s *Server) opaqueCaller(ctx context.Context, token []byte) (*caller, error) {
-	issuers := s.issuers.Load()
+func (a *Authenticator) opaqueCaller(ctx context.Context, token []byte) (*Caller, error) {
+	issuers := a.issuers.Load()
 	if issuers == nil || !issuers.Asks() || ownToken(token) {
-		return nil, errBadCredentials
+		return nil, ErrBadCredentials
 	}
 	return accessCaller(issuers.Opaque(ctx, string(token))) // I8
 }
 
 // accessCaller is the caller that an access token makes.
-func accessCaller(a *oidc.Access, err error) (*caller, error) {
+func accessCaller(a *oidc.Access, err error) (*Caller, error) {
 	if errors.Is(err, oidc.ErrUnavailable) {
-		return nil, errIssuer
+		return nil, ErrIssuer
 	}
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
 		return nil, refusedToken(!e.Expired && !e.Inactive)
 	}
 	if err != nil {
-		return nil, errBadCredentials
+		return nil, ErrBadCredentials
 	}
-	granted := func(g oidc.Grant) grant { return grant{all: g.All, orgs: g.Organizations} }
-	return &caller{
-		name: "issuer " + a.Issuer, userID: a.UserID, agentID: a.AgentID, remote: true,
-		read: granted(a.Read), write: granted(a.Write), delete: granted(a.Delete),
+	granted := func(g oidc.Grant) Grant { return Grant{All: g.All, Orgs: g.Organizations} }
+	return &Caller{
+		Name: "issuer " + a.Issuer, UserID: a.UserID, AgentID: a.AgentID, Remote: true,
+		Read: granted(a.Read), Write: granted(a.Write), Delete: granted(a.Delete),
 	}, nil
 }
 

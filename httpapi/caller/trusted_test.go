@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"net"
@@ -41,7 +41,7 @@ func TestParseTrustedProxies(t *testing.T) {
 
 func TestTrustedProxies_Client(t *testing.T) {
 	t.Parallel()
-	unix, loopback, inside, outside := net.Addr(&net.UnixAddr{Name: "@", Net: "unix"}), peer("127.0.0.1"), peer("10.1.2.3"), peer("203.0.113.9")
+	unix, loopback, inside, outside := net.Addr(&net.UnixAddr{Name: "@", Net: "unix"}), from("127.0.0.1"), from("10.1.2.3"), from("203.0.113.9")
 	const known, unknown = true, false
 	many := strings.Repeat("10.0.0.1, ", 1000)
 	for _, c := range []struct {
@@ -52,16 +52,16 @@ func TestTrustedProxies_Client(t *testing.T) {
 	}{
 		{outside, nil, "203.0.113.9", known},
 		{outside, []string{"198.51.100.1"}, "203.0.113.9", known}, // who is not trusted is not believed
-		{peer("2001:db8::5"), []string{"198.51.100.1"}, "2001:db8::5", known},
-		{peer("::ffff:203.0.113.9"), nil, "203.0.113.9", known},
+		{from("2001:db8::5"), []string{"198.51.100.1"}, "2001:db8::5", known},
+		{from("::ffff:203.0.113.9"), nil, "203.0.113.9", known},
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, nil, "fe80::1", known},
 		{unix, nil, "", unknown},
 		{loopback, nil, "127.0.0.1", unknown},
-		{peer("::1"), nil, "::1", unknown},
+		{from("::1"), nil, "::1", unknown},
 		{unix, []string{"198.51.100.1"}, "198.51.100.1", known},
 		{loopback, []string{"198.51.100.1"}, "198.51.100.1", known},
 		{inside, []string{"198.51.100.1"}, "198.51.100.1", known},
-		{peer("::ffff:10.1.2.3"), []string{"198.51.100.1"}, "198.51.100.1", known},
+		{from("::ffff:10.1.2.3"), []string{"198.51.100.1"}, "198.51.100.1", known},
 		// The last that is not trusted: what comes before it is hearsay.
 		{inside, []string{"1.1.1.1, 198.51.100.1"}, "198.51.100.1", known},
 		{inside, []string{"1.1.1.1, 198.51.100.1, 10.9.9.9,127.0.0.1"}, "198.51.100.1", known},
@@ -138,13 +138,13 @@ func TestTrustedProxies_OfTheConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := [4]bool{p.trusts(&net.UnixAddr{}), p.trusts(peer("127.8.9.1")), p.trusts(peer("::1")), p.trusts(peer("10.1.2.3"))}; got != want {
+		if got := [4]bool{p.Trusts(&net.UnixAddr{}), p.Trusts(from("127.8.9.1")), p.Trusts(from("::1")), p.Trusts(from("10.1.2.3"))}; got != want {
 			t.Errorf("%q: %v, want %v", list, got, want)
 		}
 	}
 }
 
-func peer(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711} }
+func from(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711} }
 
 func FuzzForwarded(f *testing.F) {
 	f.Add([]byte("198.51.100.1, [2001:db8::5%a]:1, 10.0.0.1"))
@@ -154,7 +154,7 @@ func FuzzForwarded(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		hop, known := p.client(peer("10.1.2.3"), [][]byte{line})
+		hop, known := p.client(from("10.1.2.3"), [][]byte{line})
 		if !hop.IsValid() || hop.Zone() != "" || hop.Is4In6() || known == p.covers(hop) {
 			t.Errorf("%q: %v %v", line, hop, known)
 		}

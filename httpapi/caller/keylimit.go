@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
-	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
@@ -64,16 +63,6 @@ func (l *keyLimit) take(now time.Time) error {
 	return &e
 }
 
-// limit takes a token of the caller's key for c. A client that waits for leave
-// to send its body has its handler run twice, and pays once.
-func (c *call) limit() error {
-	l := c.caller.limit
-	if l == nil || server.RunsTwice(c.http) && !server.Expected(c.http) {
-		return nil
-	}
-	return l.take(c.start)
-}
-
 // keyMetrics counts what the limits refuse. Its label is the name of a key in
 // the keys file. Nil counts nothing.
 type keyMetrics struct{ refused *prometheus.CounterVec }
@@ -95,7 +84,7 @@ func (k *APIKeys) limited(before *APIKeys, all KeyRate, m *keyMetrics) *APIKeys 
 	if k == nil {
 		return nil
 	}
-	after := &APIKeys{byHash: make(map[[sha256.Size]byte]*caller, len(k.byHash))}
+	after := &APIKeys{byHash: make(map[[sha256.Size]byte]*Caller, len(k.byHash))}
 	for hash, c := range k.byHash {
 		limited := *c
 		limited.limit = nil
@@ -105,12 +94,12 @@ func (k *APIKeys) limited(before *APIKeys, all KeyRate, m *keyMetrics) *APIKeys 
 		}
 		if want.PerSecond > 0 {
 			want.Burst = want.burst()
-			if old := before.of(hash); old != nil && old.limit != nil && old.name == c.name && old.limit.rate == want {
+			if old := before.of(hash); old != nil && old.limit != nil && old.Name == c.Name && old.limit.rate == want {
 				limited.limit = old.limit
 			} else {
 				limited.limit = newKeyLimit(want)
 				if m != nil {
-					limited.limit.refused = m.refused.WithLabelValues(c.name)
+					limited.limit.refused = m.refused.WithLabelValues(c.Name)
 				}
 			}
 		}
@@ -118,15 +107,15 @@ func (k *APIKeys) limited(before *APIKeys, all KeyRate, m *keyMetrics) *APIKeys 
 	}
 	if m != nil && before != nil {
 		for _, c := range before.byHash {
-			if c.limit != nil && !after.limits(c.name) {
-				m.refused.DeleteLabelValues(c.name)
+			if c.limit != nil && !after.limits(c.Name) {
+				m.refused.DeleteLabelValues(c.Name)
 			}
 		}
 	}
 	return after
 }
 
-func (k *APIKeys) of(hash [sha256.Size]byte) *caller {
+func (k *APIKeys) of(hash [sha256.Size]byte) *Caller {
 	if k == nil {
 		return nil
 	}
@@ -136,7 +125,7 @@ func (k *APIKeys) of(hash [sha256.Size]byte) *caller {
 // limits says whether a key of this name has a limit.
 func (k *APIKeys) limits(name string) bool {
 	for _, c := range k.byHash {
-		if c.name == name && c.limit != nil {
+		if c.Name == name && c.limit != nil {
 			return true
 		}
 	}

@@ -1,0 +1,143 @@
+package caller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config configures an Authenticator. Store is required; other zero
+// fields leave out what they are for.
+type Config struct {
+	// Store knows the sessions whose tokens are shown.
+	Store *cache.Store
+	// Anonymous gives callers without credentials all permissions, under the user
+	// ID "anonymous".
+	Anonymous bool
+	// KeyRate limits each API key that has no limit of its own.
+	KeyRate KeyRate
+	// Metrics registers what the limits of keys refuse; nil has none.
+	Metrics prometheus.Registerer
+}
+
+// Authenticator finds out who calls. Make it with New. It is safe for
+// concurrent use.
+type Authenticator struct {
+	config Config
+	keys   atomic.Pointer[APIKeys]
+	// keysSet is held while keys are replaced.
+	keysSet    sync.Mutex
+	keyMetrics *keyMetrics
+	issuers    atomic.Pointer[oidc.Verifier]
+}
+
+// New returns an Authenticator without API keys and issuers.
+func New(c Config) (*Authenticator, error) {
+	m, err := newKeyMetrics(c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Authenticator{config: c, keyMetrics: m}, nil
+}
+
+// SetKeys replaces the API keys, for requests that begin after it; nil has none.
+// What the limit of a key has left is kept if the key and its limit stay.
+func (a *Authenticator) SetKeys(k *APIKeys) {
+	a.keysSet.Lock()
+	defer a.keysSet.Unlock()
+	a.keys.Store(k.limited(a.keys.Load(), a.config.KeyRate, a.keyMetrics))
+}
+
+// Authenticate finds out who calls. authorization is the value of the header, of
+// which nothing is kept. Only a session token needs the store, which has the time
+// within for it; if fresh, no copy of its session decides. Its error is a
+// *refusal.Error, or one of the store that says nothing about the token. (I2)
+// An API key goes first, then a JWT of a configured issuer, then a session
+// token, and last an opaque access token.
+func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, fresh bool, within time.Duration) (*Caller, error) {
+	if len(authorization) == 0 {
+		if a.config.Anonymous {
+			return anonymous, nil
+		}
+		return nil, ErrNoCredentials
+	}
+	scheme, token, _ := bytes.Cut(authorization, []byte(" "))
+	token = bytes.TrimSpace(token)
+	if !bytes.EqualFold(scheme, []byte("Bearer")) {
+		return nil, ErrBadCredentials
+	}
+	if len(token) == 0 {
+		return nil, errEndedToken
+	}
+	if c := a.keys.Load().find(token); c != nil {
+		return c, nil
+	}
+	access, err := a.jwtCaller(ctx, token)
+	if access != nil || err != nil {
+		return access, err
+	}
+	timed := server.WithLateDeadline(ctx, time.Now().Add(within))
+	defer timed.End()
+	byToken := a.config.Store.GetByToken
+	if fresh {
+		byToken = a.config.Store.GetByTokenFresh
+	}
+	stored, err := byToken(timed, string(token)) // I8
+	if errors.Is(err, session.ErrNotFound) {
+		unknown := neverKnown(err)
+		access, err := a.opaqueCaller(ctx, token)
+		if err == ErrBadCredentials || err == errEndedToken {
+			err = refusedToken(Guess(token, unknown))
+		}
+		return access, err
+	}
+	if err != nil {
+		return nil, err // I2
+	}
+	return sessionCaller(stored, a.config.Store.Now())
+}
+
+// sessionCaller is the caller behind a session token: the session's user, on
+// its user agent, without permissions. A session without a user, or with
+// nothing but a user, proves nothing.
+func sessionCaller(stored *session.Stored, now session.Time) (*Caller, error) {
+	proof, _, err := session.ProofOf(stored.Doc, now)
+	if err != nil {
+		return nil, session.BrokenDoc(stored.ID, err)
+	}
+	if stored.UserID == "" || proof.Factors == 0 {
+		return nil, errEndedToken
+	}
+	return &Caller{Name: "session " + string(stored.ID), UserID: stored.UserID, AgentID: stored.AgentID}, nil
+}
+
+// neverKnown says whether the store, by the error of its that no session has the
+// token, knows of none that had it.
+func neverKnown(err error) bool {
+	return !errors.Is(err, session.ErrRevoked) && !errors.Is(err, session.ErrExpired) && !errors.Is(err, session.ErrWrongToken)
+}
+
+// refusedToken is the error of a token that is refused.
+func refusedToken(guessed bool) *refusal.Error {
+	if guessed {
+		return ErrBadCredentials
+	}
+	return errEndedToken
+}
+
+// What Authenticate refuses.
+var (
+	ErrNoCredentials  = &refusal.Error{Code: refusal.Unauthorised, Text: "auth header missing"}
+	ErrBadCredentials = &refusal.Error{Code: refusal.Unauthorised, Text: "invalid token", Guessed: true}
+	errEndedToken     = &refusal.Error{Code: refusal.Unauthorised, Text: "invalid token"} // it has ended, or may have, or proves nothing
+)
