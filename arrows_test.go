@@ -44,8 +44,9 @@ var arrows = map[string][]string{
 	"httpapi/refusal":    {"internal/protojson"},
 	"httpapi/server":     {"httpapi/refusal"},
 	"httpapi/caller":     {"httpapi/refusal", "httpapi/server", "cache", "index", "internal/oidc", "internal/session"},
-	"httpapi":            {"httpapi/refusal", "httpapi/server", "httpapi/caller", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":      {"httpapi", "httpapi/server", "httpapi/caller", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
+	"httpapi/verify":     {"httpapi/server", "httpapi/caller", "cache", "internal/session", "internal/protojson"},
+	"httpapi":            {"httpapi/refusal", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
+	"cmd/cloakroom":      {"httpapi", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
 	"bench/result":       {},
 	"bench/load":         {"bench/result"},
 	"bench/cli":          {},
@@ -77,7 +78,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server"},
+	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/redistest", "internal/resp", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 const largeHeader = 64<<10 + 1
@@ -51,8 +50,8 @@ func TestHeaderTooLarge(t *testing.T) {
 			}
 		}
 	}
-	if n := testutil.ToFloat64(f.server.verifyMetrics.counts[reasonTooLarge]); n != float64(refusals) {
-		t.Errorf("%v are counted as %s, want %d", n, reasonTooLarge, refusals)
+	if n := gather(t, registry)["cloakroom_verify_total too_large"]; n != float64(refusals) {
+		t.Errorf("%v are counted as too large, want %d", n, refusals)
 	}
 	if n := strings.Count(f.logs.String(), "reason=too_large"); n != refusals {
 		t.Errorf("%d lines of the log, want %d", n, refusals)

@@ -22,6 +22,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -71,7 +72,7 @@ type Config struct {
 	// server ends, for requests that are on their way; 0 ends them at once.
 	ShutdownIdle time.Duration
 	// Verify configures the endpoint that gateways ask.
-	Verify VerifyConfig
+	Verify verify.Config
 	// Version is what GET /version answers; default "unknown".
 	Version string
 	// Logger defaults to slog.Default().
@@ -102,11 +103,9 @@ type Server struct {
 	metrics *server.Metrics
 	limits  timeouts
 
-	verifyDefault *VerifyPolicy // nil if there is none
-	verifyMetrics *verifyMetrics
-	verifyAway    server.NowAndThen
-	budgets       [classes]*server.Budget
-	shedTold      server.NowAndThen
+	verify   *verify.Endpoint
+	budgets  [classes]*server.Budget
+	shedTold server.NowAndThen
 	// imports holds a place for each import that runs.
 	imports chan struct{}
 	// logouts holds a place for each back-channel logout that runs.
@@ -157,8 +156,9 @@ func New(c Config) (*Server, error) {
 	if err := CheckOrigins(c.CORSOrigins); err != nil {
 		faults = append(faults, fmt.Errorf("httpapi: CORSOrigins: %w", err))
 	}
-	policy, named := c.Verify.Policies[c.Verify.Default]
-	fault(c.Verify.Default != "" && !named, "httpapi: there is no policy named %q", c.Verify.Default)
+	if err := c.Verify.Check(); err != nil {
+		faults = append(faults, fmt.Errorf("httpapi: %w", err))
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
@@ -183,11 +183,8 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if len(c.Verify.Credentials) == 0 {
-		c.Verify.Credentials = []Credential{CredentialBearer, CredentialHeader}
-	}
 	s := &Server{
-		config: c, log: c.Logger, limits: defaultTimeouts, verifyDefault: policy,
+		config: c, log: c.Logger, limits: defaultTimeouts,
 		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
 		logouts: make(chan struct{}, maxLogouts),
 	}
@@ -200,10 +197,13 @@ func New(c Config) (*Server, error) {
 	if s.Callers, err = caller.New(caller.Config{Store: c.Store, Anonymous: c.Anonymous, KeyRate: c.KeyRate, Metrics: c.Metrics}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	if s.verifyMetrics, err = newVerifyMetrics(c.Metrics, m); err != nil {
+	if s.budgets, err = newBudgets(c.MaxInFlight, c.Metrics); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	if s.budgets, err = newBudgets(c.MaxInFlight, c.Metrics); err != nil {
+	if s.verify, err = verify.New(c.Verify, verify.Dependencies{
+		Store: c.Store, Reads: s.budgets[classRead], Overloaded: s.tellShed, Proxies: c.TrustedProxies, Timeout: verify.DefaultTimeout,
+		Logger: c.Logger, Route: m.Of(verify.Path), Metrics: c.Metrics,
+	}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	return s, nil

@@ -58,6 +58,7 @@ type setup struct {
 	config Config
 	store  cache.Config
 	limits timeouts
+	verify time.Duration // how long a verify may take; 0 is as long as ever
 }
 
 // testKeys are the API keys of every fixture.
@@ -95,6 +96,9 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 		t.Fatal(err)
 	}
 	f.server.limits = s.limits
+	if s.verify > 0 {
+		f.server.verify.Timeout = s.verify
+	}
 	f.apiKeys = f.keys()
 	f.server.Callers.SetKeys(f.apiKeys)
 	f.serve()

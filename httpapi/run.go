@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/valyala/fasthttp"
 )
 
@@ -15,8 +16,6 @@ type timeouts struct {
 	server.Timeouts
 	// request is how long the store may take for one request.
 	request time.Duration
-	// verify is how long a verify may take.
-	verify time.Duration
 	// pause is the longest silence within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
@@ -28,7 +27,6 @@ type timeouts struct {
 var defaultTimeouts = timeouts{
 	Timeouts: server.DefaultTimeouts,
 	request:  time.Second,
-	verify:   verifyTime,
 	pause:    30 * time.Second,
 	patience: 5 * time.Second,
 }
@@ -44,7 +42,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
 	loopbackOnly := s.config.Anonymous && !isUnix
-	srv.Handler = s.withVerify(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
+	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
 	srv.ErrorHandler = s.refuse
 	// Bodies are read by the handlers, each with its own bound: an import is
 	// longer than memory. Before a handler nearly nothing is read.
@@ -53,13 +51,33 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
 }
 
+// RunVerify serves ln with verify alone: every path and every method is verify,
+// with the default policy. It stops as Run does.
+//
+// Some gateways send us their client's method and path, and announce its body
+// without ever sending that. So neither method, path nor query decides
+// anything here, and a body is never waited for.
+func (s *Server) RunVerify(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
+	srv.Handler = func(http *fasthttp.RequestCtx) { s.verify.Answer(base, http, nil, true) }
+	srv.ErrorHandler = s.verify.Refuse
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		h.SetRequestURI("/") // a client's, which may be anything
+		server.WithoutBody(h)
+		return fasthttp.RequestConfig{}
+	}
+	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
+}
+
 // The beginning of a request tells whether it is for verify.
-const _ = uint(server.LeastURI - len(verifyPath+"/"))
+const _ = uint(server.LeastURI - len(verify.Path+"/"))
 
 // refuse answers what never became a request.
 func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
-	if _, uri, known := server.Begun(http); known && isVerify(uri) {
-		s.refuseVerify(http, err)
+	if _, uri, known := server.Begun(http); known && verify.Is(uri) {
+		s.verify.Refuse(http, err)
 		return
 	}
 	e := server.HeaderError(http.Conn(), err, s.config.MaxHeaderBytes)
@@ -74,7 +92,7 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 // logout that is refused anyway, is answered without: it is taken for one whose
 // client waits for leave, and no route gives leave to it.
 func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if isVerify(h.RequestURI()) {
+	if verify.Is(h.RequestURI()) {
 		server.WithoutBody(h)
 		return fasthttp.RequestConfig{}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/valyala/fasthttp"
 )
 
@@ -16,19 +17,18 @@ const unavailableEnd = time.Second
 
 // RunUnavailable answers every request on ln that the session store is
 // unavailable, until ctx ends; then it returns nil. Each answer ends its
-// connection. verify says that ln is one for RunVerify. It is for a socket that
+// connection. forVerify says that ln is one for RunVerify. It is for a socket that
 // clients can reach before there is a Store, and that a Server goes on with. Of c
 // it needs Logger, MaxHeaderBytes and Verify.HideReason.
-func RunUnavailable(ctx context.Context, ln net.Listener, verify bool, c *Config) error {
-	s := &Server{config: *c, log: c.Logger}
-	srv := server.New(s.log, server.DefaultTimeouts, c.MaxHeaderBytes)
+func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Config) error {
+	srv := server.New(c.Logger, server.DefaultTimeouts, c.MaxHeaderBytes)
 	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		server.WithoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
 	srv.Handler = func(http *fasthttp.RequestCtx) {
-		if verify || isVerify(http.RequestURI()) {
-			(&verification{s: s, http: http, reason: reasonUnavailable}).refuse()
+		if forVerify || verify.Is(http.RequestURI()) {
+			verify.Unavailable(http, c.Verify.HideReason)
 		} else {
 			refusal.Write(http, errUnavailable)
 		}
@@ -38,5 +38,5 @@ func RunUnavailable(ctx context.Context, ln net.Listener, verify bool, c *Config
 		srv.Handler(http)
 		server.EndUnread(http)
 	}
-	return server.Serve(ctx, s.log, srv, ln, unavailableEnd, 0, func() {})
+	return server.Serve(ctx, c.Logger, srv, ln, unavailableEnd, 0, func() {})
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -29,12 +29,12 @@ var identityHeaders = []string{
 
 // withVerify configures verify as most tests want it.
 func withVerify(s *setup) {
-	s.limits.verify = 20 * time.Second // a machine with other work to do is no store that is away
+	s.verify = 20 * time.Second // a machine with other work to do is no store that is away
 	password, _ := session.FactorNamed("password")
 	webAuthN, _ := session.FactorNamed("webAuthN")
-	s.config.Verify = VerifyConfig{
-		Credentials: []Credential{CredentialBearer, CredentialHeader, {credentialCookie, "session"}, {credentialCookie, "__Host-other"}},
-		Policies: map[string]*VerifyPolicy{
+	s.config.Verify = verify.Config{
+		Credentials: []verify.Credential{verify.CredentialBearer, verify.CredentialHeader, cookieCredential("session"), cookieCredential("__Host-other")},
+		Policies: map[string]*verify.Policy{
 			"lax":    {Factors: password},
 			"strict": {Factors: password | webAuthN},
 			"recent": {MaxAge: 10 * time.Minute},
@@ -44,7 +44,16 @@ func withVerify(s *setup) {
 }
 
 // inEarnest lets a verify take as long as it may.
-func inEarnest(s *setup) { s.limits.verify = verifyTime }
+func inEarnest(s *setup) { s.verify = verify.DefaultTimeout }
+
+// cookieCredential is the place of a cookie.
+func cookieCredential(name string) verify.Credential {
+	list, err := verify.ParseCredentials("cookie:" + name)
+	if err != nil {
+		panic(err)
+	}
+	return list[0]
+}
 
 // login creates a session with the given factors of a user, and returns its token.
 func (f *fixture) login(factors string, more ...string) (id, token string) {
@@ -349,44 +358,6 @@ func TestVerify_StalledRedis(t *testing.T) {
 	}
 }
 
-func TestVerify_Patience(t *testing.T) {
-	f := newFixture(t, withVerify, inEarnest)
-	for text, want := range map[string]time.Duration{
-		"": verifyTime, "0": leastVerifyTime, "10": leastVerifyTime, "50": 45 * time.Millisecond, "100": 90 * time.Millisecond, "200": verifyTime,
-		"99999999999999": verifyTime, "-5": verifyTime, "1e9": verifyTime,
-	} {
-		for _, peer := range []struct {
-			addr    net.Addr
-			trusted bool
-		}{
-			{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, true},
-			{&net.TCPAddr{IP: net.IPv6loopback}, true},
-			{&net.UnixAddr{}, true},
-			{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, false},
-		} {
-			want := want
-			if !peer.trusted {
-				want = verifyTime
-			}
-			v := verification{s: f.server, http: requestFrom(peer.addr, "X-Envoy-Expected-Rq-Timeout-Ms", text)}
-			if got := v.patience(); got != want {
-				t.Errorf("%q from %v: %v, want %v", text, peer.addr, got, want)
-			}
-		}
-	}
-	// Who is trusted is a setting.
-	var err error
-	if f.server.config.TrustedProxies, err = caller.ParseTrustedProxies("10.0.0.0/8"); err != nil {
-		t.Fatal(err)
-	}
-	for ip, want := range map[string]time.Duration{"10.0.0.1": 45 * time.Millisecond, "127.0.0.1": verifyTime} {
-		v := verification{s: f.server, http: requestFrom(&net.TCPAddr{IP: net.ParseIP(ip), Port: 4711}, "X-Envoy-Expected-Rq-Timeout-Ms", "50")}
-		if got := v.patience(); got != want {
-			t.Errorf("from %s: %v, want %v", ip, got, want)
-		}
-	}
-}
-
 func TestVerify_ReasonCanBeHidden(t *testing.T) {
 	f := newFixture(t, withVerify, func(s *setup) { s.config.Verify.HideReason = true })
 	id, token := f.login(aliceVerified)
@@ -483,7 +454,7 @@ func TestI2_VerifySurvivesABug(t *testing.T) {
 	}
 	token, _ := session.NewToken("1")
 	ctx := requestFrom(&net.UnixAddr{}, "Authorization", "Bearer "+token)
-	broken.verify(t.Context(), ctx, nil, true)
+	broken.verify.Answer(t.Context(), ctx, nil, true)
 	h := &ctx.Response.Header
 	if ctx.Response.StatusCode() != http.StatusServiceUnavailable || string(h.Peek("X-Auth-Reason")) != "store_unavailable" || len(h.Peek("X-Session-Id")) > 0 {
 		t.Errorf("got %s", &ctx.Response)

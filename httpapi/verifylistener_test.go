@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 )
 
 // The default policy holds whatever the path says: it may be a client's.
@@ -21,7 +23,7 @@ func TestVerify_DefaultPolicyHoldsBesides(t *testing.T) {
 			t.Errorf("%s: %d with all factors", path, res.StatusCode)
 		}
 	}
-	if _, err := New(Config{Store: f.store, Verify: VerifyConfig{Default: "none"}}); err == nil {
+	if _, err := New(Config{Store: f.store, Verify: verify.Config{Default: "none"}}); err == nil {
 		t.Error("a default policy that there is not is accepted")
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
@@ -31,7 +32,7 @@ type config struct {
 	nearStale time.Duration
 
 	verifyAddr  string
-	verify      httpapi.VerifyConfig
+	verify      verify.Config
 	policyFault error
 	// trustedProxies is nil if the setting is bad, for which proxiesFault says why.
 	trustedProxies *caller.TrustedProxies

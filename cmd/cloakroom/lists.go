@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -31,16 +32,16 @@ func members(text string) []string {
 
 // policies keeps why a policy is bad in fault: there is more to say than what is
 // allowed.
-func policies(to *map[string]*httpapi.VerifyPolicy, fault *error) value {
-	return value{"a list of " + httpapi.PolicyForm + "; with ; between, if they are in one text", listKind, func(s string) bool {
-		all := map[string]*httpapi.VerifyPolicy{}
+func policies(to *map[string]*verify.Policy, fault *error) value {
+	return value{"a list of " + verify.PolicyForm + "; with ; between, if they are in one text", listKind, func(s string) bool {
+		all := map[string]*verify.Policy{}
 		for _, text := range members(s) {
-			name, p, err := httpapi.ParseVerifyPolicy(text)
+			name, p, err := verify.ParsePolicy(text)
 			switch {
 			case err == nil && all[name] != nil:
 				err = fmt.Errorf("policy %s is there twice", name)
-			case err == nil && len(all) == httpapi.MaxPolicies:
-				err = fmt.Errorf("there are more than %d policies", httpapi.MaxPolicies)
+			case err == nil && len(all) == verify.MaxPolicies:
+				err = fmt.Errorf("there are more than %d policies", verify.MaxPolicies)
 			}
 			if err != nil {
 				*fault = err
@@ -66,9 +67,9 @@ func origins(to *[]string, fault *error) value {
 	}, false}
 }
 
-func credentials(to *[]httpapi.Credential) value {
-	return value{httpapi.CredentialForm, "!!str", func(s string) bool {
-		list, err := httpapi.ParseCredentials(s)
+func credentials(to *[]verify.Credential) value {
+	return value{verify.CredentialForm, "!!str", func(s string) bool {
+		list, err := verify.ParseCredentials(s)
 		*to = list
 		return err == nil
 	}, false}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -15,7 +15,7 @@ import (
 func TestVerifyPoliciesFromEverySource(t *testing.T) {
 	password, _ := session.FactorNamed("password")
 	webAuthN, _ := session.FactorNamed("webAuthN")
-	want := map[string]*httpapi.VerifyPolicy{
+	want := map[string]*verify.Policy{
 		"strict": {Factors: password | webAuthN, MaxAge: 15 * time.Minute, Organizations: []string{"1", "2"}},
 		"recent": {MaxAge: time.Hour},
 	}

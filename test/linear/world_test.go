@@ -12,6 +12,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -72,7 +73,7 @@ func (w *world) start(shards int) {
 	}
 	api, err := httpapi.New(httpapi.Config{
 		Store: store, Anonymous: true, Logger: log,
-		Verify: httpapi.VerifyConfig{AllowUnproven: true},
+		Verify: verify.Config{AllowUnproven: true},
 	})
 	if err != nil {
 		w.t.Fatal(err)

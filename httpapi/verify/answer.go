@@ -1,4 +1,4 @@
-package httpapi
+package verify
 
 import (
 	"net/http"
@@ -31,8 +31,11 @@ var (
 	retryAfterName   = []byte(fasthttp.HeaderRetryAfter)
 	envoyTimeoutName = []byte("X-Envoy-Expected-Rq-Timeout-Ms")
 
+	cacheControlName = []byte(fasthttp.HeaderCacheControl)
+	noStore          = []byte("no-store")
+
 	contentTypeProblem = []byte("application/problem+json")
-	contentTypeBytes   = []byte(contentTypeJSON)
+	contentTypeBytes   = []byte("application/json")
 	challenge          = []byte(`Bearer realm="cloakroom"`)
 	invalidToken       = []byte(`Bearer realm="cloakroom", error="invalid_token"`)
 	oneSecond          = []byte("1")
@@ -143,7 +146,7 @@ type member struct{ key, value string }
 
 // metadata returns the metadata that the answer may have, as far as it is text.
 func (v *verification) metadata() []member {
-	names := v.s.config.Verify.Metadata
+	names := v.s.config.Metadata
 	if len(names) == 0 {
 		return nil
 	}
@@ -179,8 +182,8 @@ func (v *verification) refuse() {
 	b := append(v.http.Response.SwapBody(nil)[:0], `{"type":"about:blank","title":"`...)
 	b = append(b, http.StatusText(r.status)...)
 	b = append(b, `","status":`...)
-	b = appendInt(b, r.status)
-	if !v.s.config.Verify.HideReason {
+	b = strconv.AppendInt(b, int64(r.status), 10)
+	if !v.s.config.HideReason {
 		h.SetCanonical(authReasonName, []byte(r.name))
 		b = append(append(append(b, `,"detail":"`...), r.detail...), `","reason":"`...)
 		b = append(append(b, r.name...), '"')

@@ -1,4 +1,4 @@
-package httpapi
+package verify
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// VerifyPolicy is what verify asks of a session besides that it is good. All of
+// Policy is what verify asks of a session besides that it is good. All of
 // it has to hold; zero fields ask for nothing. A nil policy asks for nothing.
-type VerifyPolicy struct {
+type Policy struct {
 	// Factors must all have been verified.
 	Factors session.FactorSet
 	// MaxAge is how long ago the last factor may have been verified, as max_age
@@ -24,7 +24,7 @@ type VerifyPolicy struct {
 }
 
 // holds says whether s fulfils p at the time that now tells.
-func (p *VerifyPolicy) holds(s *session.Stored, proof *session.Proof, now func() session.Time) bool {
+func (p *Policy) holds(s *session.Stored, proof *session.Proof, now func() session.Time) bool {
 	switch {
 	case p == nil:
 		return true
@@ -48,14 +48,14 @@ var policyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // PolicyForm is how a policy is written.
 const PolicyForm = "NAME=factors:password+webAuthN,max_age:15m,organizations:1+2, each part optional"
 
-// ParseVerifyPolicy reads a policy in PolicyForm: factors and organizations are
+// ParsePolicy reads a policy in PolicyForm: factors and organizations are
 // joined by +, and each of the parts may be left out.
-func ParseVerifyPolicy(text string) (name string, p *VerifyPolicy, err error) {
+func ParsePolicy(text string) (name string, p *Policy, err error) {
 	name, rest, ok := strings.Cut(text, "=")
 	if !ok || !policyName.MatchString(name) || name == "." || name == ".." {
 		return "", nil, errors.New("a policy begins with a name of at most 64 letters, digits, dots, dashes and underscores, and =")
 	}
-	p = new(VerifyPolicy)
+	p = new(Policy)
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(part, ":")
@@ -71,7 +71,7 @@ func ParseVerifyPolicy(text string) (name string, p *VerifyPolicy, err error) {
 	return name, p, nil
 }
 
-func (p *VerifyPolicy) set(key, value string) error {
+func (p *Policy) set(key, value string) error {
 	switch key {
 	case "factors":
 		for name := range strings.SplitSeq(value, "+") {

@@ -1,4 +1,10 @@
-package httpapi
+// Package verify is the endpoint that gateways ask whether a session token is good.
+// Look here for where a token is looked for, what a session must prove, and what the
+// answer says; how a token is found is in cache.
+//
+// Its answers are 200, 401, 403 and 503, whatever comes. It is the hot path: it works
+// with a concrete store, and what it allocates is counted by tests.
+package verify
 
 import (
 	"context"
@@ -9,25 +15,27 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
-// VerifyConfig configures verify, the endpoint that gateways ask whether a
+// Config configures verify, the endpoint that gateways ask whether a
 // session token is good. The zero value accepts any good session, by bearer
 // token or X-Session-Token.
 //
 // Good is a token that is the current one of a session that lives and has a
 // user and at least one other verified factor.
-type VerifyConfig struct {
+type Config struct {
 	// Credentials are the places that a token is looked for at, in this order:
 	// the first that has anything decides. Default: CredentialBearer,
 	// CredentialHeader.
 	Credentials []Credential
 	// Policies are what may be asked of a session besides, by name.
-	Policies map[string]*VerifyPolicy
+	Policies map[string]*Policy
 	// Default is the name of the policy that holds for every request; "" has none.
 	// A policy that the path names holds besides: gateways hand us paths that
 	// their clients have chosen, which so can not make anything easier.
@@ -40,22 +48,77 @@ type VerifyConfig struct {
 	Metadata []string
 }
 
+// Check says what is wrong with c.
+func (c *Config) Check() error {
+	if _, named := c.Policies[c.Default]; c.Default != "" && !named {
+		return fmt.Errorf("there is no policy named %q", c.Default)
+	}
+	return nil
+}
+
 const (
-	// verifyTime is how long a verify may take: half of the patience that Envoy
+	// DefaultTimeout is how long a verify may take: half of the patience that Envoy
 	// has when nobody tells it otherwise.
-	verifyTime = 100 * time.Millisecond
+	DefaultTimeout = 100 * time.Millisecond
 	// leastVerifyTime is the shortest time that a gateway can ask for.
 	leastVerifyTime = 20 * time.Millisecond
-	// verifyPath is the path of verify on the API listener, policyPath is
+	// Path is the path of verify on the API listener, policyPath is
 	// followed by the name of a policy.
-	verifyPath = "/verify"
-	policyPath = verifyPath + "/p/"
+	Path       = "/verify"
+	policyPath = Path + "/p/"
 )
 
-// verify answers whether the request's session token is good. Its answer is 200,
+// Dependencies are what an endpoint works with. All but Reads, Route and Metrics
+// are required.
+type Dependencies struct {
+	// Store knows the sessions.
+	Store *cache.Store
+	// Reads are the places of verifies that no copy answers; nil has any number.
+	Reads *server.Budget
+	// Overloaded is called for each verify that finds no place, by its goroutine.
+	Overloaded func()
+	// Proxies are believed how long they wait, and where a request came from.
+	Proxies *caller.TrustedProxies
+	// Timeout is how long a verify may take; DefaultTimeout, but in tests.
+	Timeout time.Duration
+	// Logger hears of refusals, and that the store is away. It hears no token. (I6)
+	Logger *slog.Logger
+	// Route counts verifies as requests, Metrics registers the metrics of their
+	// reasons; nil has none.
+	Route   *server.RouteMetrics
+	Metrics prometheus.Registerer
+}
+
+// Endpoint answers whether session tokens are good. Make it with New.
+// It is safe for concurrent use, if its fields stay as they are meanwhile.
+type Endpoint struct {
+	Dependencies
+	config   Config
+	fallback *Policy // that of every request; nil if there is none
+	metrics  *metrics
+	away     server.NowAndThen
+}
+
+// New checks c and returns an Endpoint. It starts no goroutine.
+func New(c Config, d Dependencies) (*Endpoint, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if len(c.Credentials) == 0 {
+		c.Credentials = []Credential{CredentialBearer, CredentialHeader}
+	}
+	m, err := newMetrics(d.Metrics, d.Route)
+	if err != nil {
+		return nil, err
+	}
+	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], metrics: m}, nil
+}
+
+// Answer answers whether the request's session token is good. Its answer is 200,
 // 401, 403 or 503 and nothing else, whatever comes. named is the policy that the
-// path names; known is false if there is none of that name.
-func (s *Server) verify(base context.Context, http *fasthttp.RequestCtx, named *VerifyPolicy, known bool) {
+// path names, nil if it names none; known is false if there is none of that name. base
+// ends what is under way.
+func (s *Endpoint) Answer(base context.Context, http *fasthttp.RequestCtx, named *Policy, known bool) {
 	start := time.Now()
 	v := verification{s: s, http: http}
 	v.answer(base, start, named, known)
@@ -63,13 +126,13 @@ func (s *Server) verify(base context.Context, http *fasthttp.RequestCtx, named *
 		server.CloseUnread(http)
 	}
 	took := time.Since(start)
-	s.verifyMetrics.answered(v.reason, took)
+	s.metrics.answered(v.reason, took)
 	v.audit(base, took)
 }
 
 // verification is one verify under way.
 type verification struct {
-	s      *Server
+	s      *Endpoint
 	http   *fasthttp.RequestCtx
 	reason reason
 	// stored and proof are of the session, if one was found.
@@ -85,10 +148,10 @@ type verification struct {
 
 // answer decides, and writes the answer. A bug of ours is no answer: the store
 // counts as away.
-func (v *verification) answer(base context.Context, start time.Time, named *VerifyPolicy, known bool) {
+func (v *verification) answer(base context.Context, start time.Time, named *Policy, known bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			v.s.log.Error("a request failed by a bug", "call", "Verify", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			v.s.Logger.Error("a request failed by a bug", "call", "Verify", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			v.http.Response.Reset()
 			v.reason, v.err = reasonUnavailable, errBug
 			v.refuse()
@@ -102,14 +165,14 @@ func (v *verification) answer(base context.Context, start time.Time, named *Veri
 }
 
 // decide says why, or why not.
-func (v *verification) decide(base context.Context, start time.Time, named *VerifyPolicy, known bool) (why reason) {
+func (v *verification) decide(base context.Context, start time.Time, named *Policy, known bool) (why reason) {
 	var err error
-	config := &v.s.config.Verify
+	config := &v.s.config
 	token, why := findCredential(&v.http.Request.Header, config.Credentials)
 	if why != reasonGood {
 		return why
 	}
-	stored, held := v.s.config.Store.VerifyCopy(token)
+	stored, held := v.s.Store.VerifyCopy(token)
 	if !held {
 		stored, err = v.ask(base, start, token)
 	}
@@ -118,12 +181,12 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 			v.guessed = caller.Guess([]byte(token), why == reasonNotFound)
 			return why
 		}
-		if err == errShed {
+		if err == errNoPlace {
 			return reasonOverloaded // asked again, it is answered right
 		}
 		var ok bool
 		v.err = err
-		if stored, v.stale, ok = v.s.config.Store.Stale(token); !ok {
+		if stored, v.stale, ok = v.s.Store.Stale(token); !ok {
 			return reasonUnavailable // I2
 		}
 		why = reasonStale
@@ -131,7 +194,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	v.stored = stored
 	if stored.Proof != nil {
 		v.proof = *stored.Proof
-	} else if v.proof, _, err = session.ProofOf(stored.Doc, v.s.config.Store.Now()); err != nil {
+	} else if v.proof, _, err = session.ProofOf(stored.Doc, v.s.Store.Now()); err != nil {
 		v.err = session.BrokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}
@@ -143,8 +206,8 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 	if !fitsHeader(stored.UserID) || !fitsHeader(stored.OrgID) {
 		return reasonPredicate
 	}
-	now := v.s.config.Store.Now
-	if !known || !v.s.verifyDefault.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
+	now := v.s.Store.Now
+	if !known || !v.s.fallback.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
 		return reasonPredicate
 	}
 	return why
@@ -152,15 +215,18 @@ func (v *verification) decide(base context.Context, start time.Time, named *Veri
 
 // ask asks the store, for as long as the gateway waits.
 func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
-	reads := v.s.budgets[classRead]
+	reads := v.s.Reads
 	if !reads.Enter() {
-		return nil, errShed
+		return nil, errNoPlace
 	}
 	defer reads.Leave()
 	ctx := server.WithLateDeadline(base, start.Add(v.patience()))
 	defer ctx.End()
-	return v.s.config.Store.GetByToken(ctx, token)
+	return v.s.Store.GetByToken(ctx, token)
 }
+
+// errNoPlace says that too many verifies ask the store.
+var errNoPlace = errors.New("no place")
 
 // errBug takes the place of what a panic says.
 var errBug = errors.New("a bug of ours")
@@ -169,9 +235,9 @@ var errBug = errors.New("a bug of ours")
 // waits for less; then the answer is there a little before. It can never get
 // more, and a client that forges what its gateway hands on only harms itself.
 func (v *verification) patience() time.Duration {
-	most := v.s.limits.verify
+	most := v.s.Timeout
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
-	if len(said) == 0 || !v.s.config.TrustedProxies.Trusts(v.http.RemoteAddr()) {
+	if len(said) == 0 || !v.s.Proxies.Trusts(v.http.RemoteAddr()) {
 		return most
 	}
 	ms, err := strconv.ParseUint(string(said), 10, 32)
@@ -204,24 +270,24 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 	switch v.reason {
 	case reasonGood:
 	case reasonOverloaded:
-		v.s.tellShed()
+		v.s.Overloaded()
 	case reasonStale, reasonUnavailable:
-		if left, tell := v.s.verifyAway.Tell(); tell {
-			v.s.log.LogAttrs(ctx, slog.LevelWarn, "verify: the session store is unavailable", v.withRequestID(
+		if left, tell := v.s.away.Tell(); tell {
+			v.s.Logger.LogAttrs(ctx, slog.LevelWarn, "verify: the session store is unavailable", v.withRequestID(
 				slog.String("reason", v.reason.String()), slog.Any("error", v.err),
 				slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("more_since_the_last_line", left))...)
 		}
 	default:
 		if v.guessed {
-			v.s.config.TrustedProxies.LogStranger(ctx, v.s.log, v.http, slog.LevelWarn, caller.CredentialRefused, v.withRequestID(
+			v.s.Proxies.LogStranger(ctx, v.s.Logger, v.http, slog.LevelWarn, caller.CredentialRefused, v.withRequestID(
 				slog.String("call", "Verify"), slog.Int("status", refusals[v.reason].status), slog.String("reason", v.reason.String()))...)
 		}
-		if v.s.log.Enabled(ctx, debugLevel) {
+		if v.s.Logger.Enabled(ctx, slog.LevelDebug) {
 			id := session.ID("")
 			if v.stored != nil {
 				id = v.stored.ID
 			}
-			v.s.log.LogAttrs(ctx, debugLevel, "verify: refused", v.withRequestID(
+			v.s.Logger.LogAttrs(ctx, slog.LevelDebug, "verify: refused", v.withRequestID(
 				slog.String("reason", v.reason.String()), slog.String("session_id", string(id)), slog.Int("status", refusals[v.reason].status))...)
 		}
 	}

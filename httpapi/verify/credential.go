@@ -1,4 +1,4 @@
-package httpapi
+package verify
 
 import (
 	"bytes"

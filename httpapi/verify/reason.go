@@ -1,4 +1,4 @@
-package httpapi
+package verify
 
 import (
 	"net/http"
@@ -56,13 +56,13 @@ func (r reason) String() string { return refusals[r].name }
 
 func (r reason) passes() bool { return r == reasonGood || r == reasonStale }
 
-// verifyMetrics counts verifies. A nil *verifyMetrics counts nothing.
-type verifyMetrics struct {
+// metrics counts verifies. A nil *metrics counts nothing.
+type metrics struct {
 	route  *server.RouteMetrics
 	counts [reasons]prometheus.Counter
 }
 
-func newVerifyMetrics(r prometheus.Registerer, all *server.Metrics) (*verifyMetrics, error) {
+func newMetrics(r prometheus.Registerer, route *server.RouteMetrics) (*metrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -73,7 +73,7 @@ func newVerifyMetrics(r prometheus.Registerer, all *server.Metrics) (*verifyMetr
 	if err := r.Register(counts); err != nil {
 		return nil, err
 	}
-	m := &verifyMetrics{route: all.Of(verifyPath)}
+	m := &metrics{route: route}
 	for i := range m.counts {
 		m.counts[i] = counts.WithLabelValues(reason(i).String())
 	}
@@ -81,7 +81,7 @@ func newVerifyMetrics(r prometheus.Registerer, all *server.Metrics) (*verifyMetr
 }
 
 // answered counts a verify.
-func (m *verifyMetrics) answered(why reason, took time.Duration) {
+func (m *metrics) answered(why reason, took time.Duration) {
 	if m != nil {
 		m.counts[why].Inc()
 		m.route.Answered(refusals[why].status, took)
