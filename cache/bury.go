@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -71,7 +69,7 @@ func (b *burier) watch(ctx context.Context) {
 		return
 	}
 	askCtx, cancel := context.WithTimeout(ctx, backgroundTimeout)
-	server, err := serverOf(askCtx, b.s.rdb)
+	server, err := redisinfo.History(askCtx, b.s.rdb)
 	cancel()
 	if err != nil {
 		// Away, or it may not be asked. What comes back is still met by reads.
@@ -153,37 +151,4 @@ func (b *burier) log(last bool) {
 	b.s.log.Warn("sessions that had been deleted were in Redis again, after a failover or a restore, and were deleted again",
 		slog.Int("sessions", b.buried), slog.String("first_session_id", string(b.first)))
 	b.logged, b.buried = time.Now(), 0
-}
-
-// serverOf returns what Redis is known by: it is another text if another
-// server, or another history of writes, is behind the address than before.
-func serverOf(ctx context.Context, rdb redis.UniversalClient) (string, error) {
-	var mu sync.Mutex
-	var all []string
-	err := eachMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
-		one, err := historyOf(ctx, master)
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, one)
-		return err
-	})
-	slices.Sort(all)
-	return strings.Join(all, "\n"), err
-}
-
-// historyOf returns the run ID of a server, and the name of the history of
-// writes that it has.
-func historyOf(ctx context.Context, c redis.Cmdable) (string, error) {
-	info, err := c.Info(ctx, "server", "replication").Result()
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if name == "run_id" || name == "master_replid" {
-			names = append(names, value)
-		}
-	}
-	return strings.Join(names, " "), nil
 }

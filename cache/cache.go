@@ -23,6 +23,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redisclock"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -103,8 +105,8 @@ type Store struct {
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
-	follow      *clocks // nil if Config.Clock was given
-	near        *near   // nil if there is none
+	follow      *redisclock.Clocks // nil if Config.Clock was given
+	near        *near              // nil if there is none
 	maxSessions int
 	maxPerUser  int            // 0 has no limit
 	evictOldest bool           // to make room within maxPerUser
@@ -186,14 +188,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		indexConfig.Users = s.userList
 	}
 	s.index = index.New(indexConfig)
-	if err := eachMaster(ctx, s.rdb, s.loadScripts); err != nil {
+	if err := redisinfo.EachMaster(ctx, s.rdb, s.loadScripts); err != nil {
 		return nil, unavailable(err)
 	}
 	if s.clock == nil {
-		s.follow = newClocks(s.log)
-		s.clock = s.follow.now
+		s.follow = redisclock.New(s.log)
+		s.clock = s.follow.Now
 		for range 3 {
-			if err := s.follow.measure(ctx, s.rdb); acl.Forbidden(err) {
+			if err := s.follow.Measure(ctx, s.rdb); acl.Forbidden(err) {
 				return nil, &ForbiddenError{Command: "TIME", Why: "the store's clock is Redis'", Err: err}
 			} else if err != nil {
 				return nil, unavailable(err)
@@ -263,7 +265,7 @@ func (s *Store) Shards() int { return s.keys.Shards() }
 // Ping says whether Redis answers. On a Cluster one master is enough: who asks
 // one that is away is told so, and the others' sessions are served.
 func (s *Store) Ping(ctx context.Context) error {
-	err := eachMaster(ctx, s.rdb, func(ctx context.Context, master redis.UniversalClient) error { return master.Ping(ctx).Err() })
+	err := redisinfo.EachMaster(ctx, s.rdb, func(ctx context.Context, master redis.UniversalClient) error { return master.Ping(ctx).Err() })
 	if err != nil {
 		return unavailable(err)
 	}

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
@@ -38,31 +37,6 @@ func newTrips(rdb redis.UniversalClient, queued int) trips {
 		return batch.NewCluster(cluster, c)
 	}
 	return batch.New(rdb, c)
-}
-
-// eachMaster does something with every master of a Cluster at the same time, or
-// with the one server that there is. One master that is away is no fault as long as
-// another answers: what it lacks, it gets when it is asked.
-func eachMaster(ctx context.Context, rdb redis.UniversalClient, do func(ctx context.Context, master redis.UniversalClient) error) error {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		return do(ctx, rdb)
-	}
-	var mu sync.Mutex
-	var faults error
-	done := false
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		err := do(ctx, master)
-		mu.Lock()
-		defer mu.Unlock()
-		faults = errors.Join(faults, err)
-		done = done || err == nil
-		return nil
-	})
-	if err != nil || done {
-		return err
-	}
-	return faults
 }
 
 // loadScripts loads all scripts on a server, and asks whether it lets wait for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisclock"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/errgroup"
 )
@@ -27,7 +28,7 @@ const (
 func (s *Store) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if s.follow != nil {
-		group.Go(func() error { return s.loop(ctx, "follow Redis' clock", clockEvery, s.followClock) })
+		group.Go(func() error { return s.loop(ctx, "follow Redis' clock", redisclock.Every, s.followClock) })
 	}
 	group.Go(func() error { return s.loop(ctx, "sweep", sweepEvery, s.sweepBacklog) })
 	group.Go(func() error { return s.loop(ctx, "compare the number of shards", metaEvery, s.compareShards) })
@@ -44,10 +45,19 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 func (s *Store) followClock(ctx context.Context) error {
-	if err := s.follow.measure(ctx, s.rdb); err != nil {
+	if err := s.follow.Measure(ctx, s.rdb); err != nil {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// ClockSpread is how far the clocks of a Cluster's masters are apart, at least,
+// by the last measurement.
+func (s *Store) ClockSpread() time.Duration {
+	if s.follow == nil {
+		return 0
+	}
+	return s.follow.Spread()
 }
 
 // compareShards records the number of shards again if Redis has lost it.

@@ -1,4 +1,4 @@
-package cache
+package redisclock
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// clockEvery is how often the server's clock is measured.
-const clockEvery = time.Second
+// Every is how often the servers' clocks should be measured.
+const Every = time.Second
 
 // clock tells Redis' time by an offset from this process' monotonic clock, so
 // that neither a wrong wall clock nor a step of it matters. (I1)

@@ -1,4 +1,4 @@
-package cache
+package redisclock
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 // The store's clock is that of the master that is ahead; that they differ by much is logged once.
 func TestI1_TheMasterAheadIsTheClock(t *testing.T) {
 	var log bytes.Buffer
-	c := newClocks(slog.New(slog.NewTextHandler(&log, nil)))
+	c := New(slog.New(slog.NewTextHandler(&log, nil)))
 	master := func(offset, uncertain time.Duration) {
 		of := &clock{start: c.start}
 		of.offset.Store(offset.Microseconds())
@@ -57,10 +57,10 @@ func TestI1_ClocksOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterConfig{})
 	rdb := cluster.Client(t)
-	c := newClocks(slog.New(slog.DiscardHandler))
+	c := New(slog.New(slog.DiscardHandler))
 	measure := func() {
 		t.Helper()
-		if err := c.measure(t.Context(), rdb); err != nil {
+		if err := c.Measure(t.Context(), rdb); err != nil {
 			t.Fatal(err)
 		}
 		if len(c.known) != 3 {
@@ -68,7 +68,7 @@ func TestI1_ClocksOfACluster(t *testing.T) {
 		}
 	}
 	measure()
-	if off := time.Since(time.UnixMicro(int64(c.now()))).Abs(); off > 5*time.Second { // one machine
+	if off := time.Since(time.UnixMicro(int64(c.Now()))).Abs(); off > 5*time.Second { // one machine
 		t.Errorf("the clock is off by %v", off)
 	}
 	offsets := func() map[redis.UniversalClient]int64 {
@@ -94,7 +94,7 @@ func TestI1_ClocksOfACluster(t *testing.T) {
 	for _, m := range cluster.Masters()[1:] {
 		m.Pause()
 	}
-	if err := c.measure(t.Context(), rdb); err == nil {
+	if err := c.Measure(t.Context(), rdb); err == nil {
 		t.Error("silent masters were measured")
 	}
 }

@@ -1,4 +1,7 @@
-package cache
+// Package redisclock tells the time of Redis, whatever this machine's clock says: that of the master that is ahead. (I1)
+// Look here when dates or the order of instants are wrong, or when masters' clocks are apart. It starts no goroutine:
+// somebody has to call Measure, every Every.
+package redisclock
 
 import (
 	"context"
@@ -7,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -18,12 +22,14 @@ const (
 	clockSpread = 100 * time.Millisecond
 )
 
-// clocks is the store's clock. (I1) The masters of a Cluster have a clock each;
+// Clocks is the store's clock. (I1) The masters of a Cluster have a clock each;
 // the store's is that of the one that is ahead. For Redis drops a hash by its
 // own master's clock: so it never does before the session is due by the store's
 // clock, and what is not there and not due was not lost to a clock. What masters
 // that are behind still hold of it is due, and due means gone.
-type clocks struct {
+//
+// Now and Spread may be called by any number of goroutines.
+type Clocks struct {
 	start  time.Time
 	offset atomic.Int64 // the largest of those known
 	spread atomic.Int64 // µs by which masters' clocks are apart, as far as that is certain
@@ -35,20 +41,22 @@ type clocks struct {
 	apart bool // it was logged
 }
 
-func newClocks(log *slog.Logger) *clocks {
-	return &clocks{start: time.Now(), log: log, known: make(map[redis.UniversalClient]*clock)}
+// New returns a clock that has measured nothing yet, and has no time to tell before it has.
+func New(log *slog.Logger) *Clocks {
+	return &Clocks{start: time.Now(), log: log, known: make(map[redis.UniversalClient]*clock)}
 }
 
-func (c *clocks) now() session.Time {
+// Now is the time by the last measurement.
+func (c *Clocks) Now() session.Time {
 	return session.Time(c.offset.Load() + time.Since(c.start).Microseconds())
 }
 
-// measure asks every master for its time. One that does not answer keeps the
+// Measure asks every master for its time. One that does not answer keeps the
 // offset that it had; it is forgotten when it is no master any more. It fails
 // only if none answers. It is called from one goroutine at a time.
-func (c *clocks) measure(ctx context.Context, rdb redis.UniversalClient) error {
+func (c *Clocks) Measure(ctx context.Context, rdb redis.UniversalClient) error {
 	masters := make(map[redis.UniversalClient]*clock)
-	err := eachMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
+	err := redisinfo.EachMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
 		c.mu.Lock()
 		of := c.known[master]
 		if of == nil {
@@ -69,7 +77,7 @@ func (c *clocks) measure(ctx context.Context, rdb redis.UniversalClient) error {
 }
 
 // choose takes the clock that is ahead of the others.
-func (c *clocks) choose() {
+func (c *Clocks) choose() {
 	var ahead, behind *clock
 	for _, of := range c.known {
 		switch {
@@ -98,11 +106,6 @@ func (c *clocks) choose() {
 	}
 }
 
-// ClockSpread is how far the clocks of a Cluster's masters are apart, at least,
-// by the last measurement.
-func (s *Store) ClockSpread() time.Duration {
-	if s.follow == nil {
-		return 0
-	}
-	return time.Duration(s.follow.spread.Load()) * time.Microsecond
-}
+// Spread is how far the clocks of a Cluster's masters are apart, at least, by the
+// last measurement.
+func (c *Clocks) Spread() time.Duration { return time.Duration(c.spread.Load()) * time.Microsecond }
