@@ -12,7 +12,7 @@ import (
 // returns when copies may be used. stop says if they were not used all the while.
 func (s *Store) StartNear() (stop func() error, err error) {
 	news := make(chan struct{}, 1)
-	s.near.saw = func(string) {
+	s.near.saw = func(event) {
 		select {
 		case news <- struct{}{}:
 		default:

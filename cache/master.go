@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
@@ -16,7 +17,8 @@ import (
 type master struct {
 	*owner
 	tracker *tracker
-	conn    *link
+	index   int // among those that are followed
+	conn    *push.Link
 	proofs  *proofs
 	lag     atomic.Int64 // ns that the newest answer on the link took
 	// why says what keeps the master from being proven; nil if nothing does.
@@ -36,12 +38,12 @@ func (m *master) meetSearches(ctx context.Context) error {
 	if m.searches == nil {
 		return nil
 	}
-	there, err := dialLink(ctx, m.searches, nil, nil, nil)
+	there, err := push.Dial(ctx, m.searches, nil, nil, nil)
 	if err != nil {
 		return fmt.Errorf("a connection for searches: %w", err)
 	}
-	_ = there.conn.Close()
-	if there.server != m.conn.server {
+	there.Close()
+	if there.Server() != m.conn.Server() {
 		return errors.New("searches go to another server than single reads")
 	}
 	return nil
@@ -51,13 +53,14 @@ func (m *master) meetSearches(ctx context.Context) error {
 func (m *master) read() error {
 	n := m.tracker.near
 	for {
-		sent, err := m.conn.answered()
+		asked, err := m.conn.Answered()
 		if err != nil {
 			return err
 		}
+		sent := instant(asked)
 		n.fresh.proveLink(m.proofs, sent)
 		m.lag.Store(int64(n.fresh.clock() - sent))
-		n.saw("link")
+		n.saw(event{"link", m.index, sent})
 	}
 }
 
@@ -72,8 +75,8 @@ func (m *master) ping(ctx context.Context) error {
 		if fresh.linkAge(m.proofs) > silent && time.Duration(now-begun) > silent {
 			return fmt.Errorf("redis has not answered on the connection for invalidations for %v", silent)
 		}
-		err := m.conn.ping(now, silent)
-		m.tracker.near.saw("ping")
+		err := m.conn.Ping(time.Duration(now), silent)
+		m.tracker.near.saw(event{"ping", m.index, now})
 		return err
 	})
 }
@@ -98,7 +101,7 @@ func (m *master) prove(ctx context.Context, proven func()) error {
 			return err
 		case err != nil: // proofs grow old by themselves
 			m.unproven(ctx, err)
-			n.saw("master away")
+			n.saw(event{"master away", m.index, sent})
 			return nil
 		}
 		if m.why.Swap(nil) != nil {
@@ -108,7 +111,7 @@ func (m *master) prove(ctx context.Context, proven func()) error {
 			n.flush()
 		}
 		n.fresh.proveMaster(m.proofs, sent)
-		n.saw("master")
+		n.saw(event{"master", m.index, sent})
 		proven()
 		return nil
 	})
@@ -132,7 +135,7 @@ func (m *master) ask(ctx context.Context) error {
 		return err
 	}
 	parts, _ := role.Slice()
-	if len(parts) == 0 || parts[0] != "master" || resp.InfoField(info.Val(), "run_id") != m.conn.server {
+	if len(parts) == 0 || parts[0] != "master" || resp.InfoField(info.Val(), "run_id") != m.conn.Server() {
 		return errDeposed
 	}
 	for i, reply := range shards {
@@ -161,7 +164,7 @@ func (m *master) unproven(ctx context.Context, err error) {
 	}
 }
 
-func (m *master) address() string { return m.conn.conn.RemoteAddr().String() }
+func (m *master) address() string { return m.conn.Address() }
 
 // every does a step now and every bound/4 until it fails or ctx ends.
 func (m *master) every(ctx context.Context, step func() error) error {

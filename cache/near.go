@@ -40,7 +40,14 @@ type near struct {
 
 	flushes atomic.Uint64
 	// saw is told what has happened, for tests.
-	saw func(event string)
+	saw func(event)
+}
+
+// event is something that has happened to the near cache.
+type event struct {
+	what   string
+	master int     // which one of those that are followed
+	sent   instant // of a question, or of the one that was answered
 }
 
 // userList is the list of a user's sessions, oldest first. One that is too long
@@ -64,7 +71,7 @@ const (
 
 func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
 	start := time.Now()
-	n := &near{space: space, saw: func(string) {}}
+	n := &near{space: space, saw: func(event) {}}
 	n.fresh = newFreshness(bound, func() instant { return instant(time.Since(start)) })
 	part := func(share int) uint64 { return max(uint64(maxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
@@ -188,7 +195,7 @@ func (n *near) invalidateKey(key []byte) {
 			n.tokens.invalidate(h)
 		}
 	}
-	n.saw("invalidation")
+	n.saw(event{what: "invalidation"})
 }
 
 // flush forgets everything: Redis was emptied. The epoch goes on, with the
@@ -199,7 +206,7 @@ func (n *near) flush() {
 	n.sessions.flush()
 	n.lists.flush()
 	n.tokens.flush()
-	n.saw("flush")
+	n.saw(event{what: "flush"})
 }
 
 // run keeps the near cache right until ctx ends.

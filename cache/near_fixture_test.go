@@ -28,7 +28,8 @@ type nearProcess struct {
 	mu     sync.Mutex
 	timers map[chan time.Time]struct{}
 	seen   map[string]int
-	news   chan struct{} // closed, and made anew, by every event
+	asked  map[int]instant // when a master was asked last on its link
+	news   chan struct{}   // closed, and made anew, by every event
 }
 
 // startNear opens a store with a near cache on rdb and runs that. link may
@@ -54,7 +55,7 @@ func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess
 // openLiveNear opens one for which time passes by itself.
 func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
-	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, news: make(chan struct{})}
+	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, asked: map[int]instant{}, news: make(chan struct{})}
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +118,13 @@ func (p *nearProcess) pass(d time.Duration) {
 	}
 }
 
-func (p *nearProcess) saw(event string) {
+func (p *nearProcess) saw(e event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen[event]++
+	p.seen[e.what]++
+	if e.what == "ping" {
+		p.asked[e.master] = e.sent
+	}
 	close(p.news)
 	p.news = make(chan struct{})
 }
@@ -211,21 +215,11 @@ func (p *nearProcess) proveMaster(d time.Duration) {
 	p.await("proof of the master", func() bool {
 		p.near.fresh.mu.Lock()
 		defer p.near.fresh.mu.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		return !slices.ContainsFunc(p.near.fresh.masters, func(it *proofs) bool { return it.master < now }) &&
-			!slices.ContainsFunc(p.near.tracker.following(), func(m *master) bool { return !m.asked(now) })
+			!slices.ContainsFunc(p.near.tracker.following(), func(m *master) bool { return p.asked[m.index] < now })
 	})
-}
-
-// asked says whether a ping sent at that instant, or later, waits for its answer.
-func (m *master) asked(since instant) bool {
-	m.conn.mu.Lock()
-	defer m.conn.mu.Unlock()
-	for _, sent := range m.conn.sent {
-		if sent >= since {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *nearProcess) put(s *session.Session) {

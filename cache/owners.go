@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -64,7 +65,7 @@ func named(o *redis.Options, name string) *redis.Options {
 }
 
 func off(why string) findOwners {
-	err := &errOff{errors.New(why)}
+	err := &push.OffError{Err: errors.New(why)}
 	return func(context.Context) ([]*owner, error) { return nil, err }
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -106,7 +107,7 @@ func (t *tracker) run(ctx context.Context) error {
 			pause = firstRelink
 		}
 		wait := pause
-		off, isOff := errors.AsType[*errOff](err)
+		off, isOff := errors.AsType[*push.OffError](err)
 		if isOff {
 			wait = offPause
 			t.say("off: " + off.Error())
@@ -122,7 +123,7 @@ func (t *tracker) run(ctx context.Context) error {
 			}
 		}
 		ticks, stop := t.tick(wait)
-		t.near.saw("down")
+		t.near.saw(event{what: "down"})
 		select {
 		case <-ctx.Done():
 		case <-ticks:
@@ -212,10 +213,10 @@ func (t *tracker) connect(ctx context.Context) ([]*master, error) {
 	masters := make([]*master, len(owners))
 	group, groupCtx := errgroup.WithContext(dialCtx)
 	for i, o := range owners {
-		m := &master{owner: o, tracker: t}
+		m := &master{owner: o, tracker: t, index: i}
 		masters[i] = m
 		group.Go(func() (err error) {
-			if m.conn, err = dialLink(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
+			if m.conn, err = push.Dial(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
 				return err
 			}
 			return m.meetSearches(groupCtx)
@@ -232,7 +233,7 @@ func (t *tracker) connect(ctx context.Context) ([]*master, error) {
 func closeAll(masters []*master) {
 	for _, m := range masters {
 		if m.conn != nil {
-			_ = m.conn.conn.Close()
+			m.conn.Close()
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -19,7 +19,7 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 	}
 	key := e.space.Nobodys('s', shard, "doctor-"+rand.Text())
 	var untried error
-	took, err := cache.TryTracking(ctx, n.asked, e.space, key, func(ctx context.Context) error {
+	took, err := push.TryTracking(ctx, n.asked, e.space.Followed(), key, func(ctx context.Context) error {
 		var set *redis.StatusCmd
 		_, err := n.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			set = pipe.Set(ctx, key, "", time.Second)

@@ -1,4 +1,4 @@
-package cache
+package push_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -21,16 +22,16 @@ func TestLink_BusyServerIsNotOneWithoutTracking(t *testing.T) {
 	}()
 	direct := server.Client(t)
 	dial := func() error {
-		l, err := dialLink(t.Context(), direct.Options(), []string{"cr:s:"}, func([]byte) {}, func() {})
+		l, err := push.Dial(t.Context(), direct.Options(), []string{"cr:s:"}, func([]byte) {}, func() {})
 		if err == nil {
-			_ = l.conn.Close()
+			l.Close()
 		}
 		return err
 	}
 	for !redis.HasErrorPrefix(direct.Get(t.Context(), "k").Err(), "BUSY") { // until the script runs
 	}
 	err := dial()
-	if _, off := errors.AsType[*errOff](err); off || err == nil {
+	if _, off := errors.AsType[*push.OffError](err); off || err == nil {
 		t.Errorf("%v: then it is not tried again for long", err)
 	}
 	for busy := true; busy; {

@@ -1,18 +1,17 @@
-package cache
+package push
 
 import (
 	"context"
 	"sync"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/redis/go-redis/v9"
 )
 
 // TryTracking makes a connection for invalidations as the near cache does, to
-// where o says, has change change a key, which must be one of those that near
-// caches follow, and returns how long it took until Redis told of it.
-func TryTracking(ctx context.Context, o *redis.Options, space *keys.Space, key string, change func(context.Context) error) (time.Duration, error) {
+// where o says, has change change a key, which must be under one of the prefixes,
+// and returns how long it took until Redis told of it. It gives up when ctx ends.
+func TryTracking(ctx context.Context, o *redis.Options, prefixes []string, key string, change func(context.Context) error) (time.Duration, error) {
 	told := make(chan struct{})
 	var once sync.Once
 	hear := func(k []byte) {
@@ -20,7 +19,7 @@ func TryTracking(ctx context.Context, o *redis.Options, space *keys.Space, key s
 			once.Do(func() { close(told) })
 		}
 	}
-	l, err := dialLink(ctx, o, space.Followed(), hear, func() {})
+	l, err := Dial(ctx, o, prefixes, hear, func() {})
 	if err != nil {
 		return 0, err
 	}
@@ -40,7 +39,7 @@ func TryTracking(ctx context.Context, o *redis.Options, space *keys.Space, key s
 		}
 	}
 	took := time.Since(begun)
-	_ = l.conn.Close()
+	l.Close()
 	<-ended // I7
 	return took, err
 }
