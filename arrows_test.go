@@ -40,14 +40,15 @@ var arrows = map[string][]string{
 	"internal/breaker":    {},
 	"internal/oidc":       {"internal/session"},
 	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
-	"cache":               {"index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/resp"},
+	"cache/near":          {"index", "internal/keys", "internal/push", "internal/resp", "internal/session"},
+	"cache":               {"cache/near", "index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/redisclock", "internal/redisinfo", "internal/resp"},
 	"internal/doctor":     {"cache", "index", "internal/acl", "internal/keys", "internal/push", "internal/resp", "internal/session"},
 	"httpapi/refusal":     {"internal/protojson"},
 	"httpapi/server":      {"httpapi/refusal"},
 	"httpapi/caller":      {"httpapi/refusal", "httpapi/server", "cache", "index", "internal/oidc", "internal/session"},
 	"httpapi/verify":      {"httpapi/server", "httpapi/caller", "cache", "internal/session", "internal/protojson"},
 	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":       {"httpapi", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/acl", "internal/doctor", "internal/breaker", "internal/endpoint", "internal/lookalike", "internal/oidc", "internal/session", "internal/keys"},
+	"cmd/cloakroom":       {"cache", "cache/near", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/verify", "index", "internal/acl", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/keys", "internal/lookalike", "internal/oidc", "internal/session"},
 	"bench/result":        {},
 	"bench/load":          {"bench/result"},
 	"bench/cli":           {},
@@ -83,7 +84,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "cache/near", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom"},
@@ -193,6 +194,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/oidc", fasthttp, goRedis, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
+	f("cache/near", fasthttp, "httpapi", "internal/batch")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")
 	f("httpapi/server", goRedis, "cache", "index", "internal/session", "internal/oidc")

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -106,7 +107,7 @@ type Store struct {
 	index       *index.Index
 	clock       func() session.Time
 	follow      *redisclock.Clocks // nil if Config.Clock was given
-	near        *near              // nil if there is none
+	near        *near.Cache        // nil if there is none
 	maxSessions int
 	maxPerUser  int            // 0 has no limit
 	evictOldest bool           // to make room within maxPerUser
@@ -180,12 +181,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")
 	}
 	if c.NearBytes > 0 {
-		s.near = newNear(s.keys, c.NearBytes, cmp.Or(c.NearStaleness, defaultStaleness))
-		s.near.staleFor = c.StaleIfError
+		s.near = near.New(near.Config{
+			Redis: c.Redis, Searches: c.Searches, ClientName: c.ClientName, Keys: s.keys,
+			MaxBytes: c.NearBytes, Bound: cmp.Or(c.NearStaleness, defaultStaleness), StaleFor: c.StaleIfError,
+			Clock: s.Now, Read: s.readCopy, ReadByToken: s.getByForeignToken, Trip: s.searches.Do, Logger: s.log,
+		})
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
-		indexConfig.Users = s.userList
+		indexConfig.Users = s.near.List
 	}
 	s.index = index.New(indexConfig)
 	if err := redisinfo.EachMaster(ctx, s.rdb, s.loadScripts); err != nil {
@@ -203,11 +207,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	if s.near != nil { // last, for from now on the clients are watched
-		owners, err := ownersOf(ctx, s.near, c.Redis, c.Searches, c.ClientName)
-		if err != nil {
+		if err := s.near.Watch(ctx); err != nil {
 			return nil, unavailable(err)
 		}
-		s.near.tracker = newTracker(s.near, owners, s.log)
 	}
 	return s, nil
 }
@@ -277,9 +279,9 @@ func (s *Store) Ping(ctx context.Context) error {
 // may read, q.Reads says; copies while these may be used, as Get.
 func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
 	if s.near != nil && q.Reads.Copies() {
-		if epoch, usable := s.near.begin(); usable {
+		if answer, usable := s.near.Begin(); usable {
 			page, err := s.index.Search(ctx, q, s.clock())
-			if s.near.holds(epoch) {
+			if answer.Holds() {
 				if err != nil {
 					return nil, unavailable(err)
 				}

@@ -131,17 +131,10 @@ func staleCluster(t *testing.T, away func(*redistest.Node)) {
 		t.Helper()
 		for time.Duration(p.clock.Load()-since) < age {
 			p.pass(testBound / 4)
-			now := instant(p.clock.Load())
+			now := p.clock.Load()
 			p.await("proofs of the others", func() bool {
-				p.near.fresh.mu.Lock()
-				defer p.near.fresh.mu.Unlock()
-				proven := 0
-				for _, it := range p.near.fresh.masters {
-					if it.master >= now {
-						proven++
-					}
-				}
-				return len(p.near.fresh.masters) == 0 || proven >= len(p.near.fresh.masters)-1
+				links := p.NearStats().Links
+				return links == 0 || p.since("master", now) >= links-1
 			})
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// listChunk is the most elements that one command reads. (I10)
+const listChunk = 250
+
 // maxTwins is how many pairs of entries admit.lua is told of.
 const maxTwins = 100
 

@@ -50,8 +50,8 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 		return Deleted{}, session.ErrNotFound
 	}
 	card := index.CardOf(old)
-	s.near.forget(card)
-	defer s.near.forget(card) // I4: also if it is not known whether it happened
+	s.near.Forget(card)
+	defer s.near.Forget(card) // I4: also if it is not known whether it happened
 	shard := s.keys.ShardOf(old.ID)
 	scriptKeys := []string{s.keys.Session(old.ID), s.keys.Tombstone(old.ID), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
 	if list := card.CreatorList(s.keys); list != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -12,15 +13,15 @@ import (
 // returns when copies may be used. stop says if they were not used all the while.
 func (s *Store) StartNear() (stop func() error, err error) {
 	news := make(chan struct{}, 1)
-	s.near.saw = func(event) {
+	s.near.Hook(near.Hooks{Saw: func(near.Event) {
 		select {
 		case news <- struct{}{}:
 		default:
 		}
-	}
+	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.near.run(ctx) }()
+	go func() { ended <- s.near.Run(ctx) }()
 	stop = func() error {
 		lost := s.NearStats().LinksLost
 		cancel()
@@ -33,7 +34,7 @@ func (s *Store) StartNear() (stop func() error, err error) {
 	patience := time.NewTimer(20 * time.Second)
 	defer patience.Stop()
 	for {
-		if _, usable := s.near.begin(); usable {
+		if _, usable := s.near.Begin(); usable {
 			return stop, nil
 		}
 		select {

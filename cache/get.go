@@ -27,23 +27,9 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 	if s.near == nil {
 		return s.read(ctx, id)
 	}
-	epoch := s.near.epochs.now()
-	if stored, ok := s.near.session(id, s.clock()); ok && s.near.holds(epoch) {
-		s.near.sessions.count(1, 0)
-		return stored, nil
-	}
-	s.near.sessions.count(0, 1)
-	epoch, usable := s.near.begin()
-	stored, joined, err := s.near.sessions.fetchOne(ctx, id, s.near.fresh.clock(), usable,
-		func(ctx context.Context) (*session.Stored, error) { return s.readCopy(ctx, id) }, isStored)
-	if joined && !s.near.holds(epoch) {
-		return s.read(ctx, id)
-	}
+	stored, err := s.near.Session(ctx, id)
 	if err != nil {
 		return nil, unavailable(err)
-	}
-	if !usable {
-		s.near.supersede(id, stored)
 	}
 	return stored, nil
 }
@@ -83,7 +69,7 @@ func (s *Store) GetFresh(ctx context.Context, id session.ID) (*session.Stored, e
 		return nil, err
 	}
 	stored = s.graves.pass(stored, s.clock())
-	s.near.supersede(id, stored)
+	s.near.Supersede(id, stored)
 	return s.alive(stored)
 }
 
@@ -98,7 +84,6 @@ func (s *Store) alive(stored *session.Stored) (*session.Stored, error) {
 // resolve finds sessions for the index: copies, if those may be used, and what
 // they lack in one round trip. Whether they held all the while, Search asks.
 func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
-	found := make([]*session.Stored, len(candidates))
 	trip := s.searches.Do
 	if how.Costly {
 		trip = s.costlyTrip(how.Reads)
@@ -106,48 +91,18 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
 		return s.readAll(ctx, trip, ids)
 	}
-	_, usable := s.near.begin()
-	usable = usable && how.Reads.Copies()
-	var missing []session.ID
-	now := s.clock()
-	for i := range candidates {
-		id := candidates[i].ID
-		if usable {
-			var ok bool
-			if found[i], ok = s.near.session(id, now); ok {
-				continue
-			}
-		}
-		if missing == nil {
-			missing = make([]session.ID, 0, len(candidates)-i)
-		}
-		missing = append(missing, id)
-	}
 	if s.near != nil && how.Reads.Copies() {
-		s.near.sessions.count(len(candidates)-len(missing), len(missing))
+		// What a costly search reads would drive out what is asked for often.
+		return s.near.Sessions(ctx, candidates, !how.Costly, read)
 	}
-	if len(missing) == 0 {
-		return found, nil
-	}
-	var got []*session.Stored
-	var err error
-	if usable && !how.Costly { // what a costly search reads would drive out what is asked for often
-		got, err = s.near.sessions.fetch(ctx, missing, s.near.fresh.clock(), true, read, isStored)
-	} else {
-		got, err = read(ctx, missing)
-	}
-	if err != nil {
-		return nil, err
-	}
-	// missing is a part of candidates, in their order.
-	next := 0
+	ids := make([]session.ID, len(candidates))
 	for i := range candidates {
-		if next < len(missing) && candidates[i].ID == missing[next] {
-			found[i] = got[next]
-			next++
-		}
+		ids[i] = candidates[i].ID
 	}
-	return found, nil
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return read(ctx, ids)
 }
 
 // costlyTrip returns what makes a round trip of its own, over connections of

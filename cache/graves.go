@@ -2,6 +2,7 @@ package cache
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -89,7 +90,7 @@ func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) 
 	for len(st.order) >= g.perEach {
 		g.drop(st)
 	}
-	id = ownID(id) // it may be a part of a document
+	id = session.ID(strings.Clone(string(id))) // it may be a part of a document
 	st.of[id] = &grave{sequence: sequence, until: until}
 	st.order = append(st.order, id)
 	g.count.Add(1)
@@ -160,7 +161,7 @@ func (g *graves) queue(id session.ID) {
 		return
 	}
 	select {
-	case g.again <- ownID(id):
+	case g.again <- session.ID(strings.Clone(string(id))):
 		have.queued = true
 	default: // the queue is full: it comes when it is read again
 	}

@@ -30,3 +30,17 @@ func TestGraves_HoldNoDocument(t *testing.T) {
 		t.Error("it is not remembered")
 	}
 }
+
+// Nor does what waits to be deleted again.
+func TestGraves_QueueHoldsNoDocument(t *testing.T) {
+	g, now := newGraves(10), session.Time(0)
+	document := strings.Repeat("x", 1000) + "the-id"
+	back := storedAs(session.ID(document[1000:]), 1)
+	g.dig(back.ID, 1, now, now)
+	if g.pass(back, now) != nil {
+		t.Fatal("it passes its grave")
+	}
+	if id := <-g.again; id != back.ID || unsafe.StringData(string(id)) == unsafe.StringData(string(back.ID)) {
+		t.Errorf("what is to be deleted again, %s, is a part of its document", id)
+	}
+}

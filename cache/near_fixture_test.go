@@ -3,12 +3,12 @@ package cache
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -28,8 +28,8 @@ type nearProcess struct {
 	mu     sync.Mutex
 	timers map[chan time.Time]struct{}
 	seen   map[string]int
-	asked  map[int]instant // when a master was asked last on its link
-	news   chan struct{}   // closed, and made anew, by every event
+	newest map[string]map[int]time.Duration // by event and master: when that question was sent
+	news   chan struct{}                    // closed, and made anew, by every event
 }
 
 // startNear opens a store with a near cache on rdb and runs that. link may
@@ -47,35 +47,24 @@ func startNear(t *testing.T, rdb redis.UniversalClient, shards int, link ...func
 func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
 	p := openLiveNear(t, c, link...)
-	p.near.tracker.tick = p.tick
-	p.near.fresh.clock = func() instant { return instant(p.clock.Load()) }
+	p.near.Hook(near.Hooks{Tick: p.tick, Clock: func() time.Duration { return time.Duration(p.clock.Load()) }})
 	return p
 }
 
 // openLiveNear opens one for which time passes by itself.
 func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
-	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, asked: map[int]instant{}, news: make(chan struct{})}
+	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, newest: map[string]map[int]time.Duration{}, news: make(chan struct{})}
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Store = s
-	find := s.near.tracker.owners
-	s.near.tracker.owners = func(ctx context.Context) ([]*owner, error) {
-		owners, err := find(ctx)
-		changed := make([]*owner, len(owners))
-		for i, o := range owners {
-			it, options := *o, *o.link
-			for _, change := range link {
-				change(&options)
-			}
-			it.link = &options
-			changed[i] = &it
+	s.near.Hook(near.Hooks{Saw: p.saw, Link: func(o *redis.Options) {
+		for _, change := range link {
+			change(o)
 		}
-		return changed, err
-	}
-	s.near.saw = p.saw
+	}})
 	return p
 }
 
@@ -83,7 +72,7 @@ func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearPro
 func (p *nearProcess) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- p.near.run(ctx) }()
+	go func() { ended <- p.near.Run(ctx) }()
 	p.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -118,13 +107,14 @@ func (p *nearProcess) pass(d time.Duration) {
 	}
 }
 
-func (p *nearProcess) saw(e event) {
+func (p *nearProcess) saw(e near.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen[e.what]++
-	if e.what == "ping" {
-		p.asked[e.master] = e.sent
+	p.seen[e.What]++
+	if p.newest[e.What] == nil {
+		p.newest[e.What] = map[int]time.Duration{}
 	}
+	p.newest[e.What][e.Master] = e.Sent
 	close(p.news)
 	p.news = make(chan struct{})
 }
@@ -172,7 +162,7 @@ func (p *nearProcess) retry() {
 }
 
 func (p *nearProcess) usable() bool {
-	_, usable := p.near.begin()
+	_, usable := p.near.Begin()
 	return usable
 }
 
@@ -180,12 +170,7 @@ func (p *nearProcess) usable() bool {
 func (p *nearProcess) prove(d time.Duration) {
 	p.t.Helper()
 	p.pass(d)
-	now := instant(p.clock.Load())
-	p.await("proofs", func() bool {
-		p.near.fresh.mu.Lock()
-		defer p.near.fresh.mu.Unlock()
-		return p.near.fresh.oldest() >= now
-	})
+	p.await("proofs", func() bool { return p.NearStats().ProofAge == 0 })
 }
 
 // settle waits until all that Redis has sent by now has been applied.
@@ -198,12 +183,8 @@ func (p *nearProcess) settle() {
 func (p *nearProcess) settleLinks() {
 	p.t.Helper()
 	p.pass(1)
-	now := instant(p.clock.Load())
-	p.await("answers on the links", func() bool {
-		p.near.fresh.mu.Lock()
-		defer p.near.fresh.mu.Unlock()
-		return !slices.ContainsFunc(p.near.fresh.masters, func(it *proofs) bool { return it.link < now })
-	})
+	now := p.clock.Load()
+	p.await("answers on the links", func() bool { return p.since("link", now) == p.NearStats().Links })
 }
 
 // proveMaster likewise, where the link does not answer: it waits until that has
@@ -211,15 +192,25 @@ func (p *nearProcess) settleLinks() {
 func (p *nearProcess) proveMaster(d time.Duration) {
 	p.t.Helper()
 	p.pass(d)
-	now := instant(p.clock.Load())
+	now := p.clock.Load()
 	p.await("proof of the master", func() bool {
-		p.near.fresh.mu.Lock()
-		defer p.near.fresh.mu.Unlock()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return !slices.ContainsFunc(p.near.fresh.masters, func(it *proofs) bool { return it.master < now }) &&
-			!slices.ContainsFunc(p.near.tracker.following(), func(m *master) bool { return p.asked[m.index] < now })
+		links := p.NearStats().Links
+		return p.since("master", now) == links && p.since("ping", now) == links
 	})
+}
+
+// since is how many masters that are followed a question was last sent to at that
+// instant, or later: of the kind that an event is about.
+func (p *nearProcess) since(event string, at int64) (masters int) {
+	links := p.NearStats().Links
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for master, sent := range p.newest[event] {
+		if master < links && int64(sent) >= at {
+			masters++
+		}
+	}
+	return masters
 }
 
 func (p *nearProcess) put(s *session.Session) {

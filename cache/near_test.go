@@ -111,8 +111,11 @@ func TestI4_OwnWriteWithoutReplyForgetsToo(t *testing.T) {
 	if _, err := p.Delete(t.Context(), old, "test"); !errors.Is(err, session.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if _, ok := p.near.sessions.get("1"); ok {
-		t.Error("a copy is left")
+	if !p.usable() {
+		t.Fatal("no copy may be used")
+	}
+	if s, err := p.Get(t.Context(), "1"); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("a copy is left: %v, %v", s, err)
 	}
 }
 
@@ -183,7 +186,7 @@ func TestNear_ExpiryInRedisInvalidates(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	b.await("it is forgotten", func() bool { _, ok := b.near.sessions.get("1"); return !ok })
+	b.await("it is forgotten", func() bool { return b.NearStats().Sessions.Entries == 0 })
 }
 
 func TestNear_UnknownIDs(t *testing.T) {
@@ -401,9 +404,10 @@ func TestNear_UserListThatGrowsAndShrinksWhileItIsRead(t *testing.T) {
 
 // A list of more than a thousand sessions is not held, and searched all the same.
 func TestNear_LongListIsNotHeld(t *testing.T) {
+	const longest = 1000
 	server := redistest.Start(t)
 	b := startNear(t, server.Client(t), 1)
-	for i := range maxUserList + 1 {
+	for i := range longest + 1 {
 		b.put(sessionOf(fmt.Sprintf("s%04d", i), "u", 1))
 	}
 	b.settle()
@@ -414,18 +418,27 @@ func TestNear_LongListIsNotHeld(t *testing.T) {
 		}
 		return int(page.Total)
 	}
-	if got := search(); got != maxUserList+1 {
+	if got := search(); got != longest+1 {
 		t.Errorf("total %d", got)
 	}
-	if l, ok := b.near.lists.get("u"); !ok || !l.long || len(l.candidates) != 0 {
+	list := func() ([]index.Candidate, bool) { // as it is held
+		t.Helper()
+		hits := b.NearStats().Lists.Hits
+		l, ok, err := b.near.List(t.Context(), "u")
+		if err != nil || b.NearStats().Lists.Hits != hits+1 {
+			t.Errorf("nothing is known of the list: %v", err)
+		}
+		return l, ok
+	}
+	if l, ok := list(); ok || len(l) != 0 {
 		t.Errorf("the list is held: %v, %+v", ok, l)
 	}
 	b.delete("s0000")
 	b.settle()
-	if got := search(); got != maxUserList {
+	if got := search(); got != longest {
 		t.Errorf("total %d", got)
 	}
-	if l, ok := b.near.lists.get("u"); !ok || l.long || len(l.candidates) != maxUserList {
+	if l, ok := list(); !ok || len(l) != longest {
 		t.Errorf("the list is not held: %v", ok)
 	}
 }

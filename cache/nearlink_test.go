@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -149,10 +150,10 @@ func TestI4_PushSplitInTheMiddleOfItsFrame(t *testing.T) {
 		}
 		a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, slow)
 		t.Cleanup(func() { g.let(-1) }) // else a test that fails never ends
-		answered := func() instant {
-			b.near.fresh.mu.Lock()
-			defer b.near.fresh.mu.Unlock()
-			return b.near.fresh.masters[0].link
+		answered := func() time.Duration {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.newest["link"][0]
 		}
 		a.put(sessionOf("1", "u", 1))
 		b.settle()

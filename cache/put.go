@@ -120,8 +120,8 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 
 // put tries once, and returns what put.lua answers; lost is as in runScript.
 func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, err error) {
-	s.near.forget(w.card, w.oldCard)
-	defer s.near.forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
+	s.near.Forget(w.card, w.oldCard)
+	defer s.near.Forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
 	if w.note != "" {
 		if result, err := s.addNamed(ctx, w); err != nil || result == resultCrowded {
 			return result, false, err

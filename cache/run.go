@@ -36,7 +36,7 @@ func (s *Store) Run(ctx context.Context) error {
 		group.Go(func() error { return s.runAudits(ctx) })
 	}
 	if s.near != nil {
-		group.Go(func() error { return s.near.run(ctx) })
+		group.Go(func() error { return s.near.Run(ctx) })
 	}
 	if s.graves != nil {
 		group.Go(func() error { return s.bury(ctx) })

@@ -31,27 +31,13 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 		}
 		return s.verifyFresh(ctx, id, token)
 	}
-	hash := session.HashToken(token)
-	epoch, usable := s.near.begin()
-	if !usable {
+	if s.near == nil {
 		return s.getByForeignToken(ctx, token)
 	}
-	if id, ok := s.near.tokens.get(hash); ok {
-		stored, err := s.Get(ctx, id)
-		if found, err := holder(stored, err, token); err != nil || found != nil && s.near.holds(epoch) {
-			s.near.tokens.count(1, 0)
-			return found, err
-		}
+	stored, err := s.near.ByToken(ctx, token)
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		return nil, unavailable(err)
 	}
-	s.near.tokens.count(0, 1)
-	var stored *session.Stored
-	_, _, err := s.near.tokens.fetchOne(ctx, hash, s.near.fresh.clock(), false, func(ctx context.Context) (session.ID, error) {
-		var err error
-		if stored, err = s.getByForeignToken(ctx, token); err != nil {
-			return "", err
-		}
-		return ownID(stored.ID), nil // not a part of the document
-	}, func(session.ID) bool { return true })
 	return stored, err
 }
 

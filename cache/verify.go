@@ -17,13 +17,7 @@ func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
 	if s.near == nil || !own {
 		return nil, false
 	}
-	epoch := s.near.epochs.now()
-	stored, ok = s.near.session(id, s.clock())
-	if !ok || stored == nil || !stored.Token.Matches(token) || !s.near.holds(epoch) {
-		return nil, false
-	}
-	s.near.sessions.count(1, 0)
-	return stored, true
+	return s.near.Copy(id, token)
 }
 
 // verifyFresh asks Redis for all that there is to know about a token that looks

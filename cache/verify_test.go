@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,36 +197,5 @@ func TestStale_OffByDefault(t *testing.T) {
 	}
 	if _, _, ok := (&Store{}).Stale(token); ok {
 		t.Error("a store without a near cache answers")
-	}
-}
-
-// Another link may come while Stale looks: the copies of the one before are not
-// as young as its proofs.
-func TestStale_AnotherLinkMeanwhile(t *testing.T) {
-	server := redistest.Start(t)
-	p := openNear(t, Config{Redis: server.Client(t), NearBytes: 16 << 20, NearStaleness: testBound, StaleIfError: time.Minute})
-	var another atomic.Bool
-	clock := p.near.fresh.clock
-	p.near.fresh.clock = func() instant {
-		if another.Swap(false) {
-			p.near.epochs.link()
-		}
-		return clock()
-	}
-	p.run()
-	p.await("the near cache is usable", p.usable)
-	s := sessionOf("1", "u", 1)
-	token := withToken(s)
-	p.put(s)
-	p.settle()
-	if _, err := p.GetByToken(t.Context(), token); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, ok := p.Stale(token); !ok {
-		t.Fatal("there is no copy")
-	}
-	another.Store(true)
-	if s, age, ok := p.Stale(token); ok {
-		t.Errorf("got session %s of the link before, as if it were %v old", s.ID, age)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -104,7 +105,7 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, k := range []struct {
 		name string
-		of   *cache.NearKind
+		of   *near.KindStats
 	}{{"session", &s.Sessions}, {"list", &s.Lists}, {"token", &s.Tokens}} {
 		counter(nearHits, k.of.Hits, k.name)
 		counter(nearMisses, k.of.Misses, k.name)

@@ -1,10 +1,10 @@
-package cache
+package near
 
 import "time"
 
-// NearStats is what the near cache tells of itself. Counts are of this process
+// Stats is what the near cache tells of itself. Counts are of this process
 // since its start.
-type NearStats struct {
+type Stats struct {
 	// On says that there is a near cache, Linked that invalidations come from
 	// every master, so that it may be used while they are proven to.
 	On, Linked bool
@@ -13,7 +13,7 @@ type NearStats struct {
 	// State is for people: on, or why it is not used.
 	State string
 	// Sessions, Lists and Tokens are the copies by kind.
-	Sessions, Lists, Tokens NearKind
+	Sessions, Lists, Tokens KindStats
 	// Flushes counts how often everything was forgotten, LinksLost how often
 	// such a connection ended, and the others with it.
 	Flushes, LinksLost uint64
@@ -25,26 +25,25 @@ type NearStats struct {
 	ProofAge time.Duration
 }
 
-// NearKind is the near cache's copies of one kind.
-type NearKind struct {
+// KindStats is the near cache's copies of one kind.
+type KindStats struct {
 	Hits, Misses, Invalidations uint64
 	// Entries and Bytes are about what is held now.
 	Entries int
 	Bytes   uint64
 }
 
-// NearStats returns what the near cache tells of itself.
-func (s *Store) NearStats() NearStats {
-	n := s.near
+// Stats returns what the near cache tells of itself, nil that it is off.
+func (n *Cache) Stats() Stats {
 	if n == nil {
-		return NearStats{State: "off", ProofAge: -1}
+		return Stats{State: "off", ProofAge: -1}
 	}
 	masters := n.tracker.following()
 	lag := int64(0)
 	for _, m := range masters {
 		lag = max(lag, m.lag.Load())
 	}
-	return NearStats{
+	return Stats{
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
 		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
@@ -52,8 +51,8 @@ func (s *Store) NearStats() NearStats {
 	}
 }
 
-func (s *shelf[K, V]) stats() NearKind {
-	k := NearKind{
+func (s *shelf[K, V]) stats() KindStats {
+	k := KindStats{
 		Hits: s.hits.Load(), Misses: s.misses.Load(), Invalidations: s.invalidations.Load(),
 		Entries: s.copies.EstimatedSize(), Bytes: s.copies.WeightedSize(),
 	}

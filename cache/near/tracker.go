@@ -1,4 +1,4 @@
-package cache
+package near
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const (
 // A lost link costs a few connections more than it must, and every question of
 // what may still be used then has one answer: nothing.
 type tracker struct {
-	near   *near
+	near   *Cache
 	owners findOwners
 	log    *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
@@ -41,7 +41,7 @@ type tracker struct {
 	deposed chan struct{}
 }
 
-func newTracker(n *near, owners findOwners, log *slog.Logger) *tracker {
+func newTracker(n *Cache, owners findOwners, log *slog.Logger) *tracker {
 	t := &tracker{near: n, owners: owners, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
 	t.say("not connected yet")
 	return t
@@ -123,7 +123,7 @@ func (t *tracker) run(ctx context.Context) error {
 			}
 		}
 		ticks, stop := t.tick(wait)
-		t.near.saw(event{what: "down"})
+		t.near.saw(Event{What: "down"})
 		select {
 		case <-ctx.Done():
 		case <-ticks:
@@ -187,7 +187,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 		m.open(false)
 	}
 	t.followed.Store(nil)
-	if n.staleFor == 0 { // else Stale may use them until there are links again
+	if n.config.StaleFor == 0 { // else Stale may use them until there are links again
 		n.flush()
 	}
 	if err == nil {

@@ -1,4 +1,4 @@
-package cache
+package near
 
 import (
 	"context"
@@ -33,7 +33,7 @@ type findOwners func(context.Context) ([]*owner, error)
 // ownersOf returns what finds the masters behind the clients that single reads
 // and searches use; links have a name that begins with name. It watches the
 // clients' connections from then on (gate).
-func ownersOf(ctx context.Context, n *near, gets, searches redis.UniversalClient, name string) (findOwners, error) {
+func ownersOf(ctx context.Context, n *Cache, gets, searches redis.UniversalClient, name string) (findOwners, error) {
 	switch gets := gets.(type) {
 	case *redis.Client:
 		one := &owner{client: gets, link: named(gets.Options(), name)}

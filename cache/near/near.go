@@ -1,8 +1,12 @@
-package cache
+// Package near is the near cache: copies in this process of what was read from Redis, and the proof that they are right.
+// Look here when a copy answers what it should not, or when none does. It reads nothing of its own accord but users' lists:
+// its owner says how to read (Config), and must tell it of every write (Forget).
+package near
 
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -11,12 +15,42 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
-// near is the near cache: copies in this process of what was read from Redis,
+// Config configures a Cache. All is required but ClientName and StaleFor.
+type Config struct {
+	// Redis and Searches are the clients that single reads and searches use. Both are
+	// a *redis.Client, or a *redis.ClusterClient that reads from masters only and was
+	// made for this store; else there is no near cache, and Stats says why.
+	Redis, Searches redis.UniversalClient
+	// ClientName begins the names of the connections for invalidations; "" gives them
+	// none.
+	ClientName string
+	Keys       *keys.Space
+	// MaxBytes is about how much memory copies may take.
+	MaxBytes int
+	// Bound is how long ago what another process has done can be without being seen.
+	Bound time.Duration
+	// StaleFor is how old what Stale answers may be; 0 has it answer nothing.
+	StaleFor time.Duration
+	// Clock is the store's clock.
+	Clock func() session.Time
+	// Read reads a session, due or not, as a copy is to hold it; nil if there is none.
+	Read func(ctx context.Context, id session.ID) (*session.Stored, error)
+	// ReadByToken finds the session that has a token which somebody else made, or
+	// answers session.ErrNotFound.
+	ReadByToken func(ctx context.Context, token string) (*session.Stored, error)
+	// Trip makes a round trip of searches. It returns an error unless each command has
+	// its reply, or found nothing.
+	Trip   func(ctx context.Context, cmds ...redis.Cmder) error
+	Logger *slog.Logger
+}
+
+// Cache is the near cache: copies in this process of what was read from Redis,
 // which answer without a round trip. Three things keep them right:
 //
-//   - Redis tells of every change (link), and what it tells is removed, with
+//   - Redis tells of every change (push.Link), and what it tells is removed, with
 //     the loads that it overtakes (shelf). (I3)
 //   - Writes of this process remove what they touch themselves, before they are
 //     sent and when they have ended, whatever came of them: Redis' message comes
@@ -26,13 +60,15 @@ import (
 //
 // A copy ends with its session, by the store's clock (I1), and a deleted or
 // unknown session is held as unknown for at most the bound.
-type near struct {
+//
+// It is safe for concurrent use. Begin, Supersede, Forget and Stats may be called on
+// nil, which holds nothing.
+type Cache struct {
+	config  Config
 	space   *keys.Space
 	epochs  epochs
 	fresh   *freshness
 	tracker *tracker
-	// staleFor is how old what Stale answers may be; 0 if it never answers.
-	staleFor time.Duration
 
 	sessions *shelf[session.ID, *session.Stored]
 	lists    *shelf[string, *userList] // by user ID
@@ -40,26 +76,10 @@ type near struct {
 
 	flushes atomic.Uint64
 	// saw is told what has happened, for tests.
-	saw func(event)
-}
-
-// event is something that has happened to the near cache.
-type event struct {
-	what   string
-	master int     // which one of those that are followed
-	sent   instant // of a question, or of the one that was answered
-}
-
-// userList is the list of a user's sessions, oldest first. One that is too long
-// to be held has no candidates.
-type userList struct {
-	candidates []index.Candidate
-	long       bool
+	saw func(Event)
 }
 
 const (
-	// maxUserList is how many sessions of a user the near cache holds the list of.
-	maxUserList = 1000
 	// Of the near cache's bytes, so many 32nds are for the lists of users, and
 	// for tokens and for unknown IDs.
 	listShare, tokenShare, absentShare = 6, 1, 1
@@ -69,11 +89,13 @@ const (
 	copyBytes = 480
 )
 
-func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
+// New returns a Cache that holds nothing. It connects to nothing and starts nothing:
+// Watch has to come before Run, and no copy is used before that.
+func New(c Config) *Cache {
 	start := time.Now()
-	n := &near{space: space, saw: func(event) {}}
-	n.fresh = newFreshness(bound, func() instant { return instant(time.Since(start)) })
-	part := func(share int) uint64 { return max(uint64(maxBytes)/32*uint64(share), 1) }
+	n := &Cache{config: c, space: c.Keys, saw: func(Event) {}}
+	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
+	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
 	n.sessions = newShelf(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
@@ -82,6 +104,18 @@ func newNear(space *keys.Space, maxBytes int, bound time.Duration) *near {
 	n.lists.own = strings.Clone
 	n.tokens = newShelf(&n.epochs, part(tokenShare), 0, weighToken)
 	return n
+}
+
+// Watch begins to watch the clients' connections, which can not be undone: so it
+// comes when nothing else can fail. It asks a Cluster for its nodes, and its error is
+// Redis'.
+func (n *Cache) Watch(ctx context.Context) error {
+	owners, err := ownersOf(ctx, n, n.config.Redis, n.config.Searches, n.config.ClientName)
+	if err != nil {
+		return err
+	}
+	n.tracker = newTracker(n, owners, n.config.Logger)
+	return nil
 }
 
 // weighSession tells the bytes of a copy: creator and document are one piece of
@@ -118,37 +152,11 @@ func weighList(user string, l *userList) uint32 {
 
 func weighToken(_ session.TokenHash, id session.ID) uint32 { return uint32(copyBytes/2 + len(id)) }
 
-// begin returns the epoch that an answer begins in; usable says that copies may
-// be used in it. The answer may be given if holds says so when it is complete.
-func (n *near) begin() (epoch uint64, usable bool) {
-	if n == nil {
-		return 0, false
-	}
-	epoch = n.epochs.now()
-	return epoch, n.epochs.linked(epoch) && n.fresh.proven()
-}
-
-// holds says whether what was put together from copies since begin may be
-// answered: it is proven to be fresh, by proofs of the same epoch. (I4)
-func (n *near) holds(epoch uint64) bool {
-	return n.epochs.linked(epoch) && n.fresh.proven() && n.epochs.now() == epoch
-}
-
-// session returns the copy of a session, nil if it is known not to be. ok is
-// false if Redis has to be asked. A copy that is due is not used: the session
-// may have been prolonged. (I1)
-func (n *near) session(id session.ID, now session.Time) (stored *session.Stored, ok bool) {
-	if stored, ok = n.sessions.get(id); ok && !stored.Due(now) {
-		return stored, true
-	}
-	return nil, n.sessions.missing(id, n.fresh.clock().add(-n.fresh.bound))
-}
-
-// supersede removes the copy of a session if Redis has answered something else
+// Supersede removes the copy of a session if Redis has answered something else
 // since, nil if it has none: who was told that is not told less afterwards, though
 // the invalidation may be late; and where a master of a Cluster is away, Stale
 // does not answer what another has taken back. (I4)
-func (n *near) supersede(id session.ID, stored *session.Stored) {
+func (n *Cache) Supersede(id session.ID, stored *session.Stored) {
 	if n == nil {
 		return
 	}
@@ -157,9 +165,9 @@ func (n *near) supersede(id session.ID, stored *session.Stored) {
 	})
 }
 
-// forget removes what a write of these cards touches. It is called before the
+// Forget removes what a write of these cards touches. It is called before the
 // write is sent and after it has ended, whatever its outcome. (I4)
-func (n *near) forget(cards ...index.Card) {
+func (n *Cache) Forget(cards ...index.Card) {
 	if n == nil {
 		return
 	}
@@ -179,7 +187,7 @@ func (n *near) forget(cards ...index.Card) {
 }
 
 // invalidateKey removes what is held of a Redis key that has changed.
-func (n *near) invalidateKey(key []byte) {
+func (n *Cache) invalidateKey(key []byte) {
 	kind, name, ok := n.space.Parse(key)
 	if !ok {
 		return
@@ -195,27 +203,24 @@ func (n *near) invalidateKey(key []byte) {
 			n.tokens.invalidate(h)
 		}
 	}
-	n.saw(event{what: "invalidation"})
+	n.saw(Event{What: "invalidation"})
 }
 
 // flush forgets everything: Redis was emptied. The epoch goes on, with the
 // link, but not that of what was read before.
-func (n *near) flush() {
+func (n *Cache) flush() {
 	n.epochs.renew()
 	n.flushes.Add(1)
 	n.sessions.flush()
 	n.lists.flush()
 	n.tokens.flush()
-	n.saw(event{what: "flush"})
+	n.saw(Event{What: "flush"})
 }
 
-// run keeps the near cache right until ctx ends.
-func (n *near) run(ctx context.Context) error { return n.tracker.run(ctx) }
+// Run follows Redis' masters, and so keeps the copies right, until ctx ends. It
+// returns nil then; faults are logged and tried again. Without it no copy is used.
+func (n *Cache) Run(ctx context.Context) error { return n.tracker.run(ctx) }
 
-// MasterLost tells the store that the server which it has asked is not the master
-// any more: from now on no copy answers that came from there. (I4)
-func (s *Store) MasterLost() {
-	if s.near != nil {
-		s.near.tracker.masterLost()
-	}
-}
+// MasterLost says that a server which was asked is not the master any more: from now
+// on no copy answers that came from there. (I4)
+func (n *Cache) MasterLost() { n.tracker.masterLost() }

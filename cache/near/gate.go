@@ -1,4 +1,4 @@
-package cache
+package near
 
 import (
 	"context"
@@ -46,7 +46,7 @@ import (
 // A copy from N therefore is what N had, or N has told of its change; and at
 // the instant of its youngest proof N was the master of the shard.
 type gate struct {
-	near *near
+	near *Cache
 	open atomic.Bool
 }
 
@@ -88,14 +88,14 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 // gates are those of all nodes that the clients of a Cluster have to do with.
 type gates struct {
-	near  *near
+	near  *Cache
 	nodes sync.Map // weak.Pointer[redis.Client] of a node → *gate
 }
 
 // newGates sets a gate to every node that the clients know, and will know. It
 // must be called before one of them has followed anybody to a node that is none
 // of the Cluster's masters and replicas.
-func newGates(ctx context.Context, n *near, clients []*redis.ClusterClient) (*gates, error) {
+func newGates(ctx context.Context, n *Cache, clients []*redis.ClusterClient) (*gates, error) {
 	g := &gates{near: n}
 	for _, c := range clients {
 		c.OnNewNode(func(node *redis.Client) { g.of(node) })

@@ -1,4 +1,4 @@
-package cache
+package near
 
 import (
 	"cmp"
@@ -10,25 +10,36 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// listChunk is the most elements that one command reads. (I10)
-const listChunk = 250
+const (
+	// listChunk is the most elements that one command reads. (I10)
+	listChunk = 250
+	// maxUserList is how many sessions of a user the near cache holds the list of.
+	maxUserList = 1000
+)
 
-// userList returns the list of a user's sessions from the near cache, which
-// reads it if need be; ok is false if it is too long, or if copies may not be
-// used now.
-func (s *Store) userList(ctx context.Context, user string) (list []index.Candidate, ok bool, err error) {
-	_, usable := s.near.begin()
+// userList is the list of a user's sessions, oldest first. One that is too long
+// to be held has no candidates.
+type userList struct {
+	candidates []index.Candidate
+	long       bool
+}
+
+// List returns the list of a user's sessions, oldest first, which it reads if need
+// be; nobody may change it. ok is false if it is too long, or if copies may not be
+// used now. Whether it held, the caller asks (Answer).
+func (n *Cache) List(ctx context.Context, user string) (list []index.Candidate, ok bool, err error) {
+	_, usable := n.begin()
 	if !usable {
 		return nil, false, nil
 	}
-	l, ok := s.near.lists.get(user)
+	l, ok := n.lists.get(user)
 	if ok {
-		s.near.lists.count(1, 0)
+		n.lists.count(1, 0)
 		return l.candidates, !l.long, nil
 	}
-	s.near.lists.count(0, 1)
-	l, _, err = s.near.lists.fetchOne(ctx, user, s.near.fresh.clock(), true,
-		func(ctx context.Context) (*userList, error) { return s.readUserList(ctx, user) },
+	n.lists.count(0, 1)
+	l, _, err = n.lists.fetchOne(ctx, user, n.fresh.clock(), true,
+		func(ctx context.Context) (*userList, error) { return n.readUserList(ctx, user) },
 		func(*userList) bool { return true })
 	if err != nil {
 		return nil, false, err
@@ -39,17 +50,17 @@ func (s *Store) userList(ctx context.Context, user string) (list []index.Candida
 // readUserList reads the whole list of a user. If it is longer than one
 // command may read, one MULTI reads it, so that it is of one moment however it
 // grows and shrinks.
-func (s *Store) readUserList(ctx context.Context, user string) (*userList, error) {
-	key := s.keys.User(user)
+func (n *Cache) readUserList(ctx context.Context, user string) (*userList, error) {
+	key := n.space.User(user)
 	first := redis.NewZSliceCmd(ctx, "zrange", key, 0, listChunk-1, "withscores")
-	if err := s.searches.Do(ctx, first); err != nil {
+	if err := n.config.Trip(ctx, first); err != nil {
 		return nil, err
 	}
 	members := first.Val()
 	if len(members) == listChunk {
 		var card *redis.IntCmd
 		var chunks []*redis.ZSliceCmd
-		_, err := s.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		_, err := n.config.Redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			card = pipe.ZCard(ctx, key)
 			for from := int64(0); from < maxUserList; from += listChunk {
 				chunks = append(chunks, pipe.ZRangeWithScores(ctx, key, from, from+listChunk-1))

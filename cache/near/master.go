@@ -1,4 +1,4 @@
-package cache
+package near
 
 import (
 	"cmp"
@@ -60,7 +60,7 @@ func (m *master) read() error {
 		sent := instant(asked)
 		n.fresh.proveLink(m.proofs, sent)
 		m.lag.Store(int64(n.fresh.clock() - sent))
-		n.saw(event{"link", m.index, sent})
+		n.saw(Event{What: "link", Master: m.index, Sent: time.Duration(sent)})
 	}
 }
 
@@ -76,7 +76,7 @@ func (m *master) ping(ctx context.Context) error {
 			return fmt.Errorf("redis has not answered on the connection for invalidations for %v", silent)
 		}
 		err := m.conn.Ping(time.Duration(now), silent)
-		m.tracker.near.saw(event{"ping", m.index, now})
+		m.tracker.near.saw(Event{What: "ping", Master: m.index, Sent: time.Duration(now)})
 		return err
 	})
 }
@@ -101,7 +101,7 @@ func (m *master) prove(ctx context.Context, proven func()) error {
 			return err
 		case err != nil: // proofs grow old by themselves
 			m.unproven(ctx, err)
-			n.saw(event{"master away", m.index, sent})
+			n.saw(Event{What: "master away", Master: m.index, Sent: time.Duration(sent)})
 			return nil
 		}
 		if m.why.Swap(nil) != nil {
@@ -111,7 +111,7 @@ func (m *master) prove(ctx context.Context, proven func()) error {
 			n.flush()
 		}
 		n.fresh.proveMaster(m.proofs, sent)
-		n.saw(event{"master", m.index, sent})
+		n.saw(Event{What: "master", Master: m.index, Sent: time.Duration(sent)})
 		proven()
 		return nil
 	})

@@ -1,0 +1,75 @@
+package near
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
+)
+
+// What a copy is said to take counts the texts that are no part of its document, and no other.
+func TestWeighSession(t *testing.T) {
+	t.Parallel()
+	for _, creator := range []string{"", "x", "gateway", "69629026806489455", "0123456789abcdef", "1b4e28ba-2fa1-11d2-883f-0016d3cca427", strings.Repeat("long", 50)} {
+		for _, token := range []session.TokenHash{{}, session.HashToken("token")} {
+			s := sessionOf("188260000000000000", "2184808")
+			s.Creator, s.Token = creator, token
+			s.Factors.User.OrganizationID = `an "organization"` // which is unescaped
+			read := stored(t, s)
+			apart := copyBytes + len(creator) + cap(read.Doc) + len(read.OrgID)
+			if got := weighSession(read.ID, read); int(got) != apart {
+				t.Errorf("creator %q: %d bytes are counted, want %d", creator, got, apart)
+			}
+		}
+	}
+}
+
+// TestNear_KeysAreOwned looks at what is held besides copies: no key and no ID is a part of
+// the text that a caller took it from, nor of a document.
+func TestNear_KeysAreOwned(t *testing.T) {
+	t.Parallel()
+	made := sessionOf("188260000000000000", "2184808")
+	made.Token, made.TokenForeign = session.HashToken("foreign"), true
+	read := stored(t, made)
+	n := linked(t, Config{
+		Read:        reads(read),
+		ReadByToken: func(context.Context, string) (*session.Stored, error) { return read, nil },
+		Trip: func(_ context.Context, cmds ...redis.Cmder) error {
+			cmds[0].(*redis.ZSliceCmd).SetVal([]redis.Z{{Score: float64(made.CreationDate), Member: string(made.ID)}})
+			return nil
+		},
+	})
+	larger := "a cookie with 99, 2184808"
+	cookie := unsafe.Slice(unsafe.StringData(larger), len(larger))
+	if s, err := n.Session(t.Context(), session.ID(larger[14:16])); s != nil || err != nil {
+		t.Fatalf("99 is there: %v, %v", s, err)
+	}
+	if l, ok, err := n.List(t.Context(), larger[18:]); len(l) != 1 || !ok || err != nil {
+		t.Fatalf("%+v, %v, %v", l, ok, err)
+	}
+	if s, err := n.ByToken(t.Context(), "foreign"); s != read || err != nil {
+		t.Fatalf("%v, %v", s, err)
+	}
+	held := 0
+	for id := range n.sessions.absent.Keys() {
+		if held++; within(string(id), cookie) {
+			t.Errorf("unknown ID %s is the caller's", id)
+		}
+	}
+	for user, l := range n.lists.copies.All() {
+		if held++; within(user, cookie) || len(l.value.candidates) != 1 {
+			t.Errorf("user %s is the caller's", user)
+		}
+	}
+	for _, c := range n.tokens.copies.All() {
+		if held++; within(string(c.value), read.Doc) {
+			t.Errorf("the ID of a token's session, %s, is a part of its document", c.value)
+		}
+	}
+	if held != 3 {
+		t.Errorf("%d are held", held)
+	}
+}

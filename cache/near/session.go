@@ -1,0 +1,101 @@
+package near
+
+import (
+	"context"
+
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// session returns the copy of a session, nil if it is known not to be. ok is
+// false if Redis has to be asked. A copy that is due is not used: the session
+// may have been prolonged. (I1)
+func (n *Cache) session(id session.ID, now session.Time) (stored *session.Stored, ok bool) {
+	if stored, ok = n.sessions.get(id); ok && !stored.Due(now) {
+		return stored, true
+	}
+	return nil, n.sessions.missing(id, n.fresh.clock().add(-n.fresh.bound))
+}
+
+// Session returns what is held of a session, or what Config.Read finds, due or not;
+// nil if there is none. Its errors are those of Read and of ctx.
+func (n *Cache) Session(ctx context.Context, id session.ID) (*session.Stored, error) {
+	epoch := n.epochs.now()
+	if stored, ok := n.session(id, n.config.Clock()); ok && n.holds(epoch) {
+		n.sessions.count(1, 0)
+		return stored, nil
+	}
+	n.sessions.count(0, 1)
+	epoch, usable := n.begin()
+	stored, joined, err := n.sessions.fetchOne(ctx, id, n.fresh.clock(), usable,
+		func(ctx context.Context) (*session.Stored, error) { return n.config.Read(ctx, id) }, isStored)
+	if joined && !n.holds(epoch) {
+		return n.config.Read(ctx, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !usable {
+		n.Supersede(id, stored)
+	}
+	return stored, nil
+}
+
+// Copy returns the copy of a session if that has this token, without asking Redis.
+// ok is false if no copy may be used, or it has another token.
+func (n *Cache) Copy(id session.ID, token string) (stored *session.Stored, ok bool) {
+	epoch := n.epochs.now()
+	stored, ok = n.session(id, n.config.Clock())
+	if !ok || stored == nil || !stored.Token.Matches(token) || !n.holds(epoch) {
+		return nil, false
+	}
+	n.sessions.count(1, 0)
+	return stored, true
+}
+
+// Sessions finds sessions in the order of the candidates, nil where there is none:
+// copies, if those may be used, and what they lack by read, in one call. keep says
+// that what was read may be held. Whether the copies held all the while, the caller
+// asks (Answer).
+func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, read func(context.Context, []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
+	found := make([]*session.Stored, len(candidates))
+	_, usable := n.begin()
+	var missing []session.ID
+	now := n.config.Clock()
+	for i := range candidates {
+		id := candidates[i].ID
+		if usable {
+			var ok bool
+			if found[i], ok = n.session(id, now); ok {
+				continue
+			}
+		}
+		if missing == nil {
+			missing = make([]session.ID, 0, len(candidates)-i)
+		}
+		missing = append(missing, id)
+	}
+	n.sessions.count(len(candidates)-len(missing), len(missing))
+	if len(missing) == 0 {
+		return found, nil
+	}
+	var got []*session.Stored
+	var err error
+	if usable && keep {
+		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), true, read, isStored)
+	} else {
+		got, err = read(ctx, missing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// missing is a part of candidates, in their order.
+	next := 0
+	for i := range candidates {
+		if next < len(missing) && candidates[i].ID == missing[next] {
+			found[i] = got[next]
+			next++
+		}
+	}
+	return found, nil
+}
