@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/deletions"
 	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
@@ -109,10 +110,10 @@ type Store struct {
 	follow      *redisclock.Clocks // nil if Config.Clock was given
 	near        *near.Cache        // nil if there is none
 	maxSessions int
-	maxPerUser  int            // 0 has no limit
-	evictOldest bool           // to make room within maxPerUser
-	graves      *graves        // nil if no deletion is remembered
-	acks        *acknowledging // nil if no replica is waited for
+	maxPerUser  int               // 0 has no limit
+	evictOldest bool              // to make room within maxPerUser
+	graves      *deletions.Graves // nil if no deletion is remembered
+	acks        *acknowledging    // nil if no replica is waited for
 	log         *slog.Logger
 	swept       atomic.Uint64
 	backlog     atomic.Int64
@@ -166,7 +167,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.graves, s.acks = newGraves(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
+	s.graves, s.acks = deletions.New(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
 	}

@@ -2,11 +2,10 @@ package cache
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"fmt"
-	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/deletions"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -17,8 +16,8 @@ var deleteLua string
 
 var deleteScript = redis.NewScript(deleteLua)
 
-// tombstoneFor is how long a deletion is remembered.
-const tombstoneFor = 24 * time.Hour
+// reasonReturned is the reason in the tombstone of one that was deleted again.
+const reasonReturned = "returned"
 
 // Deleted says what a delete left behind.
 type Deleted struct {
@@ -65,7 +64,7 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	}
 	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
 	args := []any{
-		old.Version, string(old.ID), card.Pack(), newTombstone(sequence, reason, deleted.ChangeDate), tombstoneFor.Milliseconds(),
+		old.Version, string(old.ID), card.Pack(), deletions.NewTombstone(sequence, reason, deleted.ChangeDate), deletions.TombstoneFor.Milliseconds(),
 		index.Score(deleted.ChangeDate), note,
 	}
 	var result string
@@ -80,7 +79,7 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	}
 	switch result {
 	case "ok", "done":
-		s.graves.dig(old.ID, sequence, deleted.ChangeDate, s.clock())
+		s.graves.Dig(old.ID, sequence, deleted.ChangeDate, s.clock())
 		if note != "" {
 			// It is noted: what fails now is done by the sweeper.
 			_ = s.index.DropNamed(ctx, shard, card)
@@ -98,21 +97,16 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	return Deleted{}, fmt.Errorf("BUG: delete.lua answered %q", result)
 }
 
-// newTombstone returns what a deletion leaves: its sequence, the reason, random
-// bytes that make it known again when its reply is lost, and its date in µs.
-func newTombstone(sequence uint64, reason string, date session.Time) string {
-	var nonce [versionLen]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	return fmt.Sprintf("%d %s %x %d", sequence, reason, nonce, date)
-}
-
-// remember digs a grave for a session whose tombstone was met. It is not known
-// how long one lasts that an earlier program has left: that has no date.
-func (s *Store) remember(id session.ID, tombstone string) {
-	var sequence uint64
-	var reason, nonce string
-	var date session.Time
-	if n, _ := fmt.Sscanf(tombstone, "%d %s %s %d", &sequence, &reason, &nonce, &date); n == 4 {
-		s.graves.dig(id, sequence, date, s.clock())
+// burial says how to delete again what was deleted and has come back.
+func (s *Store) burial() deletions.Config {
+	return deletions.Config{
+		Redis: s.rdb, Keys: s.keys, Clock: s.clock, Read: s.readFresh, Logger: s.log,
+		Delete: func(ctx context.Context, back *session.Stored, sequence uint64) error {
+			_, err := s.delete(ctx, back, reasonReturned, sequence, false)
+			if err == nil {
+				s.buried.Add(1)
+			}
+			return err
+		},
 	}
 }

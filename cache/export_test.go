@@ -49,11 +49,4 @@ func (s *Store) StartNear() (stop func() error, err error) {
 func StoredOf(field string) (*session.Stored, error) { return storedOf(field) }
 
 // BuryReturned looks for deleted sessions that have come back, and deletes them again.
-func (s *Store) BuryReturned(ctx context.Context) error {
-	b := &burier{s: s}
-	b.watch(ctx)
-	if b.failed {
-		return errors.New("not all graves were looked at")
-	}
-	return nil
-}
+func (s *Store) BuryReturned(ctx context.Context) error { return s.graves.Look(ctx, s.burial()) }

@@ -212,10 +212,10 @@ func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowle
 		case stored == nil:
 			return got, session.ErrConflict
 		case stored.Due(s.clock()):
-		case !s.graves.forbids(stored, s.clock()):
+		case !s.graves.Forbids(stored, s.clock()):
 			return got, session.ErrConflict
 		default: // this process has deleted it, and it is back: other processes still see it
-			last, _ := s.graves.last(id, s.clock())
+			last, _ := s.graves.Last(id, s.clock())
 			deleted, err := s.delete(ctx, stored, reasonReturned, last, true)
 			if err != nil {
 				return got, err
@@ -224,7 +224,7 @@ func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowle
 			return deleted.Acknowledged, nil
 		}
 	}
-	s.remember(id, tombstone.Val())
+	s.graves.Remember(id, tombstone.Val(), s.clock())
 	return got, nil
 }
 
@@ -244,12 +244,9 @@ type FailoverStats struct {
 
 // FailoverStats returns what is known of deletions that a failover undid or may undo.
 func (s *Store) FailoverStats() FailoverStats {
-	f := FailoverStats{Resurrected: s.buried.Load(), Wait: s.acks.state()}
+	f := FailoverStats{Remembered: s.graves.Remembered(), Resurrected: s.buried.Load(), Wait: s.acks.state()}
 	if s.acks != nil {
 		f.Unreplicated = s.acks.fewer.Load()
-	}
-	if s.graves != nil {
-		f.Remembered = int(s.graves.count.Load())
 	}
 	return f
 }

@@ -39,7 +39,7 @@ func (s *Store) Run(ctx context.Context) error {
 		group.Go(func() error { return s.near.Run(ctx) })
 	}
 	if s.graves != nil {
-		group.Go(func() error { return s.bury(ctx) })
+		group.Go(func() error { return s.graves.Run(ctx, s.burial()) })
 	}
 	return group.Wait()
 }

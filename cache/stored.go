@@ -157,7 +157,7 @@ func (s *Store) readAll(ctx context.Context, do trip, ids []session.ID) ([]*sess
 		if err != nil {
 			return nil, fmt.Errorf("session %s: %w", ids[i], err)
 		}
-		found[i] = s.graves.pass(stored, now)
+		found[i] = s.graves.Pass(stored, now)
 	}
 	return found, nil
 }

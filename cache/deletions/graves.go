@@ -1,4 +1,7 @@
-package cache
+// Package deletions has deletions hold that a failover, or a snapshot which is restored, takes back: this process remembers
+// them, refuses what has come back, and deletes it again. Look here when a deleted session is answered, or when one is
+// refused that may be there. What waits for replicas, so that less is taken back, is in package cache.
+package deletions
 
 import (
 	"hash/maphash"
@@ -9,23 +12,24 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// graves are the deletions that this process remembers: those that it has made,
+// Graves are the deletions that this process remembers: those that it has made,
 // and those that it has met the tombstones of. A failover, or a snapshot that is
 // restored, may bring a deleted session back and take its tombstone away; the
 // grave is still there, and nothing that comes off Redis goes past it. (I4)
 //
 // A grave says no more than its tombstone did: that no version with a sequence
-// up to the deletion's may be there, for tombstoneFor from the deletion on. It
+// up to the deletion's may be there, for TombstoneFor from the deletion on. It
 // lasts no longer than that, so that whatever Redis itself may accept again is
 // accepted here too. Graves are gone when the process ends.
 //
-// Their number is bounded; the oldest go first. It is safe for concurrent use.
-type graves struct {
+// Their number is bounded; the oldest go first. It is safe for concurrent use; nil
+// remembers nothing, and forbids nothing.
+type Graves struct {
 	count   atomic.Int64 // graves in all: nobody takes a lock where there are none
 	seed    maphash.Seed
 	stripes []graveStripe
 	perEach int // most graves of a stripe
-	// again are sessions that have come back, for who deletes them again.
+	// again are sessions that have come back, for Run, which deletes them again.
 	again chan session.ID
 }
 
@@ -39,7 +43,7 @@ type graveStripe struct {
 type grave struct {
 	sequence uint64
 	until    session.Time
-	// queued says that the session has come back and is in graves.again.
+	// queued says that the session has come back and is in Graves.again.
 	queued bool
 }
 
@@ -51,9 +55,9 @@ const (
 	graveQueue = 1024
 )
 
-// newGraves returns room for most graves, or nil, which remembers nothing, if
+// New returns room for most graves, or nil, which remembers nothing, if
 // that is not above 0.
-func newGraves(most int) *graves {
+func New(most int) *Graves {
 	if most <= 0 {
 		return nil
 	}
@@ -61,22 +65,22 @@ func newGraves(most int) *graves {
 	if most < n*n {
 		n = 1 // so few that shares of it would be uneven
 	}
-	g := &graves{seed: maphash.MakeSeed(), stripes: make([]graveStripe, n), perEach: (most + n - 1) / n, again: make(chan session.ID, graveQueue)}
+	g := &Graves{seed: maphash.MakeSeed(), stripes: make([]graveStripe, n), perEach: (most + n - 1) / n, again: make(chan session.ID, graveQueue)}
 	for i := range g.stripes {
 		g.stripes[i].of = make(map[session.ID]*grave)
 	}
 	return g
 }
 
-func (g *graves) stripe(id session.ID) *graveStripe {
+func (g *Graves) stripe(id session.ID) *graveStripe {
 	return &g.stripes[maphash.String(g.seed, string(id))%uint64(len(g.stripes))]
 }
 
-// dig remembers the deletion of a session with this sequence, which happened at
+// Dig remembers the deletion of a session with this sequence, which happened at
 // a date. Of several deletions of a session the one with the highest sequence
 // counts, as long as the last of them.
-func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) {
-	until := deleted.Add(tombstoneFor)
+func (g *Graves) Dig(id session.ID, sequence uint64, deleted, now session.Time) {
+	until := deleted.Add(TombstoneFor)
 	if g == nil || until <= now {
 		return
 	}
@@ -97,7 +101,7 @@ func (g *graves) dig(id session.ID, sequence uint64, deleted, now session.Time) 
 }
 
 // drop forgets the oldest grave of a stripe, whose lock is held.
-func (g *graves) drop(st *graveStripe) {
+func (g *Graves) drop(st *graveStripe) {
 	delete(st.of, st.order[0])
 	st.order[0] = "" // the array lives on
 	st.order = st.order[1:]
@@ -105,7 +109,7 @@ func (g *graves) drop(st *graveStripe) {
 }
 
 // expire forgets the graves that have ended.
-func (g *graves) expire(now session.Time) {
+func (g *Graves) expire(now session.Time) {
 	for i := range g.stripes {
 		st := &g.stripes[i]
 		st.mu.Lock()
@@ -116,9 +120,9 @@ func (g *graves) expire(now session.Time) {
 	}
 }
 
-// last returns the sequence up to which no version of a session may be there;
+// Last returns the sequence up to which no version of a session may be there;
 // ok is false if nothing is known.
-func (g *graves) last(id session.ID, now session.Time) (sequence uint64, ok bool) {
+func (g *Graves) Last(id session.ID, now session.Time) (sequence uint64, ok bool) {
 	if g == nil || g.count.Load() == 0 {
 		return 0, false
 	}
@@ -132,19 +136,19 @@ func (g *graves) last(id session.ID, now session.Time) (sequence uint64, ok bool
 	return have.sequence, true
 }
 
-// forbids says whether what is stored was deleted and has come back.
-func (g *graves) forbids(stored *session.Stored, now session.Time) bool {
+// Forbids says whether what is stored was deleted and has come back.
+func (g *Graves) Forbids(stored *session.Stored, now session.Time) bool {
 	if g == nil || stored == nil || g.count.Load() == 0 {
 		return false
 	}
-	last, ok := g.last(stored.ID, now)
+	last, ok := g.Last(stored.ID, now)
 	return ok && stored.Sequence <= last
 }
 
-// pass returns stored, or nil if it was deleted and has come back: then it is
-// going to be deleted again, too.
-func (g *graves) pass(stored *session.Stored, now session.Time) *session.Stored {
-	if !g.forbids(stored, now) {
+// Pass returns stored, or nil if it was deleted and has come back: then it is
+// going to be deleted again by Run, too.
+func (g *Graves) Pass(stored *session.Stored, now session.Time) *session.Stored {
+	if !g.Forbids(stored, now) {
 		return stored
 	}
 	g.queue(stored.ID)
@@ -152,7 +156,7 @@ func (g *graves) pass(stored *session.Stored, now session.Time) *session.Stored 
 }
 
 // queue hands a returned session to who deletes it again, once at a time.
-func (g *graves) queue(id session.ID) {
+func (g *Graves) queue(id session.ID) {
 	st := g.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -168,7 +172,7 @@ func (g *graves) queue(id session.ID) {
 }
 
 // unqueue ends what queue began.
-func (g *graves) unqueue(id session.ID) {
+func (g *Graves) unqueue(id session.ID) {
 	st := g.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -179,7 +183,7 @@ func (g *graves) unqueue(id session.ID) {
 
 // each calls visit with parts of all IDs that there are graves of, of at most
 // size, until it returns false.
-func (g *graves) each(size int, visit func([]session.ID) bool) {
+func (g *Graves) each(size int, visit func([]session.ID) bool) {
 	part := make([]session.ID, 0, size)
 	for i := range g.stripes {
 		st := &g.stripes[i]
@@ -198,4 +202,12 @@ func (g *graves) each(size int, visit func([]session.ID) bool) {
 	if len(part) > 0 {
 		visit(part)
 	}
+}
+
+// Remembered is how many deletions are remembered now.
+func (g *Graves) Remembered() int {
+	if g == nil {
+		return 0
+	}
+	return int(g.count.Load())
 }

@@ -1,4 +1,4 @@
-package cache
+package deletions
 
 import (
 	"strings"
@@ -11,10 +11,10 @@ import (
 
 // The ID of a deleted session is a part of its document: a hundred thousand graves must not hold as many documents.
 func TestGraves_HoldNoDocument(t *testing.T) {
-	g, now := newGraves(10), session.Time(0)
+	g, now := New(10), session.Time(0)
 	document := strings.Repeat("x", 1000) + "the-id"
 	id := session.ID(document[1000:])
-	g.dig(id, 1, now, now)
+	g.Dig(id, 1, now, now)
 	g.each(10, func(ids []session.ID) bool {
 		if len(ids) != 1 || ids[0] != id || unsafe.StringData(string(ids[0])) == unsafe.StringData(string(id)) {
 			t.Errorf("%v: it is the document's", ids)
@@ -26,18 +26,18 @@ func TestGraves_HoldNoDocument(t *testing.T) {
 			t.Error("it is the document's")
 		}
 	}
-	if _, ok := g.last(id, now.Add(time.Hour)); !ok {
+	if _, ok := g.Last(id, now.Add(time.Hour)); !ok {
 		t.Error("it is not remembered")
 	}
 }
 
 // Nor does what waits to be deleted again.
 func TestGraves_QueueHoldsNoDocument(t *testing.T) {
-	g, now := newGraves(10), session.Time(0)
+	g, now := New(10), session.Time(0)
 	document := strings.Repeat("x", 1000) + "the-id"
 	back := storedAs(session.ID(document[1000:]), 1)
-	g.dig(back.ID, 1, now, now)
-	if g.pass(back, now) != nil {
+	g.Dig(back.ID, 1, now, now)
+	if g.Pass(back, now) != nil {
 		t.Fatal("it passes its grave")
 	}
 	if id := <-g.again; id != back.ID || unsafe.StringData(string(id)) == unsafe.StringData(string(back.ID)) {

@@ -1,4 +1,4 @@
-package cache
+package deletions
 
 import (
 	"fmt"
@@ -15,29 +15,29 @@ func storedAs(id session.ID, sequence uint64) *session.Stored {
 
 func TestI4_GraveForbidsUpToItsSequence(t *testing.T) {
 	const now = session.Time(1_700_000_000_000_000)
-	g := newGraves(10)
-	g.dig("a", 5, now, now)
+	g := New(10)
+	g.Dig("a", 5, now, now)
 	for sequence, forbidden := range map[uint64]bool{1: true, 5: true, 6: false} {
-		if got := g.forbids(storedAs("a", sequence), now); got != forbidden {
+		if got := g.Forbids(storedAs("a", sequence), now); got != forbidden {
 			t.Errorf("sequence %d: forbidden %v, want %v", sequence, got, forbidden)
 		}
 	}
-	if g.forbids(storedAs("b", 1), now) || g.forbids(nil, now) {
+	if g.Forbids(storedAs("b", 1), now) || g.Forbids(nil, now) {
 		t.Error("what nobody deleted is forbidden")
 	}
-	g.dig("a", 3, now, now) // a late one of before
-	if !g.forbids(storedAs("a", 5), now) {
+	g.Dig("a", 3, now, now) // a late one of before
+	if !g.Forbids(storedAs("a", 5), now) {
 		t.Error("a lower deletion has taken the place of a higher one")
 	}
-	end := now.Add(tombstoneFor)
-	if !g.forbids(storedAs("a", 5), end-1) || g.forbids(storedAs("a", 5), end) {
+	end := now.Add(TombstoneFor)
+	if !g.Forbids(storedAs("a", 5), end-1) || g.Forbids(storedAs("a", 5), end) {
 		t.Error("a grave does not end with its tombstone")
 	}
 	g.expire(end)
 	if n := g.count.Load(); n != 0 {
 		t.Errorf("%d graves are left of those that have ended", n)
 	}
-	g.dig("c", 1, now, end) // deleted too long ago
+	g.Dig("c", 1, now, end) // deleted too long ago
 	if n := g.count.Load(); n != 0 {
 		t.Errorf("%d graves of a deletion that counts no more", n)
 	}
@@ -46,17 +46,17 @@ func TestI4_GraveForbidsUpToItsSequence(t *testing.T) {
 func TestGraves_OldestGoFirst(t *testing.T) {
 	const now = session.Time(1_700_000_000_000_000)
 	for _, most := range []int{1, 100, 64 * 64} {
-		g := newGraves(most)
+		g := New(most)
 		for i := range 3 * most {
-			g.dig(session.ID(fmt.Sprint(i)), 1, now.Add(time.Duration(i)), now)
+			g.Dig(session.ID(fmt.Sprint(i)), 1, now.Add(time.Duration(i)), now)
 			if n := g.count.Load(); n > int64(most) {
 				t.Fatalf("%d graves, at most %d are allowed", n, most)
 			}
 		}
-		if !g.forbids(storedAs(session.ID(fmt.Sprint(3*most-1)), 1), now) {
+		if !g.Forbids(storedAs(session.ID(fmt.Sprint(3*most-1)), 1), now) {
 			t.Errorf("of %d, the newest was forgotten", most)
 		}
-		if g.forbids(storedAs("0", 1), now) {
+		if g.Forbids(storedAs("0", 1), now) {
 			t.Errorf("of %d, the oldest was kept", most)
 		}
 		seen := 0
@@ -77,15 +77,15 @@ func TestGraves_OldestGoFirst(t *testing.T) {
 // nobody from being refused.
 func TestI4_ReturnedSessionsWaitInABoundedQueue(t *testing.T) {
 	const now = session.Time(1_700_000_000_000_000)
-	g := newGraves(100_000)
+	g := New(100_000)
 	for i := range 2 * graveQueue {
-		g.dig(session.ID(fmt.Sprint(i)), 1, now, now)
+		g.Dig(session.ID(fmt.Sprint(i)), 1, now, now)
 	}
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
 			for i := range 2 * graveQueue {
-				if g.pass(storedAs(session.ID(fmt.Sprint(i)), 1), now) != nil {
+				if g.Pass(storedAs(session.ID(fmt.Sprint(i)), 1), now) != nil {
 					t.Errorf("session %d passes", i)
 				}
 			}
@@ -104,10 +104,10 @@ func TestI4_ReturnedSessionsWaitInABoundedQueue(t *testing.T) {
 		seen[id] = true
 	}
 	for id := range seen {
-		if g.pass(storedAs(id, 1), now); len(g.again) > 0 {
+		if g.Pass(storedAs(id, 1), now); len(g.again) > 0 {
 			t.Errorf("session %s waits again while it is deleted", id)
 		}
-		if g.unqueue(id); g.pass(storedAs(id, 1), now) != nil || len(g.again) != 1 || <-g.again != id {
+		if g.unqueue(id); g.Pass(storedAs(id, 1), now) != nil || len(g.again) != 1 || <-g.again != id {
 			t.Errorf("session %s has come back once more, and does not wait", id)
 		}
 		break
@@ -119,14 +119,14 @@ func BenchmarkGraves(b *testing.B) {
 	const now = session.Time(1_700_000_000_000_000)
 	for _, n := range []int{0, 1, 100_000} {
 		b.Run(fmt.Sprintf("remembered=%d", n), func(b *testing.B) {
-			g := newGraves(100_000)
+			g := New(100_000)
 			for i := range n {
-				g.dig(session.ID(fmt.Sprint("gone", i)), 1, now, now)
+				g.Dig(session.ID(fmt.Sprint("gone", i)), 1, now, now)
 			}
 			stored := storedAs("1234567890123456789", 1)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if g.pass(stored, now) == nil {
+					if g.Pass(stored, now) == nil {
 						b.Error("refused")
 					}
 				}

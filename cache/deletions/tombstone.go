@@ -1,0 +1,35 @@
+package deletions
+
+import (
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// TombstoneFor is how long a deletion is remembered, by its tombstone in Redis and
+// by its grave here.
+const TombstoneFor = 24 * time.Hour
+
+// nonceLen is how many random bytes a tombstone has.
+const nonceLen = 8
+
+// NewTombstone returns what a deletion leaves: its sequence, the reason, random
+// bytes that make it known again when its reply is lost, and its date in µs.
+func NewTombstone(sequence uint64, reason string, date session.Time) string {
+	var nonce [nonceLen]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return fmt.Sprintf("%d %s %x %d", sequence, reason, nonce, date)
+}
+
+// Remember digs a grave for a session whose tombstone was met; "" is none. It is not
+// known how long one lasts that an earlier program has left: that has no date.
+func (g *Graves) Remember(id session.ID, tombstone string, now session.Time) {
+	var sequence uint64
+	var reason, nonce string
+	var date session.Time
+	if n, _ := fmt.Sscanf(tombstone, "%d %s %s %d", &sequence, &reason, &nonce, &date); n == 4 {
+		g.Dig(id, sequence, date, now)
+	}
+}
