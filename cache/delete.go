@@ -65,7 +65,7 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
 	args := []any{
 		old.Version, string(old.ID), card.Pack(), deletions.NewTombstone(sequence, reason, deleted.ChangeDate), deletions.TombstoneFor.Milliseconds(),
-		index.Score(deleted.ChangeDate), note,
+		session.Score(deleted.ChangeDate), note,
 	}
 	var result string
 	var err error

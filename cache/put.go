@@ -185,7 +185,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 			if twins == nil && old != nil && old.UserID == facts.UserID {
 				twins = []any{w.oldCard.Member(), w.oldCard.Member()}
 			}
-			w.admit = append([]any{s.maxPerUser, index.Score(facts.Creation), w.card.Member()}, twins...)
+			w.admit = append([]any{s.maxPerUser, session.Score(facts.Creation), w.card.Member()}, twins...)
 		}
 		if len(oldNamed) > 0 {
 			w.dropNote = index.DropNote(&w.oldCard)
@@ -215,9 +215,9 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 		ends = strconv.FormatInt((int64(next.ExpirationDate)+999)/1000, 10)
 	}
 	w.args = []any{
-		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), index.Score(facts.Creation),
-		ends, w.card.Pack(), index.Score(facts.Expiration), oldPacked,
-		len(gets), w.note, w.dropNote, index.Score(s.clock()),
+		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), session.Score(facts.Creation),
+		ends, w.card.Pack(), session.Score(facts.Expiration), oldPacked,
+		len(gets), w.note, w.dropNote, session.Score(s.clock()),
 		s.maxSessions, localLimit, fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
 	}
 	if w.card.Tag != w.oldCard.Tag { // with one shard there is none

@@ -50,7 +50,7 @@ func (r *ranking) beginBehind(ctx context.Context) error {
 			return err
 		}
 	}
-	return errTooFast
+	return ErrTooFast
 }
 
 // settle reads those sessions again, past all copies, of which copies say that

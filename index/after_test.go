@@ -145,7 +145,9 @@ func TestI9_CursorGoesBeyondTheLargestOffset(t *testing.T) {
 		for i := from; i < from+500; i++ { // pairs of one date
 			pipe.ZAdd(t.Context(), space.Created(space.ShardOf(id(i))), redis.Z{Score: float64(1_000_000 + i/2), Member: string(id(i))})
 		}
-		exec(t, pipe)
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	resolve := func(_ context.Context, candidates []Candidate, _ How) ([]*session.Stored, error) {
 		found := make([]*session.Stored, len(candidates))

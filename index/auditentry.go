@@ -122,10 +122,10 @@ func (au *audit) walkShort(ctx context.Context, lists []listKey) error {
 
 // walk looks at all entries of a list, or all cards of a catalogue.
 func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) error {
-	l := &list{rdb: au.rdb, key: key, dates: anyDate}
+	l := &List{Redis: au.rdb, Key: key, Range: Everything}
 	spots := make([]spot, 0, chunk)
 	for {
-		e, ok, err := l.next(ctx)
+		e, ok, err := l.Next(ctx)
 		if isWrongType(err) {
 			au.found(Finding{Drift: KeyForeign, Where: listName(kind), Err: plainError(err)})
 			return nil
@@ -134,11 +134,11 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 			return err
 		}
 		if ok {
-			sp := au.spot(key, kind, shard, e.member)
+			sp := au.spot(key, kind, shard, e.Member)
 			if !sp.isCard() {
 				spots = append(spots, sp)
-			} else if e.at > au.now().Add(clearAhead) { // else it is the sweeper's
-				if sp.card, err = UnpackCard(e.member); err != nil {
+			} else if e.At > au.now().Add(clearAhead) { // else it is the sweeper's
+				if sp.card, err = UnpackCard(e.Member); err != nil {
 					au.report.Cards++
 					au.found(Finding{Drift: CardUnreadable, Where: inCatalogue, Err: err})
 				} else {
@@ -152,7 +152,7 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 				return err
 			}
 			spots = spots[:0]
-			l.rank = -1 // a repair may have moved it
+			l.Moved() // a repair may have done it
 		}
 		if !ok {
 			return nil

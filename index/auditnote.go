@@ -25,9 +25,9 @@ func (au *audit) auditNotes(ctx context.Context) error {
 		return nil
 	}
 	for shard := range au.keys.Shards() {
-		l := &list{rdb: au.rdb, key: au.keys.Pending(shard), dates: anyDate}
+		l := &List{Redis: au.rdb, Key: au.keys.Pending(shard), Range: Everything}
 		for {
-			e, ok, err := l.next(ctx)
+			e, ok, err := l.Next(ctx)
 			if isWrongType(err) {
 				au.found(Finding{Drift: KeyForeign, Where: inNote, Err: plainError(err)})
 				break
@@ -42,7 +42,7 @@ func (au *audit) auditNotes(ctx context.Context) error {
 				return err
 			}
 			au.report.Notes++
-			if now := au.now(); e.at < now.Add(-noteGrace) || e.at > now.Add(noteGrace) {
+			if now := au.now(); e.At < now.Add(-noteGrace) || e.At > now.Add(noteGrace) {
 				if err := au.confirmNote(ctx, shard, e); err != nil {
 					return err
 				}
@@ -55,21 +55,21 @@ func (au *audit) auditNotes(ctx context.Context) error {
 // confirmNote looks whether the note is still there, and repairs it as the
 // sweeper does: that may be done at any time, for a write whose note has gone is
 // refused.
-func (au *audit) confirmNote(ctx context.Context, shard int, e entry) error {
+func (au *audit) confirmNote(ctx context.Context, shard int, e Entry) error {
 	pending := au.keys.Pending(shard)
-	score, err := au.rdb.ZScore(ctx, pending, e.member).Result()
-	if errors.Is(err, redis.Nil) || err == nil && timeOfScore(score) != e.at {
+	score, err := au.rdb.ZScore(ctx, pending, e.Member).Result()
+	if errors.Is(err, redis.Nil) || err == nil && session.TimeOfScore(score) != e.At {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	kind, c, err := unpackNote(e.member)
+	kind, c, err := unpackNote(e.Member)
 	f := Finding{Drift: NoteTime, ID: c.ID, Where: inNote}
 	if au.Repair {
 		switch {
 		case err != nil: // it names nothing
-			err = au.ix.rdb.ZRem(ctx, pending, e.member).Err()
+			err = au.ix.rdb.ZRem(ctx, pending, e.Member).Err()
 		case kind == 'a':
 			err = au.ix.Condemn(ctx, shard, &c, au.now())
 		default:
@@ -151,16 +151,16 @@ func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*s
 // than MaxCandidates.
 func (au *audit) readCards(ctx context.Context, key string, dates Dates, unpack func(string) (Card, error)) (readings, error) {
 	found := make(readings)
-	l := &list{rdb: au.rdb, key: key, dates: dates}
+	l := &List{Redis: au.rdb, Key: key, Range: Range(dates)}
 	for range au.ix.maxCandidates {
-		e, ok, err := l.next(ctx)
+		e, ok, err := l.Next(ctx)
 		if isWrongType(err) || err == nil && !ok {
 			return found, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if c, err := unpack(e.member); err == nil {
+		if c, err := unpack(e.Member); err == nil {
 			found[c.ID] = append(found[c.ID], c)
 		}
 	}

@@ -49,11 +49,11 @@ type place struct {
 
 // places returns where a session must have its card and its entries.
 func (au *audit) places(c *Card, expiration session.Time) []place {
-	shard, id, created := au.keys.ShardOf(c.ID), string(c.ID), Score(c.Creation)
+	shard, id, created := au.keys.ShardOf(c.ID), string(c.ID), session.Score(c.Creation)
 	all := make([]place, 0, 6)
 	all = append(
 		all,
-		place{inCatalogue, au.keys.Catalogue(shard), c.Pack(), Score(expiration), false},
+		place{inCatalogue, au.keys.Catalogue(shard), c.Pack(), session.Score(expiration), false},
 		place{listName(keys.KindCreated), au.keys.Created(shard), id, created, false},
 	)
 	if key := c.CreatorList(au.keys); key != "" {

@@ -147,7 +147,7 @@ func (au *audit) withoutGone(ctx context.Context, suspects []spot) (rest []spot,
 		if err != nil && !errors.Is(err, redis.Nil) && !isWrongType(err) {
 			return nil, err
 		}
-		if v != sp.version && !sp.named || sp.isCard() && timeOfScore(score) <= live {
+		if v != sp.version && !sp.named || sp.isCard() && session.TimeOfScore(score) <= live {
 			continue
 		}
 		rest = append(rest, sp)

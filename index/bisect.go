@@ -62,10 +62,10 @@ func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
 	pipe := r.rdb.Pipeline()
 	ends := make([]*redis.ZSliceCmd, 0, 2*len(r.d.lists))
 	for _, key := range r.d.lists {
-		l := list{key: key, dates: r.d.dates}
-		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
-		l.desc = true
-		ends = append(ends, pipe.ZRangeArgsWithScores(ctx, l.byScore(0, 1)))
+		l := List{Key: key, Range: Range(r.d.dates)}
+		ends = append(ends, l.First(ctx, pipe, 1))
+		l.Desc = true
+		ends = append(ends, l.First(ctx, pipe, 1))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, 0, err
@@ -73,8 +73,8 @@ func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
 	from, to = session.Never, anyDate.Min
 	for _, e := range ends {
 		for _, z := range e.Val() {
-			from = min(from, timeOfScore(z.Score))
-			to = max(to, timeOfScore(z.Score))
+			from = min(from, session.TimeOfScore(z.Score))
+			to = max(to, session.TimeOfScore(z.Score))
 		}
 	}
 	return from, to, nil
@@ -88,9 +88,9 @@ func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int6
 	for _, key := range r.d.lists {
 		for _, date := range dates {
 			if r.q.Ascending {
-				counts = append(counts, pipe.ZCount(ctx, key, minScore(r.d.dates), "("+Score(date)))
+				counts = append(counts, pipe.ZCount(ctx, key, minScore(r.d.dates), "("+session.Score(date)))
 			} else {
-				counts = append(counts, pipe.ZCount(ctx, key, "("+Score(date), maxScore(r.d.dates)))
+				counts = append(counts, pipe.ZCount(ctx, key, "("+session.Score(date), maxScore(r.d.dates)))
 			}
 		}
 	}

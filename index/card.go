@@ -84,24 +84,6 @@ func (c *Card) NamedLists(k *keys.Space) []string {
 	return lists
 }
 
-// Score returns t as a sorted set's score: itself, or +inf from 2255 on.
-func Score(t session.Time) string {
-	switch {
-	case t >= session.MaxScore:
-		return "+inf"
-	case t <= -session.MaxScore:
-		return "-inf"
-	}
-	return strconv.FormatInt(int64(t), 10)
-}
-
-func timeOfScore(score float64) session.Time {
-	if score >= float64(session.MaxScore) {
-		return session.Never
-	}
-	return session.Time(score)
-}
-
 // A packed card is a byte of flags; the ID, the creation date, user, agent and
 // creator, each in its usual form if its flag says so and as a packed text
 // (a date: in 8 bytes) if not; the token's 32 bytes or none; and the tag. The

@@ -44,19 +44,19 @@ func (ix *Index) Clear(ctx context.Context, ids []session.ID, now session.Time) 
 // clearEnded removes the sessions of a shard that are wanted and have ended. It
 // gives up after MaxCandidates cards: then it is not known which have.
 func (ix *Index) clearEnded(ctx context.Context, shard int, wanted map[session.ID]bool, now session.Time) (cleared int, err error) {
-	l := &list{rdb: ix.rdb, key: ix.keys.Catalogue(shard), dates: Dates{anyDate.Min, now.Add(clearAhead)}}
+	l := &List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: Range{Min: anyDate.Min, Max: now.Add(clearAhead)}}
 	var found []string
 	ended := false
 	for range ix.maxCandidates {
-		e, ok, err := l.next(ctx)
+		e, ok, err := l.Next(ctx)
 		if err != nil {
 			return 0, err
 		}
 		if ended = !ok; ended {
 			break
 		}
-		if c, err := UnpackCard(e.member); err == nil && wanted[c.ID] {
-			found = append(found, e.member)
+		if c, err := UnpackCard(e.Member); err == nil && wanted[c.ID] {
+			found = append(found, e.Member)
 			delete(wanted, c.ID)
 		}
 		if ended = len(wanted) == 0; ended {

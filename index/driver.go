@@ -128,7 +128,7 @@ func (ix *Index) cheapest(ctx context.Context, ds []*driver, now session.Time) (
 				count := redis.NewIntCmd(ctx, "zcount", key, minScore(dates), maxScore(dates))
 				leftOut, cmds = append(leftOut, count), append(cmds, count)
 			}
-			count := redis.NewIntCmd(ctx, "zcount", key, "-inf", Score(now))
+			count := redis.NewIntCmd(ctx, "zcount", key, "-inf", session.Score(now))
 			due, cmds = append(due, count), append(cmds, count)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 // among these, or after them. A search has one or two, and reads them from the
 // end of the catalogue on.
 type margin struct {
-	list
+	List
 	count int64
 	// backlog is all of the margin, in order, read when it does not fit one MULTI.
-	backlog []entry
+	backlog []Entry
 
 	counted *redis.IntCmd
 	chunks  []*redis.ZSliceCmd
@@ -26,34 +26,30 @@ type margin struct {
 // margins are the expiration dates of the sessions that d's lists hold though
 // they do not match.
 func (d *driver) margins() []margin {
-	below := margin{list: list{dates: Dates{anyDate.Min, d.expires.Min - 1}}}
+	below := margin{List: List{Range: Range{Min: anyDate.Min, Max: d.expires.Min - 1}}}
 	if d.expires.Max == session.Never {
 		return []margin{below}
 	}
-	return []margin{below, {list: list{dates: Dates{d.expires.Max + 1, session.Never}, desc: true}}}
+	return []margin{below, {List: List{Range: Range{Min: d.expires.Max + 1, Max: session.Never}, Desc: true}}}
 }
 
 // ask queues the counting of m and the reading of its beginning: a chunk, or as
-// much as was counted before, up to maxWindow, one chunk with each command. (I10)
+// much as was counted before, up to MaxWindow, one chunk with each command. (I10)
 func (m *margin) ask(ctx context.Context, pipe redis.Pipeliner, key string) {
-	m.list = list{key: key, dates: m.dates, desc: m.desc}
+	m.List = List{Key: key, Range: m.Range, Desc: m.Desc}
 	m.size = chunk
 	if m.count > chunk {
-		m.size = min(m.count+slack, maxWindow)
+		m.size = min(m.count+Slack, MaxWindow)
 	}
-	m.counted = pipe.ZCount(ctx, key, minScore(m.dates), maxScore(m.dates))
-	m.chunks = append(m.chunks[:0], m.first(ctx, pipe, chunk))
-	for from := int64(chunk); from < m.size; from += chunk {
-		m.chunks = append(m.chunks, pipe.ZRangeArgsWithScores(ctx, m.byRank(from, min(chunk, m.size-from))))
-	}
+	m.counted = pipe.ZCount(ctx, key, session.Score(m.Range.Min), session.Score(m.Range.Max))
+	m.chunks = append(m.chunks[:0], m.First(ctx, pipe, chunk))
+	m.chunks = append(m.chunks, m.Chunks(ctx, pipe, chunk, m.size-chunk)...)
 }
 
 // answered takes the answers.
 func (m *margin) answered() {
 	m.count = m.counted.Val()
-	for _, c := range m.chunks {
-		m.take(c.Val(), false)
-	}
+	m.Window(0, 0, m.size, m.chunks)
 }
 
 // cards returns the margin's cards as of the MULTI that asked; ok is false if what
@@ -61,12 +57,12 @@ func (m *margin) answered() {
 //
 // What was read before fits the MULTI if, behind what that saw, there are exactly
 // as many cards as it counted, and none has come. Otherwise they are read again.
-func (m *margin) cards() (cards []entry, ok bool) {
-	cards = m.buf
+func (m *margin) cards() (cards []Entry, ok bool) {
+	cards = m.Buffered()
 	if n := len(cards); n > 0 && m.count > int64(n) {
 		last := cards[n-1]
 		for _, c := range m.backlog {
-			if m.before(last, c) {
+			if m.Before(last, c) {
 				cards = append(cards, c)
 			}
 		}
@@ -76,10 +72,10 @@ func (m *margin) cards() (cards []entry, ok bool) {
 
 // readBacklog reads all of the margin, and no more than most cards of it.
 func (m *margin) readBacklog(ctx context.Context, rdb redis.Cmdable, most int) error {
-	l := &list{rdb: rdb, key: m.key, dates: m.dates, desc: m.desc}
+	l := &List{Redis: rdb, Key: m.Key, Range: m.Range, Desc: m.Desc}
 	m.backlog = m.backlog[:0]
 	for len(m.backlog) <= most {
-		e, ok, err := l.next(ctx)
+		e, ok, err := l.Next(ctx)
 		if err != nil || !ok {
 			return err
 		}
@@ -97,12 +93,13 @@ func (m *margin) come(ctx context.Context, rdb redis.Cmdable, most int) (come bo
 	if err := m.readBacklog(ctx, rdb, most); err != nil {
 		return false, err
 	}
-	last := m.buf[len(m.buf)-1]
+	seen := m.Buffered()
+	last := seen[len(seen)-1]
 	for _, c := range m.backlog {
-		for len(before) > 0 && m.before(before[0], c) {
+		for len(before) > 0 && m.Before(before[0], c) {
 			before = before[1:]
 		}
-		if m.before(last, c) && (len(before) == 0 || before[0] != c) {
+		if m.Before(last, c) && (len(before) == 0 || before[0] != c) {
 			return true, nil
 		}
 	}
@@ -142,7 +139,7 @@ func (r *ranking) exclude(ctx context.Context) (settled bool, err error) {
 		}
 		// A window that lies before the dates altogether says nothing of where the
 		// excluded are, which does not matter behind a position.
-		settled = settled && known && (len(p.buf) > 0 || p.ended || r.q.goesOn())
+		settled = settled && known && (len(p.Buffered()) > 0 || p.Ended() || r.q.goesOn())
 	}
 	return settled, nil
 }
@@ -156,7 +153,7 @@ func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most i
 		cards, ok := m.cards()
 		if !ok && !partial {
 			known = false
-			if m.count > maxWindow {
+			if m.count > MaxWindow {
 				if err := m.readBacklog(ctx, r.rdb, most); err != nil {
 					return false, err
 				}
@@ -166,7 +163,7 @@ func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most i
 		// Among what is due none comes, because now stands still, but for a session
 		// that another process puts with an expiration date that is over before the
 		// put is done.
-		if ok && len(cards) > len(m.buf) && len(r.d.beside) > 0 {
+		if ok && len(cards) > len(m.Buffered()) && len(r.d.beside) > 0 {
 			come, err := m.come(ctx, r.rdb, most)
 			if err != nil {
 				return false, err
@@ -176,7 +173,7 @@ func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most i
 			}
 		}
 		for _, e := range cards {
-			if c, err := UnpackCard(e.member); err == nil && r.d.holds(&c) {
+			if c, err := UnpackCard(e.Member); err == nil && r.d.holds(&c) {
 				p.excluded[c.ID] = c.Creation
 			}
 		}
@@ -191,7 +188,7 @@ func (p *part) excludedBefore(at start) int64 {
 	}
 	n := int64(0)
 	for id, creation := range p.excluded {
-		if len(p.buf) == 0 || p.list.before(entry{creation, string(id)}, p.buf[0]) {
+		if buffered := p.Buffered(); len(buffered) == 0 || p.Before(Entry{At: creation, Member: string(id)}, buffered[0]) {
 			n++
 		}
 	}
@@ -203,7 +200,7 @@ func (p *part) excludedBefore(at start) int64 {
 func (p *part) excludedBeforeDate(date session.Time) int64 {
 	n := int64(0)
 	for _, creation := range p.excluded {
-		if p.desc && creation > date || !p.desc && creation < date {
+		if p.Desc && creation > date || !p.Desc && creation < date {
 			n++
 		}
 	}

@@ -7,33 +7,33 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// footing is made of the questions for the rank behind a list's last element, as one
+// Footing is made of the questions for the rank behind a list's last element, as one
 // pipeline or MULTI asks them.
-type footing struct{ before, same, rank *redis.IntCmd }
+type Footing struct{ before, same, rank *redis.IntCmd }
 
-// askFooting queues the questions. date is where the reading goes on: that of the
+// AskFooting queues the questions. date is where the reading goes on: that of the
 // last element, or a later one in reading order. The last of its commands
 // answers redis.Nil if the last element is gone.
-func (l *list) askFooting(ctx context.Context, pipe redis.Pipeliner, date session.Time) footing {
-	at := Score(date)
-	p := footing{before: redis.NewIntCmd(ctx)}
-	if !l.desc {
-		p.before = pipe.ZCount(ctx, l.key, "-inf", "("+at)
+func (l *List) AskFooting(ctx context.Context, pipe redis.Pipeliner, date session.Time) Footing {
+	at := session.Score(date)
+	p := Footing{before: redis.NewIntCmd(ctx)}
+	if !l.Desc {
+		p.before = pipe.ZCount(ctx, l.Key, "-inf", "("+at)
 	} else if at != "+inf" { // which miniredis counts among what is above it
-		p.before = pipe.ZCount(ctx, l.key, "("+at, "+inf")
+		p.before = pipe.ZCount(ctx, l.Key, "("+at, "+inf")
 	}
-	p.same = pipe.ZCount(ctx, l.key, at, at)
-	if l.desc {
-		p.rank = pipe.ZRevRank(ctx, l.key, l.last.member)
+	p.same = pipe.ZCount(ctx, l.Key, at, at)
+	if l.Desc {
+		p.rank = pipe.ZRevRank(ctx, l.Key, l.last.Member)
 	} else {
-		p.rank = pipe.ZRank(ctx, l.key, l.last.member)
+		p.rank = pipe.ZRank(ctx, l.Key, l.last.Member)
 	}
 	return p
 }
 
 // behindLast is the rank behind the last element if it is still where it was,
 // else where the elements with the date begin.
-func (p footing) behindLast() int64 {
+func (p Footing) behindLast() int64 {
 	before := p.before.Val()
 	if r := p.rank.Val(); p.rank.Err() == nil && before <= r && r < before+p.same.Val() {
 		return r + 1
@@ -41,9 +41,9 @@ func (p footing) behindLast() int64 {
 	return before
 }
 
-// filledBehind takes the first elements from the date of at on, read in one MULTI
-// with it. Those that are not behind the last element are passed over.
-func (l *list) filledBehind(z []redis.Z, size int64, at footing) {
+// FilledBehind takes the first elements from the date of at on, which First read
+// in one MULTI with it. Those that are not behind the last element are passed over.
+func (l *List) FilledBehind(z []redis.Z, size int64, at Footing) {
 	old := l.old(z)
 	l.rank = max(at.before.Val()+old, at.behindLast())
 	l.take(z[old:], int64(len(z)) < size)

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// chunk is the most elements that one read command touches. (I10)
-	chunk = 250
+	// chunk is the most elements that one read command touches, and the most
+	// documents that are resolved at once. (I10)
+	chunk = Chunk
 	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
 	DefaultMaxCandidates = 20_000
 )

@@ -5,81 +5,103 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
-// entry is one element of a sorted set: a session by creation date, or a card
+// Entry is one element of a sorted set: a session by creation date, or a card
 // by expiration date.
-type entry struct {
-	at     session.Time
-	member string
+type Entry struct {
+	// At is the score; session.Never for all from 2255 on.
+	At     session.Time
+	Member string
 }
 
-func (e entry) compare(f entry) int {
-	return cmp.Or(cmp.Compare(e.at, f.at), cmp.Compare(e.member, f.member))
+// Range is a closed interval of scores. It is empty if Min > Max. Max =
+// session.Never has no end; Everything has no beginning either.
+type Range struct {
+	Min, Max session.Time
 }
 
-// list reads the elements of a sorted set within dates, in order, in chunks.
+// Everything is the range that all scores are in.
+var Everything = Range{math.MinInt64, session.Never}
+
+func (e Entry) compare(f Entry) int {
+	return cmp.Or(cmp.Compare(e.At, f.At), cmp.Compare(e.Member, f.Member))
+}
+
+// List reads the elements of a sorted set within a range, in order, in chunks.
+// Its exported fields are set before it reads. It is for one goroutine.
 //
 // It goes on after the last element that it gave, by score and member, however
 // the set has changed meanwhile: an element that stays in the set all the
 // while is given exactly once. (I9) Ranks only tell it where to look.
-type list struct {
-	rdb   redis.Cmdable
-	key   string
-	dates Dates
-	desc  bool
+type List struct {
+	// Redis is what it reads from. What callers queue needs none.
+	Redis redis.Cmdable
+	Key   string
+	Range Range
+	// Desc reads from the highest score on.
+	Desc bool
+	// Wanted is about how many elements are still to be given, so that several
+	// chunks are read at once; 0 if that is not known. It counts down.
+	Wanted int64
 
-	buf     []entry // read, but not given yet
-	last    entry   // the last one read
+	buf     []Entry // read, but not given yet
+	last    Entry   // the last one read
 	started bool
 	ended   bool
 	rank    int64 // about the rank, in reading order, of the element after last
-	wanted  int64 // about how many are still to be given; 0 if that is not known
 }
 
-var errTooFast = fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
+// ErrTooFast says that a list changes faster than it can be read. It is a
+// session.ErrUnavailable: a later try may succeed.
+var ErrTooFast = fmt.Errorf("%w: a list changes faster than it can be read", session.ErrUnavailable)
 
-// slack is how far a rank may have moved before it has to be asked for again.
-const slack = 25
+const (
+	// Chunk is the most elements that one read command touches. (I10)
+	Chunk = 250
+	// MaxWindow is the most elements that one round trip reads, in commands of one
+	// chunk each.
+	MaxWindow = 4 * Chunk
+	// Slack is how far a rank may have moved before it has to be asked for again:
+	// who wants n elements reads so many more.
+	Slack = 25
+)
 
-// first queues the reading of the first elements, a chunk at the most.
-func (l *list) first(ctx context.Context, pipe redis.Pipeliner, size int64) *redis.ZSliceCmd {
+// First queues the reading of the first size elements, a chunk at the most.
+func (l *List) First(ctx context.Context, pipe redis.Pipeliner, size int64) *redis.ZSliceCmd {
 	return pipe.ZRangeArgsWithScores(ctx, l.byScore(0, size))
 }
 
-// filled takes the first elements, from a rank, or from an unknown one, -1.
-func (l *list) filled(rank int64, z []redis.Z, size int64) {
+// Filled takes what First read, from a rank on, or from an unknown one, -1.
+func (l *List) Filled(rank int64, z []redis.Z, size int64) {
 	l.rank = rank
 	l.take(z, int64(len(z)) < size)
 }
 
-// byScore is a range of l by its dates.
-func (l *list) byScore(offset, count int64) redis.ZRangeArgs {
-	a := redis.ZRangeArgs{Key: l.key, Start: minScore(l.dates), Stop: maxScore(l.dates), ByScore: true, Rev: l.desc, Offset: offset, Count: count}
-	if l.desc { // go-redis takes Start for the high end then
+// byScore is a range of l by scores.
+func (l *List) byScore(offset, count int64) redis.ZRangeArgs {
+	a := redis.ZRangeArgs{Key: l.Key, Start: session.Score(l.Range.Min), Stop: session.Score(l.Range.Max), ByScore: true, Rev: l.Desc, Offset: offset, Count: count}
+	if l.Desc { // go-redis takes Start for the high end then
 		a.Start, a.Stop = a.Stop, a.Start
 	}
 	return a
 }
 
-func minScore(d Dates) string { return Score(d.Min) }
-
-func maxScore(d Dates) string { return Score(d.Max) }
-
-// take adds what was read, as far as it is new and within the dates.
-func (l *list) take(z []redis.Z, ended bool) {
+// take adds what was read, as far as it is new and within the range.
+func (l *List) take(z []redis.Z, ended bool) {
 	for i := range z {
-		e := entry{timeOfScore(z[i].Score), z[i].Member.(string)}
-		if l.started && !l.before(l.last, e) {
+		e := Entry{session.TimeOfScore(z[i].Score), z[i].Member.(string)}
+		if l.started && !l.Before(l.last, e) {
 			continue
 		}
 		if l.rank >= 0 {
 			l.rank++
 		}
-		if !l.inside(e.at) {
+		if !l.inside(e.At) {
 			ended = true
 			break
 		}
@@ -89,31 +111,58 @@ func (l *list) take(z []redis.Z, ended bool) {
 	l.ended = l.ended || ended
 }
 
-// inside is whether a score is within the dates; those from 2255 on have one score.
-func (l *list) inside(t session.Time) bool {
-	return t >= min(l.dates.Min, session.MaxScore) && (t <= l.dates.Max || l.dates.Max >= session.MaxScore)
+// inside is whether a score is within the range; those from 2255 on have one score.
+func (l *List) inside(t session.Time) bool {
+	return t >= min(l.Range.Min, session.MaxScore) && (t <= l.Range.Max || l.Range.Max >= session.MaxScore)
 }
 
-// before is whether e comes before f in reading order.
-func (l *list) before(e, f entry) bool {
-	if l.desc {
+// Before is whether e comes before f in reading order.
+func (l *List) Before(e, f Entry) bool {
+	if l.Desc {
 		e, f = f, e
 	}
 	return e.compare(f) < 0
 }
 
-// next gives the next element; ok is false at the end.
-func (l *list) next(ctx context.Context) (e entry, ok bool, err error) {
+// Behind makes the list go on after an element, which need not be there.
+func (l *List) Behind(e Entry) { l.last, l.started = e, true }
+
+// Buffered returns the elements that were read, and not given yet. They are
+// valid until the list gives or reads any.
+func (l *List) Buffered() []Entry { return l.buf }
+
+// Ended says that there are no more elements behind those that are buffered.
+func (l *List) Ended() bool { return l.ended }
+
+// Moved makes the list ask where to go on, because its ranks have changed: the
+// caller removes elements. Without it, it finds that out by reading in vain.
+func (l *List) Moved() { l.rank = -1 }
+
+// NextChunk gives all elements that are buffered, else those that it reads
+// then; none at the end. They are valid until the list is read again.
+func (l *List) NextChunk(ctx context.Context) ([]Entry, error) {
+	for len(l.buf) == 0 && !l.ended {
+		if err := l.more(ctx); err != nil {
+			return nil, err
+		}
+	}
+	given := l.buf
+	l.buf = l.buf[:0]
+	return given, nil
+}
+
+// Next gives the next element; ok is false at the end.
+func (l *List) Next(ctx context.Context) (e Entry, ok bool, err error) {
 	for len(l.buf) == 0 {
 		if l.ended {
-			return entry{}, false, nil
+			return Entry{}, false, nil
 		}
 		if err := l.more(ctx); err != nil {
-			return entry{}, false, err
+			return Entry{}, false, err
 		}
 	}
 	e, l.buf = l.buf[0], l.buf[1:]
-	l.wanted = max(l.wanted-1, 0)
+	l.Wanted = max(l.Wanted-1, 0)
 	return e, true, nil
 }
 
@@ -121,14 +170,14 @@ func (l *list) next(ctx context.Context) (e entry, ok bool, err error) {
 // before where that should be: if what it sees begins at or before last,
 // everything after last in it follows last without a gap. Otherwise elements
 // before it have gone in such number that it asks for the rank again.
-func (l *list) more(ctx context.Context) error {
-	giveWay()
+func (l *List) more(ctx context.Context) error {
+	GiveWay()
 	if !l.started {
-		z, err := l.rdb.ZRangeArgsWithScores(ctx, l.byScore(0, chunk)).Result()
+		z, err := l.Redis.ZRangeArgsWithScores(ctx, l.byScore(0, Chunk)).Result()
 		if err != nil {
 			return err
 		}
-		l.filled(-1, z, chunk)
+		l.Filled(-1, z, Chunk)
 		return nil
 	}
 	for range 100 {
@@ -137,14 +186,14 @@ func (l *list) more(ctx context.Context) error {
 				return err
 			}
 		}
-		from := max(l.rank-slack, 0)
+		from := max(l.rank-Slack, 0)
 		z, ended, err := l.readFrom(ctx, from)
 		if err != nil {
 			return err
 		}
 		contiguous := from == 0
 		if len(z) > 0 {
-			contiguous = contiguous || !l.before(l.last, entry{timeOfScore(z[0].Score), z[0].Member.(string)})
+			contiguous = contiguous || !l.Before(l.last, Entry{session.TimeOfScore(z[0].Score), z[0].Member.(string)})
 		}
 		if !contiguous {
 			l.rank = -1
@@ -162,14 +211,14 @@ func (l *list) more(ctx context.Context) error {
 		}
 		return nil
 	}
-	return errTooFast
+	return ErrTooFast
 }
 
 // findRank finds where to go on: behind last if it is still where it was, else
 // where the elements with its score begin.
-func (l *list) findRank(ctx context.Context) error {
-	pipe := l.rdb.Pipeline()
-	at := l.askFooting(ctx, pipe, l.last.at)
+func (l *List) findRank(ctx context.Context) error {
+	pipe := l.Redis.Pipeline()
+	at := l.AskFooting(ctx, pipe, l.last.At)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
@@ -179,17 +228,17 @@ func (l *list) findRank(ctx context.Context) error {
 
 // searchRank finds where to go on, from a rank on, if last is gone and many
 // elements have its score: it tries ranks until a chunk is left.
-func (l *list) searchRank(ctx context.Context, from int64) error {
-	to, err := l.rdb.ZCard(ctx, l.key).Result()
+func (l *List) searchRank(ctx context.Context, from int64) error {
+	to, err := l.Redis.ZCard(ctx, l.Key).Result()
 	if err != nil {
 		return err
 	}
-	for to-from > chunk {
-		pipe := l.rdb.Pipeline()
+	for to-from > Chunk {
+		pipe := l.Redis.Pipeline()
 		var tried [pivots]*redis.ZSliceCmd
 		rank := func(i int) int64 { return from + (to-from)*int64(i+1)/(pivots+1) }
 		for i := range tried {
-			tried[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: l.key, Start: rank(i), Stop: rank(i), Rev: l.desc})
+			tried[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: l.Key, Start: rank(i), Stop: rank(i), Rev: l.Desc})
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return err
@@ -197,7 +246,7 @@ func (l *list) searchRank(ctx context.Context, from int64) error {
 		old := 0
 		for old < pivots {
 			z := tried[old].Val()
-			if len(z) == 0 || l.before(l.last, entry{timeOfScore(z[0].Score), z[0].Member.(string)}) {
+			if len(z) == 0 || l.Before(l.last, Entry{session.TimeOfScore(z[0].Score), z[0].Member.(string)}) {
 				break
 			}
 			old++

@@ -33,9 +33,9 @@ func TestI9_ListGivesWhatStaysExactlyOnce(t *testing.T) {
 					pipe.ZAdd(ctx, key, redis.Z{Score: 5, Member: "outside"}, redis.Z{Score: 1e6, Member: "outside too"})
 					exec(t, pipe)
 
-					l := &list{rdb: rdb, key: key, dates: Dates{999, 9999}, desc: desc, wanted: wanted}
+					l := &List{Redis: rdb, Key: key, Range: Range{999, 9999}, Desc: desc, Wanted: wanted}
 					given := map[string]bool{}
-					var last entry
+					var last Entry
 					come := 0
 					for read := 0; ; read++ {
 						if churn > 0 && read%100 == 0 {
@@ -44,26 +44,26 @@ func TestI9_ListGivesWhatStaysExactlyOnce(t *testing.T) {
 								come++
 								pipe.ZAdd(ctx, key, redis.Z{Score: score(r.IntN(stable)), Member: fmt.Sprintf("late%d", come)})
 								// What was read last goes, unless it is to stay.
-								if len(last.member) > 0 && last.member[0] != 's' {
-									pipe.ZRem(ctx, key, last.member)
+								if len(last.Member) > 0 && last.Member[0] != 's' {
+									pipe.ZRem(ctx, key, last.Member)
 								}
 							}
 							exec(t, pipe)
 						}
-						e, ok, err := l.next(ctx)
+						e, ok, err := l.Next(ctx)
 						if err != nil {
 							t.Fatal(err)
 						}
 						if !ok {
 							break
 						}
-						if given[e.member] {
-							t.Fatalf("%s was given twice", e.member)
+						if given[e.Member] {
+							t.Fatalf("%s was given twice", e.Member)
 						}
-						if read > 0 && l.before(e, last) {
+						if read > 0 && l.Before(e, last) {
 							t.Fatalf("%v comes after %v", e, last)
 						}
-						given[e.member], last = true, e
+						given[e.Member], last = true, e
 					}
 					for i := range stable {
 						if !given[fmt.Sprintf("stable%05d", i)] {

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"math"
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -22,7 +21,7 @@ type narrowed struct {
 	now    session.Time
 }
 
-var anyDate = Dates{math.MinInt64, session.Never}
+var anyDate = Dates(Everything)
 
 // narrow ANDs the predicates of q. ok is false if nothing can match.
 func narrow(q *Query, now session.Time) (n narrowed, ok bool) {

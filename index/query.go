@@ -140,6 +140,10 @@ func (d Dates) and(e Dates) Dates { return Dates{max(d.Min, e.Min), min(d.Max, e
 
 func (d Dates) empty() bool { return d.Min > d.Max }
 
+func minScore(d Dates) string { return session.Score(d.Min) }
+
+func maxScore(d Dates) string { return session.Score(d.Max) }
+
 // Sees says which sessions a caller may see. Its parts are OR-ed. An empty
 // user ID, agent ID or organization lets nobody see anything.
 type Sees struct {

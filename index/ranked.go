@@ -12,10 +12,6 @@ import (
 )
 
 const (
-	// maxWindow is the most elements of one list that one round trip of a ranked
-	// search reads, in commands of one chunk each; with a cursor, the first reads
-	// one more.
-	maxWindow = 4 * chunk
 	// maxMergedOffset is the largest offset of a ranked search over several shards.
 	maxMergedOffset = 100_000
 	// maxOffset is beyond every list, and leaves room for arithmetic.
@@ -46,7 +42,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 		}
 	}
 	for i, key := range d.lists {
-		r.parts[i] = &part{shard: i, list: list{key: key}, margins: d.margins()}
+		r.parts[i] = &part{shard: i, List: List{Key: key}, margins: d.margins()}
 	}
 	skip, err := r.begin(ctx)
 	if err != nil {
@@ -120,7 +116,7 @@ func (r *ranking) leave() {
 
 // part is one shard's share: its list, and what one MULTI saw of it.
 type part struct {
-	list
+	List
 	shard int
 	count int64 // elements within the dates
 	// before is how many of these come before the first that the list gives; it is
@@ -158,8 +154,8 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	at := start{rank: offset, byDate: len(r.parts) > 1}
 	// The rank at which the dates begin would have to be asked for first. Near
 	// their beginning it is one round trip less to read from there.
-	l := list{dates: r.d.dates, desc: !r.q.Ascending}
-	if !l.openAtStart() && offset+int64(r.q.Limit)+slack <= chunk {
+	l := List{Range: Range(r.d.dates), Desc: !r.q.Ascending}
+	if !l.OpenAtStart() && offset+int64(r.q.Limit)+Slack <= chunk {
 		at.byDate = true
 	}
 	exact := false // the start was chosen with all excluded known
@@ -189,7 +185,7 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 		// before it, or excluded ones have gone: choose again.
 		at.byDate, exact = true, true
 	}
-	return 0, errTooFast
+	return 0, ErrTooFast
 }
 
 // look reads counts, margins and the first window of every part, one MULTI a
@@ -213,63 +209,63 @@ func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) 
 }
 
 func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
-	p.list = list{rdb: r.rdb, key: p.key, dates: r.d.dates, desc: !r.q.Ascending}
+	p.List = List{Redis: r.rdb, Key: p.Key, Range: Range(r.d.dates), Desc: !r.q.Ascending}
 	if at.behind {
-		p.last, p.started = entry{r.q.After.Creation, string(r.q.After.ID)}, true
+		p.Behind(Entry{At: r.q.After.Creation, Member: string(r.q.After.ID)})
 	}
 	from := at.rank
-	if !at.byDate && !p.openAtStart() {
-		base, err := p.outside(ctx, r.rdb).Result()
+	if !at.byDate && !p.OpenAtStart() {
+		base, err := p.Outside(ctx, r.rdb).Result()
 		if err != nil {
 			return err
 		}
 		from += base
 	}
-	wanted, most := min(int64(r.q.Limit), maxOffset), int64(maxWindow)
-	if r.q.After != nil { // one more says whether more follow
+	wanted, most := min(int64(r.q.Limit), maxOffset), int64(MaxWindow)
+	if r.q.After != nil { // one more says whether more follow, in a window of one more
 		wanted, most = wanted+1, most+1
 	}
-	window := min(wanted+slack, most)
+	window := min(wanted+Slack, most)
 	if n := int64(len(r.parts)); n > 1 { // they share the page about evenly
 		wanted = (at.skip + wanted) / n
-		window = min(2*wanted+slack, chunk)
+		window = min(2*wanted+Slack, chunk)
 	} else if at.byDate {
 		wanted += at.skip
-		window = min(wanted+slack, chunk)
+		window = min(wanted+Slack, chunk)
 	}
-	p.wanted = wanted + slack
+	p.Wanted = wanted + Slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
 	var count, before *redis.IntCmd
-	var behind footing
+	var behind Footing
 	var chunks []*redis.ZSliceCmd
 	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		count = pipe.ZCount(ctx, p.key, minScore(p.dates), maxScore(p.dates))
+		count = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), session.Score(p.Range.Max))
 		for i := range p.margins {
 			p.margins[i].ask(ctx, pipe, catalogue)
 		}
 		if at.byDate {
-			rest := p.list
-			if p.desc {
-				rest.dates.Max = at.date
+			rest := p.List
+			if p.Desc {
+				rest.Range.Max = at.date
 			} else {
-				rest.dates.Min = at.date
+				rest.Range.Min = at.date
 			}
-			chunks = append(chunks, rest.first(ctx, pipe, window))
+			chunks = append(chunks, rest.First(ctx, pipe, window))
 			switch {
 			case at.behind:
-				behind = p.askFooting(ctx, pipe, at.date)
-			case p.desc:
-				before = pipe.ZCount(ctx, p.key, "("+Score(at.date), maxScore(p.dates))
+				behind = p.AskFooting(ctx, pipe, at.date)
+			case p.Desc:
+				before = pipe.ZCount(ctx, p.Key, "("+session.Score(at.date), session.Score(p.Range.Max))
 			default:
-				before = pipe.ZCount(ctx, p.key, minScore(p.dates), "("+Score(at.date))
+				before = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), "("+session.Score(at.date))
 			}
 			return nil
 		}
-		if !p.openAtStart() {
-			before = p.outside(ctx, pipe)
+		if !p.OpenAtStart() {
+			before = p.Outside(ctx, pipe)
 		}
-		chunks = p.chunks(ctx, pipe, from, window)
+		chunks = p.Chunks(ctx, pipe, from, window)
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -281,21 +277,21 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	}
 	switch {
 	case at.behind:
-		p.filledBehind(chunks[0].Val(), window, behind)
+		p.FilledBehind(chunks[0].Val(), window, behind)
 	case at.byDate:
 		p.before = before.Val()
 		rank := int64(-1)
-		if p.openAtStart() {
+		if p.OpenAtStart() {
 			rank = p.before
 		}
-		p.filled(rank, chunks[0].Val(), window)
+		p.Filled(rank, chunks[0].Val(), window)
 	default:
 		base := int64(0)
 		if before != nil {
 			base = before.Val()
 		}
 		p.before = max(from-base, 0)
-		p.window(from, base, window, chunks)
+		p.Window(from, base, window, chunks)
 	}
 	return nil
 }
@@ -307,16 +303,16 @@ func merge(ctx context.Context, parts []*part, q *Query) func() (Candidate, bool
 		best := -1
 		for i, p := range parts {
 			for heads[i] == nil {
-				e, ok, err := p.next(ctx)
+				e, ok, err := p.Next(ctx)
 				if err != nil {
 					return Candidate{}, false, err
 				}
 				if !ok {
 					break
 				}
-				id := MemberID(e.member)
+				id := MemberID(e.Member)
 				if _, excluded := p.excluded[id]; !excluded {
-					heads[i] = &Candidate{e.at, id}
+					heads[i] = &Candidate{e.At, id}
 				}
 			}
 			if heads[i] != nil && (best < 0 || q.compare(*heads[i], *heads[best]) < 0) {

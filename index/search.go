@@ -180,21 +180,21 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	if d.kind == KindIDs {
 		return candidatesOf(d.ids), nil
 	}
-	lists := make([]*list, len(d.lists))
+	lists := make([]*List, len(d.lists))
 	firsts := make([]*redis.ZSliceCmd, len(d.lists))
 	pipe := rdb.Pipeline()
 	for i, key := range d.lists {
-		lists[i] = &list{rdb: rdb, key: key, dates: d.dates}
-		firsts[i] = lists[i].first(ctx, pipe, chunk)
+		lists[i] = &List{Redis: rdb, Key: key, Range: Range(d.dates)}
+		firsts[i] = lists[i].First(ctx, pipe, chunk)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
 	found := make([]Candidate, 0, d.count)
 	for i, l := range lists {
-		l.filled(-1, firsts[i].Val(), chunk)
+		l.Filled(-1, firsts[i].Val(), chunk)
 		for read := 0; ; read++ {
-			e, ok, err := l.next(ctx)
+			e, ok, err := l.Next(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -205,11 +205,11 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 				return nil, ix.tooCostly(q, d)
 			}
 			if !d.cards {
-				found = append(found, Candidate{e.at, MemberID(e.member)})
+				found = append(found, Candidate{e.At, MemberID(e.Member)})
 				continue
 			}
-			c, err := UnpackCard(e.member)
-			facts := c.Facts(e.at)
+			c, err := UnpackCard(e.Member)
+			facts := c.Facts(e.At)
 			if err == nil && q.maybe(&facts) { // a card that can not be read is no session's
 				found = append(found, Candidate{c.Creation, c.ID})
 			}

@@ -69,7 +69,7 @@ func (ix *Index) Backlog(ctx context.Context, now session.Time) (int64, error) {
 	pipe := ix.rdb.Pipeline()
 	counts := make([]*redis.IntCmd, ix.keys.Shards())
 	for shard := range counts {
-		counts[shard] = pipe.ZCount(ctx, ix.keys.Catalogue(shard), "-inf", Score(now))
+		counts[shard] = pipe.ZCount(ctx, ix.keys.Catalogue(shard), "-inf", session.Score(now))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, err
@@ -82,7 +82,7 @@ func (ix *Index) Backlog(ctx context.Context, now session.Time) (int64, error) {
 }
 
 func (ix *Index) sweepDue(ctx context.Context, shard int, now session.Time) (swept int, full bool, err error) {
-	cards, err := ix.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: ix.keys.Catalogue(shard), Start: "-inf", Stop: Score(now), ByScore: true, Count: sweepBatch}).Result()
+	cards, err := ix.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: ix.keys.Catalogue(shard), Start: "-inf", Stop: session.Score(now), ByScore: true, Count: sweepBatch}).Result()
 	if err != nil || len(cards) == 0 {
 		return 0, false, err
 	}
@@ -146,7 +146,7 @@ func (ix *Index) runSweeps(ctx context.Context, shard int, now session.Time, car
 		} else if len(named) > 0 {
 			note = DropNote(c)
 		}
-		results[i] = eval(pipe, ctx, script, keys, Score(now), string(c.ID), packed[i], note)
+		results[i] = eval(pipe, ctx, script, keys, session.Score(now), string(c.ID), packed[i], note)
 	}
 	_, err := pipe.Exec(ctx)
 	return results, err
@@ -202,7 +202,7 @@ func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Ti
 
 // condemn is Condemn, and says whether the entries stay.
 func (ix *Index) condemn(ctx context.Context, shard int, c *Card, now session.Time) (stay bool, err error) {
-	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard), ix.keys.Session(c.ID)}, Score(now), AddNote(c), DropNote(c), c.Tag).Int()
+	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard), ix.keys.Session(c.ID)}, session.Score(now), AddNote(c), DropNote(c), c.Tag).Int()
 	if err != nil || n == 0 {
 		return err == nil, err
 	}
@@ -215,7 +215,7 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 		return 0, false, nil
 	}
 	pending := ix.keys.Pending(shard)
-	notes, err := ix.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: pending, Start: "-inf", Stop: Score(now), ByScore: true, Count: sweepBatch}).Result()
+	notes, err := ix.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: pending, Start: "-inf", Stop: session.Score(now), ByScore: true, Count: sweepBatch}).Result()
 	if err != nil {
 		return 0, false, err
 	}
@@ -253,14 +253,14 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 // gives up after MaxCandidates cards.
 func (ix *Index) Forget(ctx context.Context, id session.ID, now session.Time) error {
 	shard := ix.keys.ShardOf(id)
-	l := &list{rdb: ix.rdb, key: ix.keys.Catalogue(shard), dates: anyDate}
+	l := &List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: Everything}
 	for range ix.maxCandidates {
-		e, ok, err := l.next(ctx)
+		e, ok, err := l.Next(ctx)
 		if err != nil || !ok {
 			return err
 		}
-		if c, err := UnpackCard(e.member); err == nil && c.ID == id {
-			_, err := ix.removeCards(ctx, shard, now, []string{e.member})
+		if c, err := UnpackCard(e.Member); err == nil && c.ID == id {
+			_, err := ix.removeCards(ctx, shard, now, []string{e.Member})
 			return err
 		}
 	}

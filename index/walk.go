@@ -53,12 +53,12 @@ func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit fun
 	}
 	for i, key := range d.lists {
 		// The newest first: what is created meanwhile is behind.
-		l := &list{rdb: ix.costlyRdb, key: key, dates: d.dates, desc: true}
+		l := &List{Redis: ix.costlyRdb, Key: key, Range: Range(d.dates), Desc: true}
 		var elsewhere func(*session.Facts) bool
 		if d.repeats > 1 {
 			elsewhere = ix.ownElsewhere(&q.Sees, i)
 		}
-		if err := l.walk(ctx, q, d.cards, func(ctx context.Context, part []Candidate) error {
+		if err := walkList(ctx, l, q, d.cards, func(ctx context.Context, part []Candidate) error {
 			return visit(ctx, &Met{part, elsewhere})
 		}); err != nil {
 			return err
@@ -81,30 +81,26 @@ func (ix *Index) ownElsewhere(c *Sees, i int) func(*session.Facts) bool {
 	}
 }
 
-// walk gives the candidates of l part by part. The elements of a part may be
+// walkList gives the candidates of l part by part. The elements of a part may be
 // gone when the next one is read. Cards that can not match are left out.
-func (l *list) walk(ctx context.Context, q *Query, cards bool, visit func(context.Context, []Candidate) error) error {
+func walkList(ctx context.Context, l *List, q *Query, cards bool, visit func(context.Context, []Candidate) error) error {
 	var part []Candidate
 	var last Candidate
 	for {
-		for len(l.buf) == 0 {
-			if l.ended {
-				return nil
-			}
-			l.rank = -1 // visit has moved it
-			if err := l.more(ctx); err != nil {
-				return err
-			}
+		l.Moved() // by visit
+		read, err := l.NextChunk(ctx)
+		if err != nil || len(read) == 0 {
+			return err
 		}
 		part = part[:0]
-		for _, e := range l.buf {
-			c := Candidate{e.at, MemberID(e.member)}
+		for _, e := range read {
+			c := Candidate{e.At, MemberID(e.Member)}
 			if cards {
-				card, err := UnpackCard(e.member)
+				card, err := UnpackCard(e.Member)
 				if err != nil {
 					continue // a card that can not be read is no session's
 				}
-				if facts := card.Facts(e.at); !q.maybe(&facts) {
+				if facts := card.Facts(e.At); !q.maybe(&facts) {
 					continue
 				}
 				c = Candidate{card.Creation, card.ID}
@@ -114,7 +110,6 @@ func (l *list) walk(ctx context.Context, q *Query, cards bool, visit func(contex
 			}
 			last = c
 		}
-		l.buf = l.buf[:0]
 		if len(part) == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -38,3 +39,22 @@ func (t Time) Add(d time.Duration) Time {
 
 // Sub returns the time from u to t. Neither may be Never.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Microsecond }
+
+// Score returns t as a sorted set's score: itself, or +inf from 2255 on.
+func Score(t Time) string {
+	switch {
+	case t >= MaxScore:
+		return "+inf"
+	case t <= -MaxScore:
+		return "-inf"
+	}
+	return strconv.FormatInt(int64(t), 10)
+}
+
+// TimeOfScore returns the instant that a sorted set's score stands for: Never from 2255 on.
+func TimeOfScore(score float64) Time {
+	if score >= float64(MaxScore) {
+		return Never
+	}
+	return Time(score)
+}
