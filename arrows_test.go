@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"internal/lookalike":  {},
 	"internal/breaker":    {},
 	"internal/oidc":       {"internal/session"},
-	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed"},
+	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/zlist"},
 	"cache/deletions":     {"internal/keys", "internal/redisinfo", "internal/session"},
 	"cache/near":          {"index", "internal/keys", "internal/push", "internal/resp", "internal/session"},
 	"cache":               {"cache/deletions", "cache/near", "index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/redisclock", "internal/redisinfo", "internal/resp"},
@@ -67,6 +67,7 @@ var arrows = map[string][]string{
 	"":                    {},
 	"internal/redisinfo":  {},
 	"internal/redisclock": {"internal/redisinfo", "internal/session"},
+	"internal/zlist":      {"internal/session"},
 
 	// For tests only: nobody's product code may import these.
 	"internal/oidc/oidctest": {},
@@ -85,7 +86,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "cache/deletions", "cache/near", "index", "cmd/cloakroom", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom"},
@@ -194,6 +195,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("internal/session", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/oidc", fasthttp, goRedis, "cache", "index", "httpapi")
+	f("internal/zlist", fasthttp, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache/deletions", fasthttp, "index", "httpapi")
 	f("cache/near", fasthttp, "httpapi", "internal/batch")

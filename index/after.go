@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 // goesOn says that the page begins behind a session, not at the beginning.
@@ -50,7 +51,7 @@ func (r *ranking) beginBehind(ctx context.Context) error {
 			return err
 		}
 	}
-	return ErrTooFast
+	return zlist.ErrTooFast
 }
 
 // settle reads those sessions again, past all copies, of which copies say that

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -120,7 +121,7 @@ func (au *audit) expect(ctx context.Context) error {
 // before says that n elements are about to be looked at.
 func (au *audit) before(ctx context.Context, n int) error {
 	au.tell()
-	GiveWay()
+	zlist.GiveWay()
 	if au.Pace != nil {
 		return au.Pace(ctx, n)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -122,7 +123,7 @@ func (au *audit) walkShort(ctx context.Context, lists []listKey) error {
 
 // walk looks at all entries of a list, or all cards of a catalogue.
 func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) error {
-	l := &List{Redis: au.rdb, Key: key, Range: Everything}
+	l := &zlist.List{Redis: au.rdb, Key: key, Range: zlist.Everything}
 	spots := make([]spot, 0, chunk)
 	for {
 		e, ok, err := l.Next(ctx)

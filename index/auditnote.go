@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,7 +26,7 @@ func (au *audit) auditNotes(ctx context.Context) error {
 		return nil
 	}
 	for shard := range au.keys.Shards() {
-		l := &List{Redis: au.rdb, Key: au.keys.Pending(shard), Range: Everything}
+		l := &zlist.List{Redis: au.rdb, Key: au.keys.Pending(shard), Range: zlist.Everything}
 		for {
 			e, ok, err := l.Next(ctx)
 			if isWrongType(err) {
@@ -55,7 +56,7 @@ func (au *audit) auditNotes(ctx context.Context) error {
 // confirmNote looks whether the note is still there, and repairs it as the
 // sweeper does: that may be done at any time, for a write whose note has gone is
 // refused.
-func (au *audit) confirmNote(ctx context.Context, shard int, e Entry) error {
+func (au *audit) confirmNote(ctx context.Context, shard int, e zlist.Entry) error {
 	pending := au.keys.Pending(shard)
 	score, err := au.rdb.ZScore(ctx, pending, e.Member).Result()
 	if errors.Is(err, redis.Nil) || err == nil && session.TimeOfScore(score) != e.At {
@@ -151,7 +152,7 @@ func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*s
 // than MaxCandidates.
 func (au *audit) readCards(ctx context.Context, key string, dates Dates, unpack func(string) (Card, error)) (readings, error) {
 	found := make(readings)
-	l := &List{Redis: au.rdb, Key: key, Range: Range(dates)}
+	l := &zlist.List{Redis: au.rdb, Key: key, Range: zlist.Range(dates)}
 	for range au.ix.maxCandidates {
 		e, ok, err := l.Next(ctx)
 		if isWrongType(err) || err == nil && !ok {

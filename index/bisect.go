@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -62,7 +63,7 @@ func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
 	pipe := r.rdb.Pipeline()
 	ends := make([]*redis.ZSliceCmd, 0, 2*len(r.d.lists))
 	for _, key := range r.d.lists {
-		l := List{Key: key, Range: Range(r.d.dates)}
+		l := zlist.List{Key: key, Range: zlist.Range(r.d.dates)}
 		ends = append(ends, l.First(ctx, pipe, 1))
 		l.Desc = true
 		ends = append(ends, l.First(ctx, pipe, 1))

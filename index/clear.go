@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 // clearAhead is how far beyond now Clear looks for cards: Redis may have dropped
@@ -44,7 +45,7 @@ func (ix *Index) Clear(ctx context.Context, ids []session.ID, now session.Time) 
 // clearEnded removes the sessions of a shard that are wanted and have ended. It
 // gives up after MaxCandidates cards: then it is not known which have.
 func (ix *Index) clearEnded(ctx context.Context, shard int, wanted map[session.ID]bool, now session.Time) (cleared int, err error) {
-	l := &List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: Range{Min: anyDate.Min, Max: now.Add(clearAhead)}}
+	l := &zlist.List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: zlist.Range{Min: anyDate.Min, Max: now.Add(clearAhead)}}
 	var found []string
 	ended := false
 	for range ix.maxCandidates {

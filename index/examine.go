@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 func compareIDs(a, b session.ID) int { return strings.Compare(string(a), string(b)) }
@@ -61,7 +62,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
 	matches := make([]Candidate, 0, len(candidates))
 	for part := range slices.Chunk(candidates, costlyChunk) {
-		GiveWay()
+		zlist.GiveWay()
 		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead()})
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -13,10 +14,10 @@ import (
 // among these, or after them. A search has one or two, and reads them from the
 // end of the catalogue on.
 type margin struct {
-	List
+	zlist.List
 	count int64
 	// backlog is all of the margin, in order, read when it does not fit one MULTI.
-	backlog []Entry
+	backlog []zlist.Entry
 
 	counted *redis.IntCmd
 	chunks  []*redis.ZSliceCmd
@@ -26,20 +27,20 @@ type margin struct {
 // margins are the expiration dates of the sessions that d's lists hold though
 // they do not match.
 func (d *driver) margins() []margin {
-	below := margin{List: List{Range: Range{Min: anyDate.Min, Max: d.expires.Min - 1}}}
+	below := margin{List: zlist.List{Range: zlist.Range{Min: anyDate.Min, Max: d.expires.Min - 1}}}
 	if d.expires.Max == session.Never {
 		return []margin{below}
 	}
-	return []margin{below, {List: List{Range: Range{Min: d.expires.Max + 1, Max: session.Never}, Desc: true}}}
+	return []margin{below, {List: zlist.List{Range: zlist.Range{Min: d.expires.Max + 1, Max: session.Never}, Desc: true}}}
 }
 
 // ask queues the counting of m and the reading of its beginning: a chunk, or as
 // much as was counted before, up to MaxWindow, one chunk with each command. (I10)
 func (m *margin) ask(ctx context.Context, pipe redis.Pipeliner, key string) {
-	m.List = List{Key: key, Range: m.Range, Desc: m.Desc}
+	m.List = zlist.List{Key: key, Range: m.Range, Desc: m.Desc}
 	m.size = chunk
 	if m.count > chunk {
-		m.size = min(m.count+Slack, MaxWindow)
+		m.size = min(m.count+zlist.Slack, zlist.MaxWindow)
 	}
 	m.counted = pipe.ZCount(ctx, key, session.Score(m.Range.Min), session.Score(m.Range.Max))
 	m.chunks = append(m.chunks[:0], m.First(ctx, pipe, chunk))
@@ -57,7 +58,7 @@ func (m *margin) answered() {
 //
 // What was read before fits the MULTI if, behind what that saw, there are exactly
 // as many cards as it counted, and none has come. Otherwise they are read again.
-func (m *margin) cards() (cards []Entry, ok bool) {
+func (m *margin) cards() (cards []zlist.Entry, ok bool) {
 	cards = m.Buffered()
 	if n := len(cards); n > 0 && m.count > int64(n) {
 		last := cards[n-1]
@@ -72,7 +73,7 @@ func (m *margin) cards() (cards []Entry, ok bool) {
 
 // readBacklog reads all of the margin, and no more than most cards of it.
 func (m *margin) readBacklog(ctx context.Context, rdb redis.Cmdable, most int) error {
-	l := &List{Redis: rdb, Key: m.Key, Range: m.Range, Desc: m.Desc}
+	l := &zlist.List{Redis: rdb, Key: m.Key, Range: m.Range, Desc: m.Desc}
 	m.backlog = m.backlog[:0]
 	for len(m.backlog) <= most {
 		e, ok, err := l.Next(ctx)
@@ -153,7 +154,7 @@ func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most i
 		cards, ok := m.cards()
 		if !ok && !partial {
 			known = false
-			if m.count > MaxWindow {
+			if m.count > zlist.MaxWindow {
 				if err := m.readBacklog(ctx, r.rdb, most); err != nil {
 					return false, err
 				}
@@ -188,7 +189,7 @@ func (p *part) excludedBefore(at start) int64 {
 	}
 	n := int64(0)
 	for id, creation := range p.excluded {
-		if buffered := p.Buffered(); len(buffered) == 0 || p.Before(Entry{At: creation, Member: string(id)}, buffered[0]) {
+		if buffered := p.Buffered(); len(buffered) == 0 || p.Before(zlist.Entry{At: creation, Member: string(id)}, buffered[0]) {
 			n++
 		}
 	}

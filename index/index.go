@@ -16,13 +16,14 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
 const (
 	// chunk is the most elements that one read command touches, and the most
 	// documents that are resolved at once. (I10)
-	chunk = Chunk
+	chunk = zlist.Chunk
 	// DefaultMaxCandidates is how many sessions a search may examine unless configured.
 	DefaultMaxCandidates = 20_000
 )

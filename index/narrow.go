@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 // narrowed is what the AND of a query's predicates comes to.
@@ -21,7 +22,7 @@ type narrowed struct {
 	now    session.Time
 }
 
-var anyDate = Dates(Everything)
+var anyDate = Dates(zlist.Everything)
 
 // narrow ANDs the predicates of q. ok is false if nothing can match.
 func narrow(q *Query, now session.Time) (n narrowed, ok bool) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
@@ -42,7 +43,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 		}
 	}
 	for i, key := range d.lists {
-		r.parts[i] = &part{shard: i, List: List{Key: key}, margins: d.margins()}
+		r.parts[i] = &part{shard: i, List: zlist.List{Key: key}, margins: d.margins()}
 	}
 	skip, err := r.begin(ctx)
 	if err != nil {
@@ -116,7 +117,7 @@ func (r *ranking) leave() {
 
 // part is one shard's share: its list, and what one MULTI saw of it.
 type part struct {
-	List
+	zlist.List
 	shard int
 	count int64 // elements within the dates
 	// before is how many of these come before the first that the list gives; it is
@@ -154,8 +155,8 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	at := start{rank: offset, byDate: len(r.parts) > 1}
 	// The rank at which the dates begin would have to be asked for first. Near
 	// their beginning it is one round trip less to read from there.
-	l := List{Range: Range(r.d.dates), Desc: !r.q.Ascending}
-	if !l.OpenAtStart() && offset+int64(r.q.Limit)+Slack <= chunk {
+	l := zlist.List{Range: zlist.Range(r.d.dates), Desc: !r.q.Ascending}
+	if !l.OpenAtStart() && offset+int64(r.q.Limit)+zlist.Slack <= chunk {
 		at.byDate = true
 	}
 	exact := false // the start was chosen with all excluded known
@@ -185,7 +186,7 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 		// before it, or excluded ones have gone: choose again.
 		at.byDate, exact = true, true
 	}
-	return 0, ErrTooFast
+	return 0, zlist.ErrTooFast
 }
 
 // look reads counts, margins and the first window of every part, one MULTI a
@@ -209,9 +210,9 @@ func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) 
 }
 
 func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
-	p.List = List{Redis: r.rdb, Key: p.Key, Range: Range(r.d.dates), Desc: !r.q.Ascending}
+	p.List = zlist.List{Redis: r.rdb, Key: p.Key, Range: zlist.Range(r.d.dates), Desc: !r.q.Ascending}
 	if at.behind {
-		p.Behind(Entry{At: r.q.After.Creation, Member: string(r.q.After.ID)})
+		p.Behind(zlist.Entry{At: r.q.After.Creation, Member: string(r.q.After.ID)})
 	}
 	from := at.rank
 	if !at.byDate && !p.OpenAtStart() {
@@ -221,23 +222,23 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 		}
 		from += base
 	}
-	wanted, most := min(int64(r.q.Limit), maxOffset), int64(MaxWindow)
+	wanted, most := min(int64(r.q.Limit), maxOffset), int64(zlist.MaxWindow)
 	if r.q.After != nil { // one more says whether more follow, in a window of one more
 		wanted, most = wanted+1, most+1
 	}
-	window := min(wanted+Slack, most)
+	window := min(wanted+zlist.Slack, most)
 	if n := int64(len(r.parts)); n > 1 { // they share the page about evenly
 		wanted = (at.skip + wanted) / n
-		window = min(2*wanted+Slack, chunk)
+		window = min(2*wanted+zlist.Slack, chunk)
 	} else if at.byDate {
 		wanted += at.skip
-		window = min(wanted+Slack, chunk)
+		window = min(wanted+zlist.Slack, chunk)
 	}
-	p.Wanted = wanted + Slack
+	p.Wanted = wanted + zlist.Slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
 	var count, before *redis.IntCmd
-	var behind Footing
+	var behind zlist.Footing
 	var chunks []*redis.ZSliceCmd
 	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		count = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), session.Score(p.Range.Max))

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -180,11 +181,11 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 	if d.kind == KindIDs {
 		return candidatesOf(d.ids), nil
 	}
-	lists := make([]*List, len(d.lists))
+	lists := make([]*zlist.List, len(d.lists))
 	firsts := make([]*redis.ZSliceCmd, len(d.lists))
 	pipe := rdb.Pipeline()
 	for i, key := range d.lists {
-		lists[i] = &List{Redis: rdb, Key: key, Range: Range(d.dates)}
+		lists[i] = &zlist.List{Redis: rdb, Key: key, Range: zlist.Range(d.dates)}
 		firsts[i] = lists[i].First(ctx, pipe, chunk)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {

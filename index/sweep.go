@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
@@ -253,7 +254,7 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 // gives up after MaxCandidates cards.
 func (ix *Index) Forget(ctx context.Context, id session.ID, now session.Time) error {
 	shard := ix.keys.ShardOf(id)
-	l := &List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: Everything}
+	l := &zlist.List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: zlist.Everything}
 	for range ix.maxCandidates {
 		e, ok, err := l.Next(ctx)
 		if err != nil || !ok {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 // Met is a part of a walk: candidates of one list, at most 250.
@@ -53,7 +54,7 @@ func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit fun
 	}
 	for i, key := range d.lists {
 		// The newest first: what is created meanwhile is behind.
-		l := &List{Redis: ix.costlyRdb, Key: key, Range: Range(d.dates), Desc: true}
+		l := &zlist.List{Redis: ix.costlyRdb, Key: key, Range: zlist.Range(d.dates), Desc: true}
 		var elsewhere func(*session.Facts) bool
 		if d.repeats > 1 {
 			elsewhere = ix.ownElsewhere(&q.Sees, i)
@@ -83,7 +84,7 @@ func (ix *Index) ownElsewhere(c *Sees, i int) func(*session.Facts) bool {
 
 // walkList gives the candidates of l part by part. The elements of a part may be
 // gone when the next one is read. Cards that can not match are left out.
-func walkList(ctx context.Context, l *List, q *Query, cards bool, visit func(context.Context, []Candidate) error) error {
+func walkList(ctx context.Context, l *zlist.List, q *Query, cards bool, visit func(context.Context, []Candidate) error) error {
 	var part []Candidate
 	var last Candidate
 	for {

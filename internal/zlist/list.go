@@ -1,4 +1,14 @@
-package index
+// Package zlist reads Redis' sorted sets of sessions in order, and gives what
+// stays in one exactly once, however it changes meanwhile. (I9) Look here when a
+// search, the sweeper or an audit misses an element, or meets one twice.
+//
+// A List reads on its own: Next, or NextChunk. Where the beginning must belong
+// together with counts, the caller queues it in a MULTI of its own (First, or
+// Outside and Chunks, or First and AskFooting), and hands the answers over (Filled,
+// Window, FilledBehind); the List goes on from there.
+//
+// No command touches more than Chunk elements. (I10) Nothing here is written.
+package zlist
 
 import (
 	"cmp"
@@ -69,6 +79,8 @@ const (
 	// Slack is how far a rank may have moved before it has to be asked for again:
 	// who wants n elements reads so many more.
 	Slack = 25
+	// pivots is how many ranks one round trip tries.
+	pivots = 7
 )
 
 // First queues the reading of the first size elements, a chunk at the most.
