@@ -257,7 +257,7 @@ func (s *Store) addNamed(ctx context.Context, w *write) (result string, err erro
 // fails here is done by the sweeper. (I5)
 func (s *Store) withdraw(ctx context.Context, w *write) {
 	if w.note != "" {
-		_ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
+		_, _ = s.index.Condemn(ctx, w.shard, &w.card, s.clock())
 	}
 }
 

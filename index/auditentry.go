@@ -138,7 +138,7 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 			sp := au.spot(key, kind, shard, e.Member)
 			if !sp.isCard() {
 				spots = append(spots, sp)
-			} else if e.At > au.now().Add(clearAhead) { // else it is the sweeper's
+			} else if e.At > au.now().Add(ClearAhead) { // else it is the sweeper's
 				if sp.card, err = UnpackCard(e.Member); err != nil {
 					au.report.Cards++
 					au.found(Finding{Drift: CardUnreadable, Where: inCatalogue, Err: err})

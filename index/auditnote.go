@@ -10,15 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// unpackNote reads what AddNote and DropNote write.
-func unpackNote(note string) (kind byte, c Card, err error) {
-	if note == "" {
-		return 0, c, errBadCard
-	}
-	c, err = UnpackCard(note[1:])
-	return note[0], c, err
-}
-
 // auditNotes looks at the notes of writes across shards: the sweeper takes each
 // at its time, which is a minute after it was made at most.
 func (au *audit) auditNotes(ctx context.Context) error {
@@ -65,14 +56,14 @@ func (au *audit) confirmNote(ctx context.Context, shard int, e zlist.Entry) erro
 	if err != nil {
 		return err
 	}
-	kind, c, err := unpackNote(e.Member)
+	kind, c, err := UnpackNote(e.Member)
 	f := Finding{Drift: NoteTime, ID: c.ID, Where: inNote}
 	if au.Repair {
 		switch {
 		case err != nil: // it names nothing
 			err = au.ix.rdb.ZRem(ctx, pending, e.Member).Err()
 		case kind == 'a':
-			err = au.ix.Condemn(ctx, shard, &c, au.now())
+			_, err = au.ix.Condemn(ctx, shard, &c, au.now())
 		default:
 			err = au.ix.DropNamed(ctx, shard, c)
 		}
@@ -107,7 +98,7 @@ func (au *audit) wants(c *Card, sp *spot) bool {
 func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot, err error) {
 	return au.without(ctx, suspects, func(sp *spot) bool { return sp.named }, func(ctx context.Context, shard int) (readings, error) {
 		return au.readCards(ctx, au.keys.Pending(shard), anyDate, func(note string) (Card, error) {
-			_, c, err := unpackNote(note)
+			_, c, err := UnpackNote(note)
 			return c, err
 		})
 	})
@@ -117,7 +108,7 @@ func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot
 // with its entries.
 func (au *audit) withoutDue(ctx context.Context, suspects []spot) (rest []spot, err error) {
 	return au.without(ctx, suspects, func(sp *spot) bool { return !sp.isCard() }, func(ctx context.Context, shard int) (readings, error) {
-		return au.readCards(ctx, au.keys.Catalogue(shard), Dates{anyDate.Min, au.now().Add(clearAhead)}, UnpackCard)
+		return au.readCards(ctx, au.keys.Catalogue(shard), Dates{anyDate.Min, au.now().Add(ClearAhead)}, UnpackCard)
 	})
 }
 

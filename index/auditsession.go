@@ -120,7 +120,7 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 	if err := au.before(ctx, len(ids)); err != nil {
 		return err
 	}
-	live := au.now().Add(clearAhead)
+	live := au.now().Add(ClearAhead)
 	all, err := au.read(ctx, ids)
 	if err != nil {
 		return err
@@ -311,7 +311,7 @@ func (au *audit) addNamed(ctx context.Context, c *check) error {
 	if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 		return err
 	}
-	stays, condemnErr := au.ix.condemn(ctx, shard, &c.card, now)
+	stays, condemnErr := au.ix.Condemn(ctx, shard, &c.card, now)
 	if _, answered := errors.AsType[redis.Error](condemnErr); condemnErr != nil && !answered {
 		return condemnErr
 	}

@@ -134,7 +134,7 @@ func (au *audit) withoutGone(ctx context.Context, suspects []spot) (rest []spot,
 	if err := send(ctx, pipe); err != nil {
 		return nil, err
 	}
-	live := au.now().Add(clearAhead)
+	live := au.now().Add(ClearAhead)
 	for i, sp := range suspects {
 		score, err := scores[i].Result()
 		if errors.Is(err, redis.Nil) || isWrongType(err) {
@@ -170,7 +170,7 @@ func (au *audit) removeSpots(ctx context.Context, spots []spot) ([]result, error
 		case sp.named || sp.shard != au.keys.ShardOf(sp.id):
 			removed[i] = pipe.ZRem(ctx, sp.key, sp.member)
 		case sp.drift == CardOrphan:
-			n, err := au.ix.removeCards(ctx, sp.shard, au.now(), []string{sp.member})
+			n, err := au.ix.RemoveCards(ctx, sp.shard, au.now(), []string{sp.member})
 			if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 				return nil, err
 			}

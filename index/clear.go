@@ -9,9 +9,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
-// clearAhead is how far beyond now Clear looks for cards: Redis may have dropped
+// ClearAhead is how far beyond now Clear looks for cards: Redis may have dropped
 // the hash of a session that ends by another clock a moment later.
-const clearAhead = time.Second
+const ClearAhead = time.Second
 
 // Clear does at once for some sessions what the sweeper would do for all: it
 // removes what is left of those that have ended, and in their shards it ends the
@@ -45,7 +45,7 @@ func (ix *Index) Clear(ctx context.Context, ids []session.ID, now session.Time) 
 // clearEnded removes the sessions of a shard that are wanted and have ended. It
 // gives up after MaxCandidates cards: then it is not known which have.
 func (ix *Index) clearEnded(ctx context.Context, shard int, wanted map[session.ID]bool, now session.Time) (cleared int, err error) {
-	l := &zlist.List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: zlist.Range{Min: anyDate.Min, Max: now.Add(clearAhead)}}
+	l := &zlist.List{Redis: ix.rdb, Key: ix.keys.Catalogue(shard), Range: zlist.Range{Min: anyDate.Min, Max: now.Add(ClearAhead)}}
 	var found []string
 	ended := false
 	for range ix.maxCandidates {
@@ -66,7 +66,7 @@ func (ix *Index) clearEnded(ctx context.Context, shard int, wanted map[session.I
 	}
 	for len(found) > 0 {
 		n := min(len(found), sweepBatch)
-		removed, err := ix.removeCards(ctx, shard, now, found[:n])
+		removed, err := ix.RemoveCards(ctx, shard, now, found[:n])
 		cleared += removed
 		if err != nil {
 			return cleared, err

@@ -87,14 +87,16 @@ func (ix *Index) sweepDue(ctx context.Context, shard int, now session.Time) (swe
 	if err != nil || len(cards) == 0 {
 		return 0, false, err
 	}
-	swept, err = ix.removeCards(ctx, shard, now, cards)
+	swept, err = ix.RemoveCards(ctx, shard, now, cards)
 	return swept, len(cards) == sweepBatch, err
 }
 
-// removeCards runs the sweep script for each card, in one round trip, and then
-// removes what the cards name in other shards. A card that can not be read is
-// removed alone: it names nothing.
-func (ix *Index) removeCards(ctx context.Context, shard int, now session.Time, packed []string) (removed int, err error) {
+// RemoveCards removes the sessions of a shard that have these cards, packed, with
+// all that the cards name, if they are due at now or Redis has dropped them. It
+// runs the sweep script for each, in one round trip, and then removes what they
+// name in other shards. A card that can not be read is removed alone: it names
+// nothing.
+func (ix *Index) RemoveCards(ctx context.Context, shard int, now session.Time, packed []string) (removed int, err error) {
 	cards := make([]Card, 0, len(packed))
 	members := make([]string, 0, len(packed))
 	var bad []any
@@ -163,6 +165,15 @@ func AddNote(c *Card) string { return "a" + c.Pack() }
 // DropNote notes that the named entries of c are to be removed.
 func DropNote(c *Card) string { return "d" + c.Pack() }
 
+// UnpackNote reads what AddNote and DropNote write; kind is the letter.
+func UnpackNote(note string) (kind byte, c Card, err error) {
+	if note == "" {
+		return 0, c, errBadCard
+	}
+	c, err = UnpackCard(note[1:])
+	return note[0], c, err
+}
+
 // DropNamed removes the named entries of cards from other shards, and then the
 // notes that ask for it. The session with such a card must be gone for good, or
 // have been replaced by a version with another tag; the tag makes sure that no
@@ -195,14 +206,9 @@ func (ix *Index) DropNamed(ctx context.Context, shard int, cards ...Card) error 
 // removes these, unless a stored version has their tag: then the write was done,
 // whether its note was removed or came late. A tag that no stored version has is
 // dead for ever: a put keeps a tag only on top of a version that has it, and the
-// write's own script does not run without its note. (I5)
-func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) error {
-	_, err := ix.condemn(ctx, shard, c, now)
-	return err
-}
-
-// condemn is Condemn, and says whether the entries stay.
-func (ix *Index) condemn(ctx context.Context, shard int, c *Card, now session.Time) (stay bool, err error) {
+// write's own script does not run without its note. (I5) It says whether the
+// entries stay.
+func (ix *Index) Condemn(ctx context.Context, shard int, c *Card, now session.Time) (stay bool, err error) {
 	n, err := condemnScript.Run(ctx, ix.rdb, []string{ix.keys.Pending(shard), ix.keys.Session(c.ID)}, session.Score(now), AddNote(c), DropNote(c), c.Tag).Int()
 	if err != nil || n == 0 {
 		return err == nil, err
@@ -222,11 +228,7 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 	}
 	var dropped []Card
 	for _, note := range notes {
-		kind, packed := byte(0), ""
-		if note != "" {
-			kind, packed = note[0], note[1:]
-		}
-		c, err := UnpackCard(packed)
+		kind, c, err := UnpackNote(note)
 		switch {
 		case err != nil: // it names nothing
 			if err := ix.rdb.ZRem(ctx, pending, note).Err(); err != nil {
@@ -234,7 +236,7 @@ func (ix *Index) sweepNotes(ctx context.Context, shard int, now session.Time) (e
 			}
 			ended++
 		case kind == 'a':
-			if err := ix.Condemn(ctx, shard, &c, now); err != nil {
+			if _, err := ix.Condemn(ctx, shard, &c, now); err != nil {
 				return ended, false, err
 			}
 			ended++
@@ -261,7 +263,7 @@ func (ix *Index) Forget(ctx context.Context, id session.ID, now session.Time) er
 			return err
 		}
 		if c, err := UnpackCard(e.Member); err == nil && c.ID == id {
-			_, err := ix.removeCards(ctx, shard, now, []string{e.Member})
+			_, err := ix.RemoveCards(ctx, shard, now, []string{e.Member})
 			return err
 		}
 	}
