@@ -42,14 +42,14 @@ var arrows = map[string][]string{
 	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/zlist"},
 	"cache/deletions":     {"internal/keys", "internal/redisinfo", "internal/session"},
 	"cache/near":          {"index", "internal/keys", "internal/push", "internal/resp", "internal/session"},
-	"cache":               {"cache/deletions", "cache/near", "index", "internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/batch", "internal/redisclock", "internal/redisinfo", "internal/resp"},
+	"cache":               {"cache/deletions", "cache/near", "index", "index/audit", "internal/acl", "internal/batch", "internal/keys", "internal/packed", "internal/redisclock", "internal/redisinfo", "internal/resp", "internal/session"},
 	"internal/doctor":     {"cache", "index", "internal/acl", "internal/keys", "internal/push", "internal/resp", "internal/session"},
 	"httpapi/refusal":     {"internal/protojson"},
 	"httpapi/server":      {"httpapi/refusal"},
 	"httpapi/caller":      {"httpapi/refusal", "httpapi/server", "cache", "index", "internal/oidc", "internal/session"},
 	"httpapi/verify":      {"httpapi/server", "httpapi/caller", "cache", "internal/session", "internal/protojson"},
 	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":       {"cache", "cache/near", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/verify", "index", "internal/acl", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/keys", "internal/lookalike", "internal/oidc", "internal/session"},
+	"cmd/cloakroom":       {"cache", "cache/near", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/verify", "index", "index/audit", "internal/acl", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/keys", "internal/lookalike", "internal/oidc", "internal/session"},
 	"bench/result":        {},
 	"bench/load":          {"bench/result"},
 	"bench/cli":           {},
@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 	"internal/redisinfo":  {},
 	"internal/redisclock": {"internal/redisinfo", "internal/session"},
 	"internal/zlist":      {"internal/session"},
+	"index/audit":         {"index", "internal/acl", "internal/keys", "internal/session", "internal/zlist"},
 
 	// For tests only: nobody's product code may import these.
 	"internal/oidc/oidctest": {},
@@ -86,7 +87,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/link", "bench/measure", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom"},
@@ -199,6 +200,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache/deletions", fasthttp, "index", "httpapi")
 	f("cache/near", fasthttp, "httpapi", "internal/batch")
+	f("index/audit", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")
 	f("httpapi/server", goRedis, "cache", "index", "internal/session", "internal/oidc")

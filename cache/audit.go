@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
@@ -19,8 +19,8 @@ type AuditConfig struct {
 	Rate int
 	// Found is told of every finding, Progress now and then how far the audit is;
 	// nil is not.
-	Found    func(*index.Finding)
-	Progress func(r *index.AuditReport, expected uint64)
+	Found    func(*audit.Finding)
+	Progress func(r *audit.Report, expected uint64)
 }
 
 // auditBurst is how many elements are looked at at once, at most: as many as
@@ -28,15 +28,18 @@ type AuditConfig struct {
 const auditBurst = 250
 
 // Audit looks at all that the store keeps, beside whatever else goes on, reports
-// what does not fit together, and repairs it if asked to, as index.Index.Audit
+// what does not fit together, and repairs it if asked to, as audit.Run
 // says. The report is there, as far as it got, beside an error, too. Its reads
 // use the connections of costly searches, one at a time.
-func (s *Store) Audit(ctx context.Context, c AuditConfig) (*index.AuditReport, error) {
-	a := index.Audit{Read: s.readKept, Repair: c.Repair, Found: c.Found, Progress: c.Progress}
+func (s *Store) Audit(ctx context.Context, c AuditConfig) (*audit.Report, error) {
+	a := audit.Config{
+		Index: s.index, Redis: s.rdb, Costly: s.costly, Keys: s.keys, Now: s.clock, MaxCandidates: s.maxCandidates,
+		Read: s.readKept, Repair: c.Repair, Found: c.Found, Progress: c.Progress,
+	}
 	if c.Rate > 0 {
 		a.Pace = rate.NewLimiter(rate.Limit(c.Rate), auditBurst).WaitN
 	}
-	r, err := s.index.Audit(ctx, a, s.clock)
+	r, err := audit.Run(ctx, a)
 	if err != nil {
 		return r, unavailable(err)
 	}
@@ -45,7 +48,7 @@ func (s *Store) Audit(ctx context.Context, c AuditConfig) (*index.AuditReport, e
 
 // readKept reads what stands under session IDs, and until when. A session that
 // comes while it reads may be there or not.
-func (s *Store) readKept(ctx context.Context, ids []session.ID) ([]index.Kept, error) {
+func (s *Store) readKept(ctx context.Context, ids []session.ID) ([]audit.Kept, error) {
 	kept, odd, err := s.readKeptOnce(ctx, ids)
 	if err != nil || len(odd) == 0 {
 		return kept, err
@@ -71,7 +74,7 @@ func (s *Store) readKept(ctx context.Context, ids []session.ID) ([]index.Kept, e
 
 // readKeptOnce reads in one round trip; odd are the positions of keys that had
 // none of our fields and were there all the same.
-func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []index.Kept, odd []int, err error) {
+func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []audit.Kept, odd []int, err error) {
 	fields := make([]*redis.SliceCmd, len(ids))
 	ends := make([]*redis.IntCmd, len(ids))
 	_, unsent := s.costly.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
@@ -83,7 +86,7 @@ func (s *Store) readKeptOnce(ctx context.Context, ids []session.ID) (kept []inde
 		}
 		return nil
 	})
-	kept = make([]index.Kept, len(ids))
+	kept = make([]audit.Kept, len(ids))
 	for i := range ids {
 		values, err := repliesTo(fields[i], unsent)
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
@@ -193,7 +193,7 @@ func TestI5_AuditOfWritesThatWereCutOff(t *testing.T) {
 	expect := func(t *testing.T, s *cutStore, want uint64) {
 		t.Helper()
 		_, found, err := s.audited(t.Context(), s.Store, false)
-		if err != nil || found[index.EntryStray] != want || len(found) > 1 {
+		if err != nil || found[audit.EntryStray] != want || len(found) > 1 {
 			t.Errorf("found %v, %v, want %d strays", found, err, want)
 		}
 	}

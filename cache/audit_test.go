@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 	"github.com/redis/go-redis/v9"
@@ -20,7 +21,7 @@ type damage struct {
 	name string
 	do   func(t *testing.T, s *testStore)
 	// finds says how many drifts of each kind an audit finds.
-	finds map[index.Drift]uint64
+	finds map[audit.Drift]uint64
 	// stays says that it is reported, and not repaired.
 	stays bool
 	// sharded says that it can only be where P > 1.
@@ -88,32 +89,32 @@ func card(s *testStore, change func(*index.Card)) string {
 const foreverTag = "\x00abcdefgh"
 
 var damages = []damage{
-	{name: "no TTL", do: func(t *testing.T, s *testStore) { s.do(t, "persist", s.keys.Session("1")) }, finds: one(index.SessionTTL)},
+	{name: "no TTL", do: func(t *testing.T, s *testStore) { s.do(t, "persist", s.keys.Session("1")) }, finds: one(audit.SessionTTL)},
 	{
 		name: "another TTL", do: func(t *testing.T, s *testStore) { s.do(t, "pexpire", s.keys.Session("1"), 7_000_000) },
-		finds: one(index.SessionTTL),
+		finds: one(audit.SessionTTL),
 	},
 	{
 		name: "a TTL where it never ends", do: func(t *testing.T, s *testStore) { s.do(t, "pexpire", s.keys.Session("2"), 7_000_000) },
-		finds: one(index.SessionTTL),
+		finds: one(audit.SessionTTL),
 	},
 	{
 		name: "no document", do: func(t *testing.T, s *testStore) { s.do(t, "hdel", s.keys.Session("1"), "doc") },
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "a damaged document", do: func(t *testing.T, s *testStore) { s.do(t, "hset", s.keys.Session("1"), "doc", "\x02x") },
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "another's document", do: func(t *testing.T, s *testStore) {
 			s.do(t, "hset", s.keys.Session("1"), "doc", s.client.HGet(t.Context(), s.keys.Session("2"), "doc").Val())
 		},
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "no version", do: func(t *testing.T, s *testStore) { s.do(t, "hdel", s.keys.Session("1"), "v") },
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "a tag too many or too few", do: func(t *testing.T, s *testStore) {
@@ -123,112 +124,112 @@ var damages = []damage{
 				s.do(t, "hdel", s.keys.Session("1"), "tag")
 			}
 		},
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "a hash of other fields", do: func(t *testing.T, s *testStore) { s.do(t, "hset", s.keys.Session("7"), "a", "b") },
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
 	{
 		name: "a string for a hash", do: func(t *testing.T, s *testStore) { s.do(t, "set", s.keys.Session("7"), "a") },
-		finds: one(index.SessionUnreadable), stays: true,
+		finds: one(audit.SessionUnreadable), stays: true,
 	},
-	{name: "no card", do: removing('x'), finds: one(index.CardMissing)},
-	{name: "a card with another score", do: scoring('x', "+inf"), finds: one(index.CardScore)},
+	{name: "no card", do: removing('x'), finds: one(audit.CardMissing)},
+	{name: "a card with another score", do: scoring('x', "+inf"), finds: one(audit.CardScore)},
 	{
 		name: "another version's card", do: func(t *testing.T, s *testStore) {
 			s.do(t, "zadd", s.keys.Catalogue(s.keys.ShardOf("1")), "+inf", card(s, func(c *index.Card) { c.UserID = "bob" }))
 		},
-		finds: one(index.CardStray),
+		finds: one(audit.CardStray),
 	},
 	{
 		name: "another version's card in its place", do: func(t *testing.T, s *testStore) {
 			removing('x')(t, s)
 			s.do(t, "zadd", s.keys.Catalogue(s.keys.ShardOf("1")), "+inf", card(s, func(c *index.Card) { c.Creator = "mirror" }))
 		},
-		finds: one(index.CardStray, index.CardMissing),
+		finds: one(audit.CardStray, audit.CardMissing),
 	},
 	{
 		name: "a card of no session", do: func(t *testing.T, s *testStore) {
 			s.do(t, "zadd", s.keys.Catalogue(s.keys.ShardOf("7")), "+inf", card(s, func(c *index.Card) { c.ID = "7" }))
 		},
-		finds: one(index.CardOrphan),
+		finds: one(audit.CardOrphan),
 	},
 	{
 		name: "a card in another shard", sharded: true, do: func(t *testing.T, s *testStore) {
 			e := entriesOfOne(t, s)['x']
 			s.do(t, "zadd", s.keys.Catalogue((s.keys.ShardOf("1")+1)%4), "+inf", e.member)
 		},
-		finds: one(index.CardStray),
+		finds: one(audit.CardStray),
 	},
 	{
 		name: "a card of no format", do: func(t *testing.T, s *testStore) { s.do(t, "zadd", s.keys.Catalogue(0), "+inf", "\xffx") },
-		finds: one(index.CardUnreadable), stays: true,
+		finds: one(audit.CardUnreadable), stays: true,
 	},
-	{name: "not in the list by creation", do: removing('t'), finds: one(index.EntryMissing)},
-	{name: "not in the list of its creator", do: removing('c'), finds: one(index.EntryMissing)},
-	{name: "not in the list of its user", do: removing('u'), finds: one(index.EntryMissing)},
-	{name: "not in the list of its user agent", do: removing('a'), finds: one(index.EntryMissing)},
-	{name: "not in the list of its token", do: removing('k'), finds: one(index.EntryMissing)},
+	{name: "not in the list by creation", do: removing('t'), finds: one(audit.EntryMissing)},
+	{name: "not in the list of its creator", do: removing('c'), finds: one(audit.EntryMissing)},
+	{name: "not in the list of its user", do: removing('u'), finds: one(audit.EntryMissing)},
+	{name: "not in the list of its user agent", do: removing('a'), finds: one(audit.EntryMissing)},
+	{name: "not in the list of its token", do: removing('k'), finds: one(audit.EntryMissing)},
 	{
 		name: "in no list", do: func(t *testing.T, s *testStore) {
 			for _, kind := range []byte("xtcuak") {
 				removing(kind)(t, s)
 			}
 		},
-		finds: map[index.Drift]uint64{index.CardMissing: 1, index.EntryMissing: 5},
+		finds: map[audit.Drift]uint64{audit.CardMissing: 1, audit.EntryMissing: 5},
 	},
-	{name: "another score by creation", do: scoring('t', "5"), finds: one(index.EntryScore)},
-	{name: "another score of its creator", do: scoring('c', "5"), finds: one(index.EntryScore)},
-	{name: "another score of its user", do: scoring('u', "5"), finds: one(index.EntryScore)},
+	{name: "another score by creation", do: scoring('t', "5"), finds: one(audit.EntryScore)},
+	{name: "another score of its creator", do: scoring('c', "5"), finds: one(audit.EntryScore)},
+	{name: "another score of its user", do: scoring('u', "5"), finds: one(audit.EntryScore)},
 	{
-		name: "in the list of another user", finds: one(index.EntryStray), do: func(t *testing.T, s *testStore) {
+		name: "in the list of another user", finds: one(audit.EntryStray), do: func(t *testing.T, s *testStore) {
 			s.do(t, "zadd", s.keys.User("bob"), "1700000000000000", entriesOfOne(t, s)['u'].member)
 		},
 	},
 	{
-		name: "in the list of another creator", finds: one(index.EntryStray), do: func(t *testing.T, s *testStore) {
+		name: "in the list of another creator", finds: one(audit.EntryStray), do: func(t *testing.T, s *testStore) {
 			s.do(t, "zadd", s.keys.Creator(s.keys.ShardOf("1"), "mirror"), "1700000000000000", "1")
 		},
 	},
 	{
 		name: "with another tag", do: adding(func(s *testStore) string { return s.keys.User("ada") }, "1"+foreverTag),
-		finds: one(index.EntryStray),
+		finds: one(audit.EntryStray),
 	},
 	{
-		name: "without a tag", sharded: true, finds: one(index.EntryStray),
+		name: "without a tag", sharded: true, finds: one(audit.EntryStray),
 		do: adding(func(s *testStore) string { return s.keys.Agent("laptop") }, "1"),
 	},
 	{
-		name: "with a tag by creation", finds: one(index.EntryStray),
+		name: "with a tag by creation", finds: one(audit.EntryStray),
 		do: adding(func(s *testStore) string { return s.keys.Created(s.keys.ShardOf("1")) }, "1"+foreverTag),
 	},
 	{
-		name: "by creation in another shard", sharded: true, finds: one(index.EntryStray),
+		name: "by creation in another shard", sharded: true, finds: one(audit.EntryStray),
 		do: adding(func(s *testStore) string { return s.keys.Created((s.keys.ShardOf("1") + 1) % 4) }, "1"),
 	},
 	{
-		name: "an entry of no session, by creation", finds: one(index.EntryOrphan),
+		name: "an entry of no session, by creation", finds: one(audit.EntryOrphan),
 		do: adding(func(s *testStore) string { return s.keys.Created(s.keys.ShardOf("7")) }, "7"),
 	},
 	{
-		name: "an entry of no session, by user", finds: one(index.EntryOrphan),
+		name: "an entry of no session, by user", finds: one(audit.EntryOrphan),
 		do: adding(func(s *testStore) string { return s.keys.User("ada") }, "7"+foreverTag),
 	},
 	{
-		name: "an entry of no session, by token", finds: one(index.EntryOrphan),
+		name: "an entry of no session, by token", finds: one(audit.EntryOrphan),
 		do: adding(func(s *testStore) string { return s.keys.Token(session.HashToken("x")) }, "7"),
 	},
 	{
-		name: "an entry of no ID", finds: one(index.EntryOrphan),
+		name: "an entry of no ID", finds: one(audit.EntryOrphan),
 		do: adding(func(s *testStore) string { return s.keys.User("carl") }, "\xff\x00\x00 {}"),
 	},
 	{
 		name: "a hash that Redis evicted", do: func(t *testing.T, s *testStore) { s.do(t, "del", s.keys.Session("1")) },
-		finds: map[index.Drift]uint64{index.CardOrphan: 1, index.EntryOrphan: 5}, loses: true,
+		finds: map[audit.Drift]uint64{audit.CardOrphan: 1, audit.EntryOrphan: 5}, loses: true,
 	},
 	{
-		name: "an ended session that stays, without a card", loses: true, finds: one(index.SessionTTL, index.CardMissing),
+		name: "an ended session that stays, without a card", loses: true, finds: one(audit.SessionTTL, audit.CardMissing),
 		do: func(t *testing.T, s *testStore) {
 			stays := storetest.New("1", s.Now(), append(ada, storetest.Created(s.Now().Add(-time.Hour)), storetest.Expires(s.Now().Add(time.Minute)), storetest.Sequence(2))...)
 			old, err := s.GetFresh(t.Context(), "1")
@@ -244,13 +245,13 @@ var damages = []damage{
 		},
 	},
 	{
-		name: "a note that nobody takes", sharded: true, finds: one(index.NoteTime),
+		name: "a note that nobody takes", sharded: true, finds: one(audit.NoteTime),
 		do: func(t *testing.T, s *testStore) {
 			s.do(t, "zadd", s.keys.Pending(0), "5", "a"+card(s, func(c *index.Card) { c.ID = "7" }))
 		},
 	},
 	{
-		name: "a note for ever, of entries", sharded: true, finds: map[index.Drift]uint64{index.NoteTime: 1},
+		name: "a note for ever, of entries", sharded: true, finds: map[audit.Drift]uint64{audit.NoteTime: 1},
 		do: func(t *testing.T, s *testStore) {
 			var note index.Card
 			packed := card(s, func(c *index.Card) { c.ID = "7"; c.Tag = foreverTag[1:]; note = *c })
@@ -259,11 +260,11 @@ var damages = []damage{
 		},
 	},
 	{
-		name: "a note of no format", sharded: true, finds: one(index.NoteTime),
+		name: "a note of no format", sharded: true, finds: one(audit.NoteTime),
 		do: func(t *testing.T, s *testStore) { s.do(t, "zadd", s.keys.Pending(0), "5", "a") },
 	},
 	{
-		name: "a key in another shard", sharded: true, stays: true, finds: one(index.KeyForeign),
+		name: "a key in another shard", sharded: true, stays: true, finds: one(audit.KeyForeign),
 		do: func(t *testing.T, s *testStore) {
 			right := s.keys.User("ada")
 			tag := strings.TrimPrefix(s.keys.Created(0), "cr:t:")
@@ -274,13 +275,13 @@ var damages = []damage{
 		},
 	},
 	{
-		name: "a list of another type", stays: true, finds: one(index.KeyForeign),
+		name: "a list of another type", stays: true, finds: one(audit.KeyForeign),
 		do: func(t *testing.T, s *testStore) { s.do(t, "set", s.keys.User("carl"), "x") },
 	},
 }
 
-func one(ds ...index.Drift) map[index.Drift]uint64 {
-	finds := make(map[index.Drift]uint64)
+func one(ds ...audit.Drift) map[audit.Drift]uint64 {
+	finds := make(map[audit.Drift]uint64)
 	for _, d := range ds {
 		finds[d]++
 	}
@@ -288,9 +289,9 @@ func one(ds ...index.Drift) map[index.Drift]uint64 {
 }
 
 // audited audits, and returns what was found by kind.
-func (s *testStore) audited(ctx context.Context, store *cache.Store, repair bool) (*index.AuditReport, map[index.Drift]uint64, error) {
+func (s *testStore) audited(ctx context.Context, store *cache.Store, repair bool) (*audit.Report, map[audit.Drift]uint64, error) {
 	r, err := store.Audit(ctx, cache.AuditConfig{Repair: repair})
-	found := make(map[index.Drift]uint64)
+	found := make(map[audit.Drift]uint64)
 	for d, c := range r.Drift {
 		found[d] = c.Found
 	}
@@ -301,7 +302,7 @@ func (s *testStore) audited(ctx context.Context, store *cache.Store, repair bool
 // changed by looking; a repair leaves nothing behind, and no live session is
 // lost. The brute-force audit of the tests agrees.
 func TestI5_AuditFindsAndRepairsDamage(t *testing.T) {
-	kinds := make(map[index.Drift]bool)
+	kinds := make(map[audit.Drift]bool)
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		for _, d := range damages {
@@ -356,7 +357,7 @@ func TestI5_AuditFindsAndRepairsDamage(t *testing.T) {
 			})
 		}
 	})
-	for _, kind := range index.Drifts() {
+	for _, kind := range audit.Drifts() {
 		if !kinds[kind] {
 			t.Errorf("no damage is found as %s", kind)
 		}

@@ -110,17 +110,19 @@ type Store struct {
 	follow      *redisclock.Clocks // nil if Config.Clock was given
 	near        *near.Cache        // nil if there is none
 	maxSessions int
-	maxPerUser  int               // 0 has no limit
-	evictOldest bool              // to make room within maxPerUser
-	graves      *deletions.Graves // nil if no deletion is remembered
-	acks        *acknowledging    // nil if no replica is waited for
-	log         *slog.Logger
-	swept       atomic.Uint64
-	backlog     atomic.Int64
-	evicted     atomic.Uint64
-	auditEvery  time.Duration
-	sampler     sampler
-	buried      atomic.Uint64
+	maxPerUser  int  // 0 has no limit
+	evictOldest bool // to make room within maxPerUser
+	// maxCandidates is what a search may examine, and an audit keep in mind; 0 as in Config.
+	maxCandidates int
+	graves        *deletions.Graves // nil if no deletion is remembered
+	acks          *acknowledging    // nil if no replica is waited for
+	log           *slog.Logger
+	swept         atomic.Uint64
+	backlog       atomic.Int64
+	evicted       atomic.Uint64
+	auditEvery    time.Duration
+	sampler       sampler
+	buried        atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -152,7 +154,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{
 		rdb: c.Redis, costly: c.Costly, clock: c.Clock, log: c.Logger,
-		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, auditEvery: c.AuditEvery,
+		maxSessions: c.MaxSessions, maxPerUser: c.MaxSessionsPerUser, evictOldest: c.EvictOldest, maxCandidates: c.MaxCandidates, auditEvery: c.AuditEvery,
 	}
 	if s.costly == nil {
 		s.costly = c.Redis

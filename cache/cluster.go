@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/redis/go-redis/v9"
@@ -44,7 +45,7 @@ func newTrips(rdb redis.UniversalClient, queued int) trips {
 // is sent by EVAL, which leaves it there.
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
 	s.acks.check(ctx, master)
-	err := errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master))
+	err := errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master), audit.Load(ctx, master))
 	if acl.Forbidden(err) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 )
 
@@ -11,11 +12,11 @@ import (
 const written = "stcxuakdp"
 
 // Rights returns the commands that a Store and its clients send, and that the
-// scripts call, those of its index included: one table, which `cloakroom acl`
+// scripts call, those of its index and of audits included: one table, which `cloakroom acl`
 // prints and `cloakroom doctor` checks. HELLO and AUTH are not in it: Redis lets
 // everybody send them.
 func Rights() []acl.Right {
-	return slices.Concat(index.Rights(), []acl.Right{
+	return slices.Concat(index.Rights(), audit.Rights(), []acl.Right{
 		{Command: "select", Args: "0", When: acl.Database, Why: "use a database other than 0"},
 		{Command: "ping", Why: "is Redis there; proofs that no invalidation was missed"},
 		{Command: "time", Why: "follow the store's clock"},

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 )
 
 // sampleRate is how many elements an audit in the background looks at in a
@@ -22,7 +22,7 @@ type AuditStats struct {
 	Passes uint64
 	// Drift is what the last audit that came to its end has found, or the one
 	// under way if that is more. It has every kind.
-	Drift map[index.Drift]uint64
+	Drift map[audit.Drift]uint64
 }
 
 // sampler is the state of the audits in the background.
@@ -31,7 +31,7 @@ type sampler struct {
 	looked       uint64 // by the audits that have ended
 	now          uint64 // by the one under way
 	passes       uint64
-	last, during map[index.Drift]uint64
+	last, during map[audit.Drift]uint64
 }
 
 // AuditStats returns what the audits in the background have seen.
@@ -39,8 +39,8 @@ func (s *Store) AuditStats() AuditStats {
 	sa := &s.sampler
 	sa.mu.Lock()
 	defer sa.mu.Unlock()
-	stats := AuditStats{Looked: sa.looked + sa.now, Passes: sa.passes, Drift: make(map[index.Drift]uint64)}
-	for _, d := range index.Drifts() {
+	stats := AuditStats{Looked: sa.looked + sa.now, Passes: sa.passes, Drift: make(map[audit.Drift]uint64)}
+	for _, d := range audit.Drifts() {
 		stats.Drift[d] = max(sa.last[d], sa.during[d])
 	}
 	return stats
@@ -70,18 +70,18 @@ func (s *Store) auditOnce(ctx context.Context) {
 	sa := &s.sampler
 	r, err := s.Audit(ctx, AuditConfig{
 		Rate: sampleRate,
-		Found: func(f *index.Finding) {
+		Found: func(f *audit.Finding) {
 			sa.mu.Lock()
 			defer sa.mu.Unlock()
 			if sa.during == nil {
-				sa.during = make(map[index.Drift]uint64)
+				sa.during = make(map[audit.Drift]uint64)
 			}
 			if sa.during[f.Drift]++; sa.during[f.Drift] == 1 {
 				s.log.LogAttrs(ctx, slog.LevelWarn, "drift found; `cloakroom audit` tells all of it, and --repair mends it",
 					slog.String("drift", string(f.Drift)), slog.String("session_id", string(f.ID)), slog.String("where", f.Where))
 			}
 		},
-		Progress: func(r *index.AuditReport, _ uint64) {
+		Progress: func(r *audit.Report, _ uint64) {
 			sa.mu.Lock()
 			defer sa.mu.Unlock()
 			sa.now = r.Looked()

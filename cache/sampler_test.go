@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 )
@@ -40,7 +40,7 @@ func TestAuditInTheBackground(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if stats := s.AuditStats(); stats.Passes != 0 || len(stats.Drift) != len(index.Drifts()) || stats.Drift[index.EntryMissing] != 0 {
+	if stats := s.AuditStats(); stats.Passes != 0 || len(stats.Drift) != len(audit.Drifts()) || stats.Drift[audit.EntryMissing] != 0 {
 		t.Errorf("before: %+v", stats)
 	}
 	s.do(t, "del", s.keys.Agent("laptop"))
@@ -74,7 +74,7 @@ func TestAuditInTheBackground(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if stats := s.AuditStats(); stats.Passes == 0 || stats.Looked == 0 || stats.Drift[index.EntryMissing] != 2 || stats.Drift[index.EntryStray] != 0 {
+	if stats := s.AuditStats(); stats.Passes == 0 || stats.Looked == 0 || stats.Drift[audit.EntryMissing] != 2 || stats.Drift[audit.EntryStray] != 0 {
 		t.Errorf("after: %+v", stats)
 	}
 	if n := client.Exists(t.Context(), s.keys.Agent("laptop")).Val(); n != 0 {

@@ -23,7 +23,7 @@ import (
 func allScripts(t *testing.T) map[string]*redis.Script {
 	t.Helper()
 	scripts := map[string]*redis.Script{}
-	for _, dir := range []string{"lua", "../index/lua"} {
+	for _, dir := range []string{"lua", "../index/lua", "../index/audit/lua"} {
 		files, err := filepath.Glob(dir + "/*.lua")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no scripts in %s: %v", dir, err)

@@ -28,7 +28,7 @@ const sweepBatch = 50
 
 // Load loads the scripts on a server, so that the first sweep finds them.
 func (ix *Index) Load(ctx context.Context, rdb redis.Scripter) error {
-	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err(), repairScript.Load(ctx, rdb).Err())
+	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err())
 }
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with

@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -33,7 +33,7 @@ func newAuditBar(w io.Writer) *auditBar {
 }
 
 // show tells how far the audit is. What can not be shown is not missed.
-func (b *auditBar) show(r *index.AuditReport, expected uint64) {
+func (b *auditBar) show(r *audit.Report, expected uint64) {
 	looked := r.Looked()
 	if b.bar != nil {
 		// Never full before the end: it would not go on then.
@@ -56,7 +56,7 @@ func (b *auditBar) stop() {
 }
 
 // drifts counts what was found.
-func drifts(r *index.AuditReport) (n uint64) {
+func drifts(r *audit.Report) (n uint64) {
 	for _, c := range r.Drift {
 		n += c.Found
 	}

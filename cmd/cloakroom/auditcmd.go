@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -115,7 +115,7 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	s.parts.onStop("session store", store.Close)
 
 	bar := newAuditBar(s.p.stderr)
-	r := &auditResult{Redis: s.c.redisURL.masked, Prefix: s.c.keyPrefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[index.Drift][]auditExample)}
+	r := &auditResult{Redis: s.c.redisURL.masked, Prefix: s.c.keyPrefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
 	began := time.Now()
 	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: bar.show})
 	bar.stop()

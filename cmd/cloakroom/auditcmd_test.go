@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -14,7 +14,7 @@ func TestAuditCommand(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	where := "--redis-url=redis://" + server.Addr
-	audit := func(code int, log string, args ...string) (out string) {
+	runAudit := func(code int, log string, args ...string) (out string) {
 		t.Helper()
 		gotCode, out, gotLog := once(t, append([]string{"audit", where, "--rate=0"}, args...)...)
 		if gotCode != code || gotLog != log {
@@ -28,7 +28,7 @@ func TestAuditCommand(t *testing.T) {
 			t.Errorf("printed\n%s\nwant\n%s", out, want)
 		}
 	}
-	audit(exitFailed, "cloakroom audit: there is no store under the key prefix \"cr:\"\n")
+	runAudit(exitFailed, "cloakroom audit: there is no store under the key prefix \"cr:\"\n")
 	if n := client.DBSize(t.Context()).Val(); n != 0 {
 		t.Errorf("an audit of nothing has left %d keys", n)
 	}
@@ -38,7 +38,7 @@ func TestAuditCommand(t *testing.T) {
 	id := create(t, api, "alice")
 	create(t, api, "bob")
 	head := `redis://[^ ]+, key prefix cr:, 4 shards: looked at 2 sessions, 2 cards, %d entries and no note in [^ ]+ \(\d+ a second\)\n`
-	shape(audit(exitOK, ""), strings.Replace(head, "%d", "6", 1)+"no drift was found\n")
+	shape(runAudit(exitOK, ""), strings.Replace(head, "%d", "6", 1)+"no drift was found\n")
 
 	key, err := client.Keys(t.Context(), "cr:u:*:alice").Result()
 	if err != nil || len(key) != 1 {
@@ -51,9 +51,9 @@ func TestAuditCommand(t *testing.T) {
 		t.Errorf("alice has %s sessions without her list", n)
 	}
 	table := `\ndrift +found +repaired +skipped +failed +for example\nentry_missing +1 +%d +0 +0 +user of ` + id + `\n`
-	shape(audit(exitFailed, "cloakroom audit: there is drift; --repair mends what can be mended\n"),
+	shape(runAudit(exitFailed, "cloakroom audit: there is drift; --repair mends what can be mended\n"),
 		strings.Replace(head, "%d", "5", 1)+strings.Replace(table, "%d", "0", 1))
-	shape(audit(exitOK, "", "--repair"), strings.Replace(head, "%d", "6", 1)+strings.Replace(table, "%d", "1", 1))
+	shape(runAudit(exitOK, "", "--repair"), strings.Replace(head, "%d", "6", 1)+strings.Replace(table, "%d", "1", 1))
 	if n := search(t, api, "alice"); n != "1" {
 		t.Errorf("alice has %s sessions after the repair", n)
 	}
@@ -66,7 +66,7 @@ func TestAuditCommand(t *testing.T) {
 	if err := client.HDel(t.Context(), sessionKey[0], "doc").Err(); err != nil {
 		t.Fatal(err)
 	}
-	out := audit(exitFailed, "cloakroom audit: not all drift was repaired; audit again, or look at what is left\n", "--repair", "--json")
+	out := runAudit(exitFailed, "cloakroom audit: not all drift was repaired; audit again, or look at what is left\n", "--repair", "--json")
 	var r struct {
 		Complete, Clean bool
 		Sessions        int
@@ -85,7 +85,7 @@ func TestAuditCommand(t *testing.T) {
 	}
 
 	answer := want(t, 200, "GET", admin+"/metrics", "")
-	for _, kind := range index.Drifts() {
+	for _, kind := range audit.Drifts() {
 		if !strings.Contains(answer, `cloakroom_drift{kind="`+string(kind)+`"} 0`) {
 			t.Errorf("no metric of %s", kind)
 		}
@@ -137,7 +137,7 @@ func TestDriftIsDocumented(t *testing.T) {
 	for _, m := range rows {
 		got = append(got, m[1])
 	}
-	for _, kind := range index.Drifts() {
+	for _, kind := range audit.Drifts() {
 		kinds = append(kinds, string(kind))
 	}
 	if strings.Join(got, " ") != strings.Join(kinds, " ") {

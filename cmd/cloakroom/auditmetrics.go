@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -27,7 +27,7 @@ func (c auditCollector) Describe(to chan<- *prometheus.Desc) { prometheus.Descri
 
 func (c auditCollector) Collect(to chan<- prometheus.Metric) {
 	s := c.store.AuditStats()
-	for _, kind := range index.Drifts() {
+	for _, kind := range audit.Drifts() {
 		to <- prometheus.MustNewConstMetric(auditDriftFound, prometheus.GaugeValue, float64(s.Drift[kind]), string(kind))
 	}
 	to <- prometheus.MustNewConstMetric(auditLooked, prometheus.CounterValue, float64(s.Looked))

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 )
 
 // auditResult is what an audit prints.
@@ -28,12 +28,12 @@ type auditResult struct {
 	Drift    []auditDrift `json:"drift"`
 
 	took     time.Duration
-	examples map[index.Drift][]auditExample
+	examples map[audit.Drift][]auditExample
 }
 
 // auditDrift is one kind of drift.
 type auditDrift struct {
-	Kind     index.Drift    `json:"kind"`
+	Kind     audit.Drift    `json:"kind"`
 	Found    uint64         `json:"found"`
 	Repaired uint64         `json:"repaired"`
 	Skipped  uint64         `json:"skipped"`
@@ -50,7 +50,7 @@ type auditExample struct {
 }
 
 // found keeps the first findings of each kind.
-func (r *auditResult) found(f *index.Finding) {
+func (r *auditResult) found(f *audit.Finding) {
 	if len(r.examples[f.Drift]) == auditExamples {
 		return
 	}
@@ -62,11 +62,11 @@ func (r *auditResult) found(f *index.Finding) {
 }
 
 // fill takes the figures of a report.
-func (r *auditResult) fill(report *index.AuditReport) {
+func (r *auditResult) fill(report *audit.Report) {
 	r.Complete, r.Clean, r.Seconds = report.Complete, report.Clean(), r.took.Seconds()
 	r.Sessions, r.Cards, r.Entries, r.Notes, r.Unknown = report.Sessions, report.Cards, report.Entries, report.Notes, report.Unsettled
 	r.Drift = []auditDrift{}
-	for _, kind := range index.Drifts() {
+	for _, kind := range audit.Drifts() {
 		if c, ok := report.Drift[kind]; ok {
 			r.Drift = append(r.Drift, auditDrift{kind, c.Found, c.Repaired, c.Skipped, c.Failed, r.examples[kind]})
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -70,7 +71,7 @@ func (a *auditor) exact(t testing.TB, leftover bool, patience time.Duration) (li
 func (a *auditor) clean(t testing.TB, repair bool) {
 	t.Helper()
 	var found []string
-	r, err := a.store.Audit(context.Background(), cache.AuditConfig{Repair: repair, Found: func(f *index.Finding) {
+	r, err := a.store.Audit(context.Background(), cache.AuditConfig{Repair: repair, Found: func(f *audit.Finding) {
 		found = append(found, fmt.Sprintf("%s of %s in %s: %v", f.Drift, f.ID, f.Where, f.Outcome))
 	}})
 	if err != nil || !r.Clean() {

@@ -1,4 +1,4 @@
-package index
+package audit
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -48,20 +49,20 @@ type place struct {
 }
 
 // places returns where a session must have its card and its entries.
-func (au *audit) places(c *Card, expiration session.Time) []place {
-	shard, id, created := au.keys.ShardOf(c.ID), string(c.ID), session.Score(c.Creation)
+func (au *audit) places(c *index.Card, expiration session.Time) []place {
+	shard, id, created := au.Keys.ShardOf(c.ID), string(c.ID), session.Score(c.Creation)
 	all := make([]place, 0, 6)
 	all = append(
 		all,
-		place{inCatalogue, au.keys.Catalogue(shard), c.Pack(), session.Score(expiration), false},
-		place{listName(keys.KindCreated), au.keys.Created(shard), id, created, false},
+		place{inCatalogue, au.Keys.Catalogue(shard), c.Pack(), session.Score(expiration), false},
+		place{listName(keys.KindCreated), au.Keys.Created(shard), id, created, false},
 	)
-	if key := c.CreatorList(au.keys); key != "" {
+	if key := c.CreatorList(au.Keys); key != "" {
 		all = append(all, place{listName(keys.KindCreator), key, id, created, false})
 	}
-	for _, key := range c.NamedLists(au.keys) {
-		kind, _, _, _, _ := au.keys.Spelled(key)
-		all = append(all, place{listName(kind), key, c.Member(), created, au.keys.Shards() > 1})
+	for _, key := range c.NamedLists(au.Keys) {
+		kind, _, _, _, _ := au.Keys.Spelled(key)
+		all = append(all, place{listName(kind), key, c.Member(), created, au.Keys.Shards() > 1})
 	}
 	return all
 }
@@ -70,7 +71,7 @@ func (au *audit) places(c *Card, expiration session.Time) []place {
 type check struct {
 	id     session.ID
 	kept   Kept
-	card   Card
+	card   index.Card
 	places []place
 	scores []*redis.FloatCmd
 	// what is wrong
@@ -92,10 +93,10 @@ func (au *audit) auditSessions(ctx context.Context) error {
 	}
 	err := au.scan(ctx, func(ctx context.Context, found []string) error {
 		for _, key := range found {
-			kind, _, name, ours, ok := au.keys.Spelled(key)
+			kind, _, name, ours, ok := au.Keys.Spelled(key)
 			switch {
 			case ours && !ok:
-				au.found(Finding{Drift: KeyForeign, Where: "key " + key[:len(au.keys.Prefix())+1]})
+				au.found(Finding{Drift: KeyForeign, Where: "key " + key[:len(au.Keys.Prefix())+1]})
 			case ok && kind == keys.KindSession:
 				if ids = append(ids, session.ID(name)); len(ids) == auditBatch {
 					if err := look(ctx); err != nil {
@@ -120,13 +121,13 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 	if err := au.before(ctx, len(ids)); err != nil {
 		return err
 	}
-	live := au.now().Add(ClearAhead)
+	live := au.Now().Add(index.ClearAhead)
 	all, err := au.read(ctx, ids)
 	if err != nil {
 		return err
 	}
 	checks := make([]*check, 0, len(ids))
-	pipe := au.rdb.Pipeline()
+	pipe := au.Costly.Pipeline()
 	for i := range all {
 		c := &check{id: ids[i], kept: all[i]}
 		switch {
@@ -139,7 +140,7 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 		}
 		au.report.Sessions++
 		s := c.kept.Stored
-		c.card, c.ttl = CardOf(s), c.kept.Ends != endsAt(s.Expiration)
+		c.card, c.ttl = index.CardOf(s), c.kept.Ends != endsAt(s.Expiration)
 		c.places = au.places(&c.card, s.Expiration)
 		if s.Due(live) { // by its card the sweeper finds it, and takes its entries away
 			c.places = c.places[:1]
@@ -195,9 +196,9 @@ func (au *audit) confirmSessions(ctx context.Context, suspects []*check) error {
 	if len(suspects) == 0 {
 		return nil
 	}
-	pipe := au.rdb.Pipeline()
+	pipe := au.Costly.Pipeline()
 	for _, c := range suspects {
-		c.again = pipe.HGet(ctx, au.keys.Session(c.id), "v")
+		c.again = pipe.HGet(ctx, au.Keys.Session(c.id), "v")
 	}
 	if err := send(ctx, pipe); err != nil {
 		return err
@@ -289,7 +290,7 @@ func (au *audit) repairSessions(ctx context.Context, checks []*check) error {
 // the tag. If the session is deleted or replaced meanwhile, Condemn takes them
 // away again; if this process dies, the sweeper does it. (I5)
 func (au *audit) addNamed(ctx context.Context, c *check) error {
-	shard := au.keys.ShardOf(c.id)
+	shard := au.Keys.ShardOf(c.id)
 	settle := func(o Outcome, err error) {
 		for i, p := range c.faults {
 			if p.named {
@@ -297,10 +298,10 @@ func (au *audit) addNamed(ctx context.Context, c *check) error {
 			}
 		}
 	}
-	now := au.now()
-	err := au.ix.rdb.ZAdd(ctx, au.keys.Pending(shard), redis.Z{Score: float64(now.Add(time.Minute)), Member: AddNote(&c.card)}).Err()
+	now := au.Now()
+	err := au.Redis.ZAdd(ctx, au.Keys.Pending(shard), redis.Z{Score: float64(now.Add(time.Minute)), Member: index.AddNote(&c.card)}).Err()
 	if err == nil {
-		pipe := au.ix.rdb.Pipeline()
+		pipe := au.Redis.Pipeline()
 		for _, p := range c.faults {
 			if p.named {
 				pipe.ZAdd(ctx, p.key, redis.Z{Score: float64(c.card.Creation), Member: p.member})
@@ -311,7 +312,7 @@ func (au *audit) addNamed(ctx context.Context, c *check) error {
 	if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 		return err
 	}
-	stays, condemnErr := au.ix.Condemn(ctx, shard, &c.card, now)
+	stays, condemnErr := au.Index.Condemn(ctx, shard, &c.card, now)
 	if _, answered := errors.AsType[redis.Error](condemnErr); condemnErr != nil && !answered {
 		return condemnErr
 	}

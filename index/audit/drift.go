@@ -1,4 +1,4 @@
-package index
+package audit
 
 import (
 	"slices"
@@ -91,8 +91,8 @@ type DriftCount struct {
 // Left is how many are still there, as far as is known.
 func (c *DriftCount) Left() uint64 { return c.Found - c.Repaired }
 
-// AuditReport says what an audit has looked at, and what it found.
-type AuditReport struct {
+// Report says what an audit has looked at, and what it found.
+type Report struct {
 	// Sessions, Cards, Entries and Notes count what was looked at.
 	Sessions, Cards, Entries, Notes uint64
 	// Unsettled is how many cards and entries of sessions without a hash it could
@@ -107,7 +107,7 @@ type AuditReport struct {
 
 // Clean says that the audit came to its end, knows of everything, and left no
 // drift behind.
-func (r *AuditReport) Clean() bool {
+func (r *Report) Clean() bool {
 	left := func(c DriftCount) bool { return c.Left() > 0 }
 	counts := make([]DriftCount, 0, len(r.Drift))
 	for _, c := range r.Drift {
@@ -117,10 +117,10 @@ func (r *AuditReport) Clean() bool {
 }
 
 // Looked is how many sessions, cards, entries and notes were looked at.
-func (r *AuditReport) Looked() uint64 { return r.Sessions + r.Cards + r.Entries + r.Notes }
+func (r *Report) Looked() uint64 { return r.Sessions + r.Cards + r.Entries + r.Notes }
 
 // add counts a finding.
-func (r *AuditReport) add(f *Finding) {
+func (r *Report) add(f *Finding) {
 	c := r.Drift[f.Drift]
 	c.Found++
 	switch f.Outcome {

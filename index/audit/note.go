@@ -1,10 +1,11 @@
-package index
+package audit
 
 import (
 	"context"
 	"errors"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
@@ -13,11 +14,11 @@ import (
 // auditNotes looks at the notes of writes across shards: the sweeper takes each
 // at its time, which is a minute after it was made at most.
 func (au *audit) auditNotes(ctx context.Context) error {
-	if au.keys.Shards() == 1 {
+	if au.Keys.Shards() == 1 {
 		return nil
 	}
-	for shard := range au.keys.Shards() {
-		l := &zlist.List{Redis: au.rdb, Key: au.keys.Pending(shard), Range: zlist.Everything}
+	for shard := range au.Keys.Shards() {
+		l := &zlist.List{Redis: au.Costly, Key: au.Keys.Pending(shard), Range: zlist.Everything}
 		for {
 			e, ok, err := l.Next(ctx)
 			if isWrongType(err) {
@@ -34,7 +35,7 @@ func (au *audit) auditNotes(ctx context.Context) error {
 				return err
 			}
 			au.report.Notes++
-			if now := au.now(); e.At < now.Add(-noteGrace) || e.At > now.Add(noteGrace) {
+			if now := au.Now(); e.At < now.Add(-noteGrace) || e.At > now.Add(noteGrace) {
 				if err := au.confirmNote(ctx, shard, e); err != nil {
 					return err
 				}
@@ -48,24 +49,24 @@ func (au *audit) auditNotes(ctx context.Context) error {
 // sweeper does: that may be done at any time, for a write whose note has gone is
 // refused.
 func (au *audit) confirmNote(ctx context.Context, shard int, e zlist.Entry) error {
-	pending := au.keys.Pending(shard)
-	score, err := au.rdb.ZScore(ctx, pending, e.Member).Result()
+	pending := au.Keys.Pending(shard)
+	score, err := au.Costly.ZScore(ctx, pending, e.Member).Result()
 	if errors.Is(err, redis.Nil) || err == nil && session.TimeOfScore(score) != e.At {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	kind, c, err := UnpackNote(e.Member)
+	kind, c, err := index.UnpackNote(e.Member)
 	f := Finding{Drift: NoteTime, ID: c.ID, Where: inNote}
 	if au.Repair {
 		switch {
 		case err != nil: // it names nothing
-			err = au.ix.rdb.ZRem(ctx, pending, e.Member).Err()
+			err = au.Redis.ZRem(ctx, pending, e.Member).Err()
 		case kind == 'a':
-			_, err = au.ix.Condemn(ctx, shard, &c, au.now())
+			_, err = au.Index.Condemn(ctx, shard, &c, au.Now())
 		default:
-			err = au.ix.DropNamed(ctx, shard, c)
+			err = au.Index.DropNamed(ctx, shard, c)
 		}
 		if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 			return err
@@ -81,15 +82,15 @@ func (au *audit) confirmNote(ctx context.Context, shard int, e zlist.Entry) erro
 
 // readings are the cards by session, those that notes have or those that are due.
 // What else a session has somewhere, they do not name.
-type readings map[session.ID][]Card
+type readings map[session.ID][]index.Card
 
 // name says whether one of the cards names what was met.
 func (r readings) name(au *audit, sp *spot) bool {
-	return slices.ContainsFunc(r[sp.id], func(c Card) bool { return au.wants(&c, sp) })
+	return slices.ContainsFunc(r[sp.id], func(c index.Card) bool { return au.wants(&c, sp) })
 }
 
 // wants says whether a session with this card wants what was met.
-func (au *audit) wants(c *Card, sp *spot) bool {
+func (au *audit) wants(c *index.Card, sp *spot) bool {
 	return slices.ContainsFunc(au.places(c, 0), func(p place) bool { return p.key == sp.key && p.member == sp.member })
 }
 
@@ -97,8 +98,8 @@ func (au *audit) wants(c *Card, sp *spot) bool {
 // adding or removing them.
 func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot, err error) {
 	return au.without(ctx, suspects, func(sp *spot) bool { return sp.named }, func(ctx context.Context, shard int) (readings, error) {
-		return au.readCards(ctx, au.keys.Pending(shard), anyDate, func(note string) (Card, error) {
-			_, c, err := UnpackNote(note)
+		return au.readCards(ctx, au.Keys.Pending(shard), zlist.Everything, func(note string) (index.Card, error) {
+			_, c, err := index.UnpackNote(note)
 			return c, err
 		})
 	})
@@ -108,7 +109,7 @@ func (au *audit) withoutNotes(ctx context.Context, suspects []spot) (rest []spot
 // with its entries.
 func (au *audit) withoutDue(ctx context.Context, suspects []spot) (rest []spot, err error) {
 	return au.without(ctx, suspects, func(sp *spot) bool { return !sp.isCard() }, func(ctx context.Context, shard int) (readings, error) {
-		return au.readCards(ctx, au.keys.Catalogue(shard), Dates{anyDate.Min, au.now().Add(ClearAhead)}, UnpackCard)
+		return au.readCards(ctx, au.Keys.Catalogue(shard), zlist.Range{Min: zlist.Everything.Min, Max: au.Now().Add(index.ClearAhead)}, index.UnpackCard)
 	})
 }
 
@@ -121,7 +122,7 @@ func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*s
 			rest = append(rest, sp)
 			continue
 		}
-		shard := au.keys.ShardOf(sp.id)
+		shard := au.Keys.ShardOf(sp.id)
 		r, ok := known[shard]
 		if !ok {
 			if r, err = read(ctx, shard); err != nil {
@@ -139,12 +140,12 @@ func (au *audit) without(ctx context.Context, suspects []spot, concerned func(*s
 	return rest, nil
 }
 
-// readCards reads the cards of a list within dates; nil says that there are more
+// readCards reads the cards of a list within scores; nil says that there are more
 // than MaxCandidates.
-func (au *audit) readCards(ctx context.Context, key string, dates Dates, unpack func(string) (Card, error)) (readings, error) {
+func (au *audit) readCards(ctx context.Context, key string, scores zlist.Range, unpack func(string) (index.Card, error)) (readings, error) {
 	found := make(readings)
-	l := &zlist.List{Redis: au.rdb, Key: key, Range: zlist.Range(dates)}
-	for range au.ix.maxCandidates {
+	l := &zlist.List{Redis: au.Costly, Key: key, Range: scores}
+	for range au.MaxCandidates {
 		e, ok, err := l.Next(ctx)
 		if isWrongType(err) || err == nil && !ok {
 			return found, nil

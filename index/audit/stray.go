@@ -1,10 +1,11 @@
-package index
+package audit
 
 import (
 	"context"
 	"errors"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -22,7 +23,7 @@ func (au *audit) strays(sp *spot, k *Kept) Drift {
 	case k.Stored == nil:
 		return orphan
 	}
-	if c := CardOf(k.Stored); au.wants(&c, sp) {
+	if c := index.CardOf(k.Stored); au.wants(&c, sp) {
 		return ""
 	}
 	return stray
@@ -49,7 +50,7 @@ func (au *audit) checkSpots(ctx context.Context, spots []spot) error {
 			suspects = append(suspects, spots[i])
 		}
 	}
-	for part := range slices.Chunk(suspects, sweepBatch) {
+	for part := range slices.Chunk(suspects, suspectsAtOnce) {
 		if err := au.confirmSpots(ctx, part); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (au *audit) confirmSpots(ctx context.Context, suspects []spot) error {
 // withoutGone drops the suspects that are not there any more, those whose
 // session has changed since it was read, and cards that have come due.
 func (au *audit) withoutGone(ctx context.Context, suspects []spot) (rest []spot, err error) {
-	pipe := au.rdb.Pipeline()
+	pipe := au.Costly.Pipeline()
 	scores := make([]*redis.FloatCmd, len(suspects))
 	for i, sp := range suspects {
 		scores[i] = pipe.ZScore(ctx, sp.key, sp.member)
@@ -126,15 +127,15 @@ func (au *audit) withoutGone(ctx context.Context, suspects []spot) (rest []spot,
 	if err := send(ctx, pipe); err != nil {
 		return nil, err
 	}
-	pipe = au.rdb.Pipeline()
+	pipe = au.Costly.Pipeline()
 	again := make([]*redis.StringCmd, len(suspects))
 	for i, sp := range suspects {
-		again[i] = pipe.HGet(ctx, au.keys.Session(sp.id), "v")
+		again[i] = pipe.HGet(ctx, au.Keys.Session(sp.id), "v")
 	}
 	if err := send(ctx, pipe); err != nil {
 		return nil, err
 	}
-	live := au.now().Add(ClearAhead)
+	live := au.Now().Add(index.ClearAhead)
 	for i, sp := range suspects {
 		score, err := scores[i].Result()
 		if errors.Is(err, redis.Nil) || isWrongType(err) {
@@ -163,14 +164,14 @@ func (au *audit) removeSpots(ctx context.Context, spots []spot) ([]result, error
 	var fixes []fix
 	var fixed []int // positions in spots
 	results := make([]result, len(spots))
-	pipe := au.ix.rdb.Pipeline()
+	pipe := au.Redis.Pipeline()
 	removed := make([]*redis.IntCmd, len(spots))
 	for i := range spots {
 		switch sp := &spots[i]; {
-		case sp.named || sp.shard != au.keys.ShardOf(sp.id):
+		case sp.named || sp.shard != au.Keys.ShardOf(sp.id):
 			removed[i] = pipe.ZRem(ctx, sp.key, sp.member)
 		case sp.drift == CardOrphan:
-			n, err := au.ix.RemoveCards(ctx, sp.shard, au.now(), []string{sp.member})
+			n, err := au.Index.RemoveCards(ctx, sp.shard, au.Now(), []string{sp.member})
 			if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 				return nil, err
 			}

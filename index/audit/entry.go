@@ -1,9 +1,10 @@
-package index
+package audit
 
 import (
 	"context"
 	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
@@ -17,8 +18,8 @@ type spot struct {
 	shard  int // of the list
 	member string
 	id     session.ID
-	card   Card // only of a card
-	named  bool // its list is in the shard of what it is named after (P > 1)
+	card   index.Card // only of a card
+	named  bool       // its list is in the shard of what it is named after (P > 1)
 	// drift is why it is a suspect.
 	drift   Drift
 	version string // of the session, when it was looked at; "" if there is none
@@ -29,8 +30,8 @@ func (sp *spot) isCard() bool { return sp.where == inCatalogue }
 
 // auditCards looks at every card.
 func (au *audit) auditCards(ctx context.Context) error {
-	for shard := range au.keys.Shards() {
-		if err := au.walk(ctx, au.keys.Catalogue(shard), keys.KindCatalogue, shard); err != nil {
+	for shard := range au.Keys.Shards() {
+		if err := au.walk(ctx, au.Keys.Catalogue(shard), keys.KindCatalogue, shard); err != nil {
 			return err
 		}
 	}
@@ -39,8 +40,8 @@ func (au *audit) auditCards(ctx context.Context) error {
 
 // auditCreated looks at every entry by creation date.
 func (au *audit) auditCreated(ctx context.Context) error {
-	for shard := range au.keys.Shards() {
-		if err := au.walk(ctx, au.keys.Created(shard), keys.KindCreated, shard); err != nil {
+	for shard := range au.Keys.Shards() {
+		if err := au.walk(ctx, au.Keys.Created(shard), keys.KindCreated, shard); err != nil {
 			return err
 		}
 	}
@@ -58,7 +59,7 @@ func (au *audit) auditLists(ctx context.Context) error {
 	}
 	err := au.scan(ctx, func(ctx context.Context, found []string) error {
 		for _, key := range found {
-			switch kind, shard, _, _, ok := au.keys.Spelled(key); {
+			switch kind, shard, _, _, ok := au.Keys.Spelled(key); {
 			case !ok:
 			case kind == keys.KindCreator, kind == keys.KindUser, kind == keys.KindAgent, kind == keys.KindToken:
 				if lists = append(lists, listKey{key, kind, shard}); len(lists) == auditLists {
@@ -85,10 +86,10 @@ type listKey struct {
 
 // walkShort reads lists together, and the long ones among them alone.
 func (au *audit) walkShort(ctx context.Context, lists []listKey) error {
-	pipe := au.rdb.Pipeline()
+	pipe := au.Costly.Pipeline()
 	replies := make([]*redis.StringSliceCmd, len(lists))
 	for i, l := range lists {
-		replies[i] = pipe.ZRange(ctx, l.key, 0, chunk-1)
+		replies[i] = pipe.ZRange(ctx, l.key, 0, zlist.Chunk-1)
 	}
 	if err := send(ctx, pipe); err != nil {
 		return err
@@ -101,19 +102,19 @@ func (au *audit) walkShort(ctx context.Context, lists []listKey) error {
 			au.found(Finding{Drift: KeyForeign, Where: listName(l.kind), Err: plainError(err)})
 		case err != nil:
 			return err
-		case len(members) == chunk:
+		case len(members) == zlist.Chunk:
 			if err := au.walk(ctx, l.key, l.kind, l.shard); err != nil {
 				return err
 			}
 		}
-		if len(members) == chunk {
+		if len(members) == zlist.Chunk {
 			continue
 		}
 		for _, m := range members {
 			spots = append(spots, au.spot(l.key, l.kind, l.shard, m))
 		}
 	}
-	for part := range slices.Chunk(spots, chunk) {
+	for part := range slices.Chunk(spots, zlist.Chunk) {
 		if err := au.checkSpots(ctx, part); err != nil {
 			return err
 		}
@@ -123,8 +124,8 @@ func (au *audit) walkShort(ctx context.Context, lists []listKey) error {
 
 // walk looks at all entries of a list, or all cards of a catalogue.
 func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) error {
-	l := &zlist.List{Redis: au.rdb, Key: key, Range: zlist.Everything}
-	spots := make([]spot, 0, chunk)
+	l := &zlist.List{Redis: au.Costly, Key: key, Range: zlist.Everything}
+	spots := make([]spot, 0, zlist.Chunk)
 	for {
 		e, ok, err := l.Next(ctx)
 		if isWrongType(err) {
@@ -138,8 +139,8 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 			sp := au.spot(key, kind, shard, e.Member)
 			if !sp.isCard() {
 				spots = append(spots, sp)
-			} else if e.At > au.now().Add(ClearAhead) { // else it is the sweeper's
-				if sp.card, err = UnpackCard(e.Member); err != nil {
+			} else if e.At > au.Now().Add(index.ClearAhead) { // else it is the sweeper's
+				if sp.card, err = index.UnpackCard(e.Member); err != nil {
 					au.report.Cards++
 					au.found(Finding{Drift: CardUnreadable, Where: inCatalogue, Err: err})
 				} else {
@@ -148,7 +149,7 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 				}
 			}
 		}
-		if len(spots) == chunk || !ok && len(spots) > 0 {
+		if len(spots) == zlist.Chunk || !ok && len(spots) > 0 {
 			if err := au.checkSpots(ctx, spots); err != nil {
 				return err
 			}
@@ -162,6 +163,6 @@ func (au *audit) walk(ctx context.Context, key string, kind byte, shard int) err
 }
 
 func (au *audit) spot(key string, kind byte, shard int, member string) spot {
-	named := au.keys.Shards() > 1 && (kind == keys.KindUser || kind == keys.KindAgent || kind == keys.KindToken)
-	return spot{where: listName(kind), key: key, shard: shard, member: member, id: MemberID(member), named: named}
+	named := au.Keys.Shards() > 1 && (kind == keys.KindUser || kind == keys.KindAgent || kind == keys.KindToken)
+	return spot{where: listName(kind), key: key, shard: shard, member: member, id: index.MemberID(member), named: named}
 }

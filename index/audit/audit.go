@@ -1,4 +1,12 @@
-package index
+// Package audit looks through all that is stored, sessions, cards, entries and
+// notes, finds what does not fit together, and repairs it, beside a live system.
+// Look here when an audit reports drift, or when something new is stored that
+// must fit: every kind of drift is in drift.go. docs/audit.md says why what it
+// reports is none.
+//
+// It writes with repair.lua, and else through an index.Index, as the sweeper
+// does.
+package audit
 
 import (
 	"context"
@@ -9,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
@@ -25,13 +34,28 @@ const (
 	scanCost = 10
 	// auditLists is how many short lists are read together.
 	auditLists = 50
+	// suspectsAtOnce is how many entries or cards are confirmed and removed
+	// together: as many as one sweep takes.
+	suspectsAtOnce = 50
 	// noteGrace is how long after its time a note may be there, and how far ahead
 	// its time may be: a write sets it a minute ahead.
 	noteGrace = 2 * time.Minute
 )
 
-// Audit says how to audit. Read is required.
-type Audit struct {
+// Config says what to audit, and how. Index, Redis, Keys, Read and Now are
+// required.
+type Config struct {
+	// Index removes what the sweeper would remove. It is over the same Redis and
+	// Keys.
+	Index *index.Index
+	// Redis is what repairs use; Costly, and Redis if it is nil, what else is read.
+	Redis, Costly redis.UniversalClient
+	Keys          *keys.Space
+	// Now is the store's clock.
+	Now func() session.Time
+	// MaxCandidates is how many cards that are due, or notes, a shard may have, so
+	// that it can be told what belongs to them; 0 means index.DefaultMaxCandidates.
+	MaxCandidates int
 	// Read returns what stands under each session ID, at most 250, with Version
 	// and EntryTag.
 	Read func(ctx context.Context, ids []session.ID) ([]Kept, error)
@@ -43,7 +67,7 @@ type Audit struct {
 	Found func(*Finding)
 	// Progress is told now and then how far the audit is, and how many elements
 	// it expects to look at; nil is not.
-	Progress func(r *AuditReport, expected uint64)
+	Progress func(r *Report, expected uint64)
 }
 
 // Kept is what stands under a session's ID.
@@ -64,16 +88,22 @@ func (k *Kept) version() string {
 	return k.Stored.Version
 }
 
-// Audit looks at every stored session, card, entry and note, both ways, beside
+// Run looks at every stored session, card, entry and note, both ways, beside
 // a live system, and reports what does not fit together. What may be a write
 // under way is looked at again in an order that tells it apart: nothing is
 // reported, let alone removed, that a writer may still need. (I5)
 //
 // No command touches more than 250 elements (I10), and no more than a few
-// thousand are held at a time; its reads use the connections of costly searches. now is the store's clock. If it fails, or ctx ends, the
-// report says what was done until then.
-func (ix *Index) Audit(ctx context.Context, a Audit, now func() session.Time) (*AuditReport, error) {
-	au := &audit{Audit: a, ix: ix, keys: ix.keys, rdb: ix.costlyRdb, now: now}
+// thousand are held at a time. If it fails, or ctx ends, the report says what was
+// done until then. Any number of audits may run at the same time.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	au := &audit{Config: c}
+	if au.Costly == nil {
+		au.Costly = c.Redis
+	}
+	if au.MaxCandidates == 0 {
+		au.MaxCandidates = index.DefaultMaxCandidates
+	}
 	au.report.Drift = make(map[Drift]DriftCount)
 	// Sessions come first, so that what a repair of one leaves behind is found
 	// later in the same audit.
@@ -89,21 +119,17 @@ func (ix *Index) Audit(ctx context.Context, a Audit, now func() session.Time) (*
 
 // audit is one audit under way.
 type audit struct {
-	Audit
-	ix       *Index
-	keys     *keys.Space
-	rdb      redis.UniversalClient
-	now      func() session.Time
-	report   AuditReport
+	Config
+	report   Report
 	expected uint64
 }
 
 // expect counts what there will be to look at, about.
 func (au *audit) expect(ctx context.Context) error {
-	pipe := au.rdb.Pipeline()
-	counts := make([]*redis.IntCmd, 0, 2*au.keys.Shards())
-	for shard := range au.keys.Shards() {
-		counts = append(counts, pipe.ZCard(ctx, au.keys.Catalogue(shard)), pipe.ZCard(ctx, au.keys.Created(shard)))
+	pipe := au.Costly.Pipeline()
+	counts := make([]*redis.IntCmd, 0, 2*au.Keys.Shards())
+	for shard := range au.Keys.Shards() {
+		counts = append(counts, pipe.ZCard(ctx, au.Keys.Catalogue(shard)), pipe.ZCard(ctx, au.Keys.Created(shard)))
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return err
@@ -160,7 +186,7 @@ func (au *audit) read(ctx context.Context, ids []session.ID) ([]Kept, error) {
 			problem = "its document has another session ID"
 		case k.Stored.Version == "":
 			problem = "it has no version"
-		case (k.Stored.EntryTag == "") != (au.keys.Shards() == 1):
+		case (k.Stored.EntryTag == "") != (au.Keys.Shards() == 1):
 			problem = "its entry tag does not fit the number of shards"
 		}
 		if problem != "" {
@@ -173,8 +199,8 @@ func (au *audit) read(ctx context.Context, ids []session.ID) ([]Kept, error) {
 // scan shows visit all keys under the prefix, some at a time, master by
 // master. A key may come twice.
 func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys []string) error) error {
-	masters := []redis.Cmdable{au.rdb}
-	if c, ok := au.rdb.(*redis.ClusterClient); ok {
+	masters := []redis.Cmdable{au.Costly}
+	if c, ok := au.Costly.(*redis.ClusterClient); ok {
 		var mu sync.Mutex
 		masters = nil
 		if err := c.ForEachMaster(ctx, func(_ context.Context, m *redis.Client) error {
@@ -186,7 +212,7 @@ func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys 
 			return err
 		}
 	}
-	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(au.keys.Prefix()) + "*"
+	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(au.Keys.Prefix()) + "*"
 	for _, m := range masters {
 		for cursor := uint64(0); ; {
 			found, next, err := m.Scan(ctx, cursor, pattern, scanCount).Result()

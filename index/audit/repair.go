@@ -1,4 +1,4 @@
-package index
+package audit
 
 import (
 	"context"
@@ -13,6 +13,9 @@ import (
 var repairLua string
 
 var repairScript = redis.NewScript(repairLua)
+
+// Load loads repair.lua on a server, so that the first repair finds it.
+func Load(ctx context.Context, rdb redis.Scripter) error { return repairScript.Load(ctx, rdb).Err() }
 
 // fix is what repair.lua does to one session.
 type fix struct {
@@ -61,12 +64,12 @@ func (au *audit) sendFixes(ctx context.Context, fixes []fix,
 	if len(fixes) == 0 {
 		return nil, nil
 	}
-	pipe := au.ix.rdb.Pipeline()
+	pipe := au.Redis.Pipeline()
 	replies := make([]*redis.Cmd, len(fixes))
 	for i := range fixes {
 		f := &fixes[i]
 		scriptKeys := make([]string, 0, 1+len(f.places))
-		scriptKeys = append(scriptKeys, au.keys.Session(f.id))
+		scriptKeys = append(scriptKeys, au.Keys.Session(f.id))
 		args := make([]any, 0, 2+2*len(f.places))
 		args = append(args, f.version, f.ends)
 		for _, p := range f.places {
