@@ -22,6 +22,14 @@ func NewClock() *Clock {
 	return c
 }
 
+// ClockAt returns a clock that stands at an instant, so that what a test writes is
+// the same each time. It should be ahead of the present, as that of NewClock.
+func ClockAt(t session.Time) *Clock {
+	c := new(Clock)
+	c.now.Store(int64(t))
+	return c
+}
+
 // Now returns the instant at which the clock stands.
 func (c *Clock) Now() session.Time { return session.Time(c.now.Load()) }
 

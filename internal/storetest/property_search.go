@@ -13,7 +13,10 @@ import (
 
 func (p *property) search(t *rapid.T) { p.compare(t, p.query(t, all)) }
 
-func (p *property) searchCaller(t *rapid.T) {
+func (p *property) searchCaller(t *rapid.T) { p.compare(t, p.query(t, p.sees(t))) }
+
+// sees draws a caller without session.read.
+func (p *property) sees(t *rapid.T) index.Sees {
 	var sees index.Sees
 	if rapid.Bool().Draw(t, "user") {
 		sees.UserID = rapid.SampledFrom([]string{"u0", "u1", "c0"}).Draw(t, "caller")
@@ -24,7 +27,7 @@ func (p *property) searchCaller(t *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(t, "orgs") == 0 {
 		sees.Orgs = []string{rapid.SampledFrom([]string{"o0", "o1", ""}).Draw(t, "org")}
 	}
-	p.compare(t, p.query(t, sees))
+	return sees
 }
 
 // turn goes on with a search behind its last page, whatever was done since, or
