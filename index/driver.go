@@ -63,7 +63,7 @@ func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 		ds = append(ds, &driver{kind: KindExpiration, lists: ix.shardLists(ix.keys.Catalogue), dates: n.expires, cards: true})
 	}
 	switch {
-	case !q.Sees.All && len(q.Sees.Orgs) == 0:
+	case q.Sees.ownOnly():
 		ds = append(ds, &driver{lists: ix.ownLists(&q.Sees), dates: n.creation, repeats: 3})
 	case n.user == "" && n.agent == "" && n.creator == "": // those are ranges of creation dates themselves
 		d := &driver{lists: ix.shardLists(ix.keys.Created), dates: n.creation, covers: free}

@@ -74,12 +74,12 @@ func writePlans(t *testing.T, got *strings.Builder, shards, crowd, maxCandidates
 		t.Fatal(err)
 	}
 	r := &recorder{byID: make(map[session.ID]*session.Stored)}
-	lists := make(map[string][]index.Candidate)
+	held := make(map[string][]index.Candidate)
 	for _, s := range live {
 		r.byID[s.ID] = s
-		lists[s.UserID] = append(lists[s.UserID], index.Candidate{Creation: s.Creation, ID: s.ID})
+		held[s.UserID] = append(held[s.UserID], index.Candidate{Creation: s.Creation, ID: s.ID})
 	}
-	for _, l := range lists {
+	for _, l := range held {
 		slices.SortFunc(l, func(a, b index.Candidate) int {
 			return strings.Compare(fmt.Sprint(a.Creation, a.ID), fmt.Sprint(b.Creation, b.ID))
 		})
@@ -94,16 +94,33 @@ func writePlans(t *testing.T, got *strings.Builder, shards, crowd, maxCandidates
 		Keys: space, Resolve: r.resolve, MaxCandidates: maxCandidates,
 		Users: func(_ context.Context, user string) ([]index.Candidate, bool, error) {
 			r.note("held list")
-			return lists[user], user != "u0", nil
+			return held[user], user != "u0", nil
 		},
 	})
 	for i, q := range queries {
 		q.Reads = []index.Reads{index.ReadAny, index.ReadServers, index.ReadUnlagged, index.ReadMasters, index.ReadServers}[i%5]
+		explained, err := ix.Explain(t.Context(), q, clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
 		r.asked = nil
 		before := ix.Stats()
 		page, err := ix.Search(t.Context(), q, clock.Now())
-		fmt.Fprintf(got, "%d %s; %s; %s\n", i, planned(before, ix.Stats()), answer(page, err), r.summary())
+		did := planned(before, ix.Stats())
+		fmt.Fprintf(got, "%d %s; %s; %s\n", i, did, answer(page, err), r.summary())
+		source, _, _ := strings.Cut(did, ",")
+		refused := strings.HasSuffix(did, "too costly") && !errors.As(err, new(*session.InvalidError))
+		if text := explained.String(); !strings.Contains(text, lists[source]) || refused && !strings.Contains(text, "refuse") {
+			t.Errorf("%s: it was explained as: %s", did, text)
+		}
 	}
+}
+
+// lists is how the plan of each source names it.
+var lists = map[string]string{
+	"none": "nothing can match", "copy": "the user's held list", "ids": "given IDs", "user": "the user's list",
+	"user_agent": "the user agent's list", "creator": "the creator's lists", "creation_date": "the creation dates",
+	"expiration_date": "the expiration dates", "own": "the caller's lists", "all": "all sessions",
 }
 
 // planned says which plan a search had, how many candidates, and how it ended.

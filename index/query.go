@@ -157,6 +157,9 @@ type Sees struct {
 	AgentID string
 }
 
+// ownOnly is whether only sessions may be seen that are the caller's own.
+func (c *Sees) ownOnly() bool { return !c.All && len(c.Orgs) == 0 }
+
 // Match says whether s may be seen.
 func (c *Sees) Match(s *session.Facts) bool {
 	switch {

@@ -105,3 +105,6 @@ func (d direct) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	_, err := pipe.Exec(ctx)
 	return err
 }
+
+// noUsers has no list.
+func noUsers(context.Context, string) ([]Candidate, bool, error) { return nil, false, nil }

@@ -26,44 +26,30 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 	if q.After != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
 	}
+	p := ix.plan(q, now)
 	var w work
-	page, err := ix.search(ctx, q, now, &w)
+	page, err := ix.run(ctx, &p, &w)
 	ix.counts.add(w, err)
 	return page, err
 }
 
-// search is Search, and tells w what it did.
-func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work) (*Page, error) {
-	n, ok := narrow(q, now)
-	own := !q.Sees.All && len(q.Sees.Orgs) == 0
-	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
-		return &Page{At: now}, nil
-	}
-	if n.user != "" && !n.byIDs && ix.users != nil && q.Reads.Copies() {
-		w.plan = planCopy
-		list, ok, err := ix.users(ctx, n.user)
+// run answers a search as planned, and tells w what it did.
+func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
+	q, now := p.q, p.now
+	if p.held {
+		w.source = sourceCopy
+		list, ok, err := ix.users(ctx, p.narrowed.user)
 		if err != nil {
 			return nil, err
 		}
-		if list = within(list, n.creation); ok && len(list) <= ix.maxCandidates {
+		if list = within(list, p.narrowed.creation); ok && len(list) <= ix.maxCandidates {
 			w.candidates = len(list)
 			return ix.examine(ctx, q, now, list)
 		}
 	}
-	var short []string
-	switch {
-	case n.byIDs && len(n.ids) <= chunk:
-		w.plan, w.candidates = planIDs, len(n.ids)
-		return ix.examine(ctx, q, now, candidatesOf(n.ids))
-	case n.user != "":
-		w.plan, short = planUser, []string{ix.keys.User(n.user)}
-	case n.agent != "":
-		w.plan, short = planAgent, []string{ix.keys.Agent(n.agent)}
-	case own:
-		w.plan, short = planOwn, ix.ownLists(&q.Sees)
-	}
-	if len(short) > 0 {
-		found, all, err := ix.short(ctx, short, n.creation)
+	w.source = p.source
+	if p.short {
+		found, all, err := ix.short(ctx, ix.shortLists(p), p.narrowed.creation)
 		if err != nil {
 			return nil, err
 		}
@@ -72,28 +58,26 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			return ix.examine(ctx, q, now, unique(found))
 		}
 	}
-
-	ds := ix.drivers(q, &n)
-	w.plan = planOf(ds[0])
-	if len(ds) == 1 && ds[0].covers {
-		return ix.ranked(ctx, q, now, ds[0], w)
+	if p.way == undecided {
+		err := ix.decide(ctx, p)
+		w.source = p.source
+		if err != nil {
+			return nil, err
+		}
 	}
-	d, err := ix.cheapest(ctx, ds, now)
-	if err != nil {
-		return nil, err
-	}
-	w.plan = planOf(d)
-	// What is examined needs to read no backlog of what is due.
-	most := int64(ix.maxCandidates)
-	if c := coveringOf(ds); c != nil && d.count > chunk && c.leftOut <= most && (d.count > most || c.leftOut+c.due <= d.count) {
-		w.plan = planOf(c)
-		return ix.ranked(ctx, q, now, c, w)
-	}
-	if d.count > int64(ix.maxCandidates*d.repeats) {
-		return nil, ix.tooCostly(q, d)
+	switch p.way {
+	case nothing:
+		return &Page{At: now}, nil
+	case given:
+		w.candidates = len(p.narrowed.ids)
+		return ix.examine(ctx, q, now, candidatesOf(p.narrowed.ids))
+	case rank:
+		return ix.ranked(ctx, q, now, p.driver, w)
+	case refuse:
+		return nil, ix.tooCostly(q, p.driver)
 	}
 	rdb := ix.searchRdb
-	if d.count > costly {
+	if p.costly() {
 		began, err := ix.costly.enter(ctx)
 		if err != nil {
 			return nil, err
@@ -103,19 +87,19 @@ func (ix *Index) search(ctx context.Context, q *Query, now session.Time, w *work
 			rdb = ix.replicasRdb
 		}
 	}
-	w.candidates = int(d.count)
-	found, err := ix.collect(ctx, rdb, q, d)
+	w.candidates = int(p.driver.count)
+	found, err := ix.collect(ctx, rdb, q, p.driver)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) > ix.maxCandidates {
-		return nil, ix.tooCostly(q, d)
+		return nil, ix.tooCostly(q, p.driver)
 	}
 	return ix.examine(ctx, q, now, found)
 }
 
 func (ix *Index) tooCostly(q *Query, d *driver) error {
-	e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: !q.Sees.All && len(q.Sees.Orgs) == 0}
+	e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: q.Sees.ownOnly()}
 	if d.kind != 0 {
 		e.Predicate = d.kind.String()
 	}

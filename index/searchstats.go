@@ -5,46 +5,46 @@ import (
 	"sync/atomic"
 )
 
-// plan is what a search takes its candidates from.
-type plan uint8
+// source is what a search takes its candidates from.
+type source uint8
 
 const (
-	planNone plan = iota // nowhere: nothing can match
-	planCopy             // a user's list that Config.Users has
-	planIDs
-	planUser
-	planAgent
-	planCreator
-	planCreation
-	planExpiration
-	planOwn // the lists of a caller who sees no others
-	planAll // everything, by creation date
-	plans
+	sourceNone source = iota // nowhere: nothing can match
+	sourceCopy               // a user's list that Config.Users has
+	sourceIDs
+	sourceUser
+	sourceAgent
+	sourceCreator
+	sourceCreation
+	sourceExpiration
+	sourceOwn // the lists of a caller who sees no others
+	sourceAll // everything, by creation date
+	sources
 )
 
-// planNames label the plans in metrics.
-var planNames = [plans]string{"none", "copy", "ids", "user", "user_agent", "creator", "creation_date", "expiration_date", "own", "all"}
+// sourceNames label the plans in metrics.
+var sourceNames = [sources]string{"none", "copy", "ids", "user", "user_agent", "creator", "creation_date", "expiration_date", "own", "all"}
 
-// planOf returns the plan whose candidates come from d.
-func planOf(d *driver) plan {
+// sourceOf is d as a source.
+func sourceOf(d *driver) source {
 	switch d.kind {
 	case KindIDs:
-		return planIDs
+		return sourceIDs
 	case KindUser:
-		return planUser
+		return sourceUser
 	case KindAgent:
-		return planAgent
+		return sourceAgent
 	case KindCreator:
-		return planCreator
+		return sourceCreator
 	case KindCreation:
-		return planCreation
+		return sourceCreation
 	case KindExpiration:
-		return planExpiration
+		return sourceExpiration
 	}
 	if d.repeats > 1 {
-		return planOwn
+		return sourceOwn
 	}
-	return planAll
+	return sourceAll
 }
 
 // outcome is how a search ended.
@@ -74,7 +74,7 @@ func outcomeOf(err error) outcome {
 
 // work is what one search did.
 type work struct {
-	plan       plan
+	source     source
 	candidates int // those that it had to look at
 }
 
@@ -84,7 +84,7 @@ type work struct {
 var candidateBounds = [...]int{10, 50, chunk, costly, 5000, DefaultMaxCandidates}
 
 // searchCounts counts searches. It may be used concurrently.
-type searchCounts [plans]struct {
+type searchCounts [sources]struct {
 	searches   [outcomes][len(candidateBounds) + 1]atomic.Uint64
 	candidates atomic.Uint64 // of the searches that were answered or failed
 }
@@ -92,7 +92,7 @@ type searchCounts [plans]struct {
 // add counts a search that has ended. Near copies answer a search in a
 // microsecond or two: this takes no lock and allocates nothing.
 func (c *searchCounts) add(w work, err error) {
-	of, how, bucket := &c[w.plan], outcomeOf(err), 0
+	of, how, bucket := &c[w.source], outcomeOf(err), 0
 	if how == tooCostly || how == busy {
 		w.candidates = 0 // it has not looked at them
 	}
@@ -130,9 +130,9 @@ type PlanStats struct {
 func (ix *Index) Stats() SearchStats {
 	s := SearchStats{CostlyRunning: int(ix.costly.running.Load()), CostlyPlaces: int(ix.costly.queue / costlyQueue)}
 	s.CostlyWaiting = int(min(ix.costly.waiting.Load(), ix.costly.queue)) // who is being refused is counted for an instant
-	for p := range plans {
+	for p := range sources {
 		of := &ix.counts[p]
-		stats := PlanStats{Plan: planNames[p], Candidates: of.candidates.Load(), UpTo: make(map[float64]uint64, len(candidateBounds))}
+		stats := PlanStats{Plan: sourceNames[p], Candidates: of.candidates.Load(), UpTo: make(map[float64]uint64, len(candidateBounds))}
 		for bucket := range of.searches[answered] {
 			a, f := of.searches[answered][bucket].Load(), of.searches[failed][bucket].Load()
 			stats.Answered, stats.Failed = stats.Answered+a, stats.Failed+f

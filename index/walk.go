@@ -36,7 +36,7 @@ func (m *Met) First(c Candidate, s *session.Facts) bool {
 // or the context's.
 func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit func(context.Context, *Met) error) error {
 	n, ok := narrow(q, now)
-	own := !q.Sees.All && len(q.Sees.Orgs) == 0
+	own := q.Sees.ownOnly()
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
 		return nil
 	}
