@@ -14,7 +14,7 @@ import (
 )
 
 // Pairs is bench pairs: it runs two loads by turns, and reports the ratio of each pair.
-// What slows the machine slows both, so ratios say more than rates.
+// A slow machine slows both, so ratios say more than rates.
 func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("pairs", flag.ContinueOnError)
 	var shared source.Flags

@@ -106,7 +106,7 @@ func New(c Config) *Cache {
 	return n
 }
 
-// Watch begins to watch the clients' connections, which can not be undone: so it
+// Watch begins to watch the clients' connections, which cannot be undone: so it
 // comes when nothing else can fail. It asks a Cluster for its nodes, and its error is
 // Redis'.
 func (n *Cache) Watch(ctx context.Context) error {

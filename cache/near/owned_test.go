@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What a copy is said to take counts the texts that are no part of its document, and no other.
+// The size of a copy counts the texts outside its document, and no others.
 func TestWeighSession(t *testing.T) {
 	t.Parallel()
 	for _, creator := range []string{"", "x", "gateway", "69629026806489455", "0123456789abcdef", "1b4e28ba-2fa1-11d2-883f-0016d3cca427", strings.Repeat("long", 50)} {

@@ -62,7 +62,7 @@ func TestClosedTerminalEndsDev(t *testing.T) {
 	isGone(t, server)
 }
 
-// Who closes the output of what only prints ends it, as of every program: `serve --help | head`. dev goes on serving.
+// A command that only prints ends when its output is closed, as in `serve --help | head`. dev goes on serving.
 func TestClosedOutput(t *testing.T) {
 	t.Parallel()
 	closed := func() *os.File {

@@ -51,7 +51,7 @@ func New(c Config) (*Authenticator, error) {
 }
 
 // SetKeys replaces the API keys, for requests that begin after it; nil has none.
-// What the limit of a key has left is kept if the key and its limit stay.
+// A key that stays with the same limit keeps the rest of its allowance.
 func (a *Authenticator) SetKeys(k *APIKeys) {
 	a.keysSet.Lock()
 	defer a.keysSet.Unlock()
