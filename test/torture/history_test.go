@@ -244,8 +244,8 @@ func (r *record) tokens() (tokens []string, numbers []int) {
 	return tokens, numbers
 }
 
-// went returns the kinds of calls that succeeded through some processes, from their beginning to their end within some time.
-func (h *history) went(from, to instant, through ...int) (kinds calls) {
+// missing returns which kinds of calls never succeeded through some processes, from their beginning to their end within some time.
+func (h *history) missing(kinds calls, from, to instant, through ...int) calls {
 	sessions, _ := h.all()
 	within := func(via int, inv, res instant) bool { return inv >= from && res <= to && slices.Contains(through, via) }
 	for _, rec := range sessions {
@@ -254,14 +254,14 @@ func (h *history) went(from, to instant, through ...int) (kinds calls) {
 			switch {
 			case !w.acked || !within(w.via, w.inv, w.res):
 			case w.kind == deletes:
-				kinds |= removals
+				kinds &^= removals
 			default:
-				kinds |= writes
+				kinds &^= writes
 			}
 		}
 		for i := range rec.seen {
 			if o := &rec.seen[i]; o.fresh && o.version > 0 && within(o.via, o.inv, o.res) {
-				kinds |= reads
+				kinds &^= reads
 			}
 		}
 		rec.mu.Unlock()

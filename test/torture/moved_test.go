@@ -146,7 +146,7 @@ func moveFaults() []*fault {
 			},
 		},
 		{
-			name: "Cluster: seeds are replicas, or balanced over all nodes; the replicas' links go down", sees: "all answers", outcome: keepsAll, recovery: "—", still: allCalls, on: clustered, mixed: true,
+			name: "Cluster: seeds are replicas, or balanced over all nodes; the replicas' links go down", sees: "all answers", outcome: keepsAll, recovery: "—", on: clustered, mixed: true,
 			felt: func(*world, *before) bool { return true }, // run waits for it
 			run: func(w *world, d time.Duration) *loss {
 				condemned := w.condemn(0, 1, 2)
