@@ -34,27 +34,19 @@ run: build ## Build, and run with sample sessions in a private Redis
 build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
-# Long tests that run the same code as others, mostly in one goroutine: the race detector finds nothing new there.
-ALONE := ^(TestContract.*|TestI9_Topologies|TestRights_AreEnough.*|TestNear_MemoryStaysBounded.*|TestDoctor_EveryAdviceHelps)$$
-# Tests that do less under the race detector: it allocates itself, and is slow. They also run without it.
-EXACT := Allocations$$|^TestI9_StoreAnswersAsTheModel$$
-
 TEST := go test -count=1 -shuffle=on -timeout 20m
-IN_PROCESS = $$(go list ./... | grep -v /test/)
-# Each package's tests are a program of their own, which takes seconds to link. So APART is where ALONE and EXACT are, and of the bench
-# harness only the engine is RACED: the others have no concurrent callers.
-APART = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^func (TestContract|TestI9_|TestRights_AreEnough|TestNear_MemoryStaysBounded|TestDoctor_EveryAdviceHelps|Test[A-Za-z0-9_]*Allocations)' .)))
+# The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
+# are a program of their own, which takes seconds to link: of the bench harness only the engine has concurrent callers.
 RACED = $$(go list ./... | grep -v -e /test/ -e /bench) ./bench/load
 
 .PHONY: test
-test: redis gateways ## Run all tests; installs redis-server, nginx, HAProxy, Caddy and PHP if they are missing; RACE=1 runs them under the race detector, where it can find something
+test: redis gateways ## Run all tests, of the long ones a share; installs redis-server, nginx, HAProxy, Caddy and PHP if they are missing; FULL=1 runs all of them, as CI does, and the share under the race detector
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
-ifdef RACE
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -skip '$(ALONE)' $(RACED)
-	$(TEST) -run '$(ALONE)|$(EXACT)' $(APART)
-	$(TEST) ./bench/... ./test/...
-else
+ifdef FULL
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short $(RACED)
 	$(TEST) ./...
+else
+	$(TEST) -short ./...
 endif
 
 .PHONY: redis
@@ -79,11 +71,11 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 
 .PHONY: race
 race: redis ## Run all tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(IN_PROCESS)
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACED)
 
 .PHONY: check
 check: lint ## Check format, vet, staticcheck, go.mod, and run all tests as CI does
-	@$(MAKE) test RACE=1
+	@$(MAKE) test FULL=1
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod

@@ -77,11 +77,12 @@ var arrows = map[string][]string{
 	"test/gateways":          {},
 	"test/linear":            {},
 	"test/torture":           {},
-	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest"},
+	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest", "internal/testdepth"},
+	"internal/testdepth":     {},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
