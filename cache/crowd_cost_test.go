@@ -126,7 +126,7 @@ func TestCrowd_ScriptIsLoadedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []error{nil, session.ErrCrowded} {
+	for i, want := range []error{nil, session.ErrUserLimit} {
 		if err := rdb.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}

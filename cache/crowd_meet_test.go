@@ -213,13 +213,13 @@ func (c *crowdStores) meet(t *testing.T, server *cutServer, h *halves, run func(
 	m.n = server.faults.Trips()
 	server.faults.Arm(redistest.Cut{})
 	within("the create has ended")
-	if err != nil && !errors.Is(err, session.ErrConflict) && (c.limits.EvictOldest || !errors.Is(err, session.ErrCrowded)) {
+	if err != nil && !errors.Is(err, session.ErrConflict) && (c.limits.EvictOldest || !errors.Is(err, session.ErrUserLimit)) {
 		t.Fatalf("held at %d, halves before %d and %d: the create: %v", h.at, first, second, err)
 	}
 	if started && !finished {
 		finish()
 	}
-	if !answered(outcome) && !errors.Is(outcome, session.ErrCrowded) && lives {
+	if !answered(outcome) && !errors.Is(outcome, session.ErrUserLimit) && lives {
 		t.Fatalf("held at %d, halves before %d and %d: the other: %v", h.at, first, second, outcome)
 	}
 	h.faults.Arm(redistest.Cut{})
@@ -269,7 +269,7 @@ func TestCrowd_CutAnywhere(t *testing.T) {
 					if !(fired && errors.Is(err, session.ErrUnavailable)) && (err != nil) == l.EvictOldest {
 						t.Fatalf("cut at trip %d: %v", trip, err)
 					}
-					if err := create(s); !answered(err) && !(errors.Is(err, session.ErrCrowded) && !l.EvictOldest) {
+					if err := create(s); !answered(err) && !(errors.Is(err, session.ErrUserLimit) && !l.EvictOldest) {
 						t.Fatalf("cut at trip %d, once more: %v", trip, err)
 					}
 					within()

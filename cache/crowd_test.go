@@ -113,7 +113,7 @@ func (w *crowdWriter) step(ctx context.Context) error {
 		w.did[what]++
 	case errors.Is(err, session.ErrConflict), errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrDeleted):
 		w.did["lost"]++
-	case errors.Is(err, session.ErrCrowded) && !w.limits.EvictOldest:
+	case errors.Is(err, session.ErrUserLimit) && !w.limits.EvictOldest:
 		w.did["refused"]++
 		w.did[what+", refused"]++
 	default:
@@ -270,8 +270,8 @@ func (c *crowdStores) oneMore(t *testing.T, user string) {
 			t.Fatal(err)
 		}
 		want = append(want[1:], id)
-	case !errors.Is(err, session.ErrCrowded):
-		t.Fatalf("one more session of %s, who has %v: %v, want ErrCrowded", user, want, err)
+	case !errors.Is(err, session.ErrUserLimit):
+		t.Fatalf("one more session of %s, who has %v: %v, want ErrUserLimit", user, want, err)
 	}
 	after, err := c.live(t.Context())
 	if err != nil {
@@ -382,15 +382,15 @@ func TestCrowd_LimitIsIntroduced(t *testing.T) {
 		if !l.EvictOldest {
 			// In the place of one that has ended it is one more, too.
 			err := c.stores[0].Put(t.Context(), storetest.New("0002", start+2, storetest.User("u", "o"), storetest.Expires(session.Never)), nil)
-			if !errors.Is(err, session.ErrCrowded) {
-				t.Fatalf("again after its end: %v, want ErrCrowded", err)
+			if !errors.Is(err, session.ErrUserLimit) {
+				t.Fatalf("again after its end: %v, want ErrUserLimit", err)
 			}
 		}
 		err = c.stores[0].Put(t.Context(), storetest.New("new", c.clock.Now(), storetest.User("u", "o")), nil)
 		if l.EvictOldest {
 			want = append(want[len(want)-(most-1):], "new")
-		} else if !errors.Is(err, session.ErrCrowded) {
-			t.Fatalf("got %v, want ErrCrowded", err)
+		} else if !errors.Is(err, session.ErrUserLimit) {
+			t.Fatalf("got %v, want ErrUserLimit", err)
 		} else {
 			err = nil
 		}

@@ -42,7 +42,7 @@ const (
 // due.
 //
 // A write that gives a user one more session than Config.MaxSessionsPerUser
-// makes room for it first, or answers a *session.CrowdedError; it answers
+// makes room for it first, or answers a *session.UserLimitError; it answers
 // session.ErrConflict if other writers take the room again and again.
 //
 // Put repeats a write whose reply was lost; it happens once all the same.

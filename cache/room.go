@@ -51,7 +51,7 @@ func (s *Store) askOnly(ctx context.Context, w *write) (result string, err error
 
 // makeRoom clears the way for one more session of a user. What has ended is
 // removed; if there is no room then, the oldest sessions are deleted, as many as
-// are too many, or a *session.CrowdedError refuses the write. It returns what
+// are too many, or a *session.UserLimitError refuses the write. It returns what
 // newWrite is to know. That there is room is only so at the moment; the write
 // tells.
 func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error) {
@@ -75,7 +75,7 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 			return c.twins, nil
 		}
 		if !s.evictOldest {
-			return nil, &session.CrowdedError{Limit: s.maxPerUser}
+			return nil, &session.UserLimitError{Limit: s.maxPerUser}
 		}
 		latest := s.clock().Add(session.MaxAhead) // I1
 		if c.whole {

@@ -42,7 +42,7 @@ func TestCrowd_SessionThatCanNotBeRead(t *testing.T) {
 		s.spoil(t, "1")
 		for i := 3; i < 6; i++ {
 			err := s.Put(t.Context(), storetest.New(session.ID(strconv.Itoa(i)), s.Now(), ada...), nil)
-			if l.EvictOldest && err != nil || !l.EvictOldest && !errors.Is(err, session.ErrCrowded) {
+			if l.EvictOldest && err != nil || !l.EvictOldest && !errors.Is(err, session.ErrUserLimit) {
 				t.Fatalf("session %d: %v", i, err)
 			}
 		}

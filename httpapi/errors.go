@@ -42,7 +42,7 @@ func invalid(message, field, problem string) *refusal.Error {
 }
 
 // crowded names the limit that refuses a session, and its setting.
-func crowded(e *session.CrowdedError) *refusal.Error {
+func crowded(e *session.UserLimitError) *refusal.Error {
 	return &refusal.Error{Code: refusal.Exhausted, Text: "the user has as many sessions as --max-sessions-per-user allows, which is " + strconv.Itoa(e.Limit)}
 }
 
@@ -61,7 +61,7 @@ func asAPIError(err error) *refusal.Error {
 	if e, ok := errors.AsType[*index.TooCostlyError](err); ok {
 		return &refusal.Error{Code: refusal.Exhausted, Text: e.Error()}
 	}
-	if e, ok := errors.AsType[*session.CrowdedError](err); ok {
+	if e, ok := errors.AsType[*session.UserLimitError](err); ok {
 		return crowded(e)
 	}
 	if e := asBusy(err); e != nil {

@@ -26,18 +26,18 @@ var (
 	ErrUnavailable = errors.New("the session store is unavailable")
 	// ErrFull: the store takes no further session.
 	ErrFull = errors.New("the session store is full")
-	// ErrCrowded: the user may have no further session; as a *CrowdedError.
-	ErrCrowded = errors.New("the user has as many sessions as are allowed")
+	// ErrUserLimit: the user may have no further session; as a *UserLimitError.
+	ErrUserLimit = errors.New("the user has as many sessions as are allowed")
 )
 
-// CrowdedError is ErrCrowded with the limit: how many sessions a user may have.
-type CrowdedError struct{ Limit int }
+// UserLimitError is ErrUserLimit with the limit: how many sessions a user may have.
+type UserLimitError struct{ Limit int }
 
 // Error names the limit.
-func (e *CrowdedError) Error() string { return fmt.Sprintf("%v: %d", ErrCrowded, e.Limit) }
+func (e *UserLimitError) Error() string { return fmt.Sprintf("%v: %d", ErrUserLimit, e.Limit) }
 
-// Unwrap returns ErrCrowded.
-func (e *CrowdedError) Unwrap() error { return ErrCrowded }
+// Unwrap returns ErrUserLimit.
+func (e *UserLimitError) Unwrap() error { return ErrUserLimit }
 
 // InvalidError says which field of an input is wrong, and why. Field is its
 // path in JSON names ("factors.user.id"), Problem a phrase that names the

@@ -141,7 +141,7 @@ func (m *Model) makeRoom(next *session.Session, old *session.Stored) error {
 		return nil
 	}
 	if !m.limits.EvictOldest {
-		return session.ErrCrowded
+		return session.ErrUserLimit
 	}
 	latest := m.clock().Add(session.MaxAhead)
 	slices.SortFunc(others, func(a, b *session.Stored) int {

@@ -28,11 +28,11 @@ var crowdTests = []contractTest{
 	{name: "one more is refused", limits: refuseThird, run: func(f *fixture) {
 		f.put(f.of("1", 1))
 		f.put(f.of("2", 2))
-		f.refused(session.ErrCrowded, f.of("3", 3), nil)
+		f.refused(session.ErrUserLimit, f.of("3", 3), nil)
 		f.has("1", "2")
 		f.delete("1")
 		f.put(f.of("3", 3))
-		f.refused(session.ErrCrowded, f.of("4", 0), nil)
+		f.refused(session.ErrUserLimit, f.of("4", 0), nil)
 		f.has("2", "3")
 	}},
 	{name: "one more evicts the oldest", limits: evictThird, run: func(f *fixture) {
@@ -74,16 +74,16 @@ var crowdTests = []contractTest{
 		for _, id := range []session.ID{"5", "6", "7"} {
 			f.put(New(id, f.start))
 		}
-		f.refused(session.ErrCrowded, f.of("8", 3), nil)
+		f.refused(session.ErrUserLimit, f.of("8", 3), nil)
 	}},
 	{name: "a user who is set later", limits: refuseThird, run: func(f *fixture) {
 		f.put(f.of("1", 1))
 		s := f.put(New("2", f.start))
 		third := f.put(New("3", f.start))
 		f.replace(f.of("2", 0, Sequence(2)), s)
-		f.refused(session.ErrCrowded, f.of("3", 0, Sequence(2)), third)
+		f.refused(session.ErrUserLimit, f.of("3", 0, Sequence(2)), third)
 		f.replace(New("3", f.start, User("v", "o"), Sequence(2)), third)
-		f.refused(session.ErrCrowded, f.of("3", 0, Sequence(3)), f.get("3"))
+		f.refused(session.ErrUserLimit, f.of("3", 0, Sequence(3)), f.get("3"))
 		f.has("2", "1")
 	}},
 	{name: "a user who is set later evicts", limits: evictThird, run: func(f *fixture) {
@@ -101,7 +101,7 @@ var crowdTests = []contractTest{
 		f.has("2", "1")
 		f.replace(New("1", f.start, Sequence(4)), s)
 		f.put(f.of("3", 3))
-		f.refused(session.ErrCrowded, f.of("1", 1, Sequence(5)), f.get("1"))
+		f.refused(session.ErrUserLimit, f.of("1", 1, Sequence(5)), f.get("1"))
 		f.has("2", "3")
 	}},
 	{name: "what is in the way for another reason evicts nobody", limits: evictThird, run: func(f *fixture) {
@@ -121,14 +121,14 @@ var crowdTests = []contractTest{
 		f.put(f.of("1", 1, Expires(f.start.Add(time.Minute))))
 		f.put(f.of("2", 2, Agent("a"), Expires(f.start.Add(2*time.Minute))))
 		f.advance(time.Minute - time.Microsecond)
-		f.refused(session.ErrCrowded, f.of("3", 3), nil)
+		f.refused(session.ErrUserLimit, f.of("3", 3), nil)
 		f.advance(time.Microsecond)
 		f.put(f.of("3", 3))
-		f.refused(session.ErrCrowded, f.of("4", 4), nil)
+		f.refused(session.ErrUserLimit, f.of("4", 4), nil)
 		f.has("2", "3")
 		f.advance(time.Minute)
 		f.put(f.of("2", 2, Agent("a"))) // in the place of what has ended
-		f.refused(session.ErrCrowded, f.of("4", 4), nil)
+		f.refused(session.ErrUserLimit, f.of("4", 4), nil)
 		f.has("2", "3")
 	}},
 	{name: "what has ended is not evicted for", limits: evictThird, run: func(f *fixture) {
