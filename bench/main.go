@@ -14,8 +14,8 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/baseline"
 	"github.com/cloakroom-dev/cloakroom/bench/compare"
-	"github.com/cloakroom-dev/cloakroom/bench/link"
 	"github.com/cloakroom-dev/cloakroom/bench/measure"
+	"github.com/cloakroom-dev/cloakroom/bench/redisproxy"
 	"github.com/cloakroom-dev/cloakroom/bench/report"
 	"github.com/cloakroom-dev/cloakroom/bench/seed"
 )
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "raw":
 		return measure.Raw(ctx, rest, stdout, stderr)
 	case "link":
-		return link.Command(ctx, rest, stdout, stderr)
+		return redisproxy.Command(ctx, rest, stdout, stderr)
 	case "start":
 		return measure.Start(ctx, rest, stdout, stderr)
 	case "seed":

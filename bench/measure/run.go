@@ -8,9 +8,9 @@ import (
 	"io"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/experiment"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
-	"github.com/cloakroom-dev/cloakroom/bench/wave"
 )
 
 // Run is bench run: it measures one scenario at one rate.
@@ -18,7 +18,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	var f source.Flags
 	f.Register(flags)
-	var wf wave.Flags
+	var wf experiment.Flags
 	wf.Register(flags)
 	repeats := flags.Int("repeats", 1, "how many times")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
@@ -33,7 +33,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // runRepeats measures a source several times, and writes the result.
-func runRepeats(ctx context.Context, s *source.Source, kind string, flags *flag.FlagSet, f *source.Flags, repeats int, out string, stdout, stderr io.Writer, wf *wave.Flags) error {
+func runRepeats(ctx context.Context, s *source.Source, kind string, flags *flag.FlagSet, f *source.Flags, repeats int, out string, stdout, stderr io.Writer, wf *experiment.Flags) error {
 	m, err := source.OpenMeters(ctx, f)
 	if err != nil {
 		return err
@@ -46,8 +46,8 @@ func runRepeats(ctx context.Context, s *source.Source, kind string, flags *flag.
 		}
 		seed := f.Seed + uint64(i)
 		var r *result.Run
-		if wave.Is(s.Flags.Scenario) {
-			r, err = wave.Measure(ctx, stderr, s, wf, m, seed)
+		if experiment.Is(s.Flags.Scenario) {
+			r, err = experiment.Measure(ctx, stderr, s, wf, m, seed)
 		} else {
 			r, err = s.Measure(ctx, stderr, m, f.Rate, f.Seconds, seed)
 		}

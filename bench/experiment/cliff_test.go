@@ -1,4 +1,4 @@
-package wave
+package experiment
 
 import (
 	"testing"

@@ -1,6 +1,6 @@
-// Package link is bench link: it stands between a program and its Redis. Look here to
+// Package redisproxy is bench link: it stands between a program and its Redis. Look here to
 // take from a program what it is told of changes, and nothing else.
-package link
+package redisproxy
 
 import (
 	"bytes"

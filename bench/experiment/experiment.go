@@ -1,8 +1,8 @@
-// Package wave has the scenarios with a course of their own, which are not one
+// Package experiment has the scenarios with a course of their own, which are not one
 // request after another: logouts that another process must hear of, sessions that end
 // in one second, more load than a program can do, a flood, a crowd. Look here when
 // what is measured is what happens after something.
-package wave
+package experiment
 
 import (
 	"cmp"
