@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
@@ -97,21 +96,18 @@ func keyFlags(args []string) (k caller.APIKey, path string, err error) {
 	return k, path, wrong.err()
 }
 
-// appendKey adds k to the file at path, or makes it. A reader sees the old
-// file or the new one, never a part; two at once do not lose a key.
+// appendKey appends k to the file at path, or makes the file. Two at once lose no
+// key. A reader that finds half an entry refuses the file, and reads it again.
 func appendKey(path string, k caller.APIKey) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	dir, err := os.Open(filepath.Dir(path))
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }() // gives up the lock
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("locking %s: %w", dir.Name(), err)
+	defer func() { err = errors.Join(err, f.Close()) }() // gives up the lock
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", path, err)
 	}
-	old, mode, owner, err := readWithMode(path)
+	old, err := readText(path, nil)
 	if err != nil {
 		return err
 	}
@@ -119,44 +115,8 @@ func appendKey(path string, k caller.APIKey) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".keys-")
-	if err != nil {
-		return err
+	if _, err := f.Write(text[len(old):]); err != nil {
+		return errors.Join(err, f.Truncate(int64(len(old))))
 	}
-	_, written := tmp.Write(text)
-	err = errors.Join(written, tmp.Chmod(mode), chown(tmp, owner), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return dir.Sync()
-}
-
-// readWithMode reads a file with its mode and owner; one that does not exist
-// is empty, 0600 and has no owner yet.
-func readWithMode(path string) (text []byte, mode os.FileMode, owner *syscall.Stat_t, err error) {
-	text, err = readText(path, nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, 0o600, nil, nil
-	}
-	if err != nil {
-		return nil, 0, nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, nil, err
-	}
-	owner, _ = info.Sys().(*syscall.Stat_t)
-	return text, info.Mode().Perm(), owner, nil
-}
-
-// chown keeps the owner of the file that f will replace, so that the server
-// can still read it.
-func chown(f *os.File, owner *syscall.Stat_t) error {
-	if owner == nil || int(owner.Uid) == os.Geteuid() && int(owner.Gid) == os.Getegid() {
-		return nil
-	}
-	return f.Chown(int(owner.Uid), int(owner.Gid))
+	return f.Sync()
 }

@@ -106,6 +106,8 @@ func TestKeysFileIsReloaded(t *testing.T) {
 	broken(4, file+": the keys file has no keys")
 	rewrite("keys: []\n")
 	broken(5, file+": the keys file has no keys")
+	rewrite("keys:\n")
+	broken(6, file+": the keys file has no keys")
 
 	third := newKey(t, "--name=third", "--user-id=svc", "--permission=session.read", "--file="+file)
 	p.hangup <- syscall.SIGHUP
@@ -115,7 +117,7 @@ func TestKeysFileIsReloaded(t *testing.T) {
 }
 
 func TestKeyIntoAFileWithoutKeys(t *testing.T) {
-	for _, text := range []string{"", "\n", "# mine\n", "keys:\n", "keys: []\n", "# mine\nkeys: [] # none\n"} {
+	for _, text := range []string{"", "\n", "# mine\n", "keys:\n", "# mine\nkeys: # none\n"} {
 		file := writeFile(t, text)
 		for n, name := range []string{"a", "b"} {
 			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
@@ -146,11 +148,8 @@ func TestKeyFileKeepsItsMode(t *testing.T) {
 	if info, err = os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
 		t.Errorf("the link is gone: %v, %v", info, err)
 	}
-	if text, err := os.ReadFile(real); err != nil || !strings.HasPrefix(string(text), "# mine\n") {
+	if text, err := os.ReadFile(real); err != nil || !strings.HasPrefix(string(text), "# mine\nkeys:\n  - name: a\n") {
 		t.Errorf("%q, %v", text, err)
-	}
-	if n := entries(t, filepath.Dir(real)); n != 1 {
-		t.Errorf("%d files beside the keys file", n-1)
 	}
 }
 
@@ -194,6 +193,13 @@ func TestKeyFaults(t *testing.T) {
 	f(exitFailed, "keys must be a list", "--name=a", "--user-id=u")
 	if b, err := os.ReadFile(file); err != nil || string(b) != "keys: nonsense\n" {
 		t.Errorf("the broken file was changed: %q, %v", b, err)
+	}
+	if err := os.WriteFile(file, []byte("keys: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(exitFailed, "without --file, and put the entry that it prints into the list", "--name=a", "--user-id=u")
+	if b, err := os.ReadFile(file); err != nil || string(b) != "keys: []\n" {
+		t.Errorf("the file was changed: %q, %v", b, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -139,15 +140,12 @@ func TestAppendAPIKey(t *testing.T) {
 			t.Errorf("%q became %v\n%s\nwant\n%s", before, err, got, after)
 		}
 	}
-	// Inline lists are written line by line; comments stay.
-	for _, before := range []string{"# a\nkeys: [] # b\n", "# a\nkeys: [{name: old, userId: u, sha256: \"" + hash1 + "\"}] # b\n"} {
-		got, err := AppendAPIKey([]byte(before), key)
-		if err != nil || !strings.Contains(string(got), "# a") || !strings.Contains(string(got), "# b") {
-			t.Errorf("%q became %v\n%s", before, err, got)
-		}
-		list, err := readAPIKeys(got)
-		if err != nil || list[len(list)-1].Name != key.Name || len(list[len(list)-1].Permissions) != 2 {
-			t.Errorf("%q reads as %+v, %v", before, list, err)
+	// Where nothing can be appended, the error says what to do.
+	for _, before := range []string{
+		"keys: []\n", "# a\nkeys: [{name: old, userId: u, sha256: \"" + hash1 + "\"}] # b\n", "{}\n", "{keys: }\n", "keys: null\n", "keys: &anchor\n  " + old + "\n", "keys:\n  " + old + "\n...\n",
+	} {
+		if got, err := AppendAPIKey([]byte(before), key); got != nil || err != errNoPlace {
+			t.Errorf("%q became %q, %v", before, got, err)
 		}
 	}
 }
@@ -155,12 +153,12 @@ func TestAppendAPIKey(t *testing.T) {
 func TestAppendAPIKeyRefuses(t *testing.T) {
 	text := []byte("keys:\n- {name: old, userId: u, sha256: " + hash1 + "}\n")
 	for what, k := range map[string]APIKey{
-		"already":        {Name: "old", UserID: "u", SHA256: hash2},
-		"also that of":   {Name: "new", UserID: "u", SHA256: hash1},
-		"userId":         {Name: "new", SHA256: hash2},
-		"name":           {UserID: "u", SHA256: hash2},
-		"sha256":         {Name: "new", UserID: "u", SHA256: "x"},
-		"permissions[0]": {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
+		"name: also that":   {Name: "old", UserID: "u", SHA256: hash2},
+		"sha256: also that": {Name: "new", UserID: "u", SHA256: hash1},
+		"userId":            {Name: "new", SHA256: hash2},
+		"name":              {UserID: "u", SHA256: hash2},
+		"sha256":            {Name: "new", UserID: "u", SHA256: "x"},
+		"permissions[0]":    {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
 	} {
 		if got, err := AppendAPIKey(text, k); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: got %s, %v, want an error about %s", k, got, err, what)
@@ -189,7 +187,7 @@ func FuzzParseAPIKeys(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if k, err := ParseAPIKeys(after); err != nil || k.Len() != before.Len()+1 {
+		if k, err := ParseAPIKeys(after); err != nil || k.Len() != before.Len()+1 || !bytes.HasPrefix(after, text) {
 			t.Errorf("%q became %q, %v", text, after, err)
 		}
 	})
