@@ -50,9 +50,10 @@ var arrows = map[string][]string{
 	"internal/doctor":     {"cache", "index", "internal/acl", "internal/keys", "internal/push", "internal/resp", "internal/session"},
 	"httpapi/refusal":     {"internal/protojson"},
 	"httpapi/server":      {"httpapi/refusal"},
+	"httpapi/protocol":    {"httpapi/refusal", "httpapi/server", "internal/protojson"},
 	"httpapi/caller":      {"httpapi/refusal", "httpapi/server", "cache", "index", "internal/oidc", "internal/session"},
 	"httpapi/verify":      {"httpapi/server", "httpapi/caller", "cache", "internal/session", "internal/protojson"},
-	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
+	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/caller", "httpapi/verify", "cache", "index", "internal/oidc", "internal/session", "internal/protojson"},
 	"cmd/cloakroom":       {"cache", "cache/near", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/verify", "index", "index/audit", "internal/acl", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/keys", "internal/lookalike", "internal/oidc", "internal/session"},
 	"bench/result":        {},
 	"bench/load":          {"bench/result"},
@@ -86,7 +87,7 @@ var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "interna
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
+	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},

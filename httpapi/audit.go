@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -40,7 +41,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error
 		return
 	case stranger || !c.route.writes:
 		level, message = slog.LevelError, "request failed"
-	case e == errTooLate: // it may have been done
+	case e == protocol.ErrTooLate: // it may have been done
 		level, message = slog.LevelWarn, "write failed"
 	case failed && !shed:
 		level, message = slog.LevelError, "write failed"

@@ -43,7 +43,7 @@ func writeOf(r *route) write {
 	case r.call == "ImportSessions":
 		w.good, w.bad = `{"id":"i"}`, `{"x":` // a broken line, which costs only itself
 	}
-	if r.connect && r.call != "CreateSession" {
+	if r.connect() && r.call != "CreateSession" {
 		w.good = strings.Replace(w.good, "{", `{"sessionId":"`+sessionOf(r)+`",`, 1)
 		w.good = strings.Replace(w.good, ",}", "}", 1)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
-	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -195,22 +194,4 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
 	}
 	return s.config.Store.Revoke(ctx, what)
-}
-
-// writeOAuthError is refusal.Write in the form of RFC 6749, 5.2, which knows no 413.
-func writeOAuthError(http *fasthttp.RequestCtx, e *refusal.Error) {
-	name, status := "invalid_request", e.Status()
-	switch {
-	case e.Code == refusal.Unavailable:
-		name = "temporarily_unavailable"
-	case e.Code == refusal.Internal:
-		name = "server_error"
-	case status == fasthttp.StatusRequestEntityTooLarge:
-		status = fasthttp.StatusBadRequest
-	}
-	b := append([]byte(nil), `{"error":"`...)
-	b = append(b, name...)
-	b = append(b, `","error_description":`...)
-	b = protojson.AppendString(b, e.Error())
-	refusal.WriteAs(http, e, status, append(b, '}'))
 }

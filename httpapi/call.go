@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -70,7 +71,7 @@ func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasth
 		var e *refusal.Error
 		if err != nil {
 			e = asAPIError(err)
-			r.writeError(ctx, e)
+			r.protocol.WriteError(ctx, e)
 		}
 		if !c.bodyRead && server.HasBody(&ctx.Request.Header) {
 			server.CloseUnread(ctx)
@@ -92,8 +93,10 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	if err := server.Guard(c.http, loopbackOnly); err != nil {
 		return err
 	}
-	if err := c.media(); err != nil {
-		return err
+	if !c.route.open || !c.route.connect() { // else there is no such procedure
+		if c.timeout, err = c.route.protocol.Check(&c.http.Request.Header); err != nil {
+			return err
+		}
 	}
 	// What is refused here is refused unread: who has no credentials gets no
 	// memory for a body.
@@ -158,6 +161,24 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		ctx = timed
 	}
 	return c.route.do(s, ctx, c)
+}
+
+// within answers c before its caller's deadline, or says that it is over. It is
+// counted from the request's headers on.
+func (s *Server) within(base context.Context, c *call) error {
+	deadline := c.start.Add(c.timeout)
+	timed := server.WithLateDeadline(base, deadline)
+	defer timed.End()
+	err := s.admitted(timed, c)
+	if err == nil || err == server.ErrContinue {
+		return err
+	}
+	// A store that could not be asked until then is not "unavailable". The clock
+	// decides: a connection's own timer may fire before the context's. (I2)
+	if asAPIError(err) == errUnavailable && !time.Now().Before(deadline) {
+		return protocol.ErrTooLate
+	}
+	return err
 }
 
 // limit takes a token of the caller's key for c. A client that waits for leave

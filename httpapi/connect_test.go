@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
@@ -101,21 +101,6 @@ func TestConnect_AnswersAsREST(t *testing.T) {
 	})
 }
 
-// Every code has Connect's name and Connect's status.
-func TestConnect_EveryCode(t *testing.T) {
-	table := map[string]int{
-		"canceled": 499, "unknown": 500, "invalid_argument": 400, "deadline_exceeded": 504, "not_found": 404, "already_exists": 409, "permission_denied": 403,
-		"resource_exhausted": 429, "failed_precondition": 400, "aborted": 409, "out_of_range": 400, "unimplemented": 501, "internal": 500, "unavailable": 503,
-		"data_loss": 500, "unauthenticated": 401,
-	}
-	for code := range refusal.Code(100) {
-		name, named := connectCodes[code]
-		if status := code.Status(); named != (status != 0) || named && status != table[name] {
-			t.Errorf("%d is %q, with the status %d, want %d", code, name, status, table[name])
-		}
-	}
-}
-
 // What golden files do not show: errors that take more than a request of text.
 func TestConnect_OtherErrors(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.config.MaxBodyBytes = 100 })
@@ -136,7 +121,7 @@ func TestConnect_OtherErrors(t *testing.T) {
 		}
 	}
 	var c fasthttp.RequestCtx
-	(&route{connect: true}).writeError(&c, asAPIError(f.server.bug("oh", "request-1", "GetSession")))
+	protocol.Connect.WriteError(&c, asAPIError(f.server.bug("oh", "request-1", "GetSession")))
 	if got, want := string(c.Response.Body()), `{"code":"internal","message":"An internal error occurred: request request-1"}`; got != want || c.Response.StatusCode() != http.StatusInternalServerError {
 		t.Errorf("got %d %s", c.Response.StatusCode(), got)
 	}
@@ -207,32 +192,4 @@ func TestConnect_MetricsAndLog(t *testing.T) {
 	if log := f.logs.String(); !strings.Contains(log, `msg="write refused"`) || !strings.Contains(log, "call=SetSession status=404") || strings.Contains(log, "secret-token") {
 		t.Errorf("the log has\n%s", log)
 	}
-}
-
-// Headers are taken, or refused with a status that the protocol has for that.
-func FuzzConnectHeaders(f *testing.F) {
-	f.Add("1", "application/json", "", "1000")
-	f.Add("2", "application/json; charset=utf-8", "gzip", "0")
-	f.Add("", "text/plain", "identity", "+1")
-	f.Add("", "application/json; charset=\xff;;=", "br", "9999999999")
-	f.Fuzz(func(t *testing.T, version, contentType, encoding, timeout string) {
-		c := newTestCall(nil)
-		c.route.connect = true
-		h := &c.http.Request.Header
-		h.SetMethod("POST")
-		h.SetContentLength(2)
-		for _, header := range [][2]string{{"Connect-Protocol-Version", version}, {"Content-Type", contentType}, {"Content-Encoding", encoding}, {"Connect-Timeout-Ms", timeout}} {
-			h.Set(header[0], header[1])
-		}
-		if err := c.connectRequest(); err != nil {
-			e := asAPIError(err)
-			if status := connectStatus(e); status != http.StatusBadRequest && status != http.StatusUnsupportedMediaType && status != http.StatusNotImplemented {
-				t.Errorf("%v has the status %d", err, status)
-			}
-			return
-		}
-		if c.timeout < 0 || c.timeout > 1e10*time.Millisecond || (c.timeout == 0) != (timeout == "") {
-			t.Errorf("%q became %s", timeout, c.timeout)
-		}
-	})
 }

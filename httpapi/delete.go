@@ -16,7 +16,7 @@ type deleteRequest struct {
 // decodeDelete reads the body, which may be missing. A token may stand in the
 // query instead, for clients that can not send a body with DELETE.
 func decodeDelete(c *call) (q deleteRequest, err error) {
-	if !c.route.connect {
+	if !c.route.connect() {
 		if q.token, _, err = c.param("sessionToken", "session_token"); err != nil {
 			return q, err
 		}

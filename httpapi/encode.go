@@ -19,7 +19,7 @@ func (c *call) begin(size int) {
 
 // end closes the object under way, and makes it the answer.
 func (c *call) end(status int) error {
-	if c.route.connect {
+	if c.route.connect() {
 		status = http.StatusOK // Connect has no other success
 	}
 	c.http.Response.SwapBody(append(c.out, '}'))

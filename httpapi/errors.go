@@ -9,7 +9,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/valyala/fasthttp"
 )
 
 // The errors with a fixed text. Those with an ID are ZITADEL's, word for word.
@@ -31,9 +30,6 @@ var (
 	errDeleted      = &refusal.Error{Code: refusal.Exists, Text: session.ErrDeleted.Error()}
 	errFull         = &refusal.Error{Code: refusal.Exhausted, Text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusPreconditionFailed, Text: "the stored session has another sequence than If-Match asks for"}
-
-	errCompressed = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "compressed request bodies are not supported: send no Content-Encoding"}
-	errCharset    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the charset of a request body must be utf-8"}
 )
 
 // invalid is an error in the shape of ZITADEL's request validation.
@@ -78,16 +74,4 @@ func asAPIError(err error) *refusal.Error {
 		return errFull
 	}
 	return errUnavailable
-}
-
-// refusal.Write makes e the answer, in the form of the route's protocol.
-func (r *route) writeError(http *fasthttp.RequestCtx, e *refusal.Error) {
-	switch {
-	case r.connect:
-		writeConnectError(http, e)
-	case r.oauth:
-		writeOAuthError(http, e)
-	default:
-		refusal.Write(http, e)
-	}
 }

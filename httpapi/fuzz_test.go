@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -232,9 +233,9 @@ func FuzzDecodeDelete(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, connect bool) {
 		c := newTestCall(body)
-		c.route, c.id = &route{connect: connect}, "in the path"
+		c.route, c.id = &route{}, "in the path"
 		if connect {
-			c.id = ""
+			c.route.protocol, c.id = protocol.Connect, ""
 		}
 		q, err := decodeDelete(c)
 		if err != nil {

@@ -15,7 +15,7 @@ type getRequest struct {
 
 func decodeGet(c *call) (q getRequest, err error) {
 	var given bool
-	if c.route.connect {
+	if c.route.connect() {
 		q.token, given, err = c.reference()
 	} else {
 		q.token, given, err = c.param("sessionToken", "session_token")
@@ -74,7 +74,7 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 	} else if sees := c.caller.Sees(); !sees.Match(&stored.Facts) {
 		return errDenied
 	}
-	if !c.route.connect { // there it is a POST
+	if !c.route.connect() { // there it is a POST
 		var tag [24]byte
 		c.http.Response.Header.SetCanonical(etagName, appendETag(tag[:0], stored.Sequence))
 		if list := c.http.Request.Header.PeekCanonical(ifNoneMatchName); len(list) > 0 && matches(string(list), stored.Sequence, true) {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 )
 
 // differentAnswersFile has our answer to each exchange that differs, one a line:
@@ -39,7 +41,7 @@ func (a *differentAnswers) compare(r *replay, e *recorded, got reply, known *dif
 	r.t.Helper()
 	want := a.want[e.Name]
 	delete(a.want, e.Name)
-	if known.timed && got.status == http.StatusGatewayTimeout && strings.Contains(got.body, errTooLate.Text) {
+	if known.timed && got.status == http.StatusGatewayTimeout && strings.Contains(got.body, protocol.ErrTooLate.Text) {
 		fmt.Fprintf(&a.now, "%s: %s\n", e.Name, want)
 		return
 	}

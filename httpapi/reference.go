@@ -26,7 +26,7 @@ func (c *call) reference() (token string, given bool, err error) {
 func (c *call) readID(r *protojson.Reader) error {
 	var id string
 	err := r.String(&id)
-	if c.route.connect {
+	if c.route.connect() {
 		c.id = id
 	}
 	return err
@@ -34,7 +34,7 @@ func (c *call) readID(r *protojson.Reader) error {
 
 // named refuses a request without a session ID, which only a body can lack.
 func (c *call) named(message string) error {
-	if c.route.connect && c.id == "" {
+	if c.route.connect() && c.id == "" {
 		return invalid(message, "SessionId", wrongLength)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -18,12 +19,10 @@ type route struct {
 	call string
 	// beta is the older version of the API, which knows less.
 	beta bool
-	// connect is spoken by Connect, not by REST.
-	connect bool
+	// protocol is how it is spoken.
+	protocol protocol.Protocol
 	// open needs no credentials. Its handler reads the body, if it has one.
 	open bool
-	// oauth has its errors in the form of RFC 6749.
-	oauth bool
 	// writes is logged, whether it succeeds or is refused.
 	writes bool
 	// streams reads its body itself, and takes as long as that takes.
@@ -47,7 +46,7 @@ var routes = slices.Concat(
 		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, class: classWrite, do: answer(decodePut, (*Server).putSession)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions)},
-		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, oauth: true, writes: true, do: (*Server).backchannelLogout},
+		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, protocol: protocol.OAuth, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
 )
@@ -55,7 +54,7 @@ var routes = slices.Concat(
 // sessionService has the calls of one version of ZITADEL's session service, by
 // REST and by Connect.
 func sessionService(version string, beta bool) []route {
-	prefix, service := "/"+version, connectPrefix+"session."+version+".SessionService/"
+	prefix, service := "/"+version, protocol.ConnectPrefix+"session."+version+".SessionService/"
 	calls := []route{
 		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: answer(decodeList, (*Server).listSessions)},
 		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, class: classRead, do: answer(decodeGet, (*Server).getSession)},
@@ -69,13 +68,22 @@ func sessionService(version string, beta bool) []route {
 	return calls
 }
 
+// byConnect returns r as a procedure of Connect.
+func (r route) byConnect(service string) route {
+	r.method, r.path, r.protocol = fasthttp.MethodPost, service+r.call, protocol.Connect
+	return r
+}
+
+// connect says whether r is spoken by Connect.
+func (r *route) connect() bool { return r.protocol == protocol.Connect }
+
 // What answers to requests outside the API.
 var (
 	unknownRoute  = route{call: server.NoRoute, open: true, do: fail(errNoRoute)}
 	unknownMethod = route{call: server.NoRoute, open: true, do: (*Server).methods}
 
-	unknownProcedure       = route{call: server.NoRoute, open: true, connect: true, do: fail(errNoProcedure)}
-	unknownProcedureMethod = route{call: server.NoRoute, open: true, connect: true, do: (*Server).methods}
+	unknownProcedure       = route{call: server.NoRoute, open: true, protocol: protocol.Connect, do: fail(protocol.ErrNoProcedure)}
+	unknownProcedureMethod = route{call: server.NoRoute, open: true, protocol: protocol.Connect, do: (*Server).methods}
 )
 
 // answer makes a handler of what reads a request and what answers it.
@@ -121,7 +129,7 @@ func (s *Server) router(base context.Context, loopbackOnly bool) fasthttp.Reques
 	byPath := func(rest, connect *route) fasthttp.RequestHandler {
 		rests, connects := s.handle(base, rest, loopbackOnly), s.handle(base, connect, loopbackOnly)
 		return func(http *fasthttp.RequestCtx) {
-			if bytes.HasPrefix(http.Path(), []byte(connectPrefix)) {
+			if bytes.HasPrefix(http.Path(), []byte(protocol.ConnectPrefix)) {
 				connects(http)
 			} else {
 				rests(http)

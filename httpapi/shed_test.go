@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -81,7 +82,7 @@ func TestShed_EachClassApart(t *testing.T) {
 				t.Errorf("%s %s: Retry-After %q, closed %v: %s", c.do, c.path, r.header.Get("Retry-After"), r.closed, r.body)
 			}
 			switch {
-			case strings.HasPrefix(c.path, connectPrefix):
+			case strings.HasPrefix(c.path, protocol.ConnectPrefix):
 				if !strings.HasPrefix(r.body, `{"code":"unavailable"`) {
 					t.Errorf("%s: %s", c.path, r.body)
 				}
@@ -232,7 +233,7 @@ func TestI2_SilentRedisIsUnavailableOnEveryRoute(t *testing.T) {
 			"ListSessions": "{}", "CreateSession": "{}", "SetSession": `{"metadata":{"k":"dg=="}}`, "DeleteSession": "{}", "PutSession": put,
 			"ImportSessions": `{"id":"i1",` + put[1:] + "\n", "RevokeSessions": `{"all":true}`,
 		}[r.call]
-		if r.connect {
+		if r.connect() {
 			if r.call != "ListSessions" && r.call != "CreateSession" {
 				body = withID(id, cmp.Or(body, "{}"))
 			}

@@ -1,21 +1,23 @@
-package httpapi
+package protocol
 
 import (
 	"mime"
+	"net/http"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
-// media refuses a body of a kind that is not read.
-func (c *call) media() error {
-	h := &c.http.Request.Header
+var (
+	errCompressed = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "compressed request bodies are not supported: send no Content-Encoding"}
+	errCharset    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the charset of a request body must be utf-8"}
+)
+
+// restRequest refuses a body of a kind that is not read.
+func restRequest(h *fasthttp.RequestHeader) error {
 	switch {
-	case c.route.connect && c.route.open: // there is no such procedure
-		return nil
-	case c.route.connect:
-		return c.connectRequest()
 	case !server.HasBody(h):
 		return nil
 	case compressed(h):

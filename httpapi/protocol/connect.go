@@ -1,8 +1,7 @@
-package httpapi
+package protocol
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"mime"
@@ -22,8 +21,8 @@ import (
 // HTTP/1.1. Requests and answers are those of REST; what differs is here. GET
 // for calls without side effects is not offered.
 
-// connectPrefix is where every path of Connect begins: with a service of ZITADEL.
-const connectPrefix = "/zitadel."
+// ConnectPrefix is where every path of Connect begins: with a service of ZITADEL.
+const ConnectPrefix = "/zitadel."
 
 // maxTimeoutDigits is how long a Connect-Timeout-Ms may be.
 const maxTimeoutDigits = 10
@@ -32,20 +31,20 @@ var (
 	connectVersionName = []byte("Connect-Protocol-Version")
 	connectTimeoutName = []byte("Connect-Timeout-Ms")
 	connectVersion     = []byte("1")
-	jsonType           = []byte(contentTypeJSON)
+	jsonType           = []byte(contentType)
 
 	errConnectVersion = &refusal.Error{Code: refusal.Invalid, Text: "the header Connect-Protocol-Version must be 1, or not be there"}
 	errConnectTimeout = &refusal.Error{Code: refusal.Invalid, Text: "the header Connect-Timeout-Ms must be a whole number above 0, of at most 10 digits"}
 	errConnectType    = &refusal.Error{Code: refusal.Invalid, HTTP: http.StatusUnsupportedMediaType, Text: "the Content-Type of a request must be application/json"}
 	// The protocol wants this code.
 	errConnectCompressed = &refusal.Error{Code: refusal.Unimplemented, Text: "compressed request bodies are not supported: the Content-Encoding must be identity"}
-	// An unknown procedure is unimplemented, which by the protocol's table of
+	// ErrNoProcedure refuses an unknown procedure. It is unimplemented, which by the protocol's table of
 	// codes is 501. But its servers answer 404, and its table of statuses reads
 	// a 404 as unimplemented: so clients come to the same code by either, and
 	// those that know nothing of Connect see an ordinary 404.
-	errNoProcedure = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusNotFound, Text: "Not Found"}
-	// errTooLate may mean that a write was done all the same.
-	errTooLate = &refusal.Error{Code: refusal.Deadline, Text: "the time of Connect-Timeout-Ms is over"}
+	ErrNoProcedure = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusNotFound, Text: "Not Found"}
+	// ErrTooLate may mean that a write was done all the same.
+	ErrTooLate = &refusal.Error{Code: refusal.Deadline, Text: "the time of Connect-Timeout-Ms is over"}
 )
 
 // connectCodes are Connect's names of the codes.
@@ -64,67 +63,41 @@ var connectCodes = map[refusal.Code]string{
 	refusal.Unauthorised:  "unauthenticated",
 }
 
-// byConnect returns r as a procedure of Connect.
-func (r route) byConnect(service string) route {
-	r.method, r.path, r.connect = fasthttp.MethodPost, service+r.call, true
-	return r
-}
-
-// connectRequest checks what Connect says about a request besides its body, and
-// takes over its deadline.
-func (c *call) connectRequest() error {
-	h := &c.http.Request.Header
+// connectRequest checks the headers of a request, and returns how long its caller
+// waits, 0 if it does not say so.
+func connectRequest(h *fasthttp.RequestHeader) (timeout time.Duration, err error) {
 	if v := h.PeekCanonical(connectVersionName); len(v) > 0 && !bytes.Equal(v, connectVersion) {
-		return errConnectVersion
+		return 0, errConnectVersion
 	}
 	if t := h.ContentType(); !bytes.EqualFold(t, jsonType) {
 		media, params, err := mime.ParseMediaType(string(t))
-		if err != nil || media != contentTypeJSON {
-			return errConnectType
+		if err != nil || media != contentType {
+			return 0, errConnectType
 		}
 		if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-			return errCharset
+			return 0, errCharset
 		}
 	}
 	if server.HasBody(h) && compressed(h) {
-		return errConnectCompressed
+		return 0, errConnectCompressed
 	}
 	if t := h.PeekCanonical(connectTimeoutName); len(t) > 0 {
-		return c.connectTimeout(string(t))
+		return connectTimeout(string(t))
 	}
-	return nil
+	return 0, nil
 }
 
-// connectTimeout sets how long the caller waits.
-func (c *call) connectTimeout(text string) error {
+// connectTimeout reads how long the caller waits.
+func connectTimeout(text string) (time.Duration, error) {
 	ms, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || ms == 0 || len(text) > maxTimeoutDigits {
-		return errConnectTimeout
+		return 0, errConnectTimeout
 	}
-	c.timeout = time.Duration(ms) * time.Millisecond
-	return nil
-}
-
-// within answers c before its caller's deadline, or says that it is over. It is
-// counted from the request's headers on.
-func (s *Server) within(base context.Context, c *call) error {
-	deadline := c.start.Add(c.timeout)
-	timed := server.WithLateDeadline(base, deadline)
-	defer timed.End()
-	err := s.admitted(timed, c)
-	if err == nil || err == server.ErrContinue {
-		return err
-	}
-	// A store that could not be asked until then is not "unavailable". The clock
-	// decides: a connection's own timer may fire before the context's. (I2)
-	if asAPIError(err) == errUnavailable && !time.Now().Before(deadline) {
-		return errTooLate
-	}
-	return err
+	return time.Duration(ms) * time.Millisecond, nil
 }
 
 // connectStatus is the HTTP status of e by Connect. It follows from the code,
-// but for what comes before the protocol: the path, the method, the content type.
+// except for what comes before the protocol: the path, the method, the content type.
 func connectStatus(e *refusal.Error) int {
 	switch e.HTTP {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
@@ -138,7 +111,7 @@ func writeConnectError(http *fasthttp.RequestCtx, e *refusal.Error) {
 	refusal.WriteAs(http, e, connectStatus(e), appendConnectError(nil, e))
 	switch e {
 	case errConnectType, errCharset:
-		http.Response.Header.Set("Accept-Post", contentTypeJSON)
+		http.Response.Header.Set("Accept-Post", contentType)
 	case errConnectCompressed:
 		http.Response.Header.Set(fasthttp.HeaderAcceptEncoding, "identity")
 	}
