@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/imports"
 )
 
 // imported is the answer to an import.
@@ -103,7 +105,7 @@ func TestImportNamesTheFirstErrors(t *testing.T) {
 		}
 	}
 	got := f.importLines(strings.NewReader(b.String()))
-	if got.Failed != 3000 || len(got.Errors) != maxImportErrors {
+	if got.Failed != 3000 || len(got.Errors) != imports.MaxErrors {
 		t.Fatalf("%d failed, %d are named", got.Failed, len(got.Errors))
 	}
 	for i, e := range got.Errors {
@@ -181,7 +183,7 @@ func TestImportInConstantMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	got := f.importLines(source)
-	if got.Stored != 20_000 || got.Expired != 20_000 || got.Failed != 160_000 || len(got.Errors) != maxImportErrors {
+	if got.Stored != 20_000 || got.Expired != 20_000 || got.Failed != 160_000 || len(got.Errors) != imports.MaxErrors {
 		t.Errorf("%d stored, %d expired, %d failed, %d named", got.Stored, got.Expired, got.Failed, len(got.Errors))
 	}
 	if grown := int64(source.peak) - int64(before.HeapAlloc); grown > 24<<20 {

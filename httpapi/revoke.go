@@ -21,6 +21,8 @@ const (
 	maxExcept = 1000
 	// maxRevocations is how many revocations run at a time.
 	maxRevocations = 4
+	// progressPause is how long after its last line the log tells how far one is.
+	progressPause = 5 * time.Second
 )
 
 // revokeRequest is RevokeSessionsRequest.
