@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/fasthttp/router"
@@ -106,16 +107,16 @@ func BenchmarkRequest(b *testing.B) {
 		{uri: "/bench", route: route{method: "GET", path: "/bench", call: "Version", open: true, do: (*Server).version}},
 		{uri: "/v9/sessions/218480890961985793", route: route{
 			method: "GET", path: "/v9/sessions/{id}", call: "Get",
-			do: answer(decodeGet, func(_ *Server, _ context.Context, c *call, q getRequest) error {
+			do: answer(decodeGet, func(_ *Server, _ context.Context, c *call, token string) error {
 				if _, err := session.ParseID(c.id); err != nil {
 					return err
 				}
-				return c.writeSession(stored, q.token)
+				return c.writeSession(stored, token)
 			}),
 		}},
 		{uri: "/v9/sessions/search", body: benchBodies["user+date"], route: route{
 			method: "POST", path: "/v9/sessions/search", call: "List",
-			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ *listRequest) error {
+			do: answer(decodeList, func(_ *Server, _ context.Context, c *call, _ *request.List) error {
 				c.writePage(page, "")
 				return c.end(200)
 			}),

@@ -5,24 +5,21 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-func decodeCreate(c *call) (*changes, error) {
-	d := changesDecoder{call: c, message: messageCreate}
-	err := d.decode()
-	return &d.changes, err
-}
+func decodeCreate(c *call) (*request.Changes, error) { return request.DecodeCreate(c.body) }
 
 // createSession answers CreateSession.
-func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
+func (s *Server) createSession(ctx context.Context, c *call, q *request.Changes) error {
 	if !c.caller.Write.All {
 		return errDenied
 	}
-	if err := q.possible(); err != nil {
+	if err := q.Possible(); err != nil {
 		return err
 	}
-	lifetime := q.lifetime
+	lifetime := q.Lifetime
 	if lifetime == 0 {
 		lifetime = s.config.DefaultLifetime
 	}
@@ -32,13 +29,13 @@ func (s *Server) createSession(ctx context.Context, c *call, q *changes) error {
 		now := s.config.Store.Now()
 		next := &session.Session{
 			ID: session.NewID(now), CreationDate: now, ChangeDate: now, Sequence: 1,
-			UserAgent: q.agent, Creator: c.caller.UserID,
+			UserAgent: q.Agent, Creator: c.caller.UserID,
 		}
 		var err error
-		if next.ExpirationDate, err = s.expiration(messageCreate, now, lifetime); err != nil {
+		if next.ExpirationDate, err = q.Expiration(now, lifetime, s.config.MaxLifetime); err != nil {
 			return err
 		}
-		if err := q.apply(next, now); err != nil {
+		if err := q.Apply(next, now); err != nil {
 			return err
 		}
 		if err := next.Validate(s.config.MaxSessionBytes); err != nil {

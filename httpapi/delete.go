@@ -5,34 +5,30 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// deleteRequest is DeleteSessionRequest.
-type deleteRequest struct {
-	token string
-}
-
 // decodeDelete reads the body, which may be missing. A token may stand in the
-// query instead, for clients that can not send a body with DELETE.
-func decodeDelete(c *call) (q deleteRequest, err error) {
+// query instead, for clients that cannot send a body with DELETE.
+func decodeDelete(c *call) (token string, err error) {
 	if !c.route.connect() {
-		if q.token, _, err = c.param("sessionToken", "session_token"); err != nil {
-			return q, err
+		if token, _, err = c.param("sessionToken", "session_token"); err != nil {
+			return "", err
 		}
 	}
-	token, given, err := c.reference()
-	if given {
-		q.token = token
+	q, err := request.DecodeReference(c.body)
+	if q.Given {
+		token = q.Token
 	}
 	if err == nil {
-		err = c.named("DeleteSessionRequest")
+		err = c.named("DeleteSessionRequest", q.ID)
 	}
-	return q, err
+	return token, err
 }
 
 // deleteSession answers DeleteSession. What is not there counts as deleted.
-func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) error {
+func (s *Server) deleteSession(ctx context.Context, c *call, token string) error {
 	a := newAttempts(ctx)
 	for a.next() {
 		old, err := s.findFresh(ctx, c.id)
@@ -53,8 +49,8 @@ func (s *Server) deleteSession(ctx context.Context, c *call, q deleteRequest) er
 			return err
 		}
 		c.session = old.ID
-		if q.token != "" {
-			if !old.Token.Matches(q.token) {
+		if token != "" {
+			if !old.Token.Matches(token) {
 				return errDeleteToken
 			}
 		} else if !c.caller.MayDelete(&old.Facts) {

@@ -41,13 +41,13 @@ func TestDocsNameEverything(t *testing.T) {
 		names = append(names, "`"+inDoc(&r)+"`", "| "+r.call+" |")
 	}
 	for _, e := range []*refusal.Error{
-		caller.ErrNoCredentials, caller.ErrBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit, errCreatorQuery, errAgentQuery,
+		caller.ErrNoCredentials, caller.ErrBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit,
 		errNoRoute, errNoMethod, errConflict,
 	} {
 		names = append(names, "`"+e.Error()+"`")
 	}
 	names = append(names, "session.read", "session.write", "session.delete", "idsQuery", "userIdQuery", "creationDateQuery",
-		"creatorQuery", "userAgentQuery", "expirationDateQuery", "`cursor`", "`details.nextCursor`", "issueToken", "tokenSha256", "If-Match", "If-None-Match", headerConsistency+": fresh", "## Differences from ZITADEL")
+		"creatorQuery", "userAgentQuery", "expirationDateQuery", "`List.Query.Invalid (GRPC-x8n24uh)`", "`List.Query.Invalid (GRPC-x8n23uh)`", "`cursor`", "`details.nextCursor`", "issueToken", "tokenSha256", "If-Match", "If-None-Match", headerConsistency+": fresh", "## Differences from ZITADEL")
 	for _, name := range names {
 		if !strings.Contains(doc, name) {
 			t.Errorf("%s does not have %s", apiDoc, name)

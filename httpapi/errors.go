@@ -18,8 +18,6 @@ var (
 	errDeleteToken    = &refusal.Error{Code: refusal.Denied, ID: "COMMAND-sGr42", Text: "Session Token is invalid"}
 	errUnknownSession = &refusal.Error{Code: refusal.NotFound, ID: "QUERY-SFeaa", Text: "Session does not exist"}
 	errLimit          = &refusal.Error{Code: refusal.Invalid, ID: "QUERY-4M0fs", Text: "Limit exceeded"}
-	errCreatorQuery   = &refusal.Error{Code: refusal.Invalid, ID: "GRPC-x8n24uh", Text: "List.Query.Invalid"}
-	errAgentQuery     = &refusal.Error{Code: refusal.Invalid, ID: "GRPC-x8n23uh", Text: "List.Query.Invalid"}
 
 	errNoRoute  = &refusal.Error{Code: refusal.NotFound, Text: "Not Found"}
 	errNoMethod = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
@@ -31,11 +29,6 @@ var (
 	errFull         = &refusal.Error{Code: refusal.Exhausted, Text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusPreconditionFailed, Text: "the stored session has another sequence than If-Match asks for"}
 )
-
-// invalid is an error in the shape of ZITADEL's request validation.
-func invalid(message, field, problem string) *refusal.Error {
-	return &refusal.Error{Code: refusal.Invalid, Text: "invalid " + message + "." + field + ": " + problem}
-}
 
 // crowded names the limit that refuses a session, and its setting.
 func crowded(e *session.UserLimitError) *refusal.Error {

@@ -3,52 +3,40 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// getRequest is GetSessionRequest.
-type getRequest struct {
-	token string
-}
-
-func decodeGet(c *call) (q getRequest, err error) {
-	var given bool
+func decodeGet(c *call) (token string, err error) {
+	q := request.Reference{ID: c.id}
 	if c.route.connect() {
-		q.token, given, err = c.reference()
+		if q, err = request.DecodeReference(c.body); err == nil {
+			c.id = q.ID
+		}
 	} else {
-		q.token, given, err = c.param("sessionToken", "session_token")
+		q.Token, q.Given, err = c.param("sessionToken", "session_token")
 	}
-	if err != nil {
-		return q, err
+	if err == nil && !c.route.beta {
+		err = q.CheckGet()
 	}
-	if c.route.beta {
-		return q, nil
-	}
-	if !nameLength(c.id) {
-		return q, invalid("GetSessionRequest", "SessionId", wrongLength)
-	}
-	if n := utf8.RuneCountInString(q.token); given && (n < 1 || n > maxSessionToken) {
-		return q, invalid("GetSessionRequest", "SessionToken", "value length must be between 1 and 500 runes, inclusive")
-	}
-	return q, nil
+	return q.Token, err
 }
 
-const (
-	wrongLength = "value length must be between 1 and 200 runes, inclusive"
-	// maxSessionToken is the longest session token that ZITADEL takes in a
-	// request, in characters. Its own have about 283.
-	maxSessionToken = 500
-)
-
-func nameLength(s string) bool {
-	n := utf8.RuneCountInString(s)
-	return 1 <= n && n <= session.MaxNameLen
+// named takes over the session ID in a body, if the path has none, and refuses a
+// request without one.
+func (c *call) named(message, id string) error {
+	if !c.route.connect() {
+		return nil
+	}
+	if c.id = id; id == "" {
+		return request.NoID(message)
+	}
+	return nil
 }
 
 // getSession answers GetSession.
-func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
+func (s *Server) getSession(ctx context.Context, c *call, token string) error {
 	id, err := knownID(c.id)
 	if err != nil {
 		return err
@@ -61,7 +49,7 @@ func (s *Server) getSession(ctx context.Context, c *call, q getRequest) error {
 	if err != nil {
 		return err
 	}
-	return c.writeSession(stored, q.token)
+	return c.writeSession(stored, token)
 }
 
 // writeSession answers with stored, if the caller may see it. A session token

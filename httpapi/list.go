@@ -4,25 +4,30 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 )
 
+func decodeList(c *call) (*request.List, error) {
+	return request.DecodeList(c.body, c.caller, c.route.beta, c.fresh)
+}
+
 // listSessions answers ListSessions. The documents go into the answer as they
 // are stored.
-func (s *Server) listSessions(ctx context.Context, c *call, q *listRequest) error {
-	if uint64(q.limit) > uint64(s.config.MaxLimit) {
+func (s *Server) listSessions(ctx context.Context, c *call, q *request.List) error {
+	if uint64(q.Limit) > uint64(s.config.MaxLimit) {
 		return errLimit
 	}
-	q.query.Limit = int(q.limit)
-	if q.limit == 0 {
-		q.query.Limit = s.config.DefaultLimit
+	q.Query.Limit = int(q.Limit)
+	if q.Limit == 0 {
+		q.Query.Limit = s.config.DefaultLimit
 	}
-	page, err := s.config.Store.Search(ctx, &q.query)
+	page, err := s.config.Store.Search(ctx, &q.Query)
 	if err != nil {
 		return err
 	}
-	c.writePage(page, nextCursor(&q.query, page))
+	c.writePage(page, request.NextCursor(&q.Query, page))
 	return c.end(http.StatusOK)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -17,63 +18,13 @@ import (
 )
 
 const (
-	// maxExcept bounds the sessions that a revocation may leave out.
-	maxExcept = 1000
 	// maxRevocations is how many revocations run at a time.
 	maxRevocations = 4
 	// progressPause is how long after its last line the log tells how far one is.
 	progressPause = 5 * time.Second
 )
 
-// revokeRequest is RevokeSessionsRequest.
-type revokeRequest struct {
-	listRequest
-	except []session.ID
-	all    bool
-	dryRun bool
-}
-
-func decodeRevoke(c *call) (*revokeRequest, error) {
-	q := new(revokeRequest)
-	q.query.Sees = index.Sees{All: true} // what may be deleted is asked besides
-	d := listDecoder{listRequest: &q.listRequest, caller: c.caller, message: "RevokeSessionsRequest", strict: true}
-	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
-		d.Reader = r
-		r.RefuseUnknown("is not known here") // what is misspelt must not make it match more
-		return r.Object(func(name string) error {
-			switch name {
-			case "queries":
-				return d.Messages(d.searchQuery)
-			case "exceptIds":
-				return d.Array(func(i int) error {
-					if i == maxExcept {
-						return d.Fail(fmt.Sprintf("must have at most %d IDs", maxExcept))
-					}
-					var id string
-					err := d.String(&id)
-					q.except = append(q.except, session.ID(id))
-					return err
-				})
-			case "all":
-				return d.Bool(&q.all)
-			case "dryRun":
-				return d.Bool(&q.dryRun)
-			}
-			return nil
-		})
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case d.fault != nil:
-		return nil, d.fault
-	case len(q.query.Predicates) == 0 && !q.all:
-		return nil, invalid("RevokeSessionsRequest", "Queries", `must have at least one query, or "all" must be true`)
-	case len(q.query.Predicates) > 0 && q.all:
-		return nil, invalid("RevokeSessionsRequest", "All", "must not be true together with queries")
-	}
-	return q, nil
-}
+func decodeRevoke(c *call) (*request.Revoke, error) { return request.DecodeRevoke(c.body, c.caller) }
 
 // revokeRun is one revocation under way.
 type revokeRun struct {
@@ -90,22 +41,22 @@ type revokeRun struct {
 //
 // If the store stays away, or the server is told to end, the revocation ends
 // with 503, and the message has the count. To send it again is to go on.
-func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest) error {
+func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke) error {
 	select {
 	case s.revocations <- struct{}{}:
 		defer func() { <-s.revocations }()
 	default:
 		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
 	}
-	c.logged = append(c.logged, slog.String("which", whose(&q.query)), slog.Int("except", len(q.except)), slog.Bool("dry_run", q.dryRun))
+	c.logged = append(c.logged, slog.String("which", whose(&q.Query)), slog.Int("except", len(q.Except)), slog.Bool("dry_run", q.DryRun))
 	may := c.caller.MayDelete
 	if !c.caller.Delete.All && len(c.caller.Delete.Orgs) == 0 {
 		// It does not look at anybody else's.
-		q.query.Predicates = append(q.query.Predicates, index.ByUser(c.caller.UserID))
+		q.Query.Predicates = append(q.Query.Predicates, index.ByUser(c.caller.UserID))
 	}
 	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.Name)}
 	run.what = cache.Revocation{
-		Query: &q.query, May: may, Except: q.except, DryRun: q.dryRun, Reason: "revoked", Progress: run.progress,
+		Query: &q.Query, May: may, Except: q.Except, DryRun: q.DryRun, Reason: "revoked", Progress: run.progress,
 		Replicated: run.replicas.add,
 	}
 	ctx, ended, stop := server.UntilDrained(base)
@@ -113,12 +64,12 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *revokeRequest)
 	revoked, err := run.run(ctx)
 	c.logged = append(c.logged, slog.Uint64("revoked", revoked))
 	if err != nil {
-		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.dryRun, "error", err)
+		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.DryRun, "error", err)
 		e := *asAPIError(err)
 		if ended() {
 			e.Text = "the server ends"
 		}
-		if q.dryRun {
+		if q.DryRun {
 			e.Text += "; nothing was revoked"
 		} else {
 			e.Text += fmt.Sprintf("; %d sessions were revoked; to send the request again is to go on", revoked)

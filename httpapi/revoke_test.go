@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 )
 
@@ -133,12 +134,12 @@ func TestRevokeHasNoDeadline(t *testing.T) {
 func TestRevokeBounds(t *testing.T) {
 	f := newFixture(t)
 	ids := func(n int) string { return strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") }
-	f.revoke("admin", `{"all":true,"exceptIds":[`+ids(maxExcept)+`]}`)
+	f.revoke("admin", `{"all":true,"exceptIds":[`+ids(request.MaxExcept)+`]}`)
 	queries := func(n int) string { return strings.TrimSuffix(strings.Repeat(`{"userIdQuery":{"id":"u"}},`, n), ",") }
-	f.revoke("admin", `{"queries":[`+queries(maxQueries)+`]}`)
+	f.revoke("admin", `{"queries":[`+queries(request.MaxQueries)+`]}`)
 	for body, want := range map[string]string{
-		`{"all":true,"exceptIds":[` + ids(maxExcept+1) + `]}`: "exceptIds[1000]: must have at most 1000 IDs",
-		`{"queries":[` + queries(maxQueries+1) + `]}`:         "queries[100]: must have at most 100 queries",
+		`{"all":true,"exceptIds":[` + ids(request.MaxExcept+1) + `]}`: "exceptIds[1000]: must have at most 1000 IDs",
+		`{"queries":[` + queries(request.MaxQueries+1) + `]}`:         "queries[100]: must have at most 100 queries",
 		`{"all":1}`:                                                                "all: must be true or false",
 		`{"all":true,"exceptIds":"x"}`:                                             "exceptIds: must be",
 		`{"all":true,"exceptIDs":["x"]}`:                                           "exceptIDs: is not known here",

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 )
 
 // found is a ListSessionsResponse, as far as tests look at it.
@@ -166,10 +168,10 @@ func TestSearchLimits(t *testing.T) {
 	f.want(http.StatusBadRequest, "admin", "POST", "/v2/sessions/search", `{"query":{"limit":4}}`)
 	f.want(http.StatusBadRequest, "admin", "POST", "/v2/sessions/search", `{"query":{"limit":4294967295}}`)
 
-	queries := strings.Repeat(`{"userIdQuery":{"id":"u1"}},`, maxQueries)
+	queries := strings.Repeat(`{"userIdQuery":{"id":"u1"}},`, request.MaxQueries)
 	f.want(http.StatusOK, "admin", "POST", "/v2/sessions/search", `{"queries":[`+strings.TrimSuffix(queries, ",")+`]}`)
 	r := f.want(http.StatusBadRequest, "admin", "POST", "/v2/sessions/search", `{"queries":[`+queries+`{"userIdQuery":{"id":"u1"}}]}`)
-	if !strings.Contains(r.body, fmt.Sprintf("at most %d", maxQueries)) {
+	if !strings.Contains(r.body, fmt.Sprintf("at most %d", request.MaxQueries)) {
 		t.Errorf("too many queries: %s does not name the limit", r.body)
 	}
 }

@@ -6,22 +6,22 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-func decodeSet(c *call) (*changes, error) {
-	d := changesDecoder{call: c, message: messageSet}
-	err := d.decode()
+func decodeSet(c *call) (*request.Changes, error) {
+	q, err := request.DecodeSet(c.body)
 	if err == nil {
-		err = c.named(messageSet)
+		err = c.named("SetSessionRequest", q.ID)
 	}
-	return &d.changes, err
+	return q, err
 }
 
 // setSession answers SetSession: it reads the session, changes it, and puts it
 // back in the place of what it read. If another writer was faster, it begins
 // again, so that no update is lost.
-func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
+func (s *Server) setSession(ctx context.Context, c *call, q *request.Changes) error {
 	a := newAttempts(ctx)
 	for a.next() {
 		old, err := s.findFresh(ctx, c.id)
@@ -32,7 +32,7 @@ func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 		if !c.caller.Write.Covers(old.OrgID) {
 			return errDenied
 		}
-		if err := q.possible(); err != nil {
+		if err := q.Possible(); err != nil {
 			return err
 		}
 		if err := c.precondition(true, old.Sequence); err != nil {
@@ -54,17 +54,17 @@ func (s *Server) setSession(ctx context.Context, c *call, q *changes) error {
 
 // change puts a changed version in the place of old. Where nothing changes,
 // nothing is written and there is no token.
-func (s *Server) change(ctx context.Context, old *session.Stored, q *changes) (token string, d details, err error) {
+func (s *Server) change(ctx context.Context, old *session.Stored, q *request.Changes) (token string, d details, err error) {
 	next, err := session.ParseDoc(old.Doc)
 	if err != nil {
 		return "", details{}, session.BrokenDoc(old.ID, err)
 	}
 	now := s.config.Store.Now()
-	if err := q.apply(next, now); err != nil {
+	if err := q.Apply(next, now); err != nil {
 		return "", details{}, err
 	}
-	if q.lifetime != 0 {
-		if next.ExpirationDate, err = s.expiration(messageSet, now, q.lifetime); err != nil {
+	if q.Lifetime != 0 {
+		if next.ExpirationDate, err = q.Expiration(now, q.Lifetime, s.config.MaxLifetime); err != nil {
 			return "", details{}, err
 		}
 	}

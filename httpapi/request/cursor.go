@@ -1,4 +1,4 @@
-package httpapi
+package request
 
 import (
 	"crypto/sha256"
@@ -97,11 +97,11 @@ func searchHash(q *index.Query) [8]byte {
 }
 
 // goOn has the page begin where the cursor of the request says.
-func (q *listRequest) goOn() error {
+func (q *List) goOn() error {
 	if q.cursor == nil {
 		return nil
 	}
-	q.query.After = &index.Candidate{}
+	q.Query.After = &index.Candidate{}
 	if *q.cursor == "" {
 		return nil
 	}
@@ -109,16 +109,16 @@ func (q *listRequest) goOn() error {
 	if !ok {
 		return errCursor
 	}
-	if c.ascending != q.query.Ascending || c.search != searchHash(&q.query) {
+	if c.ascending != q.Query.Ascending || c.search != searchHash(&q.Query) {
 		return errOtherSearch
 	}
-	q.query.After = &c.last
+	q.Query.After = &c.last
 	return nil
 }
 
-// nextCursor is what the page after this one begins with, "" if there is none or
+// NextCursor is what the page after this one begins with, "" if there is none or
 // it was not asked for.
-func nextCursor(q *index.Query, page *index.Page) string {
+func NextCursor(q *index.Query, page *index.Page) string {
 	if !page.More {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package httpapi
+package request
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -86,11 +86,14 @@ func (o object) uint(name string) uint64 {
 	return n.Num().Uint64()
 }
 
-// refused checks that a fault has its place in the error table.
+// refused checks that a fault is the client's, and can be told.
 func refused(t *testing.T, body []byte, err error) {
 	t.Helper()
-	if e := asAPIError(err); e.Code != refusal.Invalid && e.Code != refusal.Unimplemented {
-		t.Errorf("%q was refused with code %d: %v", body, e.Code, err)
+	answer, answered := errors.AsType[*refusal.Error](err)
+	_, syntax := errors.AsType[*protojson.Error](err)
+	_, meaning := errors.AsType[*session.InvalidError](err)
+	if !syntax && !meaning && !(answered && answer.Code == refusal.Invalid) {
+		t.Errorf("%q was refused with %v", body, err)
 	}
 	if !utf8.ValidString(err.Error()) || strings.ContainsAny(err.Error(), "\x00\r\n") {
 		t.Errorf("%q was refused with the text %q", body, err)
@@ -111,7 +114,7 @@ func FuzzDecodeList(f *testing.F) {
 	}
 	who := &caller.Caller{UserID: "me", AgentID: "mine"}
 	f.Fuzz(func(t *testing.T, body []byte, beta bool) {
-		q, err := decodeList(&call{body: body, caller: who, route: &route{beta: beta}})
+		q, err := DecodeList(body, who, beta, false)
 		if err != nil {
 			refused(t, body, err)
 			return
@@ -119,17 +122,17 @@ func FuzzDecodeList(f *testing.F) {
 		tree := secondOpinion(t, body)
 		query := tree.object("query")
 		asc, _ := query.field("asc").(bool)
-		if _, given := query.field("cursor").(string); given != (q.query.After != nil) {
-			t.Errorf("%q: the page begins after %+v", body, q.query.After)
+		if _, given := query.field("cursor").(string); given != (q.Query.After != nil) {
+			t.Errorf("%q: the page begins after %+v", body, q.Query.After)
 		}
-		if q.query.Offset != query.uint("offset") || uint64(q.limit) != query.uint("limit") || q.query.Ascending != asc {
+		if q.Query.Offset != query.uint("offset") || uint64(q.Limit) != query.uint("limit") || q.Query.Ascending != asc {
 			t.Errorf("%q: got %+v", body, q)
 		}
 		list, _ := tree.field("queries").([]any)
-		if len(list) != len(q.query.Predicates) {
-			t.Fatalf("%q: got %d predicates", body, len(q.query.Predicates))
+		if len(list) != len(q.Query.Predicates) {
+			t.Fatalf("%q: got %d predicates", body, len(q.Query.Predicates))
 		}
-		for i, p := range q.query.Predicates {
+		for i, p := range q.Query.Predicates {
 			comparePredicate(t, body, p, list[i].(map[string]any))
 		}
 	})
@@ -180,11 +183,11 @@ func FuzzDecodeChanges(f *testing.F) {
 		f.Add([]byte(seed), true)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, set bool) {
-		decode := decodeCreate
+		decode := DecodeCreate
 		if set {
-			decode = decodeSet
+			decode = DecodeSet
 		}
-		q, err := decode(&call{body: body, route: new(route)})
+		q, err := decode(body)
 		if err != nil {
 			refused(t, body, err)
 			return
@@ -200,18 +203,18 @@ func FuzzDecodeChanges(f *testing.F) {
 		if m := tree.object("metadata"); len(m) != len(q.metadata) {
 			t.Errorf("%q: got %d values of metadata", body, len(q.metadata))
 		}
-		if (tree.text("lifetime") != "") != (q.lifetime > 0) {
-			t.Errorf("%q: got the lifetime %s", body, q.lifetime)
+		if (tree.text("lifetime") != "") != (q.Lifetime > 0) {
+			t.Errorf("%q: got the lifetime %s", body, q.Lifetime)
 		}
 		if !set {
-			if id, given := tree.object("userAgent").field("fingerprintId").(string); given != (q.agent.FingerprintID != nil) || given && *q.agent.FingerprintID != id {
-				t.Errorf("%q: got the user agent %+v", body, q.agent)
+			if id, given := tree.object("userAgent").field("fingerprintId").(string); given != (q.Agent.FingerprintID != nil) || given && *q.Agent.FingerprintID != id {
+				t.Errorf("%q: got the user agent %+v", body, q.Agent)
 			}
 		}
 		// What is applied to a session is a session that can be kept, or told why not.
 		s := &session.Session{ID: "s", Sequence: 1, ExpirationDate: session.Never}
 		var wrong *session.InvalidError
-		if err := q.apply(s, 1); err != nil {
+		if err := q.Apply(s, 1); err != nil {
 			if !errors.As(err, &wrong) {
 				t.Errorf("%q: %v", body, err)
 			}
@@ -221,51 +224,27 @@ func FuzzDecodeChanges(f *testing.F) {
 			return
 		}
 		if _, err := session.ParseDoc(session.AppendJSON(nil, s)); err != nil {
-			t.Errorf("%q: what is kept can not be read: %v", body, err)
+			t.Errorf("%q: what is kept cannot be read: %v", body, err)
 		}
 	})
 }
 
-func FuzzDecodeDelete(f *testing.F) {
+func FuzzDecodeReference(f *testing.F) {
 	for _, seed := range []string{``, `{}`, `{"sessionToken":"t"}`, `{"session_id":"s","session_token":"t"}`, `{"sessionToken":null}`, `{"sessionId":"s","sessionToken":""}`} {
-		f.Add([]byte(seed), false)
-		f.Add([]byte(seed), true)
+		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, body []byte, connect bool) {
-		c := newTestCall(body)
-		c.route, c.id = &route{}, "in the path"
-		if connect {
-			c.route.protocol, c.id = protocol.Connect, ""
-		}
-		q, err := decodeDelete(c)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		q, err := DecodeReference(body)
 		if err != nil {
 			refused(t, body, err)
 			return
 		}
 		tree := secondOpinion(t, body)
-		if want := tree.text("sessionToken"); q.token != want {
-			t.Errorf("%q: got %q, want %q", body, q.token, want)
+		if want := tree.text("sessionToken"); q.Token != want || q.Given != (tree.field("sessionToken") != nil) {
+			t.Errorf("%q: got %+v, want the token %q", body, q, want)
 		}
-		want := "in the path"
-		if connect {
-			want = tree.text("sessionId")
-		}
-		if c.id != want || c.id == "" {
-			t.Errorf("%q: got the ID %q, want %q", body, c.id, want)
-		}
-	})
-}
-
-func FuzzETags(f *testing.F) {
-	f.Add(`"1"`, uint64(1), false)
-	f.Add(`W/"1", "2"`, uint64(2), true)
-	f.Add(`*`, uint64(3), false)
-	f.Fuzz(func(t *testing.T, list string, sequence uint64, weak bool) {
-		if !matches(etag(sequence), sequence, weak) {
-			t.Errorf("%s does not match itself", etag(sequence))
-		}
-		if matches(list, sequence, weak) && !strings.Contains(list, "*") && !strings.Contains(list, etag(sequence)) {
-			t.Errorf("%q matches %d", list, sequence)
+		if want := tree.text("sessionId"); q.ID != want {
+			t.Errorf("%q: got the ID %q, want %q", body, q.ID, want)
 		}
 	})
 }

@@ -1,4 +1,8 @@
-package httpapi
+// Package request reads what requests say: the JSON of ZITADEL's messages, and of ours,
+// into a search, a change of a session, or the name of one. Look here for members, their
+// bounds, the texts of what is wrong with them, and cursors; what a request is answered
+// is in httpapi, and whole sessions are read in internal/session.
+package request
 
 import (
 	"fmt"
@@ -6,14 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// maxQueries bounds the predicates of one search.
-const maxQueries = 100
+// MaxQueries bounds the predicates of one search.
+const MaxQueries = 100
 
 var sortingColumns = map[string]int32{
 	"SESSION_FIELD_NAME_UNSPECIFIED":   0,
@@ -28,10 +31,12 @@ var timestampMethods = map[string]int32{
 	"TIMESTAMP_QUERY_METHOD_LESS_OR_EQUALS":    int32(index.LessOrEquals),
 }
 
-// listRequest is ListSessionsRequest; limit 0 takes the default.
-type listRequest struct {
-	query index.Query
-	limit uint32
+// List is ListSessionsRequest.
+type List struct {
+	// Query is what is searched for; its Limit is not set.
+	Query index.Query
+	// Limit is how many sessions the page may have; 0 takes the default.
+	Limit uint32
 	// cursor is nil if none was given: then the page begins at the offset.
 	cursor *string
 	// room is where the predicates of an ordinary search are.
@@ -42,7 +47,7 @@ type listRequest struct {
 // its meaning is kept in fault, so that a fault of its syntax comes first.
 type listDecoder struct {
 	*protojson.Reader
-	*listRequest
+	*List
 	caller *caller.Caller
 	beta   bool
 	// message is what faults call the request.
@@ -55,15 +60,17 @@ type listDecoder struct {
 	fault  error
 }
 
-func decodeList(c *call) (*listRequest, error) {
-	q := new(listRequest)
-	q.query.Predicates = q.room[:0]
-	q.query.Sees = c.caller.Sees()
-	if c.fresh {
-		q.query.Reads = index.ReadMasters
+// DecodeList reads a ListSessionsRequest of a caller. beta is the older version of the
+// API. If fresh, no copy and no replica may answer.
+func DecodeList(body []byte, c *caller.Caller, beta, fresh bool) (*List, error) {
+	q := new(List)
+	q.Query.Predicates = q.room[:0]
+	q.Query.Sees = c.Sees()
+	if fresh {
+		q.Query.Reads = index.ReadMasters
 	}
-	d := listDecoder{listRequest: q, caller: c.caller, beta: c.route.beta, message: "ListSessionsRequest"}
-	err := protojson.Decode(c.body, func(r *protojson.Reader) error {
+	d := listDecoder{List: q, caller: c, beta: beta, message: "ListSessionsRequest"}
+	err := protojson.Decode(body, func(r *protojson.Reader) error {
 		d.Reader = r
 		return r.Object(d.request)
 	})
@@ -82,11 +89,11 @@ func (d *listDecoder) request(name string) error {
 		return d.Object(func(name string) error {
 			switch name {
 			case "offset":
-				return d.Uint64(&d.query.Offset)
+				return d.Uint64(&d.Query.Offset)
 			case "limit":
-				return d.Uint32(&d.limit)
+				return d.Uint32(&d.Limit)
 			case "asc":
-				return d.Bool(&d.query.Ascending)
+				return d.Bool(&d.Query.Ascending)
 			case "cursor":
 				return d.OptionalString(&d.cursor)
 			}
@@ -104,8 +111,8 @@ func (d *listDecoder) request(name string) error {
 
 // searchQuery reads one of the queries: an object with exactly one member.
 func (d *listDecoder) searchQuery(i int) error {
-	if i == maxQueries {
-		return d.Fail(fmt.Sprintf("must have at most %d queries", maxQueries))
+	if i == MaxQueries {
+		return d.Fail(fmt.Sprintf("must have at most %d queries", MaxQueries))
 	}
 	var taken string
 	d.next, d.number = index.Predicate{}, i
@@ -131,7 +138,7 @@ func (d *listDecoder) searchQuery(i int) error {
 	case d.next.Kind == index.KindAgent && d.next.Value == "":
 		d.wrong(errAgentQuery)
 	}
-	d.query.Predicates = append(d.query.Predicates, d.next)
+	d.Query.Predicates = append(d.Query.Predicates, d.next)
 	return nil
 }
 
@@ -234,13 +241,4 @@ func (d *listDecoder) wrong(err error) {
 	if d.fault == nil {
 		d.fault = err
 	}
-}
-
-// causedBy is a fault of an embedded message, in the words of ZITADEL's validation.
-func causedBy(field string, causes ...string) error {
-	text := "invalid " + field + ": embedded message failed validation"
-	for _, cause := range causes {
-		text += " | caused by: invalid " + cause
-	}
-	return &refusal.Error{Code: refusal.Invalid, Text: text}
 }

@@ -1,4 +1,4 @@
-package httpapi
+package request
 
 import (
 	"time"
@@ -9,42 +9,52 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// changes is what CreateSessionRequest and SetSessionRequest have in common:
-// what is to become of a session.
-type changes struct {
+// Changes is what CreateSessionRequest and SetSessionRequest have in common:
+// what is to become of a session. Make it with DecodeCreate or DecodeSet.
+type Changes struct {
+	// ID is the session ID in the body, "" if there is none; not checked.
+	ID string
+	// Agent is the user agent of a session that is created.
+	Agent session.UserAgent
+	// Lifetime is 0 if it is not given.
+	Lifetime time.Duration
+
 	// userID is checks.user.userId: the user, verified now.
 	userID string
 	// factors are those that the gateway has verified itself.
 	factors  session.Factors
 	metadata map[string][]byte
-	agent    session.UserAgent // Create only
-	// lifetime is 0 if it is not given.
-	lifetime time.Duration
 	// needsProvider names the first check or challenge that only an identity
 	// provider can carry out. Its content is never read. (I6)
 	needsProvider string
+	// message is the name of the request.
+	message string
 }
 
-// changesDecoder reads changes. message is the name of the request. What is
-// wrong with its meaning is kept in fault, so that a fault of its syntax comes
-// first.
+// changesDecoder reads Changes. What is wrong with its meaning is kept in fault, so
+// that a fault of its syntax comes first.
 type changesDecoder struct {
 	*protojson.Reader
-	changes
-	call    *call
-	message string
-	fault   error
+	Changes
+	fault error
 }
 
-func (d *changesDecoder) decode() error {
-	err := protojson.Decode(d.call.body, func(r *protojson.Reader) error {
+// DecodeCreate reads a CreateSessionRequest.
+func DecodeCreate(body []byte) (*Changes, error) { return decodeChanges(body, messageCreate) }
+
+// DecodeSet reads a SetSessionRequest.
+func DecodeSet(body []byte) (*Changes, error) { return decodeChanges(body, messageSet) }
+
+func decodeChanges(body []byte, message string) (*Changes, error) {
+	d := changesDecoder{Changes: Changes{message: message}}
+	err := protojson.Decode(body, func(r *protojson.Reader) error {
 		d.Reader = r
 		return r.Object(d.field)
 	})
 	if err == nil {
 		err = d.fault
 	}
-	return err
+	return &d.Changes, err
 }
 
 func (d *changesDecoder) field(name string) error {
@@ -61,11 +71,11 @@ func (d *changesDecoder) field(name string) error {
 		return session.DecodeFactors(d.Reader, &d.factors)
 	case "userAgent":
 		if d.message == messageCreate {
-			return session.DecodeUserAgent(d.Reader, &d.agent)
+			return session.DecodeUserAgent(d.Reader, &d.Agent)
 		}
 	case "sessionId":
 		if d.message == messageSet {
-			return d.call.readID(d.Reader)
+			return d.String(&d.ID)
 		}
 	case "sessionToken":
 		if d.message == messageSet {
@@ -89,8 +99,8 @@ func (d *changesDecoder) readLifetime() error {
 	if d.Null() {
 		return nil
 	}
-	err := d.Duration(&d.lifetime)
-	if err == nil && d.lifetime <= 0 {
+	err := d.Duration(&d.Lifetime)
+	if err == nil && d.Lifetime <= 0 {
 		d.wrong(invalid(d.message, "Lifetime", "value must be greater than 0s"))
 	}
 	return err
@@ -166,8 +176,8 @@ func (d *changesDecoder) wrong(err error) {
 	}
 }
 
-// apply makes the changes to s, at now. The lifetime is left to the caller.
-func (q *changes) apply(s *session.Session, now session.Time) error {
+// Apply makes the changes to s, at now, except for its lifetime.
+func (q *Changes) Apply(s *session.Session, now session.Time) error {
 	if err := q.factors.CheckAhead(now); err != nil {
 		return err
 	}
@@ -190,7 +200,7 @@ func (q *changes) apply(s *session.Session, now session.Time) error {
 
 // applyUser sets the user. A session's user, and the user's organization, can
 // be set once; whose session it is never changes.
-func (q *changes) applyUser(f *session.Factors, now session.Time) error {
+func (q *Changes) applyUser(f *session.Factors, now session.Time) error {
 	given := q.factors.User
 	if given == nil && q.userID == "" {
 		return nil
@@ -241,7 +251,7 @@ func orNow(t *session.Time, now session.Time) {
 
 // applyFactors sets the factors besides the user, verified now if their dates
 // were not said.
-func (q *changes) applyFactors(f *session.Factors, now session.Time) {
+func (q *Changes) applyFactors(f *session.Factors, now session.Time) {
 	for _, p := range []struct {
 		to    **session.Factor
 		given *session.Factor
@@ -266,19 +276,19 @@ func (q *changes) applyFactors(f *session.Factors, now session.Time) {
 	}
 }
 
-// possible says whether we can carry out the changes ourselves.
-func (q *changes) possible() error {
+// Possible says whether we can carry out the changes ourselves.
+func (q *Changes) Possible() error {
 	if q.needsProvider == "" {
 		return nil
 	}
 	return &refusal.Error{Code: refusal.Unimplemented, Text: q.needsProvider + " needs an identity provider, and none is configured; state what was verified elsewhere in factors"}
 }
 
-// expiration is when a session ends whose lifetime begins now; 0 is no lifetime.
-// Dates have microseconds: a lifetime of less lasts one.
-func (s *Server) expiration(message string, now session.Time, lifetime time.Duration) (session.Time, error) {
-	if limit := s.config.MaxLifetime; limit > 0 && lifetime > limit {
-		return 0, invalid(message, "Lifetime", "value must be at most "+limit.String())
+// Expiration is when a session ends whose lifetime begins now; 0 is no lifetime, and
+// limit 0 is no limit. Dates have microseconds: a lifetime of less lasts one.
+func (q *Changes) Expiration(now session.Time, lifetime, limit time.Duration) (session.Time, error) {
+	if limit > 0 && lifetime > limit {
+		return 0, invalid(q.message, "Lifetime", "value must be at most "+limit.String())
 	}
 	if lifetime == 0 {
 		return session.Never, nil
