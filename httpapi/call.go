@@ -14,6 +14,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/deadline"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -156,7 +157,7 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		case len(c.body) > 0:
 			begin = time.Now().Add(-authenticated)
 		}
-		timed := server.WithLateDeadline(base, begin.Add(s.limits.request))
+		timed := deadline.Lazy(base, begin.Add(s.limits.request))
 		defer timed.End()
 		ctx = timed
 	}
@@ -166,8 +167,8 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 // within answers c before its caller's deadline, or says that it is over. It is
 // counted from the request's headers on.
 func (s *Server) within(base context.Context, c *call) error {
-	deadline := c.start.Add(c.timeout)
-	timed := server.WithLateDeadline(base, deadline)
+	end := c.start.Add(c.timeout)
+	timed := deadline.Lazy(base, end)
 	defer timed.End()
 	err := s.admitted(timed, c)
 	if err == nil || err == server.ErrContinue {
@@ -175,7 +176,7 @@ func (s *Server) within(base context.Context, c *call) error {
 	}
 	// A store that could not be asked until then is not "unavailable". The clock
 	// decides: a connection's own timer may fire before the context's. (I2)
-	if asAPIError(err) == errUnavailable && !time.Now().Before(deadline) {
+	if asAPIError(err) == errUnavailable && !time.Now().Before(end) {
 		return protocol.ErrTooLate
 	}
 	return err

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
-	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/deadline"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,7 +86,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, 
 	if access != nil || err != nil {
 		return access, err
 	}
-	timed := server.WithLateDeadline(ctx, time.Now().Add(within))
+	timed := deadline.Lazy(ctx, time.Now().Add(within))
 	defer timed.End()
 	byToken := a.config.Store.GetByToken
 	if fresh {

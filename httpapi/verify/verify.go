@@ -18,6 +18,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/deadline"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -220,7 +221,7 @@ func (v *verification) ask(base context.Context, start time.Time, token string) 
 		return nil, errNoPlace
 	}
 	defer reads.Leave()
-	ctx := server.WithLateDeadline(base, start.Add(v.patience()))
+	ctx := deadline.Lazy(base, start.Add(v.patience()))
 	defer ctx.End()
 	return v.s.Store.GetByToken(ctx, token)
 }

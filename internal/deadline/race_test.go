@@ -1,6 +1,6 @@
 //go:build race
 
-package server
+package deadline
 
 // raceEnabled says that the race detector is on, which allocates itself.
 const raceEnabled = true

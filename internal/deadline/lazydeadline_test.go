@@ -1,4 +1,4 @@
-package server
+package deadline
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A LateContext does what context.WithTimeout does, whatever is asked of it, in
+// A Context does what context.WithTimeout does, whatever is asked of it, in
 // whatever order.
-func TestLateContextIsAContext(t *testing.T) {
+func TestContext_IsAContext(t *testing.T) {
 	type contextKey struct{}
 	rapid.Check(t, func(r *rapid.T) {
 		steps := rapid.SliceOf(rapid.SampledFrom([]string{
@@ -29,7 +29,7 @@ func TestLateContextIsAContext(t *testing.T) {
 			}
 			parent, endParent := context.WithCancel(base)
 			defer endParent()
-			late := WithLateDeadline(parent, time.Now().Add(5*time.Second))
+			late := Lazy(parent, time.Now().Add(5*time.Second))
 			defer late.End()
 			plain, endPlain := context.WithTimeout(parent, 5*time.Second)
 			defer endPlain()
@@ -116,9 +116,9 @@ func isDone(ctx context.Context) bool {
 }
 
 // The deadline counts, also where nobody has waited for it.
-func TestLateContextEndsUnwatched(t *testing.T) {
+func TestContext_EndsUnwatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := WithLateDeadline(t.Context(), time.Now().Add(time.Second))
+		c := Lazy(t.Context(), time.Now().Add(time.Second))
 		defer c.End()
 		<-time.After(time.Second - 1) // Of the test's own clock
 		if err := c.Err(); err != nil {
@@ -131,11 +131,11 @@ func TestLateContextEndsUnwatched(t *testing.T) {
 	})
 }
 
-// Whoever holds a LateContext beyond its call is told that the call has ended,
+// Whoever holds a Context beyond its call is told that the call has ended,
 // however the two meet.
-func TestLateContextOutlivesItsCall(t *testing.T) {
+func TestContext_OutlivesItsCall(t *testing.T) {
 	for range 1000 {
-		c := WithLateDeadline(context.Background(), time.Now().Add(time.Hour))
+		c := Lazy(context.Background(), time.Now().Add(time.Hour))
 		var waiting sync.WaitGroup
 		for range 3 {
 			waiting.Go(func() {
@@ -154,10 +154,10 @@ func TestLateContextOutlivesItsCall(t *testing.T) {
 }
 
 // A call that nobody waits for has no timer.
-func TestLateContextAllocations(t *testing.T) {
+func TestContext_Allocations(t *testing.T) {
 	parent := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
-		c := WithLateDeadline(parent, time.Now().Add(time.Hour))
+		c := Lazy(parent, time.Now().Add(time.Hour))
 		if c.Err() != nil {
 			t.Error(c.Err())
 		}

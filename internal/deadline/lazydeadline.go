@@ -1,4 +1,6 @@
-package server
+// Package deadline is context.WithDeadline without its cost for calls that most often
+// end before anybody waits for them.
+package deadline
 
 import (
 	"context"
@@ -6,11 +8,11 @@ import (
 	"time"
 )
 
-// LateContext is context.WithDeadline for a call that most often ends before
-// anybody waits for it: the context with its timer is made when somebody does.
-// It is made once per call and never used again, because a load that others
-// share may hold it for longer than the call.
-type LateContext struct {
+// Context is a context with a deadline. The context with its timer is made when
+// somebody waits for it. It is made once per call and never used again, because a
+// load that others share may hold it for longer than the call. Make it with Lazy.
+// It is safe for concurrent use.
+type Context struct {
 	context.Context // the parent
 	deadline        time.Time
 
@@ -20,14 +22,14 @@ type LateContext struct {
 	ended  bool
 }
 
-// WithLateDeadline returns a context that ends with parent, at deadline, or
+// Lazy returns a context that ends with parent, at deadline, or
 // with its End, which the caller must call.
-func WithLateDeadline(parent context.Context, deadline time.Time) *LateContext {
-	return &LateContext{Context: parent, deadline: deadline}
+func Lazy(parent context.Context, deadline time.Time) *Context {
+	return &Context{Context: parent, deadline: deadline}
 }
 
 // End ends c.
-func (c *LateContext) End() {
+func (c *Context) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -37,7 +39,7 @@ func (c *LateContext) End() {
 }
 
 // wait returns the context with a timer. c.mu must be held.
-func (c *LateContext) wait() context.Context {
+func (c *Context) wait() context.Context {
 	switch {
 	case c.timed != nil:
 	case c.ended: // and not by whatever has ended since
@@ -50,7 +52,7 @@ func (c *LateContext) wait() context.Context {
 }
 
 // Deadline implements context.Context.
-func (c *LateContext) Deadline() (time.Time, bool) {
+func (c *Context) Deadline() (time.Time, bool) {
 	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.deadline) {
 		return parent, true
 	}
@@ -58,7 +60,7 @@ func (c *LateContext) Deadline() (time.Time, bool) {
 }
 
 // Done implements context.Context.
-func (c *LateContext) Done() <-chan struct{} {
+func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wait().Done()
@@ -66,7 +68,7 @@ func (c *LateContext) Done() <-chan struct{} {
 
 // Err implements context.Context. Only what has ended needs the context with a
 // timer, which then says why, and says the same for ever.
-func (c *LateContext) Err() error {
+func (c *Context) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil && !c.ended && c.Context.Err() == nil && time.Now().Before(c.deadline) {
@@ -77,7 +79,7 @@ func (c *LateContext) Err() error {
 
 // Value implements context.Context. Package context finds by it what to end
 // with c: the context with a timer, once there is one.
-func (c *LateContext) Value(key any) any {
+func (c *Context) Value(key any) any {
 	c.mu.Lock()
 	timed := c.timed
 	c.mu.Unlock()
