@@ -75,10 +75,11 @@ func BenchmarkWaitingConnections(b *testing.B) {
 	ln := listen(b)
 	srv := server.New(f.server.log, server.DefaultTimeouts, 64<<10)
 	srv.Handler = func(*fasthttp.RequestCtx) {}
-	server.StreamBodies(srv)
+	f.server.readHeaders(srv)
+	received := srv.HeaderReceived
 	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		defer read.Add(1)
-		return f.server.refuseUnread(h)
+		return received(h)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

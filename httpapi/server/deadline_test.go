@@ -10,10 +10,10 @@ import (
 )
 
 // deadlineConn returns both ends of a connection, the first with late deadlines.
-func deadlineConn(t *testing.T) (c *lingeringConn, other net.Conn) {
+func deadlineConn(t *testing.T) (c *servedConn, other net.Conn) {
 	t.Helper()
 	near, other := net.Pipe()
-	c = &lingeringConn{Conn: near}
+	c = &servedConn{Conn: near}
 	c.reads.set, c.writes.set = near.SetReadDeadline, near.SetWriteDeadline
 	t.Cleanup(func() {
 		near.Close()

@@ -20,7 +20,7 @@ var (
 )
 
 // prefetch is how much of a body the server reads before a handler is asked; it
-// can not be told to read nothing.
+// cannot be told to read nothing.
 const prefetch = 1
 
 // The keys of what is noted at a request between the two runs.
@@ -31,11 +31,25 @@ type (
 
 // StreamBodies makes s leave bodies to its handler, which reads them with ReadBody
 // or StreamBody, each with a bound of its own, or refuses them unread. It is
-// called when s has its Handler.
-func StreamBodies(s *fasthttp.Server) {
+// called when s has its Handler. refused says by the headers of a request with a body
+// whether the handler refuses it anyway: the server, which else waits for the first
+// byte of the body, then asks at once. It may change the headers, and is asked before
+// anything else; a body that it takes away is not waited for.
+func StreamBodies(s *fasthttp.Server, refused func(*fasthttp.RequestHeader) bool) {
 	s.StreamRequestBody = true
 	s.MaxRequestBodySize = prefetch
 	s.ExpectHandler = expect(s.Handler)
+	s.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		if HasBody(h) {
+			plainExpectation(h)
+			if refused(h) {
+				// It is taken for a request whose client waits for leave, and no
+				// handler gives leave to it.
+				h.SetCanonical(expectName, continueValue)
+			}
+		}
+		return fasthttp.RequestConfig{}
+	}
 }
 
 // expect is the server's ExpectHandler. It answers 100, or the status of the
@@ -59,9 +73,9 @@ func expect(handler fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
 // run has given leave. Only the first run pays.
 func RunsTwice(ctx *fasthttp.RequestCtx) bool { return ctx.Request.MayContinue() }
 
-// PlainExpectation makes the server see an expectation whatever its case, and
+// plainExpectation makes the server see an expectation whatever its case, and
 // none in a request of HTTP/1.0, which knows none (RFC 9110, 10.1.1).
-func PlainExpectation(h *fasthttp.RequestHeader) {
+func plainExpectation(h *fasthttp.RequestHeader) {
 	switch v := h.PeekCanonical(expectName); {
 	case len(v) == 0:
 	case !h.IsHTTP11():
@@ -74,11 +88,6 @@ func PlainExpectation(h *fasthttp.RequestHeader) {
 // Expected says whether the client waits for leave to send its body: this run of the
 // handler has none.
 func Expected(ctx *fasthttp.RequestCtx) bool { return ctx.UserValue(expectKey{}) != nil }
-
-// WithoutLeave makes the server ask its handler at once, without a byte of the body
-// that a request announces, for a handler that refuses it anyway: the request is
-// taken for one whose client waits for leave.
-func WithoutLeave(h *fasthttp.RequestHeader) { h.Set(fasthttp.HeaderExpect, "100-continue") }
 
 // Admit gives the client leave to send its body.
 func Admit(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(admitKey{}, true) }

@@ -113,11 +113,11 @@ func (h *requestHead) gather(have int, more func(p []byte) (int, error)) (int, e
 // could not be read. The server has thrown it away. known says whether that is
 // all of the method, and LeastURI bytes of the URI, or all of it if it has less.
 func Begun(http *fasthttp.RequestCtx) (method, uri []byte, known bool) {
-	c, ok := http.Conn().(lingerer)
+	c, ok := http.Conn().(served)
 	if !ok {
 		return nil, nil, false
 	}
-	h := &c.lingering().head
+	h := &c.conn().head
 	method, uri, _ = bytes.Cut(h.line[:h.length], []byte(" "))
 	known = h.length > 0 && (h.length < headLine || len(uri) >= LeastURI)
 	uri, _, _ = bytes.Cut(uri, []byte(" "))

@@ -47,7 +47,7 @@ func TestHeaderDrips(t *testing.T) {
 		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, readPiece + 30, false},
 		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), readPiece + 30, false},
 	} {
-		conn := &lingeringConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
+		conn := &servedConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
 		conn.reads.set = func(time.Time) error { return nil }
 		reads := 0
 		counted := readerFunc(func(p []byte) (int, error) { reads++; return conn.Read(p) })
@@ -94,7 +94,7 @@ func TestHeadersInPieces(t *testing.T) {
 				last = request[len(request)-tail:]
 			}
 			conn.rest = append(conn.rest, last)
-			c := &lingeringConn{Conn: conn, head: requestHead{buffer: 64 << 10}}
+			c := &servedConn{Conn: conn, head: requestHead{buffer: 64 << 10}}
 			c.reads.set = func(time.Time) error { return nil }
 			in := bufio.NewReaderSize(c, 64<<10)
 			var ctx fasthttp.RequestCtx

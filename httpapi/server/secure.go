@@ -17,19 +17,19 @@ type TLSListener struct {
 	Failed func()
 }
 
-// secureConn is a lingeringConn with TLS above it, so that a deadline that
+// secureConn is a servedConn with TLS above it, so that a deadline that
 // passes below, but is not wanted any more, never reaches TLS: after it, nothing
 // more could be written.
 type secureConn struct {
 	*tls.Conn
-	below  *lingeringConn
+	below  *servedConn
 	failed func()
 	// broken says that the handshake has failed. Only the connection's own
 	// goroutine uses it.
 	broken bool
 }
 
-func (l *TLSListener) secure(c *lingeringConn) *secureConn {
+func (l *TLSListener) secure(c *servedConn) *secureConn {
 	c.secure = true
 	return &secureConn{Conn: tls.Server(c, l.Config), below: c, failed: l.Failed}
 }
@@ -55,4 +55,4 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	return c.below.head.read(p, c.Conn.Read)
 }
 
-func (c *secureConn) lingering() *lingeringConn { return c.below }
+func (c *secureConn) conn() *servedConn { return c.below }

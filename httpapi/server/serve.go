@@ -163,7 +163,7 @@ func Serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 		}
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(lingeringListener{ln, server.ReadBufferSize}) }()
+	go func() { served <- server.Serve(servedListener{ln, server.ReadBufferSize}) }()
 
 	var failure error
 	running := true
@@ -204,7 +204,7 @@ func Serve(ctx context.Context, log *slog.Logger, server *fasthttp.Server, ln ne
 
 // accept notes that the request has come so far that a handler has it.
 func accept(http *fasthttp.RequestCtx) *atomic.Bool {
-	accepted := &http.Conn().(lingerer).lingering().accepted
+	accepted := &http.Conn().(served).conn().accepted
 	accepted.Store(true)
 	return accepted
 }
@@ -212,13 +212,13 @@ func accept(http *fasthttp.RequestCtx) *atomic.Bool {
 // connections are those that are open.
 type connections struct {
 	mu       sync.Mutex
-	open     map[*lingeringConn]struct{}
+	open     map[*servedConn]struct{}
 	draining bool
 	none     *sync.Cond // told when the last one has ended
 }
 
 func newConnections() *connections {
-	c := &connections{open: make(map[*lingeringConn]struct{})}
+	c := &connections{open: make(map[*servedConn]struct{})}
 	c.none = sync.NewCond(&c.mu)
 	return c
 }
@@ -229,11 +229,11 @@ func (c *connections) observe(conn net.Conn, state fasthttp.ConnState) {
 	if state == fasthttp.StateActive {
 		return
 	}
-	made, ok := conn.(lingerer)
+	made, ok := conn.(served)
 	if !ok {
 		panic("BUG: a connection that the listener has not made")
 	}
-	l := made.lingering()
+	l := made.conn()
 	if state == fasthttp.StateIdle {
 		l.head.next()
 		return

@@ -14,23 +14,23 @@ import (
 // after its last answer.
 const lingerTime = 2 * time.Second
 
-// lingeringListener makes its connections lingeringConns, with TLS above them
+// servedListener makes its connections servedConns, with TLS above them
 // if it is a TLSListener.
-type lingeringListener struct {
+type servedListener struct {
 	net.Listener
 	// buffer is the size of the server's read buffer, in bytes.
 	buffer int
 }
 
-// lingerer is a connection that a lingeringListener has made.
-type lingerer interface{ lingering() *lingeringConn }
+// served is a connection that a servedListener has made.
+type served interface{ conn() *servedConn }
 
-func (l lingeringListener) Accept() (net.Conn, error) {
+func (l servedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	c := &lingeringConn{Conn: conn, head: requestHead{buffer: l.buffer}}
+	c := &servedConn{Conn: conn, head: requestHead{buffer: l.buffer}}
 	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
 	if t, ok := l.Listener.(*TLSListener); ok {
 		return t.secure(c), nil
@@ -38,11 +38,11 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// lingeringConn is a connection that can be closed while its client still
+// servedConn is a connection that can be closed while its client still
 // sends, without losing the answer. Closed at once, the kernel would answer the
 // client's data with a reset, and the client would throw away what it has not
 // read yet (RFC 9112, 9.6).
-type lingeringConn struct {
+type servedConn struct {
 	net.Conn
 	unread atomic.Bool
 	// accepted says that a handler has been given a request, and is not done.
@@ -57,14 +57,14 @@ type lingeringConn struct {
 	reads, writes deadline
 }
 
-func (c *lingeringConn) Read(p []byte) (int, error) {
+func (c *servedConn) Read(p []byte) (int, error) {
 	if c.secure {
 		return c.readSome(p)
 	}
 	return c.head.read(p, c.readSome)
 }
 
-func (c *lingeringConn) readSome(p []byte) (n int, err error) {
+func (c *servedConn) readSome(p []byte) (n int, err error) {
 	if err := c.reads.begin(); err != nil {
 		return 0, err
 	}
@@ -74,7 +74,7 @@ func (c *lingeringConn) readSome(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (c *lingeringConn) Write(p []byte) (n int, err error) {
+func (c *servedConn) Write(p []byte) (n int, err error) {
 	if err := c.writes.begin(); err != nil {
 		return 0, err
 	}
@@ -86,20 +86,20 @@ func (c *lingeringConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (c *lingeringConn) lingering() *lingeringConn { return c }
+func (c *servedConn) conn() *servedConn { return c }
 
-func (c *lingeringConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
+func (c *servedConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
 
-func (c *lingeringConn) SetWriteDeadline(t time.Time) error { return c.writes.move(t) }
+func (c *servedConn) SetWriteDeadline(t time.Time) error { return c.writes.move(t) }
 
-func (c *lingeringConn) SetDeadline(t time.Time) error {
+func (c *servedConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.reads.move(t), c.writes.move(t))
 }
 
 // endUnlessAccepted makes the connection seem at its end, unless a request from
 // it has been accepted: half a header must not hold up a restart. What has come
 // already is still read and answered.
-func (c *lingeringConn) endUnlessAccepted() {
+func (c *servedConn) endUnlessAccepted() {
 	if c.accepted.Load() {
 		return
 	}
@@ -112,14 +112,14 @@ func (c *lingeringConn) endUnlessAccepted() {
 // CutOff says whether the server has ended the connection of a request before all
 // of it had come.
 func CutOff(conn net.Conn) bool {
-	c, ok := conn.(lingerer)
-	return ok && c.lingering().ended.Load()
+	c, ok := conn.(served)
+	return ok && c.conn().ended.Load()
 }
 
 // Close closes the connection. If the client may still be sending, it first
 // says that no more answers come, and reads what arrives until the client
 // closes its side, for a short time.
-func (c *lingeringConn) Close() error {
+func (c *servedConn) Close() error {
 	if c.unread.CompareAndSwap(true, false) {
 		half, ok := c.Conn.(interface{ CloseWrite() error })
 		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
@@ -130,7 +130,7 @@ func (c *lingeringConn) Close() error {
 }
 
 // remainder reads what still comes on a connection that its server has left.
-type remainder struct{ c *lingeringConn }
+type remainder struct{ c *servedConn }
 
 func (r remainder) Read(p []byte) (int, error) { return r.c.readSome(p) }
 
@@ -138,7 +138,7 @@ func (r remainder) Read(p []byte) (int, error) { return r.c.readSome(p) }
 // that was not read to its end: the rest would be read as the next request.
 func CloseUnread(http *fasthttp.RequestCtx) {
 	http.Response.SetConnectionClose()
-	if c, ok := http.Conn().(lingerer); ok {
-		c.lingering().unread.Store(true)
+	if c, ok := http.Conn().(served); ok {
+		c.conn().unread.Store(true)
 	}
 }

@@ -44,10 +44,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	loopbackOnly := s.config.Anonymous && !isUnix
 	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
 	srv.ErrorHandler = s.refuse
-	// Bodies are read by the handlers, each with its own bound: an import is
-	// longer than memory. Before a handler nearly nothing is read.
-	server.StreamBodies(srv)
-	srv.HeaderReceived = s.refuseUnread
+	s.readHeaders(srv)
 	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
 }
 
@@ -87,25 +84,56 @@ func (s *Server) refuse(http *fasthttp.RequestCtx, err error) {
 	s.metrics.Refused(e.Status())
 }
 
-// refuseUnread is the server's HeaderReceived. The server waits for the first
-// byte of a body before it asks a handler. A request without credentials, or a
-// logout that is refused anyway, is answered without: it is taken for one whose
-// client waits for leave, and no route gives leave to it.
-func (s *Server) refuseUnread(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if verify.Is(h.RequestURI()) {
+// readHeaders has srv ask us as soon as it has the headers of a request. Bodies are
+// read by the handlers, each with its own bound: an import is longer than memory.
+// Before a handler nearly nothing is read, and of verify's nothing at all.
+func (s *Server) readHeaders(srv *fasthttp.Server) {
+	server.StreamBodies(srv, s.refused)
+	others := srv.HeaderReceived
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		if verify.Is(h.RequestURI()) {
+			server.WithoutBody(h)
+			return fasthttp.RequestConfig{}
+		}
+		return others(h)
+	}
+}
+
+// refused says whether a request is refused whatever its body is: it has no
+// credentials, or is a logout whose headers are refused.
+func (s *Server) refused(h *fasthttp.RequestHeader) bool {
+	if isLogout(h.RequestURI()) {
+		return s.refuseLogout(h) != nil
+	}
+	return !s.config.Anonymous && len(h.PeekCanonical(authorizationName)) == 0
+}
+
+// unavailableEnd is how long requests may take that are under way at the end of
+// RunUnavailable.
+const unavailableEnd = time.Second
+
+// RunUnavailable answers every request on ln that the session store is
+// unavailable, until ctx ends; then it returns nil. Each answer ends its
+// connection. forVerify says that ln is one for RunVerify. It is for a socket that
+// clients can reach before there is a Store, and that a Server goes on with. Of c
+// it needs Logger, MaxHeaderBytes and Verify.HideReason.
+func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Config) error {
+	srv := server.New(c.Logger, server.DefaultTimeouts, c.MaxHeaderBytes)
+	srv.HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		server.WithoutBody(h)
 		return fasthttp.RequestConfig{}
 	}
-	if !server.HasBody(h) {
-		return fasthttp.RequestConfig{}
+	srv.Handler = func(http *fasthttp.RequestCtx) {
+		if forVerify || verify.Is(http.RequestURI()) {
+			verify.Unavailable(http, c.Verify.HideReason)
+		} else {
+			refusal.Write(http, errUnavailable)
+		}
+		server.CloseUnread(http)
 	}
-	server.PlainExpectation(h)
-	refused := !s.config.Anonymous && len(h.PeekCanonical(authorizationName)) == 0
-	if isLogout(h.RequestURI()) {
-		refused = s.refuseLogout(h) != nil
+	srv.ErrorHandler = func(http *fasthttp.RequestCtx, _ error) {
+		srv.Handler(http)
+		server.EndUnread(http)
 	}
-	if refused {
-		server.WithoutLeave(h)
-	}
-	return fasthttp.RequestConfig{}
+	return server.Serve(ctx, c.Logger, srv, ln, unavailableEnd, 0, func() {})
 }
