@@ -32,10 +32,9 @@ type AdminConfig struct {
 	Logger *slog.Logger
 }
 
-// Admin is the listener for operators: /livez, /readyz, /metrics and, where
-// that is wanted, /debug/pprof/, but for the program's arguments, which can hold
-// a password. It asks for no credentials: its listener must not be reachable for
-// others. On loopback it serves no other host name, and no web page of another
+// Admin is the listener for operators: /livez, /readyz, /metrics and, if
+// configured, /debug/pprof/, without the program's arguments, which can hold
+// a password. It asks for no credentials: only operators may reach its listener. On loopback it serves no other host name, and no web page of another
 // site. Make it with NewAdmin.
 type Admin struct {
 	config  AdminConfig

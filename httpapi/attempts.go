@@ -28,8 +28,8 @@ func newAttempts(ctx context.Context) attempts {
 	return attempts{ctx: ctx, pause: firstPause, max: maxAttempts}
 }
 
-// overtaken is the error of who has no further attempt: other writers were faster
-// each time, or the time was over before it was known whether they would be.
+// overtaken is the error after the last attempt: other writers were faster each
+// time, or the time was over before it was known whether they would be.
 // (I2)
 func (a *attempts) overtaken() error {
 	if a.ctx.Err() != nil {

@@ -21,8 +21,8 @@ import (
 const AuditKey = "audit"
 
 // audit logs a write, done or refused, every credential that may have been guessed, and
-// every failure of ours. It has neither the path, nor the query, nor any header
-// but those with addresses: they hold tokens. (I6)
+// every failure of ours. It has neither the path nor the query, and of the
+// headers only those with addresses: the others hold tokens. (I6)
 func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error, took time.Duration) {
 	shed := e != nil && isShed(e)
 	if shed {
@@ -73,7 +73,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error
 	s.log.LogAttrs(ctx, level, message, attrs...)
 }
 
-// auditStranger logs what is refused before it is known who calls: a credential
+// auditStranger logs what is refused before the caller is known: a credential
 // that may have been guessed, and any other refusal of a write.
 func (s *Server) auditStranger(ctx context.Context, c *call, e *refusal.Error) {
 	level, message := slog.LevelInfo, "request refused"

@@ -87,7 +87,7 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	// Only an issuer gets a place: what anybody made up must not keep it out.
+	// Only a verified token gets a place: made-up ones must not keep an issuer out.
 	select {
 	case s.logouts <- struct{}{}:
 		defer func() { <-s.logouts }()

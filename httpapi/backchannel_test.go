@@ -105,7 +105,7 @@ func TestLogoutEndsSessions(t *testing.T) {
 		// A session alone.
 		loggedOut(t, f.sendLogout(f.logoutToken(issuer, map[string]any{"sid": "a2"})))
 		f.live(all, "a3 b1")
-		// What is not there, and what can not be there, has ended.
+		// What is not there, and what cannot be there, has ended.
 		for _, sid := range []string{"a1", "unknown", "not an ID", strings.Repeat("x", 200)} {
 			loggedOut(t, f.sendLogout(f.logoutToken(issuer, map[string]any{"sid": sid})))
 		}
@@ -323,7 +323,7 @@ func TestLogoutCutAnywhere(t *testing.T) {
 	})
 }
 
-// A full Redis, which can not note that a token was used, ends the sessions all
+// A full Redis, which cannot note that a token was used, ends the sessions all
 // the same.
 func TestLogoutOnAFullRedis(t *testing.T) {
 	f := newFixture(t)

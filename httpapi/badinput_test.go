@@ -57,7 +57,7 @@ func (f *fixture) chunked(body string, headers ...string) string {
 }
 
 // Each bad request gets its error, with the connection closed where its rest
-// can not be told from a next request, and the server goes on as before.
+// cannot be told from a next request, and the server goes on as before.
 func TestBadInput(t *testing.T) {
 	f := newFixture(t, func(s *setup) {
 		s.config.MaxBodyBytes = 8 << 10

@@ -43,7 +43,7 @@ type call struct {
 	fresh bool
 	// session is the ID of the session that the call is about, for the log.
 	session session.ID
-	// logged is what the log has of the call besides.
+	// logged is what else the log has of the call.
 	logged []slog.Attr
 	// out is the answer under way, from begin to end.
 	out []byte
@@ -99,7 +99,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 			return err
 		}
 	}
-	// What is refused here is refused unread: who has no credentials gets no
+	// What is refused here is refused unread: a caller without credentials gets no
 	// memory for a body.
 	if c.route.open {
 		return c.route.do(s, base, c)

@@ -10,7 +10,7 @@ import (
 
 const contentTypeJSON = "application/json"
 
-// begin takes the room of the answer's body, with place for size bytes, so that
+// begin takes the buffer of the answer's body, with capacity for size bytes, so that
 // a long answer grows only once. Everything up to end appends to c.out.
 func (c *call) begin(size int) {
 	c.out = slices.Grow(c.http.Response.SwapBody(nil)[:0], size)

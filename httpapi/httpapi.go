@@ -44,7 +44,7 @@ type Config struct {
 	DefaultLimit int
 	// MaxLimit is the largest limit that a search may ask for; default 1000.
 	MaxLimit int
-	// MaxBodyBytes is the size of the largest request body, but for imports; default 256 KiB.
+	// MaxBodyBytes is the size of the largest request body, except for imports; default 256 KiB.
 	MaxBodyBytes int
 	// MaxHeaderBytes is the size of the largest request line and headers, together,
 	// of requests to the API and to verify; default 64 KiB. Each connection has a
@@ -61,11 +61,11 @@ type Config struct {
 	// KeyRate limits each API key that has no limit of its own.
 	KeyRate caller.KeyRate
 	// MaxInFlight is how many reads, verifies among them, may be at work at a
-	// time; beyond it they are answered 503 at once. Writes have half of it,
+	// time; above that they are answered 503 at once. Writes have half of it,
 	// searches a quarter, imports and revocations a 64th, but at least 8, each
 	// apart from the others. Default 1024.
 	MaxInFlight int
-	// TrustedProxies are believed where a request came from; default
+	// TrustedProxies are believed about where a request came from; default
 	// DefaultTrustedProxies.
 	TrustedProxies *caller.TrustedProxies
 	// ShutdownIdle is how long connections without a request stay open when the
@@ -95,7 +95,7 @@ const (
 // Server answers the session API. Make it with New. It is safe for concurrent
 // use, and may serve several listeners at once.
 type Server struct {
-	// Callers finds out who calls. Its keys and issuers may be set at any time.
+	// Callers identifies callers. Its keys and issuers may be set at any time.
 	Callers *caller.Authenticator
 
 	config  Config

@@ -314,7 +314,7 @@ func TestRevokeEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// A session that can not be read keeps no other from being revoked; the caller
+// A session that cannot be read keeps no other from being revoked; the caller
 // is told that some may be left, and the log says which.
 func TestRevokeSaysWhatItCanNotRead(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.patience = time.Nanosecond })

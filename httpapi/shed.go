@@ -11,7 +11,7 @@ import (
 
 // Requests that work with the store are of four classes, each with a budget of
 // its own of requests at work at a time, so that a flood of one class leaves the
-// others alone. Nobody queues for a place: whoever finds none is answered 503 at
+// others alone. No request queues for a place: one that finds none is answered 503 at
 // once. What waits for Redis has a place, so a budget bounds that queue, too.
 type class uint8
 

@@ -28,7 +28,7 @@ func TestVerify_DefaultPolicyHoldsBesides(t *testing.T) {
 	}
 }
 
-// A client's path can not leave the policy that its gateway has put before it.
+// A client's path cannot leave the policy that its gateway has put before it.
 func TestVerify_PathCannotEscapeItsPolicy(t *testing.T) {
 	f := newFixture(t, withVerify)
 	_, token := f.login(aliceVerified) // lax, not strict

@@ -163,7 +163,7 @@ func TestLifetimes(t *testing.T) {
 	if e := expiration(hour, `{"lifetime":"86400s"}`); e == nil || !e.Equal(start.Add(24*time.Hour)) {
 		t.Errorf("a lifetime above the default ends at %v", e)
 	}
-	// Set changes it, and can not remove it.
+	// Set changes it, and cannot remove it.
 	r := hour.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{}`)
 	id := newID.FindStringSubmatch(r.body)[1]
 	hour.want(http.StatusOK, "admin", "PATCH", "/v2/sessions/"+id, `{"lifetime":null,"metadata":{"a":"MQ=="}}`)
@@ -221,7 +221,7 @@ func TestI2_LateIsUnavailable(t *testing.T) {
 	}
 }
 
-// A document in the store that can not be read is a fault of the store, not an
+// A document in the store that cannot be read is a fault of the store, not an
 // unknown session.
 func TestI2_ErrorTable(t *testing.T) {
 	for _, c := range []struct {

@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// errNoPlace says that nothing can be appended to a keys file.
-var errNoPlace = errors.New("no entry can be appended: the list keys must be in block style, and end the file; run `cloakroom key new` without --file, and put the entry that it prints into the list")
+// errNotAppendable says that nothing can be appended to a keys file.
+var errNotAppendable = errors.New("no entry can be appended: the list keys must be in block style, and end the file; run `cloakroom key new` without --file, and put the entry that it prints into the list")
 
 // AppendAPIKey returns the text of a keys file with one more entry at its end, and
 // a line end before it if that is missing; the text itself stays as it is. A text
@@ -48,7 +48,7 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 	}
 	// Whether an entry may stand there, the YAML library says.
 	if list, err := readAPIKeys(after); err != nil || len(list) != before.Len()+1 {
-		return nil, errNoPlace
+		return nil, errNotAppendable
 	}
 	if _, err := ParseAPIKeys(after); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func parseAPIKeys(text []byte) (*APIKeys, error) {
 	return k, nil
 }
 
-// Caller returns who calls with k, and what is wrong with k.
+// caller returns the caller behind k, and what is wrong with k.
 func (k *APIKey) caller() (*Caller, []string) {
 	var problems []string
 	for _, f := range []struct {

@@ -144,7 +144,7 @@ func TestAppendAPIKey(t *testing.T) {
 	for _, before := range []string{
 		"keys: []\n", "# a\nkeys: [{name: old, userId: u, sha256: \"" + hash1 + "\"}] # b\n", "{}\n", "{keys: }\n", "keys: null\n", "keys: &anchor\n  " + old + "\n", "keys:\n  " + old + "\n...\n",
 	} {
-		if got, err := AppendAPIKey([]byte(before), key); got != nil || err != errNoPlace {
+		if got, err := AppendAPIKey([]byte(before), key); got != nil || err != errNotAppendable {
 			t.Errorf("%q became %q, %v", before, got, err)
 		}
 	}

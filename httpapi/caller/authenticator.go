@@ -30,7 +30,7 @@ type Config struct {
 	Metrics prometheus.Registerer
 }
 
-// Authenticator finds out who calls. Make it with New. It is safe for
+// Authenticator identifies callers. Make it with New. It is safe for
 // concurrent use.
 type Authenticator struct {
 	config Config
@@ -58,7 +58,7 @@ func (a *Authenticator) SetKeys(k *APIKeys) {
 	a.keys.Store(k.limited(a.keys.Load(), a.config.KeyRate, a.keyMetrics))
 }
 
-// Authenticate finds out who calls. authorization is the value of the header, of
+// Authenticate identifies the caller. authorization is the value of the header, of
 // which nothing is kept. Only a session token needs the store, which has the time
 // within for it; if fresh, no copy of its session decides. Its error is a
 // *refusal.Error, or one of the store that says nothing about the token. (I2)

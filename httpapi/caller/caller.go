@@ -1,6 +1,6 @@
-// Package caller finds out who asks, and what they may: by an API key, by an access
-// token of a configured issuer, or by a session token; and where they ask from, for
-// the log. Look here for credentials of callers, permissions, limits of keys, and
+// Package caller identifies callers, and says what each may do: by an API key, by an
+// access token of a configured issuer, or by a session token. For the log it says where
+// a request came from. Look here for credentials of callers, permissions, limits of keys, and
 // proxies that are believed. What a permission allows, each call of httpapi decides;
 // session tokens that gateways ask about are not callers, but verify's.
 package caller
@@ -16,7 +16,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// Caller is who sends a request, and what it may do. It is read-only: requests
+// Caller is the sender of a request, and what it may do. It is read-only: requests
 // with the same API key share it.
 type Caller struct {
 	// Name is what logs call it: the API key's name, "anonymous", "session ID"

@@ -249,7 +249,7 @@ func orNow(t *session.Time, now session.Time) {
 	}
 }
 
-// applyFactors sets the factors besides the user, verified now if their dates
+// applyFactors sets the factors other than the user, verified now if their dates
 // were not said.
 func (q *Changes) applyFactors(f *session.Factors, now session.Time) {
 	for _, p := range []struct {

@@ -43,7 +43,7 @@ type List struct {
 	room [4]index.Predicate
 }
 
-// listDecoder reads a ListSessionsRequest into its parts. What is wrong with
+// listDecoder reads a ListSessionsRequest. What is wrong with
 // its meaning is kept in fault, so that a fault of its syntax comes first.
 type listDecoder struct {
 	*protojson.Reader

@@ -6,13 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Budget is places for requests at work. Nobody queues for one: whoever finds none
+// Budget is places for requests at work. No request queues for one: one that finds none
 // is to be answered at once. A nil *Budget has any number. It is safe for
 // concurrent use, once its fields are set.
 type Budget struct {
 	// Limit is how many places there are.
 	Limit int64
-	// Shed counts who found none; nil counts nothing.
+	// Shed counts requests that found none; nil counts nothing.
 	Shed prometheus.Counter
 
 	atWork atomic.Int64 // for an instant more than limit
@@ -21,7 +21,8 @@ type Budget struct {
 // AtWork is how many places are taken.
 func (b *Budget) AtWork() int64 { return min(b.atWork.Load(), b.Limit) }
 
-// Enter takes a place, or says that there is none. Who has taken one must leave.
+// Enter takes a place, or says that there is none. A request that has taken one must
+// leave.
 func (b *Budget) Enter() bool {
 	if b == nil {
 		return true

@@ -92,7 +92,7 @@ func framing(rawHeaders []byte) error {
 }
 
 // loopbackHost says whether the Host of a request, with or without a port,
-// names this machine and can not be made to do so by DNS.
+// names this machine, and DNS cannot make it do so.
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -131,7 +131,7 @@ const (
 	keptLines  = 64
 )
 
-// forget lets go of the memory that a large header takes besides the read buffer,
+// forget lets go of the memory that a large header takes in addition to the read buffer,
 // which a connection would keep until it ends, and the server even longer: up to
 // 20 times the header, if its fields are short. The answer needs no more of the
 // request than is left here.

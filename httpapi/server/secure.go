@@ -7,8 +7,8 @@ import (
 )
 
 // TLSListener is a listener whose connections speak TLS. Serve takes it where it
-// takes any listener. The time for a handshake is
-// that for reading a request: who does not end it in time is cut off.
+// takes any listener. A handshake may take
+// as long as reading a request: a client that does not end it in time is cut off.
 type TLSListener struct {
 	net.Listener
 	// Config has the certificates. It is not changed.

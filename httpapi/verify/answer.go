@@ -12,8 +12,8 @@ import (
 )
 
 // The identity headers. Each is there on every 200, empty if its value is not
-// known: a gateway may hand on what a client has sent in the place of one that
-// is missing.
+// known: where one is missing, a gateway may hand on what a client has
+// sent.
 var (
 	sessionIDName       = []byte("X-Session-Id")
 	sessionUserName     = []byte("X-Session-User")
@@ -45,7 +45,7 @@ const (
 	// maxIdentityHeader is the longest value of an identity header, in bytes. A
 	// longer one is left empty, if it does not refuse: half of a name may be another's.
 	maxIdentityHeader = 1 << 10
-	// maxVerifyBody is the longest body, but for one whose user ID alone is longer.
+	// maxVerifyBody is the longest body, unless the user ID alone is longer.
 	maxVerifyBody = 1 << 10
 )
 
@@ -152,7 +152,7 @@ func (v *verification) metadata() []member {
 	}
 	parsed, err := session.ParseDoc(v.stored.Doc)
 	if err != nil {
-		return nil // its proof was read: can not be
+		return nil // never: its proof was read
 	}
 	var list []member
 	for _, name := range names {

@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Credential is a place in a request where verify looks for a session token.
+// Credential is one of the headers or cookies in which verify looks for a session token.
 type Credential struct {
 	kind credentialKind
 	// cookie is the name of the cookie.
@@ -24,7 +24,7 @@ const (
 	credentialCookie
 )
 
-// The places besides cookies. Another scheme than Bearer in the Authorization
+// The credentials other than cookies. Another scheme than Bearer in the Authorization
 // header counts as if nothing was there.
 var (
 	CredentialBearer = Credential{kind: credentialBearer} // Authorization: Bearer
@@ -34,7 +34,7 @@ var (
 // CredentialForm is how a list of credentials is written.
 const CredentialForm = "bearer, x-session-token and cookie:NAME, in the order in which they are looked for, with commas between"
 
-// maxCredentials bounds how many places are looked at.
+// maxCredentials bounds how many credentials are looked for.
 const maxCredentials = 16
 
 // ParseCredentials reads a list in CredentialForm.
@@ -77,7 +77,7 @@ const maxTokenLen = 4 << 10
 
 // findCredential returns the first token that is present, in the order of list.
 // One that is present and wrong does not let the next decide. Of two different
-// ones in one place none is believed: a client may have added the other.
+// ones in one header or cookie none is believed: a client may have added the other.
 func findCredential(h *fasthttp.RequestHeader, list []Credential) (token string, why reason) {
 	for _, c := range list {
 		var found []byte

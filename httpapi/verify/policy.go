@@ -11,7 +11,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// Policy is what verify asks of a session besides that it is good. All of
+// Policy is what verify asks of a session that is good. All of
 // it has to hold; zero fields ask for nothing. A nil policy asks for nothing.
 type Policy struct {
 	// Factors must all have been verified.

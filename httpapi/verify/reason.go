@@ -43,8 +43,8 @@ var refusals = [reasons]struct {
 	reasonExpired:    {"expired", http.StatusUnauthorized, "the session has expired"},
 	reasonRevoked:    {"revoked", http.StatusUnauthorized, "the session was revoked"},
 	reasonWrongToken: {"wrong_token", http.StatusUnauthorized, "the session has another token now"},
-	// Who has typed a name only is on the way to log in: gateways send them there
-	// for a 401, not for a 403.
+	// A user who has only typed a name is about to log in: gateways send users to
+	// the login for a 401, not for a 403.
 	reasonUnproven:    {"predicate", http.StatusUnauthorized, "the session's user has not proven anything yet"},
 	reasonPredicate:   {"predicate", http.StatusForbidden, "the session does not prove what is asked for"},
 	reasonTooLarge:    {"too_large", http.StatusForbidden, "the headers of the request are too large, or too many"},

@@ -31,15 +31,15 @@ import (
 // Good is a token that is the current one of a session that lives and has a
 // user and at least one other verified factor.
 type Config struct {
-	// Credentials are the places that a token is looked for at, in this order:
-	// the first that has anything decides. Default: CredentialBearer,
+	// Credentials are where a token is looked for, in this order:
+	// the first that is present decides. Default: CredentialBearer,
 	// CredentialHeader.
 	Credentials []Credential
-	// Policies are what may be asked of a session besides, by name.
+	// Policies are what else may be asked of a session, by name.
 	Policies map[string]*Policy
 	// Default is the name of the policy that holds for every request; "" has none.
-	// A policy that the path names holds besides: gateways hand us paths that
-	// their clients have chosen, which so can not make anything easier.
+	// A policy that the path names is asked for as well: gateways hand us paths that
+	// their clients have chosen, and no path can make anything easier.
 	Default string
 	// AllowUnproven accepts sessions of a user that has proven nothing.
 	AllowUnproven bool
@@ -199,7 +199,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 		v.err = session.BrokenDoc(stored.ID, err)
 		return reasonUnavailable
 	}
-	// Somebody who typed a name has proven nothing.
+	// A user who has only typed a name has proven nothing.
 	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven {
 		return reasonUnproven
 	}
@@ -264,8 +264,8 @@ func reasonOf(err error) reason {
 	return reasonUnavailable
 }
 
-// audit logs a refusal: of a token that may have been guessed, for all to see; any
-// other for who looks for it, because sessions end every day. It also logs that the
+// audit logs a refusal: of a token that may have been guessed, as a warning; any
+// other at the level debug, because sessions end every day. It also logs that the
 // store is away, now and then. It has neither the token nor the path. (I6)
 func (v *verification) audit(ctx context.Context, took time.Duration) {
 	switch v.reason {
