@@ -38,8 +38,8 @@ func (s *Store) Run(ctx context.Context) error {
 	if s.near != nil {
 		group.Go(func() error { return s.near.Run(ctx) })
 	}
-	if s.graves != nil {
-		group.Go(func() error { return s.graves.Run(ctx, s.burial()) })
+	if s.remembered != nil {
+		group.Go(func() error { return s.remembered.Run(ctx, s.redeletion()) })
 	}
 	return group.Wait()
 }

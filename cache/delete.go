@@ -79,7 +79,7 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	}
 	switch result {
 	case "ok", "done":
-		s.graves.Dig(old.ID, sequence, deleted.ChangeDate, s.clock())
+		s.remembered.Add(old.ID, sequence, deleted.ChangeDate, s.clock())
 		if note != "" {
 			// It is noted: what fails now is done by the sweeper.
 			_ = s.index.DropNamed(ctx, shard, card)
@@ -97,14 +97,14 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	return Deleted{}, fmt.Errorf("BUG: delete.lua answered %q", result)
 }
 
-// burial says how to delete again what was deleted and has come back.
-func (s *Store) burial() deletions.Config {
+// redeletion says how to delete again what was deleted and has come back.
+func (s *Store) redeletion() deletions.Config {
 	return deletions.Config{
 		Redis: s.rdb, Keys: s.keys, Clock: s.clock, Read: s.readFresh, Logger: s.log,
 		Delete: func(ctx context.Context, back *session.Stored, sequence uint64) error {
 			_, err := s.delete(ctx, back, reasonReturned, sequence, false)
 			if err == nil {
-				s.buried.Add(1)
+				s.redeleted.Add(1)
 			}
 			return err
 		},

@@ -48,5 +48,7 @@ func (s *Store) StartNear() (stop func() error, err error) {
 // StoredOf unpacks what a session's hash holds in its field doc.
 func StoredOf(field string) (*session.Stored, error) { return storedOf(field) }
 
-// BuryReturned looks for deleted sessions that have come back, and deletes them again.
-func (s *Store) BuryReturned(ctx context.Context) error { return s.graves.Look(ctx, s.burial()) }
+// RedeleteReturned looks for deleted sessions that have come back, and deletes them again.
+func (s *Store) RedeleteReturned(ctx context.Context) error {
+	return s.remembered.Look(ctx, s.redeletion())
+}

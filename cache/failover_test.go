@@ -409,7 +409,7 @@ func timeMachine(t *testing.T, shards int, seed uint64) (refused, revived int) {
 				deleted[id] = max(deleted[id], gone.Sequence)
 			}
 		case 5:
-			if err := mine.BuryReturned(t.Context()); err != nil {
+			if err := mine.RedeleteReturned(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for _, id := range ids {

@@ -44,7 +44,7 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
-	return s.graves.Pass(stored, s.clock()), nil
+	return s.remembered.Pass(stored, s.clock()), nil
 }
 
 // readCopy is read for a copy that may be verified.
@@ -68,7 +68,7 @@ func (s *Store) GetFresh(ctx context.Context, id session.ID) (*session.Stored, e
 	if err != nil {
 		return nil, err
 	}
-	stored = s.graves.Pass(stored, s.clock())
+	stored = s.remembered.Pass(stored, s.clock())
 	s.near.Supersede(id, stored)
 	return s.alive(stored)
 }

@@ -52,7 +52,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	if old != nil && old.Due(s.clock()) {
 		return session.ErrConflict // it has ended since the caller read it
 	}
-	if last, ok := s.graves.Last(next.ID, s.clock()); ok && next.Sequence <= last {
+	if last, ok := s.remembered.Last(next.ID, s.clock()); ok && next.Sequence <= last {
 		if old != nil {
 			return session.ErrConflict // it was deleted since the caller read it
 		}
@@ -110,7 +110,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			if old, err = s.readFresh(ctx, next.ID); err != nil {
 				return err
 			}
-			if old != nil && !old.Due(s.clock()) && !s.graves.Forbids(old, s.clock()) {
+			if old != nil && !old.Due(s.clock()) && !s.remembered.Forbids(old, s.clock()) {
 				return session.ErrConflict
 			}
 		}

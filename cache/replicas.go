@@ -212,19 +212,19 @@ func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowle
 		case stored == nil:
 			return got, session.ErrConflict
 		case stored.Due(s.clock()):
-		case !s.graves.Forbids(stored, s.clock()):
+		case !s.remembered.Forbids(stored, s.clock()):
 			return got, session.ErrConflict
 		default: // this process has deleted it, and it is back: other processes still see it
-			last, _ := s.graves.Last(id, s.clock())
+			last, _ := s.remembered.Last(id, s.clock())
 			deleted, err := s.delete(ctx, stored, reasonReturned, last, true)
 			if err != nil {
 				return got, err
 			}
-			s.buried.Add(1)
+			s.redeleted.Add(1)
 			return deleted.Acknowledged, nil
 		}
 	}
-	s.graves.Remember(id, tombstone.Val(), s.clock())
+	s.remembered.AddTombstone(id, tombstone.Val(), s.clock())
 	return got, nil
 }
 
@@ -244,7 +244,7 @@ type FailoverStats struct {
 
 // FailoverStats returns what is known of deletions that a failover undid or may undo.
 func (s *Store) FailoverStats() FailoverStats {
-	f := FailoverStats{Remembered: s.graves.Remembered(), Resurrected: s.buried.Load(), Wait: s.acks.state()}
+	f := FailoverStats{Remembered: s.remembered.Len(), Resurrected: s.redeleted.Load(), Wait: s.acks.state()}
 	if s.acks != nil {
 		f.Unreplicated = s.acks.fewer.Load()
 	}

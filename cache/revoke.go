@@ -140,7 +140,7 @@ func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.
 	w.unreadable = cmp.Or(w.unreadable, unreadable)
 	found, now := stored[:0], w.store.clock()
 	for i, s := range stored {
-		s = w.store.graves.Pass(s, now)
+		s = w.store.remembered.Pass(s, now)
 		switch {
 		case s == nil || !w.Query.Match(&s.Facts, now) || w.May != nil && !w.May(&s.Facts):
 		case w.DryRun && !met.First(candidates[i], &s.Facts):

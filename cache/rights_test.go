@@ -282,7 +282,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	for _, s := range all {
 		_, _ = store.Delete(ctx, s, "revoked")
 	}
-	_ = store.BuryReturned(ctx)
+	_ = store.RedeleteReturned(ctx)
 	_ = store.Put(ctx, storetest.New("short", store.Now(), storetest.Expires(store.Now().Add(time.Millisecond))), nil)
 	_, _ = store.Sweep(ctx)
 }

@@ -114,15 +114,15 @@ type Store struct {
 	evictOldest bool // to make room within maxPerUser
 	// maxCandidates is what a search may examine, and an audit keep in mind; 0 as in Config.
 	maxCandidates int
-	graves        *deletions.Graves // nil if no deletion is remembered
-	acks          *acknowledging    // nil if no replica is waited for
+	remembered    *deletions.Remembered // nil if no deletion is remembered
+	acks          *acknowledging        // nil if no replica is waited for
 	log           *slog.Logger
 	swept         atomic.Uint64
 	backlog       atomic.Int64
 	evicted       atomic.Uint64
 	auditEvery    time.Duration
 	sampler       sampler
-	buried        atomic.Uint64
+	redeleted     atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -169,7 +169,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.graves, s.acks = deletions.New(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
+	s.remembered, s.acks = deletions.NewRemembered(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
 	}

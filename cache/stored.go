@@ -85,7 +85,7 @@ func storedOf(field string) (*session.Stored, error) {
 // bytesOf returns the bytes of text, which nobody may write to.
 func bytesOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
-// readFresh returns what is stored, due or not, come back from its grave or not,
+// readFresh returns what is stored, due or not, deleted by this process or not,
 // with Version and EntryTag, and nil if nothing is.
 func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
 	found, unreadable, err := readAllFresh(ctx, s.rdb, s.keys, []session.ID{id})
@@ -96,7 +96,7 @@ func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, 
 }
 
 // readAllFresh returns what is stored under each ID, with Version and
-// EntryTag, in one round trip. It leaves it to its caller to ask for graves. A session that can not be read, because it is
+// EntryTag, in one round trip. The caller asks s.remembered. A session that can not be read, because it is
 // damaged or of a later program, keeps no other from being read: it is nil, and
 // unreadable says which it is, of several the first.
 func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) (found []*session.Stored, unreadable, err error) {
@@ -157,7 +157,7 @@ func (s *Store) readAll(ctx context.Context, do trip, ids []session.ID) ([]*sess
 		if err != nil {
 			return nil, fmt.Errorf("session %s: %w", ids[i], err)
 		}
-		found[i] = s.graves.Pass(stored, now)
+		found[i] = s.remembered.Pass(stored, now)
 	}
 	return found, nil
 }

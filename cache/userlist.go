@@ -159,8 +159,8 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 	fresh := r.occupants[len(r.occupants)-len(ids):]
 	now := r.s.clock()
 	for i, stored := range found {
-		// One that has come back from its grave has its place until it is deleted
-		// again, and may be evicted, which is the same.
+		// A deleted session that has come back counts until it is deleted again, and
+		// may be evicted, which has the same effect.
 		if stored != nil && stored.UserID == r.user && !stored.Due(now) {
 			fresh[i].live = stored
 		}

@@ -37,10 +37,10 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
 	there := stored != nil
-	stored = s.graves.Pass(stored, s.clock())
+	stored = s.remembered.Pass(stored, s.clock())
 	returned := there && stored == nil
 	if stored == nil && tombstone.Err() == nil {
-		s.graves.Remember(id, tombstone.Val(), s.clock()) // whoever deleted it
+		s.remembered.AddTombstone(id, tombstone.Val(), s.clock()) // whoever deleted it
 	}
 	lives := stored != nil && !stored.Due(s.clock())
 	if lives && stored.Token.Matches(token) {
@@ -61,7 +61,7 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 	case tombstone.Err() == nil:
 		return nil, session.ErrRevoked
 	}
-	if _, buried := s.graves.Last(id, s.clock()); buried { // its tombstone was lost
+	if _, deleted := s.remembered.Last(id, s.clock()); deleted { // its tombstone was lost
 		return nil, session.ErrRevoked
 	}
 	return nil, session.ErrNotFound

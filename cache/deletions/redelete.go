@@ -18,10 +18,10 @@ const (
 	// secondRound is how long after the first look for returned sessions the
 	// second comes: an old master may have taken deletions until then.
 	secondRound = 10 * time.Second
-	// buriedLogEvery is how often at most it is logged that sessions came back.
-	buriedLogEvery = 10 * time.Second
-	// buryTries is how often a returned session is read again that others change.
-	buryTries = 5
+	// redeletedLogEvery is how often at most it is logged that sessions came back.
+	redeletedLogEvery = 10 * time.Second
+	// redeleteTries is how often a returned session is read again that others change.
+	redeleteTries = 5
 	// stepTimeout bounds one step.
 	stepTimeout = 5 * time.Second
 	// listChunk is how many sessions are asked for at once. (I10)
@@ -44,26 +44,26 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// burier deletes again what was deleted and has come back: what reads met, and
-// what it finds by asking for every grave whenever Redis is not the server, or
+// redeleter deletes again what was deleted and has come back: what reads have found,
+// and what it finds by asking for every remembered deletion when Redis is not the server, or
 // not the history, that it was. It belongs to one goroutine.
-type burier struct {
+type redeleter struct {
 	Config
-	graves *Graves
-	server string    // what Redis was known by when it was asked last
-	second time.Time // when to look once more; zero: not
-	failed bool      // a look was cut short
+	remembered *Remembered
+	server     string    // what Redis was known by when it was asked last
+	second     time.Time // when to look once more; zero: not
+	failed     bool      // a look was cut short
 
-	logged time.Time // when what came back was logged last
-	buried int       // since then
-	first  session.ID
+	logged    time.Time // when what came back was logged last
+	redeleted int       // since then
+	first     session.ID
 }
 
 // Run deletes again what has come back, until ctx ends, and returns nil then. Faults
 // are tried again. One goroutine may run it at a time: it is the only one that reads
-// Graves.again. (I7)
-func (g *Graves) Run(ctx context.Context, c Config) error {
-	b := &burier{Config: c, graves: g}
+// Remembered.again. (I7)
+func (r *Remembered) Run(ctx context.Context, c Config) error {
+	b := &redeleter{Config: c, remembered: r}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
@@ -71,14 +71,14 @@ func (g *Graves) Run(ctx context.Context, c Config) error {
 		case <-ctx.Done():
 			b.log(true)
 			return nil
-		case id := <-g.again:
+		case id := <-r.again:
 			stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 			err := b.again(stepCtx, id)
 			cancel()
-			g.unqueue(id)
+			r.unqueue(id)
 			b.failed = b.failed || err != nil
 		case <-ticker.C:
-			g.expire(c.Clock())
+			r.expire(c.Clock())
 			b.watch(ctx)
 		}
 		b.log(false)
@@ -87,25 +87,25 @@ func (g *Graves) Run(ctx context.Context, c Config) error {
 
 // Look is for tests: it looks once, as Run does when Redis has become another server.
 // Its error says that not all could be looked for.
-func (g *Graves) Look(ctx context.Context, c Config) error {
-	b := &burier{Config: c, graves: g}
+func (r *Remembered) Look(ctx context.Context, c Config) error {
+	b := &redeleter{Config: c, remembered: r}
 	b.watch(ctx)
 	if b.failed {
-		return errors.New("not all graves were looked at")
+		return errors.New("not all remembered deletions were looked for")
 	}
 	return nil
 }
 
 // watch looks for returned sessions if there is a reason to.
-func (b *burier) watch(ctx context.Context) {
-	if b.graves.count.Load() == 0 {
+func (b *redeleter) watch(ctx context.Context) {
+	if b.remembered.count.Load() == 0 {
 		return
 	}
 	askCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 	server, err := redisinfo.History(askCtx, b.Redis)
 	cancel()
 	if err != nil {
-		// Away, or it may not be asked. What comes back is still met by reads.
+		// Redis is away, or refuses INFO. Reads still find what comes back.
 		return
 	}
 	now := time.Now()
@@ -120,10 +120,10 @@ func (b *burier) watch(ctx context.Context) {
 	b.look(ctx)
 }
 
-// look asks for every session that there is a grave of, 250 at a time. Hardly
-// any is there.
-func (b *burier) look(ctx context.Context) {
-	b.graves.each(listChunk, func(ids []session.ID) bool {
+// look asks for the session of every remembered deletion, 250 at a time. Hardly
+// any exists.
+func (b *redeleter) look(ctx context.Context) {
+	b.remembered.each(listChunk, func(ids []session.ID) bool {
 		stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 		defer cancel()
 		there := make([]*redis.IntCmd, len(ids))
@@ -150,21 +150,21 @@ func (b *burier) look(ctx context.Context) {
 }
 
 // again deletes a session once more if it has come back.
-func (b *burier) again(ctx context.Context, id session.ID) error {
-	for range buryTries {
+func (b *redeleter) again(ctx context.Context, id session.ID) error {
+	for range redeleteTries {
 		stored, err := b.Read(ctx, id)
 		if err != nil {
 			return err
 		}
 		now := b.Clock()
-		last, ok := b.graves.Last(id, now)
+		last, ok := b.remembered.Last(id, now)
 		if stored == nil || !ok || stored.Sequence > last || stored.Due(now) {
 			return nil
 		}
 		err = b.Delete(ctx, stored, last)
 		switch {
 		case err == nil:
-			if b.buried++; b.buried == 1 {
+			if b.redeleted++; b.redeleted == 1 {
 				b.first = id
 			}
 			return nil
@@ -172,15 +172,15 @@ func (b *burier) again(ctx context.Context, id session.ID) error {
 			return err
 		}
 	}
-	return nil // others write it, and those know its sequence
+	return nil // others write it, with higher sequences
 }
 
-// log tells of what came back, now and then.
-func (b *burier) log(last bool) {
-	if b.buried == 0 || !last && time.Since(b.logged) < buriedLogEvery {
+// log logs what came back, at most every redeletedLogEvery.
+func (b *redeleter) log(last bool) {
+	if b.redeleted == 0 || !last && time.Since(b.logged) < redeletedLogEvery {
 		return
 	}
 	b.Logger.Warn("sessions that had been deleted were in Redis again, after a failover or a restore, and were deleted again",
-		slog.Int("sessions", b.buried), slog.String("first_session_id", string(b.first)))
-	b.logged, b.buried = time.Now(), 0
+		slog.Int("sessions", b.redeleted), slog.String("first_session_id", string(b.first)))
+	b.logged, b.redeleted = time.Now(), 0
 }

@@ -1,6 +1,6 @@
-// Package deletions has deletions hold that a failover, or a snapshot which is restored, takes back: this process remembers
-// them, refuses what has come back, and deletes it again. Look here when a deleted session is answered, or when one is
-// refused that may be there. What waits for replicas, so that less is taken back, is in package cache.
+// Package deletions makes deletions hold when a failover, or a restored snapshot, undoes them: this process remembers its
+// deletions (Remembered), refuses a session that has come back, and deletes it again (redelete.go). Look here when a deleted
+// session is answered, or when a session is refused that should be there. Waiting for replicas is in package cache.
 package deletions
 
 import (
@@ -12,109 +12,109 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// Graves are the deletions that this process remembers: those that it has made,
-// and those that it has met the tombstones of. A failover, or a snapshot that is
-// restored, may bring a deleted session back and take its tombstone away; the
-// grave is still there, and nothing that comes off Redis goes past it. (I4)
+// Remembered holds the deletions that this process remembers: its own, and those
+// whose tombstones it has read. A failover, or a restored snapshot, may bring a
+// deleted session back and take its tombstone away; the deletion is still
+// remembered here, and no session read from Redis gets past it. (I4)
 //
-// A grave says no more than its tombstone did: that no version with a sequence
-// up to the deletion's may be there, for TombstoneFor from the deletion on. It
-// lasts no longer than that, so that whatever Redis itself may accept again is
-// accepted here too. Graves are gone when the process ends.
+// A remembered deletion says what its tombstone said: no version with a sequence
+// up to the deletion's may exist, for TombstoneFor after the deletion. It lasts no
+// longer than that, so that whatever Redis may accept again is accepted here too.
+// All are forgotten when the process ends.
 //
 // Their number is bounded; the oldest go first. It is safe for concurrent use; nil
-// remembers nothing, and forbids nothing.
-type Graves struct {
-	count   atomic.Int64 // graves in all: nobody takes a lock where there are none
+// remembers nothing and forbids nothing.
+type Remembered struct {
+	count   atomic.Int64 // deletions in all: no lock is taken while there are none
 	seed    maphash.Seed
-	stripes []graveStripe
-	perEach int // most graves of a stripe
-	// again are sessions that have come back, for Run, which deletes them again.
+	stripes []stripe
+	perEach int // most deletions of a stripe
+	// again has the sessions that have come back; Run deletes them again.
 	again chan session.ID
 }
 
-type graveStripe struct {
+type stripe struct {
 	mu    sync.Mutex
-	of    map[session.ID]*grave // to assign to a key that is there would replace it by a part of a document
-	order []session.ID          // oldest first, each of of once
+	of    map[session.ID]*deletion // to assign to a key that is there would replace it by a part of a document
+	order []session.ID             // oldest first, each key of of once
 }
 
-// grave is one deletion that is remembered.
-type grave struct {
+// deletion is one remembered deletion.
+type deletion struct {
 	sequence uint64
 	until    session.Time
-	// queued says that the session has come back and is in Graves.again.
+	// queued says that the session has come back and is in Remembered.again.
 	queued bool
 }
 
 const (
-	graveStripes = 64
-	// graveQueue is how many returned sessions wait to be deleted again. Those
-	// beyond are refused all the same, and come when they are read again, or
-	// with the next round.
-	graveQueue = 1024
+	stripeCount = 64
+	// queueSize is how many returned sessions may wait to be deleted again. Further
+	// ones are refused all the same, and are queued when they are read again, or in
+	// the next round.
+	queueSize = 1024
 )
 
-// New returns room for most graves, or nil, which remembers nothing, if
-// that is not above 0.
-func New(most int) *Graves {
+// NewRemembered returns a Remembered for up to most deletions, or nil, which
+// remembers nothing, if most is not above 0.
+func NewRemembered(most int) *Remembered {
 	if most <= 0 {
 		return nil
 	}
-	n := graveStripes
+	n := stripeCount
 	if most < n*n {
 		n = 1 // so few that shares of it would be uneven
 	}
-	g := &Graves{seed: maphash.MakeSeed(), stripes: make([]graveStripe, n), perEach: (most + n - 1) / n, again: make(chan session.ID, graveQueue)}
-	for i := range g.stripes {
-		g.stripes[i].of = make(map[session.ID]*grave)
+	r := &Remembered{seed: maphash.MakeSeed(), stripes: make([]stripe, n), perEach: (most + n - 1) / n, again: make(chan session.ID, queueSize)}
+	for i := range r.stripes {
+		r.stripes[i].of = make(map[session.ID]*deletion)
 	}
-	return g
+	return r
 }
 
-func (g *Graves) stripe(id session.ID) *graveStripe {
-	return &g.stripes[maphash.String(g.seed, string(id))%uint64(len(g.stripes))]
+func (r *Remembered) stripe(id session.ID) *stripe {
+	return &r.stripes[maphash.String(r.seed, string(id))%uint64(len(r.stripes))]
 }
 
-// Dig remembers the deletion of a session with this sequence, which happened at
-// a date. Of several deletions of a session the one with the highest sequence
-// counts, as long as the last of them.
-func (g *Graves) Dig(id session.ID, sequence uint64, deleted, now session.Time) {
+// Add remembers the deletion of a session with this sequence, which happened at
+// the date deleted. If a session was deleted several times, the highest sequence
+// counts, for as long as the last of the deletions.
+func (r *Remembered) Add(id session.ID, sequence uint64, deleted, now session.Time) {
 	until := deleted.Add(TombstoneFor)
-	if g == nil || until <= now {
+	if r == nil || until <= now {
 		return
 	}
-	st := g.stripe(id)
+	st := r.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if have, ok := st.of[id]; ok {
 		have.sequence, have.until = max(have.sequence, sequence), max(have.until, until)
 		return
 	}
-	for len(st.order) >= g.perEach {
-		g.drop(st)
+	for len(st.order) >= r.perEach {
+		r.drop(st)
 	}
 	id = session.ID(strings.Clone(string(id))) // it may be a part of a document
-	st.of[id] = &grave{sequence: sequence, until: until}
+	st.of[id] = &deletion{sequence: sequence, until: until}
 	st.order = append(st.order, id)
-	g.count.Add(1)
+	r.count.Add(1)
 }
 
-// drop forgets the oldest grave of a stripe, whose lock is held.
-func (g *Graves) drop(st *graveStripe) {
+// drop forgets the oldest deletion of a stripe, whose lock is held.
+func (r *Remembered) drop(st *stripe) {
 	delete(st.of, st.order[0])
 	st.order[0] = "" // the array lives on
 	st.order = st.order[1:]
-	g.count.Add(-1)
+	r.count.Add(-1)
 }
 
-// expire forgets the graves that have ended.
-func (g *Graves) expire(now session.Time) {
-	for i := range g.stripes {
-		st := &g.stripes[i]
+// expire forgets the deletions whose time is over.
+func (r *Remembered) expire(now session.Time) {
+	for i := range r.stripes {
+		st := &r.stripes[i]
 		st.mu.Lock()
 		for len(st.order) > 0 && st.of[st.order[0]].until <= now {
-			g.drop(st)
+			r.drop(st)
 		}
 		st.mu.Unlock()
 	}
@@ -122,11 +122,11 @@ func (g *Graves) expire(now session.Time) {
 
 // Last returns the sequence up to which no version of a session may be there;
 // ok is false if nothing is known.
-func (g *Graves) Last(id session.ID, now session.Time) (sequence uint64, ok bool) {
-	if g == nil || g.count.Load() == 0 {
+func (r *Remembered) Last(id session.ID, now session.Time) (sequence uint64, ok bool) {
+	if r == nil || r.count.Load() == 0 {
 		return 0, false
 	}
-	st := g.stripe(id)
+	st := r.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	have, ok := st.of[id]
@@ -137,27 +137,27 @@ func (g *Graves) Last(id session.ID, now session.Time) (sequence uint64, ok bool
 }
 
 // Forbids says whether what is stored was deleted and has come back.
-func (g *Graves) Forbids(stored *session.Stored, now session.Time) bool {
-	if g == nil || stored == nil || g.count.Load() == 0 {
+func (r *Remembered) Forbids(stored *session.Stored, now session.Time) bool {
+	if r == nil || stored == nil || r.count.Load() == 0 {
 		return false
 	}
-	last, ok := g.Last(stored.ID, now)
+	last, ok := r.Last(stored.ID, now)
 	return ok && stored.Sequence <= last
 }
 
 // Pass returns stored, or nil if it was deleted and has come back: then it is
-// going to be deleted again by Run, too.
-func (g *Graves) Pass(stored *session.Stored, now session.Time) *session.Stored {
-	if !g.Forbids(stored, now) {
+// queued for Run, which deletes it again.
+func (r *Remembered) Pass(stored *session.Stored, now session.Time) *session.Stored {
+	if !r.Forbids(stored, now) {
 		return stored
 	}
-	g.queue(stored.ID)
+	r.queue(stored.ID)
 	return nil
 }
 
-// queue hands a returned session to who deletes it again, once at a time.
-func (g *Graves) queue(id session.ID) {
-	st := g.stripe(id)
+// queue hands a returned session to Run, which deletes it again; it is queued once at a time.
+func (r *Remembered) queue(id session.ID) {
+	st := r.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	have, ok := st.of[id]
@@ -165,15 +165,15 @@ func (g *Graves) queue(id session.ID) {
 		return
 	}
 	select {
-	case g.again <- session.ID(strings.Clone(string(id))):
+	case r.again <- session.ID(strings.Clone(string(id))):
 		have.queued = true
 	default: // the queue is full: it comes when it is read again
 	}
 }
 
 // unqueue ends what queue began.
-func (g *Graves) unqueue(id session.ID) {
-	st := g.stripe(id)
+func (r *Remembered) unqueue(id session.ID) {
+	st := r.stripe(id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if have, ok := st.of[id]; ok {
@@ -181,33 +181,33 @@ func (g *Graves) unqueue(id session.ID) {
 	}
 }
 
-// each calls visit with parts of all IDs that there are graves of, of at most
-// size, until it returns false.
-func (g *Graves) each(size int, visit func([]session.ID) bool) {
-	part := make([]session.ID, 0, size)
-	for i := range g.stripes {
-		st := &g.stripes[i]
+// each calls visit with the IDs of all remembered deletions, at most size at a
+// time, until it returns false.
+func (r *Remembered) each(size int, visit func([]session.ID) bool) {
+	chunk := make([]session.ID, 0, size)
+	for i := range r.stripes {
+		st := &r.stripes[i]
 		st.mu.Lock()
 		ids := append([]session.ID(nil), st.order...)
 		st.mu.Unlock()
 		for _, id := range ids {
-			if part = append(part, id); len(part) == size {
-				if !visit(part) {
+			if chunk = append(chunk, id); len(chunk) == size {
+				if !visit(chunk) {
 					return
 				}
-				part = part[:0]
+				chunk = chunk[:0]
 			}
 		}
 	}
-	if len(part) > 0 {
-		visit(part)
+	if len(chunk) > 0 {
+		visit(chunk)
 	}
 }
 
-// Remembered is how many deletions are remembered now.
-func (g *Graves) Remembered() int {
-	if g == nil {
+// Len is how many deletions are remembered now.
+func (r *Remembered) Len() int {
+	if r == nil {
 		return 0
 	}
-	return int(g.count.Load())
+	return int(r.count.Load())
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // TombstoneFor is how long a deletion is remembered, by its tombstone in Redis and
-// by its grave here.
+// by Remembered in this process.
 const TombstoneFor = 24 * time.Hour
 
 // nonceLen is how many random bytes a tombstone has.
@@ -23,13 +23,14 @@ func NewTombstone(sequence uint64, reason string, date session.Time) string {
 	return fmt.Sprintf("%d %s %x %d", sequence, reason, nonce, date)
 }
 
-// Remember digs a grave for a session whose tombstone was met; "" is none. It is not
-// known how long one lasts that an earlier program has left: that has no date.
-func (g *Graves) Remember(id session.ID, tombstone string, now session.Time) {
+// AddTombstone remembers the deletion of a session whose tombstone was read; "" is
+// no tombstone. One without a date, which an earlier program left, is not
+// remembered, because it is not known how long it lasts.
+func (r *Remembered) AddTombstone(id session.ID, tombstone string, now session.Time) {
 	var sequence uint64
 	var reason, nonce string
 	var date session.Time
 	if n, _ := fmt.Sscanf(tombstone, "%d %s %s %d", &sequence, &reason, &nonce, &date); n == 4 {
-		g.Dig(id, sequence, date, now)
+		r.Add(id, sequence, date, now)
 	}
 }
