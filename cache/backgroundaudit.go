@@ -10,9 +10,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index/audit"
 )
 
-// sampleRate is how many elements an audit in the background looks at in a
+// backgroundAuditRate is how many elements an audit in the background looks at in a
 // second: that takes 0.3% of Redis' time.
-const sampleRate = 500
+const backgroundAuditRate = 500
 
 // AuditStats is what the audits in the background have seen.
 type AuditStats struct {
@@ -25,8 +25,8 @@ type AuditStats struct {
 	Drift map[audit.Drift]uint64
 }
 
-// sampler is the state of the audits in the background.
-type sampler struct {
+// backgroundAudit is the state of the audits in the background.
+type backgroundAudit struct {
 	mu           sync.Mutex
 	looked       uint64 // by the audits that have ended
 	now          uint64 // by the one under way
@@ -36,12 +36,12 @@ type sampler struct {
 
 // AuditStats returns what the audits in the background have seen.
 func (s *Store) AuditStats() AuditStats {
-	sa := &s.sampler
-	sa.mu.Lock()
-	defer sa.mu.Unlock()
-	stats := AuditStats{Looked: sa.looked + sa.now, Passes: sa.passes, Drift: make(map[audit.Drift]uint64)}
+	b := &s.backgroundAudit
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stats := AuditStats{Looked: b.looked + b.now, Passes: b.passes, Drift: make(map[audit.Drift]uint64)}
 	for _, d := range audit.Drifts() {
-		stats.Drift[d] = max(sa.last[d], sa.during[d])
+		stats.Drift[d] = max(b.last[d], b.during[d])
 	}
 	return stats
 }
@@ -67,38 +67,38 @@ func (s *Store) runAudits(ctx context.Context) error {
 // auditOnce is one audit in the background. Of each kind of drift the first is
 // logged.
 func (s *Store) auditOnce(ctx context.Context) {
-	sa := &s.sampler
+	b := &s.backgroundAudit
 	r, err := s.Audit(ctx, AuditConfig{
-		Rate: sampleRate,
+		Rate: backgroundAuditRate,
 		Found: func(f *audit.Finding) {
-			sa.mu.Lock()
-			defer sa.mu.Unlock()
-			if sa.during == nil {
-				sa.during = make(map[audit.Drift]uint64)
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.during == nil {
+				b.during = make(map[audit.Drift]uint64)
 			}
-			if sa.during[f.Drift]++; sa.during[f.Drift] == 1 {
+			if b.during[f.Drift]++; b.during[f.Drift] == 1 {
 				s.log.LogAttrs(ctx, slog.LevelWarn, "drift found; `cloakroom audit` tells all of it, and --repair mends it",
 					slog.String("drift", string(f.Drift)), slog.String("session_id", string(f.ID)), slog.String("where", f.Where))
 			}
 		},
 		Progress: func(r *audit.Report, _ uint64) {
-			sa.mu.Lock()
-			defer sa.mu.Unlock()
-			sa.now = r.Looked()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.now = r.Looked()
 		},
 	})
-	sa.mu.Lock()
-	defer sa.mu.Unlock()
-	sa.looked, sa.now = sa.looked+r.Looked(), 0
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looked, b.now = b.looked+r.Looked(), 0
 	switch {
 	case err == nil:
-		sa.last = sa.during
-		sa.passes++
+		b.last = b.during
+		b.passes++
 		if len(r.Drift) > 0 {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "an audit has found drift", slog.Any("found", sa.during))
+			s.log.LogAttrs(ctx, slog.LevelWarn, "an audit has found drift", slog.Any("found", b.during))
 		}
 	case ctx.Err() == nil:
 		s.log.LogAttrs(ctx, slog.LevelWarn, "an audit was cut off, and begins anew later", slog.String("error", err.Error()))
 	}
-	sa.during = nil
+	b.during = nil
 }

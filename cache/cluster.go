@@ -44,7 +44,7 @@ func newTrips(rdb redis.UniversalClient, queued int) trips {
 // replicas. A user who may not SCRIPT does without: whatever EVALSHA does not find
 // is sent by EVAL, which leaves it there.
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
-	s.acks.check(ctx, master)
+	s.acks.probe(ctx, master)
 	err := errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master), audit.Load(ctx, master))
 	if acl.Forbidden(err) {
 		return nil

@@ -42,7 +42,7 @@ func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
 }
 
 // checkProperty runs the property test until it has done ops operations, on
-// stores that begin empty or with a crowd, of largest sessions at most.
+// stores that begin empty or with many sessions, of largest sessions at most.
 func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int, near bool) {
 	t.Helper()
 	setFlag(t, "rapid.checks", "10") // then looks whether it has done enough
@@ -53,7 +53,7 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 		rapid.Check(t, func(t *rapid.T) {
 			size := 0
 			if largest > 0 {
-				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "crowd")
+				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "sessions")
 			}
 			limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 300}).Draw(t, "candidates")}
 			if size == 0 {
@@ -67,7 +67,7 @@ func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, larg
 				defer stop()
 			}
 			subject := s.subject()
-			subject.Crowd, subject.Limits = size, limits
+			subject.Initial, subject.Limits = size, limits
 			done += storetest.Property(t, subject)
 		})
 	}

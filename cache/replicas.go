@@ -138,8 +138,8 @@ func (a *acknowledging) tell(got Acknowledged) {
 	a.logged, a.untold = time.Now(), 0
 }
 
-// check asks a server whether WAIT may be sent, so that it is known from the start.
-func (a *acknowledging) check(ctx context.Context, master redis.UniversalClient) {
+// probe asks a server whether WAIT may be sent, so that it is known from the start.
+func (a *acknowledging) probe(ctx context.Context, master redis.UniversalClient) {
 	if a == nil {
 		return
 	}

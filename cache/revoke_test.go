@@ -24,8 +24,8 @@ func everything() cache.Revocation {
 	return cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked"}
 }
 
-// crowd stores n sessions, "0", "1", …, a microsecond apart.
-func (s *testStore) crowd(t *testing.T, n int, parts ...storetest.Part) {
+// putMany stores n sessions, "0", "1", …, a microsecond apart.
+func (s *testStore) putMany(t *testing.T, n int, parts ...storetest.Part) {
 	t.Helper()
 	var group errgroup.Group
 	group.SetLimit(16)
@@ -61,7 +61,7 @@ func TestI5_RevokeCutAnywhere(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				for trip, fired := 1, true; fired; trip++ {
 					s := c.open(t)
-					s.crowd(t, sessions, ada[0], ada[1], ada[2])
+					s.putMany(t, sessions, ada[0], ada[1], ada[2])
 					s.faults.Arm(cut(trip))
 					n, err := s.frail.Revoke(t.Context(), everything())
 					fired = s.faults.Fired()
@@ -89,7 +89,7 @@ func TestI5_RevokeCutAnywhere(t *testing.T) {
 func TestRevokeIsCancelled(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
-		s.crowd(t, 700)
+		s.putMany(t, 700)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var asked atomic.Int64
@@ -113,7 +113,7 @@ func TestRevokeTwiceAtOnce(t *testing.T) {
 		client := startRedis(t)
 		s := openEmpty(t, client, shards, storetest.Limits{})
 		second := open(t, client, shards, s.clock, storetest.Limits{})
-		s.crowd(t, 3000, storetest.User("u", "o"), storetest.Expires(session.Never))
+		s.putMany(t, 3000, storetest.User("u", "o"), storetest.Expires(session.Never))
 		for _, p := range [][]index.Predicate{
 			{index.ByExpiration(index.Dates{Min: s.Now().Add(time.Hour), Max: session.Never}), index.ByCreation(index.Dates{Min: s.Now() + 2000, Max: session.Never})},
 			{index.ByUser("u")},
@@ -149,7 +149,7 @@ func TestRevokeWhileOthersWrite(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		const sessions = 2000
-		s.crowd(t, sessions, storetest.User("u", "o"))
+		s.putMany(t, sessions, storetest.User("u", "o"))
 		stop := make(chan struct{})
 		var group sync.WaitGroup
 		var created, deleted, prolonged, left atomic.Int64
@@ -240,7 +240,7 @@ func TestI2_RevokeWhileRedisGoesAway(t *testing.T) {
 		proxy := redistest.NewProxy(t, server.Addr)
 		well := openEmpty(t, server.Client(t), shards, storetest.Limits{})
 		frail := open(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), shards, well.clock, storetest.Limits{})
-		well.crowd(t, 1500)
+		well.putMany(t, 1500)
 		r := everything()
 		r.Progress = func(n uint64) {
 			if n > 300 {
@@ -269,7 +269,7 @@ func TestI4_RevokedIsNotServed(t *testing.T) {
 		s := openEmpty(t, client, shards, storetest.Limits{})
 		s, stop := openNear(t, client, shards, s.clock, storetest.Limits{})
 		defer stop()
-		s.crowd(t, 300, storetest.User("u", "o"))
+		s.putMany(t, 300, storetest.User("u", "o"))
 		byUser := []index.Predicate{index.ByUser("u")}
 		search := func() uint64 {
 			p, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Predicates: byUser, Limit: 300})
@@ -311,7 +311,7 @@ func TestI10_RevokeReadsInChunks(t *testing.T) {
 		client := startRedis(t)
 		reads := func(sessions int) int {
 			s := openEmpty(t, client, shards, storetest.Limits{})
-			s.crowd(t, sessions, storetest.Created(s.Now()), storetest.Expires(session.Never))
+			s.putMany(t, sessions, storetest.Created(s.Now()), storetest.Expires(session.Never))
 			var lock sync.Mutex
 			trips := 0
 			faults := new(redistest.Faults)

@@ -217,12 +217,12 @@ func TestSearchStats_CostlySearches(t *testing.T) {
 	var refused uint64
 	if !redistest.Eventually(time.Minute, func() bool {
 		got, refused = s.SearchStats(), countsOf(t, s)["own"].busy
-		return got.CostlyRunning == got.CostlyPlaces && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers
+		return got.CostlyRunning == got.CostlyLimit && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers
 	}) {
-		t.Fatalf("%d run in %d places, %d wait, %d are refused", got.CostlyRunning, got.CostlyPlaces, got.CostlyWaiting, refused)
+		t.Fatalf("%d run in %d places, %d wait, %d are refused", got.CostlyRunning, got.CostlyLimit, got.CostlyWaiting, refused)
 	}
-	if got.CostlyPlaces < 1 || got.CostlyWaiting == 0 {
-		t.Errorf("%d places, %d wait", got.CostlyPlaces, got.CostlyWaiting)
+	if got.CostlyLimit < 1 || got.CostlyWaiting == 0 {
+		t.Errorf("%d places, %d wait", got.CostlyLimit, got.CostlyWaiting)
 	}
 	release()
 	var want counted

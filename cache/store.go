@@ -113,16 +113,16 @@ type Store struct {
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
 	// maxCandidates is what a search may examine, and an audit keep in mind; 0 as in Config.
-	maxCandidates int
-	remembered    *deletions.Remembered // nil if no deletion is remembered
-	acks          *acknowledging        // nil if no replica is waited for
-	log           *slog.Logger
-	swept         atomic.Uint64
-	backlog       atomic.Int64
-	evicted       atomic.Uint64
-	auditEvery    time.Duration
-	sampler       sampler
-	redeleted     atomic.Uint64
+	maxCandidates   int
+	remembered      *deletions.Remembered // nil if no deletion is remembered
+	acks            *acknowledging        // nil if no replica is waited for
+	log             *slog.Logger
+	swept           atomic.Uint64
+	backlog         atomic.Int64
+	evicted         atomic.Uint64
+	auditEvery      time.Duration
+	backgroundAudit backgroundAudit
+	redeleted       atomic.Uint64
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request

@@ -24,7 +24,7 @@ func (s *testStore) spoil(t *testing.T, id session.ID) {
 func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
-		s.crowd(t, 600)
+		s.putMany(t, 600)
 		s.spoil(t, "450")
 		n, err := s.Revoke(t.Context(), everything())
 		if n != 599 || !errors.Is(err, session.ErrUnavailable) || !strings.Contains(err.Error(), "session 450: ") {
@@ -35,10 +35,10 @@ func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
 
 // It counts among its user's sessions, and stays: others are evicted, or
 // refused, but not for ever, and nobody is told that Redis is away.
-func TestCrowd_SessionThatCanNotBeRead(t *testing.T) {
+func TestUserLimit_SessionThatCanNotBeRead(t *testing.T) {
 	eachPolicy(t, 3, func(t *testing.T, shards int, l storetest.Limits) {
 		s := openEmpty(t, startRedis(t), shards, l)
-		s.crowd(t, 3, ada...)
+		s.putMany(t, 3, ada...)
 		s.spoil(t, "1")
 		for i := 3; i < 6; i++ {
 			err := s.Put(t.Context(), storetest.New(session.ID(strconv.Itoa(i)), s.Now(), ada...), nil)

@@ -32,8 +32,8 @@ const resultCrowded = "crowded"
 const (
 	// evictions is how many sessions are evicted at a time.
 	evictions = 16
-	// roomSteps bounds the steps of makeRoom, each of at most listChunk evictions.
-	roomSteps = 100
+	// makeRoomSteps bounds the steps of makeRoom, each of at most listChunk evictions.
+	makeRoomSteps = 100
 )
 
 // askOnly runs put.lua for a write whose entries in other shards were not let
@@ -56,12 +56,12 @@ func (s *Store) askOnly(ctx context.Context, w *write) (result string, err error
 // tells.
 func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error) {
 	user, self := w.card.UserID, w.card.ID
-	for range roomSteps {
-		c, err := s.crowdOf(ctx, user, self)
+	for range makeRoomSteps {
+		c, err := s.userListOf(ctx, user, self)
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		if gone := c.others(); len(gone) > 0 {
+		if gone := c.notLive(); len(gone) > 0 {
 			cleared, err := s.index.Clear(ctx, gone, s.clock())
 			if err != nil {
 				return nil, unavailable(err)
@@ -70,7 +70,7 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 				continue // what is left is to be counted again
 			}
 		}
-		surplus := len(c.occupants) - (s.maxPerUser - 1)
+		surplus := len(c.sessions) - (s.maxPerUser - 1)
 		if surplus <= 0 {
 			return c.twins, nil
 		}
@@ -79,7 +79,7 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 		}
 		latest := s.clock().Add(session.MaxAhead) // I1
 		if c.whole {
-			return c.twins, s.evict(ctx, oldest(c.occupants, surplus, latest), &w.card)
+			return c.twins, s.evict(ctx, oldest(c.sessions, surplus, latest), &w.card)
 		}
 		// The list is longer than this: a part of it goes, and then the next. What
 		// was created later than latest goes first, and is at the end that was read.
@@ -89,17 +89,17 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 			}
 			continue
 		}
-		part, err := s.oldestPart(ctx, user, self, c.occupants[:s.maxPerUser-1])
+		part, err := s.oldestOfList(ctx, user, self, c.sessions[:s.maxPerUser-1])
 		if err != nil {
 			return nil, unavailable(err)
 		}
 		cleared := 0
-		if gone := part.others(); len(gone) > 0 {
+		if gone := part.notLive(); len(gone) > 0 {
 			if cleared, err = s.index.Clear(ctx, gone, s.clock()); err != nil {
 				return nil, unavailable(err)
 			}
 		}
-		victims := oldest(part.occupants, len(part.occupants), latest)
+		victims := oldest(part.sessions, len(part.sessions), latest)
 		if len(victims) == 0 && cleared == 0 {
 			break
 		}
@@ -110,12 +110,12 @@ func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error)
 	return nil, session.ErrConflict
 }
 
-// oldest returns the oldest live sessions among occupants, at most n, oldest first.
+// oldest returns the oldest live sessions among sessions, at most n, oldest first.
 // One that was created after latest counts as older than all others: another
 // clock's word must not keep it for ever.
-func oldest(occupants []occupant, n int, latest session.Time) (found []*session.Stored) {
-	sorted := slices.Clone(occupants)
-	slices.SortFunc(sorted, func(a, b occupant) int { return a.compare(&b, latest) })
+func oldest(sessions []listedSession, n int, latest session.Time) (found []*session.Stored) {
+	sorted := slices.Clone(sessions)
+	slices.SortFunc(sorted, func(a, b listedSession) int { return a.compare(&b, latest) })
 	for i := range sorted {
 		if sorted[i].live != nil && len(found) < n {
 			found = append(found, sorted[i].live)

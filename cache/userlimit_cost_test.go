@@ -14,7 +14,7 @@ import (
 // A write takes as many round trips with a limit that is not reached as without
 // one; with several shards, one more. What does not give a user a session costs
 // nothing.
-func TestCrowd_RoundTrips(t *testing.T) {
+func TestUserLimit_RoundTrips(t *testing.T) {
 	for _, c := range []struct {
 		shards, limit                    int
 		create, userless, replace, evict int64
@@ -65,7 +65,7 @@ func TestCrowd_RoundTrips(t *testing.T) {
 }
 
 // A list that ends where a chunk does is read once, not twice.
-func TestCrowd_ListOfWholeChunks(t *testing.T) {
+func TestUserLimit_ListOfWholeChunks(t *testing.T) {
 	rdb := redistest.Start(t).Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 1, MaxSessionsPerUser: listChunk, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -120,7 +120,7 @@ func TestI4_EvictedIsForgotten(t *testing.T) {
 }
 
 // A Redis that has forgotten its scripts gets admit.lua again.
-func TestCrowd_ScriptIsLoadedAgain(t *testing.T) {
+func TestUserLimit_ScriptIsLoadedAgain(t *testing.T) {
 	rdb := redistest.Start(t).Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 4, MaxSessionsPerUser: 1})
 	if err != nil {

@@ -31,13 +31,13 @@ type halves struct {
 // start runs the operation until it is held, or has ended.
 func (h *halves) start(ctx context.Context, run func(context.Context, *cache.Store) error) {
 	h.held, h.goOn, h.ended = make(chan bool, 1), make(chan bool), make(chan error, 1)
-	var dead atomic.Bool // a sweep makes round trips side by side
+	var died atomic.Bool // a sweep makes round trips side by side
 	h.faults.Arm(redistest.Cut{Before: func(n int, _ []redis.Cmder) error {
 		if n == h.at {
 			h.held <- true
-			dead.Store(!<-h.goOn)
+			died.Store(!<-h.goOn)
 		}
-		if dead.Load() {
+		if died.Load() {
 			return redistest.ErrCut
 		}
 		return nil
@@ -61,10 +61,10 @@ func (h *halves) finish(lives bool) error {
 	return <-h.ended
 }
 
-// crowdMeetings are what meets a create of a user who has as many sessions as
+// limitMeetings are what meets a create of a user who has as many sessions as
 // are allowed: "1" is the oldest, "2" the next; "3" is nobody's and "4" ends in
 // a minute.
-var crowdMeetings = []struct {
+var limitMeetings = []struct {
 	name string
 	run  func(ctx context.Context, s *cache.Store) error
 }{
@@ -111,9 +111,9 @@ func change(id session.ID, parts ...storetest.Part) func(context.Context, *cache
 
 // A create at the limit meets another write, which does one half before one of
 // the create's steps and the other half before a later one, or dies between
-// them: wherever they meet, nobody has more sessions than allowed. What a dead
+// them: wherever they meet, nobody has more sessions than allowed. What a died
 // writer left behind counts for a minute at most, and then disappears.
-func TestCrowd_WritersMeet(t *testing.T) {
+func TestUserLimit_WritersMeet(t *testing.T) {
 	t.Parallel()
 	eachPolicy(t, 2, func(t *testing.T, shards int, l storetest.Limits) {
 		server := startCutServer(t, shards)
@@ -125,7 +125,7 @@ func TestCrowd_WritersMeet(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		for _, m := range crowdMeetings {
+		for _, m := range limitMeetings {
 			for _, dies := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/dies=%v", m.name, dies), func(t *testing.T) {
 					most := 1 // trips of the create; known when it has been done
@@ -139,7 +139,7 @@ func TestCrowd_WritersMeet(t *testing.T) {
 									continue // enough is enough; when exactly it dies makes no difference
 								}
 								cases++
-								c := &crowdStores{client: server.well, limits: l}
+								c := &limitedStores{client: server.well, limits: l}
 								s := openEmpty(t, server.well, shards, l)
 								c.clock, c.stores = s.clock, []*testStore{s}
 								h := &halves{Store: open(t, third, shards, s.clock, l).Store, faults: &other, at: at}
@@ -164,7 +164,7 @@ type met struct {
 }
 
 // meet lets a create meet the two halves of another write.
-func (c *crowdStores) meet(t *testing.T, server *cutServer, h *halves, run func(context.Context, *cache.Store) error, first, second int, lives bool) (m met) {
+func (c *limitedStores) meet(t *testing.T, server *cutServer, h *halves, run func(context.Context, *cache.Store) error, first, second int, lives bool) (m met) {
 	t.Helper()
 	s := c.stores[0]
 	ctx := t.Context()
@@ -224,7 +224,7 @@ func (c *crowdStores) meet(t *testing.T, server *cutServer, h *halves, run func(
 	}
 	h.faults.Arm(redistest.Cut{})
 	s.audit(t, false)
-	// What a dead writer left behind is cleared for who needs the room.
+	// What a writer that died left behind is cleared for who needs the room.
 	s.clock.Advance(2 * time.Minute)
 	c.oneMore(t, "ada")
 	s.sweep(t)
@@ -234,7 +234,7 @@ func (c *crowdStores) meet(t *testing.T, server *cutServer, h *halves, run func(
 
 // A create at the limit that is cut anywhere leaves nobody with more sessions
 // than allowed, and can be done again.
-func TestCrowd_CutAnywhere(t *testing.T) {
+func TestUserLimit_CutAnywhere(t *testing.T) {
 	eachPolicy(t, 2, func(t *testing.T, shards int, l storetest.Limits) {
 		server := startCutServer(t, shards)
 		for name, cut := range map[string]func(int) redistest.Cut{
@@ -243,7 +243,7 @@ func TestCrowd_CutAnywhere(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				for trip := 1; ; trip++ {
 					s := openEmpty(t, server.well, shards, l)
-					c := &crowdStores{client: server.well, limits: l, clock: s.clock, stores: []*testStore{s}}
+					c := &limitedStores{client: server.well, limits: l, clock: s.clock, stores: []*testStore{s}}
 					for _, id := range []session.ID{"1", "2"} {
 						if err := s.Put(t.Context(), storetest.New(id, s.Now(), ada...), nil); err != nil {
 							t.Fatal(err)

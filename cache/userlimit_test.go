@@ -30,18 +30,18 @@ func eachPolicy(t *testing.T, most int, test func(t *testing.T, shards int, l st
 	})
 }
 
-// crowdStores are several processes with one Redis and one clock.
-type crowdStores struct {
+// limitedStores are several processes with one Redis and one clock.
+type limitedStores struct {
 	stores []*testStore
 	clock  *storetest.Clock
 	client redis.UniversalClient
 	limits storetest.Limits
 }
 
-func openCrowd(t *testing.T, shards int, l storetest.Limits) *crowdStores {
+func openLimited(t *testing.T, shards int, l storetest.Limits) *limitedStores {
 	t.Helper()
 	client := startRedis(t)
-	c := &crowdStores{clock: storetest.NewClock(), client: client, limits: l}
+	c := &limitedStores{clock: storetest.NewClock(), client: client, limits: l}
 	for range 3 {
 		c.stores = append(c.stores, open(t, client, shards, c.clock, l))
 	}
@@ -57,7 +57,7 @@ end
 return docs`)
 
 // live returns the live sessions of each user at one instant, oldest first.
-func (c *crowdStores) live(ctx context.Context) (map[string][]*session.Stored, error) {
+func (c *limitedStores) live(ctx context.Context) (map[string][]*session.Stored, error) {
 	docs, err := allDocs.Run(ctx, c.client, nil).StringSlice()
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (c *crowdStores) live(ctx context.Context) (map[string][]*session.Stored, e
 }
 
 // within says who has more live sessions than allowed at this instant.
-func (c *crowdStores) within(ctx context.Context) error {
+func (c *limitedStores) within(ctx context.Context) error {
 	of, err := c.live(ctx)
 	for user, sessions := range of {
 		if len(sessions) > c.limits.MaxSessionsPerUser {
@@ -92,9 +92,9 @@ func (c *crowdStores) within(ctx context.Context) error {
 	return err
 }
 
-// crowdWriter writes sessions of a few users.
-type crowdWriter struct {
-	*crowdStores
+// limitedWriter writes sessions of a few users.
+type limitedWriter struct {
+	*limitedStores
 	rng    *rand.Rand
 	store  *testStore
 	number int
@@ -102,10 +102,10 @@ type crowdWriter struct {
 	did    map[string]int
 }
 
-const crowdUsers = 3
+const limitedUsers = 3
 
 // step does one write, and checks after it. Losing to another writer is no fault.
-func (w *crowdWriter) step(ctx context.Context) error {
+func (w *limitedWriter) step(ctx context.Context) error {
 	w.store = w.stores[w.rng.IntN(len(w.stores))]
 	what, err := w.write(ctx)
 	switch {
@@ -122,8 +122,8 @@ func (w *crowdWriter) step(ctx context.Context) error {
 	return w.within(ctx)
 }
 
-func (w *crowdWriter) write(ctx context.Context) (what string, err error) {
-	user := storetest.User("u"+strconv.Itoa(w.rng.IntN(crowdUsers)), "o")
+func (w *limitedWriter) write(ctx context.Context) (what string, err error) {
+	user := storetest.User("u"+strconv.Itoa(w.rng.IntN(limitedUsers)), "o")
 	ends := storetest.Expires(w.clock.Now().Add(time.Duration(1+w.rng.IntN(40)) * 50 * time.Millisecond))
 	now := w.clock.Now()
 	switch n := w.rng.IntN(20); {
@@ -177,13 +177,13 @@ func (w *crowdWriter) write(ctx context.Context) (what string, err error) {
 // Many writers in several processes, on sessions that come, get users, change,
 // end and go: no user ever has more than are allowed. When all is quiet, one
 // more is let in where there is room, whatever is left of what has ended.
-func TestCrowd_NeverExceeded(t *testing.T) {
+func TestUserLimit_NeverExceeded(t *testing.T) {
 	const writers, rounds, steps, most = 8, 6, 40, 3
 	eachPolicy(t, most, func(t *testing.T, shards int, l storetest.Limits) {
-		c := openCrowd(t, shards, l)
-		all := make([]*crowdWriter, writers)
+		c := openLimited(t, shards, l)
+		all := make([]*limitedWriter, writers)
 		for i := range all {
-			all[i] = &crowdWriter{crowdStores: c, rng: rand.New(rand.NewPCG(uint64(i), 7)), did: map[string]int{}}
+			all[i] = &limitedWriter{limitedStores: c, rng: rand.New(rand.NewPCG(uint64(i), 7)), did: map[string]int{}}
 		}
 		for range rounds {
 			var busy, checker sync.WaitGroup
@@ -214,7 +214,7 @@ func TestCrowd_NeverExceeded(t *testing.T) {
 			for err := range errs {
 				t.Fatal(err)
 			}
-			for user := range crowdUsers {
+			for user := range limitedUsers {
 				c.oneMore(t, "u"+strconv.Itoa(user))
 			}
 			c.clock.Advance(time.Second)
@@ -241,7 +241,7 @@ func TestCrowd_NeverExceeded(t *testing.T) {
 	})
 }
 
-func (c *crowdStores) evicted() (n uint64) {
+func (c *limitedStores) evicted() (n uint64) {
 	for _, s := range c.stores {
 		n += s.Evicted()
 	}
@@ -250,7 +250,7 @@ func (c *crowdStores) evicted() (n uint64) {
 
 // oneMore creates a session of a user while nothing else happens, and checks
 // what becomes of that and of the others.
-func (c *crowdStores) oneMore(t *testing.T, user string) {
+func (c *limitedStores) oneMore(t *testing.T, user string) {
 	t.Helper()
 	before, err := c.live(t.Context())
 	if err != nil {
@@ -292,12 +292,12 @@ func idsOf(sessions []*session.Stored) (ids []session.ID) {
 
 // Concurrent creates of one user, who call again when others took their room:
 // all are stored, each evicts one at the most, and nobody more than needed.
-func TestCrowd_EvictsNoMoreThanNeeded(t *testing.T) {
+func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
 	const writers, each = 8, 20
 	for _, most := range []int{1, 5} {
 		t.Run(fmt.Sprintf("limit=%d", most), func(t *testing.T) {
 			eachShards(t, func(t *testing.T, shards int) {
-				c := openCrowd(t, shards, storetest.Limits{MaxSessionsPerUser: most, EvictOldest: true})
+				c := openLimited(t, shards, storetest.Limits{MaxSessionsPerUser: most, EvictOldest: true})
 				var number atomic.Int64
 				var group sync.WaitGroup
 				errs := make(chan error, writers)
@@ -340,10 +340,10 @@ func TestCrowd_EvictsNoMoreThanNeeded(t *testing.T) {
 // Who has more than allowed, because the limit is new, keeps them until the
 // next one: that is refused, or goes in the place of the oldest. What was created
 // in the future goes first.
-func TestCrowd_LimitIsIntroduced(t *testing.T) {
+func TestUserLimit_LimitIsIntroduced(t *testing.T) {
 	const many, ahead, most = 700, 300, 5
 	eachPolicy(t, most, func(t *testing.T, shards int, l storetest.Limits) {
-		c := openCrowd(t, shards, l)
+		c := openLimited(t, shards, l)
 		free := open(t, c.client, shards, c.clock, storetest.Limits{})
 		start := c.clock.Now()
 		var want []session.ID

@@ -16,29 +16,29 @@ const listChunk = 250
 // maxTwins is how many pairs of entries admit.lua is told of.
 const maxTwins = 100
 
-// crowd is what the list of a user has of sessions other than the one that is
-// being written.
-type crowd struct {
-	// occupants are the sessions with an entry, newest first.
-	occupants []occupant
+// userList is a user's list, or a part of it, without the session that is being
+// written.
+type userList struct {
+	// sessions are the sessions with an entry, newest first.
+	sessions []listedSession
 	// twins are pairs of entries, as admit.lua takes them.
 	twins []any
 	// whole says that this is the whole list, not its newest part.
 	whole bool
 }
 
-// occupant is a session with an entry in a user's list.
-type occupant struct {
+// listedSession is a session with an entry in a user's list.
+type listedSession struct {
 	id       session.ID
 	creation session.Time
 	// live is the session, if it is live and the user's; nil if it has ended,
-	// was taken from the user, is being written, or can not be read.
+	// was taken from the user, is being written, or cannot be read.
 	live *session.Stored
 }
 
-// compare orders occupants: oldest first, as lists are ordered, but what was
+// compare orders sessions: oldest first, as lists are ordered, but what was
 // created after latest counts as older than all others.
-func (o *occupant) compare(p *occupant, latest session.Time) int {
+func (o *listedSession) compare(p *listedSession, latest session.Time) int {
 	if ahead := o.creation > latest; ahead != (p.creation > latest) {
 		if ahead {
 			return -1
@@ -48,39 +48,39 @@ func (o *occupant) compare(p *occupant, latest session.Time) int {
 	return cmp.Or(cmp.Compare(o.creation, p.creation), cmp.Compare(o.id, p.id))
 }
 
-// ahead returns the occupants that were created after latest.
-func (c *crowd) ahead(latest session.Time) []occupant {
-	n := slices.IndexFunc(c.occupants, func(o occupant) bool { return o.creation <= latest })
+// ahead returns the sessions that were created after latest.
+func (c *userList) ahead(latest session.Time) []listedSession {
+	n := slices.IndexFunc(c.sessions, func(o listedSession) bool { return o.creation <= latest })
 	if n < 0 {
-		n = len(c.occupants)
+		n = len(c.sessions)
 	}
-	return c.occupants[:n]
+	return c.sessions[:n]
 }
 
-// lives counts the occupants that are live.
-func (c *crowd) lives() (n int) {
-	for i := range c.occupants {
-		if c.occupants[i].live != nil {
+// live counts the sessions that are live.
+func (c *userList) live() (n int) {
+	for i := range c.sessions {
+		if c.sessions[i].live != nil {
 			n++
 		}
 	}
 	return n
 }
 
-// others returns the IDs of the occupants that are not live.
-func (c *crowd) others() (ids []session.ID) {
-	for i := range c.occupants {
-		if c.occupants[i].live == nil {
-			ids = append(ids, c.occupants[i].id)
+// notLive returns the IDs of the sessions that are not live.
+func (c *userList) notLive() (ids []session.ID) {
+	for i := range c.sessions {
+		if c.sessions[i].live == nil {
+			ids = append(ids, c.sessions[i].id)
 		}
 	}
 	return ids
 }
 
-// crowdOf reads a user's list, the newest entries first, until it ends or more
+// userListOf reads a user's list, the newest entries first, until it ends or more
 // live sessions are found than the user may have.
-func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*crowd, error) {
-	r := newCrowdReader(s, user, self)
+func (s *Store) userListOf(ctx context.Context, user string, self session.ID) (*userList, error) {
+	r := newUserListReader(s, user, self)
 	for from := int64(0); ; from += listChunk {
 		members, err := s.rdb.ZRevRangeWithScores(ctx, s.keys.User(user), from, from+listChunk-1).Result()
 		if err != nil {
@@ -90,15 +90,15 @@ func (s *Store) crowdOf(ctx context.Context, user string, self session.ID) (*cro
 			return nil, err
 		}
 		r.whole = len(members) < listChunk
-		if r.whole || r.lives() > s.maxPerUser {
-			return &r.crowd, nil
+		if r.whole || r.live() > s.maxPerUser {
+			return &r.userList, nil
 		}
 	}
 }
 
-// oldestPart reads the oldest entries of a user's list, but not those of kept.
-func (s *Store) oldestPart(ctx context.Context, user string, self session.ID, kept []occupant) (*crowd, error) {
-	r := newCrowdReader(s, user, self)
+// oldestOfList reads the oldest entries of a user's list, but not those of kept.
+func (s *Store) oldestOfList(ctx context.Context, user string, self session.ID, kept []listedSession) (*userList, error) {
+	r := newUserListReader(s, user, self)
 	for i := range kept {
 		r.last[kept[i].id] = ""
 	}
@@ -109,12 +109,12 @@ func (s *Store) oldestPart(ctx context.Context, user string, self session.ID, ke
 	if err := r.add(ctx, members); err != nil {
 		return nil, err
 	}
-	return &r.crowd, nil
+	return &r.userList, nil
 }
 
-// crowdReader makes a crowd of the entries of a list.
-type crowdReader struct {
-	crowd
+// userListReader makes a userList of the entries of a list.
+type userListReader struct {
+	userList
 	s    *Store
 	user string
 	self session.ID
@@ -122,12 +122,12 @@ type crowdReader struct {
 	last map[session.ID]string // the last entry of each session
 }
 
-func newCrowdReader(s *Store, user string, self session.ID) *crowdReader {
-	return &crowdReader{s: s, user: user, self: self, seen: make(map[string]bool), last: make(map[session.ID]string)}
+func newUserListReader(s *Store, user string, self session.ID) *userListReader {
+	return &userListReader{s: s, user: user, self: self, seen: make(map[string]bool), last: make(map[session.ID]string)}
 }
 
 // add takes a part of the list.
-func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
+func (r *userListReader) add(ctx context.Context, members []redis.Z) error {
 	var ids []session.ID
 	for i := range members {
 		member := members[i].Member.(string)
@@ -145,7 +145,7 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 			r.twin(before, member)
 		default:
 			ids = append(ids, id)
-			r.occupants = append(r.occupants, occupant{id: id, creation: session.Time(members[i].Score)})
+			r.sessions = append(r.sessions, listedSession{id: id, creation: session.Time(members[i].Score)})
 		}
 	}
 	if len(ids) == 0 {
@@ -156,7 +156,7 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 	if err != nil {
 		return err
 	}
-	fresh := r.occupants[len(r.occupants)-len(ids):]
+	fresh := r.sessions[len(r.sessions)-len(ids):]
 	now := r.s.clock()
 	for i, stored := range found {
 		// A deleted session that has come back counts until it is deleted again, and
@@ -168,7 +168,7 @@ func (r *crowdReader) add(ctx context.Context, members []redis.Z) error {
 	return nil
 }
 
-func (r *crowdReader) twin(a, b string) {
+func (r *userListReader) twin(a, b string) {
 	if len(r.twins) < 2*maxTwins {
 		r.twins = append(r.twins, a, b)
 	}

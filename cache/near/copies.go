@@ -9,10 +9,10 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// shelf is the near cache's copies of one kind: sessions by ID, the session IDs
-// of users, the sessions behind tokens. It has one guarded way in: begin, load,
-// end. A load that an invalidation of its key overtook answers whoever waits
-// for it, and is not kept. (I3)
+// copies has the near cache's copies of one kind: sessions by ID, the session IDs
+// of users, or the sessions behind tokens. Nothing gets in except by begin, load,
+// end. A load that an invalidation of its key overtook answers the callers that
+// wait for it, and is not kept. (I3)
 //
 // How the steps can fall, for a load L and an invalidation I of its key:
 //
@@ -22,13 +22,13 @@ import (
 //	L end, I: the copy is removed.
 //
 // Marking and keeping happen under one lock, so there is no gap between them.
-type shelf[K comparable, V any] struct {
+type copies[K comparable, V any] struct {
 	epochs *epochs
-	copies *otter.Cache[K, copyOf[V]]
+	held   *otter.Cache[K, copyOf[V]]
 	// absent are keys that a load found nothing for; nil if these are not held.
 	absent *otter.Cache[K, absence]
 	// keyOf returns the key of a value, an equal one that is a part of it, so
-	// that looking it up reads no memory besides; nil takes an owned one.
+	// that looking it up reads no other memory; nil takes an owned one.
 	keyOf func(V) K
 	// own returns a key equal to the caller's, which may be a part of a larger
 	// text, that keeps nothing else in memory; nil takes the caller's.
@@ -68,11 +68,10 @@ type load[V any] struct {
 	err       error
 }
 
-// newShelf returns a shelf that holds copies of up to maxBytes, as weigh tells
-// them, and the absence of up to maxAbsent keys.
-func newShelf[K comparable, V any](e *epochs, maxBytes uint64, maxAbsent int, weigh func(K, V) uint32) *shelf[K, V] {
-	s := &shelf[K, V]{epochs: e, seed: maphash.MakeSeed()}
-	s.copies = otter.Must(&otter.Options[K, copyOf[V]]{
+// newCopies returns copies that take up to maxBytes, as weigh tells them, and the absence of up to maxAbsent keys.
+func newCopies[K comparable, V any](e *epochs, maxBytes uint64, maxAbsent int, weigh func(K, V) uint32) *copies[K, V] {
+	s := &copies[K, V]{epochs: e, seed: maphash.MakeSeed()}
+	s.held = otter.Must(&otter.Options[K, copyOf[V]]{
 		MaximumWeight: maxBytes,
 		Weigher:       func(key K, c copyOf[V]) uint32 { return weigh(key, c.value) },
 		Executor:      runInline,
@@ -91,16 +90,16 @@ func runInline(task func()) { task() }
 
 // get returns the copy of a key, if there is one of this epoch. Whether copies
 // may be used now is for the caller to ask, after it.
-func (s *shelf[K, V]) get(key K) (value V, ok bool) { return s.getOf(key, s.epochs.now()) }
+func (s *copies[K, V]) get(key K) (value V, ok bool) { return s.getOf(key, s.epochs.now()) }
 
 // getOf returns the copy of a key, if there is one of that epoch.
-func (s *shelf[K, V]) getOf(key K, epoch uint64) (value V, ok bool) {
-	c, ok := s.copies.GetIfPresent(key)
+func (s *copies[K, V]) getOf(key K, epoch uint64) (value V, ok bool) {
+	c, ok := s.held.GetIfPresent(key)
 	return c.value, ok && c.epoch == epoch
 }
 
 // missing says whether a load found nothing under key, less than the bound ago.
-func (s *shelf[K, V]) missing(key K, since instant) bool {
+func (s *copies[K, V]) missing(key K, since instant) bool {
 	if s.absent == nil {
 		return false
 	}
@@ -108,13 +107,13 @@ func (s *shelf[K, V]) missing(key K, since instant) bool {
 	return ok && a.epoch == s.epochs.now() && a.begun > since
 }
 
-func (s *shelf[K, V]) stripe(key K) *stripe[K, V] {
+func (s *copies[K, V]) stripe(key K) *stripe[K, V] {
 	return &s.stripes[maphash.Comparable(s.seed, key)%uint64(len(s.stripes))]
 }
 
 // begin begins to load a key, or finds that somebody else does. Who leads reads
 // Redis after it, and has to call end.
-func (s *shelf[K, V]) begin(key K, now instant) (l *load[V], leads bool) {
+func (s *copies[K, V]) begin(key K, now instant) (l *load[V], leads bool) {
 	epoch := s.epochs.now()
 	st := s.stripe(key)
 	st.mu.Lock()
@@ -128,7 +127,7 @@ func (s *shelf[K, V]) begin(key K, now instant) (l *load[V], leads bool) {
 }
 
 // end ends a load with what it found, and keeps that if it may. (I3)
-func (s *shelf[K, V]) end(key K, l *load[V], value V, found bool, err error) {
+func (s *copies[K, V]) end(key K, l *load[V], value V, found bool, err error) {
 	st := s.stripe(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -144,14 +143,14 @@ func (s *shelf[K, V]) end(key K, l *load[V], value V, found bool, err error) {
 		} else {
 			key = s.owned(key)
 		}
-		s.copies.Set(key, copyOf[V]{l.epoch, value})
+		s.held.Set(key, copyOf[V]{l.epoch, value})
 	case s.absent != nil:
 		s.absent.Set(s.owned(key), absence{l.epoch, l.begun})
 	}
 	close(l.done)
 }
 
-func (s *shelf[K, V]) owned(key K) K {
+func (s *copies[K, V]) owned(key K) K {
 	if s.own == nil {
 		return key
 	}
@@ -160,7 +159,7 @@ func (s *shelf[K, V]) owned(key K) K {
 
 // invalidate removes what is held of a key, and makes sure that no load that
 // has begun will be kept, nor joined.
-func (s *shelf[K, V]) invalidate(key K) {
+func (s *copies[K, V]) invalidate(key K) {
 	st := s.stripe(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -168,7 +167,7 @@ func (s *shelf[K, V]) invalidate(key K) {
 		l.overtaken = true
 		delete(st.loads, key)
 	}
-	s.copies.Invalidate(key)
+	s.held.Invalidate(key)
 	if s.absent != nil {
 		s.absent.Invalidate(key)
 	}
@@ -178,10 +177,10 @@ func (s *shelf[K, V]) invalidate(key K) {
 // supersede removes what is held of a key, and lets no load of it be kept, unless
 // same says that Redis has just answered what the copy holds. found says that
 // Redis has something at all.
-func (s *shelf[K, V]) supersede(key K, found bool, same func(held V) bool) {
+func (s *copies[K, V]) supersede(key K, found bool, same func(held V) bool) {
 	st := s.stripe(key)
 	st.mu.Lock()
-	c, held := s.copies.GetIfPresent(key)
+	c, held := s.held.GetIfPresent(key)
 	absent := false
 	if s.absent != nil {
 		_, absent = s.absent.GetIfPresent(key)
@@ -195,8 +194,8 @@ func (s *shelf[K, V]) supersede(key K, found bool, same func(held V) bool) {
 
 // flush forgets everything. The epoch has been raised before, so that nothing
 // of it counts any more, whenever this is done.
-func (s *shelf[K, V]) flush() {
-	s.copies.InvalidateAll()
+func (s *copies[K, V]) flush() {
+	s.held.InvalidateAll()
 	if s.absent != nil {
 		s.absent.InvalidateAll()
 	}
@@ -205,7 +204,7 @@ func (s *shelf[K, V]) flush() {
 // wait waits for another caller's load. ok is false if that tells nothing to
 // this caller: it failed, perhaps only for its own caller, or was overtaken,
 // perhaps by what was there before this caller came.
-func (s *shelf[K, V]) wait(ctx context.Context, l *load[V]) (value V, ok bool, err error) {
+func (s *copies[K, V]) wait(ctx context.Context, l *load[V]) (value V, ok bool, err error) {
 	select {
 	case <-l.done:
 		if l.err != nil || l.overtaken || l.epoch != s.epochs.now() {
@@ -218,7 +217,7 @@ func (s *shelf[K, V]) wait(ctx context.Context, l *load[V]) (value V, ok bool, e
 }
 
 // count counts answers with and without a copy.
-func (s *shelf[K, V]) count(hits, misses int) {
+func (s *copies[K, V]) count(hits, misses int) {
 	if hits > 0 {
 		s.hits.Add(uint64(hits))
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// testShelf is a shelf of texts under numbers, with a link.
-func testShelf(maxBytes uint64, maxAbsent int) (*shelf[int, string], *epochs) {
+// testCopies is copies of texts under numbers, with a link.
+func testCopies(maxBytes uint64, maxAbsent int) (*copies[int, string], *epochs) {
 	e := new(epochs)
 	e.link()
-	return newShelf(e, maxBytes, maxAbsent, func(int, string) uint32 { return 1 }), e
+	return newCopies(e, maxBytes, maxAbsent, func(int, string) uint32 { return 1 }), e
 }
 
 func notEmpty(s string) bool { return s != "" }
@@ -25,7 +25,7 @@ func notEmpty(s string) bool { return s != "" }
 func TestI3_LoadOvertakenByInvalidationIsNotKept(t *testing.T) {
 	f := func(kept bool, steps ...string) {
 		t.Helper()
-		s, e := testShelf(100, 10)
+		s, e := testCopies(100, 10)
 		var l *load[string]
 		for _, step := range steps {
 			switch step {
@@ -69,7 +69,7 @@ func TestI3_LoadOvertakenByInvalidationIsNotKept(t *testing.T) {
 }
 
 func TestI3_OvertakenLoadIsNotJoined(t *testing.T) {
-	s, _ := testShelf(100, 10)
+	s, _ := testCopies(100, 10)
 	first, _ := s.begin(1, 0)
 	if joined, leads := s.begin(1, 0); leads || joined != first {
 		t.Fatal("a second caller does not join the first one's load")
@@ -92,8 +92,8 @@ func TestI3_OvertakenLoadIsNotJoined(t *testing.T) {
 	}
 }
 
-func TestShelf_WaitersShareOneLoad(t *testing.T) {
-	s, _ := testShelf(100, 10)
+func TestCopies_WaitersShareOneLoad(t *testing.T) {
+	s, _ := testCopies(100, 10)
 	reads, release := 0, make(chan struct{})
 	begun := make(chan struct{}, 1)
 	read := func(context.Context) (string, error) {
@@ -123,8 +123,8 @@ func TestShelf_WaitersShareOneLoad(t *testing.T) {
 	}
 }
 
-func TestShelf_FailedLoadTellsOthersNothing(t *testing.T) {
-	s, _ := testShelf(100, 10)
+func TestCopies_FailedLoadTellsOthersNothing(t *testing.T) {
+	s, _ := testCopies(100, 10)
 	away := errors.New("away")
 	if _, _, err := s.fetchOne(t.Context(), 1, 0, true, func(context.Context) (string, error) { return "", away }, notEmpty); !errors.Is(err, away) {
 		t.Fatal(err)
@@ -147,8 +147,8 @@ func TestShelf_FailedLoadTellsOthersNothing(t *testing.T) {
 	}
 }
 
-func TestShelf_PanickingReadEndsItsLoad(t *testing.T) {
-	s, _ := testShelf(100, 10)
+func TestCopies_PanickingReadEndsItsLoad(t *testing.T) {
+	s, _ := testCopies(100, 10)
 	f := func(fetch func()) {
 		t.Helper()
 		func() {
@@ -168,8 +168,8 @@ func TestShelf_PanickingReadEndsItsLoad(t *testing.T) {
 	})
 }
 
-func TestShelf_FetchReadsEachKeyOnce(t *testing.T) {
-	s, _ := testShelf(100, 10)
+func TestCopies_FetchReadsEachKeyOnce(t *testing.T) {
+	s, _ := testCopies(100, 10)
 	var asked [][]int
 	read := func(_ context.Context, keys []int) ([]string, error) {
 		asked = append(asked, keys)
@@ -199,8 +199,8 @@ func TestShelf_FetchReadsEachKeyOnce(t *testing.T) {
 	}
 }
 
-func TestShelf_FetchOfOthersLoadThatWasOvertakenReadsAgain(t *testing.T) {
-	s, _ := testShelf(100, 10)
+func TestCopies_FetchOfOthersLoadThatWasOvertakenReadsAgain(t *testing.T) {
+	s, _ := testCopies(100, 10)
 	l, _ := s.begin(2, 0)
 	reads := 0
 	got, err := s.fetch(t.Context(), []int{1, 2}, 0, true, func(_ context.Context, keys []int) ([]string, error) {
@@ -217,9 +217,9 @@ func TestShelf_FetchOfOthersLoadThatWasOvertakenReadsAgain(t *testing.T) {
 
 // Loads, invalidations and reads race. The truth is a counter under a lock;
 // after an invalidation that follows a change has been applied, no older value
-// may be read from the shelf.
+// may be read from copies.
 func TestI3_NoStaleCopyAfterInvalidation(t *testing.T) {
-	s, _ := testShelf(1000, 10)
+	s, _ := testCopies(1000, 10)
 	var mu sync.Mutex
 	truth := 0
 	read := func(context.Context) (string, error) {
@@ -262,7 +262,7 @@ func TestI3_NoStaleCopyAfterInvalidation(t *testing.T) {
 
 func TestNear_MemoryStaysBoundedUnderAScanOfAMillionIDs(t *testing.T) {
 	const budget = 8 << 20
-	s := newShelf(linkedEpochs(), budget, 1000, weighSession)
+	s := newCopies(linkedEpochs(), budget, 1000, weighSession)
 	doc := make([]byte, 800)
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -276,7 +276,7 @@ func TestNear_MemoryStaysBoundedUnderAScanOfAMillionIDs(t *testing.T) {
 			s.end(id, l, nil, false, nil)
 		}
 		if i%10_000 == 0 {
-			if got := s.copies.WeightedSize(); got > budget+budget/8 {
+			if got := s.held.WeightedSize(); got > budget+budget/8 {
 				t.Fatalf("after %d IDs the copies take %d bytes, of %d", i, got, budget)
 			}
 			if got := s.absent.EstimatedSize(); got > 1100 {
@@ -284,8 +284,8 @@ func TestNear_MemoryStaysBoundedUnderAScanOfAMillionIDs(t *testing.T) {
 			}
 		}
 	}
-	s.copies.CleanUp()
-	if got := s.copies.WeightedSize(); got > budget || got < budget/2 {
+	s.held.CleanUp()
+	if got := s.held.WeightedSize(); got > budget || got < budget/2 {
 		t.Errorf("the copies take %d bytes, of %d", got, budget)
 	}
 	runtime.GC()

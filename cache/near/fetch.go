@@ -14,11 +14,11 @@ var errAbandoned = errors.New("a load was abandoned")
 // was not found is the zero value.
 type read[K comparable, V any] func(ctx context.Context, keys []K) ([]V, error)
 
-// fetch answers for keys that the shelf has no copy of. Keys that are being
+// fetch answers for keys that copies lacks. Keys that are being
 // loaded for another caller are waited for; the others are read, in one call,
 // and kept. join says that what others read may answer this caller: it must
 // then still ask whether copies may be used.
-func (s *shelf[K, V]) fetch(ctx context.Context, keys []K, now instant, join bool, read read[K, V], found func(V) bool) (values []V, err error) {
+func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, join bool, read read[K, V], found func(V) bool) (values []V, err error) {
 	var (
 		mine    = make([]int, 0, len(keys)) // positions in keys
 		asked   = make([]K, 0, len(keys))
@@ -92,7 +92,7 @@ func (s *shelf[K, V]) fetch(ctx context.Context, keys []K, now instant, join boo
 
 // fetchOne is fetch for one key. joined says that the value is what another
 // caller read.
-func (s *shelf[K, V]) fetchOne(ctx context.Context, key K, now instant, join bool, read func(context.Context) (V, error), found func(V) bool) (value V, joined bool, err error) {
+func (s *copies[K, V]) fetchOne(ctx context.Context, key K, now instant, join bool, read func(context.Context) (V, error), found func(V) bool) (value V, joined bool, err error) {
 	l, leads := s.begin(key, now)
 	if !leads {
 		if join {

@@ -13,9 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// master is one that is followed: the link to it, and what is proven of it.
-type master struct {
-	*owner
+// followedMaster is a master that is followed: the link to it, and what is proven of it.
+type followedMaster struct {
+	*master
 	tracker *tracker
 	index   int // among those that are followed
 	conn    *push.Link
@@ -25,16 +25,16 @@ type master struct {
 	why atomic.Pointer[string]
 }
 
-// open opens the gates to the master, or closes them.
-func (m *master) open(is bool) {
-	for _, g := range m.gates {
-		g.open.Store(is)
+// guard tells the guards of the master whether it is followed.
+func (m *followedMaster) guard(followed bool) {
+	for _, g := range m.guards {
+		g.followed.Store(followed)
 	}
 }
 
-// meetSearches makes sure that searches go to the server of the link. Behind
+// checkSearches makes sure that searches go to the server of the link. Behind
 // Sentinels the question alone has their client leave a master that was replaced.
-func (m *master) meetSearches(ctx context.Context) error {
+func (m *followedMaster) checkSearches(ctx context.Context) error {
 	if m.searches == nil {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (m *master) meetSearches(ctx context.Context) error {
 }
 
 // read applies what comes, and takes answers as proofs.
-func (m *master) read() error {
+func (m *followedMaster) read() error {
 	n := m.tracker.near
 	for {
 		asked, err := m.conn.Answered()
@@ -66,7 +66,7 @@ func (m *master) read() error {
 
 // ping asks every bound/4, from the first moment on. A link that has not
 // answered for long is given up: the other end may be gone without a word.
-func (m *master) ping(ctx context.Context) error {
+func (m *followedMaster) ping(ctx context.Context) error {
 	fresh := m.tracker.near.fresh
 	silent := max(3*fresh.bound, 3*time.Second)
 	begun := fresh.clock()
@@ -91,7 +91,7 @@ var (
 // prove asks, every bound/4, on an ordinary connection, whether who answers
 // there is the server of the link, a master, and has its shards. proven is told
 // each time that it is.
-func (m *master) prove(ctx context.Context, proven func()) error {
+func (m *followedMaster) prove(ctx context.Context, proven func()) error {
 	n := m.tracker.near
 	return m.every(ctx, func() error {
 		sent := n.fresh.clock()
@@ -118,7 +118,7 @@ func (m *master) prove(ctx context.Context, proven func()) error {
 }
 
 // ask asks the master in one round trip for all that proves it.
-func (m *master) ask(ctx context.Context) error {
+func (m *followedMaster) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(m.tracker.near.fresh.bound, 100*time.Millisecond))
 	defer cancel()
 	pipe := m.client.Pipeline()
@@ -154,7 +154,7 @@ func (m *master) ask(ctx context.Context) error {
 }
 
 // unproven notes that the master could not be proven, and logs the first time.
-func (m *master) unproven(ctx context.Context, err error) {
+func (m *followedMaster) unproven(ctx context.Context, err error) {
 	why := fmt.Sprintf("%s does not prove to be a master (ROLE, INFO): %v", m.address(), err)
 	if len(m.never) > 0 {
 		why = fmt.Sprintf("%s does not prove to be the master of its shards (ROLE, INFO, GET): %v", m.address(), err)
@@ -164,10 +164,10 @@ func (m *master) unproven(ctx context.Context, err error) {
 	}
 }
 
-func (m *master) address() string { return m.conn.Address() }
+func (m *followedMaster) address() string { return m.conn.Address() }
 
 // every does a step now and every bound/4 until it fails or ctx ends.
-func (m *master) every(ctx context.Context, step func() error) error {
+func (m *followedMaster) every(ctx context.Context, step func() error) error {
 	ticks, stop := m.tracker.tick(max(m.tracker.near.fresh.bound/4, time.Millisecond))
 	defer stop()
 	for {

@@ -46,12 +46,12 @@ func (n *Cache) Hook(h Hooks) {
 	if h.Link == nil {
 		return
 	}
-	find := n.tracker.owners
-	n.tracker.owners = func(ctx context.Context) ([]*owner, error) {
-		owners, err := find(ctx)
-		changed := make([]*owner, len(owners))
-		for i, o := range owners {
-			it, options := *o, *o.link
+	find := n.tracker.find
+	n.tracker.find = func(ctx context.Context) ([]*master, error) {
+		masters, err := find(ctx)
+		changed := make([]*master, len(masters))
+		for i, m := range masters {
+			it, options := *m, *m.link
 			h.Link(&options)
 			it.link = &options
 			changed[i] = &it

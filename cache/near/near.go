@@ -1,6 +1,6 @@
 // Package near is the near cache: copies in this process of what was read from Redis, and the proof that they are right.
 // Look here when a copy answers what it should not, or when none does. It reads nothing of its own accord but users' lists:
-// its owner says how to read (Config), and must tell it of every write (Forget).
+// its user says how to read (Config), and must tell it of every write (Forget).
 package near
 
 import (
@@ -51,7 +51,7 @@ type Config struct {
 // which answer without a round trip. Three things keep them right:
 //
 //   - Redis tells of every change (push.Link), and what it tells is removed, with
-//     the loads that it overtakes (shelf). (I3)
+//     the loads that it overtakes (copies). (I3)
 //   - Writes of this process remove what they touch themselves, before they are
 //     sent and when they have ended, whatever came of them: Redis' message comes
 //     after the reply and on another connection. (I4)
@@ -70,9 +70,9 @@ type Cache struct {
 	fresh   *freshness
 	tracker *tracker
 
-	sessions *shelf[session.ID, *session.Stored]
-	lists    *shelf[string, *userList] // by user ID
-	tokens   *shelf[session.TokenHash, session.ID]
+	sessions *copies[session.ID, *session.Stored]
+	lists    *copies[string, *userList] // by user ID
+	tokens   *copies[session.TokenHash, session.ID]
 
 	flushes atomic.Uint64
 	// saw is told what has happened, for tests.
@@ -97,12 +97,12 @@ func New(c Config) *Cache {
 	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
 	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
-	n.sessions = newShelf(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
+	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
 	n.sessions.own = ownID
-	n.lists = newShelf(&n.epochs, part(listShare), 0, weighList)
+	n.lists = newCopies(&n.epochs, part(listShare), 0, weighList)
 	n.lists.own = strings.Clone
-	n.tokens = newShelf(&n.epochs, part(tokenShare), 0, weighToken)
+	n.tokens = newCopies(&n.epochs, part(tokenShare), 0, weighToken)
 	return n
 }
 
@@ -110,11 +110,11 @@ func New(c Config) *Cache {
 // comes when nothing else can fail. It asks a Cluster for its nodes, and its error is
 // Redis'.
 func (n *Cache) Watch(ctx context.Context) error {
-	owners, err := ownersOf(ctx, n, n.config.Redis, n.config.Searches, n.config.ClientName)
+	find, err := mastersOf(ctx, n, n.config.Redis, n.config.Searches, n.config.ClientName)
 	if err != nil {
 		return err
 	}
-	n.tracker = newTracker(n, owners, n.config.Logger)
+	n.tracker = newTracker(n, find, n.config.Logger)
 	return nil
 }
 

@@ -59,12 +59,12 @@ func TestNear_KeysAreOwned(t *testing.T) {
 			t.Errorf("unknown ID %s is the caller's", id)
 		}
 	}
-	for user, l := range n.lists.copies.All() {
+	for user, l := range n.lists.held.All() {
 		if held++; within(user, cookie) || len(l.value.candidates) != 1 {
 			t.Errorf("user %s is the caller's", user)
 		}
 	}
-	for _, c := range n.tokens.copies.All() {
+	for _, c := range n.tokens.held.All() {
 		if held++; within(string(c.value), read.Doc) {
 			t.Errorf("the ID of a token's session, %s, is a part of its document", c.value)
 		}

@@ -51,10 +51,10 @@ func (n *Cache) Stats() Stats {
 	}
 }
 
-func (s *shelf[K, V]) stats() KindStats {
+func (s *copies[K, V]) stats() KindStats {
 	k := KindStats{
 		Hits: s.hits.Load(), Misses: s.misses.Load(), Invalidations: s.invalidations.Load(),
-		Entries: s.copies.EstimatedSize(), Bytes: s.copies.WeightedSize(),
+		Entries: s.held.EstimatedSize(), Bytes: s.held.WeightedSize(),
 	}
 	if s.absent != nil {
 		n := s.absent.EstimatedSize()

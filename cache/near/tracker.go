@@ -28,21 +28,21 @@ const (
 // A lost link costs a few connections more than it must, and every question of
 // what may still be used then has one answer: nothing.
 type tracker struct {
-	near   *Cache
-	owners findOwners
-	log    *slog.Logger
+	near *Cache
+	find findMasters
+	log  *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
 	tick func(time.Duration) (<-chan time.Time, func())
 	// state is what an operator is told while no master is followed.
 	state    atomic.Pointer[string]
-	followed atomic.Pointer[[]*master]
+	followed atomic.Pointer[[]*followedMaster]
 	lost     atomic.Uint64
 	// deposed is told that a master was found out, by others, not to be one any more.
 	deposed chan struct{}
 }
 
-func newTracker(n *Cache, owners findOwners, log *slog.Logger) *tracker {
-	t := &tracker{near: n, owners: owners, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
+func newTracker(n *Cache, find findMasters, log *slog.Logger) *tracker {
+	t := &tracker{near: n, find: find, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
 	t.say("not connected yet")
 	return t
 }
@@ -55,7 +55,7 @@ func newTick(every time.Duration) (<-chan time.Time, func()) {
 func (t *tracker) say(state string) { t.state.Store(&state) }
 
 // following returns the masters that are followed now.
-func (t *tracker) following() []*master {
+func (t *tracker) following() []*followedMaster {
 	if masters := t.followed.Load(); masters != nil {
 		return *masters
 	}
@@ -147,7 +147,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 		masters[i].proofs = p
 	}
 	for _, m := range masters {
-		m.open(true)
+		m.guard(true)
 	}
 	t.followed.Store(&masters)
 	n.epochs.link()
@@ -175,16 +175,16 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 			})
 		})
 	}
-	// The group's context ends with the first error; whoever saw it, from then
-	// on nothing may be used.
+	// The group's context ends with the first error: from then on no copy may be
+	// used.
 	<-groupCtx.Done()
 	n.epochs.unlink()
 	n.fresh.lapse()
 	err = group.Wait()
 	stop()
 	closeAll(masters)
-	for _, m := range masters { // after the epoch, which what they let pass is of
-		m.open(false)
+	for _, m := range masters { // after the epoch of the loads that the guards let pass
+		m.guard(false)
 	}
 	t.followed.Store(nil)
 	if n.config.StaleFor == 0 { // else Stale may use them until there are links again
@@ -197,29 +197,29 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 }
 
 // connect finds the masters and makes a link to each.
-func (t *tracker) connect(ctx context.Context) ([]*master, error) {
+func (t *tracker) connect(ctx context.Context) ([]*followedMaster, error) {
 	select {
 	case <-t.deposed: // that was before
 	default:
 	}
 	findCtx, cancel := context.WithTimeout(ctx, linkTimeout)
-	owners, err := t.owners(findCtx)
+	found, err := t.find(findCtx)
 	cancel()
 	if err != nil {
 		return nil, err
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
-	masters := make([]*master, len(owners))
+	masters := make([]*followedMaster, len(found))
 	group, groupCtx := errgroup.WithContext(dialCtx)
-	for i, o := range owners {
-		m := &master{owner: o, tracker: t, index: i}
+	for i, it := range found {
+		m := &followedMaster{master: it, tracker: t, index: i}
 		masters[i] = m
 		group.Go(func() (err error) {
-			if m.conn, err = push.Dial(groupCtx, o.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
+			if m.conn, err = push.Dial(groupCtx, it.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
 				return err
 			}
-			return m.meetSearches(groupCtx)
+			return m.checkSearches(groupCtx)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -230,7 +230,7 @@ func (t *tracker) connect(ctx context.Context) ([]*master, error) {
 }
 
 // closeAll closes the links that there are.
-func closeAll(masters []*master) {
+func closeAll(masters []*followedMaster) {
 	for _, m := range masters {
 		if m.conn != nil {
 			m.conn.Close()

@@ -29,8 +29,8 @@ func fill(t *testing.T, s *redistest.Server) {
 	t.Fatal("the server takes more than 100 connections")
 }
 
-// crowd has many more callers than there are connections, and returns how many calls failed.
-func crowd(t *testing.T, call func(context.Context) error) (failed int32) {
+// callAtOnce has many more callers than there are connections, and returns how many calls failed.
+func callAtOnce(t *testing.T, call func(context.Context) error) (failed int32) {
 	t.Helper()
 	var wrong atomic.Int32
 	var group sync.WaitGroup
@@ -59,7 +59,7 @@ func TestMaxclients_CallsGoOnOverTheConnectionsThereAre(t *testing.T) {
 	c := b.Guard(s.Client(t, once, func(o *redis.Options) { o.PoolSize = 16 }))
 	ping(t, c, "the first answer", isFine)
 	fill(t, s)
-	if failed := crowd(t, func(ctx context.Context) error { return c.Ping(ctx).Err() }); failed > 0 {
+	if failed := callAtOnce(t, func(ctx context.Context) error { return c.Ping(ctx).Err() }); failed > 0 {
 		t.Errorf("%d calls failed", failed)
 	}
 	if got := b.Stats(); got.Trips != 0 || got.Refused != 0 {
