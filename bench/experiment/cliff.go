@@ -48,7 +48,7 @@ func (c *expiryCliff) end(i int) time.Time {
 	return c.first.Add(time.Duration(i) * time.Second / time.Duration(c.flags.count)).Truncate(time.Microsecond)
 }
 
-func (c *expiryCliff) inWave(i, n int) bool {
+func (c *expiryCliff) atOnce(i, n int) bool {
 	return i/scenario.PerUser == n/scenario.PerUser && i < c.flags.count
 }
 
@@ -82,7 +82,7 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run)
 		return failed
 	}
 	run.Figures["ended_sessions"] = float64(c.flags.count)
-	return fillWave(run, c.gets, c.queries, "get", "search")
+	return fillRun(run, c.gets, c.queries, "get", "search")
 }
 
 // store imports the sessions.
@@ -171,7 +171,7 @@ func (c *expiryCliff) note(h *hdrhistogram.Histogram, took time.Duration, wrong 
 // its timestamp. A session that ends between it and the answer may be missing.
 func (c *expiryCliff) judgeSearch(i int, at, answered time.Time, total string, sessions []scenario.SessionJSON) error {
 	may, must := map[string]bool{}, 0
-	for k := i - i%scenario.PerUser; c.inWave(k, i); k++ {
+	for k := i - i%scenario.PerUser; c.atOnce(k, i); k++ {
 		if end := c.end(k); end.After(at) {
 			may[c.id(k)] = true
 			if end.After(answered.Add(cliffTolerance)) {

@@ -28,13 +28,13 @@ const trickle = 500 * time.Millisecond
 func (c *crowd) ownLoad() {}
 
 func (c *crowd) run(ctx context.Context, seconds float64, run *result.Run) error {
-	gets := source.Part{Scenario: c.flags.background, Rate: c.source.Flags.Rate, Connections: c.source.Flags.Connections, Urgent: true}
+	gets := source.LoadSpec{Scenario: c.flags.background, Rate: c.source.Flags.Rate, Connections: c.source.Flags.Connections, Urgent: true}
 	memory := func(name string) {
 		if bytes, ok := c.meters.Read(ctx)["process_resident_memory_bytes"]; ok {
 			run.Figures[name] = bytes / (1 << 20)
 		}
 	}
-	_, quiet, err := c.source.LoadPart(ctx, gets, seconds, c.source.Flags.Seed)
+	_, quiet, err := c.source.RunLoad(ctx, gets, seconds, c.source.Flags.Seed)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (c *crowd) run(ctx context.Context, seconds float64, run *result.Run) error
 			}
 		})
 	}
-	_, busy, err := c.source.LoadPart(ctx, gets, seconds, c.source.Flags.Seed+1)
+	_, busy, err := c.source.RunLoad(ctx, gets, seconds, c.source.Flags.Seed+1)
 	if err != nil {
 		return err
 	}

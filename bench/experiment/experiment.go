@@ -43,10 +43,10 @@ func (f *Flags) Register(flags *flag.FlagSet) {
 	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
-// wave is a scenario with a course of its own. One with the method ownLoad
+// experiment is a scenario with a course of its own. One with the method ownLoad
 // makes all load itself. It measures for as long as it is
 // told, and puts what it finds into run.
-type wave interface {
+type experiment interface {
 	run(ctx context.Context, seconds float64, run *result.Run) error
 }
 
@@ -59,8 +59,8 @@ func Is(name string) bool {
 	return false
 }
 
-// newWave makes a wave. end ends what belongs to it.
-func newWave(ctx context.Context, s *source.Source, f *Flags, m *source.Meters) (w wave, end func(), err error) {
+// newExperiment makes an experiment. end ends what belongs to it.
+func newExperiment(ctx context.Context, s *source.Source, f *Flags, m *source.Meters) (w experiment, end func(), err error) {
 	end = func() {}
 	if !s.Checking {
 		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.Flags.Scenario)
@@ -83,15 +83,15 @@ func newWave(ctx context.Context, s *source.Source, f *Flags, m *source.Meters) 
 		return nil, nil, fmt.Errorf("--other: %w", err)
 	}
 	if s.Flags.Scenario == "logout-nginx" {
-		return newLogoutGate(ctx, s, f, other)
+		return newLogoutNginx(ctx, s, f, other)
 	}
-	return &logoutWave{source: s, flags: f, other: other}, end, nil
+	return &logout{source: s, flags: f, other: other}, end, nil
 }
 
 // Measure makes one run of the source's scenario, which Is must say yes to, beside a
 // load if there is a rate. The load is on the process that must refuse.
 func Measure(ctx context.Context, stderr io.Writer, s *source.Source, f *Flags, m *source.Meters, seed uint64) (*result.Run, error) {
-	w, end, err := newWave(ctx, s, f, m)
+	w, end, err := newExperiment(ctx, s, f, m)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func Measure(ctx context.Context, stderr io.Writer, s *source.Source, f *Flags, 
 
 	beside := *s
 	beside.Flags.Scenario = f.background
-	if l, ok := w.(*logoutWave); ok {
+	if l, ok := w.(*logout); ok {
 		beside.Target, beside.Config.Host = l.other, l.other.Host
 	}
 	if err := s.Prepare(ctx, f.background); err != nil {
@@ -131,13 +131,13 @@ func Measure(ctx context.Context, stderr io.Writer, s *source.Source, f *Flags, 
 		loaded <- ending{o, err}
 	}()
 	pauseFor(ctx, l.Warmup)
-	waveErr := w.run(ctx, s.Flags.Seconds, run)
-	if waveErr != nil {
+	ownErr := w.run(ctx, s.Flags.Seconds, run)
+	if ownErr != nil {
 		cancel()
 	}
 	r := <-loaded
-	if waveErr != nil || r.err != nil {
-		return run, cmp.Or(waveErr, r.err)
+	if ownErr != nil || r.err != nil {
+		return run, cmp.Or(ownErr, r.err)
 	}
 	var got result.Run
 	if err := r.o.Fill(&got); err != nil {

@@ -24,10 +24,10 @@ const floodPairs = 5
 func (f *flood) run(ctx context.Context, seconds float64, run *result.Run) error {
 	var alone, beside, ratios []float64
 	var searches, shed, failed float64
-	gets := source.Part{Scenario: f.flags.background, Rate: f.source.Flags.Rate, Connections: f.source.Flags.Connections, Urgent: true}
+	gets := source.LoadSpec{Scenario: f.flags.background, Rate: f.source.Flags.Rate, Connections: f.source.Flags.Connections, Urgent: true}
 	for pair := range floodPairs {
 		seed := f.source.Flags.Seed + uint64(pair)
-		_, quiet, err := f.source.LoadPart(ctx, gets, seconds, seed)
+		_, quiet, err := f.source.RunLoad(ctx, gets, seconds, seed)
 		if err != nil {
 			return err
 		}
@@ -36,9 +36,9 @@ func (f *flood) run(ctx context.Context, seconds float64, run *result.Run) error
 		var all *load.Outcome
 		var flooded *result.Run
 		flooding.Go(func() {
-			all, flooded, floodErr = f.source.LoadPart(ctx, source.Part{Scenario: "search-costly", Rate: f.flags.flood, Connections: f.flags.workers}, seconds, seed)
+			all, flooded, floodErr = f.source.RunLoad(ctx, source.LoadSpec{Scenario: "search-costly", Rate: f.flags.flood, Connections: f.flags.workers}, seconds, seed)
 		})
-		_, busy, err := f.source.LoadPart(ctx, gets, seconds, seed)
+		_, busy, err := f.source.RunLoad(ctx, gets, seconds, seed)
 		flooding.Wait()
 		if err = cmp.Or(err, floodErr); err != nil {
 			return err

@@ -17,19 +17,19 @@ import (
 const (
 	// refusedWithin is after how long a session that is still served counts as wrong.
 	refusedWithin = 10 * time.Second
-	waveUser      = "9184809" // begins the IDs of its users
+	logoutUser    = "9184809" // begins the IDs of its users
 )
 
-// logoutWave deletes sessions in one process, and asks another one, which has
+// logout deletes sessions in one process, and asks another one, which has
 // just served the session, until it refuses. The time is that from the answer to
 // the delete until the answer that refuses, so it is at least a round trip.
-type logoutWave struct {
+type logout struct {
 	source *source.Source
 	flags  *Flags
 	other  load.Endpoint
 }
 
-func (w *logoutWave) run(ctx context.Context, seconds float64, run *result.Run) error {
+func (w *logout) run(ctx context.Context, seconds float64, run *result.Run) error {
 	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
@@ -61,11 +61,11 @@ func (w *logoutWave) run(ctx context.Context, seconds float64, run *result.Run) 
 	} else if failed != nil {
 		return failed
 	}
-	return fillWave(run, refused, deleted, "revocation", "delete")
+	return fillRun(run, refused, deleted, "revocation", "delete")
 }
 
-// fillWave takes a run's latency and service from two histograms, and figures of them.
-func fillWave(r *result.Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
+// fillRun takes a run's latency and service from two histograms, and figures of them.
+func fillRun(r *result.Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
 	var err error
 	if r.Latency, err = result.NewDistribution(latency); err != nil {
 		return err
@@ -86,7 +86,7 @@ func fillWave(r *result.Run, latency, service *hdrhistogram.Histogram, latencyNa
 }
 
 // work creates, gets, deletes and polls until the end.
-func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(polls uint64, deleted, refused time.Duration)) error {
+func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls uint64, deleted, refused time.Duration)) error {
 	here, err := scenario.NewCaller(ctx, w.source.Target, w.source.Config)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (w *logoutWave) work(ctx context.Context, n int, end time.Time, done func(p
 	}
 	defer there.Close()
 	for i := 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
-		a, err := here.Call("POST", "/v2/sessions", fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, waveUser, n, i))
+		a, err := here.Call("POST", "/v2/sessions", fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, logoutUser, n, i))
 		if err != nil {
 			return err
 		}

@@ -22,27 +22,27 @@ const (
 	stallPoll = time.Millisecond
 )
 
-// logoutGate deletes sessions in one process, and sends requests with their
+// logoutNginx deletes sessions in one process, and sends requests with their
 // tokens through nginx, which asks another process, until they are refused. With
 // a link (bench link), the other process' connection for invalidations is
 // silenced before each delete.
 //
 // A request that was sent later than the bound after the answer to the delete
 // and is let pass is wrong.
-type logoutGate struct {
+type logoutNginx struct {
 	source      *source.Source
 	flags       *Flags
-	gate        load.Endpoint // of nginx
-	process     *gate
+	nginx       load.Endpoint // of nginx
+	process     *nginx
 	admin, link load.Endpoint // of the other process; link has no network if there is none
 }
 
-// newLogoutGate starts nginx. end stops it.
-func newLogoutGate(ctx context.Context, s *source.Source, f *Flags, other load.Endpoint) (w *logoutGate, end func(), err error) {
+// newLogoutNginx starts nginx. end stops it.
+func newLogoutNginx(ctx context.Context, s *source.Source, f *Flags, other load.Endpoint) (w *logoutNginx, end func(), err error) {
 	if f.bound <= 0 {
 		return nil, nil, errors.New("--bound must be positive")
 	}
-	w = &logoutGate{source: s, flags: f}
+	w = &logoutNginx{source: s, flags: f}
 	if w.admin, err = load.ParseEndpoint(f.otherAdmin); err != nil {
 		return nil, nil, fmt.Errorf("--other-admin: %w", err)
 	}
@@ -54,16 +54,16 @@ func newLogoutGate(ctx context.Context, s *source.Source, f *Flags, other load.E
 			return nil, nil, errors.New("--link silences one process: --workers must be 1")
 		}
 	}
-	g, err := startGate(ctx, other)
+	g, err := startNginx(ctx, other)
 	if err != nil {
 		return nil, nil, err
 	}
-	w.gate, w.process = g.endpoint, g
+	w.nginx, w.process = g.endpoint, g
 	return w, g.stop, nil
 }
 
-// gateRound is what one logout came to.
-type gateRound struct {
+// logoutRound is what one logout came to.
+type logoutRound struct {
 	asked, unavailable      uint64 // requests after the delete; of them, neither let pass nor refused
 	first                   bool   // the first request was refused
 	deleted, refused, since time.Duration
@@ -71,7 +71,7 @@ type gateRound struct {
 	wrong                   bool          // a request sent since after the answer was let pass
 }
 
-func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) error {
+func (w *logoutNginx) run(ctx context.Context, seconds float64, run *result.Run) error {
 	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
@@ -81,7 +81,7 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) 
 	var passed time.Duration
 	for range w.flags.workers {
 		workers.Go(func() {
-			err := w.work(ctx, begin.Add(source.Duration(seconds)), func(r *gateRound) {
+			err := w.work(ctx, begin.Add(source.Duration(seconds)), func(r *logoutRound) {
 				mu.Lock()
 				defer mu.Unlock()
 				run.Due += r.asked + 1
@@ -116,20 +116,20 @@ func (w *logoutGate) run(ctx context.Context, seconds float64, run *result.Run) 
 	run.Figures["gateway_errors"] = unavailable
 	run.Figures["last_let_pass_ms"] = float64(passed.Microseconds()) / 1000
 	run.Figures["bound_ms"] = w.flags.bound * 1000
-	return fillWave(run, refused, deleted, "revocation", "delete")
+	return fillRun(run, refused, deleted, "revocation", "delete")
 }
 
 // work logs in, waits for a copy, logs out and asks until it is refused.
-func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRound)) error {
+func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logoutRound)) error {
 	here, err := scenario.NewCaller(ctx, w.source.Target, w.source.Config)
 	if err != nil {
 		return err
 	}
 	defer here.Close()
-	through := &visitor{gate: w.gate, config: w.source.Config}
+	through := &visitor{nginx: w.nginx, config: w.source.Config}
 	defer through.close()
 	for time.Now().Before(end) && ctx.Err() == nil {
-		a, err := here.Call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+waveUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
+		a, err := here.Call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+logoutUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRou
 		if err := w.tell(ctx, "/stall"); err != nil {
 			return err
 		}
-		var r gateRound
+		var r logoutRound
 		sent := time.Now()
 		if a, err = here.Call("DELETE", path, "{}"); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (w *logoutGate) work(ctx context.Context, end time.Time, done func(*gateRou
 
 // untilNear sends requests, all of which must pass, until one was answered by a
 // copy in the other process.
-func (w *logoutGate) untilNear(ctx context.Context, through *visitor) error {
+func (w *logoutNginx) untilNear(ctx context.Context, through *visitor) error {
 	for begin := time.Now(); time.Since(begin) < nearWithin; {
 		before, err := w.nearHits(ctx)
 		if err != nil {
@@ -192,7 +192,7 @@ func (w *logoutGate) untilNear(ctx context.Context, through *visitor) error {
 }
 
 // nearHits is how many copies of sessions the other process has answered with.
-func (w *logoutGate) nearHits(ctx context.Context) (float64, error) {
+func (w *logoutNginx) nearHits(ctx context.Context) (float64, error) {
 	a, err := load.Fetch(ctx, w.admin, []byte("GET /metrics HTTP/1.1\r\nHost: "+w.admin.Host+"\r\nConnection: close\r\n\r\n"))
 	if err != nil {
 		return 0, err
@@ -207,7 +207,7 @@ func (w *logoutGate) nearHits(ctx context.Context) (float64, error) {
 }
 
 // untilRefused sends requests until one is refused, or is let pass too late.
-func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted time.Time, r *gateRound) error {
+func (w *logoutNginx) untilRefused(ctx context.Context, through *visitor, deleted time.Time, r *logoutRound) error {
 	for ctx.Err() == nil {
 		r.since = time.Since(deleted)
 		a, err := through.ask(ctx)
@@ -239,7 +239,7 @@ func (w *logoutGate) untilRefused(ctx context.Context, through *visitor, deleted
 }
 
 // tell tells bench link to do something with the connections for invalidations.
-func (w *logoutGate) tell(ctx context.Context, what string) error {
+func (w *logoutNginx) tell(ctx context.Context, what string) error {
 	if w.link.Network == "" {
 		return nil
 	}
@@ -256,7 +256,7 @@ func (w *logoutGate) tell(ctx context.Context, what string) error {
 // visitor sends requests through nginx, on one connection as long as that is
 // kept: nginx closes it after an answer of 500.
 type visitor struct {
-	gate   load.Endpoint
+	nginx  load.Endpoint
 	config scenario.Config
 	caller *scenario.Caller // nil if there is no connection
 }
@@ -273,7 +273,7 @@ func (v *visitor) token(token string) {
 func (v *visitor) ask(ctx context.Context) (*load.Answer, error) {
 	if v.caller == nil {
 		var err error
-		if v.caller, err = scenario.NewCaller(ctx, v.gate, v.config); err != nil {
+		if v.caller, err = scenario.NewCaller(ctx, v.nginx, v.config); err != nil {
 			return nil, err
 		}
 	}

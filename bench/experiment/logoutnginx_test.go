@@ -15,9 +15,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 )
 
-// gated is a program, and what stands before another one, in which a deleted
+// fakeNginx is a program, and what stands before another one, in which a deleted
 // session ends after some more requests.
-type gated struct {
+type fakeNginx struct {
 	mu      sync.Mutex
 	created int
 	left    int // requests that the last deleted session is still let pass; −1 is for ever
@@ -29,7 +29,7 @@ type gated struct {
 	hits  int
 }
 
-func (g *gated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *fakeNginx) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch r.Method + " " + r.URL.Path {
@@ -67,7 +67,7 @@ func (g *gated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // logOut runs logout-nginx against g for a moment.
-func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
+func logOut(t *testing.T, g *fakeNginx, bound float64, silenced bool) *result.Run {
 	t.Helper()
 	server := httptest.NewServer(g)
 	defer server.Close()
@@ -75,9 +75,9 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &logoutGate{
+	w := &logoutNginx{
 		source: &source.Source{Target: e, Config: scenario.Config{Host: e.Host, Key: "k"}, Checking: true},
-		flags:  &Flags{workers: 1, bound: bound}, gate: e, admin: e,
+		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e,
 	}
 	if silenced {
 		w.link = e
@@ -90,12 +90,12 @@ func logOut(t *testing.T, g *gated, bound float64, silenced bool) *result.Run {
 }
 
 func TestLogoutNginx_CountsFirstRefusals(t *testing.T) {
-	r := logOut(t, &gated{}, 10, false)
+	r := logOut(t, &fakeNginx{}, 10, false)
 	rounds := r.Figures["revocation_count"]
 	if rounds == 0 || r.Figures["refused_at_the_first_request"] != rounds || r.Wrong != 0 || r.Figures["last_let_pass_ms"] != 0 {
 		t.Errorf("%v, %d wrong", r.Figures, r.Wrong)
 	}
-	g := &gated{still: 2, fails: 1}
+	g := &fakeNginx{still: 2, fails: 1}
 	r = logOut(t, g, 10, true)
 	rounds = r.Figures["revocation_count"]
 	if rounds == 0 || r.Figures["refused_at_the_first_request"] != 0 || r.Wrong != 0 || r.Answered != uint64(4*rounds)+1 || r.Figures["gateway_errors"] != 1 {
@@ -107,7 +107,7 @@ func TestLogoutNginx_CountsFirstRefusals(t *testing.T) {
 }
 
 func TestLogoutNginx_LaterThanTheBoundIsWrong(t *testing.T) {
-	r := logOut(t, &gated{still: -1}, 0.01, false)
+	r := logOut(t, &fakeNginx{still: -1}, 0.01, false)
 	if rounds := r.Figures["revocation_count"]; rounds == 0 || float64(r.Wrong) != rounds || !strings.Contains(r.FirstError, "was let pass") {
 		t.Errorf("%v, %d wrong, %q", r.Figures, r.Wrong, r.FirstError)
 	}
@@ -116,11 +116,11 @@ func TestLogoutNginx_LaterThanTheBoundIsWrong(t *testing.T) {
 func TestLogoutNginx_NginxIsMissing(t *testing.T) {
 	t.Setenv("PATH", "")
 	s := &source.Source{Flags: source.Flags{Scenario: "logout-nginx"}, Checking: true}
-	_, _, err := newWave(t.Context(), s, &Flags{workers: 1, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
+	_, _, err := newExperiment(t.Context(), s, &Flags{workers: 1, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2"}, nil)
 	if err == nil || err.Error() != "nginx is not on PATH" {
 		t.Error(err)
 	}
-	_, _, err = newWave(t.Context(), s, &Flags{workers: 2, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
+	_, _, err = newExperiment(t.Context(), s, &Flags{workers: 2, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "--workers") {
 		t.Error(err)
 	}

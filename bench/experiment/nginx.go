@@ -14,8 +14,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-// gate is an nginx of our own, which asks a program whether a request may pass.
-type gate struct {
+// nginx is an nginx of our own, which asks a program whether a request may pass.
+type nginx struct {
 	endpoint load.Endpoint
 	cmd      *exec.Cmd
 	dir      string
@@ -23,8 +23,8 @@ type gate struct {
 }
 
 const (
-	gatePatience = 10 * time.Second
-	gatePoll     = 200 * time.Microsecond
+	nginxPatience = 10 * time.Second
+	nginxPoll     = 200 * time.Microsecond
 )
 
 // nginxConfig protects everything with auth_request, over connections that stay
@@ -46,7 +46,7 @@ http {
 	scgi_temp_path %[1]s/scgi;
 	upstream cloakroom { server %[2]s; keepalive 16; }
 	server {
-		listen unix:%[1]s/gate;
+		listen unix:%[1]s/nginx;
 		location / {
 			auth_request /verify;
 			root /nonexistent;
@@ -73,29 +73,29 @@ func nginxServer(e load.Endpoint) string {
 	return e.Address
 }
 
-// startGate starts nginx in front of the program, and waits until it refuses a
+// startNginx starts nginx in front of the program, and waits until it refuses a
 // request without a token, as the program says.
-func startGate(ctx context.Context, program load.Endpoint) (*gate, error) {
-	nginx, err := exec.LookPath("nginx")
+func startNginx(ctx context.Context, program load.Endpoint) (*nginx, error) {
+	path, err := exec.LookPath("nginx")
 	if err != nil {
 		return nil, errors.New("nginx is not on PATH")
 	}
-	dir, err := os.MkdirTemp("", "gate")
+	dir, err := os.MkdirTemp("", "nginx")
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{endpoint: load.Endpoint{Network: "unix", Address: filepath.Join(dir, "gate"), Host: "localhost"}, dir: dir}
+	g := &nginx{endpoint: load.Endpoint{Network: "unix", Address: filepath.Join(dir, "nginx"), Host: "localhost"}, dir: dir}
 	config := filepath.Join(dir, "conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, nginxServer(program)), 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	g.cmd = exec.CommandContext(ctx, nginx, "-p", dir, "-c", config, "-e", "stderr")
+	g.cmd = exec.CommandContext(ctx, path, "-p", dir, "-c", config, "-e", "stderr")
 	g.cmd.Cancel = func() error { return g.cmd.Process.Signal(os.Interrupt) }
 	g.cmd.Stderr = &g.said
 	if err := g.cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	wait, cancel := context.WithTimeout(ctx, gatePatience)
+	wait, cancel := context.WithTimeout(ctx, nginxPatience)
 	defer cancel()
 	for {
 		a, err := load.Fetch(wait, g.endpoint, []byte("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
@@ -105,19 +105,19 @@ func startGate(ctx context.Context, program load.Endpoint) (*gate, error) {
 		if wait.Err() != nil {
 			return nil, g.explain(fmt.Errorf("nginx does not refuse a request without a token: %w", cmp.Or(err, errors.New("it lets pass, or fails"))))
 		}
-		pauseFor(wait, gatePoll)
+		pauseFor(wait, nginxPoll)
 	}
 }
 
 // stop ends nginx and waits for it. It may be called again.
-func (g *gate) stop() {
+func (g *nginx) stop() {
 	_ = g.cmd.Process.Signal(os.Interrupt)
 	_ = g.cmd.Wait()
 	_ = os.RemoveAll(g.dir)
 }
 
 // explain ends nginx, and adds to err what it has said.
-func (g *gate) explain(err error) error {
+func (g *nginx) explain(err error) error {
 	g.stop()
 	const most = 2000
 	said := strings.TrimSpace(g.said.String())

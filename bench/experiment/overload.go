@@ -24,7 +24,7 @@ var overloads = []float64{0.8, 2, 10}
 
 func (o *overload) run(ctx context.Context, seconds float64, run *result.Run) error {
 	seed := o.source.Flags.Seed
-	_, most, err := o.source.LoadPart(ctx, source.Part{Scenario: o.flags.background, Connections: o.flags.workers}, seconds, seed)
+	_, most, err := o.source.RunLoad(ctx, source.LoadSpec{Scenario: o.flags.background, Connections: o.flags.workers}, seconds, seed)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (o *overload) run(ctx context.Context, seconds float64, run *result.Run) er
 	}
 	for _, factor := range overloads {
 		rate := factor * most.Achieved
-		all, got, err := o.source.LoadPart(ctx, source.Part{Scenario: o.flags.background, Rate: rate, Connections: o.source.Flags.Connections, Urgent: true}, seconds, seed)
+		all, got, err := o.source.RunLoad(ctx, source.LoadSpec{Scenario: o.flags.background, Rate: rate, Connections: o.source.Flags.Connections, Urgent: true}, seconds, seed)
 		if err != nil {
 			return err
 		}

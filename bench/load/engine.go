@@ -16,7 +16,7 @@ const (
 	lateAfter = time.Millisecond
 	// longestWait bounds how long the engine does not look whether it should stop.
 	longestWait = 20 * time.Millisecond
-	// redialAfter is how long a lane stays away after its connection failed.
+	// redialAfter is how long a sender stays away after its connection failed.
 	redialAfter = 100 * time.Millisecond
 	// deepQueue is how many answers may wait to be checked in full. More are not.
 	deepQueue = 64
@@ -76,12 +76,12 @@ func (l *Load) Run(ctx context.Context) (*Outcome, error) {
 	defer e.poll.close()
 	defer e.hangUp()
 	for i := range l.Connections {
-		e.lanes = append(e.lanes, newLane(e, i))
+		e.senders = append(e.senders, newSender(e, i))
 	}
-	for _, lane := range e.lanes {
+	for _, sender := range e.senders {
 		s, err := l.connect(ctx)
 		if err == nil {
-			err = lane.connected(s)
+			err = sender.connected(s)
 		}
 		if err != nil {
 			return nil, err
@@ -152,19 +152,19 @@ func checkDeep(checks <-chan func() error, wrong *atomic.Uint64) (first string) 
 
 // engine is a load that runs.
 type engine struct {
-	load  *Load
-	poll  *poller
-	lanes []*lane
-	free  []*lane // connected, without a request
-	begin time.Time
-	end   time.Duration // when the last request may be due
-	rec   *recorder
+	load    *Load
+	poll    *poller
+	senders []*sender
+	free    []*sender // connected, without a request
+	begin   time.Time
+	end     time.Duration // when the last request may be due
+	rec     *recorder
 
 	next    func() time.Duration // when the next request is due
 	waiting []time.Duration      // due, without a connection
 	due     uint64
 	lag     time.Duration // the longest that the engine itself was late
-	busy    int           // lanes that await an answer
+	busy    int           // senders that await an answer
 
 	dialing    int
 	dials      sync.WaitGroup
@@ -173,9 +173,9 @@ type engine struct {
 	firstWrong string
 }
 
-// dialed is a lane's new connection, or that there is none.
+// dialed is a sender's new connection, or that there is none.
 type dialed struct {
-	lane   *lane
+	sender *sender
 	socket socket
 	err    error
 }
@@ -215,7 +215,7 @@ func (e *engine) work(ctx context.Context) error {
 				break
 			}
 		}
-		if err := e.poll.wait(e.now(), due, func(token int) { e.lanes[token].ready() }); err != nil {
+		if err := e.poll.wait(e.now(), due, func(token int) { e.senders[token].ready() }); err != nil {
 			return err
 		}
 	}
@@ -255,40 +255,40 @@ func (e *engine) drop(due time.Duration) {
 // measured says whether a request that is due then counts.
 func (e *engine) measured(due time.Duration) bool { return due >= e.load.Warmup }
 
-func (e *engine) takeFree() *lane {
-	lane := e.free[0]
+func (e *engine) takeFree() *sender {
+	sender := e.free[0]
 	copy(e.free, e.free[1:])
 	e.free = e.free[:len(e.free)-1]
-	return lane
+	return sender
 }
 
-// release gives a lane, which has its answer, its next request.
-func (e *engine) release(la *lane) {
+// release gives a sender, which has its answer, its next request.
+func (e *engine) release(sr *sender) {
 	now := e.now()
 	switch {
 	case e.load.Open() && len(e.waiting) > 0:
 		due := e.waiting[0]
 		copy(e.waiting, e.waiting[1:])
 		e.waiting = e.waiting[:len(e.waiting)-1]
-		la.send(due, now)
+		sr.send(due, now)
 	case !e.load.Open() && now < e.end:
-		la.send(now, now)
+		sr.send(now, now)
 	default:
-		e.free = append(e.free, la)
+		e.free = append(e.free, sr)
 	}
 }
 
 // cutOff gives up answers that do not come.
 func (e *engine) cutOff(now time.Duration) {
-	for _, la := range e.lanes {
-		if la.busy && now-la.sent > e.load.Timeout {
-			la.fail("no answer in time")
+	for _, sr := range e.senders {
+		if sr.busy && now-sr.sent > e.load.Timeout {
+			sr.fail("no answer in time")
 		}
 	}
 }
 
-// redial connects a lane again, in the background.
-func (e *engine) redial(la *lane, after time.Duration) {
+// redial connects a sender again, in the background.
+func (e *engine) redial(sr *sender, after time.Duration) {
 	e.dialing++
 	e.dials.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), e.load.Timeout)
@@ -299,7 +299,7 @@ func (e *engine) redial(la *lane, after time.Duration) {
 			<-timer.C
 		}
 		s, err := e.load.connect(ctx)
-		e.dialed <- dialed{lane: la, socket: s, err: err}
+		e.dialed <- dialed{sender: sr, socket: s, err: err}
 	})
 }
 
@@ -310,11 +310,11 @@ func (e *engine) takeDialed() {
 			e.dialing--
 			err := d.err
 			if err == nil {
-				err = d.lane.connected(d.socket)
+				err = d.sender.connected(d.socket)
 			}
 			if err != nil {
 				e.rec.note(err.Error())
-				e.redial(d.lane, redialAfter)
+				e.redial(d.sender, redialAfter)
 			}
 		default:
 			return
@@ -330,8 +330,8 @@ func (e *engine) hangUp() {
 			d.socket.close()
 		}
 	}
-	for _, la := range e.lanes {
-		la.disconnect()
+	for _, sr := range e.senders {
+		sr.disconnect()
 	}
 }
 

@@ -35,7 +35,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return errors.New("--redis: not a URL of a Redis") // err may hold a password
 	}
-	p := &linkProxy{target: load.Endpoint{Network: options.Network, Address: options.Addr}, all: map[*linked]bool{}, delay: *delay}
+	p := &proxy{target: load.Endpoint{Network: options.Network, Address: options.Addr}, all: map[*pair]bool{}, delay: *delay}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
 	if err != nil {
 		return err
@@ -66,18 +66,18 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return err
 }
 
-// linkProxy hands on what comes, both ways. It takes a connection for one of
+// proxy hands on what comes, both ways. It takes a connection for one of
 // invalidations once CLIENT TRACKING was sent over it.
-type linkProxy struct {
+type proxy struct {
 	target load.Endpoint
 	// delay is how long what comes from the program is held back.
 	delay time.Duration
 	mu    sync.Mutex
-	all   map[*linked]bool
+	all   map[*pair]bool
 }
 
-// linked is one connection and its other half.
-type linked struct {
+// pair is one connection and its other half.
+type pair struct {
 	client, server net.Conn
 	// up and down are held while bytes are handed on to the server, the client.
 	up, down          sync.Mutex
@@ -85,7 +85,7 @@ type linked struct {
 }
 
 // run takes connections until the listener is closed.
-func (p *linkProxy) run(ctx context.Context, ln net.Listener) error {
+func (p *proxy) run(ctx context.Context, ln net.Listener) error {
 	var open sync.WaitGroup
 	defer open.Wait()
 	for {
@@ -100,13 +100,13 @@ func (p *linkProxy) run(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-func (p *linkProxy) serve(ctx context.Context, client net.Conn) {
+func (p *proxy) serve(ctx context.Context, client net.Conn) {
 	defer client.Close()
 	server, err := p.target.Dial(ctx)
 	if err != nil {
 		return
 	}
-	l := &linked{client: client, server: server}
+	l := &pair{client: client, server: server}
 	defer l.close()
 	p.mu.Lock()
 	p.all[l] = true
@@ -123,7 +123,7 @@ func (p *linkProxy) serve(ctx context.Context, client net.Conn) {
 	both.Wait()
 }
 
-func (l *linked) close() {
+func (l *pair) close() {
 	_ = l.client.Close()
 	_ = l.server.Close()
 }
@@ -133,7 +133,7 @@ var trackingCommand = []byte("\r\n$8\r\nTRACKING\r\n")
 
 // pump hands on what from sends. Once the connection is stalled it still takes
 // everything, and hands on nothing.
-func (l *linked) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient bool, delay time.Duration) {
+func (l *pair) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient bool, delay time.Duration) {
 	defer l.close()
 	buf := make([]byte, 32<<10)
 	var seen []byte // the end of what was sent before, in capitals
@@ -162,7 +162,7 @@ func (l *linked) pump(to io.Writer, from io.Reader, mu *sync.Mutex, fromClient b
 
 // stall silences the connections that invalidations come over now. When it
 // returns nothing more is handed on. It returns how many there are.
-func (p *linkProxy) stall() (n int) {
+func (p *proxy) stall() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.all {
@@ -180,7 +180,7 @@ func (p *linkProxy) stall() (n int) {
 }
 
 // cut ends the connections that are stalled, and returns how many.
-func (p *linkProxy) cut() (n int) {
+func (p *proxy) cut() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.all {
@@ -194,7 +194,7 @@ func (p *linkProxy) cut() (n int) {
 
 // ServeHTTP takes POST /stall and POST /cut, which ends what is stalled, and
 // answers the number of connections.
-func (p *linkProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var n int
 	switch r.Method + " " + r.URL.Path {
 	case "POST /stall":

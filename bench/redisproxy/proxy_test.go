@@ -34,8 +34,8 @@ func echo(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// startLink runs bench link, and returns where it listens and its control.
-func startLink(t *testing.T, redis string) (addr, control string) {
+// startProxy runs bench link, and returns where it listens and its control.
+func startProxy(t *testing.T, redis string) (addr, control string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	out, w := io.Pipe()
@@ -59,7 +59,7 @@ func startLink(t *testing.T, redis string) (addr, control string) {
 }
 
 func TestLink_SilencesOnlyInvalidations(t *testing.T) {
-	addr, control := startLink(t, echo(t))
+	addr, control := startProxy(t, echo(t))
 	tell := func(what string) string {
 		t.Helper()
 		r, err := http.Post(control+what, "", nil)

@@ -7,8 +7,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 )
 
-// Part is one load of several that make up a run.
-type Part struct {
+// LoadSpec says what one load is like, of several that make up a run.
+type LoadSpec struct {
 	Scenario    string
 	Rate        float64 // requests/s; 0 is a closed loop
 	Connections int
@@ -16,9 +16,9 @@ type Part struct {
 	Urgent bool
 }
 
-// LoadPart makes one load for so many seconds, without meters and progress. Requests that are shed are
+// RunLoad runs one load for so many seconds, without meters and progress. Requests that are shed are
 // counted apart, and are no errors.
-func (s *Source) LoadPart(ctx context.Context, what Part, seconds float64, seed uint64) (*load.Outcome, *result.Run, error) {
+func (s *Source) RunLoad(ctx context.Context, what LoadSpec, seconds float64, seed uint64) (*load.Outcome, *result.Run, error) {
 	own := *s
 	own.Flags.Scenario, own.Flags.Connections = what.Scenario, what.Connections
 	own.Flags.Backlog = max(int(what.Rate/10), 1) // a tenth of a second
