@@ -15,26 +15,26 @@ import (
 // number of pages. (I9)
 func (c *churn) turn(ctx context.Context, rng *rand.Rand) (pages int64, err error) {
 	q := c.query(rng)
-	q.Limit, q.Offset, q.After = []int{25, 100, 260}[rng.IntN(3)], 0, &index.Candidate{}
+	q.Limit, q.Offset, q.Cursor = []int{25, 100, 260}[rng.IntN(3)], 0, &index.Candidate{}
 	seen := make(map[session.ID]bool)
 	var last *session.Stored
 	var first *index.Page
 	for {
 		p, err := c.Store.Search(ctx, q)
 		if err != nil {
-			return pages, fmt.Errorf("search %+v after %+v: %w", q, *q.After, err)
+			return pages, fmt.Errorf("search %+v after %+v: %w", q, *q.Cursor, err)
 		}
 		if pages++; first == nil {
 			first = p
 		}
 		if last, err = c.checkPart(q, p, last); err != nil {
-			return pages, fmt.Errorf("Search(%+v) after %+v: %w; total %d, page %v", q, *q.After, err, p.Total, pageIDs(p))
+			return pages, fmt.Errorf("Search(%+v) after %+v: %w; total %d, page %v", q, *q.Cursor, err, p.Total, pageIDs(p))
 		}
 		for _, s := range p.Sessions {
 			seen[s.ID] = true
 		}
 		if p.More {
-			q.After = &index.Candidate{Creation: last.Creation, ID: last.ID}
+			q.Cursor = &index.Candidate{Creation: last.Creation, ID: last.ID}
 			continue
 		}
 		for _, s := range c.stable {

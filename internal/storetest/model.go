@@ -202,7 +202,7 @@ func (m *Model) Revoke(ctx context.Context, r cache.Revocation) (revoked uint64,
 
 // Search is Store's. What is too costly is decided by tooCostly.
 func (m *Model) Search(_ context.Context, q *index.Query) (*index.Page, error) {
-	if q.After != nil && q.Offset != 0 {
+	if q.Cursor != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
 	}
 	m.mu.Lock()
@@ -224,11 +224,11 @@ func (m *Model) Search(_ context.Context, q *index.Query) (*index.Page, error) {
 	slices.SortFunc(found, func(a, b *session.Stored) int { return compare(a, b, q.Ascending) })
 	total := uint64(len(found))
 	from := min(q.Offset, total)
-	for q.After != nil && from < total && !behind(q, found[from]) {
+	for q.Cursor != nil && from < total && !behind(q, found[from]) {
 		from++
 	}
 	to := min(from+uint64(max(q.Limit, 0)), total)
-	return &index.Page{Total: total, At: now, Sessions: found[from:to], More: q.After != nil && q.Limit > 0 && to < total}, nil
+	return &index.Page{Total: total, At: now, Sessions: found[from:to], More: q.Cursor != nil && q.Limit > 0 && to < total}, nil
 }
 
 // compare orders sessions as index.Query.Ascending says.
@@ -242,7 +242,7 @@ func compare(a, b *session.Stored, ascending bool) int {
 
 // behind says whether s comes behind the position of a query that has one.
 func behind(q *index.Query, s *session.Stored) bool {
-	return q.After.ID == "" || compare(s, &session.Stored{Facts: session.Facts{ID: q.After.ID, Creation: q.After.Creation}}, q.Ascending) > 0
+	return q.Cursor.ID == "" || compare(s, &session.Stored{Facts: session.Facts{ID: q.Cursor.ID, Creation: q.Cursor.Creation}}, q.Ascending) > 0
 }
 
 // live returns the session with this ID, nil if there is none or it is due.

@@ -25,8 +25,8 @@ type Subject struct {
 	// Audit checks what is stored, by reading it without the store: the live
 	// sessions have all their entries, and if swept nothing else has any.
 	Audit func(t rapid.TB, live []*session.Stored, swept bool)
-	// Crowd is how many sessions are there before the first operation.
-	Crowd int
+	// Initial is how many sessions are there before the first operation.
+	Initial int
 	// Limits are the store's: its MaxCandidates, if it may refuse searches, and
 	// those on a user's sessions.
 	Limits Limits
@@ -50,9 +50,9 @@ func Property(t *rapid.T, s Subject) int {
 		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
 		start:   s.Clock.Now(),
 		seen:    make(map[session.ID][]pair),
-		ids:     60 + 2*s.Crowd,
+		ids:     60 + 2*s.Initial,
 	}
-	p.crowd(t)
+	p.putInitial(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"create":          p.create,
 		"create again":    p.create,

@@ -16,14 +16,14 @@ var (
 	agents = []string{"a0", "a1", "0123456789abcdef0123456789abcdef"}
 )
 
-// crowd stores sessions on several goroutines. They come from one drawn seed.
-func (p *property) crowd(t *rapid.T) {
-	if p.Crowd == 0 {
+// putInitial stores sessions on several goroutines. They come from one drawn seed.
+func (p *property) putInitial(t *rapid.T) {
+	if p.Initial == 0 {
 		return
 	}
 	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-	sessions := make([]*session.Session, 0, p.Crowd)
-	for _, i := range rng.Perm(p.ids)[:p.Crowd] {
+	sessions := make([]*session.Session, 0, p.Initial)
+	for _, i := range rng.Perm(p.ids)[:p.Initial] {
 		s := New(number(i), p.start, Created(p.start+session.Time(rng.IntN(200))), Creator("c"+strconv.Itoa(rng.IntN(2))))
 		if rng.IntN(8) > 0 {
 			User(users[rng.IntN(len(users))], "o"+strconv.Itoa(rng.IntN(2)))(s)

@@ -35,7 +35,7 @@ func (p *property) sees(t *rapid.T) index.Sees {
 func (p *property) turn(t *rapid.T) {
 	if p.book == nil || rapid.IntRange(0, 9).Draw(t, "another") == 0 {
 		q := p.query(t, all)
-		q.Limit, q.Offset, q.After = rapid.SampledFrom([]int{1, 3, 20, 260}).Draw(t, "page"), 0, &index.Candidate{}
+		q.Limit, q.Offset, q.Cursor = rapid.SampledFrom([]int{1, 3, 20, 260}).Draw(t, "page"), 0, &index.Candidate{}
 		p.book = q
 	}
 	q := p.book
@@ -43,7 +43,7 @@ func (p *property) turn(t *rapid.T) {
 	if page := p.compare(t, q); page != nil && page.More {
 		next := *q
 		last := page.Sessions[len(page.Sessions)-1]
-		next.After = &index.Candidate{Creation: last.Creation, ID: last.ID}
+		next.Cursor = &index.Candidate{Creation: last.Creation, ID: last.ID}
 		p.book = &next
 	}
 }
@@ -69,7 +69,7 @@ func (p *property) compare(t *rapid.T, q *index.Query) *index.Page {
 	}
 	if got.Total != want.Total || got.At != want.At || got.More != want.More || !slices.Equal(pageIDs(got), pageIDs(want)) {
 		t.Fatalf("Search(%+v) after %+v:\n%v of %d at %d, more %v, want\n%v of %d at %d, more %v",
-			q, q.After, pageIDs(got), got.Total, got.At, got.More, pageIDs(want), want.Total, want.At, want.More)
+			q, q.Cursor, pageIDs(got), got.Total, got.At, got.More, pageIDs(want), want.Total, want.At, want.More)
 	}
 	for i := range got.Sessions {
 		// A page's sessions may come without their tokens.
@@ -125,7 +125,7 @@ func (p *property) query(t *rapid.T, sees index.Sees) *index.Query {
 	case 0:
 		q.Offset = uint64(rapid.IntRange(0, 1+p.ids/2).Draw(t, "offset"))
 	case 1:
-		q.After = p.position(t)
+		q.Cursor = p.position(t)
 	}
 	for range rapid.SampledFrom([]int{0, 1, 1, 1, 2, 2, 3, 4}).Draw(t, "predicates") {
 		q.Predicates = append(q.Predicates, p.predicate(t))

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Queries stores a crowd in an empty store, moves the clock on until some of it has
+// Queries stores many sessions in an empty store, moves the clock on until some of it has
 // ended, and returns n of the queries that Property would ask then, with the live
 // sessions. For one Subject, at one instant, they are the same each time.
 func Queries(s Subject, n int) (queries []*index.Query, live []*session.Stored) {
@@ -19,9 +19,9 @@ func Queries(s Subject, n int) (queries []*index.Query, live []*session.Stored) 
 		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
 		start:   s.Clock.Now(),
 		seen:    make(map[session.ID][]pair),
-		ids:     60 + 2*s.Crowd,
+		ids:     60 + 2*s.Initial,
 	}
-	rapid.Custom(func(t *rapid.T) bool { p.crowd(t); return true }).Example(0)
+	rapid.Custom(func(t *rapid.T) bool { p.putInitial(t); return true }).Example(0)
 	p.Clock.Advance(10 * time.Minute)
 	drawn := rapid.Custom(func(t *rapid.T) *index.Query {
 		if rapid.IntRange(0, 3).Draw(t, "caller") == 0 {

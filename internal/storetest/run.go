@@ -11,7 +11,7 @@ func Run(t *testing.T, open Open) {
 		tests []contractTest
 	}{
 		{"Put", putTests},
-		{"Crowd", crowdTests},
+		{"UserLimit", userLimitTests},
 		{"Delete", deleteTests},
 		{"Revoke", revokeTests},
 		{"Token", tokenTests},

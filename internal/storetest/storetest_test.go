@@ -22,11 +22,11 @@ func TestProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := storetest.NewClock()
 		storetest.Property(t, storetest.Subject{
-			Store: storetest.NewModel(clock.Now, storetest.Limits{}),
-			Clock: clock,
-			Sweep: func(context.Context) error { return nil },
-			Audit: func(rapid.TB, []*session.Stored, bool) {},
-			Crowd: rapid.SampledFrom([]int{0, 300}).Draw(t, "crowd"),
+			Store:   storetest.NewModel(clock.Now, storetest.Limits{}),
+			Clock:   clock,
+			Sweep:   func(context.Context) error { return nil },
+			Audit:   func(rapid.TB, []*session.Stored, bool) {},
+			Initial: rapid.SampledFrom([]int{0, 300}).Draw(t, "sessions"),
 		})
 	})
 }

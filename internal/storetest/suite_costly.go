@@ -10,9 +10,9 @@ import (
 // The limits are above 250, the candidates that every search may examine.
 var costlyTests = []contractTest{
 	{name: "what can be counted is never refused", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		f.puts(crowd(900, f.start, 1))
+		f.puts(many(900, f.start, 1))
 		d := index.ByCreation(index.Dates{Min: f.start + 10, Max: f.start + 779})
-		creator := index.ByCreator("crowd")
+		creator := index.ByCreator("many")
 		f.page(index.Query{Predicates: []index.Predicate{creator}, Sees: all, Ascending: true, Limit: 2, Offset: 300}, 900, numbers(300, 302)...)
 		f.page(index.Query{Predicates: []index.Predicate{creator, d}, Sees: all, Ascending: true, Limit: 2, Offset: 300}, 770, numbers(310, 312)...)
 		f.page(index.Query{Sees: all, Ascending: true, Limit: 2, Offset: 300}, 900, numbers(300, 302)...)
@@ -20,7 +20,7 @@ var costlyTests = []contractTest{
 		f.page(index.Query{Predicates: []index.Predicate{index.ByExpiration(index.Dates{Min: f.start, Max: session.Never})}, Sees: all, Limit: 2}, 900, numbers(899, 897)...)
 	}},
 	{name: "the cheapest predicate is named", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		sessions := crowd(900, f.start, 1)
+		sessions := many(900, f.start, 1)
 		for i, s := range sessions {
 			if i < 600 {
 				User("some", "o")(s)
@@ -30,7 +30,7 @@ var costlyTests = []contractTest{
 			}
 		}
 		f.puts(sessions)
-		user, agent, creator := index.ByUser("some"), index.ByAgent("fewer"), index.ByCreator("crowd")
+		user, agent, creator := index.ByUser("some"), index.ByAgent("fewer"), index.ByCreator("many")
 		f.costly(index.Query{Predicates: []index.Predicate{user, creator}, Sees: all, Limit: 1}, "userIdQuery", false)
 		f.costly(index.Query{Predicates: []index.Predicate{creator, agent}, Sees: all, Limit: 1}, "userAgentQuery", false)
 		f.costly(index.Query{Predicates: []index.Predicate{user, agent, creator}, Sees: all}, "userAgentQuery", false)
@@ -40,7 +40,7 @@ var costlyTests = []contractTest{
 		f.page(index.Query{Predicates: []index.Predicate{creator, index.ByUser("none")}, Sees: all, Limit: 10}, 0)
 	}},
 	{name: "expiration dates", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		sessions := crowd(900, f.start, 1)
+		sessions := many(900, f.start, 1)
 		for i, s := range sessions {
 			s.ExpirationDate += session.Time(i)
 		}
@@ -56,7 +56,7 @@ var costlyTests = []contractTest{
 		f.costly(index.Query{Predicates: []index.Predicate{by(150, 749)}, Sees: index.Sees{Orgs: []string{"o"}}, Limit: 1}, "expirationDateQuery", false)
 	}},
 	{name: "most expiration dates", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		sessions := crowd(900, f.start, 7)
+		sessions := many(900, f.start, 7)
 		for i, s := range sessions {
 			s.ExpirationDate = f.start.Add(time.Duration(1+i) * time.Second)
 			switch {
@@ -70,7 +70,7 @@ var costlyTests = []contractTest{
 		ends := func(m index.Method, seconds int) index.Predicate {
 			return index.ByExpiration(index.Compare(m, f.store.Now().Add(time.Duration(seconds)*time.Second).Std()))
 		}
-		creator := index.ByCreator("crowd")
+		creator := index.ByCreator("many")
 		check := func(due int) {
 			f.Helper()
 			// Few end on other dates.
@@ -101,27 +101,27 @@ var costlyTests = []contractTest{
 		check(80)
 	}},
 	{name: "a limit that is just enough", limits: Limits{MaxCandidates: 400}, run: func(f *fixture) {
-		f.puts(crowd(400, f.start, 1))
-		q := index.Query{Predicates: []index.Predicate{index.ByUser("crowd"), index.ByAgent("crowd")}, Sees: all, Ascending: true, Limit: 1}
+		f.puts(many(400, f.start, 1))
+		q := index.Query{Predicates: []index.Predicate{index.ByUser("many"), index.ByAgent("many")}, Sees: all, Ascending: true, Limit: 1}
 		f.page(q, 400, number(0))
-		f.put(New("1", f.start, User("crowd", ""), Agent("crowd")))
+		f.put(New("1", f.start, User("many", ""), Agent("many")))
 		f.costlyAny(q)
 	}},
 	{name: "many explicit IDs", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		f.puts(crowd(310, f.start, 1))
+		f.puts(many(310, f.start, 1))
 		f.page(index.Query{Predicates: []index.Predicate{index.ByIDs(numbers(0, 300)...)}, Sees: all, Limit: 1}, 300, number(299))
 		f.costly(index.Query{Predicates: []index.Predicate{index.ByIDs(numbers(0, 301)...)}, Sees: all, Limit: 1}, "idsQuery", false)
 	}},
 	{name: "callers without permission", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		f.puts(crowd(400, f.start, 1))
+		f.puts(many(400, f.start, 1))
 		f.put(New("1", f.start, User("me", ""), Creator("me")))
-		f.costly(index.Query{Sees: index.Sees{UserID: "crowd"}, Limit: 1}, "", true)
-		f.costly(index.Query{Sees: index.Sees{AgentID: "crowd"}, Limit: 1}, "", true)
-		f.costlyAny(index.Query{Predicates: []index.Predicate{index.ByAgent("crowd")}, Sees: index.Sees{UserID: "crowd"}, Limit: 1})
+		f.costly(index.Query{Sees: index.Sees{UserID: "many"}, Limit: 1}, "", true)
+		f.costly(index.Query{Sees: index.Sees{AgentID: "many"}, Limit: 1}, "", true)
+		f.costlyAny(index.Query{Predicates: []index.Predicate{index.ByAgent("many")}, Sees: index.Sees{UserID: "many"}, Limit: 1})
 		f.costlyAny(index.Query{Sees: index.Sees{Orgs: []string{"o"}}, Limit: 1})
 		f.page(index.Query{Sees: index.Sees{UserID: "me"}, Limit: 5}, 1, "1")
 		f.page(index.Query{Predicates: []index.Predicate{index.ByCreation(always)}, Sees: index.Sees{UserID: "me"}, Limit: 5}, 1, "1")
-		f.page(index.Query{Predicates: []index.Predicate{index.ByIDs(numbers(0, 5)...)}, Sees: index.Sees{UserID: "crowd"}, Ascending: true, Limit: 9}, 5, numbers(0, 5)...)
+		f.page(index.Query{Predicates: []index.Predicate{index.ByIDs(numbers(0, 5)...)}, Sees: index.Sees{UserID: "many"}, Ascending: true, Limit: 9}, 5, numbers(0, 5)...)
 		f.page(index.Query{Predicates: []index.Predicate{index.ByUser("me")}, Sees: index.Sees{Orgs: []string{"o"}}, Limit: 9}, 0)
 	}},
 }

@@ -101,10 +101,10 @@ var dateTests = []contractTest{
 		f.found([]index.Predicate{index.ByCreation(index.Compare(index.Greater, f.start.Std()))}, "1")
 	}},
 	{name: "with another predicate", run: func(f *fixture) {
-		f.puts(crowd(50, f.start, 1))
+		f.puts(many(50, f.start, 1))
 		f.puts([]*session.Session{New("1", f.start+10, User("u", ""))})
 		d := index.ByCreation(index.Dates{Min: f.start + 10, Max: f.start + 12})
-		for _, p := range []index.Predicate{index.ByUser("crowd"), index.ByAgent("crowd"), index.ByCreator("crowd"), index.ByIDs(numbers(0, 50)...)} {
+		for _, p := range []index.Predicate{index.ByUser("many"), index.ByAgent("many"), index.ByCreator("many"), index.ByIDs(numbers(0, 50)...)} {
 			f.found([]index.Predicate{p, d}, numbers(10, 13)...)
 			f.found([]index.Predicate{d, p}, numbers(10, 13)...)
 		}

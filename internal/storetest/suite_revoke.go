@@ -61,9 +61,9 @@ var revokeTests = slices.Concat(revokePredicateTests(), revokeSeesTests(), []con
 		f.token("opaque", "")
 	}},
 	{name: "more than a search may examine", limits: Limits{MaxCandidates: 300}, run: func(f *fixture) {
-		f.puts(crowd(900, f.start, 1))
-		f.put(New("1", f.start, User("crowd", "other"), Agent("crowd"), Creator("crowd")))
-		both := &index.Query{Sees: all, Predicates: []index.Predicate{index.ByUser("crowd"), index.ByAgent("crowd")}}
+		f.puts(many(900, f.start, 1))
+		f.put(New("1", f.start, User("many", "other"), Agent("many"), Creator("many")))
+		both := &index.Query{Sees: all, Predicates: []index.Predicate{index.ByUser("many"), index.ByAgent("many")}}
 		f.costlyAny(*both)
 		r := cache.Revocation{Query: both, Except: numbers(5, 15)}
 		r.May = func(s *session.Facts) bool { return s.OrgID == "o" }
@@ -71,7 +71,7 @@ var revokeTests = slices.Concat(revokePredicateTests(), revokeSeesTests(), []con
 		f.found(nil, append([]session.ID{"1"}, numbers(5, 15)...)...)
 	}},
 	{name: "many with one creation date, and without an end", run: func(f *fixture) {
-		f.puts(crowd(900, f.start, 0, Expires(session.Never)))
+		f.puts(many(900, f.start, 0, Expires(session.Never)))
 		some := map[session.ID]bool{}
 		for _, id := range numbers(300, 700) {
 			some[id] = true
@@ -81,10 +81,10 @@ var revokeTests = slices.Concat(revokePredicateTests(), revokeSeesTests(), []con
 			May:   func(s *session.Facts) bool { return some[s.ID] },
 		}
 		f.revoke(r, 400)
-		f.revoke(cache.Revocation{Query: &index.Query{Sees: all, Predicates: []index.Predicate{index.ByUser("crowd")}}}, 500)
+		f.revoke(cache.Revocation{Query: &index.Query{Sees: all, Predicates: []index.Predicate{index.ByUser("many")}}}, 500)
 	}},
 	{name: "progress", run: func(f *fixture) {
-		f.puts(crowd(600, f.start, 1))
+		f.puts(many(600, f.start, 1))
 		told := []uint64{0}
 		n, err := f.store.Revoke(f.Context(), cache.Revocation{Query: &index.Query{Sees: all}, Progress: func(n uint64) { told = append(told, n) }})
 		if err != nil || n != 600 || !slices.IsSorted(told) || told[len(told)-1] != 600 {
@@ -92,7 +92,7 @@ var revokeTests = slices.Concat(revokePredicateTests(), revokeSeesTests(), []con
 		}
 	}},
 	{name: "many explicit IDs", run: func(f *fixture) {
-		f.puts(crowd(600, f.start, 1))
+		f.puts(many(600, f.start, 1))
 		f.revoke(cache.Revocation{Query: &index.Query{Sees: all, Predicates: []index.Predicate{index.ByIDs(numbers(10, 590)...)}}}, 580)
 		f.found(nil, append(numbers(0, 10), numbers(590, 600)...)...)
 	}},

@@ -177,17 +177,17 @@ func (f *fixture) bruteForce(sessions []*session.Session, ps ...index.Predicate)
 // number returns the i-th of a row of IDs that look like ours.
 func number(i int) session.ID { return session.ID(strconv.Itoa(1_700_000_000_000_000_000 + i)) }
 
-// crowd returns n sessions, numbered, that share a user, an agent and a
+// many returns n sessions, numbered, that share a user, an agent and a
 // creator, created step apart from the given instant on.
-func crowd(n int, from, step session.Time, parts ...Part) []*session.Session {
+func many(n int, from, step session.Time, parts ...Part) []*session.Session {
 	sessions := make([]*session.Session, n)
 	for i := range sessions {
-		sessions[i] = New(number(i), from+session.Time(i)*step, append([]Part{User("crowd", "o"), Agent("crowd"), Creator("crowd")}, parts...)...)
+		sessions[i] = New(number(i), from+session.Time(i)*step, append([]Part{User("many", "o"), Agent("many"), Creator("many")}, parts...)...)
 	}
 	return sessions
 }
 
-// numbers returns the IDs from..to of a crowd, excluding to, downwards if from > to.
+// numbers returns the IDs from..to of many, excluding to, downwards if from > to.
 func numbers(from, to int) []session.ID {
 	var ids []session.ID
 	for i := from; i < to; i++ {

@@ -74,12 +74,12 @@ var seesTests = []contractTest{
 		}
 	}},
 	{name: "totals and pages reveal no others", run: func(f *fixture) {
-		f.puts(crowd(60, f.start, 1))
+		f.puts(many(60, f.start, 1))
 		for i := range 9 {
-			f.put(New(session.ID(rune('1'+i)), f.start+session.Time(7*i), User("me", "mine"), Agent("crowd"), Creator("crowd")))
+			f.put(New(session.ID(rune('1'+i)), f.start+session.Time(7*i), User("me", "mine"), Agent("many"), Creator("many")))
 		}
 		for _, sees := range []index.Sees{{UserID: "me"}, {Orgs: []string{"mine"}}} {
-			for _, ps := range [][]index.Predicate{nil, {index.ByAgent("crowd")}, {index.ByCreator("crowd")}, {index.ByCreation(always)}} {
+			for _, ps := range [][]index.Predicate{nil, {index.ByAgent("many")}, {index.ByCreator("many")}, {index.ByCreation(always)}} {
 				f.page(index.Query{Predicates: ps, Sees: sees, Ascending: true, Limit: 3}, 9, "1", "2", "3")
 				f.page(index.Query{Predicates: ps, Sees: sees, Limit: 3, Offset: 7}, 9, "2", "1")
 			}

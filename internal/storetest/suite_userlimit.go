@@ -23,8 +23,8 @@ func (f *fixture) has(want ...session.ID) {
 	f.found([]index.Predicate{index.ByUser("u")}, want...)
 }
 
-// crowdTests are about the limit on a user's sessions.
-var crowdTests = []contractTest{
+// userLimitTests are about the limit on a user's sessions.
+var userLimitTests = []contractTest{
 	{name: "one more is refused", limits: refuseThird, run: func(f *fixture) {
 		f.put(f.of("1", 1))
 		f.put(f.of("2", 2))
