@@ -80,21 +80,21 @@ func TestI9_PagesOverABacklog(t *testing.T) {
 func byCursor(t *testing.T, s *Store, q index.Query, live int, most uint64) {
 	t.Helper()
 	met := map[session.ID]bool{}
-	q.After = &index.Candidate{}
+	q.Cursor = &index.Candidate{}
 	for more := true; more; {
 		page, err := s.Search(t.Context(), &q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if page.Total < uint64(live) || page.Total > most {
-			t.Errorf("after %+v: total %d, want %d to %d", *q.After, page.Total, live, most)
+			t.Errorf("after %+v: total %d, want %d to %d", *q.Cursor, page.Total, live, most)
 		}
 		for _, x := range page.Sessions {
 			if met[x.ID] || x.Due(s.Now()) {
 				t.Errorf("session %s has ended, or is on a page before, too", x.ID)
 			}
 			met[x.ID] = true
-			q.After = &index.Candidate{Creation: x.Creation, ID: x.ID}
+			q.Cursor = &index.Candidate{Creation: x.Creation, ID: x.ID}
 		}
 		if more = page.More; more && len(page.Sessions) < q.Limit {
 			t.Fatalf("%d sessions, and more to come", len(page.Sessions))

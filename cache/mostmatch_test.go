@@ -137,7 +137,7 @@ func TestI9_MostEndWithinTheDates(t *testing.T) {
 							t.Errorf("%+v: %v of %d, want %v of %d", q, got, page.Total, want[from:min(from+10, len(want))], len(want))
 						}
 					}
-					q.Offset, q.After, q.Limit = 0, &index.Candidate{}, 600
+					q.Offset, q.Cursor, q.Limit = 0, &index.Candidate{}, 600
 					var met []session.ID
 					for more := true; more; {
 						page, err := s.Search(t.Context(), &q)
@@ -146,7 +146,7 @@ func TestI9_MostEndWithinTheDates(t *testing.T) {
 						}
 						met, more = append(met, idsOf(page)...), page.More
 						last := page.Sessions[len(page.Sessions)-1]
-						q.After = &index.Candidate{Creation: last.Creation, ID: last.ID}
+						q.Cursor = &index.Candidate{Creation: last.Creation, ID: last.ID}
 					}
 					if !slices.Equal(met, want) {
 						t.Errorf("%+v: %d sessions on all pages, want %d", q, len(met), len(want))

@@ -134,13 +134,13 @@ func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
 				{Sees: index.Sees{Orgs: []string{"org"}}, Limit: 1000},
 				{Sees: all, Limit: 1000, Offset: 100, Predicates: []index.Predicate{most}},
 				{Sees: all, Limit: 1000, Predicates: []index.Predicate{most, index.ByCreator("creator")}},
-				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}, Predicates: []index.Predicate{most}},
-				{Sees: all, Limit: 1000, After: &index.Candidate{}},
-				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}}, // in the midst of a date
-				{Sees: all, Limit: 1000, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}},
-				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(time.Second), ID: "s01150+"}, Predicates: []index.Predicate{middle}},
-				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByCreator("creator")}},
-				{Sees: all, Limit: 300, After: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByUser("user")}},
+				{Sees: all, Limit: 1000, Cursor: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}, Predicates: []index.Predicate{most}},
+				{Sees: all, Limit: 1000, Cursor: &index.Candidate{}},
+				{Sees: all, Limit: 1000, Cursor: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750"}}, // in the midst of a date
+				{Sees: all, Limit: 1000, Cursor: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}},
+				{Sees: all, Limit: 300, Cursor: &index.Candidate{Creation: begin.Add(time.Second), ID: "s01150+"}, Predicates: []index.Predicate{middle}},
+				{Sees: all, Limit: 300, Cursor: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByCreator("creator")}},
+				{Sees: all, Limit: 300, Cursor: &index.Candidate{Creation: begin.Add(2 * time.Second), ID: "s01750+"}, Predicates: []index.Predicate{index.ByUser("user")}},
 			} {
 				for _, q.Ascending = range []bool{false, true} {
 					page, err := s.Search(t.Context(), &q)

@@ -97,9 +97,9 @@ type revoking struct {
 }
 
 // visit deletes, or counts, those of a part that match and may be deleted.
-func (w *revoking) visit(ctx context.Context, met *index.Met) error {
-	left := make([]index.Candidate, 0, len(met.Candidates))
-	for _, c := range met.Candidates {
+func (w *revoking) visit(ctx context.Context, chunk *index.WalkChunk) error {
+	left := make([]index.Candidate, 0, len(chunk.Candidates))
+	for _, c := range chunk.Candidates {
 		if _, stays := w.except[c.ID]; !stays {
 			left = append(left, c)
 		}
@@ -108,7 +108,7 @@ func (w *revoking) visit(ctx context.Context, met *index.Met) error {
 		if try == revokeTries {
 			return fmt.Errorf("session %s changes faster than it can be revoked", left[0].ID)
 		}
-		found, err := w.read(ctx, met, left)
+		found, err := w.read(ctx, chunk, left)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (w *revoking) visit(ctx context.Context, met *index.Met) error {
 
 // read returns those of the candidates, as they are stored now, that are to be
 // deleted.
-func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.Candidate) ([]*session.Stored, error) {
+func (w *revoking) read(ctx context.Context, chunk *index.WalkChunk, candidates []index.Candidate) ([]*session.Stored, error) {
 	ids := make([]session.ID, len(candidates))
 	for i, c := range candidates {
 		ids[i] = c.ID
@@ -143,7 +143,7 @@ func (w *revoking) read(ctx context.Context, met *index.Met, candidates []index.
 		s = w.store.remembered.Pass(s, now)
 		switch {
 		case s == nil || !w.Query.Match(&s.Facts, now) || w.May != nil && !w.May(&s.Facts):
-		case w.DryRun && !met.First(candidates[i], &s.Facts):
+		case w.DryRun && !chunk.First(candidates[i], &s.Facts):
 		default:
 			found = append(found, s)
 		}

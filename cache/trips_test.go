@@ -98,10 +98,10 @@ func TestSearch_TakesTwoRoundTrips(t *testing.T) {
 	f(2, plain, index.Query{Sees: index.Sees{UserID: "user7"}})
 	f(2, plain, index.Query{Sees: all, Offset: 500})
 	for _, after := range []*index.Candidate{{}, {Creation: begin + 300, ID: "s0300"}, {Creation: begin + 300, ID: "gone"}} {
-		f(2, plain, index.Query{Sees: all, After: after})
-		f(2, plain, index.Query{Sees: all, Predicates: by(index.ByCreator("creator"), between), After: after})
+		f(2, plain, index.Query{Sees: all, Cursor: after})
+		f(2, plain, index.Query{Sees: all, Predicates: by(index.ByCreator("creator"), between), Cursor: after})
 	}
-	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByUser("user30")), After: &index.Candidate{Creation: begin + 305, ID: "s0305"}, Ascending: true})
+	f(2, plain, index.Query{Sees: all, Predicates: by(index.ByUser("user30")), Cursor: &index.Candidate{Creation: begin + 305, ID: "s0305"}, Ascending: true})
 
 	search := func(want int64, q index.Query) {
 		t.Helper()
@@ -117,7 +117,7 @@ func TestSearch_TakesTwoRoundTrips(t *testing.T) {
 	}
 	search(2, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByUser("user20"), between)})
 	search(0, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByUser("user20"))})
-	search(0, index.Query{Sees: all, Limit: 2, Predicates: by(index.ByUser("user20")), After: &index.Candidate{Creation: begin + 205, ID: "s0205"}})
+	search(0, index.Query{Sees: all, Limit: 2, Predicates: by(index.ByUser("user20")), Cursor: &index.Candidate{Creation: begin + 205, ID: "s0205"}})
 	search(1, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001", "s0002"))})
 	search(0, index.Query{Sees: all, Limit: 20, Predicates: by(index.ByIDs("s0001"), index.ByUser("user0"))})
 }
@@ -153,7 +153,7 @@ func TestSearch_TripsOfLongPages(t *testing.T) {
 			t.Helper()
 			for _, ascending := range []bool{true, false} {
 				before := trips.n.Load()
-				page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: limit, Ascending: ascending, After: after})
+				page, err := s.Search(t.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: limit, Ascending: ascending, Cursor: after})
 				if err != nil || len(page.Sessions) != limit || page.Total != n || page.More != (after != nil) {
 					t.Fatalf("limit %d, after %+v: %+v, %v", limit, after, page, err)
 				}

@@ -100,7 +100,7 @@ func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int6
 	}
 	before := make([]int64, len(dates))
 	for i, c := range counts {
-		before[i%len(dates)] += c.Val() - r.parts[i/len(dates)].excludedBeforeDate(dates[i%len(dates)])
+		before[i%len(dates)] += c.Val() - r.shards[i/len(dates)].excludedBeforeDate(dates[i%len(dates)])
 	}
 	return before, nil
 }

@@ -11,7 +11,7 @@ import (
 // I10: a flood of costly searches takes its places and a short queue, and no more: who comes then is told so at once.
 func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 	t.Parallel()
-	p := newPlaces()
+	p := newLimiter()
 	began := time.Now()
 	for range costlyAtOnce() {
 		if _, err := p.enter(t.Context()); err != nil {
@@ -58,7 +58,7 @@ func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 // A costly search that would be late is not begun, nor does it wait, so that those that are begun are answered.
 func TestI10_CostlySearchesThatWouldBeLate(t *testing.T) {
 	t.Parallel()
-	p := newPlaces()
+	p := newLimiter()
 	enter := func(left time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), left)
 		defer cancel()
@@ -75,9 +75,9 @@ func TestI10_CostlySearchesThatWouldBeLate(t *testing.T) {
 	if took := time.Duration(p.took.Load()); took < 100*time.Hour || took > 101*time.Hour {
 		t.Errorf("they take %v", took)
 	}
-	// A place that is free is taken, whatever the figures say: else they would stay as they are.
+	// A search that need not wait runs, whatever the figures say: else they would never change.
 	if err := enter(time.Hour); err != nil {
-		t.Errorf("a free place: %v", err)
+		t.Errorf("a search that need not wait: %v", err)
 	}
 	if err := enter(99 * time.Hour); !errors.Is(err, ErrBusy) {
 		t.Errorf("one that would be late: %v", err)
@@ -92,7 +92,7 @@ func TestI10_CostlySearchesThatWouldBeLate(t *testing.T) {
 		t.Errorf("one whose turn came late: %v", err)
 	}
 	if err := enter(time.Hour); err != nil {
-		t.Errorf("the place of one that was not begun: %v", err)
+		t.Errorf("after one that was not begun: %v", err)
 	}
 	if n := p.waiting.Load(); n != 0 {
 		t.Errorf("%d wait", n)

@@ -67,18 +67,18 @@ func TestI9_PageEndsWhereItsListWasRead(t *testing.T) {
 		}
 		for _, limit := range []int{1, 4, n - 8, n} { // eight have moved
 			var got []session.ID
-			q := Query{Sees: Sees{All: true}, Ascending: ascending, Limit: limit, After: &Candidate{}}
+			q := Query{Sees: Sees{All: true}, Ascending: ascending, Limit: limit, Cursor: &Candidate{}}
 			for more := true; more && len(got) <= n; {
 				page, err := ix.Search(t.Context(), &q, 5000)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if page.Total != n {
-					t.Errorf("ascending %v, after %+v: total %d, want %d", ascending, *q.After, page.Total, n)
+					t.Errorf("ascending %v, after %+v: total %d, want %d", ascending, *q.Cursor, page.Total, n)
 				}
 				for _, s := range page.Sessions {
 					got = append(got, s.ID)
-					q.After = &Candidate{s.Creation, s.ID}
+					q.Cursor = &Candidate{s.Creation, s.ID}
 				}
 				more = page.More
 			}
@@ -122,7 +122,7 @@ func TestI9_CursorTotalCountsNobodyOut(t *testing.T) {
 		return found, nil
 	}
 	ix := New(Config{Redis: rdb, Keys: space, Resolve: resolve})
-	page, err := ix.Search(t.Context(), &Query{Sees: Sees{All: true}, Ascending: true, Limit: n, After: &Candidate{1000, "s000"}}, 5000)
+	page, err := ix.Search(t.Context(), &Query{Sees: Sees{All: true}, Ascending: true, Limit: n, Cursor: &Candidate{1000, "s000"}}, 5000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestI9_CursorGoesBeyondTheLargestOffset(t *testing.T) {
 		return found, nil
 	}
 	ix := New(Config{Redis: rdb, Keys: space, Resolve: resolve})
-	q := Query{Sees: Sees{All: true}, Ascending: true, Limit: 1000, After: &Candidate{}}
+	q := Query{Sees: Sees{All: true}, Ascending: true, Limit: 1000, Cursor: &Candidate{}}
 	met := 0
 	for more := true; more; {
 		page, err := ix.Search(t.Context(), &q, 5000)
@@ -169,7 +169,7 @@ func TestI9_CursorGoesBeyondTheLargestOffset(t *testing.T) {
 				t.Fatalf("session %d is %s", met, s.ID)
 			}
 			met++
-			q.After = &Candidate{s.Creation, s.ID}
+			q.Cursor = &Candidate{s.Creation, s.ID}
 		}
 		more = page.More
 	}

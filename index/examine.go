@@ -53,7 +53,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	page := &Page{At: now, Total: uint64(len(matches))}
 	rest := matches[q.skipStored(matches):]
 	page.Sessions = rest[:min(q.Limit, len(rest))]
-	page.More = q.After != nil && q.Limit > 0 && len(rest) > q.Limit
+	page.More = q.Cursor != nil && q.Limit > 0 && len(rest) > q.Limit
 	return page, nil
 }
 
@@ -121,14 +121,14 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 		}
 		for i, s := range found {
 			full := len(page.Sessions) == q.Limit
-			if full && (q.After == nil || page.More) {
+			if full && (q.Cursor == nil || page.More) {
 				break
 			}
 			switch {
 			case s == nil || !q.Match(&s.Facts, now):
 				gone++
 				page.Total -= min(page.Total, 1)
-			case met[s.ID], q.After != nil && s.Creation != ahead[i].Creation: // put with another creation date meanwhile
+			case met[s.ID], q.Cursor != nil && s.Creation != ahead[i].Creation: // put with another creation date meanwhile
 				gone++
 			case full:
 				page.More = true
@@ -141,7 +141,7 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			return fmt.Errorf("%w: too many sessions end while they are listed, try again", session.ErrUnavailable)
 		}
 	}
-	if q.After != nil && !page.More && len(page.Sessions) == q.Limit {
+	if q.Cursor != nil && !page.More && len(page.Sessions) == q.Limit {
 		_, more, err := next()
 		if err != nil {
 			return err

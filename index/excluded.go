@@ -35,12 +35,12 @@ func (d *driver) margins() []margin {
 }
 
 // ask queues the counting of m and the reading of its beginning: a chunk, or as
-// much as was counted before, up to MaxWindow, one chunk with each command. (I10)
+// much as was counted before, up to MaxRead, one chunk with each command. (I10)
 func (m *margin) ask(ctx context.Context, pipe redis.Pipeliner, key string) {
 	m.List = zlist.List{Key: key, Range: m.Range, Desc: m.Desc}
 	m.size = chunk
 	if m.count > chunk {
-		m.size = min(m.count+zlist.Slack, zlist.MaxWindow)
+		m.size = min(m.count+zlist.Slack, zlist.MaxRead)
 	}
 	m.counted = pipe.ZCount(ctx, key, session.Score(m.Range.Min), session.Score(m.Range.Max))
 	m.chunks = append(m.chunks[:0], m.First(ctx, pipe, chunk))
@@ -50,7 +50,7 @@ func (m *margin) ask(ctx context.Context, pipe redis.Pipeliner, key string) {
 // answered takes the answers.
 func (m *margin) answered() {
 	m.count = m.counted.Val()
-	m.Window(0, 0, m.size, m.chunks)
+	m.FilledFrom(0, 0, m.size, m.chunks)
 }
 
 // cards returns the margin's cards as of the MULTI that asked; ok is false if what
@@ -107,12 +107,12 @@ func (m *margin) come(ctx context.Context, rdb redis.Cmdable, most int) (come bo
 	return false, nil
 }
 
-// exclude finds what is excluded of every part: the sessions that its list counted
+// exclude finds what is excluded of every list: the sessions that its list counted
 // though they are due, or end on a date that is not asked for. settled is false if
 // what the MULTIs saw is not enough to tell, and they have to be repeated.
 func (r *ranking) exclude(ctx context.Context) (settled bool, err error) {
 	n, most := int64(0), r.ix.maxCandidates
-	for _, p := range r.parts {
+	for _, p := range r.shards {
 		for i := range p.margins {
 			n += p.margins[i].count
 		}
@@ -133,28 +133,28 @@ func (r *ranking) exclude(ctx context.Context) (settled bool, err error) {
 		}
 	}
 	settled = true
-	for _, p := range r.parts {
-		known, err := r.excludePart(ctx, p, partial, most)
+	for _, p := range r.shards {
+		known, err := r.excludeOf(ctx, p, partial, most)
 		if err != nil {
 			return false, err
 		}
-		// A window that lies before the dates altogether says nothing of where the
+		// A list whose first elements all lie before the dates does not tell where the
 		// excluded are, which does not matter behind a position.
 		settled = settled && known && (len(p.Buffered()) > 0 || p.Ended() || r.q.goesOn())
 	}
 	return settled, nil
 }
 
-// excludePart finds what is excluded of a part among the cards of its margins.
+// excludeOf finds what is excluded of a list among the cards of its margins.
 // If partial, those have too many to read them all.
-func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most int) (known bool, err error) {
+func (r *ranking) excludeOf(ctx context.Context, p *shardList, partial bool, most int) (known bool, err error) {
 	p.excluded, p.partial, known = make(map[session.ID]session.Time), partial, true
 	for i := range p.margins {
 		m := &p.margins[i]
 		cards, ok := m.cards()
 		if !ok && !partial {
 			known = false
-			if m.count > zlist.MaxWindow {
+			if m.count > zlist.MaxRead {
 				if err := m.readBacklog(ctx, r.rdb, most); err != nil {
 					return false, err
 				}
@@ -182,8 +182,8 @@ func (r *ranking) excludePart(ctx context.Context, p *part, partial bool, most i
 	return known, nil
 }
 
-// excludedBefore is how many of the excluded come before what the part gives.
-func (p *part) excludedBefore(at start) int64 {
+// excludedBefore is how many of the excluded come before what the list gives.
+func (p *shardList) excludedBefore(at start) int64 {
 	if at.byDate {
 		return p.excludedBeforeDate(at.date)
 	}
@@ -198,7 +198,7 @@ func (p *part) excludedBefore(at start) int64 {
 
 // excludedBeforeDate is how many of the excluded come before a creation date, in
 // reading order.
-func (p *part) excludedBeforeDate(date session.Time) int64 {
+func (p *shardList) excludedBeforeDate(date session.Time) int64 {
 	n := int64(0)
 	for _, creation := range p.excluded {
 		if p.Desc && creation > date || !p.Desc && creation < date {

@@ -86,7 +86,7 @@ type Index struct {
 	resolve       Resolve
 	users         Users
 	maxCandidates int
-	costly        *places
+	costly        *limiter
 	counts        searchCounts
 }
 
@@ -102,7 +102,7 @@ func New(c Config) *Index {
 		resolve:       c.Resolve,
 		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
-		costly:        newPlaces(),
+		costly:        newLimiter(),
 	}
 	if ix.searchRdb == nil {
 		ix.searchRdb = c.Redis

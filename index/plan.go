@@ -121,7 +121,7 @@ func (ix *Index) decide(ctx context.Context, p *Plan) error {
 
 func (p *Plan) take(d *driver, w way) { p.driver, p.source, p.way = d, sourceOf(d), w }
 
-// costly says whether the search waits for a place among the costly ones before it
+// costly says whether the search waits for its turn among the costly ones before it
 // examines. One that is ranked finds that out on its way.
 func (p *Plan) costly() bool { return p.way == examine && p.driver.count > costly }
 

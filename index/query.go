@@ -19,16 +19,16 @@ type Query struct {
 	Ascending bool
 	// Offset is how many matches come before the page.
 	Offset uint64
-	// After, unless nil, says in the place of Offset, which must be 0 then, where
-	// the page begins: behind this position in the order, whether its session is
-	// still there or not; the zero Candidate is the beginning. Who asks for page
-	// after page, each behind the last session of the one before, finds every
-	// session that stays as it is exactly once, whatever comes and goes; within the
-	// bound of copies, if it may read those. (I9)
-	After *Candidate
+	// Cursor, unless nil, says where the page begins, in place of Offset, which must
+	// be 0: behind this position in the order, whether its session still exists or
+	// not; the zero Candidate is the beginning. A caller that asks for page after
+	// page, each with the last session of the page before as its cursor, gets every
+	// session that does not change exactly once, whatever else comes and goes; within
+	// the bound of copies, if it may read those. (I9)
+	Cursor *Candidate
 	// Limit is the most sessions that the page may have; 0 asks for the total alone.
 	Limit int
-	// Reads is what may be read; with After, no replica is besides.
+	// Reads is what may be read; with Cursor, replicas are never read.
 	Reads Reads
 }
 
@@ -210,15 +210,15 @@ func (p *Predicate) Match(s *session.Facts) bool {
 
 // Page is the answer to a search.
 type Page struct {
-	// Total is how many sessions match, before Offset, After and Limit. Where it is
+	// Total is how many sessions match, before Offset, Cursor and Limit. Where it is
 	// counted in lists, an entry whose session is gone counts until it is swept or
-	// repaired; only a search without After takes off those that it meets.
+	// repaired; only a search without Cursor takes off those that it finds.
 	Total uint64
 	// At is the instant for which the answer holds, by the store's clock.
 	At session.Time
 	// Sessions are those of the page, in order.
 	Sessions []*session.Stored
-	// More says, if the query has After, that more matches may follow the page: what
+	// More says, if the query has Cursor, that more matches may follow the page: what
 	// would may end before it is read. Without it, none follows. It is not told of
 	// a query without a Limit.
 	More bool

@@ -32,7 +32,7 @@ var errTooFar = &session.InvalidError{Field: "query.offset", Problem: fmt.Sprint
 // list entries change together (I5): it is subtracted from the total and left out
 // of the page. (I9)
 func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver, w *work) (*Page, error) {
-	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, parts: make([]*part, len(d.lists))}
+	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, shards: make([]*shardList, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, errTooFar
 	}
@@ -43,21 +43,21 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 		}
 	}
 	for i, key := range d.lists {
-		r.parts[i] = &part{shard: i, List: zlist.List{Key: key}, margins: d.margins()}
+		r.shards[i] = &shardList{shard: i, List: zlist.List{Key: key}, margins: d.margins()}
 	}
 	skip, err := r.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	page, partial := &Page{At: now}, false
-	for _, p := range r.parts {
+	for _, p := range r.shards {
 		page.Total += uint64(max(p.count-int64(len(p.excluded)), 0))
 		partial = partial || p.partial
 	}
 	if q.Limit == 0 || q.Offset >= page.Total {
 		return page, nil
 	}
-	merged := merge(ctx, r.parts, q)
+	merged := merge(ctx, r.shards, q)
 	next := func() (Candidate, bool, error) {
 		c, ok, err := merged()
 		if ok {
@@ -73,7 +73,7 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 	counted := page.Total
 	err = ix.fill(ctx, q, now, page, chunk, next)
 	switch {
-	case q.After != nil:
+	case q.Cursor != nil:
 		// What is gone by now need not have been counted: lists are read later. So
 		// entries without a session stay in the total, on every page alike.
 		page.Total = max(counted, uint64(len(page.Sessions)))
@@ -85,18 +85,18 @@ func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driv
 
 // ranking is one ranked search under way.
 type ranking struct {
-	ix    *Index
-	rdb   redis.UniversalClient
-	q     *Query
-	now   session.Time
-	d     *driver
-	parts []*part
-	// costly says that it has one of the places for costly searches, since began.
+	ix     *Index
+	rdb    redis.UniversalClient
+	q      *Query
+	now    session.Time
+	d      *driver
+	shards []*shardList
+	// costly says that it runs as a costly search, since began.
 	costly bool
 	began  time.Time
 }
 
-// enter waits for a place for costly searches, and uses their connections.
+// enter waits for its turn among costly searches, and uses their connections.
 func (r *ranking) enter(ctx context.Context) error {
 	if r.costly {
 		return nil
@@ -115,8 +115,8 @@ func (r *ranking) leave() {
 	}
 }
 
-// part is one shard's share: its list, and what one MULTI saw of it.
-type part struct {
+// shardList is the list of one shard, and what one MULTI saw of it.
+type shardList struct {
 	zlist.List
 	shard int
 	count int64 // elements within the dates
@@ -137,11 +137,11 @@ type start struct {
 	byDate bool
 	date   session.Time
 	skip   int64 // about how many come between date and the page
-	// behind says that the page begins behind the query's After.
+	// behind says that the page begins behind the query's Cursor.
 	behind bool
 }
 
-// begin opens the parts at or a little before the page; skip is how many
+// begin opens the lists at or a little before the page; skip is how many
 // sessions they give before it, the excluded not counted.
 //
 // With one shard it tries the page's rank first. If many excluded come before the
@@ -152,7 +152,7 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 		return 0, r.beginBehind(ctx)
 	}
 	offset := int64(min(r.q.Offset, maxOffset))
-	at := start{rank: offset, byDate: len(r.parts) > 1}
+	at := start{rank: offset, byDate: len(r.shards) > 1}
 	// The rank at which the dates begin would have to be asked for first. Near
 	// their beginning it is one round trip less to read from there.
 	l := zlist.List{Range: zlist.Range(r.d.dates), Desc: !r.q.Ascending}
@@ -175,7 +175,7 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 			continue
 		}
 		skip, live := offset, int64(0)
-		for _, p := range r.parts {
+		for _, p := range r.shards {
 			skip -= p.before - p.excludedBefore(at)
 			live += p.count - int64(len(p.excluded))
 		}
@@ -189,16 +189,16 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 	return 0, zlist.ErrTooFast
 }
 
-// look reads counts, margins and the first window of every part, one MULTI a
+// look reads counts, margins and the first elements of every shard, one MULTI a
 // shard, so that a shard's answers belong together. It says whether that is
-// enough to go by; if not, it is to be called again.
+// enough to go by; if not, it must be called again.
 func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) {
-	if len(r.parts) == 1 {
-		err = r.lookAt(ctx, r.parts[0], at)
+	if len(r.shards) == 1 {
+		err = r.lookAt(ctx, r.shards[0], at)
 	} else {
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(4)
-		for _, p := range r.parts {
+		for _, p := range r.shards {
 			group.Go(func() error { return r.lookAt(groupCtx, p, at) })
 		}
 		err = group.Wait()
@@ -209,10 +209,10 @@ func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) 
 	return r.exclude(ctx)
 }
 
-func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
+func (r *ranking) lookAt(ctx context.Context, p *shardList, at start) error {
 	p.List = zlist.List{Redis: r.rdb, Key: p.Key, Range: zlist.Range(r.d.dates), Desc: !r.q.Ascending}
 	if at.behind {
-		p.Behind(zlist.Entry{At: r.q.After.Creation, Member: string(r.q.After.ID)})
+		p.Behind(zlist.Entry{At: r.q.Cursor.Creation, Member: string(r.q.Cursor.ID)})
 	}
 	from := at.rank
 	if !at.byDate && !p.OpenAtStart() {
@@ -222,23 +222,23 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 		}
 		from += base
 	}
-	wanted, most := min(int64(r.q.Limit), maxOffset), int64(zlist.MaxWindow)
-	if r.q.After != nil { // one more says whether more follow, in a window of one more
+	wanted, most := min(int64(r.q.Limit), maxOffset), int64(zlist.MaxRead)
+	if r.q.Cursor != nil { // one more says whether more follow, and needs one more element
 		wanted, most = wanted+1, most+1
 	}
-	window := min(wanted+zlist.Slack, most)
-	if n := int64(len(r.parts)); n > 1 { // they share the page about evenly
+	size := min(wanted+zlist.Slack, most)
+	if n := int64(len(r.shards)); n > 1 { // they share the page about evenly
 		wanted = (at.skip + wanted) / n
-		window = min(2*wanted+zlist.Slack, chunk)
+		size = min(2*wanted+zlist.Slack, chunk)
 	} else if at.byDate {
 		wanted += at.skip
-		window = min(wanted+zlist.Slack, chunk)
+		size = min(wanted+zlist.Slack, chunk)
 	}
 	p.Wanted = wanted + zlist.Slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
 	var count, before *redis.IntCmd
-	var behind zlist.Footing
+	var behind zlist.RankProbe
 	var chunks []*redis.ZSliceCmd
 	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		count = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), session.Score(p.Range.Max))
@@ -252,10 +252,10 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 			} else {
 				rest.Range.Min = at.date
 			}
-			chunks = append(chunks, rest.First(ctx, pipe, window))
+			chunks = append(chunks, rest.First(ctx, pipe, size))
 			switch {
 			case at.behind:
-				behind = p.AskFooting(ctx, pipe, at.date)
+				behind = p.ProbeRank(ctx, pipe, at.date)
 			case p.Desc:
 				before = pipe.ZCount(ctx, p.Key, "("+session.Score(at.date), session.Score(p.Range.Max))
 			default:
@@ -266,7 +266,7 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 		if !p.OpenAtStart() {
 			before = p.Outside(ctx, pipe)
 		}
-		chunks = p.Chunks(ctx, pipe, from, window)
+		chunks = p.Chunks(ctx, pipe, from, size)
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -278,31 +278,31 @@ func (r *ranking) lookAt(ctx context.Context, p *part, at start) error {
 	}
 	switch {
 	case at.behind:
-		p.FilledBehind(chunks[0].Val(), window, behind)
+		p.FilledBehind(chunks[0].Val(), size, behind)
 	case at.byDate:
 		p.before = before.Val()
 		rank := int64(-1)
 		if p.OpenAtStart() {
 			rank = p.before
 		}
-		p.Filled(rank, chunks[0].Val(), window)
+		p.Filled(rank, chunks[0].Val(), size)
 	default:
 		base := int64(0)
 		if before != nil {
 			base = before.Val()
 		}
 		p.before = max(from-base, 0)
-		p.Window(from, base, window, chunks)
+		p.FilledFrom(from, base, size, chunks)
 	}
 	return nil
 }
 
-// merge gives what is not excluded of all parts, in the order of q.
-func merge(ctx context.Context, parts []*part, q *Query) func() (Candidate, bool, error) {
-	heads := make([]*Candidate, len(parts))
+// merge gives what is not excluded of all lists, in the order of q.
+func merge(ctx context.Context, shards []*shardList, q *Query) func() (Candidate, bool, error) {
+	heads := make([]*Candidate, len(shards))
 	return func() (Candidate, bool, error) {
 		best := -1
-		for i, p := range parts {
+		for i, p := range shards {
 			for heads[i] == nil {
 				e, ok, err := p.Next(ctx)
 				if err != nil {

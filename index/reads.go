@@ -12,7 +12,7 @@ const (
 	// replicas all the same.
 	ReadServers Reads = noCopies
 	// ReadUnlagged may read copies, but no replica, however costly the search is:
-	// pages by Query.After.
+	// pages by Query.Cursor.
 	ReadUnlagged Reads = noReplicas
 	// ReadMasters may read masters only: a fresh search, which lacks nothing that
 	// was written before it began; and ReadUnlagged while copies may not be used.
@@ -33,7 +33,7 @@ func (r Reads) WithoutCopies() Reads { return r | noCopies }
 // mayRead is q.Reads, without replicas if q is one of several pages: a replica
 // that lags would hide from a page what no other page has.
 func (q *Query) mayRead() Reads {
-	if q.After != nil {
+	if q.Cursor != nil {
 		return q.Reads | noReplicas
 	}
 	return q.Reads

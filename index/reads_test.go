@@ -78,7 +78,7 @@ func TestReads_EveryPlanKeepsToThem(t *testing.T) {
 				}
 				got, heldAsked = map[Reads]int{}, 0
 				replica.Do("CONFIG", "RESETSTAT")
-				page, err := ix.Search(t.Context(), &Query{Predicates: f.predicates, Sees: Sees{All: true}, Ascending: true, Limit: 10, After: after, Reads: reads}, 5000)
+				page, err := ix.Search(t.Context(), &Query{Predicates: f.predicates, Sees: Sees{All: true}, Ascending: true, Limit: 10, Cursor: after, Reads: reads}, 5000)
 				if err != nil || len(page.Sessions) != 10 {
 					t.Fatalf("%s, after %v: %+v, %v", what, after, page, err)
 				}

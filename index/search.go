@@ -23,7 +23,7 @@ import (
 // the fewest, or go through such lists where fewer end on another date than is
 // asked for.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
-	if q.After != nil && q.Offset != 0 {
+	if q.Cursor != nil && q.Offset != 0 {
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
 	}
 	p := ix.plan(q, now)

@@ -109,8 +109,8 @@ func (c *searchCounts) add(w work, err error) {
 type SearchStats struct {
 	Plans []PlanStats // all plans, always in the same order
 	// CostlyRunning is how many costly searches run now, of at most
-	// CostlyPlaces; CostlyWaiting is how many wait for their turn.
-	CostlyRunning, CostlyWaiting, CostlyPlaces int
+	// CostlyLimit; CostlyWaiting is how many wait for their turn.
+	CostlyRunning, CostlyWaiting, CostlyLimit int
 }
 
 // PlanStats is what is known of the searches of one plan.
@@ -128,7 +128,7 @@ type PlanStats struct {
 
 // Stats returns what is known of the searches.
 func (ix *Index) Stats() SearchStats {
-	s := SearchStats{CostlyRunning: int(ix.costly.running.Load()), CostlyPlaces: int(ix.costly.queue / costlyQueue)}
+	s := SearchStats{CostlyRunning: int(ix.costly.running.Load()), CostlyLimit: int(ix.costly.queue / costlyQueue)}
 	s.CostlyWaiting = int(min(ix.costly.waiting.Load(), ix.costly.queue)) // who is being refused is counted for an instant
 	for p := range sources {
 		of := &ix.counts[p]

@@ -8,33 +8,33 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
-// Met is a part of a walk: candidates of one list, at most 250.
-type Met struct {
+// WalkChunk is what a walk shows at once: candidates of one list, at most 250.
+type WalkChunk struct {
 	Candidates []Candidate
 	// elsewhere says that an earlier list of the walk holds a session too.
 	elsewhere func(*session.Facts) bool
 }
 
-// First says whether the session of candidate c, as it is stored now, is met
-// here for the first time. A walk meets a session again if it is in several of
-// the walk's lists, or in one of them twice after a write was cut off.
-func (m *Met) First(c Candidate, s *session.Facts) bool {
+// First says whether the walk shows the session of candidate c, as it is stored
+// now, for the first time. It shows a session again if that is in several of the
+// walk's lists, or twice in one of them after a write was cut off.
+func (w *WalkChunk) First(c Candidate, s *session.Facts) bool {
 	known := c.Creation == 0 || c.Creation == s.Creation
-	return known && (m.elsewhere == nil || !m.elsewhere(s))
+	return known && (w.elsewhere == nil || !w.elsewhere(s))
 }
 
-// Walk shows visit every session that q may match, in parts, whatever their
-// number; who wants to know for sure reads their documents and asks
-// Query.Match, and Met.First. q's order and page do not matter. Its cost is that
-// of its cheapest predicate: elements read, 250 at a time.
+// Walk shows visit every session that q may match, chunk by chunk, however many
+// there are. To be sure, visit reads their documents and asks Query.Match and
+// WalkChunk.First. q's order and page do not matter. The cost is that of the
+// cheapest predicate: elements read, 250 at a time.
 //
-// A session that q matches from beginning to end is met, whatever visit or
+// A session that q matches from beginning to end is shown, whatever visit or
 // others delete or create; those that are created meanwhile do not prolong the
-// walk. But a session that changes the date by which the walk goes, while it
-// goes, may be met twice or not at all: its expiration date, if q has a
+// walk. But a session may be shown twice or not at all if the date by which the
+// walk is ordered changes during the walk: its expiration date, if q has a
 // predicate of that kind, else its creation date. Walk returns visit's error, Redis'
 // or the context's.
-func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit func(context.Context, *Met) error) error {
+func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit func(context.Context, *WalkChunk) error) error {
 	n, ok := narrow(q, now)
 	own := q.Sees.ownOnly()
 	if !ok || (own && q.Sees.UserID == "" && q.Sees.AgentID == "") {
@@ -46,7 +46,7 @@ func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit fun
 	}
 	if d.kind == KindIDs {
 		for ids := range slices.Chunk(d.ids, chunk) {
-			if err := visit(ctx, &Met{Candidates: candidatesOf(ids)}); err != nil {
+			if err := visit(ctx, &WalkChunk{Candidates: candidatesOf(ids)}); err != nil {
 				return err
 			}
 		}
@@ -59,8 +59,8 @@ func (ix *Index) Walk(ctx context.Context, q *Query, now session.Time, visit fun
 		if d.repeats > 1 {
 			elsewhere = ix.ownElsewhere(&q.Sees, i)
 		}
-		if err := walkList(ctx, l, q, d.cards, func(ctx context.Context, part []Candidate) error {
-			return visit(ctx, &Met{part, elsewhere})
+		if err := walkList(ctx, l, q, d.cards, func(ctx context.Context, candidates []Candidate) error {
+			return visit(ctx, &WalkChunk{candidates, elsewhere})
 		}); err != nil {
 			return err
 		}
@@ -82,10 +82,10 @@ func (ix *Index) ownElsewhere(c *Sees, i int) func(*session.Facts) bool {
 	}
 }
 
-// walkList gives the candidates of l part by part. The elements of a part may be
-// gone when the next one is read. Cards that can not match are left out.
+// walkList gives the candidates of l chunk by chunk. The elements of a chunk may be
+// gone when the next one is read. Cards that cannot match are left out.
 func walkList(ctx context.Context, l *zlist.List, q *Query, cards bool, visit func(context.Context, []Candidate) error) error {
-	var part []Candidate
+	var candidates []Candidate
 	var last Candidate
 	for {
 		l.Moved() // by visit
@@ -93,13 +93,13 @@ func walkList(ctx context.Context, l *zlist.List, q *Query, cards bool, visit fu
 		if err != nil || len(read) == 0 {
 			return err
 		}
-		part = part[:0]
+		candidates = candidates[:0]
 		for _, e := range read {
 			c := Candidate{e.At, MemberID(e.Member)}
 			if cards {
 				card, err := UnpackCard(e.Member)
 				if err != nil {
-					continue // a card that can not be read is no session's
+					continue // a card that cannot be read belongs to no session
 				}
 				if facts := card.Facts(e.At); !q.maybe(&facts) {
 					continue
@@ -107,14 +107,14 @@ func walkList(ctx context.Context, l *zlist.List, q *Query, cards bool, visit fu
 				c = Candidate{card.Creation, card.ID}
 			}
 			if c != last { // with several shards, entries of two versions stand side by side
-				part = append(part, c)
+				candidates = append(candidates, c)
 			}
 			last = c
 		}
-		if len(part) == 0 {
+		if len(candidates) == 0 {
 			continue
 		}
-		if err := visit(ctx, part); err != nil {
+		if err := visit(ctx, candidates); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ func (c searchCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(costlySearches, prometheus.GaugeValue, float64(s.CostlyRunning), "running")
 	to <- prometheus.MustNewConstMetric(costlySearches, prometheus.GaugeValue, float64(s.CostlyWaiting), "waiting")
-	to <- prometheus.MustNewConstMetric(costlySearchesLimit, prometheus.GaugeValue, float64(s.CostlyPlaces))
+	to <- prometheus.MustNewConstMetric(costlySearchesLimit, prometheus.GaugeValue, float64(s.CostlyLimit))
 }
 
 // batchCollector reads all figures of the shared round trips together.

@@ -101,7 +101,7 @@ func (q *List) goOn() error {
 	if q.cursor == nil {
 		return nil
 	}
-	q.Query.After = &index.Candidate{}
+	q.Query.Cursor = &index.Candidate{}
 	if *q.cursor == "" {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (q *List) goOn() error {
 	if c.ascending != q.Query.Ascending || c.search != searchHash(&q.Query) {
 		return errOtherSearch
 	}
-	q.Query.After = &c.last
+	q.Query.Cursor = &c.last
 	return nil
 }
 

@@ -73,8 +73,8 @@ func FuzzParseCursor(f *testing.F) {
 		c, ok := parseCursor(text)
 		q := List{cursor: &text}
 		if err := q.goOn(); text == "" {
-			if ok || err != nil || q.Query.After == nil || *q.Query.After != (index.Candidate{}) {
-				t.Errorf("the beginning is %+v, %v", q.Query.After, err)
+			if ok || err != nil || q.Query.Cursor == nil || *q.Query.Cursor != (index.Candidate{}) {
+				t.Errorf("the beginning is %+v, %v", q.Query.Cursor, err)
 			}
 			return
 		} else if !ok && err != errCursor || ok && err == errCursor {

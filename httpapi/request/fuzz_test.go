@@ -122,8 +122,8 @@ func FuzzDecodeList(f *testing.F) {
 		tree := secondOpinion(t, body)
 		query := tree.object("query")
 		asc, _ := query.field("asc").(bool)
-		if _, given := query.field("cursor").(string); given != (q.Query.After != nil) {
-			t.Errorf("%q: the page begins after %+v", body, q.Query.After)
+		if _, given := query.field("cursor").(string); given != (q.Query.Cursor != nil) {
+			t.Errorf("%q: the page begins after %+v", body, q.Query.Cursor)
 		}
 		if q.Query.Offset != query.uint("offset") || uint64(q.Limit) != query.uint("limit") || q.Query.Ascending != asc {
 			t.Errorf("%q: got %+v", body, q)

@@ -24,9 +24,9 @@ func (l *List) Outside(ctx context.Context, c redis.Cmdable) *redis.IntCmd {
 	return c.ZCount(ctx, l.Key, "-inf", "("+session.Score(l.Range.Min))
 }
 
-// Window takes the size elements that Chunks read from rank from on. Elements
+// FilledFrom takes the size elements that Chunks read from rank from on. Elements
 // before rank base are outside the range: base has grown since from was chosen.
-func (l *List) Window(from, base, size int64, chunks []*redis.ZSliceCmd) {
+func (l *List) FilledFrom(from, base, size int64, chunks []*redis.ZSliceCmd) {
 	l.rank = from
 	read := int64(0)
 	for _, c := range chunks {
@@ -42,10 +42,10 @@ func (l *List) Window(from, base, size int64, chunks []*redis.ZSliceCmd) {
 }
 
 // readFrom reads from a rank on: a chunk, or as many as are wanted, up to
-// MaxWindow. It is one MULTI then, so that the chunks follow each other without a
+// MaxRead. It is one MULTI then, so that the chunks follow each other without a
 // gap. ended says that the list has no more.
 func (l *List) readFrom(ctx context.Context, from int64) (z []redis.Z, ended bool, err error) {
-	size := min(max(l.Wanted+Slack, Chunk), MaxWindow)
+	size := min(max(l.Wanted+Slack, Chunk), MaxRead)
 	if size == Chunk {
 		z, err = l.Redis.ZRangeArgsWithScores(ctx, l.byRank(from, size)).Result()
 		return z, int64(len(z)) < size, err

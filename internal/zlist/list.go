@@ -4,8 +4,8 @@
 //
 // A List reads on its own: Next, or NextChunk. Where the beginning must belong
 // together with counts, the caller queues it in a MULTI of its own (First, or
-// Outside and Chunks, or First and AskFooting), and hands the answers over (Filled,
-// Window, FilledBehind); the List goes on from there.
+// Outside and Chunks, or First and ProbeRank), and hands the answers over (Filled,
+// FilledFrom, FilledBehind); the List goes on from there.
 //
 // No command touches more than Chunk elements. (I10) Nothing here is written.
 package zlist
@@ -73,9 +73,9 @@ var ErrTooFast = fmt.Errorf("%w: a list changes faster than it can be read", ses
 const (
 	// Chunk is the most elements that one read command touches. (I10)
 	Chunk = 250
-	// MaxWindow is the most elements that one round trip reads, in commands of one
+	// MaxRead is the most elements that one round trip reads, in commands of one
 	// chunk each.
-	MaxWindow = 4 * Chunk
+	MaxRead = 4 * Chunk
 	// Slack is how far a rank may have moved before it has to be asked for again:
 	// who wants n elements reads so many more.
 	Slack = 25
@@ -230,7 +230,7 @@ func (l *List) more(ctx context.Context) error {
 // where the elements with its score begin.
 func (l *List) findRank(ctx context.Context) error {
 	pipe := l.Redis.Pipeline()
-	at := l.AskFooting(ctx, pipe, l.last.At)
+	at := l.ProbeRank(ctx, pipe, l.last.At)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}

@@ -7,16 +7,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Footing is made of the questions for the rank behind a list's last element, as one
+// RankProbe is made of the questions for the rank behind a list's last element, as one
 // pipeline or MULTI asks them.
-type Footing struct{ before, same, rank *redis.IntCmd }
+type RankProbe struct{ before, same, rank *redis.IntCmd }
 
-// AskFooting queues the questions. date is where the reading goes on: that of the
+// ProbeRank queues the questions. date is where the reading goes on: that of the
 // last element, or a later one in reading order. The last of its commands
 // answers redis.Nil if the last element is gone.
-func (l *List) AskFooting(ctx context.Context, pipe redis.Pipeliner, date session.Time) Footing {
+func (l *List) ProbeRank(ctx context.Context, pipe redis.Pipeliner, date session.Time) RankProbe {
 	at := session.Score(date)
-	p := Footing{before: redis.NewIntCmd(ctx)}
+	p := RankProbe{before: redis.NewIntCmd(ctx)}
 	if !l.Desc {
 		p.before = pipe.ZCount(ctx, l.Key, "-inf", "("+at)
 	} else if at != "+inf" { // which miniredis counts among what is above it
@@ -33,7 +33,7 @@ func (l *List) AskFooting(ctx context.Context, pipe redis.Pipeliner, date sessio
 
 // behindLast is the rank behind the last element if it is still where it was,
 // else where the elements with the date begin.
-func (p Footing) behindLast() int64 {
+func (p RankProbe) behindLast() int64 {
 	before := p.before.Val()
 	if r := p.rank.Val(); p.rank.Err() == nil && before <= r && r < before+p.same.Val() {
 		return r + 1
@@ -43,7 +43,7 @@ func (p Footing) behindLast() int64 {
 
 // FilledBehind takes the first elements from the date of at on, which First read
 // in one MULTI with it. Those that are not behind the last element are passed over.
-func (l *List) FilledBehind(z []redis.Z, size int64, at Footing) {
+func (l *List) FilledBehind(z []redis.Z, size int64, at RankProbe) {
 	old := l.old(z)
 	l.rank = max(at.before.Val()+old, at.behindLast())
 	l.take(z[old:], int64(len(z)) < size)
