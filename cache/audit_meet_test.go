@@ -171,7 +171,7 @@ func TestI5_RepairCutAnywhere(t *testing.T) {
 }
 
 // An audit beside writers that were cut off: what the sweeper will end is no
-// drift, what it can not know of is.
+// drift, what it cannot know of is.
 func TestI5_AuditOfWritesThatWereCutOff(t *testing.T) {
 	c := startCutServer(t, 4)
 	isScript := func(_ int, cmds []redis.Cmder) error {

@@ -337,7 +337,7 @@ func TestI5_AuditFindsAndRepairsDamage(t *testing.T) {
 				}
 				if d.stays {
 					if after := dump(t, client); !maps.Equal(before, after) {
-						t.Errorf("a repair has changed what it can not repair:\n%v\nbefore:\n%v", after, before)
+						t.Errorf("a repair has changed what it cannot repair:\n%v\nbefore:\n%v", after, before)
 					}
 					return
 				}

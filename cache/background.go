@@ -21,7 +21,7 @@ const (
 
 // Run follows the server's clock, sweeps expired sessions' entries, audits, keeps
 // the near cache right and deletes again what was deleted and has come back, until
-// ctx ends. It returns nil then. Faults are logged and tried again, but for one:
+// ctx ends. It returns nil then. Faults are logged and tried again, with one exception:
 // if Redis lost its data and another process has recorded another number of
 // shards since, the two would not see each other's sessions, and Run returns an
 // error that is no session.ErrUnavailable.

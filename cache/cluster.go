@@ -30,8 +30,8 @@ type trips interface {
 	Close()
 }
 
-// queued is how many commands may wait; 0 is the default. Who lets more callers
-// in than that is enough for sees them refused.
+// queued is how many commands may wait; 0 is the default. Callers
+// beyond that are refused.
 func newTrips(rdb redis.UniversalClient, queued int) trips {
 	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}
 	if cluster, ok := rdb.(*redis.ClusterClient); ok {

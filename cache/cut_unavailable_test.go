@@ -198,7 +198,7 @@ func TestI2_RedisAway(t *testing.T) {
 	})
 }
 
-// What stands in Redis and can not be read is not "no such session".
+// What stands in Redis and cannot be read is not "no such session".
 func TestI2_BrokenData(t *testing.T) {
 	client := startRedis(t)
 	for name, breaks := range map[string]func(ctx context.Context, key string) error{

@@ -12,8 +12,8 @@ import (
 
 // Get returns the session with this ID, or session.ErrNotFound. It may answer
 // from the near cache, which lacks what another process has done within
-// Config.NearStaleness at the most. It is for those who only read: there may be
-// no Version, so what Get returns can not be replaced or deleted.
+// Config.NearStaleness at the most. It is for reading only: there may be no
+// Version, so what Get returns cannot be replaced or deleted.
 func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
 	stored, err := s.get(ctx, id)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, e
 	if stored == nil || err != nil {
 		return nil, err
 	}
-	// Else who needs it reads it: each time, where time alone can change it.
+	// Without it, each verify reads the document: time alone can change the proof.
 	if proof, lasting, err := session.ProofOf(stored.Doc, s.clock()); err == nil && lasting {
 		stored.Proof = &proof
 	}
@@ -61,7 +61,7 @@ func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, e
 }
 
 // GetFresh returns the session with this ID as Redis has it now, with its
-// Version, or session.ErrNotFound. It is for those who write: Put and Delete
+// Version, or session.ErrNotFound. It is for writers: Put and Delete
 // act on what it returns. What Get answers afterwards is no older.
 func (s *Store) GetFresh(ctx context.Context, id session.ID) (*session.Stored, error) {
 	stored, err := s.readFresh(ctx, id)

@@ -179,7 +179,7 @@ func (p *nearProcess) settle() {
 	p.prove(1)
 }
 
-// settleLinks likewise, where not every master proves itself.
+// settleLinks settles the links where not every master proves itself.
 func (p *nearProcess) settleLinks() {
 	p.t.Helper()
 	p.pass(1)
@@ -187,7 +187,7 @@ func (p *nearProcess) settleLinks() {
 	p.await("answers on the links", func() bool { return p.since("link", now) == p.NearStats().Links })
 }
 
-// proveMaster likewise, where the link does not answer: it waits until that has
+// proveMaster proves the masters where the link does not answer: it waits until that has
 // been asked.
 func (p *nearProcess) proveMaster(d time.Duration) {
 	p.t.Helper()

@@ -8,11 +8,11 @@ import (
 )
 
 // Stale returns the session whose current token was token when that was last
-// known, and how long ago that was: for those who would rather let somebody in
-// than be without an answer while Redis is away. It answers from copies alone,
+// known, and how long ago that was: for callers that would rather let somebody in
+// than have no answer while Redis is away. It answers from copies alone,
 // also from those of a link that has ended, until there is another one. It never
 // answers with a session that is due (I1), nor with one that this process has
-// sent a write of since, whatever came of it, or has met in Redis otherwise (I4). ok is false if nothing is known, or
+// written since, even if the outcome is not known, or has found changed in Redis (I4). ok is false if nothing is known, or
 // nothing that was known less than Config.StaleIfError ago.
 func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, ok bool) {
 	if s.near == nil {

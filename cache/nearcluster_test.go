@@ -252,7 +252,7 @@ func TestI4_OneMasterIsEmptied(t *testing.T) {
 	}
 }
 
-// Copies come from masters only: who lets replicas answer has none.
+// Copies come from masters only: a client that lets replicas answer has none.
 func TestNear_OffWhereReplicasAnswer(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})

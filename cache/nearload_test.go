@@ -177,7 +177,7 @@ func (l *loaded) delete(n int) {
 				break
 			}
 			if ctx.Err() != nil {
-				l.t.Fatalf("session %d can not be deleted: %v", i, err)
+				l.t.Fatalf("session %d cannot be deleted: %v", i, err)
 			}
 		}
 		l.sessions[i].deleted.Store(l.now())

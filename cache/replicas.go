@@ -174,7 +174,7 @@ func evalWords(verb, script string, keys []string, args []any) []any {
 // noVersion is a version that no session has.
 const noVersion = "-"
 
-// ConfirmDeleted is for who was asked to delete a session and has found none. A
+// ConfirmDeleted is for a caller that is to delete a session and has found none. A
 // replica may lack one that its master has, so a script that replicas refuse looks
 // again: session.ErrConflict says that there is one. Then it waits for replicas, as
 // Delete does, so that what another Delete has done is known to be there, and

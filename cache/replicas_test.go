@@ -120,7 +120,7 @@ func TestDelete_WaitsAlone(t *testing.T) {
 	}
 }
 
-// Whoever may not WAIT is told so from the start, and deletes all the same.
+// A user that may not WAIT is told so from the start, and deletes all the same.
 func TestDelete_WithoutTheRightToWait(t *testing.T) {
 	server := redistest.Start(t)
 	admin := server.Client(t)

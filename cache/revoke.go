@@ -55,11 +55,11 @@ type Revocation struct {
 // It reads and deletes at most 250 at a time, and needs no more memory than
 // that takes. After an error, which wraps session.ErrUnavailable, it says how
 // many it has deleted so far; to call it again is to go on. A delete whose
-// outcome is not known is not among them. A session that can not be read keeps
+// outcome is not known is not among them. A session that cannot be read keeps
 // no other from being revoked, but may match: it is an error at the end.
 //
 // A dry run may count a session whose dates change meanwhile twice, or not; one
-// that can not be read it does not count.
+// that cannot be read it does not count.
 func (s *Store) Revoke(ctx context.Context, r Revocation) (revoked uint64, err error) {
 	w := revoking{Revocation: r, store: s, except: make(map[session.ID]struct{}, len(r.Except))}
 	for _, id := range r.Except {
@@ -92,7 +92,7 @@ type revoking struct {
 	store   *Store
 	except  map[session.ID]struct{}
 	revoked atomic.Uint64
-	// unreadable is about one of those that can not be read, nil if all can.
+	// unreadable is about one of those that cannot be read, nil if all can.
 	unreadable error
 }
 

@@ -106,7 +106,7 @@ func TestI2_AReplicaThatLacksTheSession(t *testing.T) {
 		if _, err := master.GetFresh(t.Context(), "1"); err != nil {
 			t.Errorf("at the master: %v", err)
 		}
-		// Who asked a replica first, and found nothing, hears of it from the master.
+		// A caller that found nothing on a replica hears of it from the master.
 		if _, err := master.ConfirmDeleted(t.Context(), "1"); !errors.Is(err, session.ErrConflict) {
 			t.Errorf("ConfirmDeleted of what is there: %v, want ErrConflict", err)
 		}

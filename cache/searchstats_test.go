@@ -43,7 +43,7 @@ func countsOf(t *testing.T, s *Store) map[string]counted {
 }
 
 // fillForStats stores 1,100 sessions of one creator, the i-th of which ends i
-// seconds after an hour from begin. Ten are of each user, but for the first
+// seconds after an hour from begin. Ten are of each user, except for the first
 // hundred, which are of nobody and of two devices.
 func fillForStats(t *testing.T, s *Store, begin session.Time) {
 	t.Helper()
@@ -176,7 +176,7 @@ func TestSearchStats_Copies(t *testing.T) {
 	}
 }
 
-// hold is a hook that lets nothing pass, but for greetings, until it is opened.
+// hold is a hook that lets nothing but greetings pass until it is opened.
 type hold chan struct{}
 
 func (h hold) DialHook(next redis.DialHook) redis.DialHook          { return next }

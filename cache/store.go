@@ -39,7 +39,7 @@ type Config struct {
 	// Searches serves searches, so that they take no connection from other
 	// calls; default Redis.
 	Searches redis.UniversalClient
-	// Costly serves costly searches likewise; default Redis.
+	// Costly serves costly searches, for the same reason; default Redis.
 	Costly redis.UniversalClient
 	// Replicas answers, in place of Costly, a costly search that may read replicas
 	// (index.Reads), whether copies may be used or not. It may lag behind the
@@ -63,11 +63,11 @@ type Config struct {
 	MaxSessions int
 	// MaxSessionsPerUser is how many live sessions a user may have; 0 has no
 	// limit. All processes should have the same. Every write that gives a user
-	// one more session keeps it: Put says how. Who has more already, because it
-	// was lowered, keeps them until then.
+	// one more session keeps it: Put says how. A user that has more already,
+	// because it was lowered, keeps them until then.
 	MaxSessionsPerUser int
-	// EvictOldest says what happens to who is at that limit: true deletes the
-	// user's oldest sessions for the new one, false refuses the new one.
+	// EvictOldest says what happens at that limit: true deletes the user's oldest
+	// sessions for the new one, false refuses the new one.
 	EvictOldest bool
 	// NearBytes is about how much memory copies of sessions in this process may
 	// take, in bytes; 0 has none. They are used only while Run runs, and only
@@ -102,8 +102,8 @@ type Store struct {
 	costly      redis.UniversalClient
 	replicas    redis.UniversalClient // for costly searches that may read replicas; costly if there are none
 	gets        trips                 // round trips that single reads share
-	searches    trips                 // likewise searches, which never hold up single reads (I10)
-	writes      trips                 // likewise scripts
+	searches    trips                 // those of searches, which never hold up single reads (I10)
+	writes      trips                 // those of scripts
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -267,8 +267,8 @@ func (s *Store) Now() session.Time { return s.clock() }
 // Shards returns P, the number of shards.
 func (s *Store) Shards() int { return s.keys.Shards() }
 
-// Ping says whether Redis answers. On a Cluster one master is enough: who asks
-// one that is away is told so, and the others' sessions are served.
+// Ping says whether Redis answers. On a Cluster one master is enough: calls
+// that need one that is away fail, and the sessions of the others are served.
 func (s *Store) Ping(ctx context.Context) error {
 	err := redisinfo.EachMaster(ctx, s.rdb, func(ctx context.Context, master redis.UniversalClient) error { return master.Ping(ctx).Err() })
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The fields of a session's hash. Who only reads a session needs fieldDoc
-// alone; the others are for writes and their scripts.
+// The fields of a session's hash. To read a session, fieldDoc
+// is enough; the others are for writes and their scripts.
 const (
 	fieldDoc     = "doc" // head and document, packed (appendStored)
 	fieldVersion = "v"   // random, drawn by the write
@@ -96,7 +96,7 @@ func (s *Store) readFresh(ctx context.Context, id session.ID) (*session.Stored, 
 }
 
 // readAllFresh returns what is stored under each ID, with Version and
-// EntryTag, in one round trip. The caller asks s.remembered. A session that can not be read, because it is
+// EntryTag, in one round trip. The caller asks s.remembered. A session that cannot be read, because it is
 // damaged or of a later program, keeps no other from being read: it is nil, and
 // unreadable says which it is, of several the first.
 func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) (found []*session.Stored, unreadable, err error) {

@@ -22,7 +22,7 @@ const (
 // it, or session.ErrNotFound: session.ErrRevoked, session.ErrExpired or
 // session.ErrWrongToken where that is still known, which of a token that somebody
 // else made it never is. Of several sessions with one foreign token it is the one
-// that was created last. Like Get it is for those who only read.
+// that was created last. Like Get it is for reading only.
 func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, error) {
 	if id, own := session.SplitToken(token); own {
 		stored, err := s.Get(ctx, id)
@@ -41,7 +41,7 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 	return stored, err
 }
 
-// GetByTokenFresh is GetByToken by what Redis has now: for those who let a
+// GetByTokenFresh is GetByToken by what Redis has now: for callers that let a
 // token decide over a write. What it returns has no Version. Of what GetByToken
 // knows about a token that is refused, it knows only session.ErrWrongToken.
 func (s *Store) GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error) {

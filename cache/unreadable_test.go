@@ -10,7 +10,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 )
 
-// spoil makes a session one that this program can not read, as one of a later
+// spoil makes a session one that this program cannot read, as one of a later
 // program is.
 func (s *testStore) spoil(t *testing.T, id session.ID) {
 	t.Helper()
@@ -19,7 +19,7 @@ func (s *testStore) spoil(t *testing.T, id session.ID) {
 	}
 }
 
-// One session that can not be read keeps no other from being revoked, and the
+// One session that cannot be read keeps no other from being revoked, and the
 // revocation says that it is there.
 func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {

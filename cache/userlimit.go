@@ -25,9 +25,9 @@ const resultCrowded = "crowded"
 // The limit on a user's sessions rests on the user's list, which has an entry
 // of every live session of the user at every instant (I5): an entry of one more
 // session is added only while fewer others are in it than are allowed, by the
-// script that adds it. Whatever is in the list besides (sessions that have
+// script that adds it. Whatever else is in the list (sessions that have
 // ended, writes that are under way) counts until it is cleared, so the limit
-// holds whoever writes, and making room can not break it.
+// holds whoever writes, and making room cannot break it.
 
 const (
 	// evictions is how many sessions are evicted at a time.
@@ -125,7 +125,7 @@ func oldest(sessions []listedSession, n int, latest session.Time) (found []*sess
 }
 
 // evict deletes sessions, each in the version that was read. One that was
-// deleted or changed meanwhile is left: who asked looks again.
+// deleted or changed meanwhile is left: the caller looks again.
 func (s *Store) evict(ctx context.Context, victims []*session.Stored, next *index.Card) error {
 	var group errgroup.Group
 	group.SetLimit(evictions)

@@ -224,7 +224,7 @@ func (c *limitedStores) meet(t *testing.T, server *cutServer, h *halves, run fun
 	}
 	h.faults.Arm(redistest.Cut{})
 	s.audit(t, false)
-	// What a writer that died left behind is cleared for who needs the room.
+	// What a writer that died left behind is cleared for a user that needs the room.
 	s.clock.Advance(2 * time.Minute)
 	c.oneMore(t, "ada")
 	s.sweep(t)

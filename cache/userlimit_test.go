@@ -290,7 +290,7 @@ func idsOf(sessions []*session.Stored) (ids []session.ID) {
 	return ids
 }
 
-// Concurrent creates of one user, who call again when others took their room:
+// Concurrent creates of one user, which are repeated when others took their room:
 // all are stored, each evicts one at the most, and nobody more than needed.
 func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
 	const writers, each = 8, 20
@@ -337,7 +337,7 @@ func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
 	}
 }
 
-// Who has more than allowed, because the limit is new, keeps them until the
+// A user that has more than allowed, because the limit is new, keeps them until the
 // next one: that is refused, or goes in the place of the oldest. What was created
 // in the future goes first.
 func TestUserLimit_LimitIsIntroduced(t *testing.T) {

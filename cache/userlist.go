@@ -151,7 +151,7 @@ func (r *userListReader) add(ctx context.Context, members []redis.Z) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	// One that can not be read counts, as all in the list, and can not be evicted.
+	// One that cannot be read counts, as all in the list, and cannot be evicted.
 	found, _, err := readAllFresh(ctx, r.s.rdb, r.s.keys, ids)
 	if err != nil {
 		return err

@@ -81,8 +81,8 @@ func (r *ranking) span(ctx context.Context) (from, to session.Time, err error) {
 	return from, to, nil
 }
 
-// countBefore counts, over all shards, what comes before each date, but for the
-// excluded that are known.
+// countBefore counts, over all shards, what comes before each date, without
+// the excluded that are known.
 func (r *ranking) countBefore(ctx context.Context, dates []session.Time) ([]int64, error) {
 	pipe := r.rdb.Pipeline()
 	counts := make([]*redis.IntCmd, 0, len(r.d.lists)*len(dates))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// I10: a flood of costly searches takes its places and a short queue, and no more: who comes then is told so at once.
+// I10: a flood of costly searches takes what may run and a short queue, and no more: the next is refused at once.
 func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 	t.Parallel()
 	p := newLimiter()

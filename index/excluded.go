@@ -161,7 +161,7 @@ func (r *ranking) excludeOf(ctx context.Context, p *shardList, partial bool, mos
 			}
 			continue
 		}
-		// Among what is due none comes, because now stands still, but for a session
+		// Among what is due none comes, because now stands still, except for a session
 		// that another process puts with an expiration date that is over before the
 		// put is done.
 		if ok && len(cards) > len(m.Buffered()) && len(r.d.beside) > 0 {

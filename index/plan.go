@@ -12,7 +12,7 @@ import (
 // Plan is how a search is answered: what is tried first, and the way that is taken
 // if that does not do. It is made by Index.Explain, and prints as a sentence.
 //
-// It is made without Redis, but for counts, and these are asked for only when
+// It needs nothing of Redis but counts, and these are asked for only when
 // nothing else tells the way. What is tried first costs a short list about as much
 // as counting it would.
 type Plan struct {
@@ -164,7 +164,7 @@ func (p *Plan) String() string {
 	return strings.Join(tries, "; else ") + p.filters() + p.reads()
 }
 
-// filters says by which predicates documents are chosen, besides by who asks.
+// filters says which predicates choose documents, in addition to Sees.
 func (p *Plan) filters() string {
 	var kinds []string
 	for i := range p.q.Predicates {

@@ -1,6 +1,6 @@
 package index
 
-// Reads says what a search may read besides masters, which every search may
+// Reads says what a search may read other than masters, which every search may
 // read. Nothing else says so. The zero value is ReadAny.
 type Reads uint8
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Every plan reads documents, and a costly one its lists, as the query says, and
-// pages by cursor without replicas besides; only who may read copies asks for lists
+// pages by cursor without replicas; only a search that may read copies asks for lists
 // of users that are held.
 func TestReads_EveryPlanKeepsToThem(t *testing.T) {
 	t.Parallel()

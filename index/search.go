@@ -160,7 +160,7 @@ func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found 
 }
 
 // collect reads all candidates of a driver, each once, in the order of their
-// IDs. Cards that can not match are left out.
+// IDs. Cards that cannot match are left out.
 func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Query, d *driver) ([]Candidate, error) {
 	if d.kind == KindIDs {
 		return candidatesOf(d.ids), nil
@@ -195,7 +195,7 @@ func (ix *Index) collect(ctx context.Context, rdb redis.UniversalClient, q *Quer
 			}
 			c, err := UnpackCard(e.Member)
 			facts := c.Facts(e.At)
-			if err == nil && q.maybe(&facts) { // a card that can not be read is no session's
+			if err == nil && q.maybe(&facts) { // a card that cannot be read is no session's
 				found = append(found, Candidate{c.Creation, c.ID})
 			}
 		}

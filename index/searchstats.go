@@ -129,7 +129,7 @@ type PlanStats struct {
 // Stats returns what is known of the searches.
 func (ix *Index) Stats() SearchStats {
 	s := SearchStats{CostlyRunning: int(ix.costly.running.Load()), CostlyLimit: int(ix.costly.queue / costlyQueue)}
-	s.CostlyWaiting = int(min(ix.costly.waiting.Load(), ix.costly.queue)) // who is being refused is counted for an instant
+	s.CostlyWaiting = int(min(ix.costly.waiting.Load(), ix.costly.queue)) // one that is being refused is counted for an instant
 	for p := range sources {
 		of := &ix.counts[p]
 		stats := PlanStats{Plan: sourceNames[p], Candidates: of.candidates.Load(), UpTo: make(map[float64]uint64, len(candidateBounds))}

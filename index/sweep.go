@@ -33,7 +33,7 @@ func (ix *Index) Load(ctx context.Context, rdb redis.Scripter) error {
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with
 // their entries, and ends up to 50 writes that were cut off. It returns how
-// many it removed or ended, and whether more are waiting. What it can not
+// many it removed or ended, and whether more are waiting. What it cannot
 // clear it reports, and goes on with the rest. Any number of processes may
 // sweep at the same time.
 func (ix *Index) Sweep(ctx context.Context, now session.Time) (swept int, more bool, err error) {
@@ -94,7 +94,7 @@ func (ix *Index) sweepDue(ctx context.Context, shard int, now session.Time) (swe
 // RemoveCards removes the sessions of a shard that have these cards, packed, with
 // all that the cards name, if they are due at now or Redis has dropped them. It
 // runs the sweep script for each, in one round trip, and then removes what they
-// name in other shards. A card that can not be read is removed alone: it names
+// name in other shards. A card that cannot be read is removed alone: it names
 // nothing.
 func (ix *Index) RemoveCards(ctx context.Context, shard int, now session.Time, packed []string) (removed int, err error) {
 	cards := make([]Card, 0, len(packed))

@@ -25,7 +25,7 @@ type fakeNginx struct {
 	told    []string
 
 	still int // left of a session that is deleted
-	fails int // requests for a deleted session that are answered as nginx does when it can not ask
+	fails int // requests for a deleted session that are answered as nginx does when it cannot ask
 	hits  int
 }
 

@@ -23,7 +23,7 @@ type Answer struct {
 }
 
 // Begin begins an answer that takes several calls. usable says that copies may be
-// used for it now; whoever has used them asks Holds at the end.
+// used for it now; a caller that has used them asks Holds at the end.
 func (n *Cache) Begin() (a Answer, usable bool) {
 	epoch, usable := n.begin()
 	return Answer{n, epoch}, usable

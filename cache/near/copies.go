@@ -111,8 +111,8 @@ func (s *copies[K, V]) stripe(key K) *stripe[K, V] {
 	return &s.stripes[maphash.Comparable(s.seed, key)%uint64(len(s.stripes))]
 }
 
-// begin begins to load a key, or finds that somebody else does. Who leads reads
-// Redis after it, and has to call end.
+// begin begins to load a key, or finds that another caller does. A caller that leads
+// then reads Redis, and must call end.
 func (s *copies[K, V]) begin(key K, now instant) (l *load[V], leads bool) {
 	epoch := s.epochs.now()
 	st := s.stripe(key)

@@ -85,7 +85,7 @@ func (f *freshness) proveLink(p *proofs, sent instant) {
 	f.prove(func() { p.link = max(p.link, sent) })
 }
 
-// proveMaster takes a question to a master likewise.
+// proveMaster takes a question to a master, sent at that instant and answered.
 func (f *freshness) proveMaster(p *proofs, sent instant) {
 	f.prove(func() { p.master = max(p.master, sent) })
 }
@@ -127,8 +127,8 @@ func (f *freshness) gap(p *proofs, sent instant) bool {
 	return p.master != neverProven && sent > p.master.add(f.bound/2)
 }
 
-// sinceProven is how long ago all proofs held, be it that they have lapsed
-// since. It is negative if they never did.
+// sinceProven is how long ago all proofs held, even if they have lapsed since. It
+// is negative if they never did.
 func (f *freshness) sinceProven() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()

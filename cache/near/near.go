@@ -85,7 +85,7 @@ const (
 	listShare, tokenShare, absentShare = 6, 1, 1
 	// absentBytes is about what an unknown ID takes.
 	absentBytes = 256
-	// copyBytes is about what a copy takes besides its texts.
+	// copyBytes is about what a copy takes in addition to its texts.
 	copyBytes = 480
 )
 
@@ -153,8 +153,8 @@ func weighList(user string, l *userList) uint32 {
 func weighToken(_ session.TokenHash, id session.ID) uint32 { return uint32(copyBytes/2 + len(id)) }
 
 // Supersede removes the copy of a session if Redis has answered something else
-// since, nil if it has none: who was told that is not told less afterwards, though
-// the invalidation may be late; and where a master of a Cluster is away, Stale
+// since, nil if it has none: a caller that was told that is not told an older state
+// afterwards, though the invalidation may be late; and where a master of a Cluster is away, Stale
 // does not answer what another has taken back. (I4)
 func (n *Cache) Supersede(id session.ID, stored *session.Stored) {
 	if n == nil {

@@ -17,7 +17,7 @@ const (
 	linkTimeout = 2 * time.Second
 	// Between two attempts the pause doubles from the first to the last.
 	firstRelink, lastRelink = 10 * time.Millisecond, time.Second
-	// offPause is between two attempts at what can not be followed.
+	// offPause is between two attempts at what cannot be followed.
 	offPause = 30 * time.Second
 )
 

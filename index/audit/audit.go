@@ -74,7 +74,7 @@ type Config struct {
 type Kept struct {
 	// Stored is nil if nothing is stored, or nothing readable.
 	Stored *session.Stored
-	// Unreadable says why it can not be read; nil if it can, or nothing is there.
+	// Unreadable says why it cannot be read; nil if it can, or nothing is there.
 	Unreadable error
 	// Ends is when Redis will drop it, in ms; -1 for never.
 	Ends int64

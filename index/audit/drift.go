@@ -26,7 +26,7 @@ const (
 	CardStray Drift = "card_stray"
 	// CardOrphan: a card of a session that is not stored, and is not due.
 	CardOrphan Drift = "card_orphan"
-	// CardUnreadable: a card that this program can not read. It is left alone.
+	// CardUnreadable: a card that this program cannot read. It is left alone.
 	CardUnreadable Drift = "card_unreadable"
 	// EntryMissing: a live session is not in a list that it belongs in.
 	EntryMissing Drift = "entry_missing"
@@ -79,7 +79,7 @@ type Finding struct {
 	// token or note. It is never a user's name, nor anything of a token. (I6)
 	Where   string
 	Outcome Outcome
-	// Err says why a repair failed, or why something can not be read.
+	// Err says why a repair failed, or why something cannot be read.
 	Err error
 }
 

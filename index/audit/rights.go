@@ -6,8 +6,8 @@ import "github.com/cloakroom-dev/cloakroom/internal/acl"
 // included.
 const entered = "tcxuakp"
 
-// Rights returns the commands that an audit sends besides those of an index.Index,
-// Config.Read included, and that repair.lua calls besides what put.lua does.
+// Rights returns the commands that an audit sends in addition to those of an index.Index,
+// Config.Read included, and that repair.lua calls in addition to those of put.lua.
 func Rights() []acl.Right {
 	return []acl.Right{
 		{Command: "scan", Args: "0", Optional: true, Why: "audit: find sessions and lists"},

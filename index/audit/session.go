@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Where a finding is, besides the lists' names.
+// Where a finding is, other than in a list.
 const (
 	inSession   = "session"
 	inCatalogue = "catalogue"

@@ -11,7 +11,7 @@ import (
 )
 
 // strays says whether the session as it stands has no such entry or card, and
-// why; "" if it has, or if it can not be told.
+// why; "" if it has, or if it cannot be told.
 func (au *audit) strays(sp *spot, k *Kept) Drift {
 	orphan, stray := EntryOrphan, EntryStray
 	if sp.isCard() {

@@ -17,7 +17,7 @@ var rightsLua string
 
 var rightsScript = redis.NewScript(rightsLua)
 
-// ErrUntold says that a server is a look-alike that can not tell what its users
+// ErrUntold says that a server is a look-alike that cannot tell what its users
 // may do.
 var ErrUntold = errors.New("the server has no redis.acl_check_cmd")
 
@@ -29,14 +29,14 @@ type Lack struct {
 	Rule string
 	// Optional says that it is needed only for rights that are Optional.
 	Optional bool
-	// Unknown says that the server does not know the command, whoever asks.
+	// Unknown says that the server does not know the command, for any user.
 	Unknown bool
 }
 
 // Lacks is what a user lacks: commands by name, then kinds of keys.
 type Lacks struct {
 	All []Lack
-	// Partly says that there may be more, which can be seen only by who has these.
+	// Partly says that there may be more, which only a user that has these can see.
 	Partly bool
 }
 
@@ -119,7 +119,7 @@ func judge(pairs []pair, reply []any) (refused map[pair]bool, unknown map[string
 			return nil, nil, ErrUntold
 		}
 		if !isNumber || !isText || n < 0 || n >= int64(len(pairs)) {
-			return nil, nil, errors.New("the answer to which rights are missing can not be read")
+			return nil, nil, errors.New("the answer to which rights are missing cannot be read")
 		}
 		p := pairs[n]
 		denied[p] = true
@@ -186,7 +186,7 @@ func lacks(space *keys.Space, rights []Right, refused map[pair]bool, unknown map
 	return l
 }
 
-// Needed returns the names of what can not be done without.
+// Needed returns the names of what cannot be done without.
 func (l *Lacks) Needed() (names []string) { return l.names(false) }
 
 // Spare returns the names of what can be done without.

@@ -50,7 +50,7 @@ func New(log *slog.Logger) *Breakers {
 }
 
 // Arm has the breakers do their work from now on. Before, while a store is
-// opened, nobody waits but those who open it.
+// opened, only the calls that open it wait.
 func (b *Breakers) Arm() { b.armed.Store(true) }
 
 // Guard puts the breaker of c's server before all of c's calls, and returns c.

@@ -53,7 +53,7 @@ func verdict(ctx context.Context, err error, took time.Duration) error {
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return err
 	}
-	return errNothingShown // an error of ours: what can not be written as a command
+	return errNothingShown // an error of ours: what cannot be written as a command
 }
 
 // causer is an error that hides its kind from the client, so that this does not

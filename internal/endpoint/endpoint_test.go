@@ -427,7 +427,7 @@ func TestI6_WrongCredentialsAreTold_AndNotThePassword(t *testing.T) {
 	f.serves("1")
 }
 
-// What can not be asked can not be proven; it is said so, and connections are used all the same.
+// What cannot be asked cannot be proven; it is said so, and connections are used all the same.
 func TestWhereQuestionsAreForbidden(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

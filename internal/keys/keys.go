@@ -141,7 +141,7 @@ func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
 	return kind, name, ok && followed(kind)
 }
 
-// The kinds of keys besides those that near caches follow, as Spelled returns
+// The kinds of keys other than those that near caches follow, as Spelled returns
 // them.
 const (
 	KindCreated   = 't'

@@ -6,7 +6,7 @@ import "strings"
 const Kinds = "stcxuakjdpnm"
 
 // Pattern returns the pattern, as ACLs of Redis have them, of the keys of one
-// kind. What a pattern can not say literally (spaces, quotes) is any one
+// kind. What a pattern cannot say literally (spaces, quotes) is any one
 // character in it.
 func (s *Space) Pattern(kind byte) string {
 	var b strings.Builder

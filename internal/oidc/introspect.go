@@ -140,7 +140,7 @@ func (i *issuer) ask(ctx context.Context, token string) (map[string]any, error) 
 	return claims, nil
 }
 
-// read reads an answer. Whatever the issuer says about a token besides is
+// read reads an answer. Whatever else the issuer says about a token is
 // checked as in a JWT, as far as it is there.
 func (i *issuer) read(claims map[string]any, now time.Time) (*Access, time.Time, error) {
 	none := time.Time{}

@@ -79,7 +79,7 @@ func TestOpaque_Audience(t *testing.T) {
 	f.refused(err, "aud")
 }
 
-// An answer that can not be relied on says nothing about the token, and is not
+// An answer that cannot be relied on says nothing about the token, and is not
 // remembered.
 func TestI2_IntrospectionFails(t *testing.T) {
 	f := newFixture(t, asking)

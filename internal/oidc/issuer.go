@@ -84,7 +84,7 @@ func newIssuer(s *issuerSettings, v *Verifier) *issuer {
 	return i
 }
 
-// isLoopback says whether a host is this machine and can not be made another
+// isLoopback says whether a host is this machine and cannot be made another
 // by DNS.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)

@@ -184,7 +184,7 @@ func (i *issuer) discover(ctx context.Context) (keysURL string, err error) {
 // errNoKeys says that an issuer has answered, and has no key for us.
 var errNoKeys = errors.New("there is no key that a signature can be checked with")
 
-// newKeySet takes the keys that signatures can be checked with. What it can not
+// newKeySet takes the keys that signatures can be checked with. What it cannot
 // read is left out: it may be of a kind that is newer than we are, and a token
 // signed with it is refused.
 func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time) (*keySet, error) {

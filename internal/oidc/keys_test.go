@@ -40,7 +40,7 @@ func TestRotatedKeys(t *testing.T) {
 	f.good(a, err, "")
 }
 
-// Who always wants the keys does not keep it from being asked where they are.
+// A caller that always wants the keys does not keep it from being asked where they are.
 func TestDiscoveredAgain(t *testing.T) {
 	f := newFixture(t, basic)
 	for n := range 3 {
@@ -235,7 +235,7 @@ func (r *replacing) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// A key that can not be read, and one that is not for signatures, do not keep
+// A key that cannot be read, and one that is not for signatures, do not keep
 // the others from being used.
 func TestKeysBesideOthers(t *testing.T) {
 	f := newStopped(t, basic)

@@ -30,7 +30,7 @@ type Logout struct {
 }
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.4
-// and 2.6), but for one thing: that its jti has not come before is for the
+// and 2.6), with one exception: that its jti has not come before is for the
 // caller to know.
 func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
 	if len(token) > MaxTokenBytes {

@@ -50,7 +50,7 @@ func (v *Verifier) JWT(ctx context.Context, token []byte) (*Access, error) {
 	return a, nil
 }
 
-// refused logs why, for who looks for a fault in the settings.
+// refused logs why, to help find a fault in the settings.
 func (i *issuer) refused(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*InvalidError](err); ok {
 		i.log.DebugContext(ctx, "a token was refused", "issuer", i.Name, "reason", e.Reason)
@@ -103,7 +103,7 @@ func (i *issuer) verify(ctx context.Context, p *jwt.Parser, token string, claims
 	if err != nil {
 		err = reason(err)
 		// An issuer drops the keys of tokens that have expired: the signature of
-		// one can not be looked at.
+		// one cannot be looked at.
 		if e, ok := errors.AsType[*InvalidError](err); ok && i.over(claims) {
 			return nil, &InvalidError{Reason: e.Reason, Expired: true}
 		}

@@ -35,8 +35,8 @@ type Link struct {
 	pings uint64
 }
 
-// OffError says that there can be no near cache: for example, that the server can
-// not, or may not, send invalidations. To try again soon does not help.
+// OffError says that there can be no near cache: for example, because the server
+// cannot, or may not, send invalidations. To try again soon does not help.
 type OffError struct{ Err error }
 
 func (e *OffError) Error() string { return e.Err.Error() }
@@ -121,7 +121,7 @@ func (l *Link) Server() string { return l.server }
 // Address is where the other end is: "10.0.0.1:6379".
 func (l *Link) Address() string { return l.conn.RemoteAddr().String() }
 
-// Close closes the connection, and ends who reads from it. It may be called by any
+// Close closes the connection, and ends reading from it. It may be called by any
 // goroutine, and more than once.
 func (l *Link) Close() { _ = l.conn.Close() }
 

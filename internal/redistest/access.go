@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// Access is what servers ask of who connects, each other included. The zero value asks for nothing.
+// Access is what servers ask of every connection, those of each other included. The zero value asks for nothing.
 type Access struct {
 	// User may do everything, by Password; the user "default" may do nothing then. Without a User, the Password is that of
 	// "default".
 	User, Password string
-	// Certificates make the servers speak TLS only, and only with who has a certificate of the same authority.
+	// Certificates make the servers speak TLS only, and only to clients with a certificate of the same authority.
 	Certificates *Certificates
 }
 

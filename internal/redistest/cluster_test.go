@@ -103,7 +103,7 @@ func TestCluster_SlotMovesInSteps(t *testing.T) {
 	if n := there(); n != 4 || c.Master(slot) != from {
 		t.Errorf("%d keys are there on the way", n)
 	}
-	// Whoever asks for keys of both sides at once is told to come later.
+	// A command for keys of both sides at once is told to come later.
 	many := make([]string, keys)
 	for i := range many {
 		many[i] = fmt.Sprint("{k}", i)

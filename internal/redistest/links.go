@@ -100,7 +100,7 @@ func (p *Proxy) lateness(l *link) time.Duration {
 	return p.delay
 }
 
-// wobble is how long a piece of bytes is held besides. p.mu is held.
+// wobble is how long a piece of bytes is held in addition. p.mu is held.
 func (p *Proxy) wobble(l *link) time.Duration {
 	if p.jitter == 0 || !p.hits(l) {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What a store answers besides success. Every other error means that the
+// What a store answers other than success. Every other error means that the
 // answer is not known: callers treat it as ErrUnavailable. (I2)
 var (
 	// ErrNotFound: there is no such session, or it has ended.

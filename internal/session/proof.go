@@ -16,7 +16,7 @@ const MaxAhead = time.Minute
 type Proof struct {
 	// LoginName is the user's, "" if unknown.
 	LoginName string
-	// Factors are those that were verified besides the user, not later than
+	// Factors are those other than the user that were verified, not later than
 	// MaxAhead from now.
 	Factors FactorSet
 	// AuthTime is when the last of them was verified; zero if that was not said.
@@ -24,10 +24,10 @@ type Proof struct {
 	AuthTime Time
 }
 
-// FactorSet is a set of factors besides the user.
+// FactorSet is a set of factors other than the user.
 type FactorSet uint8
 
-// factorNames are the factors besides the user by their names on the wire, in
+// factorNames are the factors other than the user by their names on the wire, in
 // the order of the document; a factor's place is its bit in a FactorSet.
 var factorNames = [...]string{"password", "webAuthN", "intent", "totp", "otpSms", "otpEmail", "recoveryCode"}
 

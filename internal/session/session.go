@@ -115,7 +115,7 @@ type Stored struct {
 	Proof *Proof
 	// Version names this stored version: random bytes that every write draws
 	// anew. A write replaces exactly the version that its caller read. Only
-	// who reads in order to write gets it; "" otherwise.
+	// reads in order to write get it; "" otherwise.
 	Version string
 	// EntryTag is the Version of the write that added this session's entries
 	// in other shards; "" with one shard. It comes with Version. Only cache and
@@ -135,7 +135,7 @@ func (s *Session) Facts() Facts {
 	return f
 }
 
-// Set returns the verified factors besides the user.
+// Set returns the verified factors other than the user.
 func (f *Factors) Set() FactorSet {
 	var set FactorSet
 	for i, verified := range [...]bool{

@@ -15,8 +15,8 @@ const (
 	// Never is the expiration date of a session that does not expire. It is
 	// later than every date, so that comparisons need no special case.
 	Never Time = math.MaxInt64
-	// MaxScore is the first instant that a score can not hold exactly: the
-	// start of 2255. Dates from there on are refused, but for an expirationDate,
+	// MaxScore is the first instant that a score cannot hold exactly: the
+	// start of 2255. Dates from there on are refused, except for an expirationDate,
 	// which is kept in the document and indexed as Never.
 	MaxScore Time = 8993721600000000
 )

@@ -25,7 +25,7 @@ func NewToken(id ID) (token string, hash TokenHash) {
 
 // HashToken returns what is stored of token.
 func HashToken(token string) TokenHash {
-	var room [MaxIDLen + 1 + secretLen]byte // so that a token of ours takes no memory besides
+	var room [MaxIDLen + 1 + secretLen]byte // so that a token of ours takes no other memory
 	return sha256.Sum256(append(room[:0], token...))
 }
 

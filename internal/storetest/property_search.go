@@ -83,7 +83,7 @@ func (p *property) compare(t *rapid.T, q *index.Query) *index.Page {
 // costly says that every predicate, and what the caller sees, leave more than
 // MaxCandidates sessions, so that a search may be refused. A session that the
 // caller created and that is its own may count twice.
-// What is left to check besides a creator's sessions, or creation dates, may only be
+// What is left to check other than a creator's sessions, or creation dates, may only be
 // expiration dates that more sessions do not have.
 func (p *property) costly(q *index.Query) bool {
 	stored := p.model.stored()

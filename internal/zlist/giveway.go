@@ -6,6 +6,6 @@ import "runtime"
 // with this process, its answer is often there when the read for it begins, so
 // that a search may read thousands of documents without once waiting; and a
 // goroutine that came from a wait for the network, and never waits again, leaves
-// nobody who looks for what else the network brings, but for the runtime's own
-// look every 10 ms. (I10) docs/benchmarks.md has what it does for a Get meanwhile.
+// nobody to look for what else the network brings, except the runtime itself
+// every 10 ms. (I10) docs/benchmarks.md has what it does for a Get meanwhile.
 func GiveWay() { runtime.Gosched() }

@@ -77,7 +77,7 @@ const (
 	// chunk each.
 	MaxRead = 4 * Chunk
 	// Slack is how far a rank may have moved before it has to be asked for again:
-	// who wants n elements reads so many more.
+	// a read of n elements takes so many more.
 	Slack = 25
 	// pivots is how many ranks one round trip tries.
 	pivots = 7
