@@ -65,7 +65,7 @@ func writePlans(t *testing.T, got *strings.Builder, shards, crowd, maxCandidates
 	if err != nil {
 		t.Fatal(err)
 	}
-	queries, live := storetest.Queries(storetest.Subject{Store: store, Clock: clock, Crowd: crowd}, 150)
+	queries, live := storetest.Queries(storetest.Subject{Store: store, Clock: clock, Initial: crowd}, 150)
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
