@@ -171,31 +171,31 @@ func (e *Endpoint) hold(s *server, deadline time.Time) error {
 		case !e.stands(s):
 			return e.refusal()
 		case s.isAnonymous(): // nobody renews its proof
-			return e.silence(s)
+			return e.unproven(s)
 		}
 		e.nudge()
 		select {
 		case <-news:
 		case <-timer.C:
-			return e.silence(s)
+			return e.unproven(s)
 		}
 	}
 }
 
-// silence says that s has not proven to be the master for too long.
-func (e *Endpoint) silence(s *server) error {
+// unproven says that s has not proven to be the master for too long.
+func (e *Endpoint) unproven(s *server) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.silent(s)
+	return e.unprovenLocked(s)
 }
 
-// silent is silence. e.mu is held.
-func (e *Endpoint) silent(s *server) error {
+// unprovenLocked is unproven with e.mu held.
+func (e *Endpoint) unprovenLocked(s *server) error {
 	text := fmt.Sprintf("%s has not said for %v that it is the master", s.name(), time.Duration(e.now()-s.proven).Round(time.Millisecond))
 	if e.dialFault != nil {
 		text += "; new connections fail: " + e.dialFault.Error()
 	}
-	return &silentError{&NoMasterError{text}}
+	return &timeoutError{&NoMasterError{text}}
 }
 
 // nudge has Run ask now.
@@ -367,7 +367,7 @@ func (e *Endpoint) Err() error {
 	defer e.mu.Unlock()
 	switch {
 	case s != nil:
-		return e.silent(s)
+		return e.unprovenLocked(s)
 	case e.why != nil:
 		return e.why
 	case e.dialFault != nil:
@@ -409,15 +409,15 @@ type NoMasterError struct{ why string }
 
 func (e *NoMasterError) Error() string { return e.why }
 
-// silentError is a NoMasterError because a server has not answered in time.
-type silentError struct{ *NoMasterError }
+// timeoutError is a NoMasterError because a server has not answered in time.
+type timeoutError struct{ *NoMasterError }
 
 // Unwrap returns the NoMasterError.
-func (e *silentError) Unwrap() error { return e.NoMasterError }
+func (e *timeoutError) Unwrap() error { return e.NoMasterError }
 
 // Timeout and Temporary say, as net.Error, that it is one of the server: a breaker counts it.
-func (*silentError) Timeout() bool   { return true }
-func (*silentError) Temporary() bool { return true }
+func (*timeoutError) Timeout() bool   { return true }
+func (*timeoutError) Temporary() bool { return true }
 
 // connect makes a connection as the clients do.
 func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {

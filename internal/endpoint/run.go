@@ -164,7 +164,7 @@ func (p *prover) ask(ctx context.Context) {
 		}
 		if s := e.current.Load(); s != nil && !e.proves(s) {
 			e.mu.Lock()
-			e.say(e.silent(s))
+			e.say(e.unprovenLocked(s))
 			e.mu.Unlock()
 		}
 		wake = nil

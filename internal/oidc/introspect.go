@@ -92,10 +92,10 @@ func (i *issuer) share(ctx context.Context, token string, hash tokenHash, now ti
 		timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.Introspection.timeout)
 		defer cancel()
 		claims, err := i.ask(timed, token)
-		switch change, unanswered := i.silence.note(err, time.Now()); change {
-		case fellSilent:
+		switch change, unanswered := i.outage.note(err, time.Now()); change {
+		case outageBegan:
 			i.log.Warn("an issuer does not answer what an opaque token is worth", "issuer", i.Name, "error", err)
-		case answersAgain:
+		case outageEnded:
 			i.log.Info("an issuer answers again what opaque tokens are worth", "issuer", i.Name, "unanswered", unanswered)
 		}
 		if err != nil {

@@ -64,8 +64,8 @@ type issuer struct {
 
 	asking singleflight.Group
 	places chan struct{}
-	// silence is whether questions about opaque tokens are answered.
-	silence silence
+	// outage says whether questions about opaque tokens are answered.
+	outage outage
 }
 
 func newIssuer(s *issuerSettings, v *Verifier) *issuer {

@@ -9,11 +9,11 @@ import (
 // answering again: one that fails now and then is logged now and then.
 const calm = 10 * time.Second
 
-// silence tells the beginning and the end of a time in which an issuer leaves
+// outage tells the beginning and the end of a time in which an issuer leaves
 // questions unanswered. It is safe for concurrent use.
-type silence struct {
+type outage struct {
 	mu         sync.Mutex
-	silent     bool
+	on         bool
 	last       time.Time // of the failures
 	unanswered int
 }
@@ -23,27 +23,27 @@ type change uint8
 
 const (
 	noChange change = iota
-	fellSilent
-	answersAgain
+	outageBegan
+	outageEnded
 )
 
-// note takes the outcome of a question. At the end of a silence it also returns
+// note takes the outcome of a question. At the end of an outage it also returns
 // how many questions were left unanswered.
-func (s *silence) note(err error, now time.Time) (change, int) {
+func (s *outage) note(err error, now time.Time) (change, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
 		s.last = now
 		s.unanswered++
-		if s.silent {
+		if s.on {
 			return noChange, 0
 		}
-		s.silent, s.unanswered = true, 1
-		return fellSilent, 0
+		s.on, s.unanswered = true, 1
+		return outageBegan, 0
 	}
-	if !s.silent || now.Sub(s.last) < calm {
+	if !s.on || now.Sub(s.last) < calm {
 		return noChange, 0
 	}
-	s.silent = false
-	return answersAgain, s.unanswered
+	s.on = false
+	return outageEnded, s.unanswered
 }

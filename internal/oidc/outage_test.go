@@ -7,8 +7,8 @@ import (
 )
 
 // An issuer that fails now and then is told once, and not each time.
-func TestSilence(t *testing.T) {
-	var s silence
+func TestOutage(t *testing.T) {
+	var s outage
 	now := time.Now()
 	f := func(after time.Duration, err error, want change, unanswered int) {
 		t.Helper()
@@ -19,14 +19,14 @@ func TestSilence(t *testing.T) {
 	}
 	away := errors.New("away")
 	f(0, nil, noChange, 0)
-	f(0, away, fellSilent, 0)
+	f(0, away, outageBegan, 0)
 	for range 100 {
 		f(calm/2, nil, noChange, 0)
 		f(calm/4, away, noChange, 0)
 	}
 	f(calm-1, nil, noChange, 0)
-	f(1, nil, answersAgain, 101)
+	f(1, nil, outageEnded, 101)
 	f(0, nil, noChange, 0)
-	f(0, away, fellSilent, 0)
-	f(calm, nil, answersAgain, 1)
+	f(0, away, outageBegan, 0)
+	f(calm, nil, outageEnded, 1)
 }
