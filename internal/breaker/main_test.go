@@ -9,13 +9,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{})
+	redis.SetLogger(noLog{})
 	goleak.VerifyTestMain(m,
 		// A pool that could not dial tries again every second, and sees only then that it was closed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// silence is the log of a client that is meant to fail.
-type silence struct{}
+// noLog is the log of a client that is meant to fail.
+type noLog struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (noLog) Printf(context.Context, string, ...any) {}

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Links says which connections the faults of a Proxy are for.
-type Links uint8
+// Connections says which connections the faults of a Proxy are for.
+type Connections uint8
 
 const (
-	// TrackingLinks are those that ask for invalidations: what their client sends first has CLIENT TRACKING in it, or
+	// TrackingConnections are those that ask for invalidations: what their client sends first has CLIENT TRACKING in it, or
 	// gives them a name that ends in "-invalidation".
-	TrackingLinks Links = 1 << iota
-	// DataLinks are all others.
-	DataLinks
-	// AllLinks are both.
-	AllLinks = TrackingLinks | DataLinks
+	TrackingConnections Connections = 1 << iota
+	// DataConnections are all others.
+	DataConnections
+	// AllConnections are both.
+	AllConnections = TrackingConnections | DataConnections
 )
 
-// greeting is how many pieces of a connection tell whether it is a tracking link.
+// greeting is how many pieces of a connection tell whether it tracks.
 const greeting = 4
 
 // greeted looks at a piece of what the client sends.
-func (l *link) greeted(b []byte) {
+func (l *pair) greeted(b []byte) {
 	if l.pieces >= greeting {
 		return
 	}
@@ -33,9 +33,9 @@ func (l *link) greeted(b []byte) {
 	}
 }
 
-// Only restricts all faults but Refuse to some connections, from now on; AllLinks, the default, lifts that. It is for a
+// Only restricts all faults but Refuse to some connections, from now on; AllConnections, the default, lifts that. It is for a
 // proxy without faults: what is held stays held.
-func (p *Proxy) Only(which Links) {
+func (p *Proxy) Only(which Connections) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.which = which
@@ -57,12 +57,12 @@ func (p *Proxy) Mute(on bool) {
 	p.holding()
 }
 
-// Tracking returns how many tracking links there are.
+// Tracking returns how many tracking connections there are.
 func (p *Proxy) Tracking() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := 0
-	for l := range p.links {
+	for l := range p.pairs {
 		if l.tracking.Load() {
 			n++
 		}
@@ -84,16 +84,16 @@ func (p *Proxy) holding() {
 	}
 }
 
-// hits says whether the faults are for a link. p.mu is held.
-func (p *Proxy) hits(l *link) bool {
+// hits says whether the faults are for a pair. p.mu is held.
+func (p *Proxy) hits(l *pair) bool {
 	if l.tracking.Load() {
-		return p.which&TrackingLinks != 0
+		return p.which&TrackingConnections != 0
 	}
-	return p.which&DataLinks != 0
+	return p.which&DataConnections != 0
 }
 
-// lateness is how long a request of a link is held. p.mu is held.
-func (p *Proxy) lateness(l *link) time.Duration {
+// lateness is how long a request of a pair is held. p.mu is held.
+func (p *Proxy) lateness(l *pair) time.Duration {
 	if !p.hits(l) {
 		return 0
 	}
@@ -101,15 +101,15 @@ func (p *Proxy) lateness(l *link) time.Duration {
 }
 
 // wobble is how long a piece of bytes is held in addition. p.mu is held.
-func (p *Proxy) wobble(l *link) time.Duration {
+func (p *Proxy) wobble(l *pair) time.Duration {
 	if p.jitter == 0 || !p.hits(l) {
 		return 0
 	}
 	return rand.N(p.jitter)
 }
 
-// late holds a reply for its jitter, and reports whether the link still lives.
-func (p *Proxy) late(l *link) bool {
+// late holds a reply for its jitter, and reports whether the pair still lives.
+func (p *Proxy) late(l *pair) bool {
 	p.mu.Lock()
 	d := p.wobble(l)
 	p.mu.Unlock()

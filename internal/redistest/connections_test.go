@@ -35,31 +35,31 @@ func TestProxy_OnlyOneKindOfLinks(t *testing.T) {
 		"drop":  {(*redistest.Proxy).DropReplies, func(*redistest.Proxy) {}},
 	}
 	for name, fault := range faults {
-		for _, which := range []redistest.Links{redistest.DataLinks, redistest.TrackingLinks, redistest.AllLinks} {
+		for _, which := range []redistest.Connections{redistest.DataConnections, redistest.TrackingConnections, redistest.AllConnections} {
 			s := redistest.Start(t)
 			p := redistest.NewProxy(t, s.Addr)
 			tracking, data := tracked(t, s, p)
 			if p.Tracking() != 1 {
-				t.Errorf("%d tracking links", p.Tracking())
+				t.Errorf("%d tracking connections", p.Tracking())
 			}
 			p.Only(which)
 			fault.begin(p)
-			hit := func(conn *redis.Conn, links redistest.Links) {
+			hit := func(conn *redis.Conn, connections redistest.Connections) {
 				t.Helper()
-				want := which&links != 0
-				if once := name == "bytes" || name == "drop"; once && which == redistest.AllLinks {
-					want = links == redistest.DataLinks // it is for who comes first
+				want := which&connections != 0
+				if once := name == "bytes" || name == "drop"; once && which == redistest.AllConnections {
+					want = connections == redistest.DataConnections // it is for the first one
 				}
 				ctx := t.Context()
 				if want {
 					ctx = silent(t)
 				}
 				if failed := conn.Ping(ctx).Err() != nil; failed != want {
-					t.Errorf("%s for links %b: a link of the kind %b failed: %v", name, which, links, failed)
+					t.Errorf("%s for connections %b: one of the kind %b failed: %v", name, which, connections, failed)
 				}
 			}
-			hit(data, redistest.DataLinks)
-			hit(tracking, redistest.TrackingLinks)
+			hit(data, redistest.DataConnections)
+			hit(tracking, redistest.TrackingConnections)
 			fault.end(p)
 		}
 	}

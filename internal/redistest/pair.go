@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// link is one client's connection through a Proxy, and the server's beside it.
-type link struct {
+// pair is one client's connection through a Proxy, and the server's beside it.
+type pair struct {
 	client, server *net.TCPConn
 	lost           atomic.Bool // replies no longer reach the client
 	tracking       atomic.Bool // it asks for invalidations
@@ -17,12 +17,12 @@ type link struct {
 	ended          chan struct{} // closed when both connections are
 }
 
-func newLink(client, server *net.TCPConn) *link {
-	return &link{client: client, server: server, ended: make(chan struct{})}
+func newPair(client, server *net.TCPConn) *pair {
+	return &pair{client: client, server: server, ended: make(chan struct{})}
 }
 
 // close ends both connections in order: what has been written still arrives.
-func (l *link) close() {
+func (l *pair) close() {
 	l.once.Do(func() {
 		close(l.ended)
 		l.client.Close()
@@ -31,7 +31,7 @@ func (l *link) close() {
 }
 
 // reset ends both connections at once: what has not arrived is lost.
-func (l *link) reset() {
+func (l *pair) reset() {
 	l.once.Do(func() {
 		close(l.ended)
 		for _, conn := range []*net.TCPConn{l.client, l.server} {
@@ -41,8 +41,8 @@ func (l *link) reset() {
 	})
 }
 
-// wait waits for d, and reports whether the link still lives.
-func (l *link) wait(d time.Duration) bool {
+// wait waits for d, and reports whether the pair still lives.
+func (l *pair) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

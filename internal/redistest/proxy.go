@@ -24,8 +24,8 @@ type Proxy struct {
 	targets   []string // where new connections go, in turn
 	turn      int
 	listener  net.Listener // nil while connections are refused
-	links     map[*link]struct{}
-	which     Links // whom the faults are for
+	pairs     map[*pair]struct{}
+	which     Connections // whom the faults are for
 	delay     time.Duration
 	jitter    time.Duration
 	stalled   bool
@@ -41,11 +41,11 @@ type Proxy struct {
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{Addr: FreeAddr(t), t: t, targets: []string{target}, ctx: ctx, links: map[*link]struct{}{}, which: AllLinks}
+	p := &Proxy{Addr: FreeAddr(t), t: t, targets: []string{target}, ctx: ctx, pairs: map[*pair]struct{}{}, which: AllConnections}
 	t.Cleanup(func() {
 		p.Refuse(true)
 		cancel()
-		p.Only(AllLinks)
+		p.Only(AllConnections)
 		p.CutAll()
 		p.wg.Wait() // I7
 	})
@@ -111,7 +111,7 @@ func (p *Proxy) Refuse(on bool) {
 func (p *Proxy) CutAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for l := range p.links {
+	for l := range p.pairs {
 		if p.hits(l) {
 			l.reset()
 		}
@@ -170,7 +170,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		client.Close() // the client sees a reset
 		return
 	}
-	l := newLink(client, server.(*net.TCPConn))
+	l := newPair(client, server.(*net.TCPConn))
 	defer l.reset()
 	if !p.register(l) {
 		return
@@ -182,25 +182,25 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	requests.Wait() // I7
 }
 
-func (p *Proxy) register(l *link) bool {
+func (p *Proxy) register(l *pair) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() != nil {
 		return false
 	}
-	p.links[l] = struct{}{}
+	p.pairs[l] = struct{}{}
 	return true
 }
 
-func (p *Proxy) unregister(l *link) {
+func (p *Proxy) unregister(l *pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.links, l)
+	delete(p.pairs, l)
 }
 
 // pumpRequests passes what the client sends, as far as the faults let it. At its end the server sees the end of its input
 // and, when it has run what it got, closes the connection; that ends pumpReplies, and with it the link.
-func (p *Proxy) pumpRequests(l *link) {
+func (p *Proxy) pumpRequests(l *pair) {
 	defer func() { _ = l.server.CloseWrite() }()
 	buf := make([]byte, 32<<10)
 	for {
@@ -213,7 +213,7 @@ func (p *Proxy) pumpRequests(l *link) {
 }
 
 // toServer passes one piece of a request and reports whether more may follow.
-func (p *Proxy) toServer(l *link, b []byte) bool {
+func (p *Proxy) toServer(l *pair, b []byte) bool {
 	if !p.hold(l, false) {
 		return false
 	}
@@ -241,7 +241,7 @@ func (p *Proxy) toServer(l *link, b []byte) bool {
 
 // pumpReplies passes what the server sends until it closes the connection. When replies are lost, it reads on for nothing
 // until the server has run everything, and only then resets the client.
-func (p *Proxy) pumpReplies(l *link) {
+func (p *Proxy) pumpReplies(l *pair) {
 	defer l.reset()
 	buf := make([]byte, 32<<10)
 	for {
@@ -266,8 +266,8 @@ func (p *Proxy) pumpReplies(l *link) {
 	}
 }
 
-// hold waits while the proxy is stalled in a direction. It reports whether the link still lives.
-func (p *Proxy) hold(l *link, reply bool) bool {
+// hold waits while the proxy is stalled in a direction. It reports whether the pair still lives.
+func (p *Proxy) hold(l *pair, reply bool) bool {
 	for {
 		p.mu.Lock()
 		stalled, unstalled := (p.stalled || p.muted && reply) && p.hits(l), p.unstalled

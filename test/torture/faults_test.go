@@ -134,10 +134,10 @@ func hold(d time.Duration) { during(d, d, func() {}) }
 func networkFaults() (all []*fault) {
 	links := []struct {
 		name string
-		is   redistest.Links
-	}{{"data", redistest.DataLinks}, {"tracking", redistest.TrackingLinks}, {"all", redistest.AllLinks}}
+		is   redistest.Connections
+	}{{"data", redistest.DataConnections}, {"tracking", redistest.TrackingConnections}, {"all", redistest.AllConnections}}
 	for _, l := range links {
-		tracking := l.is == redistest.TrackingLinks
+		tracking := l.is == redistest.TrackingConnections
 		// either picks by whether only the tracking connection suffers.
 		either := func(ofTracking, ofData string) string {
 			if tracking {

@@ -76,7 +76,7 @@ func TestLies(t *testing.T) {
 		}) {
 			t.Fatal("there is no copy")
 		}
-		p.proxy.Only(redistest.TrackingLinks)
+		p.proxy.Only(redistest.TrackingConnections)
 		p.proxy.Stall(true)
 		p.other.delete(rec)
 		hold(staleness + 10*time.Millisecond)
