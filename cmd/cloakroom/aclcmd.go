@@ -52,20 +52,20 @@ type aclFlags struct {
 
 func (f *aclFlags) settings() []setting {
 	return []setting{
-		{"user", "cloakroom", text(&f.user, 128), "name of the Redis user", flagOnly},
-		{"password-file", "", text(&f.passwordFile, 4096), "file with its password", flagOnly},
-		{"users-file", "false", boolean(&f.usersFile), "print a line for aclfile", flagOnly},
-		{"cluster", "false", boolean(&f.cluster), "for a Cluster", flagOnly},
-		{"sentinel", "false", boolean(&f.sentinel), "and for Sentinels", flagOnly},
-		{"audit", "false", boolean(&f.audit), "and for audit", flagOnly},
-		{"doctor", "false", boolean(&f.doctor), "and for doctor", flagOnly},
+		own("user", "cloakroom", text(&f.user, 128), "name of the Redis user"),
+		own("password-file", "", text(&f.passwordFile, 4096), "file with its password"),
+		own("users-file", "false", boolean(&f.usersFile), "print a line for aclfile"),
+		own("cluster", "false", boolean(&f.cluster), "for a Cluster"),
+		own("sentinel", "false", boolean(&f.sentinel), "and for Sentinels"),
+		own("audit", "false", boolean(&f.audit), "and for audit"),
+		own("doctor", "false", boolean(&f.doctor), "and for doctor"),
 	}
 }
 
 // aclCommand is the subcommand: it prints the least rule.
 func aclCommand(ctx context.Context, p *program) error {
 	var f aclFlags
-	c, err := load(ctx, p, f.settings()...)
+	c, err := p.load(ctx, f.settings()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, aclHelp)
 		return err
@@ -77,7 +77,7 @@ func aclCommand(ctx context.Context, p *program) error {
 	if f.user == "" || strings.ContainsFunc(f.user, func(r rune) bool { return r <= ' ' || r == '"' || r == '\'' || r == 0x7f }) {
 		wrong.addf("flag: --user must be a name without spaces and quotes")
 	}
-	secret, err := f.secret(anything(ctx, p))
+	secret, err := f.secret(p.pipes(ctx))
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -87,7 +87,7 @@ func aclCommand(ctx context.Context, p *program) error {
 	if err := wrong.err(); err != nil {
 		return err
 	}
-	space, err := keys.NewSpace(c.keyPrefix, 1)
+	space, err := keys.NewSpace(c.store.Prefix, 1)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (f *aclFlags) when(c *config) acl.When {
 // needs says which rights a configuration of serve needs.
 func needs(c *config) acl.When {
 	var when acl.When
-	if c.nearBytes > 0 {
+	if c.store.NearBytes > 0 {
 		when |= acl.Near
 	}
 	if c.redisURL.options != nil && c.redisURL.options.DB != 0 {
@@ -128,13 +128,13 @@ func needs(c *config) acl.When {
 	if c.redisURL.cluster {
 		when |= acl.Cluster
 	}
-	if c.revokeReplicas > 0 {
+	if c.store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
 	if c.redis.replicaReads {
 		when |= acl.Replicas
 	}
-	if c.revokeReplicas > 0 {
+	if c.store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
 	return when

@@ -56,16 +56,16 @@ type auditFlags struct {
 
 func (f *auditFlags) settings() []setting {
 	return []setting{
-		{"repair", "false", boolean(&f.repair), "mend what can be mended", flagOnly},
-		{"rate", "10000", number(&f.rate, 0, 10_000_000), "elements in a second; 0 has no limit", flagOnly},
-		{"json", "false", boolean(&f.json), "print JSON", flagOnly},
+		own("repair", "false", boolean(&f.repair), "mend what can be mended"),
+		own("rate", "10000", number(&f.rate, 0, 10_000_000), "elements in a second; 0 has no limit"),
+		own("json", "false", boolean(&f.json), "print JSON"),
 	}
 }
 
 // auditCommand is the subcommand.
 func auditCommand(ctx context.Context, p *program) error {
 	var f auditFlags
-	c, err := load(ctx, p, f.settings()...)
+	c, err := p.load(ctx, f.settings()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, auditHelp)
 		return err
@@ -95,16 +95,16 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	space, err := keys.NewSpace(s.c.keyPrefix, 1)
+	space, err := keys.NewSpace(s.c.store.Prefix, 1)
 	if err != nil {
 		return err
 	}
-	if err := cache.CheckKind(startCtx, b.client, s.c.keyPrefix); err != nil && !errors.Is(err, session.ErrUnavailable) {
+	if err := cache.CheckKind(startCtx, b.client, s.c.store.Prefix); err != nil && !errors.Is(err, session.ErrUnavailable) {
 		return s.c.redisURL.misfit(err)
 	}
 	// Opening a store records the number of shards where none is recorded.
 	if err := b.client.Get(startCtx, space.Meta()).Err(); errors.Is(err, redis.Nil) {
-		return fmt.Errorf("there is no store under the key prefix %q", s.c.keyPrefix)
+		return fmt.Errorf("there is no store under the key prefix %q", s.c.store.Prefix)
 	} else if err != nil {
 		return fmt.Errorf("redis does not answer: %w", err)
 	}
@@ -115,7 +115,7 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	s.parts.onStop("session store", store.Close)
 
 	bar := newAuditBar(s.p.stderr)
-	r := &auditResult{Redis: s.c.redisURL.masked, Prefix: s.c.keyPrefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
+	r := &auditResult{Redis: s.c.redisURL.masked, Prefix: s.c.store.Prefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
 	began := time.Now()
 	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: bar.show})
 	bar.stop()

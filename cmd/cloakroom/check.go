@@ -2,13 +2,12 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
 // crossCheck looks at settings together, each of which is good alone, and
@@ -18,10 +17,10 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.good("redis-url") && c.redisURL.isZero() && subcommand != "acl" {
 		wrong.addf("--redis-url is required: %s", redisURLForms)
 	}
-	if _, err := keys.NewSpace(c.keyPrefix, 1); err != nil {
+	if _, err := keys.NewSpace(c.store.Prefix, 1); err != nil {
 		wrong.addf("--redis-key-prefix: %v", err)
 	}
-	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.shards > 1 {
+	if c.good("redis-url", "redis-shards") && c.redisURL.memory && c.store.Shards > 1 {
 		wrong.addf("--redis-shards must be 0 or 1 with --redis-url memory:")
 	}
 	if subcommand == "acl" {
@@ -31,11 +30,11 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if subcommand == "doctor" || subcommand == "audit" {
 		return
 	}
-	if c.good("search-default-limit", "search-max-limit") && c.defaultLimit > c.maxLimit {
-		wrong.addf("--search-default-limit (%d) must not be above --search-max-limit (%d)", c.defaultLimit, c.maxLimit)
+	if c.good("search-default-limit", "search-max-limit") && c.api.DefaultLimit > c.api.MaxLimit {
+		wrong.addf("--search-default-limit (%d) must not be above --search-max-limit (%d)", c.api.DefaultLimit, c.api.MaxLimit)
 	}
-	if c.good("max-session-bytes", "max-body-bytes") && c.maxSession > c.maxBody {
-		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.maxSession), bytesText(c.maxBody))
+	if c.good("max-session-bytes", "max-body-bytes") && c.api.MaxSessionBytes > c.api.MaxBodyBytes {
+		wrong.addf("--max-session-bytes (%s) must not be above --max-body-bytes (%s)", bytesText(c.api.MaxSessionBytes), bytesText(c.api.MaxBodyBytes))
 	}
 	if c.proxiesFault != nil {
 		wrong.addf("--trusted-proxies: %v", c.proxiesFault)
@@ -46,19 +45,19 @@ func crossCheck(c *config, subcommand string, wrong *faults) {
 	if c.corsFault != nil {
 		wrong.addf("--cors-origins: %v", c.corsFault)
 	}
-	if c.good("cors-origins", "auth-anonymous") && len(c.corsOrigins) > 0 && c.anonymous {
+	if c.good("cors-origins", "auth-anonymous") && len(c.api.CORSOrigins) > 0 && c.api.Anonymous {
 		wrong.addf("--cors-origins needs callers with credentials: it cannot be set with --auth-anonymous, which serves no web page of another site")
 	}
-	if c.good("verify-policy", "verify-default-policy") && c.verify.Default != "" && c.verify.Policies[c.verify.Default] == nil {
+	if c.good("verify-policy", "verify-default-policy") && c.api.Verify.Default != "" && c.api.Verify.Policies[c.api.Verify.Default] == nil {
 		wrong.addf("--verify-default-policy: there is no --verify-policy of that name")
 	}
-	if c.good("stale-if-error", "near-cache-bytes") && c.staleIfError > 0 && c.nearBytes == 0 {
-		wrong.addf("--stale-if-error (%v) needs copies: --near-cache-bytes must not be 0", c.staleIfError)
+	if c.good("stale-if-error", "near-cache-bytes") && c.store.StaleIfError > 0 && c.store.NearBytes == 0 {
+		wrong.addf("--stale-if-error (%v) needs copies: --near-cache-bytes must not be 0", c.store.StaleIfError)
 	}
-	if c.good("key-rate-limit", "key-rate-burst") && c.keyRate.Burst > 0 && c.keyRate.PerSecond == 0 {
-		wrong.addf("--key-rate-burst (%d) needs a --key-rate-limit", c.keyRate.Burst)
+	if c.good("key-rate-limit", "key-rate-burst") && c.api.KeyRate.Burst > 0 && c.api.KeyRate.PerSecond == 0 {
+		wrong.addf("--key-rate-burst (%d) needs a --key-rate-limit", c.api.KeyRate.Burst)
 	}
-	c.verify.HideReason = !c.verifyReasons
+	c.api.Verify.HideReason = !c.verifyReasons
 	checkLifetimes(c, wrong)
 	checkListeners(c, wrong)
 	checkReusePort(c, wrong)
@@ -74,26 +73,26 @@ func (c *config) good(names ...string) bool {
 }
 
 func checkLifetimes(c *config, wrong *faults) {
-	if !c.good("default-lifetime", "max-lifetime") || c.maxLifetime == 0 {
+	if !c.good("default-lifetime", "max-lifetime") || c.api.MaxLifetime == 0 {
 		return
 	}
-	if c.defaultLifetime > c.maxLifetime {
-		wrong.addf("--default-lifetime (%v) must not be above --max-lifetime (%v)", c.defaultLifetime, c.maxLifetime)
+	if c.api.DefaultLifetime > c.api.MaxLifetime {
+		wrong.addf("--default-lifetime (%v) must not be above --max-lifetime (%v)", c.api.DefaultLifetime, c.api.MaxLifetime)
 	}
-	if c.defaultLifetime == 0 {
-		wrong.addf("--default-lifetime must be set when --max-lifetime (%v) is, because 0 never expires", c.maxLifetime)
+	if c.api.DefaultLifetime == 0 {
+		wrong.addf("--default-lifetime must be set when --max-lifetime (%v) is, because 0 never expires", c.api.MaxLifetime)
 	}
 }
 
 func checkListeners(c *config, wrong *faults) {
-	listeners := []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"admin-addr", c.adminAddr}, {"verify-addr", c.verifyAddr}}
+	listeners := []struct{ flag, addr string }{{"http-addr", c.listen.http}, {"admin-addr", c.listen.admin}, {"verify-addr", c.listen.verify}}
 	for i, l := range listeners {
 		for _, other := range listeners[i+1:] {
 			if c.good(l.flag, other.flag) && l.addr == other.addr && !strings.HasSuffix(l.addr, ":0") {
 				wrong.addf("--%s and --%s must differ, both are %s", l.flag, other.flag, l.addr)
 			}
 		}
-		if c.anonymous && c.good(l.flag) && l.addr != "" && !loopback(l.addr) {
+		if c.api.Anonymous && c.good(l.flag) && l.addr != "" && !loopback(l.addr) {
 			wrong.addf("--auth-anonymous is refused because --%s %s is neither loopback nor a unix socket; use --auth-keys-file", l.flag, l.addr)
 		}
 	}
@@ -110,7 +109,7 @@ func checkKeys(c *config, wrong *faults) {
 			return
 		}
 		c.apiKeys = k
-	case !c.anonymous && c.issuersFile == "":
+	case !c.api.Anonymous && c.issuersFile == "":
 		wrong.addf("nobody could call: set --auth-keys-file (`cloakroom key new --file keys.yaml …` makes one), " +
 			"or --auth-issuers-file, or --auth-anonymous to try out")
 	}
@@ -124,15 +123,38 @@ func parseKeys(path string, text []byte) (*caller.APIKeys, error) {
 	return k, nil
 }
 
-// loopback says whether only this machine can reach addr.
-func loopback(addr string) bool {
-	if strings.HasPrefix(addr, "unix:") {
-		return true
+// openKeys reads a file with API keys.
+func openKeys(path string, pipes pipes) (*reloaded[*caller.APIKeys], error) {
+	r := &reloaded[*caller.APIKeys]{
+		setting: "auth-keys-file",
+		parse: func(read func(string) ([]byte, error)) (*caller.APIKeys, error) {
+			text, err := read(path)
+			if err != nil {
+				return nil, err
+			}
+			return parseKeys(path, text)
+		},
+		done: "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
+		says: func(k *caller.APIKeys) []any { return []any{"keys", k.Len()} },
 	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
+	return r, r.open(pipes)
+}
+
+// checkIssuers reads the issuers.
+func checkIssuers(c *config, wrong *faults) {
+	if !c.good("auth-issuers-file") || c.issuersFile == "" {
+		return
 	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+	file := c.issuersFile
+	r := &reloaded[*oidc.Settings]{
+		setting: "auth-issuers-file",
+		parse:   func(read func(string) ([]byte, error)) (*oidc.Settings, error) { return oidc.Load(file, read) },
+		done:    "issuers reloaded", kept: "the issuers were not reloaded, the old ones stay",
+		says: func(s *oidc.Settings) []any { return []any{"issuers", s.Len()} },
+	}
+	if err := r.open(c.pipes); err != nil {
+		wrong.addf("--auth-issuers-file: %v", err)
+		return
+	}
+	c.issuers = r
 }

@@ -13,9 +13,9 @@ type clientTLS struct{ ca, cert, key string }
 // config returns what the client needs. Its errors name the flag. (I6)
 func (f clientTLS) config(pipes pipes) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	files := newReading(map[string][]byte{}, pipes)
+	read := reader(pipes)
 	if f.ca != "" {
-		text, err := files.read(f.ca)
+		text, err := read(f.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
@@ -30,8 +30,8 @@ func (f clientTLS) config(pipes pipes) (*tls.Config, error) {
 	if f.cert == "" {
 		return c, nil
 	}
-	cert, err := files.read(f.cert)
-	key, keyErr := files.read(f.key)
+	cert, err := read(f.cert)
+	key, keyErr := read(f.key)
 	if err = errors.Join(err, keyErr); err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}

@@ -2,89 +2,60 @@ package main
 
 import (
 	"log/slog"
-	"net"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 )
 
-// config is the effective configuration. Every field belongs to one setting.
+// config is the effective configuration. Every field belongs to one setting, or
+// to several together.
 type config struct {
-	configFile  string
 	printConfig bool
 
-	httpAddr    string
-	corsOrigins []string
-	corsFault   error
-	adminAddr   string
-	pprof       bool
-
-	redisURL  redisURL
-	redis     redisAccess
-	keyPrefix string
-	shards    int
-
-	nearBytes int
-	nearStale time.Duration
-
-	verifyAddr  string
-	verify      verify.Config
-	policyFault error
-	// trustedProxies is nil if the setting is bad, for which proxiesFault says why.
-	trustedProxies *caller.TrustedProxies
-	proxiesFault   error
-	verifyReasons  bool
-	staleIfError   time.Duration
-
-	revokeReplicas    int
-	revokeWait        time.Duration
-	rememberDeletions int
-
-	auditInterval time.Duration
-
-	instanceID string
-	keysFile   string
-	keyRate    caller.KeyRate
-	// issuersFile names the issuers of access tokens.
-	issuersFile string
-	anonymous   bool
-
-	defaultLimit, maxLimit, maxCandidates int
-	maxBody, maxHeader, maxSession        int
-	defaultLifetime, maxLifetime          time.Duration
-	maxPerUser                            int
-	maxInFlight                           int
-	crowdPolicy                           string
-
-	logLevel        slog.Level
-	logFormat       string
-	shutdownTimeout time.Duration
-	shutdownDelay   time.Duration
-	shutdownIdle    time.Duration
-	reusePort       bool
-	// inherited are the listeners that the service manager has opened, by setting.
-	inherited map[string]net.Listener
-
-	httpTLSFiles, verifyTLSFiles certificateFiles
+	listen addresses
 	// httpTLS and verifyTLS are the certificates of the listeners, nil without TLS.
 	httpTLS, verifyTLS *certificate
+	// api is how requests are answered; store, version, log and metrics are still to be
+	// filled in.
+	api httpapi.Config
+	// store is how sessions are kept; clients and log are still to be filled in.
+	store cache.Config
+	// redisURL and redis say where they are kept.
+	redisURL redisURL
+	redis    redisAccess
+	// apiKeys are those of the keys file, nil without one.
+	apiKeys *reloaded[*caller.APIKeys]
+	// issuers are those of access tokens, nil without any.
+	issuers *reloaded[*oidc.Settings]
+	pprof   bool
 
+	logLevel  slog.Level
+	logFormat string // "json" or "text"
+	// shutdownDelay is how long requests are still taken after SIGTERM.
+	shutdownDelay time.Duration
+	// warnings are what is odd and no fault.
+	warnings []string
+
+	shutdownTimeout              time.Duration
+	configFile                   string
+	keysFile                     string
+	issuersFile                  string
+	httpTLSFiles, verifyTLSFiles certificateFiles
+	verifyReasons                bool
+
+	corsFault, policyFault error
+	// proxiesFault is why the trusted proxies are nil.
+	proxiesFault error
 	// pipes is how files are read that are read once.
 	pipes pipes
-	// apiKeys are those of keysFile, nil without one.
-	apiKeys *reloaded[*caller.APIKeys]
-	// issuers are those of issuersFile, nil without one.
-	issuers *reloaded[*oidc.Settings]
 	// values are the effective values as they were given, by setting.
 	values map[string]string
 	// bad are the settings with a fault of their own.
 	bad []string
-	// warnings are what is odd and no fault.
-	warnings []string
 }
 
 // where says which sources a setting may come from.
@@ -108,25 +79,38 @@ type setting struct {
 	from  where
 }
 
+// own is a setting that only one subcommand has, as a flag. def is its default.
+func own(name, def string, v value, help string) setting {
+	return setting{name, def, v, help, flagOnly}
+}
+
+// names are those of all settings of serve.
+func names() (all []string) {
+	for _, s := range settings(&config{}) {
+		all = append(all, s.name)
+	}
+	return all
+}
+
 // settings is the table of all settings; their values go to c.
 func settings(c *config) []setting {
 	return []setting{
 		{"config", "", text(&c.configFile, 4096), "YAML file with settings, named as the flags", notInFile},
 		{"print-config", "false", boolean(&c.printConfig), "print the effective configuration as YAML, secrets masked, and exit", flagOnly},
 
-		{"http-addr", "127.0.0.1:8080", address(&c.httpAddr), "where the API listens", anywhere},
+		{"http-addr", "127.0.0.1:8080", address(&c.listen.http), "where the API listens", anywhere},
 		{"http-tls-cert-file", "", text(&c.httpTLSFiles.cert, 4096), "PEM file with the certificate of the API listener and its chain, which makes that speak TLS; read again when it changes", anywhere},
 		{"http-tls-key-file", "", text(&c.httpTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"http-tls-client-ca-file", "", text(&c.httpTLSFiles.clientCA, 4096), "PEM file with the CAs of clients: whoever calls a listener with TLS must have a certificate of one", anywhere},
-		{"cors-origins", "", origins(&c.corsOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
-		{"admin-addr", "127.0.0.1:9090", address(&c.adminAddr), "where /livez, /readyz and /metrics listen", anywhere},
-		{"trusted-proxies", caller.DefaultTrustedProxies, proxies(&c.trustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
-		{"reuse-port", "false", boolean(&c.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
+		{"cors-origins", "", origins(&c.api.CORSOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
+		{"admin-addr", "127.0.0.1:9090", address(&c.listen.admin), "where /livez, /readyz and /metrics listen", anywhere},
+		{"trusted-proxies", caller.DefaultTrustedProxies, proxies(&c.api.TrustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
+		{"reuse-port", "false", boolean(&c.listen.reusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
 		{"pprof", "false", boolean(&c.pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
 		{"redis-url", "", redisAt(&c.redisURL), "where the sessions are; required by serve", anywhere},
-		{"redis-key-prefix", keys.DefaultPrefix, text(&c.keyPrefix, 64), "what every Redis key begins with", anywhere},
-		{"redis-shards", "0", shards(&c.shards), "number of shards of the key space; 0 takes the recorded one, and where there is none 32 on a Cluster, else 1", anywhere},
+		{"redis-key-prefix", keys.DefaultPrefix, text(&c.store.Prefix, 64), "what every Redis key begins with", anywhere},
+		{"redis-shards", "0", shards(&c.store.Shards), "number of shards of the key space; 0 takes the recorded one, and where there is none 32 on a Cluster, else 1", anywhere},
 		{"redis-username", "", text(&c.redis.username, 200), "Redis user, if it is not in the URL; needs --redis-password-file", anywhere},
 		{"redis-password-file", "", text(&c.redis.passwordFile, 4096), "file with the Redis password, read again for every connection", anywhere},
 		{"redis-sentinel-username", "", text(&c.redis.sentinelUsername, 200), "user at the Sentinels; needs --redis-sentinel-password-file", anywhere},
@@ -137,55 +121,52 @@ func settings(c *config) []setting {
 		{"redis-tls-server-name", "", text(&c.redis.tls.serverName, 253), "name that Redis' certificates must be for; empty takes each host's", anywhere},
 		{"redis-replica-reads", "false", boolean(&c.redis.replicaReads), "let searches that examine more than 1,000 candidates read replicas, which lag without a bound, unless they are fresh or by cursor; needs Sentinels or a Cluster", anywhere},
 
-		{"near-cache-bytes", "256MiB", size(&c.nearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
-		{"near-cache-staleness", "1s", duration(&c.nearStale, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails; the few exceptions are in docs/faults.md", anywhere},
+		{"near-cache-bytes", "256MiB", size(&c.store.NearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
+		{"near-cache-staleness", "1s", duration(&c.store.NearStaleness, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails; the few exceptions are in docs/faults.md", anywhere},
 
-		{"verify-addr", "", optional(address(&c.verifyAddr)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
+		{"verify-addr", "", optional(address(&c.listen.verify)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
 		{"verify-tls-cert-file", "", text(&c.verifyTLSFiles.cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
 		{"verify-tls-key-file", "", text(&c.verifyTLSFiles.key, 4096), "PEM file with the key of that certificate", anywhere},
-		{"verify-credentials", "bearer,x-session-token", credentials(&c.verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
-		{"verify-policy", "", policies(&c.verify.Policies, &c.policyFault), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
-		{"verify-default-policy", "", text(&c.verify.Default, 64), "policy that holds for every verify; one that the path names holds besides", anywhere},
-		{"verify-allow-unproven", "false", boolean(&c.verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
+		{"verify-credentials", "bearer,x-session-token", credentials(&c.api.Verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
+		{"verify-policy", "", policies(&c.api.Verify.Policies, &c.policyFault), "what verify may ask of a session besides that it is good; may be repeated", anywhere},
+		{"verify-default-policy", "", text(&c.api.Verify.Default, 64), "policy that holds for every verify; one that the path names holds besides", anywhere},
+		{"verify-allow-unproven", "false", boolean(&c.api.Verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
 		{"verify-reasons", "true", boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
-		{"verify-metadata", "", names(&c.verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
-		{"stale-if-error", "0", duration(&c.staleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
+		{"verify-metadata", "", nameList(&c.api.Verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
+		{"stale-if-error", "0", duration(&c.store.StaleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
-		{"revoke-wait-replicas", "0", number(&c.revokeReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
-		{"revoke-wait-timeout", "100ms", duration(&c.revokeWait, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
-		{"remember-deletions", "100000", number(&c.rememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
+		{"revoke-wait-replicas", "0", number(&c.store.RevokeWaitReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},
+		{"revoke-wait-timeout", "100ms", duration(&c.store.RevokeWaitTimeout, time.Millisecond, 400*time.Millisecond), "how long a deletion waits for them at most", anywhere},
+		{"remember-deletions", "100000", number(&c.store.RememberDeletions, 0, 10_000_000), "deletions that this process remembers for a day, so that no failover brings the sessions back; 0 remembers none", anywhere},
 
-		{"audit-interval", "24h", duration(&c.auditInterval, 0, 90*24*time.Hour), "how often this process looks, slowly, through all that is stored for what does not fit together; 0 = never", anywhere},
+		{"audit-interval", "24h", duration(&c.store.AuditEvery, 0, 90*24*time.Hour), "how often this process looks, slowly, through all that is stored for what does not fit together; 0 = never", anywhere},
 
-		{"instance-id", "cloakroom", text(&c.instanceID, 200), "the resourceOwner in answers", anywhere},
+		{"instance-id", "cloakroom", text(&c.api.InstanceID, 200), "the resourceOwner in answers", anywhere},
 		{"auth-keys-file", "", text(&c.keysFile, 4096), "YAML file with API keys; read again when it changes", anywhere},
-		{"key-rate-limit", "0", rate(&c.keyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
-		{"key-rate-burst", "0", number(&c.keyRate.Burst, 0, caller.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
+		{"key-rate-limit", "0", rate(&c.api.KeyRate.PerSecond), "requests a second that each API key may send in the long run, unless the keys file says otherwise; 0 has no limit", anywhere},
+		{"key-rate-burst", "0", number(&c.api.KeyRate.Burst, 0, caller.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
 		{"auth-issuers-file", "", text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; read again when it changes, as the secrets that it names", anywhere},
-		{"auth-anonymous", "false", boolean(&c.anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
+		{"auth-anonymous", "false", boolean(&c.api.Anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
 
-		{"search-default-limit", "1000", number(&c.defaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
-		{"search-max-limit", "1000", number(&c.maxLimit, 1, 100_000), "most sessions per page", anywhere},
-		{"search-max-candidates", "20000", number(&c.maxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
-		{"max-body-bytes", "256KiB", size(&c.maxBody, 1<<10, 64<<20), "largest request body, except for import", anywhere},
-		{"max-header-bytes", "64KiB", size(&c.maxHeader, httpapi.LeastHeaderBytes, httpapi.MostHeaderBytes), "largest request line and headers, together, of requests to the API and to verify; the larger, the fewer connections", anywhere},
-		{"max-session-bytes", "16KiB", size(&c.maxSession, 1<<10, 1<<20), "largest session", anywhere},
-		{"max-in-flight", "1024", number(&c.maxInFlight, 1, 1<<20), "most reads, verify among them, at work at a time, beyond which they are answered 503 at once; writes have half, searches a quarter, imports and revocations a 64th", anywhere},
-		{"default-lifetime", "0", duration(&c.defaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
-		{"max-lifetime", "0", duration(&c.maxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
-		{"max-sessions-per-user", "0", number(&c.maxPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},
-		{"max-sessions-policy", evictOldest, oneOf(&c.crowdPolicy, evictOldest, "refuse"), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
+		{"search-default-limit", "1000", number(&c.api.DefaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
+		{"search-max-limit", "1000", number(&c.api.MaxLimit, 1, 100_000), "most sessions per page", anywhere},
+		{"search-max-candidates", "20000", number(&c.store.MaxCandidates, 1, 10_000_000), "most sessions that one search may examine", anywhere},
+		{"max-body-bytes", "256KiB", size(&c.api.MaxBodyBytes, 1<<10, 64<<20), "largest request body, except for import", anywhere},
+		{"max-header-bytes", "64KiB", size(&c.api.MaxHeaderBytes, httpapi.LeastHeaderBytes, httpapi.MostHeaderBytes), "largest request line and headers, together, of requests to the API and to verify; the larger, the fewer connections", anywhere},
+		{"max-session-bytes", "16KiB", size(&c.api.MaxSessionBytes, 1<<10, 1<<20), "largest session", anywhere},
+		{"max-in-flight", "1024", number(&c.api.MaxInFlight, 1, 1<<20), "most reads, verify among them, at work at a time, beyond which they are answered 503 at once; writes have half, searches a quarter, imports and revocations a 64th", anywhere},
+		{"default-lifetime", "0", duration(&c.api.DefaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
+		{"max-lifetime", "0", duration(&c.api.MaxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
+		{"max-sessions-per-user", "0", number(&c.store.MaxSessionsPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},
+		{"max-sessions-policy", evictOldest, userPolicy(&c.store.EvictOldest), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
 
 		{"log-level", "info", level(&c.logLevel), "least level that is logged", anywhere},
 		{"log-format", "json", oneOf(&c.logFormat, "json", "text"), "format of the log, on standard error", anywhere},
 		{"shutdown-timeout", "10s", duration(&c.shutdownTimeout, time.Millisecond, 10*time.Minute), "when the process has ended after SIGTERM, at the latest; what is under way then is cut off", anywhere},
 		{"shutdown-delay", "0", duration(&c.shutdownDelay, 0, 10*time.Minute), "how long requests are still taken after SIGTERM, while /readyz says 503, so that load balancers notice", anywhere},
-		{"shutdown-idle", "100ms", duration(&c.shutdownIdle, 0, time.Minute), "how long connections without a request stay open after the listeners have closed, for requests that are on their way; 1s behind a load balancer", anywhere},
+		{"shutdown-idle", "100ms", duration(&c.api.ShutdownIdle, 0, time.Minute), "how long connections without a request stay open after the listeners have closed, for requests that are on their way; 1s behind a load balancer", anywhere},
 	}
 }
-
-// evictOldest is the --max-sessions-policy that deletes.
-const evictOldest = "evict-oldest"
 
 // devDefaults are the defaults that differ for dev.
 var devDefaults = map[string]string{

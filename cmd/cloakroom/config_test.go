@@ -18,7 +18,7 @@ import (
 // loadWith loads the configuration of serve.
 func loadWith(t *testing.T, args, env []string) (*config, error) {
 	t.Helper()
-	return load(t.Context(), &program{name: "serve", args: args, env: env})
+	return load(t.Context(), source{subcommand: "serve", args: args, env: env})
 }
 
 // enough is the least that serve needs.
@@ -77,8 +77,8 @@ func TestPrecedence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.maxLimit != want {
-			t.Errorf("flags %q, environment %q: got %d, want %d", args, env, c.maxLimit, want)
+		if c.api.MaxLimit != want {
+			t.Errorf("flags %q, environment %q: got %d, want %d", args, env, c.api.MaxLimit, want)
 		}
 	}
 	flag, env, yaml := "--search-max-limit=500", "CLOAKROOM_SEARCH_MAX_LIMIT=400", "--config="+file
@@ -262,8 +262,8 @@ func TestGoodValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.maxBody != 1<<20 || c.maxSession != 2048 || c.defaultLifetime != 90*time.Minute {
-		t.Errorf("got %d, %d, %v", c.maxBody, c.maxSession, c.defaultLifetime)
+	if c.api.MaxBodyBytes != 1<<20 || c.api.MaxSessionBytes != 2048 || c.api.DefaultLifetime != 90*time.Minute {
+		t.Errorf("got %d, %d, %v", c.api.MaxBodyBytes, c.api.MaxSessionBytes, c.api.DefaultLifetime)
 	}
 	for _, url := range []string{"redis://h:65535", "redis://h:1/1", "redis://h", "redis://h:", "rediss://[::1]:6380"} {
 		if _, err := loadWith(t, []string{"--auth-anonymous", "--redis-url=" + url}, nil); err != nil {
@@ -430,8 +430,8 @@ func TestYAMLScalarsAreReadAsWritten(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			return
 		}
-		if c.instanceID != want {
-			t.Errorf("%q: got %q, want %q", text, c.instanceID, want)
+		if c.api.InstanceID != want {
+			t.Errorf("%q: got %q, want %q", text, c.api.InstanceID, want)
 		}
 	}
 	for _, v := range []string{"0123", "0o17", "0x1F", "1e3", "1_000", "1.50", ".5", "2026-01-02", "2026-01-02T03:04:05Z", "True", "yes", "1:30", ".inf"} {
@@ -444,7 +444,7 @@ func TestYAMLScalarsAreReadAsWritten(t *testing.T) {
 	f("instance-id: !!str 017", "017")
 	f("redis-key-prefix: &x 1e3\ninstance-id: *x", "1e3")
 	c, err := loadWith(t, with("--config", writeFile(t, "redis-key-prefix: 1e3\nsearch-max-limit: 2000\npprof: true\ndefault-lifetime: 0")), nil)
-	if err != nil || c.keyPrefix != "1e3" || c.maxLimit != 2000 || !c.pprof {
+	if err != nil || c.store.Prefix != "1e3" || c.api.MaxLimit != 2000 || !c.pprof {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }
@@ -453,7 +453,7 @@ func TestPrintConfigKeepsTexts(t *testing.T) {
 	for _, v := range []string{"0123", "1e3", "true", "null", "~", "", "a: b", "# c", "2026-01-02"} {
 		code, out, log := once(t, append([]string{"serve", "--print-config", "--instance-id=" + v}, enough...)...)
 		c, err := loadWith(t, []string{"--config", writeFile(t, out)}, nil)
-		if code != exitOK || err != nil || c.instanceID != v {
+		if code != exitOK || err != nil || c.api.InstanceID != v {
 			t.Errorf("%q: %d, %s, %v, printed as\n%s", v, code, log, err, out)
 		}
 	}
@@ -482,7 +482,7 @@ func TestI6_PrintConfigMasksAndReads(t *testing.T) {
 			t.Errorf("%s: printed %q reads as %q", name, v, c.values[name])
 		}
 	}
-	if c.instanceID != "true" || c.maxLimit != 2000 || c.defaultLifetime != 12*time.Hour {
-		t.Errorf("got %q, %d, %v", c.instanceID, c.maxLimit, c.defaultLifetime)
+	if c.api.InstanceID != "true" || c.api.MaxLimit != 2000 || c.api.DefaultLifetime != 12*time.Hour {
+		t.Errorf("got %q, %d, %v", c.api.InstanceID, c.api.MaxLimit, c.api.DefaultLifetime)
 	}
 }

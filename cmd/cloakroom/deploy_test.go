@@ -83,19 +83,19 @@ func (d deployed) effective(t *testing.T) *config {
 	if len(c.warnings) > 0 {
 		t.Errorf("%s: %v", d.name, c.warnings)
 	}
-	if c.anonymous || c.apiKeys == nil {
+	if c.api.Anonymous || c.apiKeys == nil {
 		t.Errorf("%s: needs API keys", d.name)
 	}
 	if c.redisURL.options == nil {
 		t.Errorf("%s: has no Redis: %s", d.name, c.redisURL.masked)
 	}
-	if loopback(c.adminAddr) && c.pprof {
+	if loopback(c.listen.admin) && c.pprof {
 		t.Errorf("%s: pprof is open", d.name)
 	}
-	if got := c.values["verify-credentials"]; got != gatewayCredentials {
+	if got := c.value("verify-credentials"); got != gatewayCredentials {
 		t.Errorf("%s: verify takes tokens from %s, the examples for gateways need %s", d.name, got, gatewayCredentials)
 	}
-	if addr := c.values["verify-addr"]; addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.values["trusted-proxies"] == caller.DefaultTrustedProxies {
+	if addr := c.value("verify-addr"); addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.value("trusted-proxies") == caller.DefaultTrustedProxies {
 		t.Errorf("%s: gateways reach verify at %s, and are not among the trusted proxies", d.name, addr)
 	}
 	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {
@@ -135,8 +135,8 @@ func fits(t *testing.T, name string, c *config, env []string, limit string) {
 			goal = v
 		}
 	}
-	if soft, hard := memoryOf(t, goal), memoryOf(t, limit); c.nearBytes > soft*2/3 || soft > hard*95/100 {
-		t.Errorf("%s: near cache %d, GOMEMLIMIT %d, limit %d", name, c.nearBytes, soft, hard)
+	if soft, hard := memoryOf(t, goal), memoryOf(t, limit); c.store.NearBytes > soft*2/3 || soft > hard*95/100 {
+		t.Errorf("%s: near cache %d, GOMEMLIMIT %d, limit %d", name, c.store.NearBytes, soft, hard)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestImageServesTheExamples(t *testing.T) {
 	if len(c.warnings) > 0 {
 		t.Error(c.warnings)
 	}
-	for _, addr := range []string{c.httpAddr, c.adminAddr} {
+	for _, addr := range []string{c.listen.http, c.listen.admin} {
 		if loopback(addr) || !slices.Contains(strings.Fields(lines["EXPOSE"]), port(t, addr)) {
 			t.Errorf("%s is not exposed: %s", addr, lines["EXPOSE"])
 		}
@@ -238,7 +238,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 		name: "systemd", args: args[2:], stop: stop,
 		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": keysWithOne},
 	}.effective(t)
-	if !loopback(c.adminAddr) || !loopback(c.httpAddr) {
+	if !loopback(c.listen.admin) || !loopback(c.listen.http) {
 		t.Error("a listener is open to other machines")
 	}
 	if !strings.HasPrefix(one("LoadCredential"), "cloakroom.yaml:") {

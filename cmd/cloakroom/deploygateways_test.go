@@ -21,13 +21,13 @@ func TestGatewaysDocumentFitsTheExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.values["verify-credentials"]; got != gatewayCredentials {
+	if got := c.value("verify-credentials"); got != gatewayCredentials {
 		t.Errorf("verify takes tokens from %s", got)
 	}
-	verify := c.values["verify-addr"]
+	verify := c.value("verify-addr")
 	taken := map[string]string{}
 	for name, addr := range map[string]string{
-		"the API": c.httpAddr, "verify": verify, "the admin listener": c.adminAddr, "the application": application, "the gateway": net.JoinHostPort("", gateway),
+		"the API": c.listen.http, "verify": verify, "the admin listener": c.listen.admin, "the application": application, "the gateway": net.JoinHostPort("", gateway),
 	} {
 		if other, ok := taken[port(t, addr)]; ok {
 			t.Errorf("%s and %s have the port %s", name, other, port(t, addr))

@@ -149,8 +149,8 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 				"/etc/cloakroom/keys/keys.yaml":        keysWithOne,
 			},
 		}.effective(t)
-		if got.shutdownIdle < time.Second {
-			t.Errorf("%s: gateways keep connections, which end after %v", dir, got.shutdownIdle)
+		if got.api.ShutdownIdle < time.Second {
+			t.Errorf("%s: gateways keep connections, which end after %v", dir, got.api.ShutdownIdle)
 		}
 		fits(t, dir, got, env, c.Resources.Limits["memory"])
 
@@ -158,9 +158,9 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 		for _, p := range c.Ports {
 			ports[p.Name] = p.ContainerPort
 		}
-		want := map[string]string{"http": got.httpAddr, "admin": got.adminAddr}
-		if !strings.HasPrefix(got.values["verify-addr"], "unix:") {
-			want["verify"] = got.values["verify-addr"]
+		want := map[string]string{"http": got.listen.http, "admin": got.listen.admin}
+		if !strings.HasPrefix(got.value("verify-addr"), "unix:") {
+			want["verify"] = got.value("verify-addr")
 		}
 		for name, addr := range want {
 			if loopback(addr) || port(t, addr) != strconv.Itoa(ports[name]) {

@@ -87,7 +87,7 @@ func (s *sidecar) tries(newest *session.Stored, now session.Time) []try {
 	if path, unix := strings.CutPrefix(addressOf(s.http), "unix:"); unix {
 		curl, base = "curl -s --unix-socket "+shellQuote(path), "http://localhost"
 	}
-	if !s.c.anonymous {
+	if !s.c.api.Anonymous {
 		curl += ` -H "Authorization: Bearer $API_KEY"`
 	}
 	since := min(now.Add(-24*time.Hour), newest.Creation).Std().Truncate(time.Second)

@@ -64,7 +64,7 @@ func (r *report) count(s doctor.Status) (n int) {
 // doctorCommand is the subcommand.
 func doctorCommand(ctx context.Context, p *program) error {
 	asJSON := false
-	c, err := load(ctx, p, setting{"json", "false", boolean(&asJSON), "print JSON", flagOnly})
+	c, err := p.load(ctx, own("json", "false", boolean(&asJSON), "print JSON"))
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, doctorHelp)
 		return err
@@ -75,7 +75,7 @@ func doctorCommand(ctx context.Context, p *program) error {
 	for _, w := range c.warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom doctor: warning: %s\n", w)
 	}
-	r := &report{Redis: c.redisURL.masked, Prefix: c.keyPrefix}
+	r := &report{Redis: c.redisURL.masked, Prefix: c.store.Prefix}
 	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
 		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
 	})}
@@ -148,8 +148,8 @@ func examine(ctx context.Context, p *program, c *config, tell func(doctor.Findin
 		return errors.Join(err, s.parts.stop())
 	}
 	d := doctor.Config{
-		Client: b.client, Private: u.embedded, Prefix: c.keyPrefix, Shards: c.shards,
-		Rights: acl.Needed(redisRights(), needs(c)), Near: c.nearBytes > 0,
+		Client: b.client, Private: u.embedded, Prefix: c.store.Prefix, Shards: c.store.Shards,
+		Rights: acl.Needed(redisRights(), needs(c)), Near: c.store.NearBytes > 0,
 	}
 	if err = c.whereTo(&d, b.client); err == nil {
 		doctor.Examine(ctx, d, tell)
@@ -168,9 +168,8 @@ func (c *config) whereTo(d *doctor.Config, client redis.UniversalClient) error {
 	log := slog.New(slog.DiscardHandler)
 	var secure *tls.Config
 	if u.options.TLSConfig != nil {
-		source := &tlsSource{files: c.redis.tls, base: u.options.TLSConfig, log: log}
 		var err error
-		if secure, err = source.config(); err != nil {
+		if secure, err = c.redis.tlsConfig(u.options.TLSConfig, log); err != nil {
 			return err
 		}
 	}

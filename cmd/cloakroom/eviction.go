@@ -17,6 +17,8 @@ import (
 const (
 	// evictionEvery is how often Redis is asked for its policy.
 	evictionEvery = 2 * time.Second
+	// evictionTimeout bounds asking.
+	evictionTimeout = 5 * time.Second
 	// noEviction is the only policy under which Redis keeps what it has acknowledged.
 	noEviction = "noeviction"
 )
@@ -62,7 +64,7 @@ func (e *eviction) Run(ctx context.Context) error { return again(ctx, evictionEv
 // nothing. One that does not tell, because it has no INFO memory or the user may
 // not ask, is trusted.
 func (e *eviction) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, evictionTimeout)
 	defer cancel()
 	policy, err := evictionPolicy(ctx, e.rdb)
 	var reply redis.Error

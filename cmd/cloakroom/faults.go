@@ -18,12 +18,6 @@ func (e *usageError) Error() string {
 	return fmt.Sprintf("%d faults:\n  - %s", len(e.faults), strings.Join(e.faults, "\n  - "))
 }
 
-// loggedError is a failure that is in the log already, as its last line.
-type loggedError struct{ error }
-
-// Unwrap returns the failure.
-func (e *loggedError) Unwrap() error { return e.error }
-
 // faults collects what is wrong, so that all of it is reported at once. No
 // fault may hold a value that could be a secret. (I6)
 type faults []string

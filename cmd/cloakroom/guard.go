@@ -3,14 +3,7 @@ package main
 import (
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 )
-
-// guarded makes a client whose server's breaker stands before all of its calls.
-// For a cluster it makes the client of each node.
-func (s *sidecar) guarded(o *redis.Options) *redis.Client {
-	return s.trips.watch(s.breakers.Guard(redis.NewClient(o)))
-}
 
 // registerBreakers shows what the breakers tell of themselves.
 func registerBreakers(r prometheus.Registerer, b *breaker.Breakers) {

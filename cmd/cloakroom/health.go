@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +31,7 @@ served, 1 and the reason if not. For containers, which have no curl.
 
 // health is the subcommand: it asks a running cloakroom whether it is ready.
 func health(ctx context.Context, p *program) error {
-	addr, err := healthAddr(p)
+	addr, err := adminAddr(p.args, p.env)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, healthHelp)
 		return err
@@ -43,30 +42,6 @@ func health(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	return askReady(ctx, addr)
-}
-
-// healthAddr reads the address from flag, environment or default, of the same
-// setting that serve has.
-func healthAddr(p *program) (string, error) {
-	c := &config{values: map[string]string{}}
-	table := slices.DeleteFunc(settings(c), func(s setting) bool { return s.name != "admin-addr" })
-	flags := flagSet(table)
-	var wrong faults
-	if err := parseFlags(flags, p.args, &wrong); err != nil {
-		return "", err
-	}
-	source, addr := "flag: --admin-addr", flags.Lookup("admin-addr").Value.String()
-	if !flags.Lookup("admin-addr").Changed {
-		for _, e := range p.env {
-			if v, ok := strings.CutPrefix(e, envName("admin-addr")+"="); ok && v != "" {
-				source, addr = "environment: "+envName("admin-addr"), v
-			}
-		}
-	}
-	if !table[0].value.set(addr) {
-		wrong.addf("%s: %s is not %s", source, quote(addr), table[0].value.allowed)
-	}
-	return c.adminAddr, wrong.err()
 }
 
 // askReady asks /readyz at addr, HOST:PORT or unix:PATH. The Host is that of

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,11 @@ import (
 const firstInherited = 3
 
 // inherit takes the listening sockets that the service manager has opened for
-// this process, as sd_listen_fds(3) says. FileDescriptorName= in the socket's
-// unit says what one is for: http, verify or admin. It then goes over the
-// setting of that address, with a warning if that was given.
-func (c *config) inherit(env []string, table []setting, wrong *faults) {
+// this process, as sd_listen_fds(3) says: by the setting of their address, nil if
+// there are none. FileDescriptorName= in the socket's unit says what one is for:
+// http, verify or admin. What is wrong with them goes to wrong; warning is why they
+// are not used, and no fault.
+func inherit(env []string, wrong *faults) (opened map[string]net.Listener, warning string) {
 	get := func(name string) string {
 		for _, e := range env {
 			if v, ok := strings.CutPrefix(e, name+"="); ok {
@@ -28,35 +30,33 @@ func (c *config) inherit(env []string, table []setting, wrong *faults) {
 		return ""
 	}
 	if get("LISTEN_FDS") == "" {
-		return
+		return nil, ""
 	}
 	if pid := get("LISTEN_PID"); pid != strconv.Itoa(os.Getpid()) {
 		why := "another process"
 		if pid == "" {
 			why = "missing"
 		}
-		c.warnings = append(c.warnings, "the sockets of LISTEN_FDS are not used: LISTEN_PID is "+why)
-		return
+		return nil, "the sockets of LISTEN_FDS are not used: LISTEN_PID is " + why
 	}
 	n, err := strconv.Atoi(get("LISTEN_FDS"))
 	names := strings.Split(get("LISTEN_FDNAMES"), ":")
 	if err != nil || n < 1 || get("LISTEN_FDNAMES") != "" && n != len(names) {
 		wrong.addf("LISTEN_FDS must be the number of names in LISTEN_FDNAMES")
-		return
+		return nil, ""
 	}
 	if get("LISTEN_FDNAMES") == "" {
 		wrong.addf("LISTEN_FDNAMES is missing: it names what each socket is for, http, verify or admin; set FileDescriptorName= in the socket's unit")
-		return
+		return nil, ""
 	}
-	addresses := map[string]*string{"http": &c.httpAddr, "verify": &c.verifyAddr, "admin": &c.adminAddr}
-	c.inherited = map[string]net.Listener{}
+	opened = map[string]net.Listener{}
 	for i, name := range names {
-		addr, setting := addresses[name], name+"-addr"
+		setting := name + "-addr"
 		switch {
-		case addr == nil:
+		case !slices.Contains([]string{"http", "verify", "admin"}, name):
 			wrong.addf("LISTEN_FDNAMES: %s is not http, verify or admin; set FileDescriptorName= in the socket's unit", quote(name))
 			continue
-		case c.inherited[setting] != nil:
+		case opened[setting] != nil:
 			wrong.addf("LISTEN_FDNAMES: there are two sockets called %s", name)
 			continue
 		}
@@ -65,13 +65,9 @@ func (c *config) inherit(env []string, table []setting, wrong *faults) {
 			wrong.addf("LISTEN_FDS: the socket %s: %v", name, err)
 			continue
 		}
-		for _, s := range table {
-			if given := c.values[s.name]; s.name == setting && given != s.def && given != addressOf(ln) {
-				c.warnings = append(c.warnings, fmt.Sprintf("--%s %s is not used: the service manager's socket %s listens on %s", setting, given, name, addressOf(ln)))
-			}
-		}
-		c.inherited[setting], *addr = ln, addressOf(ln)
+		opened[setting] = ln
 	}
+	return opened, ""
 }
 
 // inheritedListener makes a listener of a descriptor, which it closes. Nobody

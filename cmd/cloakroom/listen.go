@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,10 +17,25 @@ import (
 // maxSocketPath is the longest path of a unix socket on every system, in bytes.
 const maxSocketPath = 100
 
-// listen opens the listener of a setting, HOST:PORT or unix:PATH, unless the
-// service manager has.
-func (c *config) listen(ctx context.Context, setting, addr string) (net.Listener, error) {
-	if ln := c.inherited[setting]; ln != nil {
+// addresses say where a process listens, each as HOST:PORT or unix:PATH. They are
+// not changed while listeners are opened.
+type addresses struct {
+	http, admin string
+	verify      string // "" has no such listener
+	// reusePort lets another process listen at http and verify.
+	reusePort bool
+	// inherited are the listeners that the service manager has opened, by setting.
+	inherited map[string]net.Listener
+}
+
+// openAdmin opens the admin listener, unless the service manager has.
+func (a *addresses) openAdmin(ctx context.Context) (net.Listener, error) {
+	return a.open(ctx, "admin-addr", a.admin)
+}
+
+// open opens the listener of a setting, unless the service manager has.
+func (a *addresses) open(ctx context.Context, setting, addr string) (net.Listener, error) {
+	if ln := a.inherited[setting]; ln != nil {
 		return ln, nil
 	}
 	path, unix := strings.CutPrefix(addr, "unix:")
@@ -42,15 +59,15 @@ func listenFault(setting, addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s (--%s): %w", addr, setting, err)
 }
 
-// listenForRequests opens the listeners of the API and of verify, which is nil if
+// openForRequests opens the listeners of the API and of verify, which is nil if
 // there is none. With --reuse-port another process may listen there, and does until
 // it ends, but gets no new connection. If one cannot be opened, none has taken a
 // connection from another process: all are bound before one is listened on.
-func (c *config) listenForRequests(ctx context.Context) (api, verify net.Listener, err error) {
+func (a *addresses) openForRequests(ctx context.Context) (api, verify net.Listener, err error) {
 	shared := map[string]*os.File{}
-	if c.reusePort {
-		for _, l := range []struct{ setting, addr string }{{"http-addr", c.httpAddr}, {"verify-addr", c.verifyAddr}} {
-			if l.addr == "" || c.inherited[l.setting] != nil {
+	if a.reusePort {
+		for _, l := range []struct{ setting, addr string }{{"http-addr", a.http}, {"verify-addr", a.verify}} {
+			if l.addr == "" || a.inherited[l.setting] != nil {
 				continue
 			}
 			f, err := bindReusePort(l.addr)
@@ -64,7 +81,7 @@ func (c *config) listenForRequests(ctx context.Context) (api, verify net.Listene
 	listen := func(setting, addr string) (net.Listener, error) {
 		f := shared[setting]
 		if f == nil {
-			return c.listen(ctx, setting, addr)
+			return a.open(ctx, setting, addr)
 		}
 		ln, err := listenReusePort(f)
 		if err != nil {
@@ -72,10 +89,10 @@ func (c *config) listenForRequests(ctx context.Context) (api, verify net.Listene
 		}
 		return ln, nil
 	}
-	if api, err = listen("http-addr", c.httpAddr); err != nil || c.verifyAddr == "" {
+	if api, err = listen("http-addr", a.http); err != nil || a.verify == "" {
 		return api, nil, err
 	}
-	if verify, err = listen("verify-addr", c.verifyAddr); err != nil {
+	if verify, err = listen("verify-addr", a.verify); err != nil {
 		return nil, nil, errors.Join(err, api.Close())
 	}
 	return api, verify, nil
@@ -152,4 +169,33 @@ func addressOf(ln net.Listener) string {
 		return "unix:" + ln.Addr().String()
 	}
 	return ln.Addr().String()
+}
+
+// loopback says whether only this machine can reach addr.
+func loopback(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// validPort says whether port is a number from least to 65535, without signs
+// and leading zeros.
+func validPort(port string, least uint64) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n >= least && strconv.FormatUint(n, 10) == port
+}
+
+// validAddress says whether text is HOST:PORT, :PORT or unix:PATH.
+func validAddress(text string) bool {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return path != "" && len(path) <= maxSocketPath && !strings.ContainsRune(path, 0)
+	}
+	_, port, err := net.SplitHostPort(text)
+	return err == nil && validPort(port, 0)
 }

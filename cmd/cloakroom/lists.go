@@ -88,8 +88,8 @@ func proxies(to **caller.TrustedProxies, fault *error) value {
 	}, false}
 }
 
-// names is a list of names with commas between.
-func names(to *[]string, most, longest int) value {
+// nameList is a list of names with commas between.
+func nameList(to *[]string, most, longest int) value {
 	return value{fmt.Sprintf("at most %d names of at most %d bytes each, with commas between", most, longest), "!!str", func(s string) bool {
 		*to = nil
 		if s == "" {

@@ -26,8 +26,8 @@ func TestVerifyPoliciesFromEverySource(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			return
 		}
-		if !reflect.DeepEqual(c.verify.Policies, want) || c.verify.Default != "strict" {
-			t.Errorf("%s: got %+v", name, c.verify.Policies)
+		if !reflect.DeepEqual(c.api.Verify.Policies, want) || c.api.Verify.Default != "strict" {
+			t.Errorf("%s: got %+v", name, c.api.Verify.Policies)
 		}
 	}
 	const strict, recent = "strict=factors:password+webAuthN,max_age:15m,organizations:1+2", "recent=max_age:1h"
@@ -83,7 +83,7 @@ func TestVerifyPolicyFaults(t *testing.T) {
 		"verify-policy: {strict: {max_age: ~}}", "verify-policy: {'a=factors:totp;b': {max_age: 1h}}", "verify-policy: [ 'p=max_age:1h;q=max_age:1h' ]",
 	} {
 		if c, err := loadWith(t, with("--config", writeFile(t, yaml)), nil); err == nil {
-			t.Errorf("%s is accepted as %+v", yaml, c.verify.Policies)
+			t.Errorf("%s is accepted as %+v", yaml, c.api.Verify.Policies)
 		}
 	}
 	for _, args := range [][]string{

@@ -18,21 +18,30 @@ const envPrefix = "CLOAKROOM_"
 // delim splits no name: names have no slashes.
 const delim = "/"
 
+// source is what the configuration of a subcommand is read from.
+type source struct {
+	subcommand string // "serve"
+	args       []string
+	env        []string // as os.Environ has it
+	// pipes is how files are read that are read once.
+	pipes pipes
+}
+
 // load reads the configuration: flags over environment over file over
 // defaults. Every value that is given is checked, also one that another source
 // overrides. All faults come in one *usageError, with the config as far as it
 // is good; pflag.ErrHelp means that help was asked for, errInterrupted that ctx
 // has ended. own are settings that only this subcommand has.
-func load(ctx context.Context, p *program, own ...setting) (*config, error) {
-	c := &config{values: map[string]string{}, pipes: anything(ctx, p)}
+func load(ctx context.Context, from source, own ...setting) (*config, error) {
+	c := &config{values: map[string]string{}, pipes: from.pipes}
 	table := append(settings(c), own...)
-	defaults(table, p.name)
+	defaults(table, from.subcommand)
 	flags := flagSet(table)
 	var wrong faults
-	if err := parseFlags(flags, p.args, &wrong); err != nil {
+	if err := parseFlags(flags, from.args, &wrong); err != nil {
 		return nil, err
 	}
-	fromEnv := readEnv(table, p.env, c)
+	fromEnv := readEnv(table, from.env, c)
 	fromFile := koanf.New(delim)
 	readable := true
 	if path, source := configPath(flags, fromEnv); path != "" {
@@ -54,11 +63,11 @@ func load(ctx context.Context, p *program, own ...setting) (*config, error) {
 		}
 		c.values[s.name] = all.String(s.name)
 	}
-	if p.name == "serve" || p.name == "dev" {
-		c.inherit(p.env, table, &wrong)
+	if from.subcommand == "serve" || from.subcommand == "dev" {
+		c.inherit(from.env, table, &wrong)
 	}
 	if readable { // else what is missing may stand in the file
-		crossCheck(c, p.name, &wrong)
+		crossCheck(c, from.subcommand, &wrong)
 	}
 	if ctx.Err() != nil {
 		return nil, errInterrupted
@@ -104,14 +113,6 @@ func check(s setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wron
 		try("flag: --"+s.name, f.Value.String())
 	}
 	return good
-}
-
-// quote shortens what is shown of a bad value.
-func quote(v string) string {
-	if len(v) > 60 {
-		return fmt.Sprintf("%q…", v[:60])
-	}
-	return fmt.Sprintf("%q", v)
 }
 
 func envName(name string) string {

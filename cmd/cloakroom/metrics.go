@@ -18,6 +18,17 @@ func newMetrics() *prometheus.Registry {
 	return r
 }
 
+// registerStore shows all that a store tells of itself.
+func registerStore(r prometheus.Registerer, store *cache.Store) {
+	registerSweep(r, store)
+	registerNear(r, store)
+	registerSearches(r, store)
+	registerEvicted(r, store)
+	registerAudit(r, store)
+	registerClock(r, store)
+	registerFailover(r, store)
+}
+
 // registerSweep shows the work of the store's sweeper.
 func registerSweep(r prometheus.Registerer, store *cache.Store) {
 	r.MustRegister(
@@ -33,8 +44,7 @@ func registerSweep(r prometheus.Registerer, store *cache.Store) {
 }
 
 // registerBuild shows what runs.
-func registerBuild(r prometheus.Registerer) {
-	version, commit := build()
+func registerBuild(r prometheus.Registerer, version, commit string) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_build_info", Help: "1, with the version and the commit of this program and the version of Go.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "goversion": runtime.Version()},

@@ -19,7 +19,7 @@ func TestOrigins(t *testing.T) {
 		"file, list":  {args: []string{"--config", writeFile(t, "cors-origins:\n- "+a+"\n- "+b+"\n")}},
 	} {
 		c, err := loadWith(t, append(s.args, keys...), s.env)
-		if err != nil || !reflect.DeepEqual(c.corsOrigins, []string{a, b}) {
+		if err != nil || !reflect.DeepEqual(c.api.CORSOrigins, []string{a, b}) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -6,9 +6,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// printConfig prints the effective configuration as YAML that --config takes,
+// value is the effective value of a setting as it was given, "" if it has none.
+func (c *config) value(setting string) string { return c.values[setting] }
+
+// print prints the effective configuration as YAML that --config takes,
 // in the order of the table, with the password of the Redis URL masked. (I6)
-func printConfig(w io.Writer, c *config) error {
+func (c *config) print(w io.Writer) error {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for _, s := range settings(&config{}) {
 		if s.from != anywhere {

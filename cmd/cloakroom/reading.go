@@ -29,18 +29,18 @@ var errInterrupted = errors.New("interrupted")
 // pipes opens what is no regular file for reading, as a pipe; nil refuses it.
 type pipes func(f *os.File) io.Reader
 
-// anything lets whatever can be read be read, as long as ctx does not end. p says
-// that it waits.
-func anything(ctx context.Context, p *program) pipes {
-	return func(f *os.File) io.Reader { return &pipe{ctx: ctx, f: f, p: p} }
+// anything lets whatever can be read be read, as long as ctx does not end. waiting
+// is told of a file that has to be waited for; nil tells nobody.
+func anything(ctx context.Context, waiting func(file string)) pipes {
+	return func(f *os.File) io.Reader { return &pipe{ctx: ctx, f: f, waiting: waiting} }
 }
 
 // pipe reads a file that may have to be written first.
 type pipe struct {
-	ctx   context.Context
-	f     *os.File
-	p     *program
-	waits int // how often nothing was there
+	ctx     context.Context
+	f       *os.File
+	waiting func(file string)
+	waits   int // how often nothing was there
 }
 
 // Read waits until there is something to read, or who writes has closed it.
@@ -53,11 +53,16 @@ func (r *pipe) Read(b []byte) (int, error) {
 		case n > 0:
 			return r.f.Read(b)
 		}
-		if r.waits++; r.waits == pipePatience {
-			_, _ = fmt.Fprintf(r.p.stderr, "cloakroom %s: waiting for what is written to %s, which is no regular file\n", r.p.name, r.f.Name())
+		if r.waits++; r.waits == pipePatience && r.waiting != nil {
+			r.waiting(r.f.Name())
 		}
 	}
 	return 0, errInterrupted
+}
+
+// reader reads files as read does of a reading: each once, and as pipes says.
+func reader(pipes pipes) func(path string) ([]byte, error) {
+	return newReading(map[string][]byte{}, pipes).read
 }
 
 // reading reads files, each once, so that what is used is what was summed. It is
@@ -155,7 +160,7 @@ func readAnyFile(path string, pipes pipes) (text []byte, regular bool, err error
 		text, err = io.ReadAll(io.LimitReader(from, maxFile+1))
 	}
 	if info.Size() > maxFile || len(text) > maxFile {
-		return nil, regular, fmt.Errorf("%s: has more than %s", path, bytesText(maxFile))
+		return nil, regular, fmt.Errorf("%s: has more than %dMiB", path, maxFile>>20)
 	}
 	return text, regular, err
 }

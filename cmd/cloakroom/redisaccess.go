@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +56,26 @@ func (a *redisAccess) apply(o *redis.Options, cluster bool, log *slog.Logger) er
 	return nil
 }
 
+// user is the Redis user, "" if neither a nor u names one.
+func (a *redisAccess) user(u *redisURL) string {
+	if u.options == nil {
+		return a.username
+	}
+	return cmp.Or(a.username, u.options.Username)
+}
+
+// tlsConfig is that of connections that are made now, for what else a URL says as
+// base has it.
+func (a *redisAccess) tlsConfig(base *tls.Config, log *slog.Logger) (*tls.Config, error) {
+	return (&tlsSource{files: a.tls, base: base, log: log}).config()
+}
+
+// check says whether the TLS files can be used.
+func (a *redisAccess) check() error {
+	_, err := a.tls.load()
+	return err
+}
+
 // readPassword reads the one line of a file. Its errors never quote it. (I6)
 func readPassword(file string, pipes pipes) (string, error) {
 	b, err := readText(file, pipes)
@@ -70,48 +92,6 @@ func readPassword(file string, pipes pipes) (string, error) {
 		return "", fmt.Errorf("%s: the file must have a password, in one line without control characters, and nothing else", file)
 	}
 	return password, nil
-}
-
-// checkRedis looks at the URL together with the settings besides it.
-func checkRedis(c *config, wrong *faults) {
-	if !c.good("redis-url") || c.redisURL.isZero() {
-		return
-	}
-	u, a := &c.redisURL, &c.redis
-	remote := u.options != nil
-	needs := func(what string, have bool, names ...string) {
-		for _, name := range names {
-			if !have && c.good(name) && c.values[name] != "" && c.values[name] != "false" {
-				wrong.addf("--%s needs %s in --redis-url", name, what)
-			}
-		}
-	}
-	needs("a Redis of yours (redis://, unix:// or the like)", remote, "redis-username", "redis-password-file")
-	needs("Sentinels (redis+sentinel:// or rediss+sentinel://)", u.master != "", "redis-sentinel-username", "redis-sentinel-password-file")
-	needs("TLS (rediss://, rediss+sentinel:// or rediss+cluster://)", remote && u.options.TLSConfig != nil,
-		"redis-tls-ca-file", "redis-tls-cert-file", "redis-tls-key-file", "redis-tls-server-name")
-	needs("Sentinels or a Cluster (redis+sentinel://, redis+cluster://)", u.master != "" || u.cluster, "redis-replica-reads")
-	if remote && u.options.Password != "" && (a.username != "" || a.passwordFile != "") {
-		wrong.addf("--redis-url has a password already: leave it out there, or --redis-username and --redis-password-file here")
-	}
-	pair := func(name, file, username, path string, pipes pipes) (password string) {
-		if username != "" && path == "" {
-			wrong.addf("--%s needs --%s", name, file)
-		}
-		if path == "" {
-			return ""
-		}
-		password, err := readPassword(path, pipes)
-		if err != nil {
-			wrong.addf("--%s: %v", file, err)
-		}
-		return password
-	}
-	pair("redis-username", "redis-password-file", a.username, a.passwordFile, nil) // each connection reads it
-	a.sentinelPassword = pair("redis-sentinel-username", "redis-sentinel-password-file", a.sentinelUsername, a.sentinelPasswordFile, c.pipes)
-	if _, err := a.tls.load(); err != nil {
-		wrong.addf("%v", err)
-	}
 }
 
 var errHalfPair = errors.New("--redis-tls-cert-file and --redis-tls-key-file need each other")

@@ -8,45 +8,46 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// connect makes the clients of a server of ours; they connect when they are used.
-func (s *sidecar) connect(name string, o *redis.Options, maxSessions int) *backend {
-	return s.connectWith(&backend{name: name, maxSessions: maxSessions}, o, false, func(pool redis.Options, _ bool) redis.UniversalClient {
-		return s.guarded(&pool)
+// connectOwn makes the clients of a server of ours; they connect when they are used.
+func (c *connection) connectOwn(name string, o *redis.Options, maxSessions int) *backend {
+	return c.connectWith(&backend{name: name, maxSessions: maxSessions}, o, false, func(pool redis.Options, _ bool) redis.UniversalClient {
+		return c.guarded(&pool)
 	})
 }
 
 // connectURL makes the clients of a Redis that is not ours, or of a Cluster, or
 // of what Sentinels call the master. Those of one master stay with the server
 // that proves to be it; a Cluster's nodes refuse by themselves what is not theirs.
-func (s *sidecar) connectURL(u *redisURL) (*backend, error) {
+func (c *connection) connectURL() (*backend, error) {
+	u := c.url
 	o := *u.options
-	if err := s.c.redis.apply(&o, u.cluster, s.log); err != nil {
+	if err := c.access.apply(&o, u.cluster, c.log); err != nil {
 		return nil, err
 	}
 	b := &backend{name: u.masked, clientName: o.ClientName}
 	nameByHello(&o)
 	if u.cluster {
-		return s.connectWith(b, &o, s.c.redis.replicaReads, func(pool redis.Options, replicas bool) redis.UniversalClient {
-			return redis.NewClusterClient(s.clusterOptions(u, &pool, replicas))
+		return c.connectWith(b, &o, c.access.replicaReads, func(pool redis.Options, replicas bool) redis.UniversalClient {
+			return redis.NewClusterClient(c.clusterOptions(&pool, replicas))
 		}), nil
 	}
-	b.master = endpoint.New(s.c.nearStale, b.clientName, s.log)
-	make := func(pool redis.Options, _ bool) redis.UniversalClient { return b.master.Guard(s.guarded(&pool)) }
+	b.master = endpoint.New(c.staleness, b.clientName, c.log)
+	make := func(pool redis.Options, _ bool) redis.UniversalClient { return b.master.Guard(c.guarded(&pool)) }
 	if u.master != "" {
 		make = func(pool redis.Options, replicas bool) redis.UniversalClient {
 			name := "master " + u.master
 			if replicas { // they may be away without it, and it without them
 				name = "replicas of " + u.master
 			}
-			c := s.trips.watch(s.breakers.GuardAs(name, redis.NewFailoverClient(s.failoverOptions(u, &pool, replicas))))
+			client := c.watched(c.breakers.GuardAs(name, redis.NewFailoverClient(c.failoverOptions(&pool, replicas))))
 			if replicas {
-				return c
+				return client
 			}
-			return b.master.Guard(c)
+			return b.master.Guard(client)
 		}
 	}
-	s.connectWith(b, &o, s.c.redis.replicaReads, make)
-	s.parts.start("proof of the master", b.master.Run)
+	c.connectWith(b, &o, c.access.replicaReads, make)
+	c.parts.start("proof of the master", b.master.Run)
 	return b, nil
 }
 
@@ -66,34 +67,34 @@ func nameByHello(o *redis.Options) {
 }
 
 // connectWith makes the clients by make, which gets the bounds of their pools.
-func (s *sidecar) connectWith(b *backend, o *redis.Options, replicas bool, make func(pool redis.Options, replicas bool) redis.UniversalClient) *backend {
+func (c *connection) connectWith(b *backend, o *redis.Options, replicas bool, make func(pool redis.Options, replicas bool) redis.UniversalClient) *backend {
 	few := *o
 	few.PoolSize, few.MaxActiveConns = costlyConns, costlyConns
 	few.MinIdleConns, few.MaxIdleConns = 0, 0
 	b.client, b.searches, b.costly = make(*o, false), make(*o, false), make(few, false)
-	s.parts.onStop("redis client", b.client.Close)
-	s.parts.onStop("redis client for searches", b.searches.Close)
-	s.parts.onStop("redis client for costly searches", b.costly.Close)
+	c.parts.onStop("redis client", b.client.Close)
+	c.parts.onStop("redis client for searches", b.searches.Close)
+	c.parts.onStop("redis client for costly searches", b.costly.Close)
 	if replicas {
 		b.replicas = make(few, true)
-		s.parts.onStop("redis client for replicas", b.replicas.Close)
+		c.parts.onStop("redis client for replicas", b.replicas.Close)
 	}
 	return b
 }
 
 // clusterOptions are those of a Cluster, whose nodes' clients are as o says.
-func (s *sidecar) clusterOptions(u *redisURL, o *redis.Options, replicas bool) *redis.ClusterOptions {
-	c := severalOptions(u, o, replicas).Cluster()
-	c.NewClient = s.guarded
-	c.ClusterStateReloadInterval = clusterReload
-	return c
+func (c *connection) clusterOptions(o *redis.Options, replicas bool) *redis.ClusterOptions {
+	cluster := severalOptions(c.url, o, replicas).Cluster()
+	cluster.NewClient = c.guarded
+	cluster.ClusterStateReloadInterval = clusterReload
+	return cluster
 }
 
 // failoverOptions are those of a master that Sentinels name, or of its replicas.
-func (s *sidecar) failoverOptions(u *redisURL, o *redis.Options, replicas bool) *redis.FailoverOptions {
-	several := severalOptions(u, o, replicas)
-	several.DB, several.MasterName = o.DB, u.master
-	several.SentinelUsername, several.SentinelPassword = s.c.redis.sentinelUsername, s.c.redis.sentinelPassword
+func (c *connection) failoverOptions(o *redis.Options, replicas bool) *redis.FailoverOptions {
+	several := severalOptions(c.url, o, replicas)
+	several.DB, several.MasterName = o.DB, c.url.master
+	several.SentinelUsername, several.SentinelPassword = c.access.sentinelUsername, c.access.sentinelPassword
 	return several.Failover()
 }
 
@@ -130,4 +131,17 @@ func severalOptions(u *redisURL, o *redis.Options, replicas bool) *redis.Univers
 		ConnMaxLifetimeJitter:      o.ConnMaxLifetimeJitter,
 		MaintNotificationsConfig:   o.MaintNotificationsConfig,
 	}
+}
+
+// guarded makes a client whose server's breaker stands before all of its calls.
+// For a Cluster it makes the client of each node.
+func (c *connection) guarded(o *redis.Options) *redis.Client {
+	return c.watched(c.breakers.Guard(redis.NewClient(o)))
+}
+
+func (c *connection) watched(client *redis.Client) *redis.Client {
+	if c.watch == nil {
+		return client
+	}
+	return c.watch(client)
 }

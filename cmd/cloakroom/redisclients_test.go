@@ -163,7 +163,7 @@ func TestCluster_LostRepliesAreNotRepeated(t *testing.T) {
 	if !ok {
 		t.Fatal(cluster.URL())
 	}
-	s := &sidecar{breakers: breaker.New(slog.New(slog.DiscardHandler))}
+	c := &connection{url: &u, breakers: breaker.New(slog.New(slog.DiscardHandler))}
 	f := func(once bool, write func(ctx context.Context, rdb redis.UniversalClient) error) (sent, run int) {
 		t.Helper()
 		var count atomic.Int32
@@ -180,7 +180,7 @@ func TestCluster_LostRepliesAreNotRepeated(t *testing.T) {
 			}
 			return conn, nil
 		}
-		rdb := redis.NewClusterClient(s.clusterOptions(&u, &o, false))
+		rdb := redis.NewClusterClient(c.clusterOptions(&o, false))
 		defer rdb.Close()
 		if err := write(t.Context(), rdb); err == nil {
 			t.Error("a lost reply is no error")

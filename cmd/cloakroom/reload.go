@@ -2,52 +2,9 @@ package main
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"strings"
-
-	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/prometheus/client_golang/prometheus"
 )
-
-// reloader is a reloaded of any type.
-type reloader interface {
-	look(atOnce bool)
-	state() string
-	register(to prometheus.Registerer)
-	logTo(log *slog.Logger)
-}
-
-func (r *reloaded[T]) logTo(log *slog.Logger) {
-	r.log = log
-	r.logUnfollowed()
-}
-
-// logUnfollowed tells of what was read at the start only.
-func (r *reloaded[T]) logUnfollowed() {
-	for path := range r.once {
-		r.log.Info("no regular file: it was read once, and is not followed", "setting", r.setting, "file", path)
-	}
-}
-
-// follows says whether a file may have changed.
-func (r *reloaded[T]) follows(path string) bool {
-	_, once := r.once[path]
-	return !once
-}
-
-// reloaders are those of all settings that have files.
-func (c *config) reloaders() (all []reloader) {
-	for _, cert := range c.certificates() {
-		all = append(all, cert)
-	}
-	if c.apiKeys != nil {
-		all = append(all, c.apiKeys)
-	}
-	if c.issuers != nil {
-		all = append(all, c.issuers)
-	}
-	return all
-}
 
 // startReloads follows the files with API keys, issuers and certificates. They
 // are also read whenever SIGHUP comes.
@@ -95,19 +52,14 @@ func (c *config) filesState() string {
 	return strings.Join(faults, "; ")
 }
 
-// openKeys reads a file with API keys.
-func openKeys(path string, pipes pipes) (*reloaded[*caller.APIKeys], error) {
-	r := &reloaded[*caller.APIKeys]{
-		setting: "auth-keys-file",
-		parse: func(read func(string) ([]byte, error)) (*caller.APIKeys, error) {
-			text, err := read(path)
-			if err != nil {
-				return nil, err
-			}
-			return parseKeys(path, text)
-		},
-		done: "API keys reloaded", kept: "the API keys were not reloaded, the old ones stay",
-		says: func(k *caller.APIKeys) []any { return []any{"keys", k.Len()} },
-	}
-	return r, r.open(pipes)
+// load reads the configuration of the subcommand, with settings that only this one has.
+func (p *program) load(ctx context.Context, own ...setting) (*config, error) {
+	return load(ctx, source{p.name, p.args, p.env, p.pipes(ctx)}, own...)
+}
+
+// pipes lets the files of a subcommand be pipes, and says that it waits for one.
+func (p *program) pipes(ctx context.Context) pipes {
+	return anything(ctx, func(file string) {
+		_, _ = fmt.Fprintf(p.stderr, "cloakroom %s: waiting for what is written to %s, which is no regular file\n", p.name, file)
+	})
 }

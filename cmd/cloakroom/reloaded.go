@@ -149,3 +149,29 @@ func (r *reloaded[T]) register(to prometheus.Registerer) {
 		return 0
 	}))
 }
+
+// reloader is a reloaded of any type.
+type reloader interface {
+	look(atOnce bool)
+	state() string
+	register(to prometheus.Registerer)
+	logTo(log *slog.Logger)
+}
+
+func (r *reloaded[T]) logTo(log *slog.Logger) {
+	r.log = log
+	r.logUnfollowed()
+}
+
+// logUnfollowed tells of what was read at the start only.
+func (r *reloaded[T]) logUnfollowed() {
+	for path := range r.once {
+		r.log.Info("no regular file: it was read once, and is not followed", "setting", r.setting, "file", path)
+	}
+}
+
+// follows says whether a file may have changed.
+func (r *reloaded[T]) follows(path string) bool {
+	_, once := r.once[path]
+	return !once
+}

@@ -152,7 +152,7 @@ func TestIssuersAreFollowed(t *testing.T) {
 // Keys of a pipe are read once, and are not a fault afterwards.
 func TestKeysOfAPipe(t *testing.T) {
 	t.Parallel()
-	k, err := openKeys(piped(t, keysWithOne), anything(t.Context(), &program{}))
+	k, err := openKeys(piped(t, keysWithOne), anything(t.Context(), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestCertificateWithAKeyOfAPipe(t *testing.T) {
 	pair := bytesOf(authority.issue(time.Hour))
 	files := authority.mounted(t.TempDir(), pair)
 	files.key = piped(t, string(pair[1]))
-	c, err := openCertificate("http", files, anything(t.Context(), &program{}))
+	c, err := openCertificate("http", files, anything(t.Context(), nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,12 @@ import (
 // checkReusePort makes sure that two processes can share what they listen on and
 // what they answer from.
 func checkReusePort(c *config, wrong *faults) {
-	if !c.reusePort || !c.good("reuse-port", "redis-url") {
+	if !c.listen.reusePort || !c.good("reuse-port", "redis-url") {
 		return
 	}
-	for _, l := range []struct{ setting, addr string }{{"http-addr", c.httpAddr}, {"verify-addr", c.verifyAddr}} {
+	for _, l := range []struct{ setting, addr string }{{"http-addr", c.listen.http}, {"verify-addr", c.listen.verify}} {
 		switch {
-		case c.inherited[l.setting] != nil:
+		case c.listen.inherited[l.setting] != nil:
 			c.warnings = append(c.warnings, "--reuse-port changes nothing for --"+l.setting+", which the service manager has opened")
 		case strings.HasPrefix(l.addr, "unix:"):
 			wrong.addf("--reuse-port shares ports, and --%s is %s: for a unix socket use a .socket of systemd (docs/deployment.md)", l.setting, l.addr)

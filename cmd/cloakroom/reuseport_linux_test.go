@@ -19,25 +19,25 @@ func TestReusePortThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	c := &config{reusePort: true, httpAddr: old.Addr().String(), verifyAddr: taken.Addr().String()}
+	c := &addresses{reusePort: true, http: old.Addr().String(), verify: taken.Addr().String()}
 	failing(t, c, "choose another with --verify-addr", old.Addr().String())
 
 	second := share(t, old.Addr().String())
 	defer second.Close()
-	c = &config{reusePort: true, httpAddr: old.Addr().String()}
-	if _, _, err := c.listenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+	c = &addresses{reusePort: true, http: old.Addr().String()}
+	if _, _, err := c.openForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
 		t.Errorf("a third one: %v", err)
 	}
 }
 
 // failing starts c again and again, which fails as told, while who connects to addr is answered by the old one.
-func failing(t *testing.T, c *config, told, addr string) {
+func failing(t *testing.T, c *addresses, told, addr string) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range 20 {
-			_, _, err := c.listenForRequests(t.Context())
+			_, _, err := c.openForRequests(t.Context())
 			if err == nil || !strings.Contains(err.Error(), told) {
 				t.Errorf("got %v", err)
 				return
@@ -66,8 +66,8 @@ func failing(t *testing.T, c *config, told, addr string) {
 // share listens at addresses as a process with --reuse-port does, and answers who connects to the first.
 func share(t *testing.T, http string, verify ...string) net.Listener {
 	t.Helper()
-	c := &config{reusePort: true, httpAddr: http, verifyAddr: strings.Join(verify, "")}
-	ln, other, err := c.listenForRequests(t.Context())
+	c := &addresses{reusePort: true, http: http, verify: strings.Join(verify, "")}
+	ln, other, err := c.openForRequests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestReusePortOfAThird(t *testing.T) {
 	defer first.Close()
 	second := share(t, "127.0.0.1:0", port)
 	defer second.Close()
-	c := &config{reusePort: true, httpAddr: first.Addr().String(), verifyAddr: port}
+	c := &addresses{reusePort: true, http: first.Addr().String(), verify: port}
 	failing(t, c, "cannot listen on "+port+" (--verify-addr): 2 processes with --reuse-port listen there already", first.Addr().String())
 
 	everywhere := share(t, ":0")
@@ -108,8 +108,8 @@ func TestReusePortOfAThird(t *testing.T) {
 	also := share(t, ":"+number)
 	defer also.Close()
 	for _, host := range []string{"127.0.0.1", "0.0.0.0", "localhost"} {
-		c := &config{reusePort: true, httpAddr: host + ":" + number}
-		if _, _, err := c.listenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+		c := &addresses{reusePort: true, http: host + ":" + number}
+		if _, _, err := c.openForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
 			t.Errorf("%s: got %v", host, err)
 		}
 	}

@@ -67,7 +67,7 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(r.url, r.keyFile, r.tls, p.env, anything(ctx, p))
+	client, err := newClient(r.url, r.keyFile, r.tls, p.env, p.pipes(ctx))
 	if ctx.Err() != nil {
 		return errNothingRevoked
 	}

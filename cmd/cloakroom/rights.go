@@ -44,16 +44,13 @@ type rightsState struct {
 	spare   string // what is missing, and can be done without
 }
 
-func newRights(c *config, rdb redis.UniversalClient, log *slog.Logger) (*rights, error) {
-	space, err := keys.NewSpace(c.keyPrefix, 1) // no pattern has a shard in it
+// newRights watches the user of rdb, "" if it has the default one. prefix is that of the keys.
+func newRights(rdb redis.UniversalClient, user, prefix string, when acl.When, log *slog.Logger) (*rights, error) {
+	space, err := keys.NewSpace(prefix, 1) // no pattern has a shard in it
 	if err != nil {
 		return nil, err
 	}
-	user := c.redis.username
-	if o := c.redisURL.options; o != nil {
-		user = cmp.Or(user, o.Username)
-	}
-	r := &rights{rdb: rdb, log: log, user: cmp.Or(user, "default"), space: space, needed: acl.Needed(cache.Rights(), needs(c))}
+	r := &rights{rdb: rdb, log: log, user: cmp.Or(user, "default"), space: space, needed: acl.Needed(cache.Rights(), when)}
 	r.now.Store(&rightsState{says: "not asked yet"})
 	return r, nil
 }

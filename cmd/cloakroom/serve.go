@@ -41,7 +41,7 @@ type sidecar struct {
 // after the other, calls then (if there is one) when requests are served, waits
 // until ctx ends or a part fails, and stops the parts in reverse.
 func start(ctx context.Context, p *program, then func(context.Context, *sidecar, *cache.Store) error) error {
-	c, err := load(ctx, p)
+	c, err := p.load(ctx)
 	if errors.Is(err, pflag.ErrHelp) {
 		return printFlags(p.stdout, p.name)
 	}
@@ -57,7 +57,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 		return err
 	}
 	if c.printConfig {
-		return printConfig(p.stdout, c)
+		return c.print(p.stdout)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end it
 	s := &sidecar{
@@ -66,10 +66,11 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	var sampled *sampler
 	s.log, sampled = newLogger(p.stderr, c.logLevel, c.logFormat)
 	s.parts.start("log", sampled.Run)
-	s.version, _ = build()
 	s.breakers = breaker.New(s.log)
 	s.trips = newRedisMetrics(s.metrics)
-	registerBuild(s.metrics)
+	var commit string
+	s.version, commit = build()
+	registerBuild(s.metrics, s.version, commit)
 	for _, w := range c.warnings {
 		s.log.Warn(w)
 	}
@@ -96,7 +97,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *sidecar, *cache.Store) error) error {
 	var err error
 	// The admin listener comes first, so that /readyz says what is missing.
-	if s.admin, err = s.c.listen(ctx, "admin-addr", s.c.adminAddr); err != nil {
+	if s.admin, err = s.c.listen.openAdmin(ctx); err != nil {
 		return err
 	}
 	s.startAdmin()
@@ -111,7 +112,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if b.master != nil { // it is known before there is a store
 		registerMaster(s.metrics, b.master)
 	}
-	may, err := newRights(s.c, b.client, s.log)
+	may, err := newRights(b.client, s.c.redis.user(&s.c.redisURL), s.c.store.Prefix, needs(s.c), s.log)
 	if err != nil {
 		return err
 	}
@@ -120,14 +121,8 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		return err
 	}
 	s.parts.onStop("session store", store.Close)
-	registerSweep(s.metrics, store)
-	registerNear(s.metrics, store)
-	registerSearches(s.metrics, store)
-	registerEvicted(s.metrics, store)
-	registerAudit(s.metrics, store)
-	registerClock(s.metrics, store)
+	registerStore(s.metrics, store)
 	registerBreakers(s.metrics, s.breakers)
-	registerFailover(s.metrics, store)
 	if b.master != nil {
 		b.master.OnLoss(store.MasterLost)
 	}
@@ -140,7 +135,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err := meanwhile(); err != nil {
 		return err
 	}
-	if s.http, s.verify, err = s.c.listenForRequests(ctx); err != nil {
+	if s.http, s.verify, err = s.c.listen.openForRequests(ctx); err != nil {
 		return err
 	}
 	s.startAPI(api, store)
@@ -170,7 +165,7 @@ func (s *sidecar) startAdmin() {
 		Ready:   s.ready.check,
 		Details: s.ready.details,
 		Metrics: s.metrics,
-		Pprof:   s.c.pprof || loopback(s.c.adminAddr),
+		Pprof:   s.c.pprof || loopback(s.c.listen.admin),
 		Logger:  s.log,
 	})
 	s.parts.start("admin listener", func(ctx context.Context) error {
@@ -179,27 +174,9 @@ func (s *sidecar) startAdmin() {
 }
 
 func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
-	return httpapi.New(httpapi.Config{
-		Store:           store,
-		InstanceID:      s.c.instanceID,
-		Anonymous:       s.c.anonymous,
-		CORSOrigins:     s.c.corsOrigins,
-		DefaultLimit:    s.c.defaultLimit,
-		MaxLimit:        s.c.maxLimit,
-		MaxBodyBytes:    s.c.maxBody,
-		MaxHeaderBytes:  s.c.maxHeader,
-		MaxSessionBytes: s.c.maxSession,
-		DefaultLifetime: s.c.defaultLifetime,
-		MaxLifetime:     s.c.maxLifetime,
-		KeyRate:         s.c.keyRate,
-		MaxInFlight:     s.c.maxInFlight,
-		TrustedProxies:  s.c.trustedProxies,
-		ShutdownIdle:    s.c.shutdownIdle,
-		Verify:          s.c.verify,
-		Version:         s.version,
-		Logger:          s.log,
-		Metrics:         s.metrics,
-	})
+	c := s.c.api
+	c.Store, c.Version, c.Logger, c.Metrics = store, s.version, s.log, s.metrics
+	return httpapi.New(c)
 }
 
 func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
@@ -221,3 +198,9 @@ func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 	s.startListeners(run, runVerify)
 	s.startReloads()
 }
+
+// loggedError is a failure that is in the log already, as its last line.
+type loggedError struct{ error }
+
+// Unwrap returns the failure.
+func (e *loggedError) Unwrap() error { return e.error }

@@ -226,7 +226,7 @@ func stale(t *testing.T, path string) {
 
 func TestListenLeavesFilesAlone(t *testing.T) {
 	path := writeFile(t, "precious")
-	if _, err := (&config{}).listen(t.Context(), "http-addr", "unix:"+path); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := (&addresses{}).open(t.Context(), "http-addr", "unix:"+path); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("got %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {

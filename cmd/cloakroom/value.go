@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,6 +131,21 @@ func oneOf(to *string, allowed ...string) value {
 	}, false}
 }
 
+// evictOldest is the --max-sessions-policy that deletes.
+const evictOldest = "evict-oldest"
+
+// userPolicy keeps whether the oldest sessions of a user are deleted.
+func userPolicy(evicts *bool) value {
+	var name string
+	v := oneOf(&name, evictOldest, "refuse")
+	set := v.set
+	v.set = func(s string) bool {
+		*evicts = s == evictOldest
+		return set(s)
+	}
+	return v
+}
+
 func level(to *slog.Level) value {
 	names := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	return value{"debug, info, warn or error", "!!str", func(s string) bool {
@@ -144,11 +158,7 @@ func level(to *slog.Level) value {
 func address(to *string) value {
 	return value{"HOST:PORT, :PORT (a number from 0 to 65535; 0 takes a free one) or unix:PATH (at most 100 bytes)", "!!str", func(s string) bool {
 		*to = s
-		if path, ok := strings.CutPrefix(s, "unix:"); ok {
-			return path != "" && len(path) <= maxSocketPath && !strings.ContainsRune(path, 0)
-		}
-		_, port, err := net.SplitHostPort(s)
-		return err == nil && validPort(port, 0)
+		return validAddress(s)
 	}, false}
 }
 
@@ -158,13 +168,6 @@ func optional(v value) value {
 	v.allowed += ", or empty"
 	v.set = func(s string) bool { return s == "" || set(s) }
 	return v
-}
-
-// validPort says whether port is a number from least to 65535, without signs
-// and leading zeros.
-func validPort(port string, least uint64) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n >= least && strconv.FormatUint(n, 10) == port
 }
 
 func redisAt(to *redisURL) value {
