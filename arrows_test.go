@@ -57,7 +57,16 @@ var arrows = map[string][]string{
 	"httpapi/request":     {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/verify":      {"httpapi/server", "httpapi/caller", "cache", "internal/deadline", "internal/session", "internal/protojson"},
 	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
-	"cmd/cloakroom":       {"cache", "cache/near", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/verify", "index", "index/audit", "internal/acl", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/keys", "internal/lookalike", "internal/oidc", "internal/session"},
+	"internal/usage":      {},
+	"internal/parts":      {},
+	"internal/followed":   {"internal/parts"},
+	"internal/listen":     {"internal/usage"},
+	"internal/redisconn":  {"cache", "internal/breaker", "internal/endpoint", "internal/followed", "internal/listen", "internal/lookalike", "internal/parts", "internal/usage"},
+	"internal/config":     {"cache", "httpapi", "httpapi/caller", "httpapi/verify", "internal/followed", "internal/keys", "internal/listen", "internal/oidc", "internal/redisconn", "internal/usage"},
+	"internal/logs":       {"httpapi", "httpapi/caller"},
+	"internal/metrics":    {"cache", "cache/near", "index/audit", "internal/breaker", "internal/endpoint"},
+	"internal/readiness":  {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts"},
+	"cmd/cloakroom":       {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/session", "internal/usage"},
 	"bench/result":        {},
 	"bench/load":          {"bench/result"},
 	"bench/cli":           {},
@@ -77,6 +86,7 @@ var arrows = map[string][]string{
 	// For tests only: nobody's product code may import these.
 	"internal/oidc/oidctest": {},
 	"internal/redistest":     {},
+	"internal/tlstest":       {},
 	"test/clients":           {},
 	"test/gateways":          {},
 	"test/linear":            {},
@@ -86,17 +96,17 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/baseline", "cmd/cloakroom", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
+	"github.com/valyala/fasthttp":   {"bench/baseline", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/push", "internal/redisclock", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
-	"github.com/alicebob/miniredis": {"cmd/cloakroom", "internal/lookalike"},
-	"github.com/spf13/pflag":        {"cmd/cloakroom"},
-	"github.com/knadh/koanf":        {"cmd/cloakroom"},
+	"github.com/alicebob/miniredis": {"internal/lookalike", "internal/redisconn"},
+	"github.com/spf13/pflag":        {"cmd/cloakroom", "internal/config", "internal/usage"},
+	"github.com/knadh/koanf":        {"internal/config"},
 	"flag":                          {"cmd/cloakroom", "bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},

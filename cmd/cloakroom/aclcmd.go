@@ -13,8 +13,12 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
 )
 
@@ -50,15 +54,15 @@ type aclFlags struct {
 	audit, doctor      bool
 }
 
-func (f *aclFlags) settings() []setting {
-	return []setting{
-		own("user", "cloakroom", text(&f.user, 128), "name of the Redis user"),
-		own("password-file", "", text(&f.passwordFile, 4096), "file with its password"),
-		own("users-file", "false", boolean(&f.usersFile), "print a line for aclfile"),
-		own("cluster", "false", boolean(&f.cluster), "for a Cluster"),
-		own("sentinel", "false", boolean(&f.sentinel), "and for Sentinels"),
-		own("audit", "false", boolean(&f.audit), "and for audit"),
-		own("doctor", "false", boolean(&f.doctor), "and for doctor"),
+func (f *aclFlags) settings() []config.Setting {
+	return []config.Setting{
+		config.Own("user", "cloakroom", config.Text(&f.user, 128), "name of the Redis user"),
+		config.Own("password-file", "", config.Text(&f.passwordFile, 4096), "file with its password"),
+		config.Own("users-file", "false", config.Boolean(&f.usersFile), "print a line for aclfile"),
+		config.Own("cluster", "false", config.Boolean(&f.cluster), "for a Cluster"),
+		config.Own("sentinel", "false", config.Boolean(&f.sentinel), "and for Sentinels"),
+		config.Own("audit", "false", config.Boolean(&f.audit), "and for audit"),
+		config.Own("doctor", "false", config.Boolean(&f.doctor), "and for doctor"),
 	}
 }
 
@@ -73,26 +77,26 @@ func aclCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	var wrong faults
+	var wrong usage.Faults
 	if f.user == "" || strings.ContainsFunc(f.user, func(r rune) bool { return r <= ' ' || r == '"' || r == '\'' || r == 0x7f }) {
-		wrong.addf("flag: --user must be a name without spaces and quotes")
+		wrong.Addf("flag: --user must be a name without spaces and quotes")
 	}
 	secret, err := f.secret(p.pipes(ctx))
 	if ctx.Err() != nil {
-		return errInterrupted
+		return followed.ErrInterrupted
 	}
 	if err != nil {
-		wrong.addf("flag: --password-file: %v", err)
+		wrong.Addf("flag: --password-file: %v", err)
 	}
-	if err := wrong.err(); err != nil {
+	if err := wrong.Err(); err != nil {
 		return err
 	}
-	space, err := keys.NewSpace(c.store.Prefix, 1)
+	space, err := keys.NewSpace(c.Store.Prefix, 1)
 	if err != nil {
 		return err
 	}
 	rule := acl.RuleOf(space, acl.Needed(redisRights(), f.when(c)))
-	if err := f.print(p.stdout, secret, rule.String()); err != nil || !f.sentinel && c.redisURL.master == "" {
+	if err := f.print(p.stdout, secret, rule.String()); err != nil || !f.sentinel && c.RedisURL.Master == "" {
 		return err
 	}
 	return f.print(p.stdout, secret, doctor.SentinelRule)
@@ -102,7 +106,7 @@ func aclCommand(ctx context.Context, p *program) error {
 func redisRights() []acl.Right { return slices.Concat(cache.Rights(), doctor.Rights()) }
 
 // when says which rights are needed.
-func (f *aclFlags) when(c *config) acl.When {
+func (f *aclFlags) when(c *config.Config) acl.When {
 	when := needs(c)
 	if f.cluster {
 		when |= acl.Cluster
@@ -117,24 +121,24 @@ func (f *aclFlags) when(c *config) acl.When {
 }
 
 // needs says which rights a configuration of serve needs.
-func needs(c *config) acl.When {
+func needs(c *config.Config) acl.When {
 	var when acl.When
-	if c.store.NearBytes > 0 {
+	if c.Store.NearBytes > 0 {
 		when |= acl.Near
 	}
-	if c.redisURL.options != nil && c.redisURL.options.DB != 0 {
+	if c.RedisURL.Options != nil && c.RedisURL.Options.DB != 0 {
 		when |= acl.Database
 	}
-	if c.redisURL.cluster {
+	if c.RedisURL.Cluster {
 		when |= acl.Cluster
 	}
-	if c.store.RevokeWaitReplicas > 0 {
+	if c.Store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
-	if c.redis.replicaReads {
+	if c.Redis.ReplicaReads {
 		when |= acl.Replicas
 	}
-	if c.store.RevokeWaitReplicas > 0 {
+	if c.Store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
 	return when
@@ -152,16 +156,16 @@ func (f *aclFlags) print(w io.Writer, secret, rule string) error {
 
 // secret returns the password's hash as a word of the rule. The password is
 // neither kept nor shown. (I6)
-func (f *aclFlags) secret(pipes pipes) (string, error) {
+func (f *aclFlags) secret(pipes followed.Pipes) (string, error) {
 	if f.passwordFile == "" {
 		return ">PASSWORD", nil
 	}
-	text, err := readText(f.passwordFile, pipes)
+	text, err := followed.Read(f.passwordFile, pipes)
 	if err != nil {
 		return "", err
 	}
 	text = bytes.TrimRight(text, "\r\n")
-	if len(text) == 0 || len(text) > maxPassword || bytes.ContainsAny(text, "\r\n") {
+	if len(text) == 0 || len(text) > redisconn.MaxPassword || bytes.ContainsAny(text, "\r\n") {
 		return "", fmt.Errorf("%s must have the password on its only line", f.passwordFile)
 	}
 	sum := sha256.Sum256(text)

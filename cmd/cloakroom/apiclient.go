@@ -13,6 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
 const (
@@ -34,9 +38,9 @@ type apiClient struct {
 
 // newClient returns a client of the sidecar at address. Its errors do not
 // repeat the key. (I6)
-func newClient(address, keyFile string, files clientTLS, env []string, pipes pipes) (*apiClient, error) {
+func newClient(address, keyFile string, files clientTLS, env []string, pipes followed.Pipes) (*apiClient, error) {
 	c := &apiClient{name: address}
-	var wrong faults
+	var wrong usage.Faults
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 	u, err := url.Parse(address)
 	if path, ok := strings.CutPrefix(address, "unix:"); ok && path != "" {
@@ -46,29 +50,29 @@ func newClient(address, keyFile string, files clientTLS, env []string, pipes pip
 		}
 	} else if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		c.name = ""
-		wrong.addf("--url must be http://HOST:PORT, https://HOST or unix:PATH")
+		wrong.Addf("--url must be http://HOST:PORT, https://HOST or unix:PATH")
 	} else {
 		c.base = strings.TrimSuffix(address, "/")
 	}
 	transport.TLSClientConfig, err = files.config(pipes)
 	if err != nil {
-		wrong.addf("%v", err)
+		wrong.Addf("%v", err)
 	}
 	c.key, err = readKey(keyFile, env, pipes)
 	if err != nil {
-		wrong.addf("%v", err)
+		wrong.Addf("%v", err)
 	}
 	// A redirect would take the key elsewhere.
 	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return c, wrong.err()
+	return c, wrong.Err()
 }
 
 // readKey returns the API key, "" if none is given.
-func readKey(file string, env []string, pipes pipes) (string, error) {
-	source, key := apiKeyEnv, ""
+func readKey(file string, env []string, pipes followed.Pipes) (string, error) {
+	source, key := config.APIKeyEnv, ""
 	if file != "" {
 		source = "--key-file " + file
-		text, err := readText(file, pipes)
+		text, err := followed.Read(file, pipes)
 		if err != nil {
 			return "", fmt.Errorf("--key-file: %w", err)
 		}
@@ -77,7 +81,7 @@ func readKey(file string, env []string, pipes pipes) (string, error) {
 		}
 	} else {
 		for _, v := range env {
-			if value, ok := strings.CutPrefix(v, apiKeyEnv+"="); ok {
+			if value, ok := strings.CutPrefix(v, config.APIKeyEnv+"="); ok {
 				key = strings.TrimSpace(value)
 			}
 		}
@@ -154,7 +158,7 @@ func (c *apiClient) refused(status int, body []byte) error {
 	said := fmt.Sprintf("%s answered %d: %s", c.name, status, printable(answer.Message))
 	switch {
 	case status == http.StatusUnauthorized && c.key == "":
-		return fmt.Errorf("%s; give an API key with --key-file, or in %s; `cloakroom key new` makes one", said, apiKeyEnv)
+		return fmt.Errorf("%s; give an API key with --key-file, or in %s; `cloakroom key new` makes one", said, config.APIKeyEnv)
 	case status == http.StatusUnauthorized:
 		return fmt.Errorf("%s; the API key is not among those of this sidecar, which reads its keys file within 5 seconds of a change", said)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:

@@ -11,8 +11,12 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
@@ -54,11 +58,11 @@ type auditFlags struct {
 	rate         int
 }
 
-func (f *auditFlags) settings() []setting {
-	return []setting{
-		own("repair", "false", boolean(&f.repair), "mend what can be mended"),
-		own("rate", "10000", number(&f.rate, 0, 10_000_000), "elements in a second; 0 has no limit"),
-		own("json", "false", boolean(&f.json), "print JSON"),
+func (f *auditFlags) settings() []config.Setting {
+	return []config.Setting{
+		config.Own("repair", "false", config.Boolean(&f.repair), "mend what can be mended"),
+		config.Own("rate", "10000", config.Number(&f.rate, 0, 10_000_000), "elements in a second; 0 has no limit"),
+		config.Own("json", "false", config.Boolean(&f.json), "print JSON"),
 	}
 }
 
@@ -73,18 +77,18 @@ func auditCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.redisURL.memory || c.redisURL.embedded && c.redisURL.dir == "" {
-		return &usageError{faults: []string{"--redis-url " + c.redisURL.masked + " has no sessions before a cloakroom runs, and nobody else can look at it then"}}
+	if c.RedisURL.Memory || c.RedisURL.Embedded && c.RedisURL.Dir == "" {
+		return &usage.Error{Faults: []string{"--redis-url " + c.RedisURL.Masked + " has no sessions before a cloakroom runs, and nobody else can look at it then"}}
 	}
-	for _, w := range c.warnings {
+	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom audit: warning: %s\n", w)
 	}
-	if o := c.redisURL.options; o != nil {
+	if o := c.RedisURL.Options; o != nil {
 		o.ClientName, o.MaxRetries = "cloakroom-audit", auditRetries
 	}
-	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: newParts(), ready: newReadiness()}
+	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: parts.New(), ready: readiness.New()}
 	s.breakers = breaker.New(s.log)
-	return errors.Join(s.audit(ctx, &f), s.parts.stop())
+	return errors.Join(s.audit(ctx, &f), s.parts.Stop())
 }
 
 // audit opens the store, audits and prints.
@@ -95,16 +99,16 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	space, err := keys.NewSpace(s.c.store.Prefix, 1)
+	space, err := keys.NewSpace(s.c.Store.Prefix, 1)
 	if err != nil {
 		return err
 	}
-	if err := cache.CheckKind(startCtx, b.client, s.c.store.Prefix); err != nil && !errors.Is(err, session.ErrUnavailable) {
-		return s.c.redisURL.misfit(err)
+	if err := cache.CheckKind(startCtx, b.Client, s.c.Store.Prefix); err != nil && !errors.Is(err, session.ErrUnavailable) {
+		return s.c.RedisURL.Misfit(err)
 	}
 	// Opening a store records the number of shards where none is recorded.
-	if err := b.client.Get(startCtx, space.Meta()).Err(); errors.Is(err, redis.Nil) {
-		return fmt.Errorf("there is no store under the key prefix %q", s.c.store.Prefix)
+	if err := b.Client.Get(startCtx, space.Meta()).Err(); errors.Is(err, redis.Nil) {
+		return fmt.Errorf("there is no store under the key prefix %q", s.c.Store.Prefix)
 	} else if err != nil {
 		return fmt.Errorf("redis does not answer: %w", err)
 	}
@@ -112,10 +116,10 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	s.parts.onStop("session store", store.Close)
+	s.parts.OnStop("session store", store.Close)
 
 	bar := newAuditBar(s.p.stderr)
-	r := &auditResult{Redis: s.c.redisURL.masked, Prefix: s.c.store.Prefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
+	r := &auditResult{Redis: s.c.RedisURL.Masked, Prefix: s.c.Store.Prefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
 	began := time.Now()
 	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: bar.show})
 	bar.stop()

@@ -5,15 +5,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
 )
 
 // clientTLS names the files of a client that calls a sidecar over TLS.
 type clientTLS struct{ ca, cert, key string }
 
 // config returns what the client needs. Its errors name the flag. (I6)
-func (f clientTLS) config(pipes pipes) (*tls.Config, error) {
+func (f clientTLS) config(pipes followed.Pipes) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	read := reader(pipes)
+	read := followed.Reader(pipes)
 	if f.ca != "" {
 		text, err := read(f.ca)
 		if err != nil {

@@ -10,11 +10,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -56,7 +59,7 @@ type deployed struct {
 }
 
 // effective returns the settings that the example gives the program, which must be good and without a warning.
-func (d deployed) effective(t *testing.T) *config {
+func (d deployed) effective(t *testing.T) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	var paths []string
@@ -80,25 +83,25 @@ func (d deployed) effective(t *testing.T) *config {
 	if err != nil {
 		t.Fatalf("%s: %v", d.name, err)
 	}
-	if len(c.warnings) > 0 {
-		t.Errorf("%s: %v", d.name, c.warnings)
+	if len(c.Warnings) > 0 {
+		t.Errorf("%s: %v", d.name, c.Warnings)
 	}
-	if c.api.Anonymous || c.apiKeys == nil {
+	if c.API.Anonymous || c.APIKeys == nil {
 		t.Errorf("%s: needs API keys", d.name)
 	}
-	if c.redisURL.options == nil {
-		t.Errorf("%s: has no Redis: %s", d.name, c.redisURL.masked)
+	if c.RedisURL.Options == nil {
+		t.Errorf("%s: has no Redis: %s", d.name, c.RedisURL.Masked)
 	}
-	if loopback(c.listen.admin) && c.pprof {
+	if listen.Loopback(c.Listen.Admin) && c.Pprof {
 		t.Errorf("%s: pprof is open", d.name)
 	}
-	if got := c.value("verify-credentials"); got != gatewayCredentials {
+	if got := c.Value("verify-credentials"); got != gatewayCredentials {
 		t.Errorf("%s: verify takes tokens from %s, the examples for gateways need %s", d.name, got, gatewayCredentials)
 	}
-	if addr := c.value("verify-addr"); addr != "" && !strings.HasPrefix(addr, "unix:") && !loopback(addr) && c.value("trusted-proxies") == caller.DefaultTrustedProxies {
+	if addr := c.Value("verify-addr"); addr != "" && !strings.HasPrefix(addr, "unix:") && !listen.Loopback(addr) && c.Value("trusted-proxies") == caller.DefaultTrustedProxies {
 		t.Errorf("%s: gateways reach verify at %s, and are not among the trusted proxies", d.name, addr)
 	}
-	if least := c.shutdownTimeout + 5*time.Second; d.stop < least {
+	if least := c.ShutdownTimeout + 5*time.Second; d.stop < least {
 		t.Errorf("%s: is given %v to end, and needs %v", d.name, d.stop, least)
 	}
 	return c
@@ -117,17 +120,22 @@ func port(t *testing.T, addr string) string {
 // memory reads a quantity such as 512Mi, 460MiB or 2g as bytes.
 func memoryOf(t *testing.T, text string) int {
 	t.Helper()
-	n, ok := parseBytes(regexp.MustCompile(`(?i)^(\d+)([mg])(i?b?)$`).ReplaceAllStringFunc(text, func(s string) string {
-		return strings.ToUpper(strings.TrimRight(s, "ibIB")) + "iB"
-	}))
-	if !ok {
+	m := regexp.MustCompile(`(?i)^(\d+)([mg])i?b?$`).FindStringSubmatch(text)
+	if m == nil {
 		t.Fatalf("%q is no size", text)
 	}
-	return n
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.EqualFold(m[2], "g") {
+		return n << 30
+	}
+	return n << 20
 }
 
 // fits says whether the near cache, what Go collects at, and what the container may take are in this order.
-func fits(t *testing.T, name string, c *config, env []string, limit string) {
+func fits(t *testing.T, name string, c *config.Config, env []string, limit string) {
 	t.Helper()
 	goal := ""
 	for _, e := range env {
@@ -135,8 +143,8 @@ func fits(t *testing.T, name string, c *config, env []string, limit string) {
 			goal = v
 		}
 	}
-	if soft, hard := memoryOf(t, goal), memoryOf(t, limit); c.store.NearBytes > soft*2/3 || soft > hard*95/100 {
-		t.Errorf("%s: near cache %d, GOMEMLIMIT %d, limit %d", name, c.store.NearBytes, soft, hard)
+	if soft, hard := memoryOf(t, goal), memoryOf(t, limit); c.Store.NearBytes > soft*2/3 || soft > hard*95/100 {
+		t.Errorf("%s: near cache %d, GOMEMLIMIT %d, limit %d", name, c.Store.NearBytes, soft, hard)
 	}
 }
 
@@ -161,11 +169,11 @@ func TestImageServesTheExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.warnings) > 0 {
-		t.Error(c.warnings)
+	if len(c.Warnings) > 0 {
+		t.Error(c.Warnings)
 	}
-	for _, addr := range []string{c.listen.http, c.listen.admin} {
-		if loopback(addr) || !slices.Contains(strings.Fields(lines["EXPOSE"]), port(t, addr)) {
+	for _, addr := range []string{c.Listen.HTTP, c.Listen.Admin} {
+		if listen.Loopback(addr) || !slices.Contains(strings.Fields(lines["EXPOSE"]), port(t, addr)) {
 			t.Errorf("%s is not exposed: %s", addr, lines["EXPOSE"])
 		}
 	}
@@ -238,7 +246,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 		name: "systemd", args: args[2:], stop: stop,
 		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": keysWithOne},
 	}.effective(t)
-	if !loopback(c.listen.admin) || !loopback(c.listen.http) {
+	if !listen.Loopback(c.Listen.Admin) || !listen.Loopback(c.Listen.HTTP) {
 		t.Error("a listener is open to other machines")
 	}
 	if !strings.HasPrefix(one("LoadCredential"), "cloakroom.yaml:") {
@@ -270,8 +278,8 @@ func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
 		}
 	}
 	known := []string{}
-	for _, s := range settings(&config{}) {
-		known = append(known, s.name)
+	for _, s := range config.Names() {
+		known = append(known, s)
 	}
 	for _, m := range regexp.MustCompile("`--([a-z][a-z-]*[a-z])").FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, m[1]) {

@@ -93,13 +93,13 @@ func TestComposeRunsTheProgram(t *testing.T) {
 	env := append(base, environment(own.Environment)...)
 	c := deployed{name: "compose", args: own.Command[1:], env: env, files: files, stop: stop}.effective(t)
 	fits(t, "compose", c, env, own.MemLimit)
-	for _, addr := range []string{c.listen.http, c.value("verify-addr")} {
+	for _, addr := range []string{c.Listen.HTTP, c.Value("verify-addr")} {
 		if p := port(t, addr); !slices.Contains(own.Ports, "127.0.0.1:"+p+":"+p) {
 			t.Errorf("%s is not among the ports %v", addr, own.Ports)
 		}
 	}
-	if subnets := f.Networks["gateway"].IPAM.Config; len(subnets) != 1 || subnets[0].Subnet != c.value("trusted-proxies") {
-		t.Errorf("trusted are %s, gateways are in %v", c.value("trusted-proxies"), subnets)
+	if subnets := f.Networks["gateway"].IPAM.Config; len(subnets) != 1 || subnets[0].Subnet != c.Value("trusted-proxies") {
+		t.Errorf("trusted are %s, gateways are in %v", c.Value("trusted-proxies"), subnets)
 	}
 	if len(own.Ports) != 2 {
 		t.Errorf("published are %v", own.Ports)

@@ -21,13 +21,13 @@ func TestGatewaysDocumentFitsTheExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.value("verify-credentials"); got != gatewayCredentials {
+	if got := c.Value("verify-credentials"); got != gatewayCredentials {
 		t.Errorf("verify takes tokens from %s", got)
 	}
-	verify := c.value("verify-addr")
+	verify := c.Value("verify-addr")
 	taken := map[string]string{}
 	for name, addr := range map[string]string{
-		"the API": c.listen.http, "verify": verify, "the admin listener": c.listen.admin, "the application": application, "the gateway": net.JoinHostPort("", gateway),
+		"the API": c.Listen.HTTP, "verify": verify, "the admin listener": c.Listen.Admin, "the application": application, "the gateway": net.JoinHostPort("", gateway),
 	} {
 		if other, ok := taken[port(t, addr)]; ok {
 			t.Errorf("%s and %s have the port %s", name, other, port(t, addr))

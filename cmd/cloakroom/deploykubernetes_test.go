@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 )
 
 // The parts of the manifests that these tests look at; `make deploy-check` holds the whole against the schemas.
@@ -149,8 +152,8 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 				"/etc/cloakroom/keys/keys.yaml":        keysWithOne,
 			},
 		}.effective(t)
-		if got.api.ShutdownIdle < time.Second {
-			t.Errorf("%s: gateways keep connections, which end after %v", dir, got.api.ShutdownIdle)
+		if got.API.ShutdownIdle < time.Second {
+			t.Errorf("%s: gateways keep connections, which end after %v", dir, got.API.ShutdownIdle)
 		}
 		fits(t, dir, got, env, c.Resources.Limits["memory"])
 
@@ -158,25 +161,25 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 		for _, p := range c.Ports {
 			ports[p.Name] = p.ContainerPort
 		}
-		want := map[string]string{"http": got.listen.http, "admin": got.listen.admin}
-		if !strings.HasPrefix(got.value("verify-addr"), "unix:") {
-			want["verify"] = got.value("verify-addr")
+		want := map[string]string{"http": got.Listen.HTTP, "admin": got.Listen.Admin}
+		if !strings.HasPrefix(got.Value("verify-addr"), "unix:") {
+			want["verify"] = got.Value("verify-addr")
 		}
 		for name, addr := range want {
-			if loopback(addr) || port(t, addr) != strconv.Itoa(ports[name]) {
+			if listen.Loopback(addr) || port(t, addr) != strconv.Itoa(ports[name]) {
 				t.Errorf("%s: %s listens on %s, the port is %d", dir, name, addr, ports[name])
 			}
 		}
 		if len(ports) != len(want) {
 			t.Errorf("%s: ports %v, listeners %v", dir, ports, want)
 		}
-		if got.pprof {
+		if got.Pprof {
 			t.Errorf("%s: pprof is open to the cluster", dir)
 		}
 		for kind, p := range map[string]*probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
 			if p == nil || p.HTTPGet.Port != "admin" || p.HTTPGet.Path != "/livez" && p.HTTPGet.Path != "/readyz" {
 				t.Errorf("%s: the %s probe is %+v", dir, kind, p)
-			} else if p.HTTPGet.Path == "/readyz" && time.Duration(p.TimeoutSeconds)*time.Second <= pingTimeout {
+			} else if p.HTTPGet.Path == "/readyz" && time.Duration(p.TimeoutSeconds)*time.Second <= readiness.PingTimeout {
 				t.Errorf("%s: the %s probe gives up before /readyz answers", dir, kind)
 			}
 		}

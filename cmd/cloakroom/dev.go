@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/errgroup"
 )
@@ -83,11 +84,11 @@ type try struct{ what, line string }
 // tries are three calls that work: the search of the API's documentation, a
 // user's sessions since yesterday, one session.
 func (s *sidecar) tries(newest *session.Stored, now session.Time) []try {
-	curl, base := "curl -s", "http://"+addressOf(s.http)
-	if path, unix := strings.CutPrefix(addressOf(s.http), "unix:"); unix {
+	curl, base := "curl -s", "http://"+listen.AddressOf(s.http)
+	if path, unix := strings.CutPrefix(listen.AddressOf(s.http), "unix:"); unix {
 		curl, base = "curl -s --unix-socket "+shellQuote(path), "http://localhost"
 	}
-	if !s.c.api.Anonymous {
+	if !s.c.API.Anonymous {
 		curl += ` -H "Authorization: Bearer $API_KEY"`
 	}
 	since := min(now.Add(-24*time.Hour), newest.Creation).Std().Truncate(time.Second)

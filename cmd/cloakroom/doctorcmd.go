@@ -14,7 +14,11 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
@@ -64,7 +68,7 @@ func (r *report) count(s doctor.Status) (n int) {
 // doctorCommand is the subcommand.
 func doctorCommand(ctx context.Context, p *program) error {
 	asJSON := false
-	c, err := p.load(ctx, own("json", "false", boolean(&asJSON), "print JSON"))
+	c, err := p.load(ctx, config.Own("json", "false", config.Boolean(&asJSON), "print JSON"))
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, doctorHelp)
 		return err
@@ -72,10 +76,10 @@ func doctorCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range c.warnings {
+	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom doctor: warning: %s\n", w)
 	}
-	r := &report{Redis: c.redisURL.masked, Prefix: c.store.Prefix}
+	r := &report{Redis: c.RedisURL.Masked, Prefix: c.Store.Prefix}
 	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
 		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
 	})}
@@ -130,67 +134,67 @@ func (r *report) summary() string {
 }
 
 // examine connects as serve does, and has the doctor look.
-func examine(ctx context.Context, p *program, c *config, tell func(doctor.Finding)) error {
-	if c.redisURL.memory {
+func examine(ctx context.Context, p *program, c *config.Config, tell func(doctor.Finding)) error {
+	if c.RedisURL.Memory {
 		tell(doctor.InMemory())
 		return nil
 	}
-	u := &c.redisURL
-	if o := u.options; o != nil && o.ClientName == clientName { // CLIENT LIST is to tell us from serve
-		o.ClientName = clientName + "-doctor"
+	u := &c.RedisURL
+	if o := u.Options; o != nil && o.ClientName == redisconn.ClientName { // CLIENT LIST is to tell us from serve
+		o.ClientName = redisconn.ClientName + "-doctor"
 	}
-	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: newParts(), ready: newReadiness()}
+	s := &sidecar{c: c, p: p, log: slog.New(slog.DiscardHandler), parts: parts.New(), ready: readiness.New()}
 	s.breakers = breaker.New(s.log)
 	startCtx, cancel := context.WithTimeout(ctx, doctorStart)
 	defer cancel()
 	b, err := s.startBackend(startCtx)
 	if err != nil {
-		return errors.Join(err, s.parts.stop())
+		return errors.Join(err, s.parts.Stop())
 	}
 	d := doctor.Config{
-		Client: b.client, Private: u.embedded, Prefix: c.store.Prefix, Shards: c.store.Shards,
-		Rights: acl.Needed(redisRights(), needs(c)), Near: c.store.NearBytes > 0,
+		Client: b.Client, Private: u.Embedded, Prefix: c.Store.Prefix, Shards: c.Store.Shards,
+		Rights: acl.Needed(redisRights(), needs(c)), Near: c.Store.NearBytes > 0,
 	}
-	if err = c.whereTo(&d, b.client); err == nil {
+	if err = whereTo(c, &d, b.Client); err == nil {
 		doctor.Examine(ctx, d, tell)
 	}
-	return errors.Join(err, s.parts.stop())
+	return errors.Join(err, s.parts.Stop())
 }
 
 // whereTo fills in which servers there are, and how to get in.
-func (c *config) whereTo(d *doctor.Config, client redis.UniversalClient) error {
-	u := &c.redisURL
-	if u.options == nil { // our own
+func whereTo(c *config.Config, d *doctor.Config, client redis.UniversalClient) error {
+	u := &c.RedisURL
+	if u.Options == nil { // our own
 		d.Options = client.(*redis.Client).Options()
 		d.Places = []doctor.Place{{Network: d.Options.Network, Addr: d.Options.Addr}}
 		return nil
 	}
 	log := slog.New(slog.DiscardHandler)
 	var secure *tls.Config
-	if u.options.TLSConfig != nil {
+	if u.Options.TLSConfig != nil {
 		var err error
-		if secure, err = c.redis.tlsConfig(u.options.TLSConfig, log); err != nil {
+		if secure, err = c.Redis.TLSConfig(u.Options.TLSConfig, log); err != nil {
 			return err
 		}
 	}
-	o := *u.options
-	if err := c.redis.apply(&o, u.cluster, log); err != nil {
+	o := *u.Options
+	if err := c.Redis.Apply(&o, u.Cluster, log); err != nil {
 		return err
 	}
 	d.Options, d.User, d.Password = &o, o.Username, o.Password != ""
-	if c.redis.passwordFile != "" {
-		d.User, d.Password = c.redis.username, true
+	if c.Redis.PasswordFile != "" {
+		d.User, d.Password = c.Redis.Username, true
 	}
-	hosts := u.hosts
+	hosts := u.Hosts
 	if len(hosts) == 0 {
 		hosts = []string{o.Addr}
 	}
 	for _, host := range hosts {
 		d.Places = append(d.Places, doctor.Place{Network: o.Network, Addr: host, TLS: secure})
 	}
-	if d.Master = u.master; d.Master != "" {
+	if d.Master = u.Master; d.Master != "" {
 		d.Sentinel = &redis.Options{
-			Dialer: o.Dialer, Username: c.redis.sentinelUsername, Password: c.redis.sentinelPassword,
+			Dialer: o.Dialer, Username: c.Redis.SentinelUsername, Password: c.Redis.SentinelPassword,
 			MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: o.MaintNotificationsConfig,
 		}
 	}

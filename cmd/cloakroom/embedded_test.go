@@ -3,18 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -98,9 +96,9 @@ func TestI6_EmbeddedFilesAreForNobodyElse(t *testing.T) {
 	if found := open(t, dir); len(found) > 0 {
 		t.Errorf("a new store in a 0755 directory: others can open %q", found)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, appendDir, "*"))
+	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no files in %s: %v", appendDir, err)
+		t.Fatalf("no files: %v", err)
 	}
 	for _, f := range files { // the umask alone keeps them, too
 		if info, err := os.Stat(f); err != nil || info.Mode().Perm()&0o077 != 0 {
@@ -110,7 +108,7 @@ func TestI6_EmbeddedFilesAreForNobodyElse(t *testing.T) {
 	p.stop()
 
 	// As a server without the umask leaves it.
-	mode(filepath.Join(dir, appendDir), 0o755)
+	mode(filepath.Join(dir, "appendonlydir"), 0o755)
 	for _, f := range files {
 		mode(f, 0o644)
 	}
@@ -128,52 +126,11 @@ func TestI6_EmbeddedFilesAreForNobodyElse(t *testing.T) {
 	}
 }
 
-func TestOwnDirRefusesWhatOthersPrepared(t *testing.T) {
-	dir := shortDir(t)
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink(t.TempDir(), link); err != nil {
-		t.Fatal(err)
-	}
-	if err := ownDir(link); err == nil || !strings.Contains(err.Error(), "must be a directory") {
-		t.Errorf("a link: got %v", err)
-	}
-	foreign := "/" // of root
-	if os.Geteuid() == 0 {
-		foreign = filepath.Join(dir, "foreign")
-		if err := errors.Join(os.Mkdir(foreign, 0o755), os.Chown(foreign, 1, 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := ownDir(foreign); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
-		t.Errorf("another user's: got %v", err)
-	}
-	if err := ownDir(filepath.Join(dir, "missing", "parent")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no parent: got %v", err)
-	}
-}
-
-func TestStartPrivateLeavesOurUmask(t *testing.T) {
-	before := syscall.Umask(0o022)
-	defer syscall.Umask(before)
-	cmd := exec.Command("/bin/sh", "-c", "umask")
-	out := newOutput()
-	cmd.Stdout = out
-	if err := errors.Join(startPrivate(cmd), cmd.Wait()); err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.TrimSpace(out.String()); got != "0077" {
-		t.Errorf("the umask of the child is %s", got)
-	}
-	if ours := syscall.Umask(0o022); ours != 0o022 {
-		t.Errorf("our umask is %#o", ours)
-	}
-}
-
 func TestEmbeddedSettings(t *testing.T) {
 	dir := shortDir(t)
 	p := launch(t, embeddedArgs(dir))
 	p.ready(t)
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, socketName)})
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, "redis.sock")})
 	defer func() { _ = rdb.Close() }()
 	for name, want := range map[string]string{
 		"port": "0", "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction",
@@ -228,7 +185,7 @@ func TestEmbeddedLongPath(t *testing.T) {
 // serverOf returns the process ID of the server whose socket is in dir.
 func serverOf(t *testing.T, dir string) int {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, socketName)})
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, "redis.sock")})
 	defer func() { _ = rdb.Close() }()
 	info, err := rdb.InfoMap(t.Context(), "server").Result()
 	if err != nil {
@@ -278,45 +235,12 @@ func TestEmbeddedDirectoryHasOneUser(t *testing.T) {
 	api, _ := p.ready(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // does not wait for the lock
-	_, err := newEmbedded(ctx, dir, os.Environ(), slog.New(slog.DiscardHandler))
+	u, _ := redisconn.ParseURL("embedded:" + dir)
+	_, err := redisconn.Connect(ctx, &redisconn.Connection{URL: &u, Env: os.Environ(), Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), dir+" is in use by another cloakroom") {
 		t.Errorf("got %v", err)
 	}
 	create(t, api, "u1") // the first is not disturbed
-}
-
-func TestEmbeddedLeftoverServer(t *testing.T) {
-	dir := shortDir(t)
-	lock, err := lockDir(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A child that has inherited the lock, as the server of a crashed run.
-	leftover := exec.Command("/bin/sh", "-c", "read line")
-	leftover.ExtraFiles = []*os.File{lock}
-	stdin, err := leftover.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(leftover.Start(), lock.Close()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := lockDir(ctx, dir); err == nil || !strings.Contains(err.Error(), "or by the redis-server that one left behind") {
-		t.Errorf("got %v", err)
-	}
-	if err := errors.Join(stdin.Close()); err != nil {
-		t.Fatal(err)
-	}
-	again, err := lockDir(t.Context(), dir) // waits for it
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = leftover.Wait()
-	if err := again.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestEmbeddedServerThatDoesNotStart(t *testing.T) {
@@ -350,54 +274,6 @@ func TestNoServerOnPath(t *testing.T) {
 	p.logged(t, "sample sessions stored", 1)
 	if line := p.logged(t, "ready", 1); line["redis"] != "memory:" {
 		t.Errorf("got %v", line)
-	}
-}
-
-func TestServerLog(t *testing.T) {
-	out := newOutput()
-	s := &serverLog{log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	write := func(text string) {
-		if _, err := io.WriteString(s, text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("star")
-	write("ting\n\nmore\n")
-	s.warn(true)
-	write(strings.Repeat("x", 3*maxLine) + "\n")
-	for i := range 10 {
-		write(strconv.Itoa(i) + "\n")
-	}
-	got := out.String()
-	for _, want := range []string{"level=DEBUG msg=\"embedded redis says\" line=starting\n", "level=DEBUG msg=\"embedded redis says\" line=more\n", "level=WARN"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is not in the log", want)
-		}
-	}
-	if s.tail() != "; it said: 5 / 6 / 7 / 8 / 9" {
-		t.Errorf("got %q", s.tail())
-	}
-}
-
-func TestRedisOptions(t *testing.T) {
-	u, ok := parseRedisURL("rediss://user:pass@host:1/3?read_timeout=3s&pool_size=7")
-	if !ok {
-		t.Fatal("refused")
-	}
-	o := u.options
-	if o.Addr != "host:1" || o.DB != 3 || o.TLSConfig == nil || o.Username != "user" || o.Password != "pass" {
-		t.Errorf("got %+v", o)
-	}
-	if o.MaxRetries != -1 || !o.ContextTimeoutEnabled || o.Protocol != 3 || o.ReadTimeout != 3*time.Second || o.WriteTimeout != time.Second ||
-		o.PoolSize != 7 || o.MaxActiveConns != 7 {
-		t.Errorf("got %+v", o)
-	}
-	if u.masked != "rediss://user:xxxxx@host:1/3?read_timeout=3s&pool_size=7" {
-		t.Errorf("got %s", u.masked)
-	}
-	u, ok = parseRedisURL("unix:///run/redis.sock?db=2")
-	if !ok || u.options.Network != "unix" || u.options.Addr != "/run/redis.sock" || u.options.DB != 2 {
-		t.Errorf("got %+v", u.options)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -13,8 +14,8 @@ func TestServe_MemoryIsFull(t *testing.T) {
 	t.Parallel()
 	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous"}, quick()...))
 	api, _ := p.ready(t)
-	const part = memorySessions / 10 // in one it may take longer than a client waits, on a busy machine
-	for first := 0; first < memorySessions; first += part {
+	const part = redisconn.MemorySessions / 10 // in one it may take longer than a client waits, on a busy machine
+	for first := 0; first < redisconn.MemorySessions; first += part {
 		var lines strings.Builder
 		for i := range part {
 			fmt.Fprintf(&lines, "{\"id\": \"s%d\", \"sequence\": \"1\"}\n", first+i)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/spf13/pflag"
 )
 
@@ -31,7 +32,7 @@ served, 1 and the reason if not. For containers, which have no curl.
 
 // health is the subcommand: it asks a running cloakroom whether it is ready.
 func health(ctx context.Context, p *program) error {
-	addr, err := adminAddr(p.args, p.env)
+	addr, err := config.AdminAddr(p.args, p.env)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, healthHelp)
 		return err

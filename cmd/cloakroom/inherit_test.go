@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
 // activate runs the program as systemd does, with sockets that are called as names says.
@@ -182,7 +184,7 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 		"LISTEN_PID is another process": {"LISTEN_FDS=1", "LISTEN_PID=1"},
 		"LISTEN_PID is missing":         {"LISTEN_FDS=1"},
 	} {
-		if _, warning := inherit(env, &faults{}); !strings.Contains(warning, told) {
+		if _, warning := listen.Inherit(env, &usage.Faults{}); !strings.Contains(warning, told) {
 			t.Errorf("got %q, want %s", warning, told)
 		}
 	}

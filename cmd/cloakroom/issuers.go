@@ -11,12 +11,12 @@ import (
 // startIssuers lets api take tokens of the issuers, if there are any, and
 // follows their keys.
 func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) {
-	if s.c.issuers == nil {
+	if s.c.Issuers == nil {
 		return
 	}
 	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
-	v.Set(s.c.issuers.value())
-	s.c.issuers.then = v.Set
+	v.Set(s.c.Issuers.Value())
+	s.c.Issuers.Then = v.Set
 	api.Callers.SetIssuers(v)
-	s.parts.start("issuers", v.Run)
+	s.parts.Start("issuers", v.Run)
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
 )
 
@@ -30,14 +32,14 @@ kept: in the keys file, or in the entry printed on standard error.
 // key is the subcommand: key new.
 func key(_ context.Context, p *program) error {
 	if len(p.args) == 0 {
-		return &usageError{faults: []string{"say `cloakroom key new`; --help lists its flags"}}
+		return &usage.Error{Faults: []string{"say `cloakroom key new`; --help lists its flags"}}
 	}
 	if p.args[0] == "-h" || p.args[0] == "--help" {
 		_, err := io.WriteString(p.stdout, keyHelp)
 		return err
 	}
 	if p.args[0] != "new" {
-		return &usageError{faults: []string{"knows only `cloakroom key new`"}}
+		return &usage.Error{Faults: []string{"knows only `cloakroom key new`"}}
 	}
 	k, path, err := keyFlags(p.args[1:])
 	if errors.Is(err, pflag.ErrHelp) {
@@ -51,7 +53,7 @@ func key(_ context.Context, p *program) error {
 	k.SHA256 = hash
 	entry, err := caller.AppendAPIKey(nil, k)
 	if err != nil {
-		return &usageError{faults: []string{err.Error()}}
+		return &usage.Error{Faults: []string{err.Error()}}
 	}
 	if path == "" {
 		_, err = fmt.Fprintf(p.stderr, "Put this into your keys file, which a running cloakroom reads again:\n\n%s\n", entry)
@@ -70,7 +72,7 @@ func key(_ context.Context, p *program) error {
 
 // keyFlags reads the flags of key new.
 func keyFlags(args []string) (k caller.APIKey, path string, err error) {
-	flags := newFlags()
+	flags := usage.NewFlags()
 	flags.StringVar(&k.Name, "name", "", "")
 	flags.StringVar(&k.UserID, "user-id", "", "")
 	flags.StringVar(&k.AgentID, "agent-id", "", "")
@@ -78,22 +80,22 @@ func keyFlags(args []string) (k caller.APIKey, path string, err error) {
 	flags.StringVar(&path, "file", "", "")
 	rate := flags.Float64("rate", 0, "")
 	burst := flags.Int("burst", 0, "")
-	var wrong faults
-	if err := parseFlags(flags, args, &wrong); err != nil {
+	var wrong usage.Faults
+	if err := usage.ParseFlags(flags, args, &wrong); err != nil {
 		return k, "", err
 	}
 	if k.Name == "" {
-		wrong.addf("--name is required")
+		wrong.Addf("--name is required")
 	}
 	if k.UserID == "" {
-		wrong.addf("--user-id is required")
+		wrong.Addf("--user-id is required")
 	}
 	if flags.Changed("rate") {
 		k.Rate = &caller.KeyRate{PerSecond: *rate, Burst: *burst}
 	} else if flags.Changed("burst") {
-		wrong.addf("--burst needs a --rate")
+		wrong.Addf("--burst needs a --rate")
 	}
-	return k, path, wrong.err()
+	return k, path, wrong.Err()
 }
 
 // appendKey appends k to the file at path, or makes the file. Two at once lose no
@@ -107,7 +109,7 @@ func appendKey(path string, k caller.APIKey) (err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("locking %s: %w", path, err)
 	}
-	old, err := readText(path, nil)
+	old, err := followed.Read(path, nil)
 	if err != nil {
 		return err
 	}

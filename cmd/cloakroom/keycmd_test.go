@@ -121,7 +121,7 @@ func TestKeyIntoAFileWithoutKeys(t *testing.T) {
 		file := writeFile(t, text)
 		for n, name := range []string{"a", "b"} {
 			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
-			if k, err := openKeys(file, nil); err != nil || k.value().Len() != n+1 {
+			if k, err := caller.ParseAPIKeys([]byte(readDoc(t, file))); err != nil || k.Len() != n+1 {
 				t.Errorf("%q: not %d keys, %v", text, n+1, err)
 			}
 		}
@@ -165,8 +165,8 @@ func TestKeysMadeAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if k, err := openKeys(file, nil); err != nil || k.value().Len() != 8 {
-		t.Errorf("got %v, %v", k.value(), err)
+	if k, err := caller.ParseAPIKeys([]byte(readDoc(t, file))); err != nil || k.Len() != 8 {
+		t.Errorf("got %v, %v", k, err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -106,7 +108,7 @@ func untilHangup(ctx context.Context, hangup <-chan os.Signal) (_ context.Contex
 // run is the program. It returns its exit code when everything that it started
 // has ended. ctx ends on SIGINT and SIGTERM.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, hangup <-chan os.Signal) int {
-	return (&program{args: args, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr, hangup: hangup, lookEvery: lookEvery}).run(ctx)
+	return (&program{args: args, env: env, stdin: os.Stdin, stdout: stdout, stderr: stderr, hangup: hangup, lookEvery: followed.Every}).run(ctx)
 }
 
 // run is the subcommand that the first of the arguments names.
@@ -133,7 +135,7 @@ func (p *program) run(ctx context.Context) int {
 		p.hangup = nil
 	}
 	err := all[i].run(ctx, p)
-	var usage *usageError
+	var usage *usage.Error
 	var logged *loggedError
 	switch {
 	case err == nil:

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -79,7 +80,7 @@ func launch(t *testing.T, args []string, env ...string) *cloakroom {
 
 func launchIn(t *testing.T, args, env []string) *cloakroom {
 	t.Helper()
-	return launchProgram(t, &program{args: args, env: env, lookEvery: lookEvery})
+	return launchProgram(t, &program{args: args, env: env, lookEvery: followed.Every})
 }
 
 // launchProgram runs a program; its outputs and signals are those of the result.

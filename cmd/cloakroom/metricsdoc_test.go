@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.yaml.in/yaml/v3"
 )
@@ -24,8 +25,8 @@ const (
 // returns what it shows.
 func scraped(t *testing.T) string {
 	t.Helper()
-	redis, a := redistest.Start(t), newAuthority(t)
-	files := a.mounted(t.TempDir(), bytesOf(a.issue(time.Hour)))
+	redis, a := redistest.Start(t), tlstest.NewAuthority(t)
+	files := a.Mounted(t.TempDir(), tlstest.Pair(a.Issue(time.Hour)))
 	keys := t.TempDir() + "/keys.yaml"
 	code, secret, _ := once(t, "key", "new", "--name=limited", "--user-id=u", "--permission=session.read", "--permission=session.write", "--rate=0.001", "--burst=3", "--file", keys)
 	if code != exitOK {
@@ -33,10 +34,10 @@ func scraped(t *testing.T) string {
 	}
 	p := launch(t, append([]string{
 		"serve", "--redis-url", redis.URL(), "--auth-keys-file", keys, "--verify-addr=127.0.0.1:0",
-		"--http-tls-cert-file", files.cert, "--http-tls-key-file", files.key,
+		"--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key,
 	}, quick()...))
 	line := p.logged(t, "ready", 1)
-	c := a.client(nil, nil)
+	c := a.Client(nil, nil)
 	for range 4 {
 		req, err := http.NewRequestWithContext(t.Context(), "POST", fmt.Sprint("https://", line["http"], "/v2/sessions?marker-query=1"), strings.NewReader(`{"checks":{"user":{"userId":"marker-user"}}}`))
 		if err != nil {

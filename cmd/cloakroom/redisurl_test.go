@@ -1,50 +1,13 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
-
-func TestParseRedisURL_ManyHosts(t *testing.T) {
-	f := func(url, masked, master string, db int, tls bool, hosts ...string) {
-		t.Helper()
-		u, ok := parseRedisURL(url)
-		if !ok {
-			t.Errorf("%s was refused", url)
-			return
-		}
-		if u.masked != masked || u.master != master || u.cluster != (master == "") || u.options.DB != db || (u.options.TLSConfig != nil) != tls || !slices.Equal(u.hosts, hosts) {
-			t.Errorf("%s: %s, master %q, cluster %v, database %d, TLS %v, hosts %q", url, u.masked, u.master, u.cluster, u.options.DB, u.options.TLSConfig != nil, u.hosts)
-		}
-	}
-	f("redis+cluster://h1", "redis+cluster://h1", "", 0, false, "h1:6379")
-	f("redis+cluster://h1:1,h2,[::1]:3/", "redis+cluster://h1:1,h2,[::1]:3/", "", 0, false, "h1:1", "h2:6379", "[::1]:3")
-	f("rediss+cluster://u:p@h1,h2?pool_size=7", "rediss+cluster://u:xxxxx@h1,h2?pool_size=7", "", 0, true, "h1:6379", "h2:6379")
-	f("redis+sentinel://h1/m", "redis+sentinel://h1/m", "m", 0, false, "h1:26379")
-	f("rediss+sentinel://:p%40@h1:1,h2/my-master/3", "rediss+sentinel://:xxxxx@h1:1,h2/my-master/3", "my-master", 3, true, "h1:1", "h2:26379")
-
-	u, _ := parseRedisURL("redis+cluster://u:p%40,q@h1?pool_size=7&read_timeout=3s")
-	if o := u.options; o.Username != "u" || o.Password != "p@,q" || o.PoolSize != 7 || o.MaxActiveConns != 7 || o.ReadTimeout.Seconds() != 3 || !o.ContextTimeoutEnabled {
-		t.Errorf("options %+v", o)
-	}
-
-	for _, url := range []string{
-		"redis+cluster://", "redis+cluster://h1,", "redis+cluster://,h1", "redis+cluster://h1/0", "redis+cluster://h1/m", "redis+cluster://h1?db=1",
-		"redis+cluster://h1,h1", "redis+cluster://h1:0", "redis+cluster://h1:65536", "redis+cluster://u@h1", "redis+cluster://u:@h1", "redis+cluster://h1 ,h2",
-		"redis+cluster://h1#x", "redis+cluster://h1?unknown=1", "redis+cluster://h1?pool_size=x", "redis+cluster:h1", "redis+cluster:/h1",
-		"redis+sentinel://h1", "redis+sentinel://h1/", "redis+sentinel:///m", "redis+sentinel://h1/m/", "redis+sentinel://h1/m/x", "redis+sentinel://h1/m/01",
-		"redis+sentinel://h1/m/-1", "redis+sentinel://h1/m/1/2", "redis+sentinel://h1/m?db=1", "redis+sentinel://h1/%zz", "redis+sentinel://h1/a%20b",
-		"redis+other://h1", "http+cluster://h1", "redis+unix:///x", "redis+cluster://" + strings.Repeat("h,", 100) + "h", "REDIS+cluster://h1",
-	} {
-		if u, ok := parseRedisURL(url); ok {
-			t.Errorf("%s was taken: %+v", url, u)
-		}
-	}
-}
 
 // Every form of the URL refuses parameters that cannot work.
 func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
@@ -54,8 +17,8 @@ func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 		"rediss://h/-1", "rediss://h:1:2", "unix://h/tmp/s", "unix://tmp/s", "unix:///tmp/s?db=-1", "unix:///tmp/s?db=1&db=2",
 		"redis+sentinel://h/m/-1", "redis+sentinel://h:1:2/m", "redis+sentinel://h/m?db=-1", "redis+cluster://h:1:2", "redis+cluster://h1,h2:1:2", "redis+cluster://h/-1", "redis+cluster://h?db=-1",
 	} {
-		if u, ok := parseRedisURL(url); ok {
-			t.Errorf("%s was taken: %+v", url, u.options)
+		if u, ok := redisconn.ParseURL(url); ok {
+			t.Errorf("%s was taken: %+v", url, u.Options)
 		}
 	}
 	bad := []string{
@@ -73,22 +36,22 @@ func TestParseRedisURL_RefusesWhatCannotWork(t *testing.T) {
 	}
 	for _, form := range []string{"redis://h/1", "rediss://h", "unix:///tmp/s", "redis+sentinel://h/m/1", "redis+cluster://h1,h2"} {
 		for _, query := range bad {
-			if u, ok := parseRedisURL(form + "?" + query); ok {
-				t.Errorf("%s?%s was taken: %+v", form, query, u.options)
+			if u, ok := redisconn.ParseURL(form + "?" + query); ok {
+				t.Errorf("%s?%s was taken: %+v", form, query, u.Options)
 			}
 		}
 		for _, query := range good {
-			if _, ok := parseRedisURL(form + "?" + query); !ok {
+			if _, ok := redisconn.ParseURL(form + "?" + query); !ok {
 				t.Errorf("%s?%s was refused", form, query)
 			}
 		}
 	}
 	for url, db := range map[string]int{"redis://h?db=3": 3, "redis://h/": 0, "redis://h/65535": 65535, "unix:///tmp/s?db=2": 2, "rediss://[::1]/4?skip_verify=true": 4, "redis://[fe80::1%25eth0]:1/5": 5} {
-		if u, ok := parseRedisURL(url); !ok || u.options.DB != db {
-			t.Errorf("%s: database %+v, want %d", url, u.options, db)
+		if u, ok := redisconn.ParseURL(url); !ok || u.Options.DB != db {
+			t.Errorf("%s: database %+v, want %d", url, u.Options, db)
 		}
 	}
-	if _, ok := parseRedisURL("redis://h?skip_verify=true"); ok {
+	if _, ok := redisconn.ParseURL("redis://h?skip_verify=true"); ok {
 		t.Error("skip_verify was taken without TLS")
 	}
 	for _, url := range []string{"redis://h/-1", "redis://h?db=-3", "redis://h:1:2", "redis://h/abc"} {
@@ -135,8 +98,8 @@ func TestI6_URLsOfManyHostsHideTheirPassword(t *testing.T) {
 	const secret = "hunter2"
 	for _, form := range []string{"redis+sentinel://u:%s@h1,h2/m/1?pool_size=3", "rediss+cluster://:%s@h1:1,h2", "redis+cluster://u:%s@h1,@h2", "redis+sentinel://u:%s@h1/%s/x", "redis+cluster://h1,u:%s@h2", "redis+cluster://h1?password=%s"} {
 		url := strings.ReplaceAll(form, "%s", secret)
-		if u, ok := parseRedisURL(url); ok && strings.Contains(u.masked, secret) {
-			t.Errorf("%s is shown as %s", url, u.masked)
+		if u, ok := redisconn.ParseURL(url); ok && strings.Contains(u.Masked, secret) {
+			t.Errorf("%s is shown as %s", url, u.Masked)
 		}
 		_, err := loadWith(t, []string{"--auth-anonymous", "--redis-url", url}, nil)
 		if err != nil && strings.Contains(err.Error(), secret) {

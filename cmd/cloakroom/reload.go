@@ -4,24 +4,28 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
 )
 
 // startReloads follows the files with API keys, issuers and certificates. They
 // are also read whenever SIGHUP comes.
 func (s *sidecar) startReloads() {
-	all := s.c.reloaders()
+	all := s.c.Followed()
 	for _, r := range all {
-		r.logTo(s.log)
-		r.register(s.metrics)
+		r.LogTo(s.log)
+		r.Register(s.metrics)
 	}
-	s.parts.start("reload of the files", func(ctx context.Context) error {
-		return again(ctx, s.p.lookEvery, func(context.Context) {
+	s.parts.Start("reload of the files", func(ctx context.Context) error {
+		return parts.Again(ctx, s.p.lookEvery, func(context.Context) {
 			for _, r := range all {
-				r.look(false)
+				r.Look(false)
 			}
 		})
 	})
-	s.parts.start("reload at SIGHUP", func(ctx context.Context) error {
+	s.parts.Start("reload at SIGHUP", func(ctx context.Context) error {
 		for {
 			select {
 			case <-ctx.Done():
@@ -32,17 +36,17 @@ func (s *sidecar) startReloads() {
 				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --http-tls-cert-file and no --verify-tls-cert-file")
 			}
 			for _, r := range all {
-				r.look(true)
+				r.Look(true)
 			}
 		}
 	})
 }
 
 // filesState says for /readyz?verbose how the files are.
-func (c *config) filesState() string {
+func (s *sidecar) filesState() string {
 	var faults []string
-	for _, r := range c.reloaders() {
-		if fault := r.state(); fault != "" {
+	for _, r := range s.c.Followed() {
+		if fault := r.State(); fault != "" {
 			faults = append(faults, fault)
 		}
 	}
@@ -53,13 +57,13 @@ func (c *config) filesState() string {
 }
 
 // load reads the configuration of the subcommand, with settings that only this one has.
-func (p *program) load(ctx context.Context, own ...setting) (*config, error) {
-	return load(ctx, source{p.name, p.args, p.env, p.pipes(ctx)}, own...)
+func (p *program) load(ctx context.Context, own ...config.Setting) (*config.Config, error) {
+	return config.Load(ctx, config.Source{p.name, p.args, p.env, p.pipes(ctx)}, own...)
 }
 
 // pipes lets the files of a subcommand be pipes, and says that it waits for one.
-func (p *program) pipes(ctx context.Context) pipes {
-	return anything(ctx, func(file string) {
+func (p *program) pipes(ctx context.Context) followed.Pipes {
+	return followed.Anything(ctx, func(file string) {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom %s: waiting for what is written to %s, which is no regular file\n", p.name, file)
 	})
 }

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
 )
 
 const (
-	// apiKeyEnv has the API key of those who call a running sidecar.
-	apiKeyEnv = envPrefix + "API_KEY"
 	// defaultURL is where a sidecar listens by default.
 	defaultURL = "http://127.0.0.1:8080"
 	// maxExcept is how many sessions a revocation may leave out.
@@ -44,7 +44,7 @@ WHICH sessions; if several are given, all must hold:
   --url             where the sidecar listens: http://HOST:PORT, https://HOST
                     or unix:PATH; default http://127.0.0.1:8080
   --key-file        file with the API key, and nothing else; without it,
-                    ` + apiKeyEnv + ` has it
+                    ` + config.APIKeyEnv + ` has it
   --ca-file         PEM file with the CAs that an https sidecar's certificate may
                     be of; without it, those of the system
   --cert-file       PEM file with a certificate for a sidecar that asks for one,
@@ -89,7 +89,7 @@ func revoke(ctx context.Context, p *program) error {
 	case !r.yes:
 		tty := terminal(p)
 		if tty == nil {
-			return &usageError{faults: []string{fmt.Sprintf("%s would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted))}}
+			return &usage.Error{Faults: []string{fmt.Sprintf("%s would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted))}}
 		}
 		yes, err := ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s? [y/N] ", r.which(counted)))
 		if err != nil {
@@ -123,7 +123,7 @@ type revocation struct {
 // revokeFlags reads the flags of revoke.
 func revokeFlags(args []string) (*revocation, error) {
 	r := new(revocation)
-	flags := newFlags()
+	flags := usage.NewFlags()
 	texts := map[string]*[]string{}
 	for _, name := range []string{"user-id", "agent-id", "creator-id", "id", "except-id", "url", "key-file", "ca-file", "cert-file", "cert-key-file"} {
 		texts[name] = flags.StringArray(name, nil, "")
@@ -134,27 +134,27 @@ func revokeFlags(args []string) (*revocation, error) {
 	flags.BoolVar(&r.All, "all", false, "")
 	flags.BoolVar(&r.dryRun, "dry-run", false, "")
 	flags.BoolVar(&r.yes, "yes", false, "")
-	var wrong faults
-	if err := parseFlags(flags, args, &wrong); err != nil {
+	var wrong usage.Faults
+	if err := usage.ParseFlags(flags, args, &wrong); err != nil {
 		return nil, err
 	}
 	one := func(name string) string {
 		values := *texts[name]
 		if len(values) > 1 {
-			wrong.addf("--%s is given %d times", name, len(values))
+			wrong.Addf("--%s is given %d times", name, len(values))
 		}
 		return strings.Join(values, "")
 	}
 	flags.Visit(func(f *pflag.Flag) {
 		if values := texts[f.Name]; values != nil && slices.Contains(*values, "") {
 			// A shell variable that is not set must not make it match more.
-			wrong.addf("--%s has an empty value", f.Name)
+			wrong.Addf("--%s has an empty value", f.Name)
 		}
 	})
 	r.url, r.keyFile, r.ExceptIDs = cmp.Or(one("url"), defaultURL), one("key-file"), *texts["except-id"]
 	r.tls = clientTLS{one("ca-file"), one("cert-file"), one("cert-key-file")}
 	if len(r.ExceptIDs) > maxExcept {
-		wrong.addf("--except-id may be given %d times at most", maxExcept)
+		wrong.Addf("--except-id may be given %d times at most", maxExcept)
 	}
 	add := func(words string, q query) {
 		r.Queries = append(r.Queries, q)
@@ -182,18 +182,18 @@ func revokeFlags(args []string) (*revocation, error) {
 		}
 		q, words, err := dateFlags[i].parse(text)
 		if err != nil {
-			wrong.addf("--%s must be an instant such as 2026-01-31T12:00:00Z", dateFlags[i].name)
+			wrong.Addf("--%s must be an instant such as 2026-01-31T12:00:00Z", dateFlags[i].name)
 		}
 		add(words, q)
 	}
 	switch {
 	case len(wrong) > 0:
 	case r.All && len(r.Queries) > 0:
-		wrong.addf("--all can not be given together with other flags that say which sessions")
+		wrong.Addf("--all can not be given together with other flags that say which sessions")
 	case !r.All && len(r.Queries) == 0:
-		wrong.addf("say which sessions, by --user-id, --id or another flag, or --all; --help lists them")
+		wrong.Addf("say which sessions, by --user-id, --id or another flag, or --all; --help lists them")
 	}
-	return r, wrong.err()
+	return r, wrong.Err()
 }
 
 // which says how many sessions, and which.
@@ -238,7 +238,7 @@ func plural(n uint64, noun string) string {
 // plain returns text as it is, or quoted if it could be mistaken for more.
 func plain(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '\u007f' || r > '~' }) {
-		return quote(text)
+		return usage.Quote(text)
 	}
 	return text
 }

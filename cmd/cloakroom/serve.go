@@ -13,6 +13,13 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
+	"github.com/cloakroom-dev/cloakroom/internal/logs"
+	"github.com/cloakroom-dev/cloakroom/internal/metrics"
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -22,16 +29,16 @@ func serve(ctx context.Context, p *program) error { return start(ctx, p, nil) }
 
 // sidecar is a running cloakroom.
 type sidecar struct {
-	c       *config
+	c       *config.Config
 	p       *program
 	log     *slog.Logger
 	version string
-	parts   *parts
+	parts   *parts.Parts
 	metrics *prometheus.Registry
-	ready   *readiness
+	ready   *readiness.Readiness
 	// breakers keep calls from waiting for a Redis that is away.
 	breakers *breaker.Breakers
-	trips    *redisMetrics
+	trips    *metrics.Redis
 	admin    net.Listener
 	http     net.Listener
 	verify   net.Listener // nil if there is none
@@ -43,49 +50,49 @@ type sidecar struct {
 func start(ctx context.Context, p *program, then func(context.Context, *sidecar, *cache.Store) error) error {
 	c, err := p.load(ctx)
 	if errors.Is(err, pflag.ErrHelp) {
-		return printFlags(p.stdout, p.name)
+		return config.PrintHelp(p.stdout, p.name)
 	}
-	if errors.Is(err, errInterrupted) {
+	if errors.Is(err, followed.ErrInterrupted) {
 		return nil
 	}
-	if c != nil && (err != nil || c.printConfig) { // there is no log yet
-		for _, w := range c.warnings {
+	if c != nil && (err != nil || c.PrintConfig) { // there is no log yet
+		for _, w := range c.Warnings {
 			_, _ = fmt.Fprintf(p.stderr, "cloakroom %s: warning: %s\n", p.name, w)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if c.printConfig {
-		return c.print(p.stdout)
+	if c.PrintConfig {
+		return c.Print(p.stdout)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end it
 	s := &sidecar{
-		c: c, p: p, parts: newParts(), metrics: newMetrics(), ready: newReadiness(),
+		c: c, p: p, parts: parts.New(), metrics: metrics.NewRegistry(), ready: readiness.New(),
 	}
-	var sampled *sampler
-	s.log, sampled = newLogger(p.stderr, c.logLevel, c.logFormat)
-	s.parts.start("log", sampled.Run)
+	var sampled *logs.Sampler
+	s.log, sampled = logs.New(p.stderr, c.LogLevel, c.LogFormat)
+	s.parts.Start("log", sampled.Run)
 	s.breakers = breaker.New(s.log)
-	s.trips = newRedisMetrics(s.metrics)
+	s.trips = metrics.NewRedis(s.metrics)
 	var commit string
 	s.version, commit = build()
-	registerBuild(s.metrics, s.version, commit)
-	for _, w := range c.warnings {
+	metrics.RegisterBuild(s.metrics, s.version, commit)
+	for _, w := range c.Warnings {
 		s.log.Warn(w)
 	}
 
 	failed := s.startParts(ctx, then)
 	if failed == nil {
-		failed = s.parts.wait(ctx)
+		failed = s.parts.Wait(ctx)
 	}
-	s.ready.no("cloakroom is stopping")
+	s.ready.No("cloakroom is stopping")
 	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if failed == nil {
 		failed = s.linger()
 	}
-	if err := errors.Join(failed, s.parts.stop()); err != nil {
+	if err := errors.Join(failed, s.parts.Stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)
 		return &loggedError{err}
 	}
@@ -97,11 +104,11 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *sidecar, *cache.Store) error) error {
 	var err error
 	// The admin listener comes first, so that /readyz says what is missing.
-	if s.admin, err = s.c.listen.openAdmin(ctx); err != nil {
+	if s.admin, err = s.c.Listen.OpenAdmin(ctx); err != nil {
 		return err
 	}
 	s.startAdmin()
-	s.log.Info("starting", "version", s.version, "admin", addressOf(s.admin), "redis", s.c.redisURL.masked)
+	s.log.Info("starting", "version", s.version, "admin", listen.AddressOf(s.admin), "redis", s.c.RedisURL.Masked)
 
 	meanwhile := sync.OnceValue(s.refuseMeanwhile())
 	defer meanwhile()
@@ -109,10 +116,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	if b.master != nil { // it is known before there is a store
-		registerMaster(s.metrics, b.master)
+	if b.Master != nil { // it is known before there is a store
+		metrics.RegisterMaster(s.metrics, b.Master)
 	}
-	may, err := newRights(b.client, s.c.redis.user(&s.c.redisURL), s.c.store.Prefix, needs(s.c), s.log)
+	may, err := readiness.NewRights(b.Client, s.c.Redis.User(&s.c.RedisURL), s.c.Store.Prefix, needs(s.c), s.log)
 	if err != nil {
 		return err
 	}
@@ -120,13 +127,13 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil || store == nil {
 		return err
 	}
-	s.parts.onStop("session store", store.Close)
-	registerStore(s.metrics, store)
-	registerBreakers(s.metrics, s.breakers)
-	if b.master != nil {
-		b.master.OnLoss(store.MasterLost)
+	s.parts.OnStop("session store", store.Close)
+	metrics.RegisterStore(s.metrics, store)
+	metrics.RegisterBreakers(s.metrics, s.breakers)
+	if b.Master != nil {
+		b.Master.OnLoss(store.MasterLost)
 	}
-	s.parts.start("session store", store.Run)
+	s.parts.Start("session store", store.Run)
 
 	api, err := s.newAPI(store)
 	if err != nil {
@@ -135,24 +142,24 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err := meanwhile(); err != nil {
 		return err
 	}
-	if s.http, s.verify, err = s.c.listen.openForRequests(ctx); err != nil {
+	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
 		return err
 	}
 	s.startAPI(api, store)
 	s.breakers.Arm()
-	evicts := newEviction(b.client, s.log)
-	evicts.look(ctx)
-	evicts.register(s.metrics)
-	s.parts.start("watch of the eviction policy", evicts.Run)
-	may.look(ctx)
-	may.register(s.metrics)
-	s.parts.start("watch of the rights", may.Run)
-	s.ready.yes(readyState{store: store, master: b.master, breakers: s.breakers, eviction: evicts, rights: may, files: s.c.filesState, own: s.c.redisURL.memory || s.c.redisURL.embedded})
-	listening := []any{"http", addressOf(s.http), "admin", addressOf(s.admin)}
+	evicts := readiness.NewEviction(b.Client, s.log)
+	evicts.Look(ctx)
+	evicts.Register(s.metrics)
+	s.parts.Start("watch of the eviction policy", evicts.Run)
+	may.Look(ctx)
+	may.Register(s.metrics)
+	s.parts.Start("watch of the rights", may.Run)
+	s.ready.Yes(readiness.State{Store: store, Master: b.Master, Breakers: s.breakers, Eviction: evicts, Rights: may, Files: s.filesState, Own: s.c.RedisURL.Memory || s.c.RedisURL.Embedded})
+	listening := []any{"http", listen.AddressOf(s.http), "admin", listen.AddressOf(s.admin)}
 	if s.verify != nil {
-		listening = append(listening, "verify", addressOf(s.verify))
+		listening = append(listening, "verify", listen.AddressOf(s.verify))
 	}
-	s.log.Info("ready", append(listening, "redis", b.name, "shards", store.Shards(), "version", s.version)...)
+	s.log.Info("ready", append(listening, "redis", b.Name, "shards", store.Shards(), "version", s.version)...)
 	s.notify(notifyReady)
 	if then != nil {
 		return then(ctx, s, store)
@@ -162,37 +169,37 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 
 func (s *sidecar) startAdmin() {
 	a := httpapi.NewAdmin(httpapi.AdminConfig{
-		Ready:   s.ready.check,
-		Details: s.ready.details,
+		Ready:   s.ready.Check,
+		Details: s.ready.Details,
 		Metrics: s.metrics,
-		Pprof:   s.c.pprof || loopback(s.c.listen.admin),
+		Pprof:   s.c.Pprof || listen.Loopback(s.c.Listen.Admin),
 		Logger:  s.log,
 	})
-	s.parts.start("admin listener", func(ctx context.Context) error {
-		return a.Run(ctx, s.admin, s.c.afterwards())
+	s.parts.Start("admin listener", func(ctx context.Context) error {
+		return a.Run(ctx, s.admin, s.c.Afterwards())
 	})
 }
 
 func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
-	c := s.c.api
+	c := s.c.API
 	c.Store, c.Version, c.Logger, c.Metrics = store, s.version, s.log, s.metrics
 	return httpapi.New(c)
 }
 
 func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
-	if s.c.apiKeys != nil {
-		api.Callers.SetKeys(s.c.apiKeys.value())
-		s.c.apiKeys.then = api.Callers.SetKeys
+	if s.c.APIKeys != nil {
+		api.Callers.SetKeys(s.c.APIKeys.Value())
+		s.c.APIKeys.Then = api.Callers.SetKeys
 	}
 	s.startIssuers(api, store)
 	s.startTLS()
 	run := func(ctx context.Context) error {
-		return api.Run(ctx, secured(s.http, s.c.httpTLS), s.c.drainTime())
+		return api.Run(ctx, secured(s.http, s.c.HTTPTLS), s.c.DrainTime())
 	}
 	var runVerify func(context.Context) error
 	if s.verify != nil {
 		runVerify = func(ctx context.Context) error {
-			return api.RunVerify(ctx, secured(s.verify, s.c.verifyTLS), s.c.drainTime())
+			return api.RunVerify(ctx, secured(s.verify, s.c.VerifyTLS), s.c.DrainTime())
 		}
 	}
 	s.startListeners(run, runVerify)

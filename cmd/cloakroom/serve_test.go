@@ -224,16 +224,6 @@ func stale(t *testing.T, path string) {
 	}
 }
 
-func TestListenLeavesFilesAlone(t *testing.T) {
-	path := writeFile(t, "precious")
-	if _, err := (&addresses{}).open(t.Context(), "http-addr", "unix:"+path); err == nil || !strings.Contains(err.Error(), "is not a socket") {
-		t.Errorf("got %v", err)
-	}
-	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
-		t.Errorf("got %q, %v", b, err)
-	}
-}
-
 // selfCommand runs this test's binary as the program, in a process of its own.
 func selfCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()

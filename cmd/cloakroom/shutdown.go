@@ -4,22 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"golang.org/x/sync/errgroup"
 )
 
 // linger serves on for --shutdown-delay, while /readyz says that it will not
 // for long. A part that fails ends it.
 func (s *sidecar) linger() error {
-	if s.c.shutdownDelay == 0 {
+	if s.c.ShutdownDelay == 0 {
 		return nil
 	}
-	return s.parts.pause(context.Background(), s.c.shutdownDelay)
+	return s.parts.Pause(context.Background(), s.c.ShutdownDelay)
 }
 
 // startListeners lets the listeners of requests run as one part, so that they
 // drain at the same time.
 func (s *sidecar) startListeners(api, verify func(context.Context) error) {
-	s.parts.start("listeners", func(ctx context.Context) error {
+	s.parts.Start("listeners", func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, l := range []struct {
 			name string
@@ -31,7 +32,7 @@ func (s *sidecar) startListeners(api, verify func(context.Context) error) {
 			g.Go(func() error {
 				err := l.run(ctx)
 				if err == nil && ctx.Err() == nil {
-					err = errEndedByItself
+					err = parts.ErrEndedByItself
 				}
 				if err != nil {
 					return fmt.Errorf("%s listener: %w", l.name, err)

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/listen"
+	"github.com/cloakroom-dev/cloakroom/internal/parts"
 )
 
 // storePatience is how long a client that has connected waits for the first
@@ -16,27 +19,27 @@ const storePatience = time.Second
 // a store, and would wait as long as Redis is away. To addresses that are ours they
 // cannot, and can ask another process.
 func (s *sidecar) refuseMeanwhile() (stop func() error) {
-	refusing := newParts()
+	refusing := parts.New()
 	for _, l := range []struct {
 		setting     string
 		verify      bool
-		certificate *certificate
-	}{{"http-addr", false, s.c.httpTLS}, {"verify-addr", true, s.c.verifyTLS}} {
-		lent, ok := lend(s.c.listen.inherited[l.setting])
+		certificate *followed.Certificate
+	}{{"http-addr", false, s.c.HTTPTLS}, {"verify-addr", true, s.c.VerifyTLS}} {
+		lent, ok := listen.Lend(s.c.Listen.Inherited[l.setting])
 		if !ok {
 			continue
 		}
-		refusing.onStop(l.setting, lent.giveBack)
-		refusing.start(l.setting, func(ctx context.Context) error {
+		refusing.OnStop(l.setting, lent.GiveBack)
+		refusing.Start(l.setting, func(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-time.After(storePatience):
 			}
 			return httpapi.RunUnavailable(ctx, secured(lent, l.certificate), l.verify, &httpapi.Config{
-				Logger: s.log, MaxHeaderBytes: s.c.api.MaxHeaderBytes, Verify: s.c.api.Verify,
+				Logger: s.log, MaxHeaderBytes: s.c.API.MaxHeaderBytes, Verify: s.c.API.Verify,
 			})
 		})
 	}
-	return refusing.stop
+	return refusing.Stop
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
 // Set by the build with -ldflags "-X main.release=… -X main.commit=…"; what is
@@ -13,7 +15,7 @@ var release, commit string
 
 func version(_ context.Context, p *program) error {
 	if len(p.args) > 0 {
-		return &usageError{faults: []string{"takes no arguments"}}
+		return &usage.Error{Faults: []string{"takes no arguments"}}
 	}
 	v, c := build()
 	_, err := fmt.Fprintf(p.stdout, "cloakroom %s\ncommit %s\n%s %s/%s\n", v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)

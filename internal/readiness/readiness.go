@@ -1,0 +1,112 @@
+// Package readiness says whether requests can be answered as the settings promise.
+package readiness
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
+)
+
+// PingTimeout is how long /readyz waits for Redis.
+const PingTimeout = 500 * time.Millisecond
+
+// Readiness is what /readyz answers: whether requests can be answered as the
+// settings promise. It is safe for concurrent use.
+type Readiness struct {
+	state atomic.Pointer[State]
+}
+
+// State is what serves requests, or the reason why nothing does.
+type State struct {
+	Store    *cache.Store
+	Master   *endpoint.Endpoint // nil if the servers prove themselves
+	Breakers *breaker.Breakers
+	Eviction *Eviction
+	Own      bool // the server is ours
+	Rights   *Rights
+	Files    func() string // how the files are that are read again
+	why      error
+}
+
+func New() *Readiness {
+	r := &Readiness{}
+	r.No("cloakroom is starting")
+	return r
+}
+
+func (r *Readiness) No(why string) { r.state.Store(&State{why: errors.New(why)}) }
+
+func (r *Readiness) Yes(s State) { r.state.Store(&s) }
+
+// Check returns nil if requests can be served, else why not.
+func (r *Readiness) Check(ctx context.Context) error {
+	s := r.state.Load()
+	if s.Store == nil {
+		return s.why
+	}
+	if fault := s.Eviction.now.Load().fault; fault != nil {
+		return fault
+	}
+	if fault := s.Rights.now.Load().fault; fault != nil {
+		return fault
+	}
+	err := s.ping(ctx)
+	if _, stale := s.Store.StaleAge(); err != nil && stale {
+		return nil // verify answers, which is what --stale-if-error is for
+	}
+	return err
+}
+
+// ping asks Redis, unless its breaker is open, and whether a master is proven.
+func (s *State) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
+	defer cancel()
+	err, master := s.Store.Ping(ctx), s.Master.Err()
+	if err != nil && master != nil && !strings.Contains(err.Error(), master.Error()) {
+		return fmt.Errorf("%w; %w", err, master) // an open breaker does not say why
+	}
+	return cmp.Or(err, master)
+}
+
+// Details says how each part is, those too that may be missing while requests
+// are served. It has one line for each.
+func (r *Readiness) Details(ctx context.Context) string {
+	s := r.state.Load()
+	if s.Store == nil {
+		return ""
+	}
+	redis := "answers"
+	if err := s.ping(ctx); err != nil {
+		redis = err.Error()
+		if age, stale := s.Store.StaleAge(); stale {
+			redis += fmt.Sprintf("; verify answers by copies that were right %s ago (--stale-if-error)", age.Round(time.Millisecond))
+		}
+	}
+	open := "closed"
+	if away := s.Breakers.Stats().Open; len(away) > 0 {
+		open = "open: " + strings.Join(away, ", ")
+	}
+	master := "each node of the Cluster says what is its own"
+	switch {
+	case s.Master != nil:
+		master = s.Master.State()
+	case s.Own:
+		master = "a server of this process"
+	}
+	return "redis: " + redis + "\n" +
+		"master: " + master + "\n" +
+		"breaker: " + open + "\n" +
+		"eviction: " + s.Eviction.now.Load().says + "\n" +
+		"rights: " + s.Rights.now.Load().says + "\n" +
+		"files: " + s.Files() + "\n" +
+		"near cache: " + s.Store.NearStats().State + "\n" +
+		"waiting for replicas: " + s.Store.FailoverStats().Wait + "\n"
+}
