@@ -138,9 +138,6 @@ func needs(c *config.Config) acl.When {
 	if c.Redis.ReplicaReads {
 		when |= acl.Replicas
 	}
-	if c.Store.RevokeWaitReplicas > 0 {
-		when |= acl.Waits
-	}
 	return when
 }
 

@@ -3,10 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 )
 
@@ -66,4 +72,33 @@ func (p *program) pipes(ctx context.Context) followed.Pipes {
 	return followed.Anything(ctx, func(file string) {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom %s: waiting for what is written to %s, which is no regular file\n", p.name, file)
 	})
+}
+
+// startIssuers lets api take tokens of the issuers, if there are any, and
+// follows their keys.
+func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) {
+	if s.c.Issuers == nil {
+		return
+	}
+	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
+	v.Set(s.c.Issuers.Value())
+	s.c.Issuers.Then = v.Set
+	api.Callers.SetIssuers(v)
+	s.parts.Start("issuers", v.Run)
+}
+
+// startTLS warns of certificates that end.
+func (s *sidecar) startTLS() {
+	for _, c := range s.c.Certificates() {
+		c.RegisterTLS(s.metrics)
+		s.parts.Start("certificate of the "+c.Listener+" listener", c.Run)
+	}
+}
+
+// secured lets ln speak TLS, if c is not nil.
+func secured(ln net.Listener, c *followed.Certificate) net.Listener {
+	if c == nil {
+		return ln
+	}
+	return &server.TLSListener{Listener: ln, Config: c.Config(), Failed: c.Failed.Inc}
 }

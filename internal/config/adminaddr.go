@@ -8,7 +8,7 @@ import (
 )
 
 // AdminAddr reads where serve has its admin listener from flag, environment or
-// default. Its error is one of load's.
+// default. Its error is as Load's.
 func AdminAddr(args, environ []string) (string, error) {
 	c := &Config{values: map[string]string{}}
 	table := slices.DeleteFunc(settings(c), func(s Setting) bool { return s.name != "admin-addr" })

@@ -19,33 +19,37 @@ import (
 // Config is the effective configuration. Every field belongs to one setting, or
 // to several together.
 type Config struct {
+	// PrintConfig asks for Print, and for nothing else.
 	PrintConfig bool
 
+	// Listen says where requests are taken.
 	Listen listen.Addresses
-	// HTTPTLS and verifyTLS are the certificates of the listeners, nil without TLS.
+	// HTTPTLS and VerifyTLS are the certificates of the listeners, nil without TLS.
 	HTTPTLS, VerifyTLS *followed.Certificate
 	// API is how requests are answered; store, version, log and metrics are still to be
 	// filled in.
 	API httpapi.Config
 	// Store is how sessions are kept; clients and log are still to be filled in.
 	Store cache.Config
-	// RedisURL and redis say where they are kept.
+	// RedisURL and Redis say where they are kept.
 	RedisURL redisconn.URL
 	Redis    redisconn.Access
 	// APIKeys are those of the keys file, nil without one.
 	APIKeys *followed.Files[*caller.APIKeys]
 	// Issuers are those of access tokens, nil without any.
 	Issuers *followed.Files[*oidc.Settings]
-	Pprof   bool
+	// Pprof serves profiles on any admin listener.
+	Pprof bool
 
 	LogLevel  slog.Level
 	LogFormat string // "json" or "text"
 	// ShutdownDelay is how long requests are still taken after SIGTERM.
 	ShutdownDelay time.Duration
+	// ShutdownTimeout is when the process has ended after SIGTERM, at the latest.
+	ShutdownTimeout time.Duration
 	// Warnings are what is odd and no fault.
 	Warnings []string
 
-	ShutdownTimeout              time.Duration
 	configFile                   string
 	keysFile                     string
 	issuersFile                  string

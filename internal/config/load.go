@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	EnvPrefix = "CLOAKROOM_"
+	// envPrefix begins the names of all environment variables that are ours.
+	envPrefix = "CLOAKROOM_"
 	// APIKeyEnv is the variable with the API key of those who call a running sidecar; it is no setting.
-	APIKeyEnv = EnvPrefix + "API_KEY"
+	APIKeyEnv = envPrefix + "API_KEY"
 )
 
 // delim splits no name: names have no slashes.
@@ -35,8 +36,8 @@ type Source struct {
 
 // Load reads the configuration: flags over environment over file over
 // defaults. Every value that is given is checked, also one that another source
-// overrides. All faults come in one *usageError, with the config as far as it
-// is good; pflag.ErrHelp means that help was asked for, errInterrupted that ctx
+// overrides. All faults come in one *usage.Error, with the config as far as it
+// is good; pflag.ErrHelp means that help was asked for, followed.ErrInterrupted that ctx
 // has ended. own are settings that only this subcommand has.
 func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 	c := &Config{values: map[string]string{}, pipes: from.Pipes}
@@ -121,8 +122,9 @@ func check(s Setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wron
 	return good
 }
 
+// EnvName is the environment variable of a setting.
 func EnvName(name string) string {
-	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // readEnv returns the settings in the environment. An empty variable counts as
@@ -138,7 +140,7 @@ func readEnv(table []Setting, environ []string, c *Config) *koanf.Koanf {
 	k := koanf.New(delim)
 	// The provider of the environment reports no errors.
 	_ = k.Load(env.Provider(delim, env.Opt{
-		Prefix:      EnvPrefix,
+		Prefix:      envPrefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, v string) (string, any) {
 			setting, ok := names[name]
@@ -158,7 +160,7 @@ func readEnv(table []Setting, environ []string, c *Config) *koanf.Koanf {
 // kubernetes says whether name has the shape of the variables that Kubernetes
 // sets in every pod for a service called cloakroom, or cloakroom-something.
 func kubernetes(name string) bool {
-	rest := name[len(EnvPrefix)-1:]
+	rest := name[len(envPrefix)-1:]
 	return strings.HasSuffix(rest, "_PORT") || strings.Contains(rest, "_PORT_") || strings.Contains(rest, "_SERVICE_")
 }
 

@@ -29,6 +29,7 @@ type Value struct {
 	secret bool
 }
 
+// Text takes a text of at most so many characters, none of them a control character.
 func Text(to *string, most int) Value {
 	return Value{fmt.Sprintf("text of at most %d characters", most), "!!str", func(s string) bool {
 		if utf8.RuneCountInString(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
@@ -39,6 +40,7 @@ func Text(to *string, most int) Value {
 	}, false}
 }
 
+// Boolean takes true or false.
 func Boolean(to *bool) Value {
 	return Value{"true or false", "!!bool", func(s string) bool {
 		*to = s == "true"
@@ -46,6 +48,7 @@ func Boolean(to *bool) Value {
 	}, false}
 }
 
+// Number takes a whole number from least to most.
 func Number(to *int, least, most int) Value {
 	return Value{fmt.Sprintf("a whole number from %d to %d", least, most), "!!int", func(s string) bool {
 		n, err := strconv.Atoi(s)

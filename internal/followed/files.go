@@ -28,17 +28,18 @@ const (
 var errInMotion = errors.New("the files change all the time")
 
 // Files is what the files of a setting hold. They are read again whenever
-// they change, and at SIGHUP; what is broken changes nothing. open makes it. Its
+// they change, and at SIGHUP; what is broken changes nothing. Open makes it. Its
 // fields are set before more than one goroutine uses it; then it is safe for
 // concurrent use.
 type Files[T any] struct {
-	Setting string // "auth-keys-file"
+	// Setting is that of the files: "auth-keys-file".
+	Setting string
 	// Parse makes the value of files, which it reads with read, and in no other
 	// way.
 	Parse func(read func(path string) ([]byte, error)) (T, error)
 	// Then is told of every new value; nil tells nobody.
 	Then func(value T)
-	// Done and kept are the messages in the log; says has more for its lines.
+	// Done and Kept are the messages in the log; Says has more for its lines.
 	Done, Kept string
 	Says       func(value T) []any
 	log        *slog.Logger
@@ -152,14 +153,20 @@ func (r *Files[T]) Register(to prometheus.Registerer) {
 	}))
 }
 
-// Follower is a reloaded of any type.
+// Follower is a Files of any type.
 type Follower interface {
+	// Look reads the files; at once takes what is there, whether or not it may be half written.
 	Look(atOnce bool)
+	// State says how the files are, "" if they are in use.
 	State() string
+	// Register shows whether they are.
 	Register(to prometheus.Registerer)
+	// LogTo says where a Look is told of.
 	LogTo(log *slog.Logger)
 }
 
+// LogTo takes log, in the place of the default one, and tells it what is not followed. It
+// is called before Look.
 func (r *Files[T]) LogTo(log *slog.Logger) {
 	r.log = log
 	r.logUnfollowed()

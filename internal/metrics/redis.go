@@ -41,6 +41,7 @@ const (
 	tripPipeline = "pipeline"
 )
 
+// NewRedis registers with r what is counted of all clients that are watched.
 func NewRedis(r prometheus.Registerer) *Redis {
 	m := &Redis{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{

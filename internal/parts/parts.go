@@ -26,6 +26,7 @@ type part struct {
 	stop func() error
 }
 
+// New makes parts, of which none runs.
 func New() *Parts { return &Parts{failed: make(chan error, 1)} }
 
 // Start runs a part, until stop cancels its context.

@@ -39,6 +39,7 @@ type evictionState struct {
 	fault error  // nil if nothing is evicted, or that is not known
 }
 
+// NewEviction watches the servers of rdb, once it is run.
 func NewEviction(rdb redis.UniversalClient, log *slog.Logger) *Eviction {
 	e := &Eviction{rdb: rdb, log: log}
 	e.now.Store(&evictionState{says: "not asked yet"})

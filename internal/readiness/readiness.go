@@ -36,14 +36,17 @@ type State struct {
 	why      error
 }
 
+// New says that the program is starting.
 func New() *Readiness {
 	r := &Readiness{}
 	r.No("cloakroom is starting")
 	return r
 }
 
+// No says that no requests are served, and why.
 func (r *Readiness) No(why string) { r.state.Store(&State{why: errors.New(why)}) }
 
+// Yes says what serves requests from now on.
 func (r *Readiness) Yes(s State) { r.state.Store(&s) }
 
 // Check returns nil if requests can be served, else why not.

@@ -23,7 +23,7 @@ const (
 	costlyConns = 4
 )
 
-// Backend is where the sessions are.
+// Backend is where the sessions are. The parts of its Connection close its clients.
 type Backend struct {
 	Name        string // for people; no password
 	ClientName  string // of its connections, for CLIENT LIST
@@ -32,22 +32,24 @@ type Backend struct {
 	Costly      redis.UniversalClient // for costly searches likewise
 	Replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
 	MaxSessions int                   // 0 has no limit
-	// Master is what client, searches and costly stay with; nil on a Cluster, and
+	// Master is what Client, Searches and Costly stay with; nil on a Cluster, and
 	// where the server is ours.
 	Master *endpoint.Endpoint
 }
 
-// Connection is how to get from a Redis URL to clients. Nothing in it is nil, but for
-// watch and starting.
+// Connection is how to get from a Redis URL to clients. Only Watch and Starting may be nil.
 type Connection struct {
-	URL    *URL
+	URL *URL
+	// Access is how to get in at a Redis that is not ours.
 	Access *Access
 	// Staleness is for how long a proof of the master holds.
 	Staleness time.Duration
-	// FallBack to memory where there is no server to embed, if it would have lost the sessions at the end as well.
+	// FallBack takes memory where there is no server to embed, if that would have lost the
+	// sessions at the end as well.
 	FallBack bool
 	// Env has the PATH that a server to embed is looked for on.
-	Env      []string
+	Env []string
+	// Breakers stand before the calls to each server.
 	Breakers *breaker.Breakers
 	// Watch sees each client; nil does not.
 	Watch func(*redis.Client) *redis.Client
@@ -58,7 +60,9 @@ type Connection struct {
 	Log      *slog.Logger
 }
 
-// Connect starts what the URL asks for.
+// Connect starts what the URL asks for. It waits until a server of its own answers, or ctx
+// ends; others are connected to when they are used. What it started is among c.Parts, also
+// if it fails.
 func Connect(ctx context.Context, c *Connection) (*Backend, error) {
 	u := c.URL
 	switch {

@@ -46,7 +46,7 @@ type URL struct {
 	Cluster bool
 	// Master is what Sentinels call the master; "" if there are none.
 	Master string
-	// Embedded runs a private Redis, in dir or, if that is "", in a
+	// Embedded runs a private Redis, in Dir or, if that is "", in a
 	// temporary directory.
 	Embedded bool
 	Dir      string
@@ -54,6 +54,7 @@ type URL struct {
 	Memory bool
 }
 
+// IsZero says whether u says nothing.
 func (u *URL) IsZero() bool { return u.Masked == "" }
 
 // ParseURL reads a --redis-url; "" is the zero value. What is wrong with

@@ -24,9 +24,10 @@ func (e *Error) Error() string {
 // fault may hold a value that could be a secret. (I6)
 type Faults []string
 
+// Addf adds a fault, as fmt.Sprintf makes it.
 func (f *Faults) Addf(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
-// Err returns a *usageError, or nil if nothing is wrong.
+// Err returns an *Error, or nil if nothing is wrong.
 func (f Faults) Err() error {
 	if len(f) == 0 {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// NewFlags makes a set of flags for ParseFlags, without any.
 func NewFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
