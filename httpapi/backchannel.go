@@ -88,12 +88,10 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 		return err
 	}
 	// Only a verified token gets a place: made-up ones must not keep an issuer out.
-	select {
-	case s.logouts <- struct{}{}:
-		defer func() { <-s.logouts }()
-	default:
+	if !s.logouts.Enter() {
 		return errLogoutBusy
 	}
+	defer s.logouts.Leave()
 	c.caller = &caller.Caller{Name: "issuer " + l.Issuer, UserID: l.UserID}
 	if id, err := session.ParseID(l.SessionID); err == nil {
 		c.session = id

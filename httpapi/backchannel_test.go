@@ -424,12 +424,12 @@ func TestTooManyLogouts(t *testing.T) {
 	f := newFixture(t)
 	issuer := f.trust(issuersFile)
 	for range maxLogouts {
-		f.server.logouts <- struct{}{}
+		f.server.logouts.Enter()
 	}
 	token := f.logoutToken(issuer, map[string]any{"sub": "alice"})
 	notLoggedOut(t, f.sendLogout(token), http.StatusServiceUnavailable, "temporarily_unavailable", "at most 64")
 	// Who is no issuer takes no place, not even while its token is looked at.
 	notLoggedOut(t, f.sendLogout(token[:len(token)-4]), http.StatusBadRequest, "invalid_request", "invalid token")
-	<-f.server.logouts
+	f.server.logouts.Leave()
 	loggedOut(t, f.sendLogout(token))
 }

@@ -106,12 +106,8 @@ type Server struct {
 	verify   *verify.Endpoint
 	budgets  [classes]*server.Budget
 	shedTold server.NowAndThen
-	// imports holds a place for each import that runs.
-	imports chan struct{}
-	// logouts holds a place for each back-channel logout that runs.
-	logouts chan struct{}
-	// revocations holds a place for each revocation that runs.
-	revocations chan struct{}
+	// Imports, back-channel logouts and revocations have places of their own.
+	imports, logouts, revocations server.Budget
 }
 
 // New checks c and returns a server without API keys and issuers. It starts no goroutine;
@@ -185,8 +181,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: c.Logger, limits: defaultTimeouts,
-		imports: make(chan struct{}, maxImports), revocations: make(chan struct{}, maxRevocations),
-		logouts: make(chan struct{}, maxLogouts),
+		imports: server.Budget{Limit: maxImports}, logouts: server.Budget{Limit: maxLogouts}, revocations: server.Budget{Limit: maxRevocations},
 	}
 	s.limits.idleAtEnd = c.ShutdownIdle
 	m, err := server.NewMetrics(c.Metrics)

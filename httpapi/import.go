@@ -37,12 +37,10 @@ func (s *Server) importSessions(base context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.imports <- struct{}{}:
-		defer func() { <-s.imports }()
-	default:
+	if !s.imports.Enter() {
 		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d imports may run at a time", maxImports), Close: true}
 	}
+	defer s.imports.Leave()
 	into := &importer{
 		s: s, by: c.caller, requestID: string(c.requestID), ignoreUnknown: ignoreUnknown,
 		log: s.log.With("request_id", string(c.requestID), "caller", c.caller.Name),

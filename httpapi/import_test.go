@@ -345,7 +345,7 @@ func TestImportsAreBounded(t *testing.T) {
 		ends = append(ends, out)
 		go func() { answers <- f.importLines(in) }()
 	}
-	waitFor(t, "the imports to begin", func() bool { return len(f.server.imports) == maxImports })
+	waitFor(t, "the imports to begin", func() bool { return f.server.imports.AtWork() == maxImports })
 	r := f.want(http.StatusTooManyRequests, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`)
 	if !strings.Contains(r.body, fmt.Sprint(maxImports)) {
 		t.Errorf("%s does not name the limit", r.body)
@@ -356,6 +356,6 @@ func TestImportsAreBounded(t *testing.T) {
 	for range maxImports {
 		<-answers
 	}
-	waitFor(t, "the imports to end", func() bool { return len(f.server.imports) == 0 })
+	waitFor(t, "the imports to end", func() bool { return f.server.imports.AtWork() == 0 })
 	f.want(http.StatusOK, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`)
 }

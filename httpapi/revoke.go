@@ -42,12 +42,10 @@ type revokeRun struct {
 // If the store stays away, or the server is told to end, the revocation ends
 // with 503, and the message has the count. To send it again is to go on.
 func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke) error {
-	select {
-	case s.revocations <- struct{}{}:
-		defer func() { <-s.revocations }()
-	default:
+	if !s.revocations.Enter() {
 		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
 	}
+	defer s.revocations.Leave()
 	c.logged = append(c.logged, slog.String("which", whose(&q.Query)), slog.Int("except", len(q.Except)), slog.Bool("dry_run", q.DryRun))
 	may := c.caller.MayDelete
 	if !c.caller.Delete.All && len(c.caller.Delete.Orgs) == 0 {

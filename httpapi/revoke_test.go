@@ -164,12 +164,12 @@ func TestRevokeBounds(t *testing.T) {
 func TestRevokeAtOnce(t *testing.T) {
 	f := newFixture(t)
 	for range maxRevocations {
-		f.server.revocations <- struct{}{}
+		f.server.revocations.Enter()
 	}
 	if r := f.want(http.StatusTooManyRequests, "admin", "POST", "/v2/sessions/revoke", `{"all":true}`); !strings.Contains(r.body, "at most 4 revocations may run at a time") {
 		t.Error(r.body)
 	}
-	<-f.server.revocations
+	f.server.revocations.Leave()
 	f.revoke("admin", `{"all":true}`)
 }
 

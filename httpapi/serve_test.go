@@ -51,7 +51,7 @@ func TestI7_RunDrains(t *testing.T) {
 		answered <- r
 	}()
 	_, _ = io.WriteString(out, `{"id":"a"}`+"\n")
-	waitFor(t, "the import to begin", func() bool { return len(f.server.imports) == 1 })
+	waitFor(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
 	stop()
 	waitFor(t, "the listener to close", func() bool {
 		conn, err := net.Dial("tcp", ln.Addr().String())
@@ -88,12 +88,12 @@ func TestI7_RunCutsOff(t *testing.T) {
 	}
 	defer conn.Close()
 	_, _ = io.WriteString(conn, "POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+"\r\nTransfer-Encoding: chunked\r\n\r\n")
-	waitFor(t, "the import to begin", func() bool { return len(f.server.imports) == 1 })
+	waitFor(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if len(f.server.imports) != 0 {
+	if f.server.imports.AtWork() != 0 {
 		t.Error("Run returned before the import ended")
 	}
 	if !strings.Contains(f.logs.String(), "requests were cut off") || !strings.Contains(f.logs.String(), "connections=1") {
