@@ -107,7 +107,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis": {"internal/lookalike", "internal/redisconn"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "internal/config", "internal/usage"},
 	"github.com/knadh/koanf":        {"internal/config"},
-	"flag":                          {"cmd/cloakroom", "bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source"},
+	"flag":                          {"cmd/cloakroom", "bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "internal/testdepth"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
 	"github.com/MicahParks":         {"internal/oidc"},

@@ -17,6 +17,7 @@ import (
 // again, and which is sent until it succeeds, leaves every session once: in
 // every total, and, when what was cut off has been swept, in every list. (I5)
 func TestI5_ImportCut(t *testing.T) {
+	t.Parallel()
 	const sessions, users, agents, creators = 2000, 7, 5, 3
 	f := newFixture(t, withShards(4), func(s *setup) { s.limits.patience = time.Nanosecond })
 	line := func(i int) string {

@@ -210,6 +210,7 @@ func (f *fixture) call(w way, c *tableCaller, call, id, token string) reply {
 // Every row of the table in docs/api.md, with every kind of caller, on every
 // kind of session, in every way to call.
 func TestPermissionTable(t *testing.T) {
+	t.Parallel()
 	table := permissionTable(t)
 	mayGet, mayPut := table["Get without, each row of List"], table["Create, Put, Import"]
 	maySet, mayDelete := table["Set"], table["Delete without, each session of Revoke"]

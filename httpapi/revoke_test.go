@@ -206,6 +206,7 @@ func TestRevokeLogsProgress(t *testing.T) {
 // stays away, the answer is 503 with the count so far, and to send it again is
 // to go on. (I2)
 func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.limits.patience = time.Minute })
 		const sessions = 3000

@@ -104,6 +104,7 @@ func TestI7_RunCutsOff(t *testing.T) {
 // A connection on which nothing has come yet, or half a header, does not hold the drain up, not
 // even one that is accepted while it goes on; a request that has come is answered. (I7)
 func TestI7_RunDrainsSilentConnections(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(s *setup) { s.limits.Read = time.Hour })
 	ln := listen(t)
 	stop, ended := f.serveOn(ln, time.Hour)
@@ -139,6 +140,7 @@ func TestI7_RunDrainsSilentConnections(t *testing.T) {
 // TestI7_RunEndsHalfARequest stops a server that has a part of a request: what has not come is not waited for, and the client is
 // told that we are away, and not that its request or its token is bad.
 func TestI7_RunEndsHalfARequest(t *testing.T) {
+	t.Parallel()
 	for _, part := range []string{
 		"GET /verify HTTP/1.1\r\nHost: localhost\r\nAuthorization: Be",
 		"GET /v2/sessions/1 HTTP/1.1\r\nHost: loc",

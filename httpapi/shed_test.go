@@ -217,6 +217,7 @@ func TestShed_CostlySearches(t *testing.T) {
 
 // Whatever the route, a Redis that says nothing is 503 in the route's time, or 504 in Connect's, and never "not found". (I2)
 func TestI2_SilentRedisIsUnavailableOnEveryRoute(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, withVerify, func(s *setup) {
 		s.limits.request, s.limits.patience, s.verify = 100*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 	})

@@ -406,6 +406,7 @@ func TestI6_VerifyLogsNoSecret(t *testing.T) {
 // While Redis is away, sessions that were known to be good pass for as long as
 // is configured, and say how long ago that was.
 func TestVerify_StaleIfError(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, withVerify, inEarnest, withNear, func(s *setup) {
 		s.store.StaleIfError, s.store.NearStaleness = time.Hour, 500*time.Millisecond
 	})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // consultation tries an advice of the doctor: state brings a server into the
@@ -72,7 +73,11 @@ func (r *report) String() string {
 func TestDoctor_EveryAdviceHelps(t *testing.T) {
 	t.Parallel()
 	places := make(chan struct{}, 4) // a row may have many servers
-	for _, c := range consultations() {
+	hasTurn := testdepth.OneIn(t, 4)
+	for i, c := range consultations() {
+		if !hasTurn(i) {
+			continue
+		}
 		format := adviceOf(t, c.advice)
 		t.Run(strings.ReplaceAll(c.advice, "/", "_"), func(t *testing.T) {
 			t.Parallel()

@@ -214,6 +214,7 @@ func TestEmbeddedServerDies(t *testing.T) {
 }
 
 func TestEmbeddedServerHangsAtTheEnd(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	p := launch(t, embeddedArgs(dir))
 	p.ready(t)
@@ -278,6 +279,7 @@ func TestNoServerOnPath(t *testing.T) {
 }
 
 func TestHealthOfEmbedded(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	p := launch(t, embeddedArgs(dir))
 	_, admin := p.ready(t)

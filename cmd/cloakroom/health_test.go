@@ -19,6 +19,7 @@ func askHealth(t *testing.T, env []string, args ...string) (int, string) {
 }
 
 func TestHealthSaysWhetherRequestsAreServed(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	for _, addr := range []string{"127.0.0.1:0", ":0", "unix:" + filepath.Join(shortDir(t), "a")} {
 		p := launch(t, []string{"serve", "--redis-url", redis.URL(), "--auth-keys-file", writeFile(t, keysWithOne), "--http-addr=127.0.0.1:0", "--admin-addr=" + addr})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	testdepth.Parallel(8) // most wait
 	redis.SetLogger(silence{})
 	// I7: whatever a test starts has ended.
 	goleak.VerifyTestMain(m,

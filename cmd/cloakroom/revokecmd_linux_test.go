@@ -147,6 +147,7 @@ func TestRevokeCommandIsInterrupted(t *testing.T) {
 // What takes long shows that it goes on; interrupted then, it says that the
 // sidecar does.
 func TestRevokeCommandSpins(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	calls := 0
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -53,6 +53,7 @@ func TestServeWithRedis(t *testing.T) {
 }
 
 func TestReadyzSaysWhyNot(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	redis.Stop()
 	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...))
@@ -108,6 +109,7 @@ func TestOtherShardsAreRefused(t *testing.T) {
 // TestEndsIfOthersRecordAnotherNumberOfShards is about a Redis that lost its
 // data, and a second process that came first after that.
 func TestEndsIfOthersRecordAnotherNumberOfShards(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	p := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--redis-shards=4"}, quick()...))
 	p.ready(t)

@@ -14,11 +14,13 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	testdepth.Parallel(6)    // most wait
 	goleak.VerifyTestMain(m, // I7: whatever a test starts has ended
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
@@ -171,6 +173,7 @@ func catalogue(shards int) string {
 
 // What keeps out is named, step by step.
 func TestExamine_KeptOut(t *testing.T) {
+	t.Parallel()
 	plain := redistest.Start(t)
 	locked := redistest.Start(t, "requirepass secret", "user limited on >pw ~* +@all")
 	as := func(user, password string) func(*redis.Options) {
@@ -210,6 +213,7 @@ func TestExamine_KeptOut(t *testing.T) {
 
 // A Redis that loads its data says how far it is.
 func TestExamine_Loading(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t, "enable-debug-command yes", "loading-process-events-interval-bytes 1024")
 	admin := s.Client(t)
 	if err := admin.Do(t.Context(), "EVAL", "for i = 1, 20000 do redis.call('SET', i, i) end", 0).Err(); !errors.Is(err, redis.Nil) {
@@ -289,6 +293,7 @@ func TestExamine_TLS(t *testing.T) {
 }
 
 func TestExamine_Cluster(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Conf: append(slices.Clone(healthy), "cluster-require-full-coverage no")})
 	client := cluster.Client(t)
 	c := doctor.Config{

@@ -14,9 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testdepth.Parallel(6) // most wait
+	goleak.VerifyTestMain(m)
+}
 
 // silent returns a context for a request that is expected to get no answer.
 func silent(t *testing.T) context.Context {

@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	})
-	if t.Failed() {
+	if t.Failed() || testing.Short() { // the table has all gateways
 		return
 	}
 	var rows []string

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 var update = flag.Bool("update", false, "write the table into docs/gateways.md")
@@ -19,6 +21,7 @@ var cloakroomBin string
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
+	testdepth.Parallel(6) // a world mostly waits
 	dir, err := os.MkdirTemp("", "crgw")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -26,7 +29,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	cloakroomBin = filepath.Join(dir, "cloakroom")
-	build := exec.Command("go", "build", "-o", cloakroomBin, "../../cmd/cloakroom")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", cloakroomBin, "../../cmd/cloakroom")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "go build:", err)

@@ -64,7 +64,7 @@ func (p *patient) copied(t *testing.T, v *visitor) {
 }
 
 func TestPatience_ClosedWhileRedisIsStalled(t *testing.T) {
-	for _, g := range gateways { // one after the other: their time counts
+	for _, g := range share(t, gateways) { // one after the other: their time counts
 		t.Run(g.Name(), func(t *testing.T) {
 			w := newPatient(t, g)
 			known := w.ours.login(t, "known")
@@ -99,7 +99,7 @@ func TestPatience_ClosedWhileRedisIsStalled(t *testing.T) {
 }
 
 func TestPatience_StaleIfAllowedWhileRedisIsStalled(t *testing.T) {
-	for _, g := range gateways {
+	for _, g := range share(t, gateways) {
 		t.Run(g.Name(), func(t *testing.T) {
 			w := newPatient(t, g, "--stale-if-error", "30s")
 			known, unknown := w.ours.login(t, "known"), w.other.login(t, "unknown")

@@ -17,10 +17,11 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // restarts is how often the only process is replaced.
-const restarts = 3
+func restarts() int { return testdepth.Of(3, 1) }
 
 // patientRedis are time-outs that a busy machine does not reach.
 const patientRedis = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
@@ -198,7 +199,7 @@ func TestRestartOfALoneProcess(t *testing.T) {
 			t.Parallel()
 			l, c := loneUnderLoad(t, f.network, f.how == "sockets")
 			defer c.end(t)
-			for range restarts {
+			for range restarts() {
 				c.more(t, 100)
 				cmd, ended := l.cmd, l.ended
 				if l.sockets == nil {
@@ -224,7 +225,7 @@ func TestCrashOfALoneProcess(t *testing.T) {
 			t.Parallel()
 			l, c := loneUnderLoad(t, network, true)
 			defer c.end(t)
-			for range restarts {
+			for range restarts() {
 				c.more(t, 100)
 				c.dying.Add(1)
 				_ = l.cmd.Process.Kill()

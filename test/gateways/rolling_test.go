@@ -14,13 +14,11 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
-// rolls is how often each of the two processes is restarted; the environment variable of the name changes it.
-const (
-	rolls    = 2
-	rollsEnv = "TEST_ROLLS"
-)
+// rollsEnv is the environment variable that says how often each of the two processes is restarted; else twice, with -short once.
+const rollsEnv = "TEST_ROLLS"
 
 // replica is one of several Cloakrooms behind a balancer, which can be restarted where it listens.
 type replica struct {
@@ -270,7 +268,7 @@ func balanceHAProxy(t *testing.T, one, two *replica) (api, verify string) {
 // request fails, but for a few that waited for Redis in vain while the machine was busy, as it is known from elsewhere, and
 // each process ends with exit code 0.
 func TestRollingRestart(t *testing.T) {
-	times := rolls
+	times := testdepth.Of(2, 1)
 	if n, err := strconv.Atoi(os.Getenv(rollsEnv)); err == nil {
 		times = n
 	}

@@ -13,13 +13,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 const (
-	// CLOAKROOM_TORTURE_SECONDS is how long each run takes instead of shortRun;
+	// CLOAKROOM_TORTURE_SECONDS is how long each run takes instead of 2.5 s;
 	// CLOAKROOM_TORTURE_SEED is the seed of the first.
 	secondsEnv, seedEnv = "CLOAKROOM_TORTURE_SECONDS", "CLOAKROOM_TORTURE_SEED"
-	shortRun            = 2500 * time.Millisecond
 	// aRun is how long one history is at most: another begins after it.
 	aRun = 20 * time.Second
 	// callers are how many calls are under way at a time.
@@ -66,7 +67,7 @@ func TestI4_SessionsAreLinearizable(t *testing.T) {
 		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
 			left := time.Duration(number(t, secondsEnv, 0)) * time.Second
 			if left == 0 {
-				left = shortRun
+				left = testdepth.Of(2500*time.Millisecond, 1500*time.Millisecond)
 			}
 			seed := uint64(number(t, seedEnv, 1))
 			w := newWorld(t, shards)

@@ -35,6 +35,9 @@ const (
 // TestCrowd gets sessions beside very many connections: some that send nothing more, and some that send a byte of a request
 // now and then. However few may be at work at a time, these keep nobody out.
 func TestCrowd(t *testing.T) {
+	if !turnOf(t, 2) {
+		return
+	}
 	const getters, gets = 8, 200 // at a time, and a second
 	server := redistest.Start(t)
 	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", "0", "--max-in-flight", "16", "--log-level", "error",

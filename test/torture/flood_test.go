@@ -24,6 +24,9 @@ type flooded struct {
 // TestI10_Flood makes a flood of the costliest searches that a process does not refuse, while others get sessions: these have
 // places and connections of their own, so none of them is shed.
 func TestI10_Flood(t *testing.T) {
+	if !turnOf(t, 1) {
+		return
+	}
 	const getters, gets, searchers, searches = 8, 200, 32, 50 // at a time, and a second
 	server := redistest.Start(t)
 	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", "0", "--search-max-candidates", fmt.Sprint(costliest), "--log-level", "error")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 var update = flag.Bool("update", false, "write the table into docs/faults.md")
@@ -23,7 +25,7 @@ var (
 	seed         = number("CLOAKROOM_TORTURE_SEED", rand.Int64())
 	rounds       = int(number("CLOAKROOM_TORTURE_ROUNDS", 1))
 	kills        = int(number("CLOAKROOM_TORTURE_KILLS", 20))
-	soakOps      = int(number("CLOAKROOM_TORTURE_OPS", 20_000))
+	soakOps      int // set when the flags are known
 	crowds       = int(number("CLOAKROOM_TORTURE_CROWD", 1200))
 	costliest    = int(number("CLOAKROOM_TORTURE_COSTLY", 2000))
 	faultTime    = lasting("CLOAKROOM_TORTURE_FAULT", 1200*time.Millisecond)
@@ -41,14 +43,8 @@ const creator = "tester"
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
-	flag.Parse()
-	if flag.Lookup("test.parallel").Value.String() == flag.Lookup("test.parallel").DefValue {
-		// A world of the matrix mostly waits.
-		if err := flag.Set("test.parallel", "8"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
+	testdepth.Parallel(8) // a world of the matrix mostly waits
+	soakOps = int(number("CLOAKROOM_TORTURE_OPS", testdepth.Of[int64](20_000, 6000)))
 	fmt.Fprintf(os.Stderr, "torture: CLOAKROOM_TORTURE_SEED=%d\n", seed)
 	dir, err := os.MkdirTemp("", "crtorture")
 	if err != nil {
@@ -91,10 +87,13 @@ func buildAndRun(m *testing.M) int {
 }
 
 func build(bin string, flags ...string) error {
-	cmd := exec.Command("go", append(append([]string{"build", "-o", bin}, flags...), "../../cmd/cloakroom")...)
+	cmd := exec.Command("go", append(append([]string{"build", "-ldflags=-s -w", "-o", bin}, flags...), "../../cmd/cloakroom")...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return cmd.Run()
 }
+
+// turnOf says whether the n-th of the tests that need the machine for themselves has its turn: with -short every other one.
+func turnOf(t *testing.T, n int) bool { return testdepth.OneIn(t, 2)(n) }
 
 func number(name string, def int64) int64 {
 	s := os.Getenv(name)

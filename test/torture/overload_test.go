@@ -31,6 +31,9 @@ func longForm() bool { return overloadTime >= 5*time.Second }
 // the processors: its Redis is far away, and few requests may be at work. It goes on doing as much as before, refuses the rest
 // at once, and takes no more memory.
 func TestOverload(t *testing.T) {
+	if !turnOf(t, 0) {
+		return
+	}
 	const places = 16
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)

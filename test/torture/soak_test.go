@@ -36,6 +36,9 @@ type soaking struct {
 // TestSoak lets a process work for long: creates, sets, deletes and expiries. What it takes stays the same, and there is an
 // entry in every list for each live session, and none besides.
 func TestSoak(t *testing.T) {
+	if !turnOf(t, 3) {
+		return
+	}
 	begun := time.Now()
 	server := redistest.Start(t, "hash-max-listpack-value 4096")
 	c := newSidecar(t, 0, server.URL(), "--near-cache-bytes", fmt.Sprint(soakNear), "--redis-shards", "1", "--log-level", "error")
