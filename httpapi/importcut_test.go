@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // An import over several shards whose connections to Redis are cut again and
@@ -18,7 +19,8 @@ import (
 // every total, and, when what was cut off has been swept, in every list. (I5)
 func TestI5_ImportCut(t *testing.T) {
 	t.Parallel()
-	const sessions, users, agents, creators = 2000, 7, 5, 3
+	const users, agents, creators = 7, 5, 3
+	sessions := testdepth.Of(2000, 1000)
 	f := newFixture(t, withShards(4), func(s *setup) { s.limits.patience = time.Nanosecond })
 	line := func(i int) string {
 		return fmt.Sprintf(`{"id":"s%d","sequence":"1","creator":"c%d","factors":{"user":{"id":"u%d"}},"userAgent":{"fingerprintId":"a%d"}}`+"\n",
@@ -27,7 +29,7 @@ func TestI5_ImportCut(t *testing.T) {
 	// The import is written line by line; at some lines all connections are cut,
 	// or the next reply is lost, or a write ends in its middle. Further attempts
 	// are cut at other lines, the last ones at none.
-	const cutAttempts = 7
+	cutAttempts := testdepth.Of(7, 4)
 	cuts, refused := 0, 0
 	for attempt := 0; ; attempt++ {
 		in, out := io.Pipe()

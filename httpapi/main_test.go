@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testdepth.Parallel(6) // many wait
+	testdepth.Parallel(4) // many wait
 	goleak.VerifyTestMain(m,
 		// A pool that could not dial tries again every second, and sees only then that it was closed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // tableCaller is a caller as the table of permissions sees it.
@@ -230,7 +231,11 @@ func TestPermissionTable(t *testing.T) {
 		}
 		t.Errorf("%s of %+v as %+v: got %d %s, it may: %v", call, *s, *c, r.status, r.body, may)
 	}
+	hasTurn := testdepth.OneIn(t, 2)
 	for i, c := range callers {
+		if !hasTurn(i) {
+			continue
+		}
 		var seen []string
 		deletable := 0
 		for j, s := range sessions {
@@ -280,7 +285,7 @@ func TestPermissionTable(t *testing.T) {
 			t.Errorf("Revoke as %s: got %s, want %s", c.name, r.body, want)
 		}
 	}
-	if allowed < 1000 || denied < 1000 {
+	if least := testdepth.Of(1000, 300); allowed < least || denied < least {
 		t.Errorf("%d allowed and %d denied", allowed, denied)
 	}
 }

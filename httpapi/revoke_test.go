@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 var revokedCount = regexp.MustCompile(`^\{"revoked":"([0-9]+)"\}$`)
@@ -209,7 +210,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.limits.patience = time.Minute })
-		const sessions = 3000
+		sessions := testdepth.Of(3000, 1500)
 		f.fill(sessions, "alice")
 		left := f.counter()
 		cutAt := func(most int, cut func()) chan struct{} {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	testdepth.Parallel(8) // most wait
+	testdepth.Parallel(4) // most wait
 	redis.SetLogger(silence{})
 	// I7: whatever a test starts has ended.
 	goleak.VerifyTestMain(m,

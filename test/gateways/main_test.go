@@ -21,7 +21,7 @@ var cloakroomBin string
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
-	testdepth.Parallel(6) // a world mostly waits
+	testdepth.Parallel(4) // a world mostly waits
 	dir, err := os.MkdirTemp("", "crgw")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
