@@ -213,9 +213,8 @@ func hammer(t *testing.T, api string) (failed int32) {
 	return wrong.Load()
 }
 
-// The documentation says how many connections a process has.
+// The documentation says how many connections a process has. Not parallel: no call may take longer than it is given.
 func TestConnectionsAreAsManyAsDocumented(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	api, _ := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous"}, quick()...)).ready(t)
 	if failed := hammer(t, api); failed > 0 {
@@ -226,9 +225,8 @@ func TestConnectionsAreAsManyAsDocumented(t *testing.T) {
 	}
 }
 
-// Redis takes no further connections: all calls are answered over those that are open.
+// Redis takes no further connections: all calls are answered over those that are open. Not parallel, as above.
 func TestServeAtMaxclients(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t, "maxclients 20")
 	s := launch(t, append([]string{"serve", "--redis-url", redis.URL(), "--auth-anonymous", "--near-cache-bytes=0"}, quick()...))
 	api, admin := s.ready(t)

@@ -65,11 +65,23 @@ func newWorld(t *testing.T, f *fault, round, shards int) *world {
 			t.Fatal(err)
 		}
 	}
-	w.load = &load{h: w.h, to: w.all, name: f.name, writers: 6, readers: 9, pause: 8 * time.Millisecond, lifetime: true}
-	if f.mixed { // these rows take longer
-		w.load.pause *= 2
-	}
+	w.load = &load{h: w.h, to: w.all, name: f.name, writers: 6, readers: 9, pause: pace(f.mixed), lifetime: true}
 	return w
+}
+
+// pace is the pause between two calls of a caller. In the short form the eight worlds together ask no more than two processors
+// can do, so that a call rarely fails because of the machine; in the long form they ask more. Mixed worlds take longer.
+func pace(mixed bool) time.Duration {
+	pause := 32 * time.Millisecond
+	switch {
+	case longForm() && mixed:
+		pause = 16 * time.Millisecond
+	case longForm():
+		pause = 8 * time.Millisecond
+	case mixed:
+		pause = 48 * time.Millisecond
+	}
+	return pause
 }
 
 // process prepares the n-th process. In a mixed world every other one has no copies; in the next round those that had some.
