@@ -1,56 +1,146 @@
 //go:build ignore
 
-// This program writes the dictionaries: session documents (1), or their texts
-// as packed.SplitDocument leaves them (2), made up of what real ones have in
-// common, in the order that serves S2 best: what is rare first, what is usual
-// last. It is deterministic. Stored sessions depend on the dictionaries, so
-// another content needs another file and another version.
+// This program writes the dictionary: the texts of session documents, as
+// packed.SplitDocument leaves them, made up of what real ones have in common, in
+// the order that serves S2 best: what is rare first, what is usual last. It is
+// deterministic. Stored sessions depend on the dictionary, so another content
+// needs another file and another version.
 //
-//	go run dictionary_make.go dictionary2_make.go 1 > dictionary.bin
-//	go run dictionary_make.go dictionary2_make.go 2 > dictionary2.bin
+//	go run dictionary_make.go > dictionary.bin
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
+// size is the longest dictionary: what is rarest is cut off.
 const size = 16 << 10
 
-var random = rand.New(rand.NewPCG(1, 1))
-
 func main() {
-	var all string
-	switch {
-	case len(os.Args) == 2 && os.Args[1] == "1":
-		all = documents()
-	case len(os.Args) == 2 && os.Args[1] == "2":
-		all = texts()
-	default:
-		fmt.Fprintln(os.Stderr, "say which dictionary: 1 or 2")
-		os.Exit(2)
-	}
-	// Together it is more than the size: what is rarest is cut off.
+	all := texts()
 	if _, err := os.Stdout.WriteString(all[max(len(all)-size, 0):]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// documents is dictionary 1: whole typical documents come last.
-func documents() string {
-	var end, b strings.Builder
-	for i := range 12 {
-		end.Write(session.AppendJSON(nil, typical(11-i)))
+// texts is the dictionary, uncut. Strings end in a zero byte; 1, 2 and 3 stand for a
+// number, for hexadecimal digits and for an address (packed.SplitDocument).
+func texts() string {
+	var b strings.Builder
+	for _, h := range headers {
+		pair(&b, h[0], h[1])
 	}
-	words(&b)
-	return b.String() + end.String()
+	for _, l := range languages {
+		pair(&b, "accept-language", l)
+	}
+	for i := range agents {
+		a := agents[len(agents)-1-i]
+		browser(&b, a.description, "en-US,en;q=0.9", a.header)
+	}
+	for _, m := range moreMetadata {
+		pair(&b, m[0], m[1])
+	}
+	for _, m := range metadata {
+		pair(&b, m[0], m[1])
+	}
+	for _, p := range people {
+		fmt.Fprintf(&b, "\x01\x01%s\x00%s\x00\x01", p[0], p[1])
+	}
+	for _, d := range domains {
+		fmt.Fprintf(&b, "%s\x00", d)
+	}
+	for _, l := range locales {
+		low, _, _ := strings.Cut(l, "-")
+		pair(&b, "accept-language", fmt.Sprintf("%s,%s;q=0.9,en-US;q=0.8,en;q=0.7", l, low))
+		fmt.Fprintf(&b, "%s,%s;q=0.9,en;q=0.8\x00%s,%s;q=0.5\x00", l, low, low, l)
+	}
+	// What is nearest to the end is told in the fewest bytes.
+	for i := range agents[:7] {
+		a := agents[6-i]
+		browser(&b, a.description, "de-DE,de;q=0.9,en;q=0.8", a.header)
+	}
+	for _, system := range []string{"Linux", "iOS", "Android", "macOS", "Windows"} {
+		for _, name := range []string{"Firefox", "Safari", "Edge", "Chrome"} {
+			fmt.Fprintf(&b, "\x00\x02\x03%s 1, %s\x00accept-language\x00", name, system)
+		}
+	}
+	for _, end := range []string{" Firefox/14", " Edg/14", " Safari/604.1\x00", " Safari/605.1.15\x00", ".0.0.0 Safari/537.36\x00", ".0\x00", " Chrome/14", " Chrome/13"} {
+		b.WriteString(end)
+	}
+	b.WriteString(";q=0.7\x00user-agent\x00Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/14")
+	b.WriteString(";q=0.9,en;q=0.8\x00user-agent\x00Mozilla/5.0 (Windows NT 10.0; Win64; x64) ")
+	b.WriteString("\x00\x01tenant\x00client\x00web\x00user-agent\x00")
+	return b.String()
+}
+
+func pair(b *strings.Builder, name, value string) {
+	b.WriteString(name)
+	b.WriteByte(0)
+	b.WriteString(value)
+	b.WriteByte(0)
+}
+
+// browser writes a whole user agent: fingerprint, address, description, header.
+func browser(b *strings.Builder, description, language, header string) {
+	b.WriteString("\x02\x03")
+	pair(b, description, "accept-language")
+	b.WriteString(language)
+	b.WriteByte(0)
+	pair(b, "user-agent", header)
+}
+
+var locales = []string{
+	"en-AU", "en-CA", "en-IN", "pt-PT", "es-MX", "fr-CA", "fr-CH", "de-AT", "de-CH", "ko-KR", "ja-JP", "zh-TW", "zh-CN", "ar-SA", "he-IL", "el-GR",
+	"uk-UA", "ru-RU", "ro-RO", "hu-HU", "fi-FI", "nb-NO", "tr-TR", "cs-CZ", "da-DK", "sv-SE", "pl-PL", "nl-NL", "it-IT", "pt-BR", "es-ES", "fr-FR",
+	"en-GB", "de-DE",
+}
+
+// domains are how login names often end.
+var domains = []string{
+	"@icloud.com", "@proton.me", "@gmx.de", "@web.de", "@bluewin.ch", "@hotmail.com", "@yahoo.com", "@outlook.com", "@googlemail.com", "@gmail.com",
+	".zitadel.cloud", ".internal", ".local", ".localhost", ".test", ".gov", ".edu", ".org", ".net", ".io", ".dev", ".app", ".co.uk", ".fr", ".ch", ".de", ".com", ".example",
+	"@example.org", "@example.com",
+}
+
+var moreMetadata = [][2]string{
+	{"device", "mobile"},
+	{"device", "tablet"},
+	{"client", "mobile"},
+	{"client", "desktop"},
+	{"client", "web-app"},
+	{"client", "app-ios"},
+	{"client", "app-android"},
+	{"client", "portal"},
+	{"channel", "web"},
+	{"channel", "mobile"},
+	{"login_hint", ""},
+	{"scope", "openid profile email"},
+	{"redirect_uri", "https://"},
+	{"nonce", ""},
+	{"language", "de"},
+	{"timezone", "Europe/Zurich"},
+	{"timezone", "Europe/Berlin"},
+	{"timezone", "America/New_York"},
+	{"timezone", "UTC"},
+	{"env", "staging"},
+	{"env", "prod"},
+	{"amr", "pwd"},
+	{"amr", "mfa"},
+	{"customer", ""},
+	{"account", ""},
+	{"group", "admin"},
+	{"roles", "user,admin"},
+	{"email_verified", "true"},
+	{"idp", "google"},
+	{"idp", "azure"},
+	{"idp", "github"},
+	{"app_version", "1.0.0"},
+	{"flow", "login"},
+	{"flow", "register"},
+	{"trusted", "true"},
 }
 
 // agent is a browser: its header and what a gateway makes of it.
@@ -150,93 +240,4 @@ var headers = [][2]string{
 	{"x-request-id", ""},
 	{"Accept-Language", "en-US,en;q=0.9"},
 	{"User-Agent", "Mozilla/5.0 ("},
-}
-
-// words writes values that a typical document does not have, each with its surroundings.
-func words(b *strings.Builder) {
-	for _, h := range headers {
-		header(b, h[0], h[1])
-	}
-	for _, a := range agents[8:] {
-		fmt.Fprintf(b, `"description":"%s",`, a.description)
-		header(b, "user-agent", a.header)
-	}
-	for _, l := range languages {
-		header(b, "accept-language", l)
-	}
-	for _, m := range metadata {
-		fmt.Fprintf(b, `"%s":"%s",`, m[0], base64.StdEncoding.EncodeToString([]byte(m[1])))
-	}
-	for _, p := range people {
-		fmt.Fprintf(b, `","loginName":"%s","displayName":"%s","organizationId":"`, p[0], p[1])
-	}
-	for _, ip := range []string{"10.", "172.16.", "192.168.1.", "127.0.0.1", "2001:db8::1", "2a02:", "::1", "203.0.113.", "198.51.100."} {
-		fmt.Fprintf(b, `","ip":"%s`, ip)
-	}
-	for year := 2025; year <= 2027; year++ {
-		for month := 1; month <= 12; month++ {
-			fmt.Fprintf(b, `At":"%d-%02d-`, year, month)
-		}
-	}
-	factors := []string{"user", "password", "webAuthN", "intent", "totp", "otpSms", "otpEmail", "recoveryCode"}
-	for i, f := range factors[1:] {
-		for _, before := range factors[max(i-2, 0) : i+1] {
-			fmt.Fprintf(b, `"%s":{"verifiedAt":"2026-Z"},"%s":{"verifiedAt":"`, before, f)
-		}
-		fmt.Fprintf(b, `"organizationId":"3"},"%s":{"verifiedAt":"2026-Z"}},"userAgent":{"ip":"`, f)
-	}
-	b.WriteString(`"webAuthN":{"userVerified":false},"password":{},"totp":{},"factors":{"user":{"id":"","loginName":"`)
-}
-
-func header(b *strings.Builder, name, value string) {
-	doc := session.AppendJSON(nil, &session.Session{
-		ExpirationDate: session.Never,
-		UserAgent:      session.UserAgent{Header: map[string][]string{name: {value}}},
-	})
-	_, entry, _ := strings.Cut(string(doc), `"header":{`)
-	b.WriteString(strings.TrimSuffix(entry, "}}}") + ",")
-}
-
-// typical makes a session of the n-th browser.
-func typical(n int) *session.Session {
-	created := session.TimeOf(time.Date(2025, 9, 1, 6, 0, 0, 0, time.UTC)) + session.Time(random.Int64N(600*86400))*1e6 + session.Time(random.Int64N(1e6))
-	verified := created + session.Time(random.Int64N(60e6))
-	person := people[random.IntN(len(people))]
-	fingerprint := fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64())
-	ip := fmt.Sprintf("%d.%d.%d.%d", 11+random.IntN(200), random.IntN(256), random.IntN(256), random.IntN(256))
-	a := agents[n%len(agents)]
-	s := &session.Session{
-		ID:           id(),
-		CreationDate: created,
-		ChangeDate:   verified,
-		Sequence:     uint64(2 + random.IntN(4)),
-		Factors: session.Factors{
-			User:     &session.UserFactor{VerifiedAt: created, ID: string(id()), LoginName: person[0], DisplayName: person[1], OrganizationID: string(id())},
-			Password: &session.Factor{VerifiedAt: verified},
-		},
-		Metadata: map[string][]byte{},
-		UserAgent: session.UserAgent{FingerprintID: &fingerprint, IP: &ip, Description: &a.description, Header: map[string][]string{
-			"accept-language": {languages[random.IntN(len(languages))]},
-			"user-agent":      {a.header},
-		}},
-		ExpirationDate: created + 86400e6,
-	}
-	switch n % 4 {
-	case 0:
-		s.Factors.TOTP = &session.Factor{VerifiedAt: verified}
-	case 1:
-		s.Factors.WebAuthN = &session.WebAuthNFactor{VerifiedAt: verified, UserVerified: true}
-	case 2:
-		s.Factors.Intent = &session.Factor{VerifiedAt: verified}
-	}
-	for range 2 {
-		m := metadata[random.IntN(len(metadata))]
-		s.Metadata[m[0]] = []byte(m[1])
-	}
-	return s
-}
-
-// id makes an ID of 18 digits.
-func id() session.ID {
-	return session.ID(fmt.Sprint(280_000_000_000_000_000 + random.Int64N(90_000_000_000_000_000)))
 }

@@ -14,30 +14,24 @@ import (
 )
 
 // A stored document is a byte that says how it is stored, and the document.
-// All of them stay readable for ever.
 const (
 	storedPlain = 0 // as it is
-	storedS2    = 1 // an S2 block with dictionary 1
 	// storedSplit is taken apart by packed.SplitDocument: the length of the
 	// binary part as a varint, that part, and the texts as an S2 block with
-	// dictionary 2.
+	// the dictionary.
 	storedSplit = 2
 )
 
 // maxDocument bounds what a stored document may unpack to.
 const maxDocument = 1 << 20
 
-// The dictionaries hold what session documents (1) and their texts (2) have in
-// common (dictionary_make.go). They never change.
-var (
-	//go:embed dictionary.bin
-	dictionary1 []byte
-	//go:embed dictionary2.bin
-	dictionary2 []byte
+// dictionary holds what the texts of session documents have in common
+// (dictionary_make.go). What is stored depends on it: it never changes.
+//
+//go:embed dictionary.bin
+var dictionary []byte
 
-	dict1 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary1, []byte(`{"id":"`)) })
-	dict2 = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary2, []byte("\x00user-agent\x00")) })
-)
+var s2Dictionary = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary, []byte("\x00user-agent\x00")) })
 
 // scratch is memory to pack and unpack in.
 type scratch struct{ bin, text, check []byte }
@@ -53,45 +47,31 @@ func (sc *scratch) release() {
 	}
 }
 
-// encodeDocument packs doc for storage. It uses the memory of dst if that is
-// large enough. What is packed has been unpacked once, and was the same.
-func encodeDocument(dst, doc []byte) []byte {
+// appendDocument appends doc, packed for storage: taken apart, or plain if its
+// parts do not give it back byte by byte.
+func appendDocument(dst, doc []byte) []byte {
 	sc := scratches.Get().(*scratch)
 	defer sc.release()
-	if out, ok := encodeSplit(dst, doc, sc); ok {
-		return out
-	}
-	dst = slices.Grow(dst[:0], 1+s2.MaxEncodedLen(len(doc)))
-	block := dict1().Encode(dst[1:cap(dst)], doc)
-	if len(block) >= len(doc) {
-		return append(append(dst, storedPlain), doc...)
-	}
-	dst = dst[:1+len(block)]
-	dst[0] = storedS2
-	return dst
-}
-
-// encodeSplit is encodeDocument for a document in canonical form.
-func encodeSplit(dst, doc []byte, sc *scratch) (out []byte, ok bool) {
 	bin, text, ok := packed.SplitDocument(sc.bin[:0], sc.text[:0], doc)
 	sc.bin, sc.text = bin[:0], text[:0]
+	if ok {
+		check, err := packed.JoinDocument(sc.check[:0], bin, text, len(doc))
+		if ok = err == nil && bytes.Equal(check, doc); ok {
+			sc.check = check
+		}
+	}
 	if !ok {
-		return nil, false
+		return append(append(dst, storedPlain), doc...)
 	}
-	check, err := packed.JoinDocument(sc.check[:0], bin, text, len(doc))
-	if err != nil || !bytes.Equal(check, doc) {
-		return nil, false
-	}
-	sc.check = check
-	dst = append(dst[:0], storedSplit)
+	dst = append(dst, storedSplit)
 	dst = binary.AppendUvarint(dst, uint64(len(bin)))
 	dst = append(dst, bin...)
 	dst = slices.Grow(dst, s2.MaxEncodedLen(len(text)))
-	block := dict2().Encode(dst[len(dst):cap(dst)], text)
-	return dst[:len(dst)+len(block)], true
+	block := s2Dictionary().Encode(dst[len(dst):cap(dst)], text)
+	return dst[:len(dst)+len(block)]
 }
 
-// decodeDocument unpacks what encodeDocument packed, and returns it behind head, in
+// decodeDocument unpacks what appendDocument packed, and returns it behind head, in
 // one piece of memory that is their own.
 func decodeDocument(head string, stored []byte) ([]byte, error) {
 	if len(stored) == 0 {
@@ -103,12 +83,6 @@ func decodeDocument(head string, stored []byte) ([]byte, error) {
 			return nil, errTooLarge
 		}
 		return append(room(head, len(block)), block...), nil
-	case storedS2:
-		n, err := blockLen(block)
-		if err != nil {
-			return nil, err
-		}
-		return unblock(room(head, n), dict1(), block)
 	case storedSplit:
 		return decodeSplit(head, block)
 	default:
@@ -127,7 +101,7 @@ func decodeSplit(head string, stored []byte) ([]byte, error) {
 	bin, block := stored[size:size+int(n)], stored[size+int(n):]
 	sc := scratches.Get().(*scratch)
 	defer sc.release()
-	text, err := unblock(sc.text[:0], dict2(), block)
+	text, err := unblock(sc.text[:0], block)
 	if err != nil {
 		return nil, err
 	}
@@ -138,27 +112,18 @@ func decodeSplit(head string, stored []byte) ([]byte, error) {
 
 var errTooLarge = fmt.Errorf("the stored document has more than %d bytes", maxDocument)
 
-// blockLen is how many bytes an S2 block unpacks to, at most maxDocument.
-func blockLen(block []byte) (int, error) {
+// unblock appends what an S2 block unpacks to, at most maxDocument bytes.
+func unblock(dst, block []byte) ([]byte, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if n > maxDocument {
-		return 0, errTooLarge
-	}
-	return n, nil
-}
-
-// unblock appends what an S2 block unpacks to.
-func unblock(dst []byte, dict *s2.Dict, block []byte) ([]byte, error) {
-	n, err := blockLen(block)
-	if err != nil {
-		return nil, err
+		return nil, errTooLarge
 	}
 	dst = slices.Grow(dst, n)
 	end := len(dst) + n
-	if _, err := dict.Decode(dst[len(dst):end], block); err != nil {
+	if _, err := s2Dictionary().Decode(dst[len(dst):end], block); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return dst[:end], nil

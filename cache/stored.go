@@ -46,7 +46,7 @@ func appendStored(dst []byte, s *session.Session) []byte {
 	}
 	// Room for a usual document, so that it does not grow step by step.
 	doc := session.AppendJSON(make([]byte, 0, 1024), s)
-	return append(dst, encodeDocument(nil, doc)...)
+	return appendDocument(dst, doc)
 }
 
 // storedOf unpacks what fieldDoc holds. It returns nil for "", which says that
@@ -57,21 +57,21 @@ func storedOf(field string) (*session.Stored, error) {
 	if field == "" {
 		return nil, nil
 	}
+	format := field[0]
+	if format < storedBare || format > storedForeign {
+		return nil, fmt.Errorf("the session is stored in format %d, which this program does not know", format)
+	}
 	s := new(session.Stored)
 	creator, rest, ok := packed.Cut(field[1:])
 	if !ok {
 		return nil, errDamaged
 	}
-	switch field[0] {
-	case storedBare:
-	case storedOwn, storedForeign:
+	if format != storedBare {
 		if len(rest) < len(s.Token) {
 			return nil, errDamaged
 		}
 		rest = rest[copy(s.Token[:], rest):]
-		s.TokenForeign = field[0] == storedForeign
-	default:
-		return nil, fmt.Errorf("the session is stored in format %d, which this program does not know", field[0])
+		s.TokenForeign = format == storedForeign
 	}
 	own, err := decodeDocument(creator, bytesOf(rest))
 	if err != nil {

@@ -19,6 +19,33 @@ func (s *testStore) spoil(t *testing.T, id session.ID) {
 	}
 }
 
+// What a later program has stored, or what is damaged, is an error that says what
+// is wrong, and never "not found". (I2)
+func TestI2_UnreadableIsNotNotFound(t *testing.T) {
+	s := openEmpty(t, startRedis(t), 1, storetest.Limits{})
+	for _, c := range []struct{ stored, want string }{
+		{"\x00", "format 0"},
+		{"\x04", "format 4"},
+		{"\x09 later", "format 9"},
+		{"\x01\x00\x01block", "version 1"}, // a session without creator and token
+		{"\x01\x00\x03later", "version 3"},
+		{"\x01\x00", "empty"},
+		{"\x01", "damaged"},
+		{"\x02\x00token", "damaged"},
+	} {
+		if err := s.client.HSet(t.Context(), s.keys.Session("1"), "doc", c.stored).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_, get := s.Get(t.Context(), "1")
+		_, fresh := s.GetFresh(t.Context(), "1")
+		for _, err := range []error{get, fresh} {
+			if !errors.Is(err, session.ErrUnavailable) || errors.Is(err, session.ErrNotFound) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q: %v, want %s", c.stored, err, c.want)
+			}
+		}
+	}
+}
+
 // One session that cannot be read keeps no other from being revoked, and the
 // revocation says that it is there.
 func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
