@@ -62,7 +62,7 @@ func (s *Store) ClockSpread() time.Duration {
 
 // compareShards records the number of shards again if Redis has lost it.
 func (s *Store) compareShards(ctx context.Context) error {
-	_, err := s.agreeOnShards(ctx, s.keys.Prefix(), s.keys.Shards())
+	_, err := agreeOnShards(ctx, s.rdb, s.keys.Prefix(), s.keys.Shards())
 	return err
 }
 

@@ -10,18 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// clusterShards is how many shards a new store on a Cluster has. Each is in one
-// slot, so that it is also how many masters can share the load.
-const clusterShards = 32
-
-// defaultShards is P where nobody has said and none is recorded.
-func defaultShards(rdb redis.UniversalClient) int {
-	if _, ok := rdb.(*redis.ClusterClient); ok {
-		return clusterShards
-	}
-	return 1
-}
-
 // trips makes round trips that concurrent callers share: a *batch.Batcher, or a
 // *batch.Cluster, which has one for each master.
 type trips interface {

@@ -139,10 +139,6 @@ const defaultStaleness = time.Second
 // defaultRevokeWait is that of Config.RevokeWaitTimeout.
 const defaultRevokeWait = 100 * time.Millisecond
 
-// layout is the version of what is in Redis, recorded with the number of
-// shards. A program reads one layout.
-const layout = 2
-
 // Open connects: it makes sure that the server is of the kind that the client is
 // for, records the number of shards or compares it with the recorded one, loads
 // the scripts, and reads the server's clock, which it answers a *ForbiddenError
@@ -173,7 +169,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
 	}
-	shards, err := s.agreeOnShards(ctx, c.Prefix, c.Shards)
+	shards, err := agreeOnShards(ctx, s.rdb, c.Prefix, c.Shards)
 	if err != nil {
 		return nil, err
 	}
@@ -225,40 +221,6 @@ func (s *Store) Close() error {
 	s.writes.Close()
 	s.acks.close()
 	return nil
-}
-
-// agreeOnShards records the number of shards under the prefix, the first to
-// come, and refuses another number than the recorded one.
-func (s *Store) agreeOnShards(ctx context.Context, prefix string, asked int) (int, error) {
-	first := asked
-	if first == 0 {
-		first = defaultShards(s.rdb)
-	}
-	space, err := keys.NewSpace(prefix, first)
-	if err != nil {
-		return 0, err
-	}
-	recorded, err := s.rdb.Get(ctx, space.Meta()).Result()
-	if errors.Is(err, redis.Nil) { // only then written: a full Redis takes no write, and must open all the same
-		err = s.rdb.SetNX(ctx, space.Meta(), fmt.Sprintf("layout=%d shards=%d", layout, first), 0).Err()
-		if err == nil {
-			recorded, err = s.rdb.Get(ctx, space.Meta()).Result()
-		}
-	}
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	haveLayout, have, ok := parseRecord(recorded)
-	if !ok {
-		return 0, fmt.Errorf("the key %s is not Cloakroom's; choose another key prefix", space.Meta())
-	}
-	if haveLayout != layout {
-		return 0, fmt.Errorf("the sessions under the key prefix %q have layout %d, and this version of Cloakroom reads layout %d only; choose another key prefix", prefix, haveLayout, layout)
-	}
-	if asked != 0 && asked != have {
-		return 0, fmt.Errorf("the sessions under the key prefix %q are spread over %d shards, not %d; to change that, export them and import them under another prefix", prefix, have, asked)
-	}
-	return have, nil
 }
 
 // Now is the store's clock: Redis' time, however wrong this machine's is. (I1)
