@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/push"
-	"github.com/cloakroom-dev/cloakroom/internal/resp"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -135,7 +135,7 @@ func (m *followedMaster) ask(ctx context.Context) error {
 		return err
 	}
 	parts, _ := role.Slice()
-	if len(parts) == 0 || parts[0] != "master" || resp.InfoField(info.Val(), "run_id") != m.conn.Server() {
+	if len(parts) == 0 || parts[0] != "master" || redisinfo.Field(info.Val(), "run_id") != m.conn.Server() {
 		return errDeposed
 	}
 	for i, reply := range shards {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/push"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -76,7 +77,7 @@ func off(why string) findMasters {
 // counts as one of a master only where all clients go to the same master.
 func mastersOfCluster(ctx context.Context, clients []*redis.ClusterClient, space *keys.Space, guards *clusterGuards, name string) ([]*master, error) {
 	for _, c := range clients { // which reads the topology
-		if err := c.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil }); err != nil {
+		if _, err := redisinfo.Masters(ctx, c); err != nil {
 			return nil, err
 		}
 	}

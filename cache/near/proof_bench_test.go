@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
-	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -75,7 +75,7 @@ func cpuOf(b *testing.B, rdb *redis.Client) (total float64) {
 		b.Fatal(err)
 	}
 	for _, field := range []string{"used_cpu_sys", "used_cpu_user"} {
-		s, err := strconv.ParseFloat(resp.InfoField(info, field), 64)
+		s, err := strconv.ParseFloat(redisinfo.Field(info, field), 64)
 		if err != nil {
 			b.Fatal(err)
 		}

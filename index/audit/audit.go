@@ -14,11 +14,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
@@ -199,18 +199,9 @@ func (au *audit) read(ctx context.Context, ids []session.ID) ([]Kept, error) {
 // scan shows visit all keys under the prefix, some at a time, master by
 // master. A key may come twice.
 func (au *audit) scan(ctx context.Context, visit func(ctx context.Context, keys []string) error) error {
-	masters := []redis.Cmdable{au.Costly}
-	if c, ok := au.Costly.(*redis.ClusterClient); ok {
-		var mu sync.Mutex
-		masters = nil
-		if err := c.ForEachMaster(ctx, func(_ context.Context, m *redis.Client) error {
-			mu.Lock()
-			defer mu.Unlock()
-			masters = append(masters, m)
-			return nil
-		}); err != nil {
-			return err
-		}
+	masters, err := redisinfo.Masters(ctx, au.Costly)
+	if err != nil {
+		return err
 	}
 	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(au.Keys.Prefix()) + "*"
 	for _, m := range masters {

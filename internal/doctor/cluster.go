@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -66,12 +66,7 @@ func (e *examination) checkCluster(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{unseen("its state", err)}
 	}
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
+	info := redisinfo.Fields(text)
 	number := func(name string) int {
 		v, _ := strconv.Atoi(info[name])
 		return v

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 )
 
 // freshLooks is how many new connections tell whether an address leads to
@@ -69,7 +70,7 @@ func (e *examination) checkEndpoint(ctx context.Context) []Finding {
 		o.Network, o.Addr = e.server.Network, e.server.Addr
 		n := newNode(o.Addr, &o)
 		info, err := n.client.Info(ctx).Result()
-		n.info = parseInfo(info)
+		n.info = redisinfo.Fields(info)
 		n.readRole(ctx)
 		_ = n.client.Close()
 		if err != nil && n.role == "" {

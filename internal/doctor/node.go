@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
@@ -63,13 +64,11 @@ func (e *examination) findNodes(ctx context.Context) bool {
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		defer cancel()
-		var mu sync.Mutex
-		err := cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
-			mu.Lock()
-			defer mu.Unlock()
-			e.nodes = append(e.nodes, newNode(c.Options().Addr, c.Options()))
-			return nil
-		})
+		masters, err := redisinfo.Masters(ctx, cluster)
+		for _, m := range masters {
+			o := m.(*redis.Client).Options()
+			e.nodes = append(e.nodes, newNode(o.Addr, o))
+		}
 		if err != nil || len(e.nodes) == 0 {
 			fix := remedy("`redis-cli -c CLUSTER SHARDS` says what the Cluster thinks; every node must announce an address that this machine can reach (cluster-announce-ip), and a new Cluster needs `redis-cli --cluster create`")
 			switch {
@@ -103,7 +102,7 @@ func (n *node) read(ctx context.Context) {
 	n.config = map[string]string{}
 	n.pingErr = n.client.Ping(ctx).Err()
 	text, err := n.client.Info(ctx).Result()
-	n.info, n.infoErr = parseInfo(text), err
+	n.info, n.infoErr = redisinfo.Fields(text), err
 	n.readRole(ctx)
 	for _, p := range parameters {
 		values, err := n.client.ConfigGet(ctx, p).Result()
@@ -115,21 +114,6 @@ func (n *node) read(ctx context.Context) {
 			n.config[p] = v
 		}
 	}
-}
-
-// parseInfo takes what INFO says apart. Names are those of Redis: Valkey 8 calls
-// redis_mode server_mode.
-func parseInfo(text string) map[string]string {
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
-	if mode, has := info["server_mode"]; has {
-		info["redis_mode"] = mode
-	}
-	return info
 }
 
 // readRole reads the role off INFO or, where that is forbidden, off ROLE, or off

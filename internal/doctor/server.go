@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -48,7 +49,8 @@ func (e *examination) checkServer(_ context.Context, n *node) []Finding {
 		found = append(found, ok("it is a %s", n.role))
 	default:
 		up := time.Duration(n.number("uptime_in_seconds")) * time.Second
-		found = append(found, ok("%s, %s master, up for %s", what, n.info["redis_mode"], up))
+		mode := cmp.Or(n.info["server_mode"], n.info["redis_mode"]) // Valkey 8 has the first
+		found = append(found, ok("%s, %s master, up for %s", what, mode, up))
 	}
 	return found
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
-	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -20,7 +20,7 @@ func redisCPU(b *testing.B, s *redistest.Server) time.Duration {
 	info := s.Do("INFO", "cpu").(string)
 	var sum float64
 	for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
-		seconds, err := strconv.ParseFloat(resp.InfoField(info, field), 64)
+		seconds, err := strconv.ParseFloat(redisinfo.Field(info, field), 64)
 		if err != nil {
 			b.Fatal(err)
 		}

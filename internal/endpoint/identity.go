@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 )
 
@@ -131,13 +132,13 @@ func (e *Endpoint) ask(ctx context.Context, c net.Conn) (*asked, identity, error
 		who.role = roleIn("INFO", info)
 	}
 	who.provable = who.role != "" && !who.isOther()
-	who.runID = resp.InfoField(info, "run_id")
-	who.history, who.before = resp.InfoField(info, "master_replid"), resp.InfoField(info, "master_replid2")
+	who.runID = redisinfo.Field(info, "run_id")
+	who.history, who.before = redisinfo.Field(info, "master_replid"), redisinfo.Field(info, "master_replid2")
 	if who.before == none {
 		who.before = ""
 	}
-	if host := resp.InfoField(info, "master_host"); host != "" {
-		who.of = net.JoinHostPort(host, resp.InfoField(info, "master_port"))
+	if host := redisinfo.Field(info, "master_host"); host != "" {
+		who.of = net.JoinHostPort(host, redisinfo.Field(info, "master_port"))
 	}
 	return a, who, nil
 }
@@ -198,7 +199,7 @@ func (a *asked) until(ctx context.Context) func() {
 func roleIn(command, answer string) string {
 	switch command {
 	case "INFO":
-		return roleOf(resp.InfoField(answer, "role"))
+		return roleOf(redisinfo.Field(answer, "role"))
 	case "ROLE":
 		first, _, _ := strings.Cut(answer, " ")
 		return roleOf(first)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
@@ -101,7 +102,7 @@ func (l *Link) greet(ctx context.Context, o *redis.Options, prefixes []string) e
 			return err
 		}
 		if question[0] == "INFO" {
-			l.server = resp.InfoField(reply, "run_id")
+			l.server = redisinfo.Field(reply, "run_id")
 		}
 	}
 	return nil

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
@@ -91,14 +91,9 @@ func (e *Eviction) Look(ctx context.Context) {
 // evictionPolicy returns the maxmemory-policy of rdb, "" if it does not tell;
 // of a cluster with several, one that is not noeviction.
 func evictionPolicy(ctx context.Context, rdb redis.UniversalClient) (string, error) {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		info, err := rdb.Info(ctx, "memory").Result()
-		return policyIn(info), err
-	}
 	var mu sync.Mutex
 	found := ""
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+	err := redisinfo.EveryMaster(ctx, rdb, func(ctx context.Context, master redis.UniversalClient) error {
 		info, err := master.Info(ctx, "memory").Result()
 		if err != nil {
 			return err
@@ -106,19 +101,9 @@ func evictionPolicy(ctx context.Context, rdb redis.UniversalClient) (string, err
 		mu.Lock()
 		defer mu.Unlock()
 		if found == "" || found == noEviction {
-			found = policyIn(info)
+			found = redisinfo.Field(info, "maxmemory_policy")
 		}
 		return nil
 	})
 	return found, err
-}
-
-// policyIn finds the policy in what INFO memory says.
-func policyIn(info string) string {
-	for line := range strings.Lines(info) {
-		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
-			return strings.TrimSpace(policy)
-		}
-	}
-	return ""
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
@@ -111,13 +112,9 @@ func (r *Rights) Fault() error { return r.now.Load().fault }
 
 // ask returns what is missing at any server that answers, and why one did not.
 func (r *Rights) ask(ctx context.Context) (all acl.Lacks, err error) {
-	cluster, ok := r.rdb.(*redis.ClusterClient)
-	if !ok {
-		return acl.Check(ctx, r.rdb, r.space, r.needed)
-	}
 	var mu sync.Mutex
 	seen := map[string]bool{}
-	err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+	err = redisinfo.EveryMaster(ctx, r.rdb, func(ctx context.Context, master redis.UniversalClient) error {
 		lacks, err := acl.Check(ctx, master, r.space, r.needed)
 		mu.Lock()
 		defer mu.Unlock()

@@ -32,12 +32,5 @@ func historyOf(ctx context.Context, c redis.Cmdable) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var names []string
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if name == "run_id" || name == "master_replid" {
-			names = append(names, value)
-		}
-	}
-	return strings.Join(names, " "), nil
+	return strings.TrimSpace(Field(info, "run_id") + " " + Field(info, "master_replid")), nil
 }

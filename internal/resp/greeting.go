@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -52,16 +51,6 @@ func Credentials(ctx context.Context, o *redis.Options) (user, password string, 
 		user = "default"
 	}
 	return user, password, err
-}
-
-// InfoField finds a field in what INFO says, "" if it is not there.
-func InfoField(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // HelloField returns a field of what HELLO answers a go-redis client, in RESP2 or
