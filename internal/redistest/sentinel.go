@@ -12,7 +12,7 @@ import (
 )
 
 // sentinelTimeout bounds what Sentinels may take to agree. One that had no
-// processor for two seconds does nothing for the next thirty (TILT).
+// processor for two seconds does nothing for a second (TILT; we shorten that from thirty).
 const sentinelTimeout = 90 * time.Second
 
 // MasterName is what Sentinels call the master.
@@ -76,7 +76,7 @@ func StartSentinels(t testing.TB, config SentinelConfig) *Sentinels {
 		}
 		// While the master is down they look at replicas once a second, and promote none that they looked at longer ago
 		// than five pings.
-		w.Do("SENTINEL", "DEBUG", "info-period", 200, "publish-period", 200, "ping-period", 300, "ask-period", 200, "election-timeout", 1000)
+		w.Do("SENTINEL", "DEBUG", "info-period", 200, "publish-period", 200, "ping-period", 300, "ask-period", 200, "election-timeout", 1000, "tilt-period", 1000)
 	}
 	s.WaitReady()
 	return s
