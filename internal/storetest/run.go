@@ -2,10 +2,16 @@ package storetest
 
 import (
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // Run runs the contract suite, each test on a store of its own.
-func Run(t *testing.T, open Open) {
+func Run(t *testing.T, open Open) { RunOneIn(t, 1, open) }
+
+// RunOneIn runs the contract suite, of which it does one test in n with -short, and others each time.
+func RunOneIn(t *testing.T, n int, open Open) {
+	isDone, place := testdepth.OneIn(t, n), 0
 	for _, group := range []struct {
 		name  string
 		tests []contractTest
@@ -25,6 +31,9 @@ func Run(t *testing.T, open Open) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
+				if place++; !isDone(place) {
+					continue
+				}
 				t.Run(test.name, func(t *testing.T) {
 					store, advance := open(t, test.limits)
 					test.run(&fixture{T: t, store: store, advance: advance, start: store.Now()})
