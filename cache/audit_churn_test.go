@@ -19,6 +19,7 @@ import (
 
 // Audits beside writers, deletes and sweeps find nothing, as nothing is wrong.
 func TestI5_AuditFindsNothingWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		ctx, stop := context.WithCancel(t.Context())
@@ -125,6 +126,7 @@ func drawnIDs(n int) (ids []session.ID) {
 // The audit finds something if and only if the brute-force audit of the tests
 // does, after any damage, and a repair ends that.
 func TestI5_AuditAgreesWithBruteForce(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) { checkAudit(t, startRedis(t), shards, 25) })
 }
 
@@ -163,6 +165,7 @@ func checkAudit(t *testing.T, client redis.UniversalClient, shards, seeds int) {
 // Repairs while others damage, create, replace and delete: no session that lives
 // is lost, and one more repair, when the damage has ended, leaves nothing.
 func TestI5_RepairWhileOthersWriteAndDamage(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		for seed := range uint64(1) {
@@ -242,6 +245,7 @@ func writeAmidDamage(ctx context.Context, t *testing.T, s *testStore, rng *rand.
 // The same on a Cluster, where each master has its own keys to scan, its own
 // scripts, and its own shards.
 func TestI5_AuditOnACluster(t *testing.T) {
+	t.Parallel()
 	client := redistest.StartCluster(t, redistest.ClusterConfig{}).Client(t)
 	checkAudit(t, client, 0, 5)
 }

@@ -3,8 +3,6 @@ package cache_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,38 +10,24 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 )
 
 // wrecks are much damage at a time to session "1", so that one audit goes
 // through all that it can do to a session.
-var wrecks = map[string][]string{
-	"nothing": nil,
-	"everything missing": {
-		"no TTL", "in no list",
-	},
-	"too much of all": {
+var wrecks = []struct {
+	name    string
+	damages []string
+}{
+	{"nothing", nil},
+	{"everything missing", []string{"no TTL", "in no list"}},
+	{"too much of all", []string{
 		"another version's card", "another score by creation", "another score of its user", "a card with another score",
 		"in the list of another user", "in the list of another creator", "with another tag", "with a tag by creation",
-	},
-	"evicted": {"with another tag", "another version's card", "a hash that Redis evicted"},
-	"ended":   {"another score by creation", "in the list of another user", "an ended session that stays, without a card"},
-}
-
-// stopEvery says at which of the round trips of a repair the tests stop it: at
-// every fourth, beginning with another one in each test, or at every n-th, as
-// CLOAKROOM_TEST_STOP_EVERY says.
-func stopEvery(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("CLOAKROOM_TEST_STOP_EVERY")
-	if text == "" {
-		return 4
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("CLOAKROOM_TEST_STOP_EVERY=%s: want a number of round trips", text)
-	}
-	return n
+	}},
+	{"evicted", []string{"with another tag", "another version's card", "a hash that Redis evicted"}},
+	{"ended", []string{"another score by creation", "in the list of another user", "an ended session that stays, without a card"}},
 }
 
 func wreck(t *testing.T, s *cutStore, names []string) {
@@ -71,13 +55,16 @@ func TestI5_RepairMeetsWriters(t *testing.T) {
 	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
-		for name, names := range wrecks {
-			for i, m := range meetings {
-				t.Run(name+"/"+m.name, func(t *testing.T) {
-					step := stopEvery(t)
-					for trip := 1 + (i+len(name))%step; !t.Failed(); trip += step {
+		isDone := testdepth.OneIn(t, 4)
+		for i, w := range wrecks {
+			for j, m := range meetings {
+				t.Run(w.name+"/"+m.name, func(t *testing.T) {
+					for trip := 1; !t.Failed(); trip++ {
+						if !isDone(trip + i + j + shards/4) {
+							continue
+						}
 						s := c.open(t)
-						wreck(t, s, names)
+						wreck(t, s, w.damages)
 						met, lives := false, false
 						s.faults.Arm(redistest.Cut{Before: func(n int, _ []redis.Cmder) error {
 							if n != trip {
@@ -96,7 +83,7 @@ func TestI5_RepairMeetsWriters(t *testing.T) {
 						if err != nil || !r.Complete {
 							t.Errorf("%+v, %v", r, err)
 						}
-						if names == nil && len(found) > 0 {
+						if w.damages == nil && len(found) > 0 {
 							t.Errorf("found %v where nothing was wrong", found)
 						}
 						if !met {
@@ -138,20 +125,22 @@ func (s *cutStore) mends(t *testing.T, lives bool) {
 // A repair that is cut between any two of its steps, or loses a reply, or whose
 // process dies there, harms nothing, and the next one mends what is left.
 func TestI5_RepairCutAnywhere(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
-		for name, names := range wrecks {
-			for how, cut := range map[string]func(int) redistest.Cut{
-				"not sent": redistest.CutBefore, "reply lost": redistest.CutAfter, "process dies": redistest.CrashBefore,
-			} {
-				t.Run(name+"/"+how, func(t *testing.T) {
-					step := stopEvery(t)
-					for trip := 1 + len(name+how)%step; !t.Failed(); trip += step {
+		isDone := testdepth.OneIn(t, 4)
+		for i, w := range wrecks {
+			for j, cut := range cuts {
+				t.Run(w.name+"/"+cut.name, func(t *testing.T) {
+					for trip := 1; !t.Failed(); trip++ {
+						if !isDone(trip + i + j + shards/4) {
+							continue
+						}
 						s := c.open(t)
-						wreck(t, s, names)
+						wreck(t, s, w.damages)
 						_, err := s.GetFresh(t.Context(), "1")
 						lives := err == nil
-						s.faults.Arm(cut(trip))
+						s.faults.Arm(cut.at(trip))
 						r, _, err := s.audited(t.Context(), s.frail, true)
 						fired := s.faults.Fired()
 						s.faults.Arm(redistest.Cut{})
@@ -173,6 +162,7 @@ func TestI5_RepairCutAnywhere(t *testing.T) {
 // An audit beside writers that were cut off: what the sweeper will end is no
 // drift, what it cannot know of is.
 func TestI5_AuditOfWritesThatWereCutOff(t *testing.T) {
+	t.Parallel()
 	c := startCutServer(t, 4)
 	isScript := func(_ int, cmds []redis.Cmder) error {
 		if cmds[0].Name() == "evalsha" {
@@ -234,6 +224,7 @@ func TestI5_AuditOfWritesThatWereCutOff(t *testing.T) {
 
 // What has ended is the sweeper's, however much of it there is.
 func TestI5_AuditLeavesTheBacklogToTheSweeper(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		for _, candidates := range []int{1000, 20} {

@@ -302,6 +302,7 @@ func (s *testStore) audited(ctx context.Context, store *cache.Store, repair bool
 // changed by looking; a repair leaves nothing behind, and no live session is
 // lost. The brute-force audit of the tests agrees.
 func TestI5_AuditFindsAndRepairsDamage(t *testing.T) {
+	t.Parallel()
 	kinds := make(map[audit.Drift]bool)
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)

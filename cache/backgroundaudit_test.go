@@ -29,6 +29,7 @@ func (l lines) Handle(_ context.Context, r slog.Record) error {
 // The audit in the background reports drift, once of each kind and once at its
 // end, and repairs nothing.
 func TestAuditInTheBackground(t *testing.T) {
+	t.Parallel()
 	clock := storetest.NewClock()
 	log := lines{slog.DiscardHandler, make(chan slog.Record, 100)}
 	client := startRedis(t)

@@ -42,6 +42,7 @@ func cliff(t *testing.T, shards, live, ended, maxCandidates int) *Store {
 // TestI9_PagesOverABacklog pages through what lives among many more sessions
 // that have ended a moment ago.
 func TestI9_PagesOverABacklog(t *testing.T) {
+	t.Parallel()
 	const live = 100
 	for _, shards := range []int{1, 4} {
 		for _, ended := range []int{200, 300, 2500} {
@@ -109,6 +110,7 @@ func byCursor(t *testing.T, s *Store, q index.Query, live int, most uint64) {
 // the first page is right, its total may be too high, further pages by offset
 // wait, and those by cursor are as the first.
 func TestI9_FirstPageOfACliff(t *testing.T) {
+	t.Parallel()
 	const live, ended = 100, 2000
 	for _, shards := range []int{1, 4} {
 		s := cliff(t, shards, live, ended, 400)
@@ -150,6 +152,7 @@ func TestI9_FirstPageOfACliff(t *testing.T) {
 // page's offset, and asks for pages behind them: with nothing going on, and
 // while sweepers clear them.
 func TestI9_DeepPagesBehindTheDead(t *testing.T) {
+	t.Parallel()
 	const ended, live = 4000, 1500
 	for _, shards := range []int{1, 4} {
 		begin := session.TimeOf(time.Now())
@@ -217,6 +220,7 @@ func TestI9_DeepPagesBehindTheDead(t *testing.T) {
 // TestI9_SessionsComeInBeforeTheRange puts more sessions than a window holds
 // between the two looks of a search for an older range, which has dead ones.
 func TestI9_SessionsComeInBeforeTheRange(t *testing.T) {
+	t.Parallel()
 	begin := session.TimeOf(time.Now())
 	now := begin
 	rdb := redistest.Start(t).Client(t)
@@ -258,6 +262,7 @@ func TestI9_SessionsComeInBeforeTheRange(t *testing.T) {
 // TestI5_ALateNoteTakesNothing has the note of a write come back after the
 // write was done, as a packet that was sent again may bring it.
 func TestI5_ALateNoteTakesNothing(t *testing.T) {
+	t.Parallel()
 	begin := session.TimeOf(time.Now())
 	now := begin
 	s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t), Shards: 4, Clock: func() session.Time { return now }})
@@ -291,6 +296,7 @@ func TestI5_ALateNoteTakesNothing(t *testing.T) {
 // TestSweepPassesOverWhatItCanNotRead puts a card and a note of no known shape
 // before all others.
 func TestSweepPassesOverWhatItCanNotRead(t *testing.T) {
+	t.Parallel()
 	s := cliff(t, 4, 10, 30, 0)
 	for shard := range s.Shards() {
 		s.rdb.ZAdd(t.Context(), s.keys.Catalogue(shard), z(1, "\x03future"))
@@ -307,6 +313,7 @@ func TestSweepPassesOverWhatItCanNotRead(t *testing.T) {
 // TestGetByTokenBehindEndedSessions looks for the one live session among many
 // ended ones with the same foreign token.
 func TestGetByTokenBehindEndedSessions(t *testing.T) {
+	t.Parallel()
 	begin := session.TimeOf(time.Now())
 	now := begin
 	s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t), Clock: func() session.Time { return now }})
@@ -333,6 +340,7 @@ func TestGetByTokenBehindEndedSessions(t *testing.T) {
 
 // TestDeleteOfNothingIsRemembered leaves a tombstone where nothing is stored.
 func TestDeleteOfNothingIsRemembered(t *testing.T) {
+	t.Parallel()
 	s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -364,6 +372,7 @@ func TestDeleteOfNothingIsRemembered(t *testing.T) {
 // TestRunEndsOnAnotherNumberOfShards loses Redis' data and has another process
 // record another number of shards.
 func TestRunEndsOnAnotherNumberOfShards(t *testing.T) {
+	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 4})
 	if err != nil {

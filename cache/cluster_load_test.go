@@ -292,6 +292,7 @@ func TestI2_ClusterFailoverUnderLoad(t *testing.T) {
 
 // It runs alone: Sentinels that get too little of the processor agree on nothing.
 func TestI2_SentinelFailoverUnderLoad(t *testing.T) {
+	t.Parallel()
 	sentinels := redistest.StartSentinels(t, redistest.SentinelConfig{})
 	s := open(t, sentinels.Client(t), 0, storetest.NewClock(), storetest.Limits{})
 	first := sentinels.Master()

@@ -2,49 +2,46 @@ package cache_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 )
 
-// Everything on a Cluster, and behind Sentinels, over TLS and as a user of an ACL.
-func TestI9_Topologies(t *testing.T) {
+// clusterShards is how many shards a store on a Cluster has.
+const clusterShards = 32
+
+// The property test, and searches while others write, on a Cluster, over TLS and as a user of an ACL.
+func TestI9_Cluster(t *testing.T) {
 	t.Parallel()
 	access := redistest.Access{User: "app", Password: "of-the-app", Certificates: redistest.NewCertificates(t)}
-	nodes, watched := redistest.StartCluster(t, redistest.ClusterConfig{Access: access}), redistest.StartSentinels(t, redistest.SentinelConfig{Access: access})
-	nodes.NeverFailOver()
-	watched.NeverFailOver()
-	cluster, sentinel := nodes.Client(t), watched.Client(t)
-	for _, topology := range []struct {
-		name   string
-		client redis.UniversalClient
-		shards int
-	}{{"Cluster", cluster, 0}, {"Cluster,P=8", cluster, 8}, {"Sentinel", sentinel, 0}} {
-		t.Run(topology.name, func(t *testing.T) {
-			checkTopology(t, topology.client, topology.shards)
-		})
-	}
+	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Access: access})
+	cluster.NeverFailOver()
+	client := cluster.Client(t)
+	t.Run("as the model", func(t *testing.T) {
+		checkProperty(t, func() redis.UniversalClient { return client }, 0, testdepth.Of(1000, 500), 0, false)
+	})
+	t.Run("as the model, with a near cache", func(t *testing.T) {
+		checkProperty(t, func() redis.UniversalClient { return cluster.Client(t) }, clusterShards, testdepth.Of(1000, 500), 0, true)
+	})
+	t.Run("while others write, with a near cache", func(t *testing.T) {
+		flush(t, client)
+		s, stop := openNear(t, cluster.Client(t), clusterShards, storetest.NewClock(), storetest.Limits{})
+		defer stop()
+		storetest.Churn(t, s.subject(), testdepth.Of(300, 100))
+	})
 }
 
-// checkTopology runs the contract suite, and with the usual number of shards a part of the property test.
-func checkTopology(t *testing.T, client redis.UniversalClient, shards int) {
-	storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
-		shards := shards
-		if l.MaxSessions > 0 {
-			shards = 1 // only a store of one shard can count its sessions
-		}
-		s := openEmpty(t, client, shards, l)
-		t.Cleanup(func() {
-			if !t.Failed() {
-				s.audit(t, false)
-			}
-		})
-		return s.Store, s.clock.Advance
-	})
-	if shards == 0 {
-		checkProperty(t, client, shards, 1000, 0, false)
+// The property test behind Sentinels, over TLS and as a user of an ACL.
+func TestI9_SentinelsAnswerAsTheModel(t *testing.T) {
+	t.Parallel()
+	access := redistest.Access{User: "app", Password: "of-the-app", Certificates: redistest.NewCertificates(t)}
+	watched := redistest.StartSentinels(t, redistest.SentinelConfig{Access: access})
+	watched.NeverFailOver()
+	client := watched.Client(t)
+	for _, near := range []bool{false, true} {
+		checkProperty(t, func() redis.UniversalClient { return client }, 1, testdepth.Of(1000, 300), 0, near)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // One master of a Cluster is away, and nobody takes over: copies of its sessions, and of the others', answer for as long
 // as is configured, and nothing that was revoked before.
 func TestStale_OneMasterOfAClusterIsAway(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(*redistest.Node){
 		"killed": func(n *redistest.Node) { n.Kill() },
 		"paused": func(n *redistest.Node) { n.Pause() },

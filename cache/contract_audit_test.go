@@ -13,6 +13,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 )
 
@@ -29,18 +30,22 @@ func (s *testStore) live(t rapid.TB) (live []*session.Stored) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range hashes {
-		_, id, _ := strings.Cut(key, "}:")
-		stored, err := s.Get(context.Background(), session.ID(id))
-		if errors.Is(err, session.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		live = append(live, stored)
+	found := make([]*session.Stored, len(hashes))
+	var group errgroup.Group
+	group.SetLimit(32) // which share round trips
+	for i, key := range hashes {
+		group.Go(func() (err error) {
+			_, id, _ := strings.Cut(key, "}:")
+			if found[i], err = s.Get(context.Background(), session.ID(id)); errors.Is(err, session.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
 	}
-	return live
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(found, func(stored *session.Stored) bool { return stored == nil })
 }
 
 // auditOf checks, by reading all keys, that every live session has its hash,
@@ -63,14 +68,14 @@ func (s *testStore) faultsOf(t rapid.TB, live []*session.Stored, swept bool) (fa
 	want := make(map[entry]float64)
 	lives := make(map[session.ID]bool)
 	hashes := make(map[string]bool)
-	for _, stored := range live {
+	tags, err := s.tagsOf(context.Background(), live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, stored := range live {
 		lives[stored.ID] = true
 		hashes[s.keys.Session(stored.ID)] = true
-		entries, err := s.entriesOf(context.Background(), stored)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for e, score := range entries {
+		for e, score := range s.entries(stored, tags[i]) {
 			want[e] = score
 		}
 	}
@@ -146,8 +151,14 @@ func readLists(ctx context.Context, client redis.UniversalClient) (*lists, error
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range all {
-		members, err := client.ZRangeWithScores(ctx, key, 0, -1).Result()
+	pipe := client.Pipeline()
+	replies := make([]*redis.ZSliceCmd, len(all))
+	for i, key := range all {
+		replies[i] = pipe.ZRangeWithScores(ctx, key, 0, -1)
+	}
+	_, _ = pipe.Exec(ctx) // each reply has its error
+	for i, key := range all {
+		members, err := replies[i].Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			l.others[key] = true
 			continue
@@ -162,12 +173,35 @@ func readLists(ctx context.Context, client redis.UniversalClient) (*lists, error
 	return l, nil
 }
 
+// tagsOf reads the tags of sessions; "" is none.
+func (s *testStore) tagsOf(ctx context.Context, sessions []*session.Stored) ([]string, error) {
+	pipe := s.client.Pipeline()
+	replies := make([]*redis.StringCmd, len(sessions))
+	for i, stored := range sessions {
+		replies[i] = pipe.HGet(ctx, s.keys.Session(stored.ID), "tag")
+	}
+	_, _ = pipe.Exec(ctx) // each reply has its error
+	tags := make([]string, len(sessions))
+	for i, reply := range replies {
+		var err error
+		if tags[i], err = reply.Result(); err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
+	}
+	return tags, nil
+}
+
 // entriesOf spells out the entries that a session must have.
 func (s *testStore) entriesOf(ctx context.Context, stored *session.Stored) (map[entry]float64, error) {
-	tag, err := s.client.HGet(ctx, s.keys.Session(stored.ID), "tag").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	tags, err := s.tagsOf(ctx, []*session.Stored{stored})
+	if err != nil {
 		return nil, err
 	}
+	return s.entries(stored, tags[0]), nil
+}
+
+// entries spells out the entries that a session with this tag must have.
+func (s *testStore) entries(stored *session.Stored, tag string) map[entry]float64 {
 	card := index.Card{ID: stored.ID, Creation: stored.Creation, UserID: stored.UserID, AgentID: stored.AgentID, Creator: stored.Creator, Tag: tag}
 	if stored.TokenForeign {
 		card.Token = stored.Token
@@ -197,7 +231,7 @@ func (s *testStore) entriesOf(ctx context.Context, stored *session.Stored) (map[
 	if stored.TokenForeign {
 		entries[entry{s.keys.Token(stored.Token), member}] = creation
 	}
-	return entries, nil
+	return entries
 }
 
 // sessionOf returns whose entry e is.

@@ -4,76 +4,117 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/lookalike"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
-// The suite that the brute-force model passes too.
+// The suite that the brute-force model passes too, then the property test and what neither reaches, all as a user who has
+// the rights of the table and no others: nothing is refused, and of the table nothing is unused.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	eachShards(t, func(t *testing.T, shards int) {
-		client := startRedis(t)
-		storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
-			if l.MaxSessions > 0 && shards > 1 {
-				// Only a store of one shard can count its sessions: this is the same as the test of P=1.
-				s := openEmpty(t, startRedis(t), 1, l)
-				return s.Store, s.clock.Advance
-			}
-			s := openEmpty(t, client, shards, l)
-			t.Cleanup(func() {
-				if !t.Failed() {
-					s.audit(t, false)
-				}
-			})
-			return s.Store, s.clock.Advance
-		})
+	table := acl.Needed(cache.Rights(), acl.Near|acl.Waits)
+	var mu sync.Mutex
+	used, done := map[string]bool{}, 0
+	t.Cleanup(func() {
+		if !t.Failed() && done > 1 { // one alone does not use all
+			checkTable(t, table, used)
+		}
 	})
+	for _, kind := range []struct {
+		shards int
+		near   bool
+		always bool // with -short, too: shards and near cache are both there, and both not
+	}{{1, false, true}, {4, true, true}, {1, true, false}, {4, false, false}} {
+		if !testdepth.Of(true, kind.always) {
+			continue
+		}
+		t.Run(fmt.Sprintf("P=%d,near=%v", kind.shards, kind.near), func(t *testing.T) {
+			t.Parallel()
+			l := startLeast(t)
+			own := map[string]bool{}
+			l.contract(t, kind.shards, kind.near, own, 1)
+			if t.Failed() {
+				return
+			}
+			l.operate(t, kind.shards)
+			l.collect(t, own)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(used, own)
+			done++
+		})
+	}
 }
 
-// The same with a near cache, so small that it evicts.
-func TestContractNear(t *testing.T) {
-	eachShards(t, func(t *testing.T, shards int) {
-		client := startRedis(t)
-		hits := uint64(0)
-		storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
-			if l.MaxSessions > 0 {
-				shards = 1
-			}
-			flush(t, client)
-			s, stop := openNear(t, client, shards, storetest.NewClock(), l)
+// contract runs the suite as the user, on stores with a small near cache or without one, and checks what they leave in
+// Redis. It adds the commands that they use to used, if that is not nil. With -short it does one test in n.
+func (l *least) contract(t *testing.T, shards int, near bool, used map[string]bool, n int) {
+	t.Helper()
+	hits := uint64(0)
+	storetest.RunOneIn(t, n, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
+		shards := shards
+		if limits.MaxSessions > 0 {
+			shards = 1 // only a store of one shard can count its sessions
+		}
+		l.empty(t)
+		var s *testStore
+		if near {
+			var stop func()
+			s, stop = openNear(t, l.user(), shards, storetest.NewClock(), limits)
 			t.Cleanup(func() {
 				hits += s.NearStats().Sessions.Hits
 				stop()
 			})
-			return s.Store, s.clock.Advance
-		})
-		if hits == 0 {
-			t.Error("no copy was ever used")
+		} else {
+			s = open(t, l.user(), shards, storetest.NewClock(), limits)
+			l.each(t, func(admin *redis.Client) error { return admin.ScriptFlush(t.Context()).Err() }) // as after a restart of Redis
 		}
+		s.client = l.all
+		t.Cleanup(func() {
+			if t.Failed() {
+				return
+			}
+			if used != nil {
+				l.collect(t, used) // not what comes now
+				defer l.forget(t)
+			}
+			s.audit(t, false)
+		})
+		return s.Store, s.clock.Advance
 	})
+	if near && hits == 0 && testdepth.Of(n, 1) == n {
+		t.Error("no copy was ever used")
+	}
 }
 
-func TestContractMiniredis(t *testing.T) {
+func TestContract_Miniredis(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
+	storetest.RunOneIn(t, 4, func(t *testing.T, l storetest.Limits) (storetest.Store, func(time.Duration)) {
 		s := openEmpty(t, startMiniredis(t), 1, l)
 		return s.Store, s.clock.Advance
 	})
 }
 
-// eachShards runs a test for a store of one shard and for one of several.
+// eachShards runs a test for a store of one shard and for one of several, beside other tests: each has a Redis of its own.
 func eachShards(t *testing.T, test func(t *testing.T, shards int)) {
 	for _, shards := range []int{1, 4} {
-		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) { test(t, shards) })
+		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
+			t.Parallel()
+			test(t, shards)
+		})
 	}
 }
 
@@ -85,7 +126,7 @@ func startRedis(t *testing.T, conf ...string) *redis.Client {
 
 func socketClient(t *testing.T, server *redistest.Server) *redis.Client {
 	t.Helper()
-	return server.Client(t, func(o *redis.Options) { o.Network, o.Addr = "unix", server.Socket })
+	return server.Client(t, func(o *redis.Options) { o.Network, o.Addr, o.TLSConfig = "unix", server.Socket, nil })
 }
 
 func startMiniredis(t *testing.T) *redis.Client {

@@ -111,6 +111,7 @@ func (s *testStore) areWell(t *testing.T) {
 // A Redis that is away, late or out of order is never taken for one that has
 // no such session.
 func TestI2_RedisAway(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		start := func(t *testing.T, options ...func(*redis.Options)) (*redistest.Server, *redistest.Proxy, *testStore, *session.Stored) {
 			t.Helper()
@@ -200,6 +201,7 @@ func TestI2_RedisAway(t *testing.T) {
 
 // What stands in Redis and cannot be read is not "no such session".
 func TestI2_BrokenData(t *testing.T) {
+	t.Parallel()
 	client := startRedis(t)
 	for name, breaks := range map[string]func(ctx context.Context, key string) error{
 		"wrong type": func(ctx context.Context, key string) error { return client.Set(ctx, key, "x", 0).Err() },
@@ -248,6 +250,7 @@ func TestI2_BrokenData(t *testing.T) {
 
 // A store on a Redis that is away, or that holds something else, does not open.
 func TestI2_OpenNeedsRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := server.Client(t)
 	server.Kill()

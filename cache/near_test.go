@@ -21,6 +21,7 @@ func through(p *redistest.Proxy) func(*redis.Options) {
 }
 
 func TestNear_AnswersAgainWithoutRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	p := startNear(t, server.Client(t), 1)
 	p.put(sessionOf("1", "u", 1))
@@ -39,6 +40,7 @@ func TestNear_AnswersAgainWithoutRedis(t *testing.T) {
 }
 
 func TestI4_DeleteInOneProcessIsRefusedInTheOther(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
 			server := redistest.Start(t)
@@ -66,6 +68,7 @@ func TestI4_DeleteInOneProcessIsRefusedInTheOther(t *testing.T) {
 
 // No message is needed for what the process has done itself.
 func TestI4_OwnWritesAreSeenAtOnce(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	p := startNear(t, server.Client(t), 1, through(proxy))
@@ -96,6 +99,7 @@ func TestI4_OwnWritesAreSeenAtOnce(t *testing.T) {
 
 // A write that fails may have happened all the same.
 func TestI4_OwnWriteWithoutReplyForgetsToo(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	p := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr; o.PoolSize = 1 }), 1,
@@ -120,6 +124,7 @@ func TestI4_OwnWriteWithoutReplyForgetsToo(t *testing.T) {
 }
 
 func TestNear_FlushAll(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	b := startNear(t, server.Client(t), 1)
 	b.put(sessionOf("1", "u", 1))
@@ -141,6 +146,7 @@ func TestNear_FlushAll(t *testing.T) {
 }
 
 func TestI1_CopyEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	now := session.TimeOf(time.Now())
 	var mu sync.Mutex
@@ -176,6 +182,7 @@ func TestI1_CopyEndsWithItsSession(t *testing.T) {
 
 // Redis drops a key whose time is over, and says so.
 func TestNear_ExpiryInRedisInvalidates(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	b := startNear(t, server.Client(t), 1)
 	b.put(sessionOf("1", "u", 1))
@@ -190,6 +197,7 @@ func TestNear_ExpiryInRedisInvalidates(t *testing.T) {
 }
 
 func TestNear_UnknownIDs(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a := startNear(t, server.Client(t), 1)
@@ -216,6 +224,7 @@ func TestNear_UnknownIDs(t *testing.T) {
 }
 
 func TestNear_ForeignTokens(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1)
 	made := sessionOf("1", "u", 1)
@@ -252,6 +261,7 @@ func TestNear_ForeignTokens(t *testing.T) {
 }
 
 func TestNear_FreshGoesPast(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -273,6 +283,7 @@ func TestNear_FreshGoesPast(t *testing.T) {
 
 // What a process has told once of a session it does not take back, though the invalidation is late.
 func TestI4_NothingOlderAfterAFreshAnswer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -316,6 +327,7 @@ func TestI4_NothingOlderAfterAFreshAnswer(t *testing.T) {
 }
 
 func TestNear_OffWhereTheServerHasNoTracking(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "rename-command CLIENT \"\"")
 	b := openNear(t, Config{Redis: server.Client(t), NearBytes: 1 << 20})
 	b.run()
@@ -327,6 +339,7 @@ func TestNear_OffWhereTheServerHasNoTracking(t *testing.T) {
 
 // An ACL that forbids what proves a master keeps the near cache from being used, and says so.
 func TestNear_NotUsedWithoutProofOfAMaster(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "rename-command ROLE \"\"")
 	b := openNear(t, Config{Redis: server.Client(t), NearBytes: 1 << 20})
 	b.run()
@@ -339,6 +352,7 @@ func TestNear_NotUsedWithoutProofOfAMaster(t *testing.T) {
 // Lists grow and shrink while they are read, over the sizes at which they are
 // read otherwise. What stays is there each time, once.
 func TestNear_UserListThatGrowsAndShrinksWhileItIsRead(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1)
 	var stay []session.ID
@@ -404,6 +418,7 @@ func TestNear_UserListThatGrowsAndShrinksWhileItIsRead(t *testing.T) {
 
 // A list of more than a thousand sessions is not held, and searched all the same.
 func TestNear_LongListIsNotHeld(t *testing.T) {
+	t.Parallel()
 	const longest = 1000
 	server := redistest.Start(t)
 	b := startNear(t, server.Client(t), 1)

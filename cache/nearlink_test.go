@@ -14,6 +14,7 @@ import (
 )
 
 func TestI4_LinkKilled(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -42,6 +43,7 @@ func TestI4_LinkKilled(t *testing.T) {
 
 // The link stays open and says nothing: only time tells.
 func TestI4_LinkStalled(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -69,6 +71,7 @@ func TestI4_LinkStalled(t *testing.T) {
 
 // An answer that comes late proves only what was so when its question was sent.
 func TestI4_LinkSlow(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -137,6 +140,7 @@ func (c slowConn) Read(p []byte) (int, error) {
 // Redis' message stands still in the middle, for longer than any patience, and
 // goes on. It must not get lost, and nothing before its end may count as proof.
 func TestI4_PushSplitInTheMiddleOfItsFrame(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 9, 20, 40} {
 		server := redistest.Start(t)
 		g := &valve{left: -1}
@@ -188,6 +192,7 @@ func TestI4_PushSplitInTheMiddleOfItsFrame(t *testing.T) {
 
 // A master that was deposed goes on answering pings, and hears of no deletion.
 func TestI4_OldMasterThatStillAnswersPings(t *testing.T) {
+	t.Parallel()
 	server, other := redistest.Start(t), redistest.Start(t)
 	b := startNear(t, server.Client(t), 1)
 	b.put(sessionOf("1", "u", 1))
@@ -210,6 +215,7 @@ func TestI4_OldMasterThatStillAnswersPings(t *testing.T) {
 
 // The address leads to another server than the link's.
 func TestI4_AnotherServerTakesOver(t *testing.T) {
+	t.Parallel()
 	first, second := redistest.Start(t), redistest.Start(t)
 	b := openNear(t, Config{Redis: second.Client(t), NearBytes: 1 << 20, NearStaleness: testBound}, func(o *redis.Options) { o.Addr = first.Addr })
 	b.run()
@@ -221,6 +227,7 @@ func TestI4_AnotherServerTakesOver(t *testing.T) {
 
 // Without the second proof copies are used for half the bound, though the link answers.
 func TestI4_MasterAway(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	b := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), 1, func(o *redis.Options) { o.Addr = server.Addr })
@@ -241,6 +248,7 @@ func TestI4_MasterAway(t *testing.T) {
 // Who could not prove a master for more than half the bound does not know whether
 // there was another in between: what it held does not come back.
 func TestI4_CopiesFromBeforeAGapAreNotUsed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	b := startNear(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), 1, func(o *redis.Options) { o.Addr = server.Addr })

@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"strconv"
 	"testing"
@@ -10,65 +9,86 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
-// propertyOps is how many operations the property test does at least, unless
-// CLOAKROOM_TEST_OPS says otherwise.
-const propertyOps = 100_000
-
 func TestI9_StoreAnswersAsTheModel(t *testing.T) {
-	ops := propertyOps
-	if text := os.Getenv("CLOAKROOM_TEST_OPS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("CLOAKROOM_TEST_OPS=%s: want a number of operations", text)
+	t.Parallel()
+	ops := propertyOps(t)
+	check := func(ops int, near bool) func(*testing.T, int) {
+		return func(t *testing.T, shards int) {
+			client := startRedis(t)
+			checkProperty(t, func() redis.UniversalClient { return client }, shards, ops, 1200, near)
 		}
-		ops = n
 	}
-	eachShards(t, func(t *testing.T, shards int) {
-		checkProperty(t, startRedis(t), shards, ops/3, 1200, false)
-	})
-	t.Run("near", func(t *testing.T) {
-		eachShards(t, func(t *testing.T, shards int) {
-			checkProperty(t, startRedis(t), shards, ops/6, 1200, true)
-		})
-	})
+	eachShards(t, check(ops/3, false))
+	t.Run("near", func(t *testing.T) { eachShards(t, check(ops/6, true)) })
+}
+
+// propertyOps is how many operations the property test does at least.
+func propertyOps(t *testing.T) int {
+	t.Helper()
+	text, is := os.LookupEnv("CLOAKROOM_TEST_OPS")
+	if !is {
+		return testdepth.Of(100_000, 15_000)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("CLOAKROOM_TEST_OPS=%s: want a number of operations", text)
+	}
+	return n
 }
 
 func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
-	checkProperty(t, startMiniredis(t), 1, 6000, 0, false)
+	t.Parallel()
+	client := startMiniredis(t)
+	checkProperty(t, func() redis.UniversalClient { return client }, 1, testdepth.Of(6000, 1500), 0, false)
 }
 
-// checkProperty runs the property test until it has done ops operations, on
-// stores that begin empty or with many sessions, of largest sessions at most.
-func checkProperty(t *testing.T, client redis.UniversalClient, shards, ops, largest int, near bool) {
+// checkProperty runs the property test until it has done ops operations, on stores that begin empty or with many sessions, of
+// largest sessions at most. connect makes each store's client.
+func checkProperty(t *testing.T, connect func() redis.UniversalClient, shards, ops, largest int, near bool) {
 	t.Helper()
-	setFlag(t, "rapid.checks", "10") // then looks whether it has done enough
-	setFlag(t, "rapid.steps", "150")
-	setFlag(t, "rapid.nofailfile", "true") // the seed is enough
-	done := 0
+	checkOps(t, ops, func(t *rapid.T) int {
+		size := 0
+		if largest > 0 {
+			size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "sessions")
+		}
+		limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 300}).Draw(t, "candidates")}
+		if size == 0 {
+			limits.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(t, "sessions of a user")
+			limits.EvictOldest = rapid.Bool().Draw(t, "evict the oldest")
+		}
+		client := connect()
+		s := openEmpty(t, client, shards, limits)
+		if near {
+			var stop func()
+			s, stop = openNear(t, client, shards, s.clock, limits)
+			defer stop()
+		}
+		subject := s.subject()
+		subject.Initial, subject.Limits = size, limits
+		return storetest.Property(t, subject)
+	})
+}
+
+// checkOps checks one until it has done ops operations in all. Cases that a failure leads to do not count.
+func checkOps(t *testing.T, ops int, one func(t *rapid.T) int) {
+	t.Helper()
+	done, failed := 0, false
 	for done < ops && !t.Failed() {
 		rapid.Check(t, func(t *rapid.T) {
-			size := 0
-			if largest > 0 {
-				size = rapid.SampledFrom([]int{0, 0, 0, 0, 0, largest / 4, largest / 4, largest}).Draw(t, "sessions")
+			if done >= ops && !failed {
+				return
 			}
-			limits := storetest.Limits{MaxCandidates: rapid.SampledFrom([]int{0, 300}).Draw(t, "candidates")}
-			if size == 0 {
-				limits.MaxSessionsPerUser = rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(t, "sessions of a user")
-				limits.EvictOldest = rapid.Bool().Draw(t, "evict the oldest")
+			before := failed
+			failed = true // unless it gets to the end
+			n := one(t)
+			if failed = before; !failed {
+				done += n
 			}
-			s := openEmpty(t, client, shards, limits)
-			if near {
-				var stop func()
-				s, stop = openNear(t, client, shards, s.clock, limits)
-				defer stop()
-			}
-			subject := s.subject()
-			subject.Initial, subject.Limits = size, limits
-			done += storetest.Property(t, subject)
 		})
 	}
 	t.Logf("%d operations", done)
@@ -94,21 +114,7 @@ func TestI9_NearSearchWhileOthersWrite(t *testing.T) {
 		client := startRedis(t)
 		s, stop := openNear(t, client, shards, storetest.NewClock(), storetest.Limits{})
 		defer stop()
-		storetest.Churn(t, s.subject(), 1000)
-	})
-}
-
-// setFlag sets a flag of the test binary until the end of the test.
-func setFlag(t *testing.T, name, value string) {
-	t.Helper()
-	before := flag.Lookup(name).Value.String()
-	if err := flag.Set(name, value); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := flag.Set(name, before); err != nil {
-			t.Error(err)
-		}
+		storetest.Churn(t, s.subject(), testdepth.Of(1000, 250))
 	})
 }
 
@@ -117,7 +123,7 @@ func TestI9_SearchWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
-		storetest.Churn(t, s.subject(), 1000)
+		storetest.Churn(t, s.subject(), testdepth.Of(1000, 250))
 		if t.Failed() {
 			return
 		}

@@ -17,6 +17,7 @@ import (
 // A WAIT tells the truth also where nothing new is written: a reply that is
 // asked for again, and the deletion of what is gone already.
 func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
+	t.Parallel()
 	p := startPair(t)
 	faults := new(redistest.Faults)
 	frail := p.client()
@@ -79,6 +80,7 @@ func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
 
 // Reads and other writes do not stand behind deletions that wait.
 func TestDelete_WaitsAlone(t *testing.T) {
+	t.Parallel()
 	p := startPair(t)
 	s := openFailover(t, p.client(), 1, 100, 1)
 	s.acks.timeout = 5 * time.Second // longer than any trip
@@ -122,6 +124,7 @@ func TestDelete_WaitsAlone(t *testing.T) {
 
 // A user that may not WAIT is told so from the start, and deletes all the same.
 func TestDelete_WithoutTheRightToWait(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	admin := server.Client(t)
 	if err := admin.Do(t.Context(), "acl", "setuser", "u", "on", ">p", "allkeys", "allchannels", "+@all", "-wait").Err(); err != nil {

@@ -52,17 +52,16 @@ func (s *testStore) total(t *testing.T) uint64 {
 // A revocation that is cut at any of its round trips says how many it has
 // revoked at least; when it is called again it goes on, and nothing is left.
 func TestI5_RevokeCutAnywhere(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		c := startCutServer(t, shards)
 		const sessions = 20
-		for name, cut := range map[string]func(int) redistest.Cut{
-			"not sent": redistest.CutBefore, "reply lost": redistest.CutAfter, "process dies": redistest.CrashBefore,
-		} {
-			t.Run(name, func(t *testing.T) {
+		for _, cut := range cuts {
+			t.Run(cut.name, func(t *testing.T) {
 				for trip, fired := 1, true; fired; trip++ {
 					s := c.open(t)
 					s.putMany(t, sessions, ada[0], ada[1], ada[2])
-					s.faults.Arm(cut(trip))
+					s.faults.Arm(cut.at(trip))
 					n, err := s.frail.Revoke(t.Context(), everything())
 					fired = s.faults.Fired()
 					left := s.total(t)
@@ -87,6 +86,7 @@ func TestI5_RevokeCutAnywhere(t *testing.T) {
 
 // One that is cancelled in the middle has counted every session that it has deleted.
 func TestRevokeIsCancelled(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		s.putMany(t, 700)
@@ -109,6 +109,7 @@ func TestRevokeIsCancelled(t *testing.T) {
 
 // Two at once, of two processes, revoke each session once.
 func TestRevokeTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		s := openEmpty(t, client, shards, storetest.Limits{})
@@ -146,6 +147,7 @@ func TestRevokeTwiceAtOnce(t *testing.T) {
 // to end are revoked, those that do not match any more stay, whoever deletes
 // one counts it alone.
 func TestRevokeWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		const sessions = 2000
@@ -235,6 +237,7 @@ func TestRevokeWhileOthersWrite(t *testing.T) {
 // Redis goes away in the middle: what is counted is gone, and once it is back
 // the rest goes too.
 func TestI2_RevokeWhileRedisGoesAway(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		server := redistest.Start(t)
 		proxy := redistest.NewProxy(t, server.Addr)
@@ -264,6 +267,7 @@ func TestI2_RevokeWhileRedisGoesAway(t *testing.T) {
 
 // I4: what this process has revoked it does not serve, however fresh its copies are.
 func TestI4_RevokedIsNotServed(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		s := openEmpty(t, client, shards, storetest.Limits{})
@@ -307,6 +311,7 @@ func TestI4_RevokedIsNotServed(t *testing.T) {
 // 250 elements: also where nothing but the walk's own deletes tells where it is,
 // because all sessions have one date. (I10)
 func TestI10_RevokeReadsInChunks(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		reads := func(sessions int) int {

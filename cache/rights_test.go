@@ -18,17 +18,20 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
 const leastUser = "least"
 
-// least is a Redis with a user that has the rights of the table and no others.
-// Only admin may do more: empty the server, change the user, and tell what was
-// used. It reads and writes no key.
+// least is a Redis with a user that has the rights of the table and no others. Only admin may do more: empty the server,
+// change the user, look at every key, and tell what was used.
 type least struct {
-	user   redis.UniversalClient
+	// user returns a client of that user's. A near cache leaves something at each client of a Cluster that it is given: many
+	// stores with one each need several.
+	user   func() redis.UniversalClient
+	all    redis.UniversalClient // of admin
 	rights []acl.Right
 	admins []*redis.Client // of each server
 }
@@ -39,26 +42,32 @@ const longLog = "acllog-max-len 10000"
 func startLeast(t *testing.T) *least {
 	t.Helper()
 	server := redistest.Start(t, longLog)
-	l := &least{admins: []*redis.Client{socketClient(t, server)}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
+	admin := socketClient(t, server)
+	l := &least{all: admin, admins: []*redis.Client{admin}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
 	l.allow(t, rule(l.rights))
-	l.user = server.Client(t, func(o *redis.Options) {
+	user := server.Client(t, func(o *redis.Options) {
 		o.Network, o.Addr, o.Username, o.Password = "unix", server.Socket, leastUser, "secret"
 	})
+	l.user = func() redis.UniversalClient { return user }
 	return l
 }
 
 // startLeastCluster starts a Cluster.
 func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
 	t.Helper()
-	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Conf: []string{longLog}})
-	l := &least{rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
+	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Single: true, Conf: []string{longLog}})
+	l := &least{all: cluster.Client(t), rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
 	for _, n := range cluster.Nodes {
 		l.admins = append(l.admins, socketClient(t, n.Server))
 	}
 	l.allow(t, rule(l.rights))
-	l.user = cluster.Client(t, func(o *redis.ClusterOptions) {
-		o.Username, o.Password = leastUser, "secret"
-	})
+	n, user := 0, redis.UniversalClient(nil)
+	l.user = func() redis.UniversalClient {
+		if n++; n%3 == 1 {
+			user = cluster.Client(t, func(o *redis.ClusterOptions) { o.Username, o.Password = leastUser, "secret" })
+		}
+		return user
+	}
 	return l, cluster
 }
 
@@ -122,7 +131,7 @@ func (l *least) refused(t testing.TB) (all []refusal) {
 func (l *least) collect(t testing.TB, used map[string]bool) {
 	t.Helper()
 	l.each(t, func(admin *redis.Client) error {
-		stats, err := admin.Info(t.Context(), "commandstats").Result()
+		stats, err := admin.Info(context.Background(), "commandstats").Result()
 		for line := range strings.Lines(stats) {
 			name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
 			if ok && !strings.HasPrefix(rest, "calls=0,") {
@@ -133,59 +142,27 @@ func (l *least) collect(t testing.TB, used map[string]bool) {
 	})
 }
 
-// The suite, the near cache, the property test and what they do not reach run
-// under the least rights: nothing is refused, and of the table nothing is unused.
-func TestRights_AreEnoughAndAllAreUsed(t *testing.T) {
-	t.Parallel()
-	used := map[string]bool{}
-	var table []acl.Right
-	eachShards(t, func(t *testing.T, shards int) {
-		l := startLeast(t)
-		storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
-			shards := shards
-			if limits.MaxSessions > 0 {
-				shards = 1
-			}
-			l.empty(t)
-			if shards > 1 { // each kind of store once with a near cache, once without: the other tests do the rest
-				s, stop := openNear(t, l.user, shards, storetest.NewClock(), limits)
-				t.Cleanup(stop)
-				return s.Store, s.clock.Advance
-			}
-			s := open(t, l.user, shards, storetest.NewClock(), limits)
-			l.each(t, func(admin *redis.Client) error { return admin.ScriptFlush(t.Context()).Err() }) // as after a restart of Redis
-			return s.Store, s.clock.Advance
-		})
-		if t.Failed() {
-			return
-		}
-		l.operate(t, shards)
-		l.collect(t, used)
-		table = l.rights
-	})
-	checkTable(t, table, used)
+// forget makes that nothing has been used.
+func (l *least) forget(t testing.TB) {
+	t.Helper()
+	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(context.Background()).Err() })
 }
 
-// The same on a Cluster, without a look for commands that are not in the table: its servers send each other some.
-func TestRights_AreEnoughOnACluster(t *testing.T) {
+// TestContract on a Cluster, without a look for commands that are not in the table: its servers send each other some.
+func TestContract_Cluster(t *testing.T) {
 	t.Parallel()
 	l, cluster := startLeastCluster(t)
-	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(t.Context()).Err() })
-	storetest.Run(t, func(t *testing.T, limits storetest.Limits) (storetest.Store, func(time.Duration)) {
-		shards := 0
-		if limits.MaxSessions > 0 {
-			shards = 1 // only a store of one shard can count its sessions
-		}
-		l.empty(t)
-		s, stop := openNear(t, l.user, shards, storetest.NewClock(), limits)
-		t.Cleanup(stop)
-		return s.Store, s.clock.Advance
-	})
+	cluster.NeverFailOver()
+	l.contract(t, clusterShards, true, nil, 4)
+	if testdepth.Of(true, false) {
+		l.contract(t, 8, false, nil, 1)
+	}
 	if t.Failed() {
 		return
 	}
+	l.forget(t)
 	l.operate(t, 0)
-	space, err := keys.NewSpace(keys.DefaultPrefix, 32)
+	space, err := keys.NewSpace(keys.DefaultPrefix, clusterShards)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +173,7 @@ func TestRights_AreEnoughOnACluster(t *testing.T) {
 		to = cluster.Masters()[1]
 	}
 	moving := cluster.Migrate(slot, to)
-	tour(t, l.user, 0)
+	tour(t, l.user(), 0)
 	moving.Finish()
 	if refused := l.refused(t); len(refused) > 0 {
 		t.Errorf("refused under the rights of the table while a slot moves: %v", refused)
@@ -214,19 +191,16 @@ func TestRights_AreEnoughOnACluster(t *testing.T) {
 // is refused.
 func (l *least) operate(t *testing.T, shards int) {
 	t.Helper()
-	setFlag(t, "rapid.checks", "4")
-	setFlag(t, "rapid.steps", "100")
-	setFlag(t, "rapid.nofailfile", "true")
-	rapid.Check(t, func(t *rapid.T) {
+	checkOps(t, 400, func(t *rapid.T) int {
 		l.empty(t)
 		limits := storetest.Limits{MaxSessionsPerUser: rapid.SampledFrom([]int{0, 2}).Draw(t, "sessions of a user"), EvictOldest: true}
-		subject := open(t, l.user, shards, storetest.NewClock(), limits).subject()
+		subject := open(t, l.user(), shards, storetest.NewClock(), limits).subject()
 		subject.Limits = limits
 		subject.Audit = func(rapid.TB, []*session.Stored, bool) {} // it would need more rights
-		storetest.Property(t, subject)
+		return storetest.Property(t, subject)
 	})
 	l.empty(t)
-	tour(t, l.user, shards)
+	tour(t, l.user(), shards)
 	if refused := l.refused(t); len(refused) > 0 {
 		t.Errorf("refused under the rights of the table: %v", refused)
 	}
@@ -243,7 +217,7 @@ func checkTable(t *testing.T, table []acl.Right, used map[string]bool) {
 		}
 	}
 	// These are not rights, or of the test.
-	for _, name := range []string{"hello", "auth", "flushall", "script|flush", "acl|setuser", "acl|log"} {
+	for _, name := range []string{"hello", "auth", "flushall", "script|flush", "acl|setuser", "acl|log", "config|resetstat"} {
 		listed[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
@@ -289,9 +263,10 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 
 // Whatever access to whatever kind of key is taken away, something is refused.
 func TestRights_EveryKeyIsNeeded(t *testing.T) {
+	t.Parallel()
 	l := startLeast(t)
 	whole := rule(l.rights)
-	tour(t, l.user, 4)
+	tour(t, l.user(), 4)
 	if refused := l.refused(t); len(refused) > 0 {
 		t.Fatalf("refused under the rights of the table: %v", refused)
 	}
@@ -309,7 +284,7 @@ func TestRights_EveryKeyIsNeeded(t *testing.T) {
 			for _, shards := range []int{4, 1} {
 				l.empty(t)
 				l.allow(t, rule)
-				tour(t, l.user, shards)
+				tour(t, l.user(), shards)
 			}
 			prefix := strings.TrimSuffix(pattern, "*")
 			if !slices.ContainsFunc(l.refused(t), func(r refusal) bool { return r.reason == "key" && strings.HasPrefix(r.object, prefix) }) {
@@ -322,6 +297,7 @@ func TestRights_EveryKeyIsNeeded(t *testing.T) {
 // What the table says of a command's access is what Redis says, and every
 // example is a command with that key.
 func TestRights_AccessIsThatOfRedis(t *testing.T) {
+	t.Parallel()
 	client := startRedis(t)
 	for _, r := range cache.Rights() {
 		if r.Why == "" {

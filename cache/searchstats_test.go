@@ -66,6 +66,7 @@ func fillForStats(t *testing.T, s *Store, begin session.Time) {
 
 // Each search is counted where its candidates come from, with as many as it had to look at.
 func TestSearchStats_PlansAndCandidates(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
 			begin := session.TimeOf(time.Now())
@@ -143,6 +144,7 @@ func TestSearchStats_PlansAndCandidates(t *testing.T) {
 
 // An offset that is too far where sessions are spread is refused, and counts so.
 func TestSearchStats_OffsetTooFar(t *testing.T) {
+	t.Parallel()
 	s, err := Open(t.Context(), Config{Redis: redistest.Start(t).Client(t), Shards: 4})
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +160,7 @@ func TestSearchStats_OffsetTooFar(t *testing.T) {
 
 // A list of the near cache is a plan of its own.
 func TestSearchStats_Copies(t *testing.T) {
+	t.Parallel()
 	p := startNear(t, redistest.Start(t).Client(t), 1)
 	for i := range 5 {
 		if err := p.Put(t.Context(), sessionOf(fmt.Sprint("s", i), "user", 1), nil); err != nil {
@@ -193,6 +196,7 @@ func (h hold) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 
 // Costly searches that run, that wait, and that were refused are told apart.
 func TestSearchStats_CostlySearches(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	costly, begin := server.Client(t), session.TimeOf(time.Now())
 	s, err := Open(t.Context(), Config{Redis: server.Client(t), Costly: costly, Clock: func() session.Time { return begin }})

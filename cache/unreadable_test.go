@@ -49,6 +49,7 @@ func TestI2_UnreadableIsNotNotFound(t *testing.T) {
 // One session that cannot be read keeps no other from being revoked, and the
 // revocation says that it is there.
 func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
 		s.putMany(t, 600)
@@ -63,6 +64,7 @@ func TestRevokePassesOverWhatItCanNotRead(t *testing.T) {
 // It counts among its user's sessions, and stays: others are evicted, or
 // refused, but not for ever, and nobody is told that Redis is away.
 func TestUserLimit_SessionThatCanNotBeRead(t *testing.T) {
+	t.Parallel()
 	eachPolicy(t, 3, func(t *testing.T, shards int, l storetest.Limits) {
 		s := openEmpty(t, startRedis(t), shards, l)
 		s.putMany(t, 3, ada...)

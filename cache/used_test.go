@@ -14,6 +14,7 @@ import (
 
 // A token that counts once is used once, whoever uses it, until its time has come.
 func TestUse(t *testing.T) {
+	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		s := openEmpty(t, client, shards, storetest.Limits{})
@@ -64,6 +65,7 @@ func TestUse(t *testing.T) {
 
 // What is not known is not taken for unused. (I2)
 func TestI2_UseWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	c := startCutServer(t, 1)
 	s := c.open(t)
 	h := session.TokenHash{1}

@@ -16,6 +16,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -178,7 +179,9 @@ func (w *limitedWriter) write(ctx context.Context) (what string, err error) {
 // end and go: no user ever has more than are allowed. When all is quiet, one
 // more is let in where there is room, whatever is left of what has ended.
 func TestUserLimit_NeverExceeded(t *testing.T) {
-	const writers, rounds, steps, most = 8, 6, 40, 3
+	t.Parallel()
+	const writers, steps, most = 8, 40, 3
+	rounds := testdepth.Of(6, 3)
 	eachPolicy(t, most, func(t *testing.T, shards int, l storetest.Limits) {
 		c := openLimited(t, shards, l)
 		all := make([]*limitedWriter, writers)
@@ -293,6 +296,7 @@ func idsOf(sessions []*session.Stored) (ids []session.ID) {
 // Concurrent creates of one user, which are repeated when others took their room:
 // all are stored, each evicts one at the most, and nobody more than needed.
 func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
+	t.Parallel()
 	const writers, each = 8, 20
 	for _, most := range []int{1, 5} {
 		t.Run(fmt.Sprintf("limit=%d", most), func(t *testing.T) {
@@ -341,6 +345,7 @@ func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
 // next one: that is refused, or goes in the place of the oldest. What was created
 // in the future goes first.
 func TestUserLimit_LimitIsIntroduced(t *testing.T) {
+	t.Parallel()
 	const many, ahead, most = 700, 300, 5
 	eachPolicy(t, most, func(t *testing.T, shards int, l storetest.Limits) {
 		c := openLimited(t, shards, l)

@@ -20,6 +20,7 @@ func withToken(s *session.Session) string {
 // A copy within the bound may have the token before the present one. It does
 // not log out whoever comes with that.
 func TestVerify_NewTokenPassesAtOnceWhereAnOldCopyIs(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
@@ -54,6 +55,7 @@ func TestVerify_NewTokenPassesAtOnceWhereAnOldCopyIs(t *testing.T) {
 
 // A session that was put again after a deletion has expired, not been revoked.
 func TestVerify_Why(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		server := redistest.Start(t)
 		var now session.Time = 1_800_000_000_000_000
@@ -105,6 +107,7 @@ func TestVerify_Why(t *testing.T) {
 // Stale answers by copies of a link that has ended, with the age of the last
 // proof, and by nothing else.
 func TestStale(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	rdb := server.Client(t, func(o *redis.Options) { o.Addr, o.DialerRetries = proxy.Addr, 1 })
@@ -177,6 +180,7 @@ func TestStale(t *testing.T) {
 
 // Where it is not asked for, nothing is kept of a link that has ended.
 func TestStale_OffByDefault(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	p := startNear(t, server.Client(t), 1, through(proxy))

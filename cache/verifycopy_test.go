@@ -11,6 +11,7 @@ import (
 
 // A verify by a copy alone lets nobody pass whom GetByToken would not.
 func TestI4_VerifyCopy(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	now := session.TimeOf(time.Now())
