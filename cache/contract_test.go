@@ -108,13 +108,10 @@ func TestContract_Miniredis(t *testing.T) {
 	})
 }
 
-// eachShards runs a test for a store of one shard and for one of several, beside other tests: each has a Redis of its own.
+// eachShards runs a test for a store of one shard and for one of several.
 func eachShards(t *testing.T, test func(t *testing.T, shards int)) {
 	for _, shards := range []int{1, 4} {
-		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
-			t.Parallel()
-			test(t, shards)
-		})
+		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) { test(t, shards) })
 	}
 }
 

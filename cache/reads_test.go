@@ -87,7 +87,6 @@ func small(cmd redis.Cmder) error {
 // TestI10_ReadsAreSmallAndWriteNothing runs every kind of search over lists of
 // thousands, with ties and an unswept backlog, and looks at each command.
 func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
-	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
 			rdb := redistest.Start(t).Client(t)
@@ -169,7 +168,6 @@ func TestI10_ReadsAreSmallAndWriteNothing(t *testing.T) {
 // TestI10_CostlySearchesHaveTheirOwnConnections checks that a search of many
 // candidates leaves the connections of the others alone.
 func TestI10_CostlySearchesHaveTheirOwnConnections(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t)
 	rdb, costly := server.Client(t), server.Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Costly: costly})
@@ -199,7 +197,6 @@ func TestI10_CostlySearchesHaveTheirOwnConnections(t *testing.T) {
 // TestI5_PutAfterRedisDroppedTheHash loses a session's hash as eviction would,
 // long before its time, and puts the session again.
 func TestI5_PutAfterRedisDroppedTheHash(t *testing.T) {
-	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		rdb := redistest.Start(t).Client(t)
 		s, err := Open(t.Context(), Config{Redis: rdb, Shards: shards})

@@ -41,7 +41,6 @@ func (c *tripCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 // A page that one predicate leads to takes two round trips: which sessions, and
 // their documents. From the near cache it takes none.
 func TestSearch_TakesTwoRoundTrips(t *testing.T) {
-	t.Parallel()
 	const begin = session.Time(1_700_000_000_000_000)
 	rdb := redistest.Start(t).Client(t)
 	fill := func(s *Store) {
@@ -126,7 +125,6 @@ func TestSearch_TakesTwoRoundTrips(t *testing.T) {
 // A long page takes a round trip for each 250 documents, and few for the lists: with
 // one shard, one for a page by offset, and one more for one behind a cursor.
 func TestSearch_TripsOfLongPages(t *testing.T) {
-	t.Parallel()
 	const (
 		begin = session.Time(1_700_000_000_000_000)
 		n     = 2600

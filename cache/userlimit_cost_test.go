@@ -15,7 +15,6 @@ import (
 // one; with several shards, one more. What does not give a user a session costs
 // nothing.
 func TestUserLimit_RoundTrips(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		shards, limit                    int
 		create, userless, replace, evict int64
@@ -67,7 +66,6 @@ func TestUserLimit_RoundTrips(t *testing.T) {
 
 // A list that ends where a chunk does is read once, not twice.
 func TestUserLimit_ListOfWholeChunks(t *testing.T) {
-	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 1, MaxSessionsPerUser: listChunk, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -93,7 +91,6 @@ func TestUserLimit_ListOfWholeChunks(t *testing.T) {
 
 // An evicted session is served by no copy, and by no list of its user. (I4)
 func TestI4_EvictedIsForgotten(t *testing.T) {
-	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		t.Run(fmt.Sprintf("P=%d", shards), func(t *testing.T) {
 			rdb := redistest.Start(t).Client(t)
@@ -124,7 +121,6 @@ func TestI4_EvictedIsForgotten(t *testing.T) {
 
 // A Redis that has forgotten its scripts gets admit.lua again.
 func TestUserLimit_ScriptIsLoadedAgain(t *testing.T) {
-	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
 	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 4, MaxSessionsPerUser: 1})
 	if err != nil {

@@ -296,7 +296,6 @@ func idsOf(sessions []*session.Stored) (ids []session.ID) {
 // Concurrent creates of one user, which are repeated when others took their room:
 // all are stored, each evicts one at the most, and nobody more than needed.
 func TestUserLimit_EvictsNoMoreThanNeeded(t *testing.T) {
-	t.Parallel()
 	const writers, each = 8, 20
 	for _, most := range []int{1, 5} {
 		t.Run(fmt.Sprintf("limit=%d", most), func(t *testing.T) {
