@@ -66,7 +66,7 @@ func (s *Store) Revoke(ctx context.Context, r Revocation) (revoked uint64, err e
 		w.except[id] = struct{}{}
 	}
 	// A session whose expiration date changes may move out of the walk's way.
-	// There is hardly anything left for the second walk to meet.
+	// There is hardly anything left for the second walk to find.
 	passes := 1
 	if !r.DryRun && slices.ContainsFunc(r.Query.Predicates, func(p index.Predicate) bool { return p.Kind == index.KindExpiration }) {
 		passes = revokePasses

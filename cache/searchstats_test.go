@@ -223,10 +223,10 @@ func TestSearchStats_CostlySearches(t *testing.T) {
 		got, refused = s.SearchStats(), countsOf(t, s)["own"].busy
 		return got.CostlyRunning == got.CostlyLimit && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers
 	}) {
-		t.Fatalf("%d run in %d places, %d wait, %d are refused", got.CostlyRunning, got.CostlyLimit, got.CostlyWaiting, refused)
+		t.Fatalf("%d of at most %d run, %d wait, %d are refused", got.CostlyRunning, got.CostlyLimit, got.CostlyWaiting, refused)
 	}
 	if got.CostlyLimit < 1 || got.CostlyWaiting == 0 {
-		t.Errorf("%d places, %d wait", got.CostlyLimit, got.CostlyWaiting)
+		t.Errorf("at most %d run, %d wait", got.CostlyLimit, got.CostlyWaiting)
 	}
 	release()
 	var want counted

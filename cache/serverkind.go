@@ -28,7 +28,7 @@ func CheckKind(ctx context.Context, rdb redis.UniversalClient, prefix string) er
 		if err := cluster.Ping(ctx).Err(); err != nil && strings.Contains(err.Error(), "cluster support disabled") {
 			return ErrNoCluster
 		}
-		return nil // what else is wrong, others meet
+		return nil // what else is wrong, later calls tell
 	}
 	mode, err := serverMode(ctx, rdb, prefix)
 	switch {

@@ -94,7 +94,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 // next takes its place; after MaxCandidates such ones it gives up.
 func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, size int, next func() (Candidate, bool, error)) error {
 	page.Sessions = make([]*session.Stored, 0, min(q.Limit, chunk))
-	met := make(map[session.ID]bool, min(q.Limit, chunk))
+	taken := make(map[session.ID]bool, min(q.Limit, chunk))
 	var ahead []Candidate
 	gone := 0
 	for ended := false; !ended && len(page.Sessions) < q.Limit; {
@@ -128,12 +128,12 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			case s == nil || !q.Match(&s.Facts, now):
 				gone++
 				page.Total -= min(page.Total, 1)
-			case met[s.ID], q.Cursor != nil && s.Creation != ahead[i].Creation: // put with another creation date meanwhile
+			case taken[s.ID], q.Cursor != nil && s.Creation != ahead[i].Creation: // put with another creation date meanwhile
 				gone++
 			case full:
 				page.More = true
 			default:
-				met[s.ID] = true
+				taken[s.ID] = true
 				page.Sessions = append(page.Sessions, s)
 			}
 		}

@@ -32,10 +32,10 @@ func TestI9_PlansAreTheSame(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
 	for _, shards := range []int{1, 4} {
-		for _, crowd := range []int{40, 500, 4000} {
+		for _, initial := range []int{40, 500, 4000} {
 			for _, maxCandidates := range []int{index.DefaultMaxCandidates, 300} {
-				fmt.Fprintf(&got, "# %d shards, %d sessions, at most %d candidates\n", shards, crowd, maxCandidates)
-				writePlans(t, &got, shards, crowd, maxCandidates)
+				fmt.Fprintf(&got, "# %d shards, %d sessions, at most %d candidates\n", shards, initial, maxCandidates)
+				writePlans(t, &got, shards, initial, maxCandidates)
 			}
 		}
 	}
@@ -57,7 +57,7 @@ func TestI9_PlansAreTheSame(t *testing.T) {
 	}
 }
 
-func writePlans(t *testing.T, got *strings.Builder, shards, crowd, maxCandidates int) {
+func writePlans(t *testing.T, got *strings.Builder, shards, initial, maxCandidates int) {
 	t.Helper()
 	server := redistest.Start(t)
 	clock := storetest.ClockAt(4_000_000_000_000_000) // in 2096
@@ -65,7 +65,7 @@ func writePlans(t *testing.T, got *strings.Builder, shards, crowd, maxCandidates
 	if err != nil {
 		t.Fatal(err)
 	}
-	queries, live := storetest.Queries(storetest.Subject{Store: store, Clock: clock, Initial: crowd}, 150)
+	queries, live := storetest.Queries(storetest.Subject{Store: store, Clock: clock, Initial: initial}, 150)
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}

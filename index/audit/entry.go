@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// spot is an entry, or a card, that was met in a list.
+// spot is an entry, or a card, that was found in a list.
 type spot struct {
 	where  string
 	key    string

@@ -84,14 +84,14 @@ func (au *audit) confirmNote(ctx context.Context, shard int, e zlist.Entry) erro
 // What else a session has somewhere, they do not name.
 type readings map[session.ID][]index.Card
 
-// name says whether one of the cards names what was met.
+// name says whether one of the cards names what was found.
 func (r readings) name(au *audit, sp *spot) bool {
 	return slices.ContainsFunc(r[sp.id], func(c index.Card) bool { return au.wants(&c, sp) })
 }
 
-// wants says whether a session with this card wants what was met.
+// wants says whether a session with this card wants what was found.
 func (au *audit) wants(c *index.Card, sp *spot) bool {
-	return slices.ContainsFunc(au.places(c, 0), func(p place) bool { return p.key == sp.key && p.member == sp.member })
+	return slices.ContainsFunc(au.locations(c, 0), func(p location) bool { return p.key == sp.key && p.member == sp.member })
 }
 
 // withoutNotes drops the suspects in other shards that a note names: a write is

@@ -19,10 +19,10 @@ func Load(ctx context.Context, rdb redis.Scripter) error { return repairScript.L
 
 // fix is what repair.lua does to one session.
 type fix struct {
-	id      session.ID
-	version string // "" if nothing is stored
-	ends    string // ARGV 2
-	places  []place
+	id        session.ID
+	version   string // "" if nothing is stored
+	ends      string // ARGV 2
+	locations []location
 }
 
 // result is what became of a fix.
@@ -68,11 +68,11 @@ func (au *audit) sendFixes(ctx context.Context, fixes []fix,
 	replies := make([]*redis.Cmd, len(fixes))
 	for i := range fixes {
 		f := &fixes[i]
-		scriptKeys := make([]string, 0, 1+len(f.places))
+		scriptKeys := make([]string, 0, 1+len(f.locations))
 		scriptKeys = append(scriptKeys, au.Keys.Session(f.id))
-		args := make([]any, 0, 2+2*len(f.places))
+		args := make([]any, 0, 2+2*len(f.locations))
 		args = append(args, f.version, f.ends)
-		for _, p := range f.places {
+		for _, p := range f.locations {
 			scriptKeys = append(scriptKeys, p.key)
 			args = append(args, p.member, p.score)
 		}

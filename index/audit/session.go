@@ -37,8 +37,8 @@ func listName(kind byte) string {
 	return inCatalogue
 }
 
-// place is where a session has an entry, or should have none.
-type place struct {
+// location is where a session has an entry, or should have none.
+type location struct {
 	where  string
 	key    string
 	member string
@@ -48,35 +48,35 @@ type place struct {
 	named bool
 }
 
-// places returns where a session must have its card and its entries.
-func (au *audit) places(c *index.Card, expiration session.Time) []place {
+// locations returns where a session must have its card and its entries.
+func (au *audit) locations(c *index.Card, expiration session.Time) []location {
 	shard, id, created := au.Keys.ShardOf(c.ID), string(c.ID), session.Score(c.Creation)
-	all := make([]place, 0, 6)
+	all := make([]location, 0, 6)
 	all = append(
 		all,
-		place{inCatalogue, au.Keys.Catalogue(shard), c.Pack(), session.Score(expiration), false},
-		place{listName(keys.KindCreated), au.Keys.Created(shard), id, created, false},
+		location{inCatalogue, au.Keys.Catalogue(shard), c.Pack(), session.Score(expiration), false},
+		location{listName(keys.KindCreated), au.Keys.Created(shard), id, created, false},
 	)
 	if key := c.CreatorList(au.Keys); key != "" {
-		all = append(all, place{listName(keys.KindCreator), key, id, created, false})
+		all = append(all, location{listName(keys.KindCreator), key, id, created, false})
 	}
 	for _, key := range c.NamedLists(au.Keys) {
 		kind, _, _, _, _ := au.Keys.Spelled(key)
-		all = append(all, place{listName(kind), key, c.Member(), created, au.Keys.Shards() > 1})
+		all = append(all, location{listName(kind), key, c.Member(), created, au.Keys.Shards() > 1})
 	}
 	return all
 }
 
 // check is a session that is looked at.
 type check struct {
-	id     session.ID
-	kept   Kept
-	card   index.Card
-	places []place
-	scores []*redis.FloatCmd
+	id        session.ID
+	kept      Kept
+	card      index.Card
+	locations []location
+	scores    []*redis.FloatCmd
 	// what is wrong
 	ttl      bool
-	faults   []place
+	faults   []location
 	missing  []bool // of each fault: there is no entry, else it has another score
 	again    *redis.StringCmd
 	outcomes []Outcome // of each fault, and at last of the TTL
@@ -141,11 +141,11 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 		au.report.Sessions++
 		s := c.kept.Stored
 		c.card, c.ttl = index.CardOf(s), c.kept.Ends != endsAt(s.Expiration)
-		c.places = au.places(&c.card, s.Expiration)
+		c.locations = au.locations(&c.card, s.Expiration)
 		if s.Due(live) { // by its card the sweeper finds it, and takes its entries away
-			c.places = c.places[:1]
+			c.locations = c.locations[:1]
 		}
-		for _, p := range c.places {
+		for _, p := range c.locations {
 			c.scores = append(c.scores, pipe.ZScore(ctx, p.key, p.member))
 		}
 		checks = append(checks, c)
@@ -167,7 +167,7 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 
 // compare finds what is wrong with the entries.
 func (c *check) compare() error {
-	for i, p := range c.places {
+	for i, p := range c.locations {
 		score, err := c.scores[i].Result()
 		missing := errors.Is(err, redis.Nil) || isWrongType(err)
 		if err != nil && !missing {
@@ -256,7 +256,7 @@ func (au *audit) repairSessions(ctx context.Context, checks []*check) error {
 			if p.named {
 				inOthers = true
 			} else {
-				f.places = append(f.places, p)
+				f.locations = append(f.locations, p)
 			}
 		}
 		if inOthers {

@@ -70,7 +70,7 @@ func (au *audit) readSpots(ctx context.Context, spots []spot) ([]Kept, error) {
 // cleared, and reports and repairs the others. The order is what counts:
 //
 //   - First it is read whose cards are due: the sweeper takes those away.
-//   - An entry in another shard was met; then the notes are read, and then the
+//   - An entry in another shard was found; then the notes are read, and then the
 //     session. A write notes first, adds its entries, and loses its note when it
 //     is stored or condemned. So an entry that was there, without a note after
 //     that, and after that without a stored version that has its tag, is dead for
@@ -184,7 +184,7 @@ func (au *audit) removeSpots(ctx context.Context, spots []spot) ([]result, error
 				results[i].outcome = Repaired
 			}
 		default:
-			fixes = append(fixes, fix{sp.id, sp.version, "-", []place{{key: sp.key, member: sp.member}}})
+			fixes = append(fixes, fix{sp.id, sp.version, "-", []location{{key: sp.key, member: sp.member}}})
 			fixed = append(fixed, i)
 		}
 	}

@@ -1,6 +1,6 @@
 // Package zlist reads Redis' sorted sets of sessions in order, and gives what
 // stays in one exactly once, however it changes meanwhile. (I9) Look here when a
-// search, the sweeper or an audit misses an element, or meets one twice.
+// search, the sweeper or an audit misses an element, or gives one twice.
 //
 // A List reads on its own: Next, or NextChunk. Where the beginning must belong
 // together with counts, the caller queues it in a MULTI of its own (First, or
