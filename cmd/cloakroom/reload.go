@@ -64,7 +64,7 @@ func (s *sidecar) filesState() string {
 
 // load reads the configuration of the subcommand, with settings that only this one has.
 func (p *program) load(ctx context.Context, own ...config.Setting) (*config.Config, error) {
-	return config.Load(ctx, config.Source{p.name, p.args, p.env, p.pipes(ctx)}, own...)
+	return config.Load(ctx, config.Source{Subcommand: p.name, Args: p.args, Env: p.env, Pipes: p.pipes(ctx)}, own...)
 }
 
 // pipes lets the files of a subcommand be pipes, and says that it waits for one.
