@@ -138,7 +138,7 @@ func (c *apiClient) unreached(ctx context.Context, r *request, err error) error 
 	dial, ok := errors.AsType[*net.OpError](err)
 	switch {
 	case ok && dial.Op == "dial":
-		return fmt.Errorf("can not reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
+		return fmt.Errorf("cannot reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
 	case r.DryRun && ctx.Err() != nil:
 		return errNothingRevoked
 	case r.DryRun:

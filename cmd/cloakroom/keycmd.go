@@ -34,7 +34,7 @@ func key(_ context.Context, p *program) error {
 	if len(p.args) == 0 {
 		return &usage.Error{Faults: []string{"say `cloakroom key new`; --help lists its flags"}}
 	}
-	if p.args[0] == "-h" || p.args[0] == "--help" {
+	if asksHelp(p.args) {
 		_, err := io.WriteString(p.stdout, keyHelp)
 		return err
 	}

@@ -69,14 +69,14 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"serve", "serve the API from the Redis at --redis-url", serve},
 		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
-		{"key", "make an API key: cloakroom key new --help", key},
-		{"revoke", "revoke sessions through a running sidecar: cloakroom revoke --help", revoke},
-		{"audit", "find, and repair, what does not fit together in Redis: cloakroom audit --help", auditCommand},
-		{"doctor", "look at a Redis before you trust it with sessions: cloakroom doctor --help", doctorCommand},
-		{"acl", "print the least rights that the user of Redis needs: cloakroom acl --help", aclCommand},
+		{"key", "make an API key: cloakroom key new", key},
+		{"revoke", "revoke sessions through a running sidecar", revoke},
+		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
+		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
+		{"acl", "print the least rights that the user of Redis needs", aclCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
-		{"help", "print this help", help},
+		{"help", "print this help, or that of a subcommand", help},
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *program) run(ctx context.Context) int {
 	all := subcommands()
 	i := slices.IndexFunc(all, func(s subcommand) bool { return s.name == name })
 	if i < 0 {
-		_, _ = fmt.Fprintf(stderr, "cloakroom: unknown subcommand %q; `cloakroom help` lists them\n", name)
+		_, _ = fmt.Fprintf(stderr, "cloakroom: %s\n", unknownSubcommand(name))
 		return exitUsage
 	}
 	p.name, p.args = name, rest
@@ -150,17 +150,4 @@ func (p *program) run(ctx context.Context) int {
 	}
 	_, _ = fmt.Fprintf(stderr, "cloakroom %s: %v\n", name, err)
 	return exitFailed
-}
-
-func help(_ context.Context, p *program) error {
-	_, err := fmt.Fprint(p.stdout, "Cloakroom, a session cache sidecar.\n\nUsage: cloakroom SUBCOMMAND [flags]\n\n")
-	for _, s := range subcommands() {
-		if err == nil {
-			_, err = fmt.Fprintf(p.stdout, "  %-9s %s\n", s.name, s.help)
-		}
-	}
-	if err == nil {
-		_, err = fmt.Fprint(p.stdout, "\n`cloakroom serve --help` lists the flags.\n")
-	}
-	return err
 }

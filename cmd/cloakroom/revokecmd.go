@@ -45,8 +45,8 @@ WHICH sessions; if several are given, all must hold:
                     or unix:PATH; default http://127.0.0.1:8080
   --key-file        file with the API key, and nothing else; without it,
                     ` + config.APIKeyEnv + ` has it
-  --ca-file         PEM file with the CAs that an https sidecar's certificate may
-                    be of; without it, those of the system
+  --ca-file         PEM file with the CAs that the certificate of an https
+                    sidecar may come from; without it, those of the system
   --cert-file       PEM file with a certificate for a sidecar that asks for one,
   --cert-key-file   and its key
 `
@@ -189,7 +189,7 @@ func revokeFlags(args []string) (*revocation, error) {
 	switch {
 	case len(wrong) > 0:
 	case r.All && len(r.Queries) > 0:
-		wrong.Addf("--all can not be given together with other flags that say which sessions")
+		wrong.Addf("--all cannot be given together with other flags that say which sessions")
 	case !r.All && len(r.Queries) == 0:
 		wrong.Addf("say which sessions, by --user-id, --id or another flag, or --all; --help lists them")
 	}

@@ -110,7 +110,7 @@ func TestRevokeCommandFaults(t *testing.T) {
 	f("--user-id is given 2 times", "--user-id=a", "--user-id=b")
 	f("--created-before must be an instant such as", "--created-before=yesterday")
 	f("2 faults", "--created-before=yesterday", "--expires-after=tomorrow")
-	f("--all can not be given together", "--all", "--user-id=a")
+	f("--all cannot be given together", "--all", "--user-id=a")
 	f(`unknown flag "--user"`, "--user", "a")
 	f("unexpected argument", "alice")
 	f("--except-id may be given 1000 times at most", append([]string{"--all"}, strings.Split(strings.Repeat("--except-id=x ", 1001), " ")[:1001]...)...)
@@ -178,7 +178,7 @@ func TestRevokeCommandOverUnixSocket(t *testing.T) {
 		t.Errorf("got %d, %q, %q", code, out, log)
 	}
 	code, out, log = once(t, "revoke", "--all", "--url=unix:"+socket+"2")
-	if code != exitFailed || out != "" || !strings.Contains(log, "can not reach a sidecar at unix:"+socket+"2: ") {
+	if code != exitFailed || out != "" || !strings.Contains(log, "cannot reach a sidecar at unix:"+socket+"2: ") {
 		t.Errorf("got %d, %q, %q", code, out, log)
 	}
 }
@@ -204,7 +204,7 @@ func TestRevokeCommandErrors(t *testing.T) {
 		return s.URL
 	}
 	f("answered 405: Method Not Allowed; is it the address of the API, not that of the admin listener", admin)
-	f("can not reach a sidecar at http://127.0.0.1:1: ", "http://127.0.0.1:1")
+	f("cannot reach a sidecar at http://127.0.0.1:1: ", "http://127.0.0.1:1")
 	f("answered 404: Not Found; is it the address of the API", answer(404, `{"code":5,"message":"Not Found"}`))
 	f("answered 429: at most 4; try again later", answer(429, `{"code":8,"message":"at most 4"}`))
 	f("answered 503: away; run the same again once Redis is back", answer(503, `{"code":14,"message":"away"}`))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -13,7 +14,16 @@ import (
 // left empty is read from the build information.
 var release, commit string
 
+const versionHelp = `Usage: cloakroom version
+
+Prints the version, the commit, the version of Go and the platform.
+`
+
 func version(_ context.Context, p *program) error {
+	if asksHelp(p.args) {
+		_, err := io.WriteString(p.stdout, versionHelp)
+		return err
+	}
 	if len(p.args) > 0 {
 		return &usage.Error{Faults: []string{"takes no arguments"}}
 	}

@@ -1,10 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"io"
-	"strings"
-
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
 )
@@ -47,34 +43,4 @@ func flagSet(table []Setting) *pflag.FlagSet {
 		}
 	}
 	return flags
-}
-
-// PrintHelp prints the help of serve and dev.
-func PrintHelp(w io.Writer, subcommand string) error {
-	table := settings(&Config{})
-	defaults(table, subcommand)
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: cloakroom %s [flags]\n\n", subcommand)
-	for _, s := range table {
-		fmt.Fprintf(&b, "  --%s\n      %s\n      %s", s.name, s.help, s.value.allowed)
-		if s.def != "" {
-			fmt.Fprintf(&b, "; default %s", s.def)
-		}
-		b.WriteString("\n")
-	}
-	b.WriteString("\nEvery flag is also an environment variable (--http-addr is " + EnvName("http-addr") +
-		") and a key in the file of --config (http-addr: …).\nA flag goes over the environment, that over the file.\n")
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// nearest suggests the setting that was probably meant.
-func nearest(name string, table []Setting) string {
-	plain := strings.NewReplacer("_", "", "-", "", "/", "", ".", "")
-	for _, s := range table {
-		if s.from == anywhere && strings.EqualFold(plain.Replace(s.name), plain.Replace(name)) {
-			return "; did you mean " + s.name + "?"
-		}
-	}
-	return ""
 }

@@ -121,12 +121,24 @@ func bytesText(n int) string {
 }
 
 func duration(to *time.Duration, least, most time.Duration) Value {
-	allowed := fmt.Sprintf("a duration from %v to %v, as 90s, 15m, 12h", least, most)
+	allowed := fmt.Sprintf("a duration from %s to %s, such as 90s, 15m or 12h", durationText(least), durationText(most))
 	return Value{allowed, "!!str", func(s string) bool {
 		d, err := time.ParseDuration(s)
 		*to = d
 		return err == nil && d >= least && d <= most
 	}, false}
+}
+
+// durationText is d without the minutes and seconds that are zero.
+func durationText(d time.Duration) string {
+	s := d.String()
+	if d%time.Minute == 0 && d > 0 {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if d%time.Hour == 0 && d > 0 {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func oneOf(to *string, allowed ...string) Value {

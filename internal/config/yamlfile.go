@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/suggest"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/knadh/koanf/v2"
 	"go.yaml.in/yaml/v3"
@@ -34,7 +35,7 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		i := slices.IndexFunc(table, func(s Setting) bool { return s.name == name && s.from == anywhere })
 		if i < 0 {
-			wrong.Addf("file: unknown setting %s%s", usage.Quote(name), nearest(name, table))
+			wrong.Addf("file: unknown setting %s%s", usage.Quote(name), suggest.DidYouMean("", name, fileNames(table)))
 			continue
 		}
 		v := found[name]
@@ -92,4 +93,14 @@ func fileProblem(path string, err error) string {
 		problem += ` (a value that ends in a colon needs quotes: redis-url: "embedded:")`
 	}
 	return problem
+}
+
+// fileNames are the names of the settings that a file may have.
+func fileNames(table []Setting) (names []string) {
+	for _, s := range table {
+		if s.from == anywhere {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/internal/suggest"
 	"github.com/spf13/pflag"
 )
 
@@ -34,7 +35,7 @@ func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) error {
 				wrong.Addf("unexpected argument: number %d is not a flag", i+1)
 			}
 		case f == nil || !strings.HasPrefix(args[i], "--") || strings.HasPrefix(args[i], "---"):
-			wrong.Addf("flag: unknown flag %s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name))
+			wrong.Addf("flag: unknown flag %s%s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name), suggest.DidYouMean("--", name, names(flags)))
 			if next && !strings.HasPrefix(args[i+1], "-") {
 				i++ // most likely its value
 			}
@@ -57,6 +58,12 @@ func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) error {
 		return fmt.Errorf("BUG: parsing the flags: %w", err)
 	}
 	return nil
+}
+
+// names are the names of all flags.
+func names(flags *pflag.FlagSet) (all []string) {
+	flags.VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
+	return all
 }
 
 // Quote shortens what is shown of a bad value.
