@@ -3,13 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
-	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/errgroup"
 )
@@ -17,13 +13,15 @@ import (
 // sampleWriters is how many samples are stored at a time.
 const sampleWriters = 8
 
-// dev is the subcommand: serve, with samples and with what to paste.
+// dev is the subcommand: serve, with samples and with lines to paste.
 func dev(ctx context.Context, p *program) error { return start(ctx, p, showcase) }
 
-// showcase fills an empty store with samples and prints what to try. A store
-// that has sessions already is left as it is.
+// showcase fills an empty store with samples, adds a session to verify and
+// revoke, and prints what to try. In a store that has sessions already it adds no
+// samples, and if the server is not its own, nothing.
 func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	newest, err := newestSession(ctx, store)
+	own := err == nil && (newest == nil || s.c.RedisURL.Memory || s.c.RedisURL.Embedded)
 	if err == nil && newest == nil {
 		if err = fill(ctx, store); err == nil {
 			s.log.Info("sample sessions stored", "sessions", sampleSessions, "users", sampleUsers)
@@ -31,6 +29,12 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 		}
 	} else if err == nil {
 		s.log.Info("the store has sessions already: no samples added")
+	}
+	var demo *session.Session
+	var token string
+	if err == nil && own {
+		demo, token = demoSession(store.Now())
+		err = store.Put(ctx, demo, nil)
 	}
 	if ctx.Err() != nil {
 		return nil // stopped meanwhile
@@ -41,7 +45,12 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	if newest == nil {
 		return fmt.Errorf("sample sessions: another process deleted them")
 	}
-	if err := printTries(s.p.stdout, s.tries(newest, store.Now())); err != nil {
+	c := s.curl()
+	var all []try
+	if demo != nil {
+		all = c.logout(demo, token)
+	}
+	if err := printTries(s.p.stdout, append(all, c.searches(newest, store.Now())...)); err != nil {
 		s.log.Warn("nobody reads what could be tried", "error", err)
 	}
 	return nil
@@ -76,43 +85,4 @@ func fill(ctx context.Context, store *cache.Store) error {
 		g.Go(func() error { return store.Put(ctx, s, nil) })
 	}
 	return g.Wait()
-}
-
-// try is a line to paste.
-type try struct{ what, line string }
-
-// tries are three calls that work: the search of the API's documentation, a
-// user's sessions since yesterday, one session.
-func (s *sidecar) tries(newest *session.Stored, now session.Time) []try {
-	curl, base := "curl -s", "http://"+listen.AddressOf(s.http)
-	if path, unix := strings.CutPrefix(listen.AddressOf(s.http), "unix:"); unix {
-		curl, base = "curl -s --unix-socket "+shellQuote(path), "http://localhost"
-	}
-	if !s.c.API.Anonymous {
-		curl += ` -H "Authorization: Bearer $API_KEY"`
-	}
-	since := min(now.Add(-24*time.Hour), newest.Creation).Std().Truncate(time.Second)
-	search := fmt.Sprintf(`{"query":{"asc":false,"limit":10},"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE","queries":[`+
-		`{"userIdQuery":{"id":%q}},{"creationDateQuery":{"creationDate":%q,"method":"TIMESTAMP_QUERY_METHOD_GREATER_OR_EQUALS"}}]}`,
-		newest.UserID, since.Format(time.RFC3339))
-	post := curl + " -X POST " + base + "/v2/sessions/search -H 'Content-Type: application/json' -d "
-	return []try{
-		{"All sessions, newest first", post + "'{}'"},
-		{"One user's sessions since yesterday, newest first", post + shellQuote(search)},
-		{"One session", curl + " " + base + "/v2/sessions/" + string(newest.ID)},
-	}
-}
-
-// shellQuote quotes s for a POSIX shell.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-func printTries(w io.Writer, all []try) error {
-	var b strings.Builder
-	b.WriteString("\nTry (Ctrl-C ends it):\n")
-	for _, t := range all {
-		fmt.Fprintf(&b, "\n# %s\n%s\n", t.what, t.line)
-	}
-	b.WriteString("\n")
-	_, err := io.WriteString(w, b.String())
-	return err
 }

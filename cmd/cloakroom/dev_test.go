@@ -2,15 +2,22 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 )
 
 // pasted waits for the lines to paste and returns them.
@@ -20,11 +27,11 @@ func (p *cloakroom) pasted(t *testing.T) []string {
 	p.until(t, p.stdout, "lines to paste", func(text string) bool {
 		lines = nil
 		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "curl ") && strings.HasSuffix(line, "\n") {
+			if strings.HasPrefix(line, "curl ") {
 				lines = append(lines, strings.TrimSpace(line))
 			}
 		}
-		return len(lines) == 3
+		return strings.HasSuffix(text, "\n\n") && len(lines) > 0
 	})
 	return lines
 }
@@ -42,8 +49,8 @@ type wireSession struct {
 	Factors      struct{ User struct{ ID string } }
 }
 
-// paste runs a line in a shell.
-func paste(t *testing.T, line string, env ...string) answer {
+// shell runs a line and returns what it prints.
+func shell(t *testing.T, line string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", line)
 	cmd.Env = append(os.Environ(), env...)
@@ -51,22 +58,48 @@ func paste(t *testing.T, line string, env ...string) answer {
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
+	return string(out)
+}
+
+// paste runs a line that prints an answer.
+func paste(t *testing.T, line string, env ...string) answer {
+	t.Helper()
+	out := shell(t, line, env...)
 	var a answer
-	if err := json.Unmarshal(out, &a); err != nil {
+	if err := json.Unmarshal([]byte(out), &a); err != nil {
 		t.Fatalf("%s: %v: %.200s", line, err, out)
 	}
 	return a
 }
 
-// try3 runs the three lines and looks at what they answer.
-func try3(t *testing.T, lines []string, totalWant string, env ...string) {
+// tryAll runs the lines in their order and looks at what they answer: the verify
+// that passes, the revocation, the verify that is refused, and the searches.
+func tryAll(t *testing.T, lines []string, totalWant string, env ...string) {
 	t.Helper()
-	if !strings.HasSuffix(lines[0], "-d '{}'") {
-		t.Errorf("the first line is not the plain search: %s", lines[0])
+	if len(lines) != 6 || lines[0] != lines[2] {
+		t.Fatalf("got the lines %q", lines)
+	}
+	if out := shell(t, lines[0], env...); !strings.Contains(out, " 200 OK\r\n") || !strings.Contains(out, "X-Session-User: alice\r\n") {
+		t.Errorf("%s: got %s", lines[0], out)
+	}
+	if out := shell(t, lines[1], env...); !strings.Contains(out, `"changeDate"`) {
+		t.Errorf("%s: got %s", lines[1], out)
+	}
+	if out := shell(t, lines[2], env...); !strings.Contains(out, " 401 Unauthorized\r\n") || !strings.Contains(out, "X-Auth-Reason: revoked\r\n") {
+		t.Errorf("%s: got %s", lines[2], out)
+	}
+	trySearches(t, lines[3:], totalWant, env...)
+}
+
+// trySearches runs the last three lines.
+func trySearches(t *testing.T, lines []string, totalWant string, env ...string) {
+	t.Helper()
+	if len(lines) != 3 {
+		t.Fatalf("got the lines %q", lines)
 	}
 	all := paste(t, lines[0], env...)
-	if all.Details.TotalResult != totalWant {
-		t.Errorf("got %s of %s sessions", all.Details.TotalResult, totalWant)
+	if want, _ := strconv.Atoi(totalWant); all.Details.TotalResult != totalWant || len(all.Sessions) != min(want, 3) {
+		t.Errorf("got %d of %s sessions, want of %s", len(all.Sessions), all.Details.TotalResult, totalWant)
 	}
 	recent := paste(t, lines[1], env...)
 	if recent.Details.TotalResult == "0" || len(recent.Sessions) == 0 {
@@ -87,7 +120,7 @@ func try3(t *testing.T, lines []string, totalWant string, env ...string) {
 
 func TestDevLinesWork(t *testing.T) {
 	p := launch(t, append([]string{"dev"}, quick()...))
-	try3(t, p.pasted(t), "1000")
+	tryAll(t, p.pasted(t), "1000")
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
@@ -96,12 +129,19 @@ func TestDevLinesWork(t *testing.T) {
 func TestDevOverUnixSocketWithKeys(t *testing.T) {
 	dir := shortDir(t)
 	file := filepath.Join(dir, "keys.yaml")
-	secret := newKey(t, "--name=a", "--user-id=u", "--permission=session.read", "--file", file)
+	secret := newKey(t, "--name=a", "--user-id=u", "--permission=session.read", "--permission=session.delete", "--file", file)
 	p := launch(t, []string{
 		"dev", "--redis-url=memory:", "--http-addr=unix:" + dir + "/it's a socket", "--admin-addr=127.0.0.1:0",
-		"--auth-anonymous=false", "--auth-keys-file", file,
+		"--auth-anonymous=false", "--auth-keys-file", file, "--verify-credentials=cookie:session_token,bearer",
 	})
-	try3(t, p.pasted(t), "1000", "API_KEY="+secret)
+	tryAll(t, p.pasted(t), "1000", "API_KEY="+secret)
+}
+
+func TestDevOverTLS(t *testing.T) {
+	authority := tlstest.NewAuthority(t)
+	files := authority.Mounted(t.TempDir(), tlstest.Pair(authority.Issue(time.Hour)))
+	p := launch(t, append([]string{"dev", "--redis-url=memory:", "--verify-credentials=x-session-token"}, quick("--http-tls-cert-file="+files.Cert, "--http-tls-key-file="+files.Key)...))
+	tryAll(t, p.pasted(t), "1000")
 }
 
 func TestDevKeepsWhatIsThere(t *testing.T) {
@@ -113,7 +153,41 @@ func TestDevKeepsWhatIsThere(t *testing.T) {
 	p = launch(t, append([]string{"dev", "--redis-url=embedded:" + dir}, quick()...))
 	lines := p.pasted(t)
 	p.logged(t, "the store has sessions already: no samples added", 1)
-	try3(t, lines, "1")
+	tryAll(t, lines, "1")
+}
+
+// dev adds no session to a Redis that is not its own and is in use.
+func TestDevAddsNothingToForeignSessions(t *testing.T) {
+	args := []string{"--redis-url=" + redistest.Start(t).URL(), "--auth-anonymous", "--audit-interval=0"}
+	p := launch(t, append([]string{"serve"}, quick(args...)...))
+	api, _ := p.ready(t)
+	create(t, api, "u1")
+	p.stop()
+	p = launch(t, append([]string{"dev"}, quick(args...)...))
+	trySearches(t, p.pasted(t), "1")
+}
+
+// dev takes the next free port where that of a default address is taken; other
+// programs on this machine may have it already.
+func TestDevTakesTheNextPort(t *testing.T) {
+	for _, taken := range []string{"127.0.0.1:8080", "127.0.0.1:9090"} {
+		if ln, err := net.Listen("tcp", taken); err == nil {
+			defer func() { _ = ln.Close() }()
+		}
+	}
+	p := launch(t, []string{"dev", "--redis-url=memory:", "--log-format=json"})
+	lines := p.pasted(t)
+	ready := p.logged(t, "ready", 1)
+	for i, want := range []struct{ setting, taken, listens string }{{"admin-addr", "127.0.0.1:9090", "admin"}, {"http-addr", "127.0.0.1:8080", "http"}} {
+		line := p.logged(t, "the port is taken: listening on the next free one", i+1)
+		if line["setting"] != want.setting || line["taken"] != want.taken || line["instead"] != ready[want.listens] || ready[want.listens] == want.taken {
+			t.Errorf("got %v, ready says %v", line, ready[want.listens])
+		}
+	}
+	if !strings.Contains(lines[0], fmt.Sprintf(" http://%s/verify ", ready["http"])) {
+		t.Errorf("the lines name another address than %v: %s", ready["http"], lines[0])
+	}
+	tryAll(t, lines, "1000")
 }
 
 func TestSamples(t *testing.T) {
@@ -163,5 +237,28 @@ func TestSamples(t *testing.T) {
 	}
 	if len(users) != sampleUsers || len(creators) != 3 || several < 50 || recent < 50 || old < 50 || never < 50 {
 		t.Errorf("%d users, %d with several devices, %d creators, %d recent, %d old, %d without end", len(users), several, len(creators), recent, old, never)
+	}
+}
+
+// The next free port is none that another listener is to have, and a port that was
+// asked for is not moved.
+func TestListenMovable(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	taken := ln.Addr().(*net.TCPAddr)
+	next := fmt.Sprintf("127.0.0.1:%d", taken.Port+1)
+	c := &config{httpAddr: taken.String(), verifyAddr: next, movable: []string{"http-addr"}}
+	moved, err := c.listenMovable(t.Context(), "http-addr", c.httpAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := moved.Close(); err != nil || moved.Addr().String() == next || moved.Addr().(*net.TCPAddr).Port <= taken.Port {
+		t.Errorf("got %v, %v", moved.Addr(), err)
+	}
+	if _, err := c.listenMovable(t.Context(), "admin-addr", taken.String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -60,4 +60,3 @@ func TestUnknownNamesHaveASuggestion(t *testing.T) {
 		t.Errorf("got %q", log)
 	}
 }
-

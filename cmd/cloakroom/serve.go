@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -107,6 +108,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if s.admin, err = s.c.Listen.OpenAdmin(ctx); err != nil {
 		return err
 	}
+	s.sayIfMoved("admin-addr", s.c.Listen.Admin, s.admin)
 	s.startAdmin()
 	s.log.Info("starting", "version", s.version, "admin", listen.AddressOf(s.admin), "redis", s.c.RedisURL.Masked)
 
@@ -145,6 +147,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
 		return err
 	}
+	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.http)
 	s.startAPI(api, store)
 	s.breakers.Arm()
 	evicts := readiness.NewEviction(b.Client, s.log)
@@ -165,6 +168,13 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		return then(ctx, s, store)
 	}
 	return nil
+}
+
+// sayIfMoved logs that a listener does not have the address of its setting.
+func (s *sidecar) sayIfMoved(setting, addr string, ln net.Listener) {
+	if slices.Contains(s.c.Listen.Movable, setting) && listen.AddressOf(ln) != addr {
+		s.log.Warn("the port is taken: listening on the next free one", "setting", setting, "taken", addr, "instead", listen.AddressOf(ln))
+	}
 }
 
 func (s *sidecar) startAdmin() {

@@ -70,6 +70,9 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 		}
 		c.values[s.name] = all.String(s.name)
 	}
+	if from.Subcommand == "dev" {
+		c.Listen.Movable = movable(table, c.values)
+	}
 	if from.Subcommand == "serve" || from.Subcommand == "dev" {
 		c.inherit(from.Env, table, &wrong)
 	}
@@ -80,6 +83,17 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 		return nil, followed.ErrInterrupted
 	}
 	return c, wrong.Err()
+}
+
+// movable returns the settings of listeners that have their default address: dev
+// takes another port for them where that is taken.
+func movable(table []Setting, values map[string]string) (names []string) {
+	for _, s := range table {
+		if (s.name == "http-addr" || s.name == "admin-addr") && values[s.name] == s.def {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }
 
 // defaults puts the defaults of dev into the table.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,8 @@ type Addresses struct {
 	ReusePort bool
 	// Inherited are the listeners that the service manager has opened, by setting.
 	Inherited map[string]net.Listener
+	// Movable are the settings of listeners that take the next free port where theirs is taken.
+	Movable []string
 }
 
 // OpenAdmin opens the admin listener, unless the service manager has.
@@ -42,9 +45,12 @@ func (a *Addresses) open(ctx context.Context, setting, addr string) (net.Listene
 	path, unix := strings.CutPrefix(addr, "unix:")
 	var ln net.Listener
 	var err error
-	if unix {
+	switch {
+	case unix:
 		ln, err = listenUnix(ctx, path)
-	} else {
+	case slices.Contains(a.Movable, setting):
+		ln, err = listenNext(ctx, addr, a.HTTP, a.Verify, a.Admin)
+	default:
 		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	}
 	if err != nil {
