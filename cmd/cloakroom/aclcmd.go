@@ -35,10 +35,10 @@ and nothing else. It asks no Redis.
   --cluster           for a Redis Cluster; the line is for every node of it
   --sentinel          a second line, for the Sentinels: what Sentinel lets a
                       client do that asks for the master
-  --audit             with what cloakroom audit needs besides
-  --doctor            with what cloakroom doctor needs besides to see settings
-                      and connections; CONFIG GET shows passwords that Redis has
-                      in its settings, so leave it out where that matters
+  --audit             also with what cloakroom audit needs
+  --doctor            also with what cloakroom doctor needs to see settings and
+                      connections; CONFIG GET shows passwords that Redis has in
+                      its settings, so leave it out where that matters
 
 The settings of serve that decide what is needed count, from flags, environment
 and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
@@ -46,7 +46,7 @@ and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
 database, and whether it is a Cluster or has Sentinels).
 `
 
-// aclFlags are what acl has besides the settings of serve.
+// aclFlags are what acl has in addition to the settings of serve.
 type aclFlags struct {
 	user, passwordFile string
 	usersFile          bool

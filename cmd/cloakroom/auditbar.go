@@ -32,7 +32,7 @@ func newAuditBar(w io.Writer) *auditBar {
 	return b
 }
 
-// show tells how far the audit is. What can not be shown is not missed.
+// show tells how far the audit is. What cannot be shown is not missed.
 func (b *auditBar) show(r *audit.Report, expected uint64) {
 	looked := r.Looked()
 	if b.bar != nil {

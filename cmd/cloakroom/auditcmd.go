@@ -28,7 +28,7 @@ across shards, both ways, and reports what does not fit together (drift), by
 kind. It runs beside live sidecars and changes nothing unless asked to.
 
   --repair  mend it: add what is missing, remove what is left over, set TTLs and
-            scores that are wrong. What can not be read is reported, and stays
+            scores that are wrong. What cannot be read is reported, and stays
   --rate    how many elements it looks at in a second; a session has about
             six; default 10000, which takes about 6% of a Redis; 0 = as fast
             as it goes
@@ -52,7 +52,7 @@ const (
 	auditExamples = 5
 )
 
-// auditFlags are what audit has besides the settings of serve.
+// auditFlags are what audit has in addition to the settings of serve.
 type auditFlags struct {
 	repair, json bool
 	rate         int

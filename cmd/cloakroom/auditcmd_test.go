@@ -58,7 +58,7 @@ func TestAuditCommand(t *testing.T) {
 		t.Errorf("alice has %s sessions after the repair", n)
 	}
 
-	// What can not be read stays.
+	// What cannot be read stays.
 	sessionKey, err := client.Keys(t.Context(), "cr:s:*:"+id).Result()
 	if err != nil || len(sessionKey) != 1 {
 		t.Fatal(sessionKey, err)

@@ -327,7 +327,7 @@ func TestKubernetesContainersAreLocked(t *testing.T) {
 	})
 }
 
-// The gateway beside the sidecar has the configuration that is tested, but for what it says itself.
+// The gateway beside the sidecar has the configuration that is tested, except for what it says itself.
 func TestKubernetesGatewayIsTheExample(t *testing.T) {
 	read := func(name string) string {
 		t.Helper()

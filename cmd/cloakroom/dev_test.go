@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -237,28 +235,5 @@ func TestSamples(t *testing.T) {
 	}
 	if len(users) != sampleUsers || len(creators) != 3 || several < 50 || recent < 50 || old < 50 || never < 50 {
 		t.Errorf("%d users, %d with several devices, %d creators, %d recent, %d old, %d without end", len(users), several, len(creators), recent, old, never)
-	}
-}
-
-// The next free port is none that another listener is to have, and a port that was
-// asked for is not moved.
-func TestListenMovable(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	taken := ln.Addr().(*net.TCPAddr)
-	next := fmt.Sprintf("127.0.0.1:%d", taken.Port+1)
-	c := &config{httpAddr: taken.String(), verifyAddr: next, movable: []string{"http-addr"}}
-	moved, err := c.listenMovable(t.Context(), "http-addr", c.httpAddr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := moved.Close(); err != nil || moved.Addr().String() == next || moved.Addr().(*net.TCPAddr).Port <= taken.Port {
-		t.Errorf("got %v, %v", moved.Addr(), err)
-	}
-	if _, err := c.listenMovable(t.Context(), "admin-addr", taken.String()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("got %v", err)
 	}
 }

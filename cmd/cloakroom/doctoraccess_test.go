@@ -22,7 +22,7 @@ func line(t *testing.T, args ...string) string {
 	return strings.TrimSpace(text)
 }
 
-// limited is a sound server whose user app has the password pw, and these rights besides all.
+// limited is a sound server whose user app has the password pw, and these rights in addition to all.
 func limited(t *testing.T, rights string) *redistest.Server {
 	s := soundServer(t)
 	command(s, "ACL SETUSER app on >pw ~* &* +@all "+rights)

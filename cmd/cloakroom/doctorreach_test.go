@@ -149,7 +149,7 @@ func reachRows() []consultation {
 	}
 }
 
-// trust are the flags of who has certificates.
+// trust are the flags of a client that has certificates.
 func trust(c *redistest.Certificates) []string {
 	return []string{"--redis-tls-ca-file=" + c.CA, "--redis-tls-cert-file=" + c.Cert, "--redis-tls-key-file=" + c.Key}
 }

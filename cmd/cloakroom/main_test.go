@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// output collects what the program writes, and wakes who waits for it.
+// output collects what the program writes, and wakes those that wait for it.
 type output struct {
 	mu      sync.Mutex
 	text    []byte

@@ -8,7 +8,7 @@ import (
 )
 
 // Redis and the files get certificates of a new authority: connections are made with them, without a restart. Files that
-// can not be used change nothing, and are logged.
+// cannot be used change nothing, and are logged.
 func TestServe_TLSFilesForRedisAreReadAgain(t *testing.T) {
 	t.Parallel()
 	certificates := redistest.NewCertificates(t)
@@ -31,7 +31,7 @@ func TestServe_TLSFilesForRedisAreReadAgain(t *testing.T) {
 	}
 	rewrite(t, certificates.CA, "no certificate")
 	redis.CutClients()
-	p.logged(t, "the TLS files for redis can not be used: connections are made with what they held before", 1)
+	p.logged(t, "the TLS files for redis cannot be used: connections are made with what they held before", 1)
 	eventuallyServes(t, api, "u3")
 	rewrite(t, certificates.CA, string(good))
 	redis.CutClients()

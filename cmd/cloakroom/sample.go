@@ -24,8 +24,8 @@ type sampleUser struct {
 	devices []session.UserAgent
 }
 
-// samples makes the sessions of dev: the same ones at each start, but for
-// their dates, which are relative to now. None is due.
+// samples makes the sessions of dev: the same ones at each start, except
+// for their dates, which are relative to now. None is due.
 func samples(now session.Time) []*session.Session {
 	r := rand.New(rand.NewPCG(2, 829))
 	users := make([]sampleUser, sampleUsers)
@@ -111,7 +111,7 @@ func (u *sampleUser) session(r *rand.Rand, now session.Time, age time.Duration, 
 	return s
 }
 
-// sampleFactors are what a login checks besides the user, now and then nothing yet.
+// sampleFactors are what a login checks in addition to the user; some have checked nothing yet.
 func sampleFactors(r *rand.Rand, at session.Time) session.Factors {
 	f := func() *session.Factor { return &session.Factor{VerifiedAt: at} }
 	switch n := r.IntN(100); {

@@ -52,7 +52,7 @@ func spin(w io.Writer, what string) (stop func()) {
 		ticker := time.NewTicker(spinEvery)
 		defer ticker.Stop()
 		for {
-			_ = b.RenderBlank() // what can not be shown is not missed
+			_ = b.RenderBlank() // what cannot be shown is not missed
 			select {
 			case <-ctx.Done():
 				_ = b.Clear()

@@ -6,7 +6,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// checkRedis looks at the URL together with the settings besides it.
+// checkRedis looks at the URL together with the other settings.
 func checkRedis(c *Config, wrong *usage.Faults) {
 	if !c.good("redis-url") || c.RedisURL.IsZero() {
 		return

@@ -120,7 +120,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
 		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true", "trusted-proxies": "unix,10.0.0.0/8,fd00::/8",
 	}
-	// What a setting needs besides.
+	// What else a setting needs.
 	with := map[string][2]string{
 		"reuse-port":     {"redis-url", "redis://h/1"},
 		"redis-username": {"redis-password-file", password}, "redis-sentinel-username": {"redis-sentinel-password-file", password},

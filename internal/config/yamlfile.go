@@ -53,7 +53,7 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 			continue
 		}
 		// The text, not what YAML makes of it: 0123 is no octal number here.
-		// Setting a single key can not fail.
+		// Setting a single key cannot fail.
 		_ = k.Set(name, v.Value)
 	}
 	return true

@@ -114,7 +114,7 @@ func TestExamine_FindsFaults(t *testing.T) {
 		{"evicts what has a TTL", set("maxmemory-policy", "volatile-ttl"), "eviction", doctor.Fail, "volatile-ttl", "CONFIG SET maxmemory-policy noeviction", true},
 		{"no limit", set("maxmemory", "0"), "memory", doctor.Warn, "maxmemory is 0", "CONFIG SET maxmemory ", true},
 		{"full", set("maxmemory", "1mb"), "memory", doctor.Fail, "of maxmemory 1.0 MiB", "CONFIG SET maxmemory ", true},
-		{"full, and a key can not be set", set("maxmemory", "1mb"), "tracking", doctor.Skip, "OOM", "", false},
+		{"full, and a key cannot be set", set("maxmemory", "1mb"), "tracking", doctor.Skip, "OOM", "", false},
 		{"keeps nothing", append(set("appendonly", "no"), set("save", "")...), "persistence", doctor.Warn, "nothing is kept on disk", "CONFIG SET appendonly yes", true},
 		{"snapshots only", append(set("appendonly", "no"), set("save", "3600 1")...), "persistence", doctor.Warn, "since the last snapshot", "CONFIG SET appendonly yes", true},
 		{"flushes never", set("appendfsync", "no"), "persistence", doctor.Warn, "appendfsync no", "CONFIG SET appendfsync everysec", true},

@@ -25,7 +25,7 @@ type node struct {
 	info, config map[string]string
 	// Why they could not be read.
 	infoErr, configErr error
-	// pingErr is what PING is answered with; Redis refuses it while it can not save.
+	// pingErr is what PING is answered with; Redis refuses it while it cannot save.
 	pingErr error
 	// role is "master", "slave" or "" if nothing tells; byHello says that only HELLO
 	// does. Of a replica master is the address of its master.

@@ -129,7 +129,7 @@ func (p *Place) connect(ctx context.Context) Finding {
 	case isTimeout(err):
 		return fail(fmt.Sprintf("no answer from %s within %v", p.Addr, reachTimeout), remedy("a firewall, a security group or a network policy drops packets, or the machine is down"))
 	}
-	return fail(fmt.Sprintf("%s can not be reached: %s", p.Addr, plain(err)), remedy("correct the address in --redis-url, or the network in between"))
+	return fail(fmt.Sprintf("%s cannot be reached: %s", p.Addr, plain(err)), remedy("correct the address in --redis-url, or the network in between"))
 }
 
 func (p *Place) dial(ctx context.Context) (net.Conn, error) {

@@ -73,7 +73,7 @@ func as(user, password string) func(*redis.Options) {
 	return func(o *redis.Options) { o.Username, o.Password = user, password }
 }
 
-// A Redis that can not save is named, also where INFO is forbidden and where the
+// A Redis that cannot save is named, also where INFO is forbidden and where the
 // server is one of our own.
 func TestExamine_CanNotSave(t *testing.T) {
 	t.Parallel()

@@ -143,7 +143,7 @@ func (e *examination) checkPersistence(_ context.Context, n *node) []Finding {
 		says = "; it refuses writes, and says: " + plain(n.pingErr)
 	}
 	if n.infoErr != nil && says != "" {
-		return []Finding{fail("Redis can not save"+says, mendSaving)}
+		return []Finding{fail("Redis cannot save"+says, mendSaving)}
 	}
 	if n.infoErr != nil {
 		return []Finding{unseen("persistence", n.infoErr)}

@@ -168,7 +168,7 @@ func (e *examination) checkSessions(ctx context.Context) []Finding {
 	}
 	if due > backlogLate {
 		return []Finding{warn(fmt.Sprintf("%d stored, of which %d have ended and are not cleared", total, due),
-			remedy("every `cloakroom serve` clears them all the time: is one running with this --redis-key-prefix? If so, its log says why it can not; if many sessions have just ended together, wait a minute"))}
+			remedy("every `cloakroom serve` clears them all the time: is one running with this --redis-key-prefix? If so, its log says why it cannot; if many sessions have just ended together, wait a minute"))}
 	}
 	if due > 0 {
 		return []Finding{ok("%d stored, of which %d have ended and are about to be cleared", total, due)}

@@ -41,7 +41,7 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 		return []Finding{fail(fmt.Sprintf("CLIENT TRACKING is on, and nothing was told of a change within %v", checkTimeout),
 			remedy("no proxy between cloakroom and Redis may swallow what Redis sends by itself (RESP3 pushes)"), remedy("or do without: --near-cache-bytes=0; every read asks Redis then"))}
 	}
-	return []Finding{fail("the near cache can not be kept right, and is off: "+plain(err),
+	return []Finding{fail("the near cache cannot be kept right, and is off: "+plain(err),
 		remedy("a missing right is named under rights; otherwise the server, or a proxy before it, has no CLIENT TRACKING"), remedy("or do without: --near-cache-bytes=0; every read asks Redis then"))}
 }
 

@@ -28,7 +28,7 @@ const (
 	wideIPv4, wideIPv6 = 24, 48
 )
 
-// sampleBy are the attributes that make lines different, besides level and
+// sampleBy are the attributes that make lines different, in addition to level and
 // message. None of them is free text of a caller's.
 var sampleBy = map[string]bool{"call": true, "reason": true, "work": true, "issuer": true, "listener": true}
 

@@ -21,7 +21,7 @@ const clusterReload = 2 * time.Second
 // MaxPassword is how long a password in a file may be, in bytes.
 const MaxPassword = 4096
 
-// Access is how to get in at Redis, besides what the URL says.
+// Access is how to get in at Redis, in addition to what the URL says.
 type Access struct {
 	Username, PasswordFile                 string
 	SentinelUsername, SentinelPasswordFile string

@@ -29,7 +29,7 @@ type Backend struct {
 	ClientName  string // of its connections, for CLIENT LIST
 	Client      redis.UniversalClient
 	Searches    redis.UniversalClient // for searches, so that the others never wait for a connection
-	Costly      redis.UniversalClient // for costly searches likewise
+	Costly      redis.UniversalClient // for costly searches
 	Replicas    redis.UniversalClient // for costly searches that may lag; nil if none may
 	MaxSessions int                   // 0 has no limit
 	// Master is what Client, Searches and Costly stay with; nil on a Cluster, and

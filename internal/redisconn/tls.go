@@ -76,7 +76,7 @@ type stamp struct {
 	size int64
 }
 
-// config reads the files again if they have changed. If they can not be used,
+// config reads the files again if they have changed. If they cannot be used,
 // those that were read before go on being used, and it is logged.
 func (s *tlsSource) config() (*tls.Config, error) {
 	s.mu.Lock()
@@ -97,7 +97,7 @@ func (s *tlsSource) config() (*tls.Config, error) {
 		}
 		if !s.failing {
 			s.failing = true
-			s.log.Warn("the TLS files for redis can not be used: connections are made with what they held before", "error", err)
+			s.log.Warn("the TLS files for redis cannot be used: connections are made with what they held before", "error", err)
 		}
 		return s.made, nil
 	}

@@ -98,7 +98,7 @@ func parseOneHost(s string) (URL, bool) {
 }
 
 // validPlace says whether the host, the port and the path of a URL are what its
-// scheme has, and nothing besides.
+// scheme has, and nothing else.
 func validPlace(u *url.URL) bool {
 	switch u.Scheme {
 	case "unix":
