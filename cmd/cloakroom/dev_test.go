@@ -138,7 +138,7 @@ func TestDevOverUnixSocketWithKeys(t *testing.T) {
 func TestDevOverTLS(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	files := authority.Mounted(t.TempDir(), tlstest.Pair(authority.Issue(time.Hour)))
-	p := launch(t, append([]string{"dev", "--redis-url=memory:", "--verify-credentials=x-session-token"}, quick("--http-tls-cert-file="+files.Cert, "--http-tls-key-file="+files.Key)...))
+	p := launch(t, append([]string{"dev", "--verify-credentials=x-session-token"}, quick("--http-tls-cert-file="+files.Cert, "--http-tls-key-file="+files.Key)...))
 	tryAll(t, p.pasted(t), "1000")
 }
 
@@ -173,7 +173,7 @@ func TestDevTakesTheNextPort(t *testing.T) {
 			defer func() { _ = ln.Close() }()
 		}
 	}
-	p := launch(t, []string{"dev", "--redis-url=memory:", "--log-format=json"})
+	p := launch(t, []string{"dev", "--log-format=json"})
 	lines := p.pasted(t)
 	ready := p.logged(t, "ready", 1)
 	for i, want := range []struct{ setting, taken, listens string }{{"admin-addr", "127.0.0.1:9090", "admin"}, {"http-addr", "127.0.0.1:8080", "http"}} {

@@ -67,7 +67,7 @@ var unsteady = regexp.MustCompile(`127\.0\.0\.1:\d+|\b\d{19}\b(\.[\w-]{43})?|\b\
 
 // TestReadmeShowsWhatDevPrints compares README.md with the running program.
 func TestReadmeShowsWhatDevPrints(t *testing.T) {
-	p := launch(t, append([]string{"dev", "--redis-url=memory:"}, quick()...))
+	p := launch(t, append([]string{"dev"}, quick()...))
 	p.pasted(t)
 	want := unsteady.ReplaceAllString(strings.Trim(p.stdout.String(), "\n"), "…")
 	for _, m := range regexp.MustCompile("(?s)\n```\n(.*?)\n```\n").FindAllStringSubmatch(readDoc(t, "../../README.md"), -1) {
