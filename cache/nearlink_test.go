@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -38,6 +39,30 @@ func TestI4_LinkKilled(t *testing.T) {
 	b.want("2", 1, true)
 	if s := b.NearStats(); s.LinksLost != 1 || s.State != "on" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// An address is balanced over a master and servers that are none, each connection to the next.
+// Searches have a client of their own, so that an attempt makes several connections.
+func TestNear_BalancedAddress(t *testing.T) {
+	t.Parallel()
+	for others := 1; others <= 3; others++ {
+		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
+			t.Parallel()
+			master := redistest.Start(t)
+			addrs := []string{}
+			for range others {
+				addrs = append(addrs, redistest.Start(t).Addr)
+			}
+			proxy := redistest.NewProxy(t, master.Addr)
+			rdb := master.Client(t)
+			searches := redis.NewClient(&redis.Options{Addr: proxy.Addr})
+			t.Cleanup(func() { _ = searches.Close() })
+			p := openNear(t, Config{Redis: rdb, Searches: searches, Shards: 1, NearBytes: 16 << 20, NearStaleness: testBound}, through(proxy))
+			proxy.Lead(append(addrs, master.Addr)...) // the link goes to another one first
+			p.run()
+			p.await("the near cache is usable", func() bool { p.retry(); return p.usable() })
+		})
 	}
 }
 
