@@ -64,7 +64,8 @@ func TestHistory_ChangesWithTheServer(t *testing.T) {
 		return text
 	}
 	a, b := redistest.Start(t).Client(t), redistest.Start(t).Client(t)
-	if of(a) != of(a) || of(a) == of(b) {
-		t.Errorf("%q and %q", of(a), of(b))
+	first, again, other := of(a), of(a), of(b)
+	if first != again || first == other {
+		t.Errorf("%q, %q, of another server %q", first, again, other)
 	}
 }
