@@ -97,7 +97,7 @@ func awaitCall(t *testing.T, status int, method, url, body string, header ...str
 func TestIssuersFileIsRefused(t *testing.T) {
 	for text, wanted := range map[string]string{
 		"issuers: [{issuer: 'http://id.example', audience: [a], algorithms: [HS256]}]": "algorithms: line 1: may have only",
-		"keys: []": "keys: line 1: is not known here",
+		"keys: []": "the file: line 1: a field is not known here",
 		"":         "the file is empty",
 	} {
 		code, _, stderr := once(t, "serve", "--redis-url=memory:", "--auth-issuers-file", writeFile(t, text))

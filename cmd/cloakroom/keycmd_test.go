@@ -183,13 +183,13 @@ func TestKeyFaults(t *testing.T) {
 	}
 	f(exitUsage, "2 faults:\n  - --name is required\n  - --user-id is required")
 	f(exitUsage, `unknown flag "--user"`, "--name=a", "--user", "u")
-	f(exitUsage, "permissions[0]: must be session.read, ", "--name=a", "--user-id=u", "--permission=session.reed")
-	f(exitUsage, "at most 200 characters", "--name=a", "--user-id="+strings.Repeat("u", 201))
+	f(exitUsage, "permissions[0]: line 4: must be session.read, ", "--name=a", "--user-id=u", "--permission=session.reed")
+	f(exitUsage, "userId: line 3: must have 1 to 200 characters", "--name=a", "--user-id="+strings.Repeat("u", 201))
 	f(exitFailed, "no such file", "--name=a", "--user-id=u", "--file=/nonexistent/keys.yaml")
 	if err := os.WriteFile(file, []byte("keys: nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f(exitFailed, "keys must be a list", "--name=a", "--user-id=u")
+	f(exitFailed, "keys: line 1: must be a list", "--name=a", "--user-id=u")
 	if b, err := os.ReadFile(file); err != nil || string(b) != "keys: nonsense\n" {
 		t.Errorf("the broken file was changed: %q, %v", b, err)
 	}

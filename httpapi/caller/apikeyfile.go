@@ -3,8 +3,10 @@ package caller
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/internal/strictyaml"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -21,15 +23,11 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	written := apiKeyYAML{Name: k.Name, UserID: k.UserID, AgentID: k.AgentID, Permissions: k.Permissions, SHA256: k.SHA256}
-	if k.Rate != nil {
-		written.Rate, written.Burst = &k.Rate.PerSecond, k.Rate.Burst
-	}
-	entry, err := yaml.Marshal([]apiKeyYAML{written})
+	entry, err := yaml.Marshal([]APIKey{k})
 	if err != nil {
 		return nil, err
 	}
-	root, err := parseYAML(text)
+	root, err := strictyaml.Read(text)
 	if err != nil {
 		return nil, err
 	}
@@ -38,32 +36,21 @@ func AppendAPIKey(text []byte, k APIKey) ([]byte, error) {
 		after = append(after, '\n')
 	}
 	switch {
-	case root == nil:
+	case !root.Given():
 		after = append(after, "keys:\n"...)
-	case len(root.Content) == 2 && root.Content[1].Kind == yaml.SequenceNode:
-		margin = strings.Repeat(" ", root.Content[1].Column-1) // where its first dash is
+	case root.Field("keys").IsList():
+		margin = strings.Repeat(" ", root.Field("keys").Node.Column-1) // where its first dash is
 	}
 	for line := range bytes.Lines(entry) {
 		after = append(append(after, margin...), line...)
 	}
 	// Whether an entry may stand there, the YAML library says.
-	if list, err := readAPIKeys(after); err != nil || len(list) != before.Len()+1 {
+	root, err = strictyaml.Read(after)
+	if list := root.Field("keys"); err != nil || !list.IsList() || len(list.List()) != before.Len()+1 {
 		return nil, errNotAppendable
 	}
-	if _, err := ParseAPIKeys(after); err != nil {
-		return nil, err
+	if _, err := parseAPIKeys(after); err != nil {
+		return nil, fmt.Errorf("with the new entry: %w", err)
 	}
 	return after, nil
-}
-
-// apiKeyYAML has the fields of an entry in the order in which they are written.
-// The hash comes last: without all of it, an entry is refused.
-type apiKeyYAML struct {
-	Name        string   `yaml:"name"`
-	UserID      string   `yaml:"userId"`
-	AgentID     string   `yaml:"agentId,omitempty"`
-	Permissions []string `yaml:"permissions,flow"`
-	Rate        *float64 `yaml:"rate,omitempty"`
-	Burst       int      `yaml:"burst,omitempty"`
-	SHA256      string   `yaml:"sha256"`
 }

@@ -50,24 +50,24 @@ keys:
 	}
 }
 
-// All faults are told at once, each with its entry and its field.
+// All faults are told at once, each with its field and its line.
 func TestParseAPIKeysFaults(t *testing.T) {
 	for text, faults := range map[string][]string{
-		"keys: 3":                         {"keys must be a list"},
-		"key: []":                         {"line 1: a field is not known"},
+		"keys: 3":                         {"keys: line 1: must be a list"},
+		"key: []":                         {"the file: line 1: a field is not known here; known are keys"},
 		"- a":                             {"must have fields"},
 		"keys: [":                         {"not YAML"},
-		"keys: []\n---\nkeys: []\n":       {"one YAML document"},
-		"keys: []\nkeys: []\n":            {"line 2: a field is given twice"},
-		"keys:\n- hello\n":                {"entry 1", "must have fields"},
-		"keys:\n- name: a\n  name: b\n":   {"entry 1", "line 3: a field is given twice"},
-		"keys:\n- name: a\n  secret: x\n": {"entry 1: line 3: must be a field of a key: name, userId", "userId: is missing", "sha256: is missing"},
-		"keys:\n- {name: [a], permissions: session.read, userId: u, sha256: " + hash1 + "}\n": {"entry 1: name: line 2: must be a text", "permissions: line 2: must be a list of texts"},
+		"keys: []\n---\nkeys: []\n":       {"more than one YAML document"},
+		"keys: []\nkeys: []\n":            {"the file: line 2: a field is given twice"},
+		"keys:\n- hello\n":                {"keys[0]: line 2: must have fields"},
+		"keys:\n- name: a\n  name: b\n":   {"keys[0]: line 3: a field is given twice"},
+		"keys:\n- name: a\n  secret: x\n": {"keys[0]: line 3: a field is not known here; known are agentId, burst, name, permissions, rate, sha256, userId", "userId: is missing", "sha256: is missing"},
+		"keys:\n- {name: [a], permissions: session.read, userId: u, sha256: " + hash1 + "}\n": {"keys[0].name: line 2: must be a text", "permissions: line 2: must be a list"},
 		"keys:\n- {name: a, userId: u, sha256: " + hash1 + "}\n- {name: a, userId: '', permissions: [session.admin, 'session.read@'], sha256: " + hash1 + "}\n- {userId: " +
 			strings.Repeat("x", 201) + ", sha256: abc}\n": {
-			"entry 2: name: also that of entry 1", "entry 2: userId: is missing", "entry 2: permissions[0]: must be session.read, session.write or session.delete",
-			"entry 2: permissions[1]: must have an organization", "entry 2: sha256: also that of another",
-			"entry 3: name: is missing", "entry 3: userId: must have at most 200", "entry 3: sha256: must be the SHA-256",
+			"keys[1].name: line 3: is also that of keys[0]", "keys[1].userId: line 3: must have 1 to 200 characters", "keys[1].permissions[0]: line 3: must be session.read, session.write or session.delete",
+			"keys[1].permissions[1]: line 3: must have an organization", "keys[1].sha256: line 3: is also that of another",
+			"keys[2].name: is missing", "keys[2].userId: line 4: must have 1 to 200 characters", "keys[2].sha256: line 4: must be the SHA-256",
 		},
 	} {
 		k, err := ParseAPIKeys([]byte(text))
@@ -153,12 +153,12 @@ func TestAppendAPIKey(t *testing.T) {
 func TestAppendAPIKeyRefuses(t *testing.T) {
 	text := []byte("keys:\n- {name: old, userId: u, sha256: " + hash1 + "}\n")
 	for what, k := range map[string]APIKey{
-		"name: also that":   {Name: "old", UserID: "u", SHA256: hash2},
-		"sha256: also that": {Name: "new", UserID: "u", SHA256: hash1},
-		"userId":            {Name: "new", SHA256: hash2},
-		"name":              {UserID: "u", SHA256: hash2},
-		"sha256":            {Name: "new", UserID: "u", SHA256: "x"},
-		"permissions[0]":    {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
+		"name: line 3: is also that":   {Name: "old", UserID: "u", SHA256: hash2},
+		"sha256: line 6: is also that": {Name: "new", UserID: "u", SHA256: hash1},
+		"userId":                       {Name: "new", SHA256: hash2},
+		"name":                         {UserID: "u", SHA256: hash2},
+		"sha256":                       {Name: "new", UserID: "u", SHA256: "x"},
+		"permissions[0]":               {Name: "new", UserID: "u", Permissions: []string{"session.admin"}, SHA256: hash2},
 	} {
 		if got, err := AppendAPIKey(text, k); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%+v: got %s, %v, want an error about %s", k, got, err, what)

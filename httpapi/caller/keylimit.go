@@ -19,9 +19,9 @@ const MaxKeyRate = 1_000_000
 // KeyRate has no limit.
 type KeyRate struct {
 	// PerSecond is how many requests a second the key may send in the long run.
-	PerSecond float64
+	PerSecond float64 `yaml:"rate"`
 	// Burst is how many it may send at once; 0 is twice PerSecond, and at least 1.
-	Burst int
+	Burst int `yaml:"burst,omitempty"`
 }
 
 // burst is Burst, or its default.

@@ -51,15 +51,15 @@ func TestKeyRateInTheFile(t *testing.T) {
 	f("", "    rate: 0\n")
 	f("", "    rate: 1000000\n    burst: 1000000\n")
 	for _, bad := range []string{"-1", "1000001", "0.0001", ".nan", ".inf"} {
-		f("keys: entry 1: rate: must be a number of requests a second from 0.001 to 1000000", "    rate: "+bad+"\n")
+		f("keys[0].rate: line 5: must be a number of requests a second from 0.001 to 1000000", "    rate: "+bad+"\n")
 	}
 	for _, bad := range []string{"0", "-1", "1000001"} {
-		f("keys: entry 1: burst: must be a whole number from 1 to 1000000", "    rate: 1\n    burst: "+bad+"\n")
+		f("keys[0].burst: line 6: must be a whole number from 1 to 1000000", "    rate: 1\n    burst: "+bad+"\n")
 	}
-	f("entry 1: rate: line 5: must be a number", "    rate: fast\n")
-	f("entry 1: rate: line 5: must be a number", "    rate:\n")
-	f("entry 1: burst: line 6: must be a whole number", "    rate: 1\n    burst: 1.5\n")
-	f("entry 1: burst: needs a rate", "    burst: 1\n")
+	f("keys[0].rate: line 5: must be a number", "    rate: fast\n")
+	f("keys[0].rate: line 5: must be a number", "    rate:\n")
+	f("keys[0].burst: line 6: must be a whole number", "    rate: 1\n    burst: 1.5\n")
+	f("keys[0].burst: line 5: needs a rate", "    burst: 1\n")
 
 	text, err := AppendAPIKey(nil, APIKey{Name: "k", UserID: "u", SHA256: hash, Rate: &KeyRate{PerSecond: 0.5, Burst: 7}})
 	if err != nil || !strings.Contains(string(text), "rate: 0.5\n    burst: 7\n") {

@@ -296,7 +296,7 @@ func TestCrossChecks(t *testing.T) {
 		file := writeFile(t, empty)
 		f("--auth-keys-file: "+file+": the keys file has no keys", "--redis-url=memory:", "--auth-keys-file="+file)
 	}
-	f("entry 1", with("--auth-keys-file="+writeFile(t, "keys:\n- name: x\n"))...)
+	f("keys[0]", with("--auth-keys-file="+writeFile(t, "keys:\n- name: x\n"))...)
 	f("not a number of bytes", with("--max-session-bytes=x", "--max-body-bytes=1KiB")...) // no second fault from the first
 }
 
@@ -388,13 +388,14 @@ func TestYAMLFaults(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
-	f("redis-url: embedded:", `needs quotes: redis-url: "embedded:"`)
-	f("just text", "must be a YAML mapping")
-	f("pprof: true\npprof: false", `mapping key "pprof" already defined`)
+	f("redis-url: embedded:", `not YAML: mapping values are not allowed in this context (a value that ends in a colon needs quotes: "embedded:")`)
+	f("just text", "the file: line 1: must have fields")
+	f("pprof: true\npprof: false", "the file: line 2: a field is given twice")
 	f("http:\n  addr: 127.0.0.1:1", `unknown setting "http/addr"; did you mean http-addr?`)
 	f("search-max-limit: 1e3", `file: search-max-limit: "1e3" is not a whole number`)
-	f("a: &a {b: *a}", `unknown setting "a/b"`)
-	f("instance-id: &a {b: *a}", `unknown setting "instance-id/b"`)
+	f("a: &a {b: *a}", "a: line 1: merges, and aliases of what has fields, are not read")
+	f("instance-id: &a {b: *a}", "instance-id: line 1: merges, and aliases")
+	f("instance-id: x\nredis-key-prefix: *swordfish", "not YAML: an alias has no anchor")
 	f("instance-id: {}", "file: instance-id must be a single value")
 	f("pprof: ~", "file: pprof must be a single value: true or false")
 	f("pprof:", "file: pprof must be a single value: true or false")

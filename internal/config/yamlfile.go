@@ -1,12 +1,11 @@
 package config
 
 import (
-	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/strictyaml"
 	"github.com/cloakroom-dev/cloakroom/internal/suggest"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/knadh/koanf/v2"
@@ -14,16 +13,16 @@ import (
 )
 
 // readFile reads the YAML file into k, each value as it is written. It says
-// whether the file could be read as YAML.
+// whether all fields of the file could be read.
 func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koanf.Koanf, wrong *usage.Faults) bool {
 	text, err := followed.Read(path, pipes)
 	if err != nil {
 		wrong.Addf("%s: %v", source, err)
 		return false
 	}
-	var doc map[string]yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		wrong.Addf("%s: %s", source, fileProblem(path, err))
+	doc, err := strictyaml.Read(text)
+	if err != nil {
+		wrong.Addf("%s: %s: %v", source, path, err)
 		return false
 	}
 	found := map[string]*yaml.Node{}
@@ -31,7 +30,12 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 	for _, s := range table {
 		lists[s.name] = s.value.kind == listKind
 	}
-	flatten(doc, "", lists, found)
+	if doc.Given() {
+		flatten(doc, "", lists, found)
+	}
+	for _, err := range doc.Faults() {
+		wrong.Addf("%s: %s: %v", source, path, err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		i := slices.IndexFunc(table, func(s Setting) bool { return s.name == name && s.from == anywhere })
 		if i < 0 {
@@ -56,43 +60,20 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 		// Setting a single key cannot fail.
 		_ = k.Set(name, v.Value)
 	}
-	return true
+	return doc.Err() == nil
 }
 
 // flatten puts the values of doc into found by their names. Those in a mapping,
 // which no setting is but a list, get its name, delim, and their own.
-func flatten(doc map[string]yaml.Node, prefix string, lists map[string]bool, found map[string]*yaml.Node) {
-	for name, v := range doc {
-		var inner map[string]yaml.Node
-		// An alias of a mapping is not followed: it may lead into itself.
-		if v.Kind == yaml.MappingNode && !lists[prefix+name] && v.Decode(&inner) == nil && len(inner) > 0 {
-			flatten(inner, prefix+name+delim, lists, found)
-			continue
+func flatten(doc strictyaml.Value, prefix string, lists map[string]bool, found map[string]*yaml.Node) {
+	doc.Each(func(name string, v strictyaml.Value) {
+		name = prefix + name
+		if v.Node.Kind == yaml.MappingNode && !lists[name] && len(v.Node.Content) > 0 {
+			flatten(v, name+delim, lists, found)
+			return
 		}
-		if v.Kind == yaml.AliasNode {
-			v = *v.Alias
-		}
-		found[prefix+name] = &v
-	}
-}
-
-// fileProblem says what is wrong with a file, without quoting its content,
-// which may be anything. (I6)
-func fileProblem(path string, err error) string {
-	var types *yaml.TypeError
-	if errors.As(err, &types) {
-		for _, e := range types.Errors {
-			if strings.Contains(e, "mapping key") {
-				return path + ": " + e
-			}
-		}
-		return path + " must be a YAML mapping of settings to values"
-	}
-	problem := path + ": " + err.Error()
-	if strings.Contains(problem, "mapping values are not allowed") {
-		problem += ` (a value that ends in a colon needs quotes: redis-url: "embedded:")`
-	}
-	return problem
+		found[name] = v.Node
+	})
 }
 
 // fileNames are the names of the settings that a file may have.

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"go.yaml.in/yaml/v3"
+	"github.com/cloakroom-dev/cloakroom/internal/strictyaml"
 )
 
 const (
@@ -59,149 +58,155 @@ func Load(name string, read func(name string) ([]byte, error)) (*Settings, error
 // parse reads the text of an issuers file: a list `issuers` with at least one
 // entry. docs/credentials.md has the fields.
 func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, error) {
-	root, err := document(text)
-	if err != nil {
+	root, err := strictyaml.Read(text)
+	switch {
+	case err != nil:
 		return nil, err
+	case !root.Given():
+		return nil, errors.New("the file is empty")
 	}
-	r := &reader{read: read}
 	s := &Settings{}
-	r.object(root, "", fields{
-		"issuers": func(n *yaml.Node, at string) {
-			for k, entry := range r.list(n, at) {
-				s.issuers = append(s.issuers, r.issuer(entry, fmt.Sprintf("%s[%d]", at, k)))
+	var entries []strictyaml.Value
+	root.Object(strictyaml.Fields{
+		"issuers": func(v strictyaml.Value) {
+			entries = v.List()
+			for _, entry := range entries {
+				s.issuers = append(s.issuers, readIssuer(entry, read))
 			}
 		},
 	})
-	switch n := len(s.issuers); {
-	case n == 0 && len(r.faults) == 0:
-		r.fault("issuers", nil, "must have at least one entry")
+	switch n := len(entries); {
+	case n == 0 && root.Err() == nil:
+		root.Field("issuers").Fault("must have at least one entry")
 	case n > MaxIssuers:
-		r.fault("issuers", nil, "must have at most %d entries, got %d", MaxIssuers, n)
+		root.Field("issuers").Fault("must have at most %d entries, got %d", MaxIssuers, n)
 	}
 	for k := range s.issuers {
 		for j := range k {
 			if s.issuers[k].URL == s.issuers[j].URL && s.issuers[k].URL != "" {
-				r.fault(fmt.Sprintf("issuers[%d].issuer", k), nil, "is also that of issuers[%d]", j)
+				entries[k].Field("issuer").Fault("is also that of %s", entries[j].At)
 			}
 			if s.issuers[k].Name == s.issuers[j].Name && s.issuers[k].Name != "" && s.issuers[k].URL != s.issuers[j].URL {
-				r.fault(fmt.Sprintf("issuers[%d].name", k), nil, "is also that of issuers[%d]", j)
+				entries[k].Field("name").Fault("is also that of %s", entries[j].At)
 			}
 		}
 	}
-	if err := errors.Join(r.faults...); err != nil {
+	if err := root.Err(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// issuer reads one entry.
-func (r *reader) issuer(n *yaml.Node, at string) issuerSettings {
+// readIssuer reads one entry.
+func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issuerSettings {
 	s := issuerSettings{leeway: defaultLeeway, algorithms: []string{"RS256"}, userAt: path{"sub"}, permissionsAt: path{"scope"}}
 	// It comes first, because URLs are looked at by it.
-	r.peek(n, "allow_http", func(v *yaml.Node) { r.boolean(v, at+".allow_http", &s.allowHTTP) })
-	given := r.object(n, at, fields{
-		"name": func(v *yaml.Node, at string) { r.name(v, at, &s.Name) },
-		"issuer": func(v *yaml.Node, at string) {
-			r.url(v, at, s.allowHTTP, &s.URL)
+	if allow := v.Field("allow_http"); allow.Given() {
+		allow.Boolean(&s.allowHTTP)
+	}
+	v.Object(strictyaml.Fields{
+		"name": func(v strictyaml.Value) { readName(v, &s.Name) },
+		"issuer": func(v strictyaml.Value) {
+			readURL(v, s.allowHTTP, &s.URL)
 			if strings.Contains(s.URL, "?") {
-				r.fault(at, v, "must have no query")
+				v.Fault("must have no query")
 			}
 		},
-		"audience": func(v *yaml.Node, at string) { s.audience = r.names(v, at) },
-		"jwks_url": func(v *yaml.Node, at string) {
-			if s.noKeys = v.Value == "none"; !s.noKeys {
-				r.url(v, at, s.allowHTTP, &s.KeysURL)
+		"audience": func(v strictyaml.Value) { s.audience = readNames(v) },
+		"jwks_url": func(v strictyaml.Value) {
+			if s.noKeys = v.Node.Value == "none"; !s.noKeys {
+				readURL(v, s.allowHTTP, &s.KeysURL)
 			}
 		},
-		"algorithms": func(v *yaml.Node, at string) {
-			s.algorithms = r.names(v, at)
+		"algorithms": func(v strictyaml.Value) {
+			s.algorithms = readNames(v)
 			for _, a := range s.algorithms {
 				if !slices.Contains(algorithms, a) {
-					r.fault(at, v, "may have only %s", strings.Join(algorithms, ", "))
+					v.Fault("may have only %s", strings.Join(algorithms, ", "))
 				}
 			}
 		},
-		"leeway":     func(v *yaml.Node, at string) { r.duration(v, at, 0, maxLeeway, &s.leeway) },
-		"allow_http": func(*yaml.Node, string) {},
-		"claims": func(v *yaml.Node, at string) {
-			r.object(v, at, fields{
-				"user":          func(v *yaml.Node, at string) { r.path(v, at, &s.userAt) },
-				"agent":         func(v *yaml.Node, at string) { r.path(v, at, &s.agentAt) },
-				"permissions":   func(v *yaml.Node, at string) { r.path(v, at, &s.permissionsAt) },
-				"organizations": func(v *yaml.Node, at string) { r.path(v, at, &s.organizationsAt) },
+		"leeway":     func(v strictyaml.Value) { v.Duration(0, maxLeeway, &s.leeway) },
+		"allow_http": func(strictyaml.Value) {},
+		"claims": func(v strictyaml.Value) {
+			v.Object(strictyaml.Fields{
+				"user":          func(v strictyaml.Value) { readPath(v, &s.userAt) },
+				"agent":         func(v strictyaml.Value) { readPath(v, &s.agentAt) },
+				"permissions":   func(v strictyaml.Value) { readPath(v, &s.permissionsAt) },
+				"organizations": func(v strictyaml.Value) { readPath(v, &s.organizationsAt) },
 			})
 		},
-		"permissions":   func(v *yaml.Node, at string) { s.rules = r.rules(v, at) },
-		"introspection": func(v *yaml.Node, at string) { s.Introspection = r.introspection(v, at, s.allowHTTP) },
-		"logout":        func(v *yaml.Node, at string) { s.logout = r.logout(v, at) },
+		"permissions":   func(v strictyaml.Value) { s.rules = readRules(v) },
+		"introspection": func(v strictyaml.Value) { s.Introspection = readIntrospection(v, s.allowHTTP, read) },
+		"logout":        func(v strictyaml.Value) { s.logout = readLogout(v) },
 	}, "issuer", "audience")
-	if s.Name == "" && !slices.Contains(given, "name") {
+	if !v.Field("name").Given() {
 		s.Name = s.URL
 	}
-	if s.noKeys && s.Introspection == nil && !slices.Contains(given, "introspection") {
-		r.fault(at+".jwks_url", nil, "is none: then introspection is required")
+	if s.noKeys && !v.Field("introspection").Given() {
+		v.Field("jwks_url").Fault("is none: then introspection is required")
 	}
 	if s.noKeys && s.logout != nil {
-		r.fault(at+".logout", nil, "needs the issuer's keys, and jwks_url is none")
+		v.Field("logout").Fault("needs the issuer's keys, and jwks_url is none")
 	}
 	return s
 }
 
-// rules reads what roles grant.
-func (r *reader) rules(n *yaml.Node, at string) map[string]rule {
+// readRules reads what roles grant.
+func readRules(v strictyaml.Value) map[string]rule {
 	rules := map[string]rule{}
-	r.each(n, at, func(role string, v *yaml.Node, at string) {
+	v.Each(func(role string, v strictyaml.Value) {
 		var one rule
-		given := r.object(v, at, fields{
-			"instance":      func(v *yaml.Node, at string) { r.permissions(v, at, &one.instance) },
-			"organizations": func(v *yaml.Node, at string) { r.permissions(v, at, &one.organizations) },
-			"granted_by":    func(v *yaml.Node, at string) { one.grantedBy = r.names(v, at) },
+		v.Object(strictyaml.Fields{
+			"instance":      func(v strictyaml.Value) { readPermissions(v, &one.instance) },
+			"organizations": func(v strictyaml.Value) { readPermissions(v, &one.organizations) },
+			"granted_by":    func(v strictyaml.Value) { one.grantedBy = readNames(v) },
 		})
-		if !slices.Contains(given, "instance") && !slices.Contains(given, "organizations") {
-			r.fault(at, v, "must have instance or organizations")
+		if !v.Field("instance").Given() && !v.Field("organizations").Given() {
+			v.Fault("must have instance or organizations")
 		}
-		if slices.Contains(given, "granted_by") && !slices.Contains(given, "instance") {
-			r.fault(at+".granted_by", v, "says which grants count for the instance, and there is no instance")
+		if by := v.Field("granted_by"); by.Given() && !v.Field("instance").Given() {
+			by.Fault("says which grants count for the instance, and there is no instance")
 		}
 		rules[role] = one
 	})
 	return rules
 }
 
-func (r *reader) permissions(n *yaml.Node, at string, to *permissions) {
-	for _, name := range r.names(n, at) {
+func readPermissions(v strictyaml.Value, to *permissions) {
+	for _, name := range readNames(v) {
 		if !to.add(name) {
-			r.fault(at, n, "may have only session.read, session.write and session.delete")
+			v.Fault("may have only session.read, session.write and session.delete")
 		}
 	}
 }
 
-func (r *reader) introspection(n *yaml.Node, at string, allowHTTP bool) *introspection {
+func readIntrospection(v strictyaml.Value, allowHTTP bool, read func(name string) ([]byte, error)) *introspection {
 	s := &introspection{timeout: defaultTimeout}
-	r.object(n, at, fields{
-		"url":       func(v *yaml.Node, at string) { r.url(v, at, allowHTTP, &s.url) },
-		"client_id": func(v *yaml.Node, at string) { r.name(v, at, &s.clientID) },
-		"client_secret_file": func(v *yaml.Node, at string) {
+	v.Object(strictyaml.Fields{
+		"url":       func(v strictyaml.Value) { readURL(v, allowHTTP, &s.url) },
+		"client_id": func(v strictyaml.Value) { readName(v, &s.clientID) },
+		"client_secret_file": func(v strictyaml.Value) {
 			var name string
-			if !r.text(v, at, &name) {
+			if !v.Text(&name) {
 				return
 			}
-			secret, err := r.secret(name)
+			secret, err := readSecret(name, read)
 			if err != nil {
-				r.fault(at, v, "%v", err)
+				v.Fault("%v", err)
 			}
 			s.clientSecret = secret
 		},
-		"timeout":           func(v *yaml.Node, at string) { r.duration(v, at, 10*time.Millisecond, maxTimeout, &s.timeout) },
-		"allow_no_audience": func(v *yaml.Node, at string) { r.boolean(v, at, &s.noAudience) },
+		"timeout":           func(v strictyaml.Value) { v.Duration(10*time.Millisecond, maxTimeout, &s.timeout) },
+		"allow_no_audience": func(v strictyaml.Value) { v.Boolean(&s.noAudience) },
 	}, "url", "client_id", "client_secret_file")
 	return s
 }
 
-// secret reads a file with a secret. Line ends behind the secret are no part of
-// it.
-func (r *reader) secret(name string) (string, error) {
-	text, err := r.read(name)
+// readSecret reads a file with a secret. Line ends behind the secret are no part
+// of it.
+func readSecret(name string, read func(name string) ([]byte, error)) (string, error) {
+	text, err := read(name)
 	if err != nil {
 		return "", err
 	}
@@ -212,59 +217,43 @@ func (r *reader) secret(name string) (string, error) {
 	return secret, nil
 }
 
-func (r *reader) logout(n *yaml.Node, at string) *logoutSettings {
+func readLogout(v strictyaml.Value) *logoutSettings {
 	s := &logoutSettings{userAt: path{"sub"}}
-	r.object(n, at, fields{
-		"audience": func(v *yaml.Node, at string) { s.audience = r.names(v, at) },
-		"user":     func(v *yaml.Node, at string) { r.path(v, at, &s.userAt) },
-		"session":  func(v *yaml.Node, at string) { r.path(v, at, &s.sessionAt) },
+	v.Object(strictyaml.Fields{
+		"audience": func(v strictyaml.Value) { s.audience = readNames(v) },
+		"user":     func(v strictyaml.Value) { readPath(v, &s.userAt) },
+		"session":  func(v strictyaml.Value) { readPath(v, &s.sessionAt) },
 	}, "audience")
 	return s
 }
 
-// name reads a text that may stand in logs.
-func (r *reader) name(n *yaml.Node, at string, to *string) {
-	if r.text(n, at, to) && (*to == "" || utf8.RuneCountInString(*to) > session.MaxNameLen) {
-		r.fault(at, n, "must have 1 to %d characters", session.MaxNameLen)
-	}
-}
+// readName reads a text that may stand in logs.
+func readName(v strictyaml.Value, to *string) { v.Name(1, session.MaxNameLen, to) }
 
-// names reads a list of such texts, of which there must be one.
-func (r *reader) names(n *yaml.Node, at string) []string {
-	var list []string
-	entries := r.list(n, at)
-	for k, entry := range entries {
-		var name string
-		r.name(entry, fmt.Sprintf("%s[%d]", at, k), &name)
-		list = append(list, name)
-	}
-	if entries != nil && len(entries) == 0 {
-		r.fault(at, n, "must have at least one entry")
-	}
-	return list
-}
+// readNames reads a list of such texts, of which there must be one.
+func readNames(v strictyaml.Value) []string { return v.Names(session.MaxNameLen) }
 
-func (r *reader) url(n *yaml.Node, at string, allowHTTP bool, to *string) {
-	if r.text(n, at, to) {
+func readURL(v strictyaml.Value, allowHTTP bool, to *string) {
+	if v.Text(to) {
 		if err := checkURL(*to, allowHTTP); err != nil {
-			r.fault(at, n, "%v", err)
+			v.Fault("%v", err)
 		}
 	}
 }
 
-// path reads where a claim is: in dots, or as a list of names.
-func (r *reader) path(n *yaml.Node, at string, to *path) {
-	if n.Kind == yaml.SequenceNode {
-		*to = r.names(n, at)
+// readPath reads where a claim is: in dots, or as a list of names.
+func readPath(v strictyaml.Value, to *path) {
+	if v.IsList() {
+		*to = readNames(v)
 		return
 	}
 	var text string
-	if !r.text(n, at, &text) {
+	if !v.Text(&text) {
 		return
 	}
 	p, err := parsePath(text)
 	if err != nil {
-		r.fault(at, n, "%v", err)
+		v.Fault("%v", err)
 	}
 	*to = p
 }
