@@ -109,7 +109,8 @@ func (s *Server) refused(h *fasthttp.RequestHeader) bool {
 }
 
 // unavailableEnd is how long requests may take that are under way at the end of
-// RunUnavailable.
+// RunUnavailable, and for half of it a connection stays open whose request has not
+// come yet: its client would get no answer at all.
 const unavailableEnd = time.Second
 
 // RunUnavailable answers every request on ln that the session store is
@@ -135,5 +136,5 @@ func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Con
 		srv.Handler(http)
 		server.EndUnread(http)
 	}
-	return server.Serve(ctx, c.Logger, srv, ln, unavailableEnd, 0, func() {})
+	return server.Serve(ctx, c.Logger, srv, ln, unavailableEnd, unavailableEnd/2, func() {})
 }
