@@ -95,10 +95,11 @@ var arrows = map[string][]string{
 	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest", "internal/testdepth"},
 	"internal/testdepth":     {},
+	"internal/testfile":      {},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

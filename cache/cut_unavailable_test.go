@@ -199,7 +199,7 @@ func TestI2_RedisAway(t *testing.T) {
 	})
 }
 
-// What stands in Redis and cannot be read is not "no such session".
+// A session that is in Redis and cannot be read is not "no such session".
 func TestI2_BrokenData(t *testing.T) {
 	t.Parallel()
 	client := startRedis(t)

@@ -19,8 +19,8 @@ func (s *testStore) spoil(t *testing.T, id session.ID) {
 	}
 }
 
-// What a later program has stored, or what is damaged, is an error that says what
-// is wrong, and never "not found". (I2)
+// A document of a later format and a damaged one are errors that name the fault,
+// and never "not found". (I2)
 func TestI2_UnreadableIsNotNotFound(t *testing.T) {
 	s := openEmpty(t, startRedis(t), 1, storetest.Limits{})
 	for _, c := range []struct{ stored, want string }{

@@ -265,7 +265,7 @@ func (c *limitedStores) oneMore(t *testing.T, user string) {
 	switch {
 	case len(want) < c.limits.MaxSessionsPerUser:
 		if err != nil {
-			t.Fatalf("one more session of %s, who has %v: %v", user, want, err)
+			t.Fatalf("one more session of %s, in addition to %v: %v", user, want, err)
 		}
 		want = append(want, id)
 	case c.limits.EvictOldest:
@@ -274,7 +274,7 @@ func (c *limitedStores) oneMore(t *testing.T, user string) {
 		}
 		want = append(want[1:], id)
 	case !errors.Is(err, session.ErrUserLimit):
-		t.Fatalf("one more session of %s, who has %v: %v, want ErrUserLimit", user, want, err)
+		t.Fatalf("one more session of %s, in addition to %v: %v, want ErrUserLimit", user, want, err)
 	}
 	after, err := c.live(t.Context())
 	if err != nil {

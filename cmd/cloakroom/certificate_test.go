@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 )
 
@@ -59,7 +60,7 @@ func TestServeTLS(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 
-	ca := writeFile(t, string(a.PEM))
+	ca := testfile.Write(t, string(a.PEM))
 	if code, _, log := once(t, "revoke", "--all", "--dry-run", "--url", api); code != exitFailed || !strings.Contains(log, "certificate") {
 		t.Errorf("got %d, %s", code, log)
 	}
@@ -75,8 +76,8 @@ func TestServeTLS(t *testing.T) {
 func TestServeMutualTLS(t *testing.T) {
 	a, b := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
 	files := a.Mounted(t.TempDir(), tlstest.Pair(a.Issue(time.Hour)))
-	ca := writeFile(t, string(b.PEM))
-	keysFile := writeFile(t, keysWithOne)
+	ca := testfile.Write(t, string(b.PEM))
+	keysFile := testfile.Write(t, testfile.OneKey)
 	p := launch(t, append([]string{
 		"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--verify-addr=0.0.0.0:0",
 		"--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key, "--http-tls-client-ca-file", ca,
@@ -99,7 +100,7 @@ func TestServeMutualTLS(t *testing.T) {
 	}
 	cert, key := b.Issue(time.Hour)
 	mine := b.Mounted(t.TempDir(), tlstest.Pair(cert, key))
-	code, _, log := once(t, "revoke", "--all", "--dry-run", "--url", fmt.Sprint("https://", line["http"]), "--ca-file", writeFile(t, string(a.PEM)), "--cert-file", mine.Cert, "--cert-key-file", mine.Key)
+	code, _, log := once(t, "revoke", "--all", "--dry-run", "--url", fmt.Sprint("https://", line["http"]), "--ca-file", testfile.Write(t, string(a.PEM)), "--cert-file", mine.Cert, "--cert-key-file", mine.Key)
 	if code != exitFailed || !strings.Contains(log, "answered 401") {
 		t.Errorf("got %d, %s", code, log)
 	}
@@ -125,7 +126,7 @@ func TestTLSSettingsAreChecked(t *testing.T) {
 	f("--http-tls-cert-file: open ", "--http-tls-cert-file=/nowhere", "--http-tls-key-file", files.Key)
 	f("--http-tls-cert-file: the certificate and its key: ", "--http-tls-cert-file", files.Key, "--http-tls-key-file", files.Cert)
 	f("--http-tls-cert-file: the CA of clients: has no certificate in PEM", "--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key, "--http-tls-client-ca-file", files.Key)
-	f("--http-tls-cert-file: the CA of clients: is empty", "--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key, "--http-tls-client-ca-file", writeFile(t, ""))
+	f("--http-tls-cert-file: the CA of clients: is empty", "--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key, "--http-tls-client-ca-file", testfile.Write(t, ""))
 	f("--shutdown-delay (10s) must be below --shutdown-timeout (10s)", "--shutdown-delay=10s")
 	f = func(want string, args ...string) {
 		t.Helper()

@@ -18,6 +18,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -165,7 +166,7 @@ func image(t *testing.T) (env []string, lines map[string]string) {
 
 func TestImageServesTheExamples(t *testing.T) {
 	env, lines := image(t)
-	c, err := loadWith(t, nil, append(env, "CLOAKROOM_REDIS_URL=redis://r", "CLOAKROOM_AUTH_KEYS_FILE="+writeFile(t, keysWithOne)))
+	c, err := loadWith(t, nil, append(env, "CLOAKROOM_REDIS_URL=redis://r", "CLOAKROOM_AUTH_KEYS_FILE="+testfile.Write(t, testfile.OneKey)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestSystemdUnitRunsTheProgram(t *testing.T) {
 	}
 	c := deployed{
 		name: "systemd", args: args[2:], stop: stop,
-		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": keysWithOne},
+		files: map[string]string{"%d/cloakroom.yaml": readDoc(t, deployments+"systemd/cloakroom.yaml"), "/etc/cloakroom/keys.yaml": testfile.OneKey},
 	}.effective(t)
 	if !listen.Loopback(c.Listen.Admin) || !listen.Loopback(c.Listen.HTTP) {
 		t.Error("a listener is open to other machines")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // composeFile is what these tests look at; `make deploy-check` holds the whole against the schema.
@@ -138,7 +139,7 @@ func TestComposeServesSessions(t *testing.T) {
 
 	settings := strings.ReplaceAll(files["/run/secrets/cloakroom.yaml"], "@redis:6379", "@"+redis.Addr)
 	p := launch(t, append([]string{
-		"serve", "--config", writeFile(t, settings), "--auth-keys-file", filepath.Join(dir, "keys.yaml"),
+		"serve", "--config", testfile.Write(t, settings), "--auth-keys-file", filepath.Join(dir, "keys.yaml"),
 		"--verify-credentials", f.Services["cloakroom"].Environment["CLOAKROOM_VERIFY_CREDENTIALS"],
 	}, quick()...))
 	api, admin := p.ready(t)

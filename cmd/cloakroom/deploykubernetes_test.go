@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // The parts of the manifests that these tests look at; `make deploy-check` holds the whole against the schemas.
@@ -149,7 +150,7 @@ func TestKubernetesRunsTheProgram(t *testing.T) {
 			name: dir, args: c.Args[1:], env: env, stop: stop,
 			files: map[string]string{
 				"/etc/cloakroom/config/cloakroom.yaml": readDoc(t, dir+"cloakroom.yaml"),
-				"/etc/cloakroom/keys/keys.yaml":        keysWithOne,
+				"/etc/cloakroom/keys/keys.yaml":        testfile.OneKey,
 			},
 		}.effective(t)
 		if got.API.ShutdownIdle < time.Second {

@@ -61,8 +61,8 @@ func TestReadmeIsShortAndLinks(t *testing.T) {
 	}
 }
 
-// What differs from one start of dev to another: the ports, the token, the IDs
-// and the date.
+// unsteady matches text that differs from one start of dev to the next: ports, the token, IDs
+// and dates.
 var unsteady = regexp.MustCompile(`127\.0\.0\.1:\d+|\b\d{19}\b(\.[\w-]{43})?|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 // TestReadmeShowsWhatDevPrints compares README.md with the running program.

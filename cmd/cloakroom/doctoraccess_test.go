@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // password is a file with one.
-func password(t *testing.T, text string) string { return writeFile(t, text+"\n") }
+func password(t *testing.T, text string) string { return testfile.Write(t, text+"\n") }
 
 // line runs cloakroom acl, and returns what it prints.
 func line(t *testing.T, args ...string) string {
@@ -55,7 +56,7 @@ func accessRows() []consultation {
 			return as(s, "app:pw", "--near-cache-bytes=0")
 		}),
 		{"then ACL SAVE, or the same in the users file", func(t *testing.T) ([]string, follow) {
-			users := writeFile(t, "user app on >pw ~* &* +@all -zadd\nuser default on nopass ~* &* +@all\n")
+			users := testfile.Write(t, "user app on >pw ~* &* +@all -zadd\nuser default on nopass ~* &* +@all\n")
 			s := soundServer(t, "aclfile "+users)
 			return as(s, "app:pw"), func(t *testing.T, _ string) []string {
 				underRights(t, s, "")

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // filterLines are the lines of a setting in the filter for fail2ban.
@@ -58,7 +60,7 @@ func TestFail2banFilter(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			args := append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", writeFile(t, keysWithOne), "--trusted-proxies=loopback,10.0.0.0/8"}, quick()...)
+			args := append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", testfile.Write(t, testfile.OneKey), "--trusted-proxies=loopback,10.0.0.0/8"}, quick()...)
 			p := launch(t, append(args, "--log-format="+format))
 			var api string
 			p.until(t, p.stderr, "ready", func(text string) bool {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // askHealth runs `cloakroom health` and returns its exit code and what it says.
@@ -22,7 +23,7 @@ func TestHealthSaysWhetherRequestsAreServed(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	for _, addr := range []string{"127.0.0.1:0", ":0", "unix:" + filepath.Join(shortDir(t), "a")} {
-		p := launch(t, []string{"serve", "--redis-url", redis.URL(), "--auth-keys-file", writeFile(t, keysWithOne), "--http-addr=127.0.0.1:0", "--admin-addr=" + addr})
+		p := launch(t, []string{"serve", "--redis-url", redis.URL(), "--auth-keys-file", testfile.Write(t, testfile.OneKey), "--http-addr=127.0.0.1:0", "--admin-addr=" + addr})
 		admin, _ := p.logged(t, "ready", 1)["admin"].(string)
 		if !strings.HasPrefix(admin, "unix:") {
 			_, port, err := net.SplitHostPort(admin)

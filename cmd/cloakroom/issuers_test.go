@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // issuersYAML trusts an issuer, whose role makes an admin.
@@ -21,7 +22,7 @@ func issuersYAML(issuer *oidctest.Issuer, role string) string {
 // file changes, and a logout.
 func TestIssuers(t *testing.T) {
 	issuer := oidctest.Start(t)
-	file := writeFile(t, issuersYAML(issuer, "admin"))
+	file := testfile.Write(t, issuersYAML(issuer, "admin"))
 	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-issuers-file", file}, quick()...))
 	api, _ := p.ready(t)
 	issuer.WaitFor(t.Context(), oidctest.KeysPath, 1)
@@ -100,7 +101,7 @@ func TestIssuersFileIsRefused(t *testing.T) {
 		"keys: []": "the file: line 1: a field is not known here",
 		"":         "the file is empty",
 	} {
-		code, _, stderr := once(t, "serve", "--redis-url=memory:", "--auth-issuers-file", writeFile(t, text))
+		code, _, stderr := once(t, "serve", "--redis-url=memory:", "--auth-issuers-file", testfile.Write(t, text))
 		if code != exitUsage || !strings.Contains(stderr, "--auth-issuers-file: ") || !strings.Contains(stderr, wanted) {
 			t.Errorf("%q: exit code %d, %s", text, code, stderr)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // newKey makes a key and returns its secret.
@@ -117,7 +118,7 @@ func TestKeysFileIsReloaded(t *testing.T) {
 
 func TestKeyIntoAFileWithoutKeys(t *testing.T) {
 	for _, text := range []string{"", "\n", "# mine\n", "keys:\n", "# mine\nkeys: # none\n"} {
-		file := writeFile(t, text)
+		file := testfile.Write(t, text)
 		for n, name := range []string{"a", "b"} {
 			newKey(t, "--name="+name, "--user-id=u", "--file="+file)
 			if k, err := caller.ParseAPIKeys([]byte(readDoc(t, file))); err != nil || k.Len() != n+1 {

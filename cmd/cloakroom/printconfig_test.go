@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 func TestWarningsWithoutALog(t *testing.T) {
@@ -31,7 +32,7 @@ func TestWarningsWithoutALog(t *testing.T) {
 func TestPrintConfigKeepsTexts(t *testing.T) {
 	for _, v := range []string{"0123", "1e3", "true", "null", "~", "", "a: b", "# c", "2026-01-02"} {
 		code, out, log := once(t, append([]string{"serve", "--print-config", "--instance-id=" + v}, enough...)...)
-		c, err := loadWith(t, []string{"--config", writeFile(t, out)}, nil)
+		c, err := loadWith(t, []string{"--config", testfile.Write(t, out)}, nil)
 		if code != exitOK || err != nil || c.API.InstanceID != v {
 			t.Errorf("%q: %d, %s, %v, printed as\n%s", v, code, log, err, out)
 		}
@@ -51,7 +52,7 @@ func TestI6_PrintConfigMasksAndReads(t *testing.T) {
 	if strings.Contains(out.String(), secret) || !strings.Contains(out.String(), "redis-url: redis://user:xxxxx@redis.example.com:6380/2\n") {
 		t.Errorf("the password is not masked:\n%s", out.String())
 	}
-	c, err := loadWith(t, []string{"--config", writeFile(t, out.String())}, nil)
+	c, err := loadWith(t, []string{"--config", testfile.Write(t, out.String())}, nil)
 	if err != nil {
 		t.Fatalf("what is printed is not read: %v\n%s", err, out.String())
 	}

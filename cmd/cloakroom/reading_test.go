@@ -1,12 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // newFIFO makes a named pipe without a writer.
@@ -17,21 +18,6 @@ func newFIFO(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return fifo
-}
-
-// piped returns the path of a pipe that has a text and no writer any more, as a shell's <(…) does.
-func piped(t *testing.T, text string) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	if _, err := w.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	return fmt.Sprintf("/dev/fd/%d", r.Fd())
 }
 
 // A start that waits for who writes a pipe says so, and ends when it is told to, as when nothing has started yet.
@@ -70,7 +56,7 @@ func TestKeysOfAFIFO(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(keysWithOne) {
+	for line := range strings.Lines(testfile.OneKey) {
 		if _, err := w.WriteString(line); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // serves says whether a session can be made, read and found.
@@ -48,7 +49,7 @@ func TestServeWithCluster(t *testing.T) {
 	t.Parallel()
 	certificates := redistest.NewCertificates(t)
 	c := redistest.StartCluster(t, redistest.ClusterConfig{Access: redistest.Access{User: "app", Password: "first-password", Certificates: certificates}})
-	password := writeFile(t, "first-password\n")
+	password := testfile.Write(t, "first-password\n")
 	p := launch(t, append([]string{
 		"serve", "--redis-url", "rediss+cluster://" + strings.Join(c.Addrs()[:2], ","), "--auth-anonymous", "--redis-username=app", "--redis-password-file", password,
 		"--redis-tls-ca-file", certificates.CA, "--redis-tls-cert-file", certificates.Cert, "--redis-tls-key-file", certificates.Key, "--redis-replica-reads",
@@ -87,7 +88,7 @@ func TestServeWithSentinel(t *testing.T) {
 		User:   "asker", Password: "password-of-sentinels",
 	})
 	p := launch(t, append([]string{
-		"serve", "--redis-url", s.URL(), "--auth-anonymous", "--redis-sentinel-username=asker", "--redis-sentinel-password-file", piped(t, "password-of-sentinels\n"),
+		"serve", "--redis-url", s.URL(), "--auth-anonymous", "--redis-sentinel-username=asker", "--redis-sentinel-password-file", testfile.Pipe(t, "password-of-sentinels\n"),
 		"--redis-tls-ca-file", certificates.CA, "--redis-tls-cert-file", certificates.Cert, "--redis-tls-key-file", certificates.Key, "--redis-replica-reads",
 	}, quick()...))
 	api, admin := p.ready(t)

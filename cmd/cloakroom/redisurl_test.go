@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // Every form of the URL refuses parameters that cannot work.
@@ -109,7 +110,7 @@ func TestI6_URLsOfManyHostsHideTheirPassword(t *testing.T) {
 }
 
 func TestCheckRedis(t *testing.T) {
-	password, empty, two := writeFile(t, "secret\n"), writeFile(t, "\n"), writeFile(t, "a\nb\n")
+	password, empty, two := testfile.Write(t, "secret\n"), testfile.Write(t, "\n"), testfile.Write(t, "a\nb\n")
 	f := func(want string, args ...string) {
 		t.Helper()
 		_, err := loadWith(t, append([]string{"--auth-anonymous"}, args...), nil)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // onceWith is once with more environment.
@@ -145,10 +147,10 @@ func TestI6_RevokeCommandKeepsTheKey(t *testing.T) {
 	f(exitFailed, "401: auth header missing; give an API key with --key-file, or in CLOAKROOM_API_KEY", nil)
 	f(exitFailed, "401: invalid token; the API key is not among those of this sidecar", []string{"CLOAKROOM_API_KEY=" + other})
 	f(exitOK, "3 sessions revoked", []string{"CLOAKROOM_API_KEY=" + secret})
-	f(exitOK, "1 session revoked", []string{"CLOAKROOM_API_KEY=" + other}, "--key-file", writeFile(t, secret+"\n"))
-	f(exitUsage, "is empty", []string{"CLOAKROOM_API_KEY=" + secret}, "--key-file", writeFile(t, "\n"))
-	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", writeFile(t, "key: "+secret))
-	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", writeFile(t, strings.Repeat("x", maxKey+1)))
+	f(exitOK, "1 session revoked", []string{"CLOAKROOM_API_KEY=" + other}, "--key-file", testfile.Write(t, secret+"\n"))
+	f(exitUsage, "is empty", []string{"CLOAKROOM_API_KEY=" + secret}, "--key-file", testfile.Write(t, "\n"))
+	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", testfile.Write(t, "key: "+secret))
+	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", testfile.Write(t, strings.Repeat("x", maxKey+1)))
 	f(exitUsage, "must have an API key and nothing else", []string{"CLOAKROOM_API_KEY=" + secret + "\r\nX: y"})
 	f(exitUsage, "no such file", nil, "--key-file=/nonexistent/key")
 	f(exitUsage, `unknown flag "--key"`, nil, "--key="+secret)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 func TestServeWithRedis(t *testing.T) {
@@ -145,7 +146,7 @@ func TestI6_LogDoesNotShowThePassword(t *testing.T) {
 }
 
 func TestPprofOnlyWhereItMay(t *testing.T) {
-	keysFile := writeFile(t, keysWithOne)
+	keysFile := testfile.Write(t, testfile.OneKey)
 	f := func(status int, more ...string) {
 		t.Helper()
 		p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--http-addr=127.0.0.1:0"}, more...))

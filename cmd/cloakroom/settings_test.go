@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -19,16 +17,3 @@ func loadWith(t *testing.T, args, env []string) (*config.Config, error) {
 var enough = []string{"--redis-url", "memory:", "--auth-anonymous"}
 
 func with(more ...string) []string { return append(slices.Clone(enough), more...) }
-
-func writeFile(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "cloakroom.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// keysWithOne is a keys file that nobody has the key of.
-const keysWithOne = "keys:\n- name: a\n  userId: u\n  permissions: []\n" +
-	"  sha256: 0000000000000000000000000000000000000000000000000000000000000000\n"

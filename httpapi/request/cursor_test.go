@@ -8,7 +8,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// What one process has written, another one, of another version, may have to read.
+// A process may get a cursor that another version of the program has written.
 func TestCursorForm(t *testing.T) {
 	q := &index.Query{Ascending: true, Predicates: []index.Predicate{
 		index.ByUser("u1"), index.ByIDs("b", "a"), index.ByCreation(index.Dates{Min: 1, Max: session.Never}),

@@ -2,14 +2,13 @@ package config
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 
@@ -26,19 +25,6 @@ func loadWith(t *testing.T, args, env []string) (*Config, error) {
 var enough = []string{"--redis-url", "memory:", "--auth-anonymous"}
 
 func with(more ...string) []string { return append(slices.Clone(enough), more...) }
-
-func writeFile(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "cloakroom.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// keysWithOne is a keys file that nobody has the key of.
-const keysWithOne = "keys:\n- name: a\n  userId: u\n  permissions: []\n" +
-	"  sha256: 0000000000000000000000000000000000000000000000000000000000000000\n"
 
 // faultsOf returns the faults of a refused configuration.
 func faultsOf(t *testing.T, err error) []string {
@@ -71,7 +57,7 @@ func TestDefaultsAreGood(t *testing.T) {
 }
 
 func TestPrecedence(t *testing.T) {
-	file := writeFile(t, "search-max-limit: 300\nsearch-default-limit: 1\n")
+	file := testfile.Write(t, "search-max-limit: 300\nsearch-default-limit: 1\n")
 	f := func(args, env []string, want int) {
 		t.Helper()
 		c, err := loadWith(t, with(args...), env)
@@ -99,11 +85,11 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestEverySettingFromEverySource(t *testing.T) {
-	keysFile := writeFile(t, keysWithOne)
-	issuersFile := writeFile(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
+	keysFile := testfile.Write(t, testfile.OneKey)
+	issuersFile := testfile.Write(t, "issuers: [{issuer: 'https://id.example', audience: [a]}]")
 	authority := tlstest.NewAuthority(t)
 	tls := authority.Mounted(t.TempDir(), tlstest.Pair(authority.Issue(time.Hour)))
-	password := writeFile(t, "password of a test\n")
+	password := testfile.Write(t, "password of a test\n")
 	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
@@ -175,7 +161,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 			env = append(env, EnvName(k)+"="+v)
 			yaml = append(yaml, k+": '"+v+"'")
 		}
-		file := writeFile(t, strings.Join(yaml, "\n"))
+		file := testfile.Write(t, strings.Join(yaml, "\n"))
 		for _, src := range []struct {
 			name      string
 			args, env []string
@@ -193,7 +179,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
-	file := writeFile(t, "http-adr: 127.0.0.1:1\nlog_level: debug\nredis-shards: 3\nadmin-addr: [1]\nmax-body-bytes: lots\nconfig: x\n")
+	file := testfile.Write(t, "http-adr: 127.0.0.1:1\nlog_level: debug\nredis-shards: 3\nadmin-addr: [1]\nmax-body-bytes: lots\nconfig: x\n")
 	_, err := loadWith(t, []string{
 		"--config", file, "--no-such", "value", "-x", "--pprof=maybe", "--http-addr", "nowhere", "--max-body-bytes=1MiB", "stray",
 		"--search-default-limit=5", "--search-max-limit=4", "--shutdown-timeout",
@@ -293,10 +279,10 @@ func TestCrossChecks(t *testing.T) {
 	f("no such file", with("--auth-keys-file=/nonexistent/keys.yaml")...)
 	f("no such file", with("--config=/nonexistent/c.yaml")...)
 	for _, empty := range []string{"", "# nothing yet\n", "keys:\n", "keys: []\n"} {
-		file := writeFile(t, empty)
+		file := testfile.Write(t, empty)
 		f("--auth-keys-file: "+file+": the keys file has no keys", "--redis-url=memory:", "--auth-keys-file="+file)
 	}
-	f("keys[0]", with("--auth-keys-file="+writeFile(t, "keys:\n- name: x\n"))...)
+	f("keys[0]", with("--auth-keys-file="+testfile.Write(t, "keys:\n- name: x\n"))...)
 	f("not a number of bytes", with("--max-session-bytes=x", "--max-body-bytes=1KiB")...) // no second fault from the first
 }
 
@@ -319,7 +305,7 @@ func TestAnonymousNeedsLoopback(t *testing.T) {
 			f(flag, addr, false)
 		}
 	}
-	keysFile := writeFile(t, keysWithOne)
+	keysFile := testfile.Write(t, testfile.OneKey)
 	if _, err := loadWith(t, []string{"--redis-url=memory:", "--http-addr=:1", "--admin-addr=:2", "--auth-keys-file", keysFile}, nil); err != nil {
 		t.Errorf("with keys instead: %v", err)
 	}
@@ -370,20 +356,20 @@ func TestI6_FaultsDoNotShowSecrets(t *testing.T) {
 	} {
 		f([]string{"--auth-anonymous", "--redis-url", url}, nil)
 		f([]string{"--auth-anonymous"}, []string{"CLOAKROOM_REDIS_URL=" + url})
-		f([]string{"--auth-anonymous", "--config", writeFile(t, "redis-url: '"+url+"'\n")}, nil)
+		f([]string{"--auth-anonymous", "--config", testfile.Write(t, "redis-url: '"+url+"'\n")}, nil)
 	}
 	f(with("--redis-password="+secret), nil)
 	f(with("--redis-password", secret), nil)
 	f(with(secret), nil)
-	f(with("--config", writeFile(t, secret)), nil)
-	f(with("--config", writeFile(t, "- "+secret)), nil)
-	f(with("--config", writeFile(t, "redis-pasword: "+secret)), nil)
+	f(with("--config", testfile.Write(t, secret)), nil)
+	f(with("--config", testfile.Write(t, "- "+secret)), nil)
+	f(with("--config", testfile.Write(t, "redis-pasword: "+secret)), nil)
 }
 
 func TestYAMLFaults(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
-		_, err := loadWith(t, with("--config", writeFile(t, text)), nil)
+		_, err := loadWith(t, with("--config", testfile.Write(t, text)), nil)
 		if got := faultsOf(t, err); len(got) != 1 || !strings.Contains(got[0], want) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
@@ -400,7 +386,7 @@ func TestYAMLFaults(t *testing.T) {
 	f("pprof: ~", "file: pprof must be a single value: true or false")
 	f("pprof:", "file: pprof must be a single value: true or false")
 	f("print-config: true", `unknown setting "print-config"`)
-	if _, err := loadWith(t, with("--config", writeFile(t, "# nothing\n")), nil); err != nil {
+	if _, err := loadWith(t, with("--config", testfile.Write(t, "# nothing\n")), nil); err != nil {
 		t.Errorf("an empty file: %v", err)
 	}
 }
@@ -408,7 +394,7 @@ func TestYAMLFaults(t *testing.T) {
 func TestYAMLScalarsAreReadAsWritten(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
-		c, err := loadWith(t, with("--config", writeFile(t, text)), nil)
+		c, err := loadWith(t, with("--config", testfile.Write(t, text)), nil)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			return
@@ -426,7 +412,7 @@ func TestYAMLScalarsAreReadAsWritten(t *testing.T) {
 	f("instance-id: \"a\\x62\"", "ab")
 	f("instance-id: !!str 017", "017")
 	f("redis-key-prefix: &x 1e3\ninstance-id: *x", "1e3")
-	c, err := loadWith(t, with("--config", writeFile(t, "redis-key-prefix: 1e3\nsearch-max-limit: 2000\npprof: true\ndefault-lifetime: 0")), nil)
+	c, err := loadWith(t, with("--config", testfile.Write(t, "redis-key-prefix: 1e3\nsearch-max-limit: 2000\npprof: true\ndefault-lifetime: 0")), nil)
 	if err != nil || c.Store.Prefix != "1e3" || c.API.MaxLimit != 2000 || !c.Pprof {
 		t.Errorf("got %+v, %v", c, err)
 	}

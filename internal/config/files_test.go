@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
@@ -97,7 +98,7 @@ func TestIssuersAreFollowed(t *testing.T) {
 // Keys of a pipe are read once, and are not a fault afterwards.
 func TestKeysOfAPipe(t *testing.T) {
 	t.Parallel()
-	k, err := openKeys(pipedFile(t, keysWithOne), followed.Anything(t.Context(), nil))
+	k, err := openKeys(testfile.Pipe(t, testfile.OneKey), followed.Anything(t.Context(), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestCertificateWithAKeyOfAPipe(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	pair := tlstest.Pair(authority.Issue(time.Hour))
 	files := followed.CertificateFiles(authority.Mounted(t.TempDir(), pair))
-	files.Key = pipedFile(t, string(pair[1]))
+	files.Key = testfile.Pipe(t, string(pair[1]))
 	c, err := followed.OpenCertificate("http", files, followed.Anything(t.Context(), nil))
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +138,7 @@ func TestCertificateWithAKeyOfAPipe(t *testing.T) {
 // A file in motion is never used, as it may be half written. If it stays in motion, that is a fault, told of once.
 func TestFileThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
-	file := writeFile(t, keysWithOne)
+	file := testfile.Write(t, testfile.OneKey)
 	k, err := openKeys(file, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -174,19 +175,4 @@ func TestFileThatChangesAllTheTime(t *testing.T) {
 		t.Errorf("got %q, want one line", state)
 	}
 	f(text, 6, 5) // as before
-}
-
-// pipedFile returns the path of a pipe that has a text and no writer any more, as a shell's <(…) does.
-func pipedFile(t *testing.T, text string) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	if _, err := w.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	return fmt.Sprintf("/dev/fd/%d", r.Fd())
 }

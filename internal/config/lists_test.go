@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // The policies of verify are the same however they are written, and wherever.
@@ -41,7 +42,7 @@ func TestVerifyPoliciesFromEverySource(t *testing.T) {
 		"mapping": "verify-policy:\n  strict: {factors: [password, webAuthN], max_age: 15m, organizations: [1, 2]}\n  recent: {max_age: 1h}\n",
 		"mixed":   "verify-policy: {strict: 'factors:password+webAuthN,max_age:15m,organizations:1+2', recent: {max_age: 1h}}\n",
 	} {
-		f("file, "+name, []string{"--config", writeFile(t, yaml+"verify-default-policy: strict\n")}, nil)
+		f("file, "+name, []string{"--config", testfile.Write(t, yaml+"verify-default-policy: strict\n")}, nil)
 	}
 	var out bytes.Buffer
 	c, err := loadWith(t, with("--verify-policy", strict, "--verify-policy", recent, standard), nil)
@@ -51,7 +52,7 @@ func TestVerifyPoliciesFromEverySource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f("what is printed", []string{"--config", writeFile(t, strings.ReplaceAll(out.String(), "auth-anonymous: false", "auth-anonymous: true"))}, nil)
+	f("what is printed", []string{"--config", testfile.Write(t, strings.ReplaceAll(out.String(), "auth-anonymous: false", "auth-anonymous: true"))}, nil)
 }
 
 func TestVerifyPolicyFaults(t *testing.T) {
@@ -85,7 +86,7 @@ func TestVerifyPolicyFaults(t *testing.T) {
 		"verify-policy: {strict: {organizations: ['1+2']}}", "verify-policy: {strict: {organizations: ['1,max_age:1h']}}",
 		"verify-policy: {strict: {max_age: ~}}", "verify-policy: {'a=factors:totp;b': {max_age: 1h}}", "verify-policy: [ 'p=max_age:1h;q=max_age:1h' ]",
 	} {
-		if c, err := loadWith(t, with("--config", writeFile(t, yaml)), nil); err == nil {
+		if c, err := loadWith(t, with("--config", testfile.Write(t, yaml)), nil); err == nil {
 			t.Errorf("%s is accepted as %+v", yaml, c.API.Verify.Policies)
 		}
 	}

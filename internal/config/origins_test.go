@@ -4,19 +4,21 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // The origins of web pages are the same wherever they stand, and what is wrong
 // with one is told.
 func TestOrigins(t *testing.T) {
-	keys := []string{"--redis-url=memory:", "--auth-keys-file", writeFile(t, keysWithOne)}
+	keys := []string{"--redis-url=memory:", "--auth-keys-file", testfile.Write(t, testfile.OneKey)}
 	const a, b = "https://a.example", "http://b.example:8080"
 	for name, s := range map[string]struct{ args, env []string }{
 		"flags":       {args: []string{"--cors-origins", a, "--cors-origins=" + b}},
 		"one flag":    {args: []string{"--cors-origins", a + "; " + b}},
 		"environment": {env: []string{"CLOAKROOM_CORS_ORIGINS=" + a + ";" + b}},
-		"file, text":  {args: []string{"--config", writeFile(t, "cors-origins: "+a+";"+b+"\n")}},
-		"file, list":  {args: []string{"--config", writeFile(t, "cors-origins:\n- "+a+"\n- "+b+"\n")}},
+		"file, text":  {args: []string{"--config", testfile.Write(t, "cors-origins: "+a+";"+b+"\n")}},
+		"file, list":  {args: []string{"--config", testfile.Write(t, "cors-origins:\n- "+a+"\n- "+b+"\n")}},
 	} {
 		c, err := loadWith(t, append(s.args, keys...), s.env)
 		if err != nil || !reflect.DeepEqual(c.API.CORSOrigins, []string{a, b}) {

@@ -2,7 +2,7 @@
 // wrong with it and what to do. It changes nothing that stays: one key is set
 // and deleted in one transaction, to see whether Redis tells of it.
 //
-// What it cannot see it says; a check that fails, or hangs, hides no other.
+// It reports everything that it cannot see. A check that fails or hangs hides no other.
 package doctor
 
 import (

@@ -427,7 +427,7 @@ func TestI6_WrongCredentialsAreTold_AndNotThePassword(t *testing.T) {
 	f.serves("1")
 }
 
-// What cannot be asked cannot be proven; it is said so, and connections are used all the same.
+// A server that refuses the questions cannot be proven: the log says so, and its connections are still used.
 func TestWhereQuestionsAreForbidden(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

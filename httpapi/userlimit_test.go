@@ -13,7 +13,7 @@ const crowdedText = `"code":8,"message":"the user has as many sessions as --max-
 
 // At the limit of a user's sessions, a create, a set of the user, a PUT and a
 // line of an import are refused, and nothing of them is stored.
-func TestCrowd_Refuse(t *testing.T) {
+func TestUserLimit_Refuse(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser = 2 })
 		const alice = `{"factors":{"user":{"id":"alice"}}}`
@@ -49,7 +49,7 @@ func TestCrowd_Refuse(t *testing.T) {
 
 // With evictions, the oldest session goes, its token with it, and the log says
 // which, for whom, and nothing secret.
-func TestCrowd_Evict(t *testing.T) {
+func TestUserLimit_Evict(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser, s.store.EvictOldest = 2, true })
 		var ids, tokens []string
@@ -81,7 +81,7 @@ func TestCrowd_Evict(t *testing.T) {
 
 // Many who log in as one user at the same time get through, or are told to try
 // again; the user has as many sessions as allowed in the end.
-func TestCrowd_ManyAtOnce(t *testing.T) {
+func TestUserLimit_ManyAtOnce(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards), func(s *setup) { s.store.MaxSessionsPerUser, s.store.EvictOldest = 2, true })
 		var group sync.WaitGroup
