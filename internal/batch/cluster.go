@@ -66,17 +66,21 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
 		return nil, err
 	}
-	first, parts, err := c.split(ctx, cmds)
+	var few [4]share // on the stack
+	shares, err := c.split(ctx, few[:0], cmds)
+	if err == nil {
+		err = c.find(shares)
+	}
 	switch {
 	case err != nil:
 		setError(cmds, err)
 		return nil, err
-	case parts == nil:
-		last = send(ctx, first, cmds)
+	case len(shares) == 1:
+		last = send(ctx, shares[0].to, cmds)
 	default:
 		var group sync.WaitGroup
-		for lane, part := range parts {
-			group.Go(func() { send(ctx, lane, part) })
+		for _, s := range shares {
+			group.Go(func() { send(ctx, s.to, s.cmds) })
 		}
 		group.Wait() // I7
 	}
@@ -89,22 +93,33 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	return last, firstError(cmds)
 }
 
-// split says which Batcher cmds are for; parts is nil if it is one for all.
-func (c *Cluster) split(ctx context.Context, cmds []redis.Cmder) (first *Batcher, parts map[*Batcher][]redis.Cmder, err error) {
+// share is what one master gets of a call's commands.
+type share struct {
+	master *redis.Client
+	cmds   []redis.Cmder
+	to     *Batcher // set by find
+}
+
+// split adds to shares, which is empty, what each master gets.
+func (c *Cluster) split(ctx context.Context, shares []share, cmds []redis.Cmder) ([]share, error) {
 	for i, cmd := range cmds {
-		lane, err := c.lane(ctx, keyOf(cmd))
+		master, err := c.rdb.MasterForKey(ctx, keyOf(cmd))
+		if err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(shares, func(s share) bool { return s.master == master })
 		switch {
-		case err != nil:
-			return nil, nil, err
-		case i == 0:
-			first = lane
-		case parts != nil:
-			parts[lane] = append(parts[lane], cmd)
-		case lane != first:
-			parts = map[*Batcher][]redis.Cmder{first: slices.Clone(cmds[:i]), lane: {cmd}}
+		case len(shares) == 0: // most calls have one master: they need no copy
+			shares = append(shares, share{master: master, cmds: cmds[:1:1]})
+		case at < 0:
+			shares = append(shares, share{master: master, cmds: []redis.Cmder{cmd}})
+		case len(shares) == 1:
+			shares[0].cmds = cmds[: i+1 : i+1]
+		default:
+			shares[at].cmds = append(shares[at].cmds, cmd)
 		}
 	}
-	return first, parts, nil
+	return shares, nil
 }
 
 // send sends commands to one master. Each has its reply or an error then,
@@ -137,25 +152,32 @@ func keyOf(cmd redis.Cmder) string {
 	return key
 }
 
-// lane returns the Batcher for the master of a key.
-func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
-	node, err := c.rdb.MasterForKey(ctx, key)
-	if err != nil {
-		return nil, err
-	}
+// find sets the Batcher of each share.
+func (c *Cluster) find(shares []share) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
 	now := time.Now()
-	if l := c.lanes[node]; l != nil {
-		l.asked = now
-		return l.Batcher, nil
+	for i := range shares {
+		s := &shares[i]
+		l := c.lanes[s.master]
+		if l == nil {
+			c.drop(now)
+			l = &lane{Batcher: New(s.master, c.c)}
+			c.lanes[s.master] = l
+		}
+		l.asked, s.to = now, l.Batcher
 	}
-	// There is a new master. Those that are gone are asked no more, and have
-	// nothing under way then. Who was given one's Batcher a moment ago still
-	// counts on it, so that one which is merely idle has to stay.
+	return nil
+}
+
+// drop takes away the Batchers of masters that are gone: those are asked no
+// more, and have nothing under way. A caller that was given a Batcher a moment
+// ago still counts on it, so that one which is merely idle has to stay. c.mu is
+// held.
+func (c *Cluster) drop(now time.Time) {
 	maps.DeleteFunc(c.lanes, func(_ *redis.Client, l *lane) bool {
 		if now.Sub(l.asked) <= laneKept || !l.retire() {
 			return false
@@ -163,9 +185,6 @@ func (c *Cluster) lane(ctx context.Context, key string) (*Batcher, error) {
 		c.gone.add(l.Stats())
 		return true
 	})
-	l := &lane{New(node, c.c), now}
-	c.lanes[node] = l
-	return l.Batcher, nil
 }
 
 // follow sends those commands again that were not run because of where they
