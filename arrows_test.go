@@ -86,8 +86,8 @@ var arrows = map[string][]string{
 	"":                    {},
 
 	// For tests only: nobody's product code may import these.
-	"internal/oidc/oidctest": {},
-	"internal/redistest":     {},
+	"internal/oidc/oidctest": {"internal/eventually"},
+	"internal/redistest":     {"internal/eventually"},
 	"internal/tlstest":       {},
 	"test/clients":           {},
 	"test/gateways":          {},
@@ -96,10 +96,11 @@ var arrows = map[string][]string{
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest", "internal/testdepth"},
 	"internal/testdepth":     {},
 	"internal/testfile":      {},
+	"internal/eventually":    {},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"internal/eventually", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
@@ -176,15 +177,8 @@ func TestI2_SlotsMoveUnderLoad(t *testing.T) {
 	// progress waits until calls have been answered meanwhile.
 	progress := func() {
 		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for before := answered(); answered() < before+40; {
-			select {
-			case <-tick.C:
-			case <-t.Context().Done():
-				t.Fatal("no call is answered")
-			}
-		}
+		before := answered()
+		eventually.Holds(t, "calls are answered", func() bool { return answered() >= before+40 })
 	}
 	progress()
 	masters := c.Masters()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -81,14 +82,14 @@ func TestCluster_DeletionsSayHowManyReplicasHaveThem(t *testing.T) {
 
 	// A busy machine may keep a replica from answering in time, now and then.
 	for _, ids := range of {
-		eventually(t, "the replica of "+string(ids[0])+" acknowledges", func() bool {
+		eventually.Holds(t, "the replica of "+string(ids[0])+" acknowledges", func() bool {
 			put(ids[0], "ada")
 			one := mustDelete(t, s, ids[0])
 			gone(ids[0])
 			return one.Replicas == 1 && !one.Fewer()
 		})
 	}
-	eventually(t, "every replica acknowledges a revocation", func() bool {
+	eventually.Holds(t, "every replica acknowledges a revocation", func() bool {
 		putAll()
 		a := revoke()
 		return a.least == 1 && a.fewer == 0
@@ -112,12 +113,12 @@ func TestCluster_DeletionsSayHowManyReplicasHaveThem(t *testing.T) {
 		if master == silent {
 			continue
 		}
-		eventually(t, "the others' replicas acknowledge still", func() bool {
+		eventually.Holds(t, "the others' replicas acknowledge still", func() bool {
 			put(ids[0], "ada")
 			return mustDelete(t, s, ids[0]).Replicas == 1
 		})
 	}
-	eventually(t, "a revocation says that only one of three masters' replica is missing", func() bool {
+	eventually.Holds(t, "a revocation says that only one of three masters' replica is missing", func() bool {
 		putAll()
 		before := s.FailoverStats().Unreplicated
 		a := revoke()
@@ -131,7 +132,7 @@ func TestCluster_DeletionsSayHowManyReplicasHaveThem(t *testing.T) {
 		return a.fewer == len(of[silent])
 	})
 	c.Replicas(silent)[0].Resume()
-	eventually(t, "the replica has it", func() bool {
+	eventually.Holds(t, "the replica has it", func() bool {
 		got, err := s.ConfirmDeleted(t.Context(), one)
 		return err == nil && got.Replicas == 1
 	})

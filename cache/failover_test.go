@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -51,7 +51,7 @@ func (p *pair) client() *redis.Client {
 func (p *pair) synced() {
 	p.t.Helper()
 	client := p.client()
-	eventually(p.t, "the replica has everything", func() bool {
+	eventually.Holds(p.t, "the replica has everything", func() bool {
 		pipe := client.Pipeline()
 		pipe.Set(p.t.Context(), "synced", 1, 0)
 		n := pipe.Do(p.t.Context(), "wait", 1, 1000)
@@ -73,22 +73,6 @@ func (p *pair) failOver() {
 		p.t.Fatal(err)
 	}
 	p.addr.Store(&p.replica.Addr)
-}
-
-// eventually asks again and again until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waiting in vain: %s", what)
-		}
-	}
 }
 
 // openFailover opens a store; it remembers, and waits for wanted replicas.
@@ -226,7 +210,7 @@ func TestI4_FailoverBringsNothingBack(t *testing.T) {
 			}
 			p.failOver()
 
-			eventually(t, "another process meets the new master", func() bool {
+			eventually.Holds(t, "another process meets the new master", func() bool {
 				_, err := other.GetFresh(t.Context(), "own")
 				return err == nil
 			})
@@ -254,7 +238,7 @@ func TestI4_FailoverBringsNothingBack(t *testing.T) {
 			}
 
 			runStore(t, mine)
-			eventually(t, "it is deleted again, for all", func() bool {
+			eventually.Holds(t, "it is deleted again, for all", func() bool {
 				_, err := other.GetFresh(t.Context(), "foreign")
 				return errors.Is(err, session.ErrNotFound)
 			})
@@ -293,11 +277,11 @@ func TestI4_FailoverIsNoticedWithoutReads(t *testing.T) {
 	p.failOver()
 	raw := p.replica.Client(t)
 	// The first 199 were forgotten: no more than 100 are remembered.
-	eventually(t, "100 sessions are deleted again", func() bool {
+	eventually.Holds(t, "100 sessions are deleted again", func() bool {
 		return raw.ZCard(t.Context(), mine.keys.Created(0)).Val() == 200
 	})
 	// Each is counted when Redis has answered.
-	eventually(t, "100 are counted", func() bool { return mine.FailoverStats().Resurrected == 100 })
+	eventually.Holds(t, "100 are counted", func() bool { return mine.FailoverStats().Resurrected == 100 })
 }
 
 // A process that only met the tombstone of a session remembers it, too: one
@@ -394,7 +378,7 @@ func timeMachine(t *testing.T, shards int, seed uint64) (refused, revived int) {
 		case 1, 11: // back to the last snapshot, which may be of before everything
 			server.Kill()
 			server.Restart()
-			eventually(t, "the clients are back", func() bool { return mine.Ping(t.Context()) == nil && other.Ping(t.Context()) == nil })
+			eventually.Holds(t, "the clients are back", func() bool { return mine.Ping(t.Context()) == nil && other.Ping(t.Context()) == nil })
 		case 2, 3, 4:
 			old, err := s.GetFresh(t.Context(), id)
 			if errors.Is(err, session.ErrNotFound) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -55,7 +56,7 @@ func clusterReplicas(t *testing.T) *replicated {
 	}
 	r.fill(c.WaitSynced)
 	// A node names no replica of which it has not been told yet that it has something.
-	eventually(t, "every node names a replica of every slot", func() bool {
+	eventually.Holds(t, "every node names a replica of every slot", func() bool {
 		return !slices.ContainsFunc(c.Nodes, func(n *redistest.Node) bool {
 			return slices.ContainsFunc(n.Do("CLUSTER", "SLOTS").([]any), func(slots any) bool { return len(slots.([]any)) < 4 }) // from, to, master
 		})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -34,8 +35,8 @@ func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
 		gone := mustDelete(t, s, "0")
 		return gone.Replicas == 1 && !gone.Fewer()
 	}
-	eventually(t, "the replica acknowledges a deletion", acknowledged)
-	eventually(t, "the replica acknowledges what is gone", func() bool {
+	eventually.Holds(t, "the replica acknowledges a deletion", acknowledged)
+	eventually.Holds(t, "the replica acknowledges what is gone", func() bool {
 		got, err := s.ConfirmDeleted(t.Context(), "0")
 		return err == nil && got.Replicas == 1
 	})
@@ -43,7 +44,7 @@ func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustDelete(t, s, "1")
-	eventually(t, "the replica acknowledges a deletion after the scripts were gone", acknowledged)
+	eventually.Holds(t, "the replica acknowledges a deletion after the scripts were gone", acknowledged)
 	mustDelete(t, s, "2")
 	p.between.Stall(true)
 	old, err := s.GetFresh(t.Context(), "3")
@@ -72,7 +73,7 @@ func TestDelete_SaysHowManyReplicasHaveIt(t *testing.T) {
 		t.Errorf("a revocation: %d, %d of them on too few, %v", n, fewer.Load(), err)
 	}
 	p.between.Stall(false)
-	eventually(t, "the replica has it", func() bool {
+	eventually.Holds(t, "the replica has it", func() bool {
 		got, err := s.ConfirmDeleted(t.Context(), "3")
 		return err == nil && got.Replicas == 1
 	})
@@ -103,7 +104,7 @@ func TestDelete_WaitsAlone(t *testing.T) {
 		gone <- got
 	}()
 	<-waits
-	eventually(t, "it is deleted", func() bool {
+	eventually.Holds(t, "it is deleted", func() bool {
 		_, err := s.GetFresh(t.Context(), "1")
 		return errors.Is(err, session.ErrNotFound)
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -219,7 +220,7 @@ func TestSearchStats_CostlySearches(t *testing.T) {
 	}
 	var got index.SearchStats
 	var refused uint64
-	if !redistest.Eventually(time.Minute, func() bool {
+	if !eventually.Within(time.Minute, func() bool {
 		got, refused = s.SearchStats(), countsOf(t, s)["own"].busy
 		return got.CostlyRunning == got.CostlyLimit && got.CostlyRunning+got.CostlyWaiting+int(refused) == callers
 	}) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // linesOf are the lines of the log about a request, those of a bug or a read of
@@ -79,7 +80,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 			}
 			return
 		}
-		waitFor(t, "a line of "+id, func() bool { return len(f.linesOf(id)) > 0 })
+		eventually.Holds(t, "a line of "+id, func() bool { return len(f.linesOf(id)) > 0 })
 		lines := f.linesOf(id)
 		if len(lines) != 1 || !strings.Contains(lines[0], fmt.Sprintf(" call=%s status=%d ", r.call, got.status)) {
 			t.Errorf("%s %s, status %d: the lines are %q", r.label(), outcome, got.status, lines)
@@ -200,6 +201,6 @@ func TestWhose(t *testing.T) {
 		`idsQuery \"i00\",\"i01\",`, `,\"i09\" and 2 more and creatorQuery \"c\\\"\\n\" and userAgentQuery \"fp\"`,
 		` and creationDateQuery 2026-01-01T00:00:00Z..`, ` and expirationDateQuery ..2026-12-31T23:59:59.999999Z" except=1`,
 	} {
-		waitFor(t, want, func() bool { return strings.Contains(f.logs.String(), want) })
+		eventually.Holds(t, want, func() bool { return strings.Contains(f.logs.String(), want) })
 	}
 }

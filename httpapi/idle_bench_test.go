@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/valyala/fasthttp"
 )
 
@@ -108,7 +109,7 @@ func BenchmarkWaitingConnections(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				waitFor(b, "all headers", func() bool { return read.Load() == connections })
+				eventually.Holds(b, "all headers", func() bool { return read.Load() == connections })
 				read.Store(0)
 				heap2, resident2 := footprint(b)
 				b.ReportMetric(float64(heap2-heap)/connections, "heap-B/connection")

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/imports"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
@@ -213,7 +213,7 @@ func TestI2_ImportWithoutRedis(t *testing.T) {
 		answered <- r
 	}()
 	_, _ = io.WriteString(out, `{"id":"first"}`+"\n")
-	waitFor(t, "the first line", func() bool { return f.do("admin", "GET", "/v2/sessions/first", "").status == http.StatusOK })
+	eventually.Holds(t, "the first line", func() bool { return f.do("admin", "GET", "/v2/sessions/first", "").status == http.StatusOK })
 	f.proxy.Refuse(true)
 	f.proxy.CutAll()
 	for i := 0; ; i++ { // until nobody reads any more
@@ -230,22 +230,6 @@ func TestI2_ImportWithoutRedis(t *testing.T) {
 	}
 	if r.header.Get("Retry-After") != "1" {
 		t.Errorf("got %v", r.header)
-	}
-}
-
-// waitFor polls until done. A minute is for ever.
-func waitFor(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-tick.C:
-		}
 	}
 }
 
@@ -291,7 +275,7 @@ func TestImportClientGoesAway(t *testing.T) {
 		_, _ = io.WriteString(conn, "POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+"\r\n"+framing+"\r\n\r\n"+body)
 		conn.Close()
 	}
-	waitFor(t, "both imports to end", func() bool { return strings.Count(f.logs.String(), "import ends") == 2 })
+	eventually.Holds(t, "both imports to end", func() bool { return strings.Count(f.logs.String(), "import ends") == 2 })
 	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/whole", "")
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/cut", "")
 }
@@ -346,7 +330,7 @@ func TestImportsAreBounded(t *testing.T) {
 		ends = append(ends, out)
 		go func() { answers <- f.importLines(in) }()
 	}
-	waitFor(t, "the imports to begin", func() bool { return f.server.imports.AtWork() == maxImports })
+	eventually.Holds(t, "the imports to begin", func() bool { return f.server.imports.AtWork() == maxImports })
 	r := f.want(http.StatusTooManyRequests, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`)
 	if !strings.Contains(r.body, fmt.Sprint(maxImports)) {
 		t.Errorf("%s does not name the limit", r.body)
@@ -357,6 +341,6 @@ func TestImportsAreBounded(t *testing.T) {
 	for range maxImports {
 		<-answers
 	}
-	waitFor(t, "the imports to end", func() bool { return f.server.imports.AtWork() == 0 })
+	eventually.Holds(t, "the imports to end", func() bool { return f.server.imports.AtWork() == 0 })
 	f.want(http.StatusOK, "writer", "POST", "/v2/sessions/import", `{"id":"a"}`)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -67,7 +68,7 @@ func TestKeyLimit(t *testing.T) {
 			t.Errorf("%d at work of class %s", b.AtWork(), classNames[c])
 		}
 	}
-	waitFor(t, "the log", func() bool { return strings.Contains(f.logs.String(), `msg="write refused"`) })
+	eventually.Holds(t, "the log", func() bool { return strings.Contains(f.logs.String(), `msg="write refused"`) })
 	if !strings.Contains(f.logs.String(), "status=429 took_ms=") {
 		t.Errorf("the log has no refused write:\n%s", f.logs)
 	}
@@ -151,7 +152,7 @@ func TestKeyLimitWithAnyExpect(t *testing.T) {
 			t.Errorf("%q: %d pass a limit of %d, want %d: %v", expect, passed, burst, want, got)
 		}
 	}
-	waitFor(t, "the log", func() bool { return strings.Count(f.logs.String(), "audit=true") >= known })
+	eventually.Holds(t, "the log", func() bool { return strings.Count(f.logs.String(), "audit=true") >= known })
 	if n := strings.Count(f.logs.String(), "audit=true"); n != known {
 		t.Errorf("%d lines of the log for %d requests of a known caller", n, known)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -34,7 +35,7 @@ func TestConsistency_ReplicaReads(t *testing.T) {
 			f.advance(time.Second)
 			host, port, _ := net.SplitHostPort(f.redis.Addr)
 			replica.Do("REPLICAOF", host, port)
-			f.eventually("the replica is in sync", func() bool { return replica.Do("DBSIZE") == f.redis.Do("DBSIZE") })
+			eventually.Holds(t, "the replica is in sync", func() bool { return replica.Do("DBSIZE") == f.redis.Do("DBSIZE") })
 			asked := func() int { return replica.Calls("zrange") + replica.Calls("hget") }
 			check := func(want bool, cursor string, headers ...string) (next string) {
 				t.Helper()

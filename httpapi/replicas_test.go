@@ -1,14 +1,13 @@
 package httpapi
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -59,36 +58,20 @@ func TestDeletionsSayHowManyReplicasHaveThem(t *testing.T) {
 	}
 	host, port, _ := net.SplitHostPort(f.redis.Addr)
 	redistest.Start(t, "replicaof "+host+" "+port)
-	f.eventually("the replica has it", func() bool {
+	eventually.Holds(t, "the replica has it", func() bool {
 		return f.do("admin", "DELETE", "/v2/sessions/1", "").header.Get(headerReplicas) == "1/1"
 	})
 	n := 0
-	f.eventually("a deletion is on the replica", func() bool {
+	eventually.Holds(t, "a deletion is on the replica", func() bool {
 		n++
 		put(fmt.Sprint("rest", n))
 		return f.do("admin", "DELETE", fmt.Sprint("/v2/sessions/rest", n), "").header.Get(headerReplicas) == "1/1"
 	})
-	f.eventually("a revocation is on the replica", func() bool {
+	eventually.Holds(t, "a revocation is on the replica", func() bool {
 		n++
 		put(fmt.Sprint("revoke", n))
 		return f.do("admin", "POST", "/v2/sessions/revoke", `{"all":true}`).body == `{"revoked":"1"}`
 	})
-}
-
-// eventually asks again until something holds.
-func (f *fixture) eventually(what string, holds func() bool) {
-	f.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			f.t.Fatalf("waiting in vain: %s", what)
-		}
-	}
 }
 
 // Callers see nothing of a session that was deleted here and that an older
@@ -105,7 +88,7 @@ func TestI4_RestoredSessionIsGoneForCallers(t *testing.T) {
 	f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/s", "")
 	f.redis.Kill()
 	f.redis.Restart()
-	f.eventually("Redis is back", func() bool { return f.store.Ping(t.Context()) == nil })
+	eventually.Holds(t, "Redis is back", func() bool { return f.store.Ping(t.Context()) == nil })
 	if n := f.redis.Client(t).DBSize(t.Context()).Val(); n < 3 {
 		t.Fatalf("the snapshot has brought nothing back: %d keys", n)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
@@ -186,7 +187,7 @@ func TestRevokeAudit(t *testing.T) {
 		`caller=deleter user_id=svc-deleter which=all except=0 dry_run=false revoked=3`,
 		`msg="write refused"`,
 	} {
-		waitFor(t, want, func() bool { return strings.Contains(f.logs.String(), want) })
+		eventually.Holds(t, want, func() bool { return strings.Contains(f.logs.String(), want) })
 	}
 }
 
@@ -217,7 +218,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				waitFor(t, "the revocation", func() bool { return left() <= most })
+				eventually.Holds(t, "the revocation", func() bool { return left() <= most })
 				cut()
 			}()
 			return done
@@ -226,7 +227,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 		done := cutAt(sessions-300, func() {
 			f.proxy.Refuse(true)
 			f.proxy.CutAll()
-			waitFor(t, "a failure", func() bool { return f.store.Ping(context.Background()) != nil })
+			eventually.Holds(t, "a failure", func() bool { return f.store.Ping(context.Background()) != nil })
 			f.proxy.Refuse(false)
 		})
 		half := `{"queries":[{"creationDateQuery":{"creationDate":"2050-01-02T03:04:05Z"}}],"exceptIds":["s7"]}`

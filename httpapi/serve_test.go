@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/valyala/fasthttp"
 )
 
@@ -51,9 +52,9 @@ func TestI7_RunDrains(t *testing.T) {
 		answered <- r
 	}()
 	_, _ = io.WriteString(out, `{"id":"a"}`+"\n")
-	waitFor(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
+	eventually.Holds(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
 	stop()
-	waitFor(t, "the listener to close", func() bool {
+	eventually.Holds(t, "the listener to close", func() bool {
 		conn, err := net.Dial("tcp", ln.Addr().String())
 		if err == nil {
 			conn.Close()
@@ -88,7 +89,7 @@ func TestI7_RunCutsOff(t *testing.T) {
 	}
 	defer conn.Close()
 	_, _ = io.WriteString(conn, "POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+"\r\nTransfer-Encoding: chunked\r\n\r\n")
-	waitFor(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
+	eventually.Holds(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
@@ -267,7 +268,7 @@ func TestAudit(t *testing.T) {
 	f.want(http.StatusForbidden, "nobody", "DELETE", "/v2/sessions/s", ``, "X-Request-Id", "req-2")
 	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/s", ``, "X-Request-Id", "req-3")
 	f.want(http.StatusForbidden, "nobody", "GET", "/v2/sessions/s", ``, "X-Request-Id", "req-4")
-	waitFor(t, "the log", func() bool { return strings.Count(f.logs.String(), "request_id=") == 2 })
+	eventually.Holds(t, "the log", func() bool { return strings.Count(f.logs.String(), "request_id=") == 2 })
 	for _, want := range []string{
 		"level=INFO msg=write request_id=req-1 call=PutSession status=201",
 		"caller=admin user_id=svc-admin session_id=s",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -127,7 +128,7 @@ func TestStrangers_WhatRedisHasForgottenIsNoGuess(t *testing.T) {
 	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/mirrored", fmt.Sprintf(`{"factors":{"user":{"id":"alice"},"password":{}},"tokenSha256":"%x","expirationDate":%q}`,
 		sha256.Sum256([]byte(foreign)), time.Now().Add(3*time.Second).Format(time.RFC3339Nano)))
 	for _, token := range []string{ours, foreign} {
-		waitFor(t, "the end of a session", func() bool {
+		eventually.Holds(t, "the end of a session", func() bool {
 			if _, err := f.store.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}

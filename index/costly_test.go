@@ -3,9 +3,10 @@ package index
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // I10: a flood of costly searches takes what may run and a short queue, and no more: the next is refused at once.
@@ -26,9 +27,7 @@ func TestI10_CostlySearchesWaitInAShortQueue(t *testing.T) {
 			ended <- err
 		}()
 	}
-	for p.waiting.Load() < p.queue {
-		runtime.Gosched()
-	}
+	eventually.Holds(t, "the queue is full", func() bool { return p.waiting.Load() >= p.queue })
 	for range 100 {
 		if _, err := p.enter(t.Context()); !errors.Is(err, ErrBusy) {
 			t.Fatalf("got %v", err)
@@ -84,9 +83,7 @@ func TestI10_CostlySearchesThatWouldBeLate(t *testing.T) {
 	}
 	ended := make(chan error)
 	go func() { ended <- enter(1000 * time.Hour) }()
-	for p.waiting.Load() < 1 {
-		runtime.Gosched()
-	}
+	eventually.Holds(t, "it waits", func() bool { return p.waiting.Load() > 0 })
 	p.leave(time.Now().Add(-10_000 * time.Hour)) // longer than was known
 	if err := <-ended; !errors.Is(err, ErrBusy) {
 		t.Errorf("one whose turn came late: %v", err)

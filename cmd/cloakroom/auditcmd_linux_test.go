@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -24,7 +25,7 @@ func TestAuditCommandIsInterrupted(t *testing.T) {
 	// What comes first takes no time, the rest takes minutes: it has looked at a hundred when it asks for the next ones.
 	user, shown, _, wait := atTerminal(t, "audit", where, "--rate=1")
 	seen(t, shown, "auditing")
-	if !redistest.Eventually(2*time.Minute, func() bool { return server.Calls("pexpiretime") > 100 }) {
+	if !eventually.Within(2*time.Minute, func() bool { return server.Calls("pexpiretime") > 100 }) {
 		t.Fatalf("it looks at nothing; shown %s", shown)
 	}
 	if _, err := user.WriteString("\x03"); err != nil {

@@ -156,7 +156,7 @@ func TestComposeServesSessions(t *testing.T) {
 		t.Errorf("got %s sessions", got)
 	}
 	want(t, 200, "DELETE", api+"/v2/sessions/"+id, "", bearer...)
-	eventuallySays(t, 200, admin+"/readyz?verbose", "near cache: on")
+	awaitAnswer(t, 200, admin+"/readyz?verbose", "near cache: on")
 
 	stranger := redis.Client(t)
 	if err := stranger.Ping(t.Context()).Err(); err != nil {

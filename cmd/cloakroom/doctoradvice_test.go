@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
@@ -195,12 +194,4 @@ func command(s *redistest.Server, line string) {
 		words = append(words, w)
 	}
 	s.Do(words...)
-}
-
-// awaits fails the test if something does not come true.
-func awaits(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	if !redistest.Eventually(30*time.Second, f) {
-		t.Fatalf("%s did not come", what)
-	}
 }

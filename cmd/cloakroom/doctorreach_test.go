@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -31,7 +32,7 @@ func hold(t *testing.T, s *redistest.Server, n int) (release func()) {
 		}
 		all = append(all, c)
 	}
-	awaits(t, "the connections", func() bool {
+	eventually.Holds(t, "the connections", func() bool {
 		return strings.Count(fmt.Sprint(s.Do("CLIENT", "LIST")), "addr=") >= n
 	})
 	return release

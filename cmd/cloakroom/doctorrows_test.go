@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -43,7 +44,7 @@ func settingRows() []consultation {
 			s := soundServer(t, "appendonly no")
 			return at(s), func(t *testing.T, fix string) []string {
 				obey(s, fix)
-				awaits(t, "the first file", func() bool {
+				eventually.Holds(t, "the first file", func() bool {
 					return field(s, "aof_rewrite_in_progress") == "0" && field(s, "aof_rewrite_scheduled") == "0"
 				})
 				return nil

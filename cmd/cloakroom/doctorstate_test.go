@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
@@ -57,7 +58,7 @@ func stateRows() []consultation {
 		return redistest.Start(t, "replicaof 127.0.0.1 "+master.Addr[strings.LastIndexByte(master.Addr, ':')+1:])
 	}
 	online := func(t *testing.T, master *redistest.Server, n int) {
-		awaits(t, "the replicas", func() bool { return strings.Count(fmt.Sprint(master.Do("INFO", "replication")), "state=online") == n })
+		eventually.Holds(t, "the replicas", func() bool { return strings.Count(fmt.Sprint(master.Do("INFO", "replication")), "state=online") == n })
 	}
 	return []consultation{
 		meta("choose another --redis-key-prefix, or another database", "hello", nil, []string{"--redis-key-prefix=other:"}),
@@ -68,7 +69,7 @@ func stateRows() []consultation {
 			s.Do("SET", "other", strings.Repeat("x", 1<<20))
 			s.Do("CONFIG", "SET", "maxmemory", "1mb")
 			evicts := s.Client(t)
-			awaits(t, "eviction", func() bool {
+			eventually.Holds(t, "eviction", func() bool {
 				_ = evicts.Set(t.Context(), "more", "x", 0).Err() // there may be nothing left to evict
 				return field(s, "evicted_keys") != "0"
 			})
@@ -94,7 +95,7 @@ func stateRows() []consultation {
 			return at(s), func(t *testing.T, _ string) []string {
 				p := launch(t, append([]string{"serve", "--redis-url", s.URL(), "--auth-anonymous"}, quick()...))
 				p.ready(t)
-				awaits(t, "the sweep", func() bool { return fmt.Sprint(s.Do("ZCARD", space.Catalogue(0))) == "0" })
+				eventually.Holds(t, "the sweep", func() bool { return fmt.Sprint(s.Do("ZCARD", space.Catalogue(0))) == "0" })
 				return nil
 			}
 		}},
@@ -114,7 +115,7 @@ func stateRows() []consultation {
 			back := nowhere(t, s)
 			s.Do("SET", "some", "thing")
 			s.Do("BGSAVE")
-			awaits(t, "the failure", func() bool { return field(s, "rdb_last_bgsave_status") == "err" })
+			eventually.Holds(t, "the failure", func() bool { return field(s, "rdb_last_bgsave_status") == "err" })
 			r := consult(t, at(s)) // the other checks go on, and nobody asks whether it is a Redis
 			if text := r.String(); !strings.Contains(text, "MISCONF") || !strings.Contains(text, "latency") || !strings.Contains(text, "ok login") || strings.Contains(text, "is it a Redis") {
 				t.Error(text)
@@ -122,7 +123,7 @@ func stateRows() []consultation {
 			return at(s), func(t *testing.T, _ string) []string {
 				back()
 				s.Do("BGSAVE")
-				awaits(t, "the snapshot", func() bool { return field(s, "rdb_last_bgsave_status") == "ok" })
+				eventually.Holds(t, "the snapshot", func() bool { return field(s, "rdb_last_bgsave_status") == "ok" })
 				return nil
 			}
 		}},
@@ -130,11 +131,11 @@ func stateRows() []consultation {
 			s := soundServer(t, "enable-protected-configs yes", "auto-aof-rewrite-percentage 0")
 			back := nowhere(t, s)
 			_, _ = s.Client(t).BgRewriteAOF(t.Context()).Result() // fails
-			awaits(t, "the failure", func() bool { return field(s, "aof_last_bgrewrite_status") == "err" })
+			eventually.Holds(t, "the failure", func() bool { return field(s, "aof_last_bgrewrite_status") == "err" })
 			return at(s), func(t *testing.T, _ string) []string {
 				back()
 				s.Do("BGREWRITEAOF")
-				awaits(t, "the rewrite", func() bool { return field(s, "aof_last_bgrewrite_status") == "ok" })
+				eventually.Holds(t, "the rewrite", func() bool { return field(s, "aof_last_bgrewrite_status") == "ok" })
 				return nil
 			}
 		}},
@@ -150,13 +151,13 @@ func stateRows() []consultation {
 			}
 			s.Restart()
 			s.Do("SET", "some", "thing")
-			awaits(t, "the failure", func() bool { return field(s, "aof_last_write_status") == "err" })
+			eventually.Holds(t, "the failure", func() bool { return field(s, "aof_last_write_status") == "err" })
 			if text := consult(t, at(s)).String(); !strings.Contains(text, "No space left on device") {
 				t.Errorf("the reason is not told:\n%s", text)
 			}
 			return at(s), func(t *testing.T, _ string) []string {
 				s.Do("BGREWRITEAOF")
-				awaits(t, "a write", func() bool {
+				eventually.Holds(t, "a write", func() bool {
 					return field(s, "aof_last_write_status") == "ok" && field(s, "aof_rewrite_in_progress") == "0"
 				})
 				return nil
@@ -172,7 +173,7 @@ func stateRows() []consultation {
 			done := make(chan error, 1)
 			go func() { done <- loads.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
 			admin := s.Client(t)
-			awaits(t, "LOADING", func() bool { return redis.HasErrorPrefix(admin.Ping(t.Context()).Err(), "LOADING") })
+			eventually.Holds(t, "LOADING", func() bool { return redis.HasErrorPrefix(admin.Ping(t.Context()).Err(), "LOADING") })
 			return at(s), func(t *testing.T, _ string) []string {
 				s.Do("CONFIG", "SET", "key-load-delay", "0")
 				if err := <-done; err != nil {
@@ -187,7 +188,7 @@ func stateRows() []consultation {
 			done := make(chan error, 1)
 			go func() { done <- hangs.Eval(context.Background(), "while true do end", nil).Err() }()
 			admin := s.Client(t)
-			awaits(t, "BUSY", func() bool { return redis.HasErrorPrefix(admin.Ping(t.Context()).Err(), "BUSY") })
+			eventually.Holds(t, "BUSY", func() bool { return redis.HasErrorPrefix(admin.Ping(t.Context()).Err(), "BUSY") })
 			return at(s), func(t *testing.T, _ string) []string {
 				s.Do("SCRIPT", "KILL")
 				<-done
@@ -197,7 +198,7 @@ func stateRows() []consultation {
 		{"if that lasts, its log says why; repl-backlog-size", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "repl-diskless-sync yes", "repl-diskless-sync-delay 3600")
 			replicaOf(t, s)
-			awaits(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=wait_bgsave") })
+			eventually.Holds(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=wait_bgsave") })
 			return at(s), func(t *testing.T, _ string) []string {
 				s.Do("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 				online(t, s, 1)
@@ -208,7 +209,7 @@ func stateRows() []consultation {
 			s := soundServer(t, "repl-diskless-sync yes", "repl-diskless-sync-delay 0", "repl-timeout 3600")
 			r := replicaOf(t, s)
 			online(t, s, 1)
-			awaits(t, "an acknowledgement", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "lag=0") })
+			eventually.Holds(t, "an acknowledgement", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "lag=0") })
 			r.Pause()
 			for range 20 {
 				s.Do("SET", "other", strings.Repeat("x", 1<<20))
@@ -218,7 +219,7 @@ func stateRows() []consultation {
 				if n := s.Do("WAIT", 1, 3000); fmt.Sprint(n) != "1" {
 					t.Errorf("the replica did not catch up: %v", n)
 				}
-				awaits(t, "an acknowledgement", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "lag=0") })
+				eventually.Holds(t, "an acknowledgement", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "lag=0") })
 				return nil
 			}
 		}},

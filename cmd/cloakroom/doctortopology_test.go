@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -18,13 +19,13 @@ func kindRows() []consultation {
 		{"--redis-url must lead to the master", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "repl-diskless-sync yes", "repl-diskless-sync-delay 0")
 			r := soundServer(t, "replicaof 127.0.0.1 "+s.Addr[strings.LastIndexByte(s.Addr, ':')+1:])
-			awaits(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=online") })
+			eventually.Holds(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=online") })
 			return at(r), func(t *testing.T, fix string) []string { return to("redis://" + named(t, fix, s.Addr)) }
 		}},
 		{"--redis-url must lead to one server alone", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "repl-diskless-sync yes", "repl-diskless-sync-delay 0")
 			r := soundServer(t, "replicaof 127.0.0.1 "+s.Addr[strings.LastIndexByte(s.Addr, ':')+1:])
-			awaits(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=online") })
+			eventually.Holds(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(s.Do("INFO", "replication")), "state=online") })
 			return to("redis://" + balance(t, s.Addr, r.Addr)), func(t *testing.T, fix string) []string { return to("redis://" + named(t, fix, s.Addr)) }
 		}},
 		{"use a Redis or Valkey without rename-command", func(t *testing.T) ([]string, follow) {
@@ -113,11 +114,11 @@ func sentinelRows() []consultation {
 			s := sentinels(t, "", "")
 			s.Servers[1].Kill()
 			master := s.Master()
-			awaits(t, "the end of the replica", func() bool { return field(master, "connected_slaves") == "0" })
+			eventually.Holds(t, "the end of the replica", func() bool { return field(master, "connected_slaves") == "0" })
 			return to(s.URL()), func(t *testing.T, _ string) []string {
 				_, port, _ := net.SplitHostPort(master.Addr)
 				redistest.Start(t).Do("REPLICAOF", "127.0.0.1", port)
-				awaits(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(master.Do("INFO", "replication")), "state=online") })
+				eventually.Holds(t, "the replica", func() bool { return strings.Contains(fmt.Sprint(master.Do("INFO", "replication")), "state=online") })
 				return nil
 			}
 		}},
@@ -136,7 +137,7 @@ func clusterRows() []consultation {
 		gone := c.Master(0)
 		gone.Stop()
 		asks := c.Nodes[1].Client(t)
-		awaits(t, "the failure", func() bool { return strings.Contains(asks.ClusterInfo(t.Context()).Val(), "cluster_slots_fail:5") })
+		eventually.Holds(t, "the failure", func() bool { return strings.Contains(asks.ClusterInfo(t.Context()).Val(), "cluster_slots_fail:5") })
 		return to(c.URL()), func() {
 			gone.Restart()
 			c.WaitReady()
@@ -165,7 +166,7 @@ func clusterRows() []consultation {
 			s := soundServer(t, "cluster-enabled yes")
 			return to("redis+cluster://" + s.Addr), func(t *testing.T, _ string) []string {
 				s.Do("CLUSTER", "ADDSLOTSRANGE", 0, redistest.Slots-1)
-				awaits(t, "the Cluster", func() bool { return strings.Contains(fmt.Sprint(s.Do("CLUSTER", "INFO")), "cluster_state:ok") })
+				eventually.Holds(t, "the Cluster", func() bool { return strings.Contains(fmt.Sprint(s.Do("CLUSTER", "INFO")), "cluster_state:ok") })
 				return nil
 			}
 		}},
@@ -174,7 +175,7 @@ func clusterRows() []consultation {
 			s.Do("CLUSTER", "ADDSLOTSRANGE", 0, redistest.Slots-1)
 			s.Restart() // a master that starts waits two seconds before it serves
 			return to("redis+cluster://" + s.Addr), func(t *testing.T, _ string) []string {
-				awaits(t, "the Cluster", func() bool { return strings.Contains(fmt.Sprint(s.Do("CLUSTER", "INFO")), "cluster_state:ok") })
+				eventually.Holds(t, "the Cluster", func() bool { return strings.Contains(fmt.Sprint(s.Do("CLUSTER", "INFO")), "cluster_state:ok") })
 				return nil
 			}
 		}},
@@ -204,7 +205,7 @@ func clusterRows() []consultation {
 			announce := func(port string) {
 				wrong.Do("CONFIG", "SET", "cluster-announce-port", port)
 				asks := c.Nodes[1].Client(t)
-				awaits(t, "the port", func() bool {
+				eventually.Holds(t, "the port", func() bool {
 					return strings.Contains(asks.Do(t.Context(), "CLUSTER", "NODES").String(), "127.0.0.1:"+port+"@")
 				})
 			}

@@ -291,5 +291,5 @@ func TestHealthOfEmbedded(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, http.StatusOK, admin+"/readyz")
+	awaitStatus(t, http.StatusOK, admin+"/readyz")
 }

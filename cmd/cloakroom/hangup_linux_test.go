@@ -12,17 +12,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
 // isGone waits until there is no process of this ID any more.
 func isGone(t *testing.T, pid int) {
 	t.Helper()
-	if !redistest.Eventually(time.Minute, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH }) {
-		t.Errorf("process %d is still there", pid)
-	}
+	eventually.Holds(t, fmt.Sprintf("process %d is gone", pid), func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
 // Whoever closes the terminal of dev leaves no process behind, nor does `dev 2>&1 | tee log`, whose log nobody reads then.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
@@ -25,7 +27,7 @@ func TestIssuers(t *testing.T) {
 	file := testfile.Write(t, issuersYAML(issuer, "admin"))
 	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-issuers-file", file}, quick()...))
 	api, _ := p.ready(t)
-	issuer.WaitFor(t.Context(), oidctest.KeysPath, 1)
+	issuer.WaitFor(oidctest.KeysPath, 1)
 	now := time.Now().Unix()
 	bearer := func(role string) []string {
 		token := issuer.Sign(map[string]any{"iss": issuer.URL, "aud": "cloakroom", "sub": role, "exp": now + 600, "roles": []string{role}})
@@ -74,25 +76,16 @@ func TestIssuers(t *testing.T) {
 	}
 }
 
-// awaitCall sends a request until it is answered with status.
+// awaitCall sends a request until it is answered with status, not with 503.
 func awaitCall(t *testing.T, status int, method, url, body string, header ...string) {
 	t.Helper()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for {
+	eventually.Holds(t, fmt.Sprint(method, " ", url, ": ", status), func() bool {
 		got, answer := call(t, method, url, body, header...)
-		if got == status {
-			return
-		}
-		if got != 503 {
+		if got != status && got != 503 {
 			t.Fatalf("%s %s: got %d %s, want %d", method, url, got, answer, status)
 		}
-		select {
-		case <-again.C:
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		}
-	}
+		return got == status
+	})
 }
 
 func TestIssuersFileIsRefused(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
@@ -219,30 +220,23 @@ func want(t *testing.T, status int, method, url, body string, header ...string) 
 	return answer
 }
 
-// eventually calls until it gets this status: a client needs a moment to see
+// awaitStatus calls until it gets this status: a client needs a moment to see
 // that its Redis is back.
-func eventually(t *testing.T, status int, url string) {
+func awaitStatus(t *testing.T, status int, url string) {
 	t.Helper()
-	eventuallySays(t, status, url, "")
+	awaitAnswer(t, status, url, "")
 }
 
-// eventuallySays calls until it gets this status, with this text in the answer.
-func eventuallySays(t *testing.T, status int, url, text string) {
+// awaitAnswer calls until it gets this status, with this text in the answer.
+func awaitAnswer(t *testing.T, status int, url, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
-		got, answer := call(t, "GET", url, "")
-		if got == status && strings.Contains(answer, text) {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: got %d %s, want %d %s", url, got, answer, status, text)
-		}
+	var got int
+	var answer string
+	if !eventually.Within(time.Minute, func() bool {
+		got, answer = call(t, "GET", url, "")
+		return got == status && strings.Contains(answer, text)
+	}) {
+		t.Fatalf("%s: got %d %s, want %d %s", url, got, answer, status, text)
 	}
 }
 

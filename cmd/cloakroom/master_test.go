@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -25,24 +26,17 @@ func startPair(t *testing.T) *pair {
 	p := &pair{t: t, master: redistest.Start(t, "repl-diskless-sync-delay 0"), replica: redistest.Start(t, "repl-diskless-sync-delay 0")}
 	host, port, _ := net.SplitHostPort(p.master.Addr)
 	p.replica.Do("REPLICAOF", host, port)
-	p.until("the replica follows", func() bool {
+	eventually.Holds(p.t, "the replica follows", func() bool {
 		return strings.Contains(p.replica.Do("INFO", "replication").(string), "master_link_status:up")
 	})
 	p.proxy = redistest.NewProxy(t, p.master.Addr)
 	return p
 }
 
-func (p *pair) until(what string, ok func() bool) {
-	p.t.Helper()
-	if !redistest.Eventually(30*time.Second, ok) {
-		p.t.Fatalf("waited in vain: %s", what)
-	}
-}
-
 // caughtUp waits until the replica has all that the master was told.
 func (p *pair) caughtUp() {
 	p.t.Helper()
-	p.until("the replica has all", func() bool {
+	eventually.Holds(p.t, "the replica has all", func() bool {
 		at := fmt.Sprintf("master_repl_offset:%v", strings.Fields(strings.TrimPrefix(fmt.Sprint(p.master.Do("ROLE")), "["))[1])
 		return strings.Contains(p.replica.Do("INFO", "replication").(string), at)
 	})
@@ -76,7 +70,7 @@ func TestI4_TheEndpointMoves(t *testing.T) {
 			p.replica.Do("REPLICAOF", "NO", "ONE")
 			cutOff(p.master)
 			p.proxy.Lead(p.replica.Addr)
-			p.until("the session is deleted", func() bool {
+			eventually.Holds(p.t, "the session is deleted", func() bool {
 				status, answer := call(t, "DELETE", a+"/v2/sessions/"+id, "")
 				if status != 200 && status != 503 {
 					t.Fatalf("%d: %s", status, answer)
@@ -85,7 +79,7 @@ func TestI4_TheEndpointMoves(t *testing.T) {
 			})
 			deleted := time.Now()
 			for _, header := range [][]string{{"Session-Consistency", "fresh"}, nil} {
-				p.until("it is refused", func() bool {
+				eventually.Holds(p.t, "it is refused", func() bool {
 					begun := time.Now()
 					status, answer := call(t, "GET", b+"/v2/sessions/"+id, "", header...)
 					if status == 200 && begun.Sub(deleted) > time.Second {
@@ -116,7 +110,7 @@ func TestI2_TheMasterIsDemoted(t *testing.T) {
 			id := create(t, api, "u1")
 			want(t, 200, "GET", api+"/v2/sessions/"+id, "")
 			cutOff(p.master)
-			eventuallySays(t, 503, admin+"/readyz", "replica")
+			awaitAnswer(t, 503, admin+"/readyz", "replica")
 			for path, status := range map[string]int{"/v2/sessions/" + id: 503, "/v2/sessions/18000": 503, "/verify": 401} {
 				want(t, status, "GET", api+path, "")
 			}
@@ -126,7 +120,7 @@ func TestI2_TheMasterIsDemoted(t *testing.T) {
 			want(t, 503, "DELETE", api+"/v2/sessions/"+id, "")
 			wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_master_proven 0\n")
 			p.master.Do("REPLICAOF", "NO", "ONE")
-			eventually(t, 200, admin+"/readyz")
+			awaitStatus(t, 200, admin+"/readyz")
 			want(t, 200, "GET", api+"/v2/sessions/"+id, "")
 			s.logged(t, "redis is not used until a master is proven: reads and writes are refused", 1)
 			s.logged(t, "redis proves to be the master", 1)
@@ -141,14 +135,14 @@ func TestI2_TheURLOfAReplica(t *testing.T) {
 	p.proxy.Lead(p.replica.Addr)
 	s := p.serve()
 	admin := fmt.Sprint("http://", s.logged(t, "starting", 1)["admin"])
-	eventuallySays(t, 503, admin+"/readyz", "is a replica of "+p.master.Addr)
+	awaitAnswer(t, 503, admin+"/readyz", "is a replica of "+p.master.Addr)
 	p.proxy.Lead(p.master.Addr)
 	api, _ := s.ready(t)
 	cutOff(p.replica)
 	id := create(t, api, "u1")
 	p.proxy.Lead(p.replica.Addr)
 	p.proxy.CutAll()
-	p.until("it is known", func() bool {
+	eventually.Holds(p.t, "it is known", func() bool {
 		status, answer := call(t, "DELETE", api+"/v2/sessions/"+id, "")
 		if status != 503 {
 			t.Fatalf("a deletion by a replica is answered with %d: %s", status, answer)
@@ -156,7 +150,7 @@ func TestI2_TheURLOfAReplica(t *testing.T) {
 		return strings.Contains(want(t, 503, "GET", admin+"/readyz", ""), "is a replica")
 	})
 	p.proxy.Lead(p.master.Addr)
-	eventually(t, 200, admin+"/readyz")
+	awaitStatus(t, 200, admin+"/readyz")
 	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
 }
 
@@ -172,7 +166,7 @@ func TestServeWithoutTheRightToCLIENT(t *testing.T) {
 			serves(t, api, "u-"+name)
 			if near != nearSettings["no near"] {
 				p := &pair{t: t}
-				p.until("the near cache is off", func() bool {
+				eventually.Holds(p.t, "the near cache is off", func() bool {
 					return strings.Contains(want(t, 200, "GET", admin+"/readyz?verbose", ""), "near cache: off: the server has no client tracking")
 				})
 			}

@@ -48,12 +48,12 @@ func TestReadyz_RedisMayEvict(t *testing.T) {
 	if err := rdb.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 200, admin+"/readyz")
+	awaitStatus(t, 200, admin+"/readyz")
 	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_may_evict 0\n")
 	if err := rdb.ConfigSet(t.Context(), "maxmemory-policy", "volatile-ttl").Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 503, admin+"/readyz")
+	awaitStatus(t, 503, admin+"/readyz")
 	p.logged(t, "redis may evict sessions: cloakroom is not ready until that is mended", 2)
 	p.logged(t, "redis evicts no sessions any more", 1)
 }
@@ -72,12 +72,12 @@ func TestReadyz_SilentRedis(t *testing.T) {
 	if answer := want(t, 503, "GET", admin+"/readyz", ""); !strings.Contains(answer, "the session store is unavailable") {
 		t.Errorf("got %s", answer)
 	}
-	eventuallySays(t, 503, admin+"/readyz", "that it is the master") // an open breaker does not say it
+	awaitAnswer(t, 503, admin+"/readyz", "that it is the master") // an open breaker does not say it
 	want(t, 200, "GET", admin+"/livez", "")
 	want(t, 503, "GET", api+"/v2/sessions/"+id, "") // I2
 	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_breaker_open 1\n", "cloakroom_redis_breaker_trips_total 1\n", "cloakroom_redis_breaker_refused_total ")
 	proxy.Stall(false)
-	eventually(t, 200, admin+"/readyz")
+	awaitStatus(t, 200, admin+"/readyz")
 	p.logged(t, "redis answers again", 1)
 	want(t, 200, "GET", api+"/v2/sessions/"+id, "")
 	wantLines(t, want(t, 200, "GET", admin+"/metrics", ""), "cloakroom_redis_breaker_open 0\n")

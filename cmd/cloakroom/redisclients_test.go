@@ -24,7 +24,7 @@ func serves(t *testing.T, api, user string) (id string) {
 func eventuallyServes(t *testing.T, api, user string) {
 	t.Helper()
 	id := untilCreated(t, api, user)
-	eventually(t, 200, api+"/v2/sessions/"+id)
+	awaitStatus(t, 200, api+"/v2/sessions/"+id)
 	for {
 		status, answer := call(t, "POST", api+"/v2/sessions/search", `{"queries":[{"idsQuery":{"ids":["`+id+`"]}}]}`)
 		if status == 200 && strings.Contains(answer, user) || status != 200 && status != 503 {

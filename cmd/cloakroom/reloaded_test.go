@@ -46,22 +46,22 @@ func TestKeysAreFollowed(t *testing.T) {
 		want(t, status, "POST", api+"/v2/sessions/search", "{}", "Authorization", "Bearer "+secret)
 	}
 	search(200, old)
-	eventuallySays(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
+	awaitAnswer(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
 
 	mount(t, dir, "keys.yaml", "keys: []\n")
 	if got := p.logged(t, "the API keys were not reloaded, the old ones stay", 1); !strings.Contains(got["error"].(string), file+": the keys file has no keys") || got["keys"] != 1.0 {
 		t.Errorf("got %v", got)
 	}
 	search(200, old)
-	eventuallySays(t, 200, admin+"/readyz?verbose", "files: what --auth-keys-file held before is used: "+file)
-	eventuallySays(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 1`)
+	awaitAnswer(t, 200, admin+"/readyz?verbose", "files: what --auth-keys-file held before is used: "+file)
+	awaitAnswer(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 1`)
 
 	mount(t, dir, "keys.yaml", readDoc(t, second))
 	p.logged(t, "API keys reloaded", 1)
 	search(401, old)
 	search(200, young)
-	eventuallySays(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
-	eventuallySays(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 0`)
+	awaitAnswer(t, 200, admin+"/readyz?verbose", "files: in use as they are\n")
+	awaitAnswer(t, 200, admin+"/metrics", `cloakroom_reload_failed{setting="auth-keys-file"} 0`)
 	if n := strings.Count(p.stderr.String(), "were not reloaded"); n != 1 {
 		t.Errorf("the broken file is told of %d times", n)
 	}

@@ -62,13 +62,13 @@ func TestReadyz_ARightIsMissing(t *testing.T) {
 				t.Errorf("logged %v", line)
 			}
 			allowApp(t, acl.Near, "", s)
-			eventually(t, 200, admin+"/readyz")
+			awaitStatus(t, 200, admin+"/readyz")
 			p.logged(t, "the redis user has all rights that requests need", 1)
 			wantLines(t, want(t, 200, "GET", admin+"/readyz?verbose", ""), "rights: all there\n")
 			create(t, api, "u1")
 
 			allowApp(t, acl.Near, test.rule, s) // while it runs
-			eventually(t, 503, admin+"/readyz")
+			awaitStatus(t, 503, admin+"/readyz")
 			p.logged(t, "the redis user lacks rights: cloakroom is not ready until it has them", 2)
 		})
 	}
@@ -100,7 +100,7 @@ func TestReadyz_ARightIsMissingAtOneMaster(t *testing.T) {
 	_, admin := p.ready(t)
 	wantLines(t, want(t, 503, "GET", admin+"/readyz", ""), "not ready: the redis user app may not use zadd")
 	allowApp(t, acl.Near|acl.Cluster, "", all[1])
-	eventually(t, 200, admin+"/readyz")
+	awaitStatus(t, 200, admin+"/readyz")
 }
 
 // Without TIME there is no clock, so no store: that is a wrong configuration.

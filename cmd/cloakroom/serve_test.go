@@ -76,7 +76,7 @@ func TestReadyzSaysWhyNot(t *testing.T) {
 		t.Errorf("got %s", answer)
 	}
 	redis.Restart()
-	eventually(t, 200, admin+"/readyz")
+	awaitStatus(t, 200, admin+"/readyz")
 }
 
 func TestStopWhileRedisIsAway(t *testing.T) {

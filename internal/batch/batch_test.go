@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -66,22 +66,9 @@ func (c *call) wait() error {
 	return c.err
 }
 
-// until waits for an event that nobody tells.
-func until(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), long)
-	defer cancel()
-	for !happened() {
-		if ctx.Err() != nil {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		runtime.Gosched()
-	}
-}
-
 func queued(t *testing.T, b *batch.Batcher, n int) {
 	t.Helper()
-	until(t, fmt.Sprintf("%d commands waiting", n), func() bool { return b.Queued() == n })
+	eventually.Holds(t, fmt.Sprintf("%d commands waiting", n), func() bool { return b.Queued() == n })
 }
 
 func incr(key string) redis.Cmder { return redis.NewIntCmd(context.Background(), "incr", key) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -190,7 +191,7 @@ func TestDo_TimeoutEndsABatchForAll(t *testing.T) {
 		}
 	}
 	p.Stall(false)
-	until(t, "a batch after the stall", func() bool { return b.Do(t.Context(), incr("n")) == nil })
+	eventually.Holds(t, "a batch after the stall", func() bool { return b.Do(t.Context(), incr("n")) == nil })
 }
 
 // A lone caller can leave as long as it has no connection.
@@ -204,7 +205,7 @@ func TestDo_LoneCallerLeavesTheQueueForAConnection(t *testing.T) {
 	b := open(t, c, batch.Config{Timeout: long})
 	ctx, cancel := context.WithCancel(t.Context())
 	lone := start(ctx, b, incr("n"))
-	until(t, "the pool's queue", func() bool { return b.InFlight() == 1 && c.PoolStats().PendingRequests == 1 })
+	eventually.Holds(t, "the pool's queue", func() bool { return b.InFlight() == 1 && c.PoolStats().PendingRequests == 1 })
 	cancel()
 	if err := lone.wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want Canceled", err)
@@ -250,7 +251,7 @@ func TestI7_CloseWaitsForAllBatches(t *testing.T) {
 		defer close(closed)
 		b.Close()
 	}()
-	until(t, "Close", b.Closed)
+	eventually.Holds(t, "Close", b.Closed)
 	if err := b.Do(t.Context(), incr("n")); !errors.Is(err, batch.ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
@@ -285,5 +286,5 @@ func TestI7_IdleBatcherHasNoGoroutine(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	until(t, "the end of all batches", func() bool { return b.InFlight() == 0 })
+	eventually.Holds(t, "the end of all batches", func() bool { return b.InFlight() == 0 })
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -46,14 +46,7 @@ func armed() (*breaker.Breakers, *lines) {
 // ping asks until ok says so of an answer.
 func ping(t *testing.T, c *redis.Client, what string, ok func(error) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for !ok(c.Ping(ctx).Err()) {
-		if ctx.Err() != nil {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		runtime.Gosched()
-	}
+	eventually.Holds(t, what, func() bool { return ok(c.Ping(t.Context()).Err()) })
 }
 
 // once has a client dial once for a call.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -56,9 +56,7 @@ func TestExamine_RefusedCommands(t *testing.T) {
 	replica.Do("CONFIG", "SET", "replica-serve-stale-data", "no")
 	master.Stop()
 	asks := replica.Client(t)
-	if !redistest.Eventually(time.Minute, func() bool { return redis.HasErrorPrefix(asks.Ping(t.Context()).Err(), "MASTERDOWN") }) {
-		t.Fatal("no MASTERDOWN")
-	}
+	eventually.Holds(t, "MASTERDOWN", func() bool { return redis.HasErrorPrefix(asks.Ping(t.Context()).Err(), "MASTERDOWN") })
 	all := examine(t, at(t, replica))
 	all.has(t, "server", doctor.Fail, "is a replica of "+master.Addr, "must lead to the master, "+master.Addr)
 	all.has(t, "login", doctor.OK, "see server", "")
@@ -89,9 +87,7 @@ func TestExamine_CanNotSave(t *testing.T) {
 	s.Do("SET", "some", "thing")
 	s.Do("BGSAVE")
 	asks := s.Client(t)
-	if !redistest.Eventually(time.Minute, func() bool { return redis.HasErrorPrefix(asks.Ping(t.Context()).Err(), "MISCONF") }) {
-		t.Fatal("no MISCONF")
-	}
+	eventually.Holds(t, "MISCONF", func() bool { return redis.HasErrorPrefix(asks.Ping(t.Context()).Err(), "MISCONF") })
 	s.Do("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-info")
 	private := at(t, s)
 	private.Private = true

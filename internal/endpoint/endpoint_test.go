@@ -13,15 +13,12 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	bound = 200 * time.Millisecond
-	// limit is how long a test waits for what must come.
-	limit = 30 * time.Second
-)
+const bound = 200 * time.Millisecond
 
 // fixture is a master, its replica, an address that leads to the master, and a client of that.
 type fixture struct {
@@ -103,7 +100,7 @@ func (f *fixture) follow(replica, master *redistest.Server) {
 
 func (f *fixture) until(what string, ok func() bool) {
 	f.t.Helper()
-	if !redistest.Eventually(limit, ok) {
+	if !eventually.Within(time.Minute, ok) {
 		log := ""
 		if f.log != nil {
 			log = f.log.String()
@@ -351,7 +348,7 @@ func TestI4_ABalancedAddress_LeadsToTheMasterAlone(t *testing.T) {
 // A master that is silent for longer than the bound: what it answers then counts, once it has proven itself.
 func TestI2_ASilentMaster_IsWaitedForAsLongAsTheCallerDoes(t *testing.T) {
 	t.Parallel()
-	f := start(t, func(o *redis.Options) { o.ReadTimeout = limit })
+	f := start(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
 	f.serves("1")
 	f.proxy.Stall(true)
 	answer := make(chan error, 1)

@@ -162,14 +162,14 @@ func TestConcurrentQuestions(t *testing.T) {
 			f.good(a, err, "")
 		})
 	}
-	f.issuer.WaitFor(t.Context(), oidctest.IntrospectPath, 1)
+	f.issuer.WaitFor(oidctest.IntrospectPath, 1)
 	for n := range maxQuestions - 1 {
 		all.Go(func() {
 			_, err := f.opaque(fmt.Sprint("bad-", n))
 			f.refused(err, "not active")
 		})
 	}
-	f.issuer.WaitFor(t.Context(), oidctest.IntrospectPath, maxQuestions)
+	f.issuer.WaitFor(oidctest.IntrospectPath, maxQuestions)
 	if _, err := f.opaque("one too many"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}

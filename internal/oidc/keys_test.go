@@ -117,7 +117,7 @@ func TestI2_IssuerAwayAtTheStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	f.issuer.Restart()
-	f.issuer.WaitFor(t.Context(), oidctest.KeysPath, 1)
+	f.issuer.WaitFor(oidctest.KeysPath, 1)
 	f.settled(2)
 	a, err := f.jwt(token)
 	f.good(a, err, "")

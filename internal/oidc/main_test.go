@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"go.uber.org/goleak"
 )
@@ -119,16 +120,8 @@ func (f *fixture) settled(n uint64) {
 // who wait for it were told.
 func (f *fixture) logged(text string) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !strings.Contains(f.logs.String(), text) {
-		select {
-		case <-ctx.Done():
-			f.t.Fatalf("the log does not say %q:\n%s", text, f.logs)
-		case <-tick.C:
-		}
+	if !eventually.Within(time.Minute, func() bool { return strings.Contains(f.logs.String(), text) }) {
+		f.t.Fatalf("the log does not say %q:\n%s", text, f.logs)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -95,7 +96,7 @@ func prepare(t testing.TB, conf ...string) *Server {
 		s.Kill() // Stop would wait for the server's next 100 ms tick, for files that are removed now
 		// A child that saves may still write there until it notices.
 		var err error
-		if !Eventually(5*time.Second, func() bool { err = os.RemoveAll(dir); return err == nil }) {
+		if !eventually.Within(5*time.Second, func() bool { err = os.RemoveAll(dir); return err == nil }) {
 			t.Errorf("redistest: %v", err)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // conformance is a case of the gateway contract.
@@ -36,7 +36,7 @@ var conformances = []conformance{
 		v := w.ours.login(t, "expired", func(session map[string]any) {
 			session["expirationDate"] = time.Now().Add(200 * time.Millisecond).UTC().Format(time.RFC3339Nano)
 		})
-		if !redistest.Eventually(patience, func() bool { return w.asks(t, request{}.by(v)) != http.StatusOK }) {
+		if !eventually.Within(patience, func() bool { return w.asks(t, request{}.by(v)) != http.StatusOK }) {
 			t.Error("it does not expire")
 		}
 		return request{}.by(v), nil

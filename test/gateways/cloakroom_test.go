@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -46,12 +47,10 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
 	// It is ready before its near cache may keep anything.
-	if !redistest.Eventually(startTimeout, func() bool {
+	eventually.Holds(t, "the near cache is used", func() bool {
 		metrics := (&replica{admin: c.admin}).get("/metrics")
 		return strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds ") && !strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds -1")
-	}) {
-		t.Fatal("the near cache is not used")
-	}
+	})
 	return c
 }
 
@@ -76,7 +75,7 @@ func start(t *testing.T, name, url, bin string, args ...string) {
 		Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	ok := redistest.Eventually(startTimeout, func() bool {
+	ok := eventually.Within(startTimeout, func() bool {
 		select {
 		case <-p.Done():
 			t.Fatalf("%s exited", name)

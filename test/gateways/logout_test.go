@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // After a logout through another process nginx refuses: at once, when Redis tells ours of it, and within the bound when it can
@@ -44,7 +44,7 @@ func TestI4_LogoutElsewhereIsRefusedByNginx(t *testing.T) {
 func (w *world) endsFor(t *testing.T, v *visitor, status int) {
 	t.Helper()
 	refused, again := false, 20
-	ended := redistest.Eventually(patience, func() bool {
+	ended := eventually.Within(patience, func() bool {
 		response, _ := send(t, w.addr, request{}.by(v))
 		reached := w.app.take()
 		if ok := response.StatusCode == http.StatusOK; ok != (len(reached) == 1) || ok && refused {

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // While Redis is stalled, verify answers within the patience of a gateway, 200 ms for most: the recorder between sees the
@@ -55,11 +55,9 @@ func (p *patient) copied(t *testing.T, v *visitor) {
 		return regexp.MustCompile(`(?m)^cloakroom_near_hits_total\{kind="session"\} .*$`).FindString((&replica{admin: p.ours.admin}).get("/metrics"))
 	}
 	before := hits()
-	if !redistest.Eventually(patience, func() bool {
+	eventually.Holds(t, "verify answers from a copy", func() bool {
 		return p.asks(t, request{}.bearer(v)) == http.StatusOK && hits() != before
-	}) {
-		t.Fatal("verify never answers from a copy")
-	}
+	})
 	p.passes(t, request{}.by(v), v)
 }
 
@@ -77,7 +75,7 @@ func TestPatience_ClosedWhileRedisIsStalled(t *testing.T) {
 				t.Errorf("without a copy: verify answered %d, the gateway %d", answer, status)
 			}
 			// A copy is good for as long as the bound, and then no more.
-			refused := redistest.Eventually(patience, func() bool {
+			refused := eventually.Within(patience, func() bool {
 				answer, status, reached := w.inTime(t, request{}.by(known))
 				if answer == http.StatusOK {
 					w.passed(t, request{}, known, reached)
@@ -108,7 +106,7 @@ func TestPatience_StaleIfAllowedWhileRedisIsStalled(t *testing.T) {
 			_, bodyOnly := g.(oathkeeper) // its headers come from the body, which has no age
 
 			// It passes all the time, and after a while the application is told that what it knows is old.
-			told := redistest.Eventually(patience, func() bool {
+			told := eventually.Within(patience, func() bool {
 				answer, status, reached := w.inTime(t, request{}.by(known).with("X-Session-Stale: "+forged))
 				if answer != http.StatusOK || status != http.StatusOK {
 					t.Fatalf("verify answered %d, the gateway %d", answer, status)

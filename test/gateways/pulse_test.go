@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -140,7 +141,7 @@ func TestPulseSeesAStall(t *testing.T) {
 		}
 		return false
 	}
-	if !redistest.Eventually(patience, saw) {
+	if !eventually.Within(patience, saw) {
 		t.Errorf("Redis was silent from %v to %v, and these are seen: %v", paused, resumed, p.seen())
 	}
 }

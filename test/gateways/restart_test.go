@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
@@ -60,9 +61,7 @@ func (l *lone) start(t *testing.T) {
 		_ = cmd.Wait() // stop looks how it ended
 	}()
 	l.cmd, l.ended = cmd, ended
-	if !redistest.Eventually(startTimeout, func() bool { return (&replica{admin: admin}).get("/readyz") == "ready\n" }) {
-		t.Fatal("cloakroom is not ready")
-	}
+	eventually.Holds(t, "cloakroom is ready", func() bool { return (&replica{admin: admin}).get("/readyz") == "ready\n" })
 }
 
 // stop ends a process as an operator does.
@@ -163,9 +162,7 @@ func (c *checks) once(client *http.Client, url, token string) error {
 func (c *checks) more(t *testing.T, n int64) {
 	t.Helper()
 	before := c.good.Load()
-	if !redistest.Eventually(startTimeout, func() bool { return c.good.Load() >= before+n }) {
-		t.Fatal("nothing is answered any more")
-	}
+	eventually.Holds(t, "more is answered", func() bool { return c.good.Load() >= before+n })
 }
 
 func (c *checks) end(t *testing.T) {

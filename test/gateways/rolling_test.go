@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
@@ -54,9 +55,7 @@ func (r *replica) start(t *testing.T) {
 	if r.p, err = redistest.StartProcess(r.log, cloakroomBin, r.args...); err != nil {
 		t.Fatal(err)
 	}
-	if !redistest.Eventually(startTimeout, func() bool { return r.get("/readyz") == "ready\n" }) {
-		t.Fatal("cloakroom is not ready")
-	}
+	eventually.Holds(t, "cloakroom is ready", func() bool { return r.get("/readyz") == "ready\n" })
 }
 
 // get returns what the admin listener answers, "" if it does not.
@@ -102,7 +101,7 @@ func (r *replica) restart(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	r.start(t)
-	if !redistest.Eventually(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
+	if !eventually.Within(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
 		api, verify := r.served()
 		t.Fatalf("the balancer does not come back: it has sent %v requests, and %v to verify", api, verify)
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -56,9 +57,7 @@ func (w *world) asks(t *testing.T, r request) int {
 // recovered waits until verify knows v again, after a fault has ended.
 func (w *world) recovered(t *testing.T, v *visitor) {
 	t.Helper()
-	if !redistest.Eventually(patience, func() bool { return w.asks(t, request{}.bearer(v)) == http.StatusOK }) {
-		t.Fatal("verify does not recover")
-	}
+	eventually.Holds(t, "verify recovers", func() bool { return w.asks(t, request{}.bearer(v)) == http.StatusOK })
 }
 
 // send sends r to the gateway, and again if it has given up on verify, which may happen on a machine with other work to do.

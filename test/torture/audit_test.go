@@ -18,8 +18,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/index/audit"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -57,7 +57,7 @@ type entry struct{ key, member string }
 func (a *auditor) exact(t testing.TB, leftover bool, patience time.Duration) (live int) {
 	t.Helper()
 	var faults []string
-	if !redistest.Eventually(patience, func() bool {
+	if !eventually.Within(patience, func() bool {
 		live, faults = a.look(leftover)
 		return len(faults) == 0
 	}) {

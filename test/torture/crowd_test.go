@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -69,7 +70,7 @@ func TestCrowd(t *testing.T) {
 	}
 	idle.ask() // they are still good
 	idle.close()
-	if longForm() && !redistest.Eventually(patience, func() bool { return slow.cut() == x.Slow }) {
+	if longForm() && !eventually.Within(patience, func() bool { return slow.cut() == x.Slow }) {
 		t.Errorf("of %d slow connections %d are cut", x.Slow, slow.cut())
 	}
 	x.Cut = slow.cut()

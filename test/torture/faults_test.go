@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -377,7 +378,7 @@ func busy(w *world, d time.Duration) *loss {
 		_ = client.Eval(ctx, "while true do end", nil).Err() // killed
 	}()
 	hold(d)
-	ok := redistest.Eventually(patience, func() bool {
+	ok := eventually.Within(patience, func() bool {
 		_ = w.try("SCRIPT", "KILL")
 		select {
 		case <-ended:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -50,7 +51,7 @@ func TestI10_Flood(t *testing.T) {
 	answered := func(when string) {
 		t.Helper()
 		var one outcome
-		if !redistest.Eventually(patience, func() bool { searching.ask(0, time.Now(), &one); return one.After > 0 }) {
+		if !eventually.Within(patience, func() bool { searching.ask(0, time.Now(), &one); return one.After > 0 }) {
 			t.Errorf("%s the costliest search is not answered: %v", when, &one)
 		}
 		one.noWrong(t, when+" the costliest search")

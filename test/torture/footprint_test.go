@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // footprint is what a quiet process takes, and what it has in Redis.
@@ -23,7 +23,7 @@ type footprint struct {
 func (c *sidecar) footprint(t testing.TB) (f footprint) {
 	t.Helper()
 	var err error
-	measured := redistest.Eventually(patience, func() bool {
+	measured := eventually.Within(patience, func() bool {
 		f, err = c.measure()
 		return err == nil
 	})
@@ -102,7 +102,7 @@ func (c *sidecar) peak(t testing.TB, f func()) (bytes float64) {
 	f()
 	close(ended)
 	wg.Wait() // I7
-	if !redistest.Eventually(patience, look) {
+	if !eventually.Within(patience, look) {
 		t.Error("the process does not tell how much memory it has")
 	}
 	return bytes
@@ -116,7 +116,7 @@ func (c *sidecar) rests(t testing.TB, before *footprint) {
 	var now footprint
 	var atWork float64
 	var err error
-	ok := redistest.Eventually(patience, func() bool {
+	ok := eventually.Within(patience, func() bool {
 		if now, err = c.measure(); err == nil {
 			atWork, err = c.atWork()
 		}

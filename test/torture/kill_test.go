@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -71,7 +72,7 @@ func killAgainAndAgain(t *testing.T, shards, kills int) {
 				}
 				// Some writes later; or while it starts.
 				target, early := h.acked.Load()+r.Int64N(40), r.IntN(5) == 0
-				redistest.Eventually(2*time.Second, func() bool { return h.acked.Load() >= target })
+				eventually.Within(2*time.Second, func() bool { return h.acked.Load() >= target })
 				c.kill()
 				if early {
 					earlier.Add(1)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -68,7 +69,7 @@ func TestLies(t *testing.T) {
 	// A process with another bound, that hears of nothing, is as one that does not keep its own.
 	f("a bound that is not kept", "not there any more", "30s", func(t *testing.T, p *pair) {
 		rec := p.other.create("s", "u", true, 0)
-		if !redistest.Eventually(patience, func() bool {
+		if !eventually.Within(patience, func() bool {
 			before, _ := p.ours.to.metric(`cloakroom_near_hits_total{kind="session"}`)
 			p.ours.get(rec, false)
 			after, _ := p.ours.to.metric(`cloakroom_near_hits_total{kind="session"}`)

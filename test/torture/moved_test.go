@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -174,7 +175,7 @@ func moveFaults() []*fault {
 func (w *world) unlinked(replicas []*redistest.Node) {
 	w.t.Helper()
 	for _, r := range replicas {
-		if !redistest.Eventually(patience, func() bool { return infoOf(r.Server, "replication")["master_link_status"] == "down" }) {
+		if !eventually.Within(patience, func() bool { return infoOf(r.Server, "replication")["master_link_status"] == "down" }) {
 			w.t.Errorf("the link of the replica %s does not go down", r.Addr)
 		}
 	}

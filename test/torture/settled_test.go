@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // settled waits until processes have had the time to notice what was done to Redis last: the bound, and the grace.
@@ -56,7 +56,7 @@ func (w *world) served(d time.Duration, through ...int) {
 func (w *world) serving(through []int, happens func()) {
 	seen := watch{span{from: w.h.now()}, through}
 	happens()
-	redistest.Eventually(patience, func() bool { return w.h.missing(allCalls, seen.from, w.h.now(), through...) == 0 }) // kept reports it
+	eventually.Within(patience, func() bool { return w.h.missing(allCalls, seen.from, w.h.now(), through...) == 0 }) // kept reports it
 	seen.to = w.h.now()
 	w.brights = append(w.brights, seen)
 }
@@ -161,7 +161,7 @@ func (w *world) execute(all condemned, by ...int) {
 	for i, n := range by {
 		wg.Go(func() {
 			c := &caller{w.h, w.all[n]}
-			if !redistest.Eventually(patience, func() bool { return c.delete(all[i]) }) {
+			if !eventually.Within(patience, func() bool { return c.delete(all[i]) }) {
 				w.t.Errorf("process %d can not delete a session", n)
 			}
 		})

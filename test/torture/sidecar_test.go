@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -81,7 +82,7 @@ func (c *sidecar) run() (err error) {
 // wait waits until the process is ready.
 func (c *sidecar) wait() error {
 	p, ended := c.proc, false
-	ok := redistest.Eventually(patience, func() bool {
+	ok := eventually.Within(patience, func() bool {
 		select {
 		case <-p.Done():
 			ended = true

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
@@ -184,7 +185,7 @@ func (s *soak) quiet() footprint {
 	s.t.Helper()
 	live := s.created.Load() - s.deleted.Load() - s.shortLived.Load()
 	why := ""
-	if !redistest.Eventually(patience, func() bool {
+	if !eventually.Within(patience, func() bool {
 		why = s.differs(live)
 		return why == ""
 	}) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -71,7 +72,7 @@ func (w *world) client() redis.UniversalClient {
 // synced waits until the replica has all that the master has written so far.
 func (w *world) synced() {
 	w.t.Helper()
-	ok := redistest.Eventually(patience, func() bool {
+	ok := eventually.Within(patience, func() bool {
 		master, replica := infoOf(w.server, "replication"), infoOf(w.replica, "replication")
 		return replica["master_link_status"] == "up" && replica["slave_repl_offset"] == master["master_repl_offset"]
 	})

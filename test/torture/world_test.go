@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -131,7 +132,7 @@ func (w *world) trackers() (ids []string) {
 // warm waits until the load has reached everything: copies are used in every process, and hundreds of writes are done.
 func (w *world) warm() {
 	w.t.Helper()
-	ok := redistest.Eventually(patience, func() bool { return w.h.acked.Load() >= 150 && w.linked() })
+	ok := eventually.Within(patience, func() bool { return w.h.acked.Load() >= 150 && w.linked() })
 	if !ok {
 		w.t.Fatal("the load does not begin to work")
 	}
@@ -150,7 +151,7 @@ func (w *world) linked() bool {
 func (w *world) recovered(from instant) (serving, near time.Duration) {
 	w.t.Helper()
 	n := 0
-	ok := redistest.Eventually(recovery, func() bool {
+	ok := eventually.Within(recovery, func() bool {
 		for _, c := range w.all {
 			n++
 			to := &caller{w.h, c}
@@ -168,7 +169,7 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 		w.t.Fatal("the processes do not recover")
 	}
 	serving = time.Duration(w.h.now() - from)
-	if !redistest.Eventually(patience, w.linked) {
+	if !eventually.Within(patience, w.linked) {
 		w.t.Error("copies are not used again")
 	}
 	return serving, time.Duration(w.h.now() - from)
@@ -178,7 +179,7 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 func (w *world) buried() {
 	w.t.Helper()
 	sessions, _ := w.h.all()
-	ok := redistest.Eventually(patience, func() bool {
+	ok := eventually.Within(patience, func() bool {
 		for _, rec := range sessions {
 			if !rec.isDeleted() {
 				continue

@@ -4,10 +4,10 @@
 package oidctest
 
 import (
-	"context"
 	"crypto"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -265,15 +266,7 @@ type Key struct {
 func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 
 // WaitFor waits until requests for a path have come this often.
-func (i *Issuer) WaitFor(ctx context.Context, path string, n int) {
+func (i *Issuer) WaitFor(path string, n int) {
 	i.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for i.Count(path) < n {
-		select {
-		case <-ctx.Done():
-			i.t.Fatalf("%d requests for %s came, want %d", i.Count(path), path, n)
-		case <-tick.C:
-		}
-	}
+	eventually.Holds(i.t, fmt.Sprintf("%d requests for %s", n, path), func() bool { return i.Count(path) >= n })
 }
