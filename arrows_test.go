@@ -97,10 +97,12 @@ var arrows = map[string][]string{
 	"internal/testdepth":     {},
 	"internal/testfile":      {},
 	"internal/eventually":    {},
+	"internal/leaks":         {},
+	"internal/observed":      {},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/eventually", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

@@ -8,8 +8,8 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,5 @@ func TestMain(m *testing.M) {
 		}
 	}
 	debug.SetGCPercent(400) // little is in use, and much is thrown away
-	goleak.VerifyTestMain(m,
-		// A pool that could not dial tries again every second, and sees only then that it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	leaks.Verify(m)
 }

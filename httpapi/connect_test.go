@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
@@ -156,7 +157,7 @@ func TestConnect_Deadline(t *testing.T) {
 		if ours := strings.Contains(f.logs.String(), "level=ERROR"); ours != (want == "unavailable") {
 			t.Errorf("with %s of %s the log has\n%s", timeout, limit, f.logs)
 		}
-		if writes := strings.Count(f.logs.String(), "msg=\"write failed\""); want == "deadline_exceeded" && writes != 3 {
+		if writes := f.logs.Count("msg=\"write failed\""); want == "deadline_exceeded" && writes != 3 {
 			t.Errorf("the log has %d writes that may have been done:\n%s", writes, f.logs)
 		}
 	}
@@ -183,7 +184,7 @@ func TestConnect_MetricsAndLog(t *testing.T) {
 	f.connect("admin", "v2beta", "GetSession", `{"sessionId":"2"}`)
 	f.connect("admin", "v2", "NoSuchCall", `{}`)
 	f.connect("writer", "v2", "SetSession", `{"sessionId":"3","sessionToken":"secret-token"}`)
-	got := gather(t, registry)
+	got := observed.Counts(t, registry)
 	for _, name := range []string{"404 POST /zitadel.session.v2.SessionService/GetSession", "404 POST /zitadel.session.v2beta.SessionService/GetSession", "404 none"} {
 		if got["cloakroom_http_requests_total "+name] != 1 {
 			t.Errorf("%s is not counted: %v", name, got)

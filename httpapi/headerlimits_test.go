@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -50,10 +51,10 @@ func TestHeaderTooLarge(t *testing.T) {
 			}
 		}
 	}
-	if n := gather(t, registry)["cloakroom_verify_total too_large"]; n != float64(refusals) {
+	if n := observed.Counts(t, registry)["cloakroom_verify_total too_large"]; n != float64(refusals) {
 		t.Errorf("%v are counted as too large, want %d", n, refusals)
 	}
-	if n := strings.Count(f.logs.String(), "reason=too_large"); n != refusals {
+	if n := f.logs.Count("reason=too_large"); n != refusals {
 		t.Errorf("%d lines of the log, want %d", n, refusals)
 	}
 	if strings.Contains(f.logs.String(), token) {

@@ -275,7 +275,7 @@ func TestImportClientGoesAway(t *testing.T) {
 		_, _ = io.WriteString(conn, "POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+"\r\n"+framing+"\r\n\r\n"+body)
 		conn.Close()
 	}
-	eventually.Holds(t, "both imports to end", func() bool { return strings.Count(f.logs.String(), "import ends") == 2 })
+	eventually.Holds(t, "both imports to end", func() bool { return f.logs.Count("import ends") == 2 })
 	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/whole", "")
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/cut", "")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -152,30 +153,19 @@ func TestKeyLimitWithAnyExpect(t *testing.T) {
 			t.Errorf("%q: %d pass a limit of %d, want %d: %v", expect, passed, burst, want, got)
 		}
 	}
-	eventually.Holds(t, "the log", func() bool { return strings.Count(f.logs.String(), "audit=true") >= known })
-	if n := strings.Count(f.logs.String(), "audit=true"); n != known {
+	eventually.Holds(t, "the log", func() bool { return f.logs.Count("audit=true") >= known })
+	if n := f.logs.Count("audit=true"); n != known {
 		t.Errorf("%d lines of the log for %d requests of a known caller", n, known)
 	}
-	if n := counted(t, registry); n != float64(all) {
-		t.Errorf("%v requests counted, of %d", n, all)
-	}
-}
-
-// counted is how many requests the metrics have.
-func counted(t *testing.T, registry *prometheus.Registry) (n float64) {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() == "cloakroom_http_requests_total" {
-			for _, m := range family.GetMetric() {
-				n += m.GetCounter().GetValue()
-			}
+	counted := 0.
+	for name, n := range observed.Counts(t, registry) {
+		if strings.HasPrefix(name, "cloakroom_http_requests_total ") {
+			counted += n
 		}
 	}
-	return n
+	if counted != float64(all) {
+		t.Errorf("%v requests counted, of %d", counted, all)
+	}
 }
 
 // New keys hold from the next request on; none is nobody.

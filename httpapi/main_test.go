@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,28 +8,23 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	testdepth.Parallel(4) // many wait
-	goleak.VerifyTestMain(m,
-		// A pool that could not dial tries again every second, and sees only then that it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"))
+	leaks.Verify(m)
 }
 
 // start is where the driven clock of a test begins: far in the future, so that
@@ -46,7 +40,7 @@ type fixture struct {
 	server *Server
 	url    string
 	addr   string
-	logs   *logBuffer
+	logs   *observed.Log
 	client *http.Client
 	clock  atomic.Int64
 	secret map[string]string // of the API keys, by name
@@ -76,7 +70,7 @@ var testKeys = []caller.APIKey{
 
 func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, logs: &logBuffer{}, secret: map[string]string{}, redis: redistest.Start(t)}
+	f := &fixture{t: t, logs: &observed.Log{}, secret: map[string]string{}, redis: redistest.Start(t)}
 	f.clock.Store(int64(session.TimeOf(start)))
 	f.proxy = redistest.NewProxy(t, f.redis.Addr)
 	logger := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -208,24 +202,6 @@ func (f *fixture) want(status int, as, method, path, body string, headers ...str
 		f.t.Fatalf("%s %s as %q: got %d %s, want %d", method, path, as, r.status, r.body, status)
 	}
 	return r
-}
-
-// logBuffer collects the log.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // eachShards runs a test with one shard and with four.

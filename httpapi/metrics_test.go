@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -18,7 +19,7 @@ func TestMetrics(t *testing.T) {
 	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/c", "")
 	f.want(http.StatusNotFound, "admin", "GET", "/nowhere/d", "")
 	f.raw("hello\r\n\r\n", false)
-	got := gather(t, registry)
+	got := observed.Counts(t, registry)
 	maps.DeleteFunc(got, func(name string, _ float64) bool {
 		return strings.HasPrefix(name, "cloakroom_verify_") || strings.HasPrefix(name, "cloakroom_in_flight") || strings.HasPrefix(name, "cloakroom_shed_")
 	})
@@ -34,24 +35,4 @@ func TestMetrics(t *testing.T) {
 	if _, err := New(Config{Store: f.store, Metrics: registry}); err == nil {
 		t.Error("the same metrics are registered twice")
 	}
-}
-
-// gather returns how often each metric has counted, by name and labels.
-func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			name := family.GetName()
-			for _, l := range m.GetLabel() {
-				name += " " + l.GetValue()
-			}
-			got[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	return got
 }

@@ -268,7 +268,7 @@ func TestAudit(t *testing.T) {
 	f.want(http.StatusForbidden, "nobody", "DELETE", "/v2/sessions/s", ``, "X-Request-Id", "req-2")
 	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/s", ``, "X-Request-Id", "req-3")
 	f.want(http.StatusForbidden, "nobody", "GET", "/v2/sessions/s", ``, "X-Request-Id", "req-4")
-	eventually.Holds(t, "the log", func() bool { return strings.Count(f.logs.String(), "request_id=") == 2 })
+	eventually.Holds(t, "the log", func() bool { return f.logs.Count("request_id=") == 2 })
 	for _, want := range []string{
 		"level=INFO msg=write request_id=req-1 call=PutSession status=201",
 		"caller=admin user_id=svc-admin session_id=s",

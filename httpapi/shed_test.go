@@ -17,6 +17,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -181,11 +182,11 @@ func TestShed_Flood(t *testing.T) {
 	if good.Load() < places || shed.Load() == 0 || good.Load()+shed.Load() != callers*each {
 		t.Errorf("%d good, %d shed", good.Load(), shed.Load())
 	}
-	got := gather(t, registry)
+	got := observed.Counts(t, registry)
 	if n := got["cloakroom_shed_total read"]; n != float64(shed.Load()) {
 		t.Errorf("counted %v, not %d", n, shed.Load())
 	}
-	if n := strings.Count(f.logs.String(), "too many requests at a time"); n == 0 || int64(n) >= shed.Load() {
+	if n := f.logs.Count("too many requests at a time"); n == 0 || int64(n) >= shed.Load() {
 		t.Errorf("%d lines in the log for %d", n, shed.Load())
 	}
 	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/"+id, "")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/valyala/fasthttp"
 )
@@ -448,7 +449,7 @@ func requestFrom(peer net.Addr, name, value string) *fasthttp.RequestCtx {
 
 // A bug of ours lets nobody pass, and ends nothing but its request. (I2)
 func TestI2_VerifySurvivesABug(t *testing.T) {
-	logs := &logBuffer{}
+	logs := &observed.Log{}
 	broken, err := New(Config{Store: new(cache.Store), Logger: slog.New(slog.NewTextHandler(logs, nil))})
 	if err != nil {
 		t.Fatal(err)

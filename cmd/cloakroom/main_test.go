@@ -15,9 +15,9 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 )
 
 // asProgram makes the test binary behave as cloakroom itself.
@@ -31,13 +31,7 @@ func TestMain(m *testing.M) {
 	testdepth.Parallel(4) // most wait
 	redis.SetLogger(silence{})
 	// I7: whatever a test starts has ended.
-	goleak.VerifyTestMain(m,
-		// A pool that could not dial tries again every second, and sees only then that it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
-	)
+	leaks.Verify(m)
 }
 
 // output collects what the program writes, and wakes those that wait for it.

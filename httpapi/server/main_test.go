@@ -3,11 +3,9 @@ package server
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+	leaks.Verify(m)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -22,7 +23,7 @@ func TestMetricsOfARoute(t *testing.T) {
 			l.Answered(status, time.Second)
 		}
 	}
-	if got, want := gather(t, registry), map[string]float64{
+	if got, want := observed.Counts(t, registry), map[string]float64{
 		"cloakroom_http_requests_total 200 GET /a":       4,
 		"cloakroom_http_requests_total 304 GET /a":       2,
 		"cloakroom_http_requests_total 599 GET /a":       2,
@@ -30,24 +31,4 @@ func TestMetricsOfARoute(t *testing.T) {
 	}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-}
-
-// gather returns how often each metric has counted, by name and labels.
-func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			name := family.GetName()
-			for _, l := range m.GetLabel() {
-				name += " " + l.GetValue()
-			}
-			got[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	return got
 }

@@ -1,43 +1,24 @@
 package breaker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
-// lines is a log that tests read.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
-}
-
-func armed() (*breaker.Breakers, *lines) {
-	l := &lines{}
+func armed() (*breaker.Breakers, *observed.Log) {
+	l := &observed.Log{}
 	b := breaker.New(slog.New(slog.NewTextHandler(l, nil)))
 	b.Arm()
 	return b, l
@@ -76,8 +57,8 @@ func TestBreaker_OpensOnADeadServerAndClosesWhenItIsBack(t *testing.T) {
 	if got := b.Stats(); len(got.Open) != 0 || got.Trips != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if log.count("redis is away") != 1 || log.count("redis answers again") != 1 {
-		t.Errorf("the log has\n%s", log.text.String())
+	if log.Count("redis is away") != 1 || log.Count("redis answers again") != 1 {
+		t.Errorf("the log has\n%s", log.String())
 	}
 }
 

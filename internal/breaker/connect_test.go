@@ -65,8 +65,8 @@ func TestMaxclients_CallsGoOnOverTheConnectionsThereAre(t *testing.T) {
 	if got := b.Stats(); got.Trips != 0 || got.Refused != 0 {
 		t.Errorf("the breaker: %+v", got)
 	}
-	if log.count("redis is away") != 0 || log.count("redis takes no further connections: calls wait") != 1 {
-		t.Errorf("the log has\n%s", log.text.String())
+	if log.Count("redis is away") != 0 || log.Count("redis takes no further connections: calls wait") != 1 {
+		t.Errorf("the log has\n%s", log.String())
 	}
 }
 
@@ -78,8 +78,8 @@ func TestMaxclients_WithoutAConnectionCallsAreRefused(t *testing.T) {
 	b, log := armed()
 	c := b.Guard(s.Client(t, once))
 	ping(t, c, "the opening", isOpen)
-	if log.count("redis is away") != 0 || log.count("redis takes no connections: calls are refused") != 1 {
-		t.Errorf("the log has\n%s", log.text.String())
+	if log.Count("redis is away") != 0 || log.Count("redis takes no connections: calls are refused") != 1 {
+		t.Errorf("the log has\n%s", log.String())
 	}
 	if _, err := s.Client(t).Do(t.Context(), "PING").Result(); err == nil || !strings.Contains(err.Error(), "max number of clients") && !isLost(err) {
 		t.Errorf("the server is not full: %v", err)

@@ -1,7 +1,6 @@
 package endpoint_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -27,26 +27,8 @@ type fixture struct {
 	proxy           *redistest.Proxy
 	endpoint        *endpoint.Endpoint
 	client          *redis.Client
-	log             *lines
+	log             *observed.Log
 	lost, connected atomic.Int32 // how often
-}
-
-// lines is a log that tests read.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func start(t *testing.T, options ...func(*redis.Options)) *fixture {
@@ -69,7 +51,7 @@ func servers(t *testing.T) *fixture {
 // guard makes the client, and runs the endpoint.
 func (f *fixture) guard(options ...func(*redis.Options)) {
 	f.t.Helper()
-	f.log = &lines{}
+	f.log = &observed.Log{}
 	f.endpoint = endpoint.New(bound, "test", slog.New(slog.NewTextHandler(f.log, nil)))
 	f.endpoint.OnLoss(func() { f.lost.Add(1) })
 	f.endpoint.Saw(func(string) { f.connected.Add(1) })

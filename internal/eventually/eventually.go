@@ -9,8 +9,8 @@ import (
 // limit is for ever, even on a machine with other work to do.
 const limit = time.Minute
 
-// Holds asks f until it returns true. The test fails, and ends, if it does not within a minute; what says what was waited for.
-// It must be called by the test's own goroutine.
+// Holds asks f until it returns true. If it does not within a minute, the test fails, and the goroutine that called Holds ends;
+// what says what was waited for.
 func Holds(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	if !Within(limit, f) {

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"go.uber.org/goleak"
 )
@@ -31,7 +30,7 @@ type fixture struct {
 	t      testing.TB
 	issuer *oidctest.Issuer
 	secret string // file
-	logs   *logBuffer
+	logs   *observed.Log
 	now    atomic.Int64 // since start
 	aged   atomic.Int64 // by what keys are older than they are
 }
@@ -61,7 +60,7 @@ func newFixture(t testing.TB, file string) *fixture {
 // newStopped is newFixture without Run.
 func newStopped(t testing.TB, file string) *fixture {
 	t.Helper()
-	f := &fixture{t: t, issuer: oidctest.Start(t), logs: &logBuffer{}}
+	f := &fixture{t: t, issuer: oidctest.Start(t), logs: &observed.Log{}}
 	f.secret = filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(f.secret, []byte(oidctest.ClientSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -186,22 +185,4 @@ func shown(a *Access) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-// logBuffer collects the log.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

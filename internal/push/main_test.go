@@ -3,11 +3,9 @@ package push
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// A pool that could not dial tries again every second, and sees only then that it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	leaks.Verify(m)
 }
