@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,22 +63,11 @@ func (c *expiryCliff) run(ctx context.Context, seconds float64, run *result.Run)
 		return fmt.Errorf("storing %d sessions took longer than %v; use fewer", c.flags.count, cliffAfter)
 	}
 	stop := c.first.Add(time.Second + source.Duration(max(seconds-cliffAfter.Seconds()-1, 1)))
-	var workers sync.WaitGroup
-	var failed error
-	for n := range c.flags.workers {
-		workers.Go(func() {
-			err := c.work(ctx, load.NewRand(c.source.Flags.Seed, uint64(n)), stop)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			failed = cmp.Or(failed, err)
-		})
-	}
-	workers.Wait()
-	run.Seconds = time.Since(begin).Seconds()
-	if ctx.Err() != nil {
-		run.Invalid = "interrupted"
-	} else if failed != nil {
-		return failed
+	err := together(ctx, run, begin, c.flags.workers, func(n int) error {
+		return c.work(ctx, load.NewRand(c.source.Flags.Seed, uint64(n)), stop)
+	})
+	if err != nil {
+		return err
 	}
 	run.Figures["ended_sessions"] = float64(c.flags.count)
 	return fillRun(run, c.gets, c.queries, "get", "search")
@@ -156,7 +144,7 @@ func (c *expiryCliff) work(ctx context.Context, r *rand.Rand, stop time.Time) er
 func (c *expiryCliff) note(h *hdrhistogram.Histogram, took time.Duration, wrong error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = h.RecordValue(int64(min(took, result.Longest)))
+	record(h, took)
 	c.out.Due++
 	c.out.Answered++
 	if wrong != nil {

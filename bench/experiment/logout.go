@@ -1,13 +1,11 @@
 package experiment
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
@@ -33,56 +31,24 @@ func (w *logout) run(ctx context.Context, seconds float64, run *result.Run) erro
 	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
-	var workers sync.WaitGroup
-	var failed error
-	for n := range w.flags.workers {
-		workers.Go(func() {
-			err := w.work(ctx, n, begin.Add(source.Duration(seconds)), func(polls uint64, del, until time.Duration) {
-				mu.Lock()
-				defer mu.Unlock()
-				run.Due += polls + 1
-				run.Answered += polls + 1
-				_ = deleted.RecordValue(int64(min(del, result.Longest)))
-				_ = refused.RecordValue(int64(min(until, result.Longest)))
-				if until >= refusedWithin {
-					run.Wrong++
-					run.FirstError = fmt.Sprintf("a session was served %v after its end", until)
-				}
-			})
+	err := together(ctx, run, begin, w.flags.workers, func(n int) error {
+		return w.work(ctx, n, begin.Add(source.Duration(seconds)), func(polls uint64, del, until time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()
-			failed = cmp.Or(failed, err)
+			run.Due += polls + 1
+			run.Answered += polls + 1
+			record(deleted, del)
+			record(refused, until)
+			if until >= refusedWithin {
+				run.Wrong++
+				run.FirstError = fmt.Sprintf("a session was served %v after its end", until)
+			}
 		})
-	}
-	workers.Wait()
-	run.Seconds = time.Since(begin).Seconds()
-	if ctx.Err() != nil {
-		run.Invalid = "interrupted"
-	} else if failed != nil {
-		return failed
+	})
+	if err != nil {
+		return err
 	}
 	return fillRun(run, refused, deleted, "revocation", "delete")
-}
-
-// fillRun takes a run's latency and service from two histograms, and figures of them.
-func fillRun(r *result.Run, latency, service *hdrhistogram.Histogram, latencyName, serviceName string) error {
-	var err error
-	if r.Latency, err = result.NewDistribution(latency); err != nil {
-		return err
-	}
-	if r.Service, err = result.NewDistribution(service); err != nil {
-		return err
-	}
-	if r.Seconds > 0 {
-		r.Achieved = float64(r.Answered) / r.Seconds
-	}
-	for name, d := range map[string]*result.Distribution{latencyName: &r.Latency, serviceName: &r.Service} {
-		r.Figures[name+"_count"] = float64(d.Count)
-		r.Figures[name+"_p50_ms"] = d.P50 / 1000
-		r.Figures[name+"_p99_ms"] = d.P99 / 1000
-		r.Figures[name+"_max_ms"] = d.Max / 1000
-	}
-	return nil
 }
 
 // work creates, gets, deletes and polls until the end.
@@ -98,33 +64,26 @@ func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls
 	}
 	defer there.Close()
 	for i := 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
-		a, err := here.Call("POST", "/v2/sessions", fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, logoutUser, n, i))
+		session, err := logIn(here, fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, logoutUser, n, i))
 		if err != nil {
 			return err
 		}
-		id, _, err := scenario.CreatedSession(a.Body)
-		if err != nil {
-			return fmt.Errorf("create: status %d: %w", a.Status, err)
-		}
-		path := "/v2/sessions/" + string(id)
 		for range 2 { // the second is from the near cache
-			if a, err = there.Call("GET", path, ""); err != nil {
+			a, err := there.Call("GET", session.path, "")
+			if err != nil {
 				return err
 			}
 			if a.Status != 200 {
 				return fmt.Errorf("a new session is not served: status %d: %.200s", a.Status, a.Body)
 			}
 		}
-		sent := time.Now()
-		if a, err = here.Call("DELETE", path, "{}"); err != nil {
+		deleted, took, err := session.end()
+		if err != nil {
 			return err
 		}
-		if a.Status != 200 {
-			return fmt.Errorf("delete: status %d: %.200s", a.Status, a.Body)
-		}
-		deleted := time.Now()
 		for polls := uint64(1); ; polls++ {
-			if a, err = there.Call("GET", path, ""); err != nil {
+			a, err := there.Call("GET", session.path, "")
+			if err != nil {
 				return err
 			}
 			since := time.Since(deleted)
@@ -134,7 +93,7 @@ func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls
 			if a.Status != 404 && a.Status != 200 {
 				return fmt.Errorf("get after delete: status %d: %.200s", a.Status, a.Body)
 			}
-			done(polls, deleted.Sub(sent), since)
+			done(polls, took, since)
 			break
 		}
 	}

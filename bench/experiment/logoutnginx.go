@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,42 +74,32 @@ func (w *logoutNginx) run(ctx context.Context, seconds float64, run *result.Run)
 	refused, deleted := result.NewHistogram(), result.NewHistogram()
 	begin := time.Now()
 	var mu sync.Mutex
-	var workers sync.WaitGroup
-	var failed error
 	var first, unavailable float64
 	var passed time.Duration
-	for range w.flags.workers {
-		workers.Go(func() {
-			err := w.work(ctx, begin.Add(source.Duration(seconds)), func(r *logoutRound) {
-				mu.Lock()
-				defer mu.Unlock()
-				run.Due += r.asked + 1
-				run.Answered += r.asked + 1
-				passed = max(passed, r.passed)
-				unavailable += float64(r.unavailable)
-				_ = deleted.RecordValue(int64(min(r.deleted, result.Longest)))
-				_ = refused.RecordValue(int64(min(r.refused, result.Longest)))
-				if r.first {
-					first++
-				}
-				if r.wrong {
-					run.Wrong++
-					run.FirstError = fmt.Sprintf("a request sent %v after the session was deleted was let pass", r.since)
-				}
-			})
+	err := together(ctx, run, begin, w.flags.workers, func(int) error {
+		return w.work(ctx, begin.Add(source.Duration(seconds)), func(r *logoutRound) {
 			mu.Lock()
 			defer mu.Unlock()
-			failed = cmp.Or(failed, err)
+			run.Due += r.asked + 1
+			run.Answered += r.asked + 1
+			passed = max(passed, r.passed)
+			unavailable += float64(r.unavailable)
+			record(deleted, r.deleted)
+			record(refused, r.refused)
+			if r.first {
+				first++
+			}
+			if r.wrong {
+				run.Wrong++
+				run.FirstError = fmt.Sprintf("a request sent %v after the session was deleted was let pass", r.since)
+			}
 		})
+	})
+	if err != nil && w.process != nil {
+		return w.process.explain(err)
 	}
-	workers.Wait()
-	run.Seconds = time.Since(begin).Seconds()
-	if ctx.Err() != nil {
-		run.Invalid = "interrupted"
-	} else if failed != nil && w.process != nil {
-		return w.process.explain(failed)
-	} else if failed != nil {
-		return failed
+	if err != nil {
+		return err
 	}
 	run.Figures["refused_at_the_first_request"] = first
 	run.Figures["gateway_errors"] = unavailable
@@ -129,16 +118,11 @@ func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logout
 	through := &visitor{nginx: w.nginx, config: w.source.Config}
 	defer through.close()
 	for time.Now().Before(end) && ctx.Err() == nil {
-		a, err := here.Call("POST", "/v2/sessions", `{"checks":{"user":{"userId":"`+logoutUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
+		session, err := logIn(here, `{"checks":{"user":{"userId":"`+logoutUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
 		if err != nil {
 			return err
 		}
-		id, token, err := scenario.CreatedSession(a.Body)
-		if err != nil {
-			return fmt.Errorf("create: status %d: %w", a.Status, err)
-		}
-		path := "/v2/sessions/" + string(id)
-		through.token(string(token))
+		through.token(session.token)
 		if err := w.untilNear(ctx, through); err != nil {
 			return err
 		}
@@ -146,15 +130,10 @@ func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logout
 			return err
 		}
 		var r logoutRound
-		sent := time.Now()
-		if a, err = here.Call("DELETE", path, "{}"); err != nil {
+		var deleted time.Time
+		if deleted, r.deleted, err = session.end(); err != nil {
 			return err
 		}
-		if a.Status != 200 {
-			return fmt.Errorf("delete: status %d: %.200s", a.Status, a.Body)
-		}
-		deleted := time.Now()
-		r.deleted = deleted.Sub(sent)
 		if err := w.untilRefused(ctx, through, deleted, &r); err != nil {
 			return err
 		}
