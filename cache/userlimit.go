@@ -32,7 +32,7 @@ const resultCrowded = "crowded"
 const (
 	// evictions is how many sessions are evicted at a time.
 	evictions = 16
-	// makeRoomSteps bounds the steps of makeRoom, each of at most listChunk evictions.
+	// makeRoomSteps bounds the steps of makeRoom, each of at most zlist.Chunk evictions.
 	makeRoomSteps = 100
 )
 

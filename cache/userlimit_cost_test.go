@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 )
 
 // A write takes as many round trips with a limit that is not reached as without
@@ -67,7 +68,7 @@ func TestUserLimit_RoundTrips(t *testing.T) {
 // A list that ends where a chunk does is read once, not twice.
 func TestUserLimit_ListOfWholeChunks(t *testing.T) {
 	rdb := redistest.Start(t).Client(t)
-	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 1, MaxSessionsPerUser: listChunk, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
+	s, err := Open(t.Context(), Config{Redis: rdb, Shards: 1, MaxSessionsPerUser: zlist.Chunk, EvictOldest: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +78,12 @@ func TestUserLimit_ListOfWholeChunks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range listChunk {
+	for i := range zlist.Chunk {
 		put(i)
 	}
 	trips := new(tripCount)
 	rdb.AddHook(trips)
-	put(listChunk)
+	put(zlist.Chunk)
 	// Refused, list, documents, nothing more in the list, eviction, done.
 	if got := trips.n.Load(); got != 6 {
 		t.Errorf("%d round trips, want 6", got)

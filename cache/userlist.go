@@ -7,11 +7,9 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
-
-// listChunk is the most elements that one command reads. (I10)
-const listChunk = 250
 
 // maxTwins is how many pairs of entries admit.lua is told of.
 const maxTwins = 100
@@ -81,15 +79,15 @@ func (c *userList) notLive() (ids []session.ID) {
 // live sessions are found than the user may have.
 func (s *Store) userListOf(ctx context.Context, user string, self session.ID) (*userList, error) {
 	r := newUserListReader(s, user, self)
-	for from := int64(0); ; from += listChunk {
-		members, err := s.rdb.ZRevRangeWithScores(ctx, s.keys.User(user), from, from+listChunk-1).Result()
+	for from := int64(0); ; from += zlist.Chunk {
+		members, err := s.rdb.ZRevRangeWithScores(ctx, s.keys.User(user), from, from+zlist.Chunk-1).Result()
 		if err != nil {
 			return nil, err
 		}
 		if err := r.add(ctx, members); err != nil {
 			return nil, err
 		}
-		r.whole = len(members) < listChunk
+		r.whole = len(members) < zlist.Chunk
 		if r.whole || r.live() > s.maxPerUser {
 			return &r.userList, nil
 		}
@@ -102,7 +100,7 @@ func (s *Store) oldestOfList(ctx context.Context, user string, self session.ID, 
 	for i := range kept {
 		r.last[kept[i].id] = ""
 	}
-	members, err := s.rdb.ZRangeWithScores(ctx, s.keys.User(user), 0, listChunk-1).Result()
+	members, err := s.rdb.ZRangeWithScores(ctx, s.keys.User(user), 0, zlist.Chunk-1).Result()
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,8 @@ const (
 	redeleteTries = 5
 	// stepTimeout bounds one step.
 	stepTimeout = 5 * time.Second
-	// listChunk is how many sessions are asked for at once. (I10)
-	listChunk = 250
+	// askedAtOnce is how many sessions are asked for in one round trip.
+	askedAtOnce = 250
 )
 
 // Config says how to delete again what has come back. All of it is required.
@@ -120,10 +120,10 @@ func (b *redeleter) watch(ctx context.Context) {
 	b.look(ctx)
 }
 
-// look asks for the session of every remembered deletion, 250 at a time. Hardly
+// look asks for the session of every remembered deletion, askedAtOnce at a time. Hardly
 // any exists.
 func (b *redeleter) look(ctx context.Context) {
-	b.remembered.each(listChunk, func(ids []session.ID) bool {
+	b.remembered.each(askedAtOnce, func(ids []session.ID) bool {
 		stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 		defer cancel()
 		there := make([]*redis.IntCmd, len(ids))

@@ -7,15 +7,12 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// listChunk is the most elements that one command reads. (I10)
-	listChunk = 250
-	// maxUserList is how many sessions of a user the near cache holds the list of.
-	maxUserList = 1000
-)
+// maxUserList is how many sessions of a user the near cache holds the list of.
+const maxUserList = 1000
 
 // userList is the list of a user's sessions, oldest first. One that is too long
 // to be held has no candidates.
@@ -52,18 +49,18 @@ func (n *Cache) List(ctx context.Context, user string) (list []index.Candidate, 
 // grows and shrinks.
 func (n *Cache) readUserList(ctx context.Context, user string) (*userList, error) {
 	key := n.space.User(user)
-	first := redis.NewZSliceCmd(ctx, "zrange", key, 0, listChunk-1, "withscores")
+	first := redis.NewZSliceCmd(ctx, "zrange", key, 0, zlist.Chunk-1, "withscores")
 	if err := n.config.Trip(ctx, first); err != nil {
 		return nil, err
 	}
 	members := first.Val()
-	if len(members) == listChunk {
+	if len(members) == zlist.Chunk {
 		var card *redis.IntCmd
 		var chunks []*redis.ZSliceCmd
 		_, err := n.config.Redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			card = pipe.ZCard(ctx, key)
-			for from := int64(0); from < maxUserList; from += listChunk {
-				chunks = append(chunks, pipe.ZRangeWithScores(ctx, key, from, from+listChunk-1))
+			for from := int64(0); from < maxUserList; from += zlist.Chunk {
+				chunks = append(chunks, pipe.ZRangeWithScores(ctx, key, from, from+zlist.Chunk-1))
 			}
 			return nil
 		})
