@@ -45,6 +45,10 @@ func (s *Store) StartNear() (stop func() error, err error) {
 	}
 }
 
+// WaitForReplicas has deletions wait so long for replicas, which may be longer than a Config allows. It must be called before
+// the first of them.
+func (s *Store) WaitForReplicas(d time.Duration) { s.acks.timeout = d }
+
 // StoredOf unpacks what a session's hash holds in its field doc.
 func StoredOf(field string) (*session.Stored, error) { return storedOf(field) }
 

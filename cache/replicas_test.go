@@ -84,7 +84,7 @@ func TestDelete_WaitsAlone(t *testing.T) {
 	t.Parallel()
 	p := startPair(t)
 	s := openFailover(t, p.client(), 1, 100, 1)
-	s.acks.timeout = 5 * time.Second // longer than any trip
+	s.WaitForReplicas(5 * time.Second) // longer than any trip
 	mustPut(t, s, sessionOf("1", "ada", 1))
 	mustPut(t, s, sessionOf("2", "ada", 1))
 	p.synced()

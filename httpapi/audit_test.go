@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
@@ -159,14 +158,16 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 	f.do("limited", "GET", "/v2/sessions/s", "")
 	each(func(r *route, w write) { check(r, "limited", is(429), "limited", w.good, kind...) })
 
-	budgets := f.server.budgets
+	frees := []func(){}
 	for c := classRead; c < classes; c++ {
-		f.server.budgets[c] = &server.Budget{}
+		frees = append(frees, f.occupy(c))
 	}
 	each(func(r *route, w write) { check(r, "shed", is(503), "free", w.good, kind...) })
-	f.server.budgets = budgets
+	for _, free := range frees {
+		free()
+	}
 
-	f.server.limits.patience = 0
+	f.server.limit(func(l *limits) { l.patience = 0 })
 	f.proxy.Refuse(true)
 	f.proxy.CutAll()
 	each(func(r *route, w write) { check(r, "store away", is(503), "plain", w.good, kind...) })

@@ -137,7 +137,7 @@ func TestConnect_Deadline(t *testing.T) {
 		created := f.want(http.StatusCreated, "admin", "POST", "/v2/sessions", `{"factors":{"user":{"id":"alice"},"password":{}}}`)
 		token := newToken.FindStringSubmatch(created.body)[1]
 		id := newID.FindStringSubmatch(created.body)[1]
-		f.server.limits.request = limit
+		f.server.limit(func(l *limits) { l.request = limit })
 		f.proxy.Stall(true)
 		defer f.proxy.Stall(false)
 		for _, c := range []struct{ as, call, body string }{

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/observed"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
@@ -53,8 +54,7 @@ type setup struct {
 	shards int
 	config Config
 	store  cache.Config
-	limits timeouts
-	verify time.Duration // how long a verify may take; 0 is as long as ever
+	limits limits
 }
 
 // testKeys are the API keys of every fixture.
@@ -74,7 +74,7 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	f.clock.Store(int64(session.TimeOf(start)))
 	f.proxy = redistest.NewProxy(t, f.redis.Addr)
 	logger := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := setup{shards: 1, limits: defaultTimeouts}
+	s := setup{shards: 1, limits: limits{defaultTimeouts, verify.DefaultTimeout}}
 	s.limits.idleAtEnd = time.Second
 	s.config = Config{InstanceID: "instance-1", Version: "1.2.3", Logger: logger}
 	s.store = cache.Config{Clock: f.now, Logger: logger}
@@ -91,10 +91,7 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	if f.server, err = New(s.config); err != nil {
 		t.Fatal(err)
 	}
-	f.server.limits = s.limits
-	if s.verify > 0 {
-		f.server.verify.Timeout = s.verify
-	}
+	f.server.limit(func(l *limits) { *l = s.limits })
 	f.apiKeys = f.keys()
 	f.server.Callers.SetKeys(f.apiKeys)
 	f.serve()

@@ -126,7 +126,7 @@ func TestRevokeEverywhereElse(t *testing.T) {
 func TestRevokeHasNoDeadline(t *testing.T) {
 	f := newFixture(t)
 	f.fill(600, "alice")
-	f.server.limits.request = time.Nanosecond
+	f.server.limit(func(l *limits) { l.request = time.Nanosecond })
 	if n := f.revoke("admin", `{"all":true}`); n != 600 {
 		t.Errorf("%d are revoked", n)
 	}
@@ -242,7 +242,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 		}
 		f.advance(time.Second)
 		refill(f, sessions)
-		f.server.limits.patience = time.Nanosecond
+		f.server.limit(func(l *limits) { l.patience = time.Nanosecond })
 		done = cutAt(sessions-300, func() {
 			f.proxy.Refuse(true)
 			f.proxy.CutAll()
@@ -261,7 +261,7 @@ func TestI2_RevokeWhileRedisIsAway(t *testing.T) {
 			t.Error(r.body)
 		}
 		f.proxy.Refuse(false)
-		f.server.limits.patience = time.Minute
+		f.server.limit(func(l *limits) { l.patience = time.Minute })
 		if n := f.revoke("admin", `{"all":true}`); n != remain || left() != 0 {
 			t.Errorf("%d more are revoked, want %d", n, remain)
 		}

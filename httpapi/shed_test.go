@@ -220,7 +220,7 @@ func TestShed_CostlySearches(t *testing.T) {
 func TestI2_SilentRedisIsUnavailableOnEveryRoute(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, withVerify, func(s *setup) {
-		s.limits.request, s.limits.patience, s.verify = 100*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
+		s.limits.request, s.limits.patience, s.limits.verify = 100*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 	})
 	id, token := f.login(aliceVerified)
 	put := `{"creationDate":"2049-01-01T00:00:00Z","changeDate":"2049-01-01T00:00:00Z","sequence":"9","factors":{}}`

@@ -155,11 +155,11 @@ func TestStrangers_ProxyThatNamesNobody(t *testing.T) {
 	if lines := f.lines(`msg="` + caller.CredentialRefused + `" proxy=127.0.0.1 request_id=`); len(lines) != 3 || len(f.lines("client=")) != 0 {
 		t.Errorf("the log is\n%s", f.logs)
 	}
-	if nobody, err := caller.ParseTrustedProxies(""); err != nil {
+	nobody, err := caller.ParseTrustedProxies("")
+	if err != nil {
 		t.Fatal(err)
-	} else {
-		f.server.config.TrustedProxies = nobody
 	}
+	f = newFixture(t, func(s *setup) { s.config.TrustedProxies = nobody })
 	f.want(http.StatusUnauthorized, "ck_unknown", "GET", "/v2/sessions/s", "", "X-Forwarded-For", "198.51.100.1")
 	if len(f.lines(`client=127.0.0.1 client_net=127.0.0.1/32`)) != 1 {
 		t.Errorf("the log is\n%s", f.logs)

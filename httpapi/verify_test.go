@@ -30,7 +30,7 @@ var identityHeaders = []string{
 
 // withVerify configures verify as most tests want it.
 func withVerify(s *setup) {
-	s.verify = 20 * time.Second // a machine with other work to do is no store that is away
+	s.limits.verify = 20 * time.Second // a machine with other work to do is no store that is away
 	password, _ := session.FactorNamed("password")
 	webAuthN, _ := session.FactorNamed("webAuthN")
 	s.config.Verify = verify.Config{
@@ -45,7 +45,7 @@ func withVerify(s *setup) {
 }
 
 // inEarnest lets a verify take as long as it may.
-func inEarnest(s *setup) { s.verify = verify.DefaultTimeout }
+func inEarnest(s *setup) { s.limits.verify = verify.DefaultTimeout }
 
 // cookieCredential is the place of a cookie.
 func cookieCredential(name string) verify.Credential {

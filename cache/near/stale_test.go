@@ -14,15 +14,15 @@ func TestStale_AnotherLinkMeanwhile(t *testing.T) {
 	made := sessionOf("1", "u")
 	token, secret := session.NewToken(made.ID)
 	made.Token = secret
+	begun := time.Now()
 	n := linked(t, Config{StaleFor: time.Minute, Read: reads(stored(t, made))})
 	var another atomic.Bool
-	clock := n.fresh.clock
-	n.fresh.clock = func() instant {
+	n.Hook(Hooks{Clock: func() time.Duration {
 		if another.Swap(false) {
 			n.epochs.link()
 		}
-		return clock()
-	}
+		return time.Since(begun)
+	}})
 	if _, err := n.Session(t.Context(), "1"); err != nil {
 		t.Fatal(err)
 	}

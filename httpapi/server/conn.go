@@ -30,8 +30,7 @@ func (l servedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &servedConn{Conn: conn, head: requestHead{buffer: l.buffer}}
-	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	c := newServedConn(conn, l.buffer)
 	if t, ok := l.Listener.(*TLSListener); ok {
 		return t.secure(c), nil
 	}
@@ -55,6 +54,12 @@ type servedConn struct {
 	head requestHead
 
 	reads, writes deadline
+}
+
+func newServedConn(conn net.Conn, buffer int) *servedConn {
+	c := &servedConn{Conn: conn, head: requestHead{buffer: buffer}}
+	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	return c
 }
 
 func (c *servedConn) Read(p []byte) (int, error) {

@@ -13,8 +13,7 @@ import (
 func deadlineConn(t *testing.T) (c *servedConn, other net.Conn) {
 	t.Helper()
 	near, other := net.Pipe()
-	c = &servedConn{Conn: near}
-	c.reads.set, c.writes.set = near.SetReadDeadline, near.SetWriteDeadline
+	c = newServedConn(near, 0)
 	t.Cleanup(func() {
 		near.Close()
 		other.Close()

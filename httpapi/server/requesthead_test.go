@@ -15,9 +15,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// undue is a connection without deadlines.
+type undue struct{ net.Conn }
+
+func (undue) SetReadDeadline(time.Time) error  { return nil }
+func (undue) SetWriteDeadline(time.Time) error { return nil }
+
 // dripping is a connection on which a request comes byte by byte.
 type dripping struct {
-	net.Conn
+	undue
 	rest []byte
 }
 
@@ -47,8 +53,7 @@ func TestHeaderDrips(t *testing.T) {
 		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, readPiece + 30, false},
 		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), readPiece + 30, false},
 	} {
-		conn := &servedConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
-		conn.reads.set = func(time.Time) error { return nil }
+		conn := newServedConn(&dripping{rest: []byte(c.request)}, 64<<10)
 		reads := 0
 		counted := readerFunc(func(p []byte) (int, error) { reads++; return conn.Read(p) })
 		var ctx fasthttp.RequestCtx
@@ -64,7 +69,7 @@ func TestHeaderDrips(t *testing.T) {
 
 // pieces is a connection on which a request comes piece by piece.
 type pieces struct {
-	net.Conn
+	undue
 	rest []string
 }
 
@@ -94,8 +99,7 @@ func TestHeadersInPieces(t *testing.T) {
 				last = request[len(request)-tail:]
 			}
 			conn.rest = append(conn.rest, last)
-			c := &servedConn{Conn: conn, head: requestHead{buffer: 64 << 10}}
-			c.reads.set = func(time.Time) error { return nil }
+			c := newServedConn(conn, 64<<10)
 			in := bufio.NewReaderSize(c, 64<<10)
 			var ctx fasthttp.RequestCtx
 			for i := range 40 {

@@ -23,7 +23,7 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
-	c.log = slog.New(slog.NewTextHandler(log, nil))
+	c.LogTo(slog.New(slog.NewTextHandler(log, nil)))
 	lines := func(want int, message string) {
 		t.Helper()
 		if n := strings.Count(log.String(), message); n != want {
@@ -83,7 +83,7 @@ func TestCertificateWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
-	c.log = slog.New(slog.NewTextHandler(log, nil))
+	c.LogTo(slog.New(slog.NewTextHandler(log, nil)))
 	f := func(soon, over int, left time.Duration) {
 		t.Helper()
 		for range 2 {

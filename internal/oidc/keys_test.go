@@ -87,7 +87,7 @@ func TestUnknownKeyFlood(t *testing.T) {
 // and those with a known one are as good as before.
 func TestI2_IssuerStalls(t *testing.T) {
 	f := newFixture(t, basic)
-	f.impatient()
+	f.patient(unknownWait) // as in earnest
 	f.issuer.Stall()
 	unknown := oidctest.NewKey(t, "RS256").Sign(t, f.claims(nil))
 	if _, err := f.jwt(unknown); !errors.Is(err, ErrUnavailable) {
@@ -167,13 +167,10 @@ func TestAllKeysWithdrawn(t *testing.T) {
 	f.good(a, err, "")
 }
 
-// impatient lets tokens with unknown keys wait no longer than in earnest.
-func (f *fixture) impatient() { f.current.Load().list[0].patience = unknownWait }
-
 // Without Run there are no keys, and nobody waits for them for ever.
 func TestI7_NothingRunsByItself(t *testing.T) {
 	f := newStopped(t, basic)
-	f.impatient()
+	f.patient(unknownWait) // as in earnest
 	if _, err := f.jwt(f.issuer.Sign(f.claims(nil))); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}

@@ -69,8 +69,8 @@ func newStopped(t testing.TB, file string) *fixture {
 		Clock:  func() time.Time { return start.Add(time.Duration(f.now.Load())) },
 		Logger: slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	f.age = func() time.Time { return time.Now().Add(time.Duration(f.aged.Load())) }
-	f.patience = time.Minute
+	f.ageBy(func() time.Time { return time.Now().Add(time.Duration(f.aged.Load())) })
+	f.patient(time.Minute)
 	f.Set(f.parse(file))
 	return f
 }
