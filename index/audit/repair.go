@@ -31,6 +31,17 @@ type result struct {
 	err     error
 }
 
+// resultOf is the result of a fix that has changed n things.
+func resultOf[N int | int64](n N, err error) result {
+	switch {
+	case err != nil:
+		return result{Failed, plainError(err)}
+	case n == 0:
+		return result{outcome: Skipped}
+	}
+	return result{outcome: Repaired}
+}
+
 // runFixes runs repair.lua for each fix, in one round trip. Its own error is
 // that it is not known what happened.
 func (au *audit) runFixes(ctx context.Context, fixes []fix) ([]result, error) {
@@ -44,15 +55,7 @@ func (au *audit) runFixes(ctx context.Context, fixes []fix) ([]result, error) {
 	}
 	results := make([]result, len(fixes))
 	for i, reply := range replies {
-		n, err := reply.Int()
-		switch {
-		case err != nil:
-			results[i] = result{Failed, plainError(err)}
-		case n == 1:
-			results[i].outcome = Repaired
-		default:
-			results[i].outcome = Skipped
-		}
+		results[i] = resultOf(reply.Int())
 	}
 	return results, nil
 }

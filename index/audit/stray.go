@@ -175,14 +175,7 @@ func (au *audit) removeSpots(ctx context.Context, spots []spot) ([]result, error
 			if _, answered := errors.AsType[redis.Error](err); err != nil && !answered {
 				return nil, err
 			}
-			switch {
-			case err != nil:
-				results[i] = result{Failed, plainError(err)}
-			case n == 0:
-				results[i].outcome = Skipped
-			default:
-				results[i].outcome = Repaired
-			}
+			results[i] = resultOf(n, err)
 		default:
 			fixes = append(fixes, fix{sp.id, sp.version, "-", []location{{key: sp.key, member: sp.member}}})
 			fixed = append(fixed, i)
@@ -194,16 +187,8 @@ func (au *audit) removeSpots(ctx context.Context, spots []spot) ([]result, error
 		}
 	}
 	for i, reply := range removed {
-		if reply == nil {
-			continue
-		}
-		switch n, err := reply.Result(); {
-		case err != nil:
-			results[i] = result{Failed, plainError(err)}
-		case n == 0:
-			results[i].outcome = Skipped
-		default:
-			results[i].outcome = Repaired
+		if reply != nil {
+			results[i] = resultOf(reply.Result())
 		}
 	}
 	done, err := au.runFixes(ctx, fixes)
