@@ -31,7 +31,7 @@ func (s *Store) StartNear() (stop func() error, err error) {
 		}
 		return err
 	}
-	patience := time.NewTimer(20 * time.Second)
+	patience := time.NewTimer(time.Minute)
 	defer patience.Stop()
 	for {
 		if _, usable := s.near.Begin(); usable {

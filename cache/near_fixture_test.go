@@ -129,7 +129,7 @@ func (p *nearProcess) count(event string) int {
 // await waits for events until something holds.
 func (p *nearProcess) await(what string, holds func() bool) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		p.mu.Lock()

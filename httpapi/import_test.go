@@ -198,20 +198,26 @@ func TestImportInConstantMemory(t *testing.T) {
 	}
 }
 
+// beginImport begins an import of the lines that are written to out. Once it has been answered, what is still written fails.
+func (f *fixture) beginImport() (out io.WriteCloser, answered <-chan reply) {
+	in, out := io.Pipe()
+	answers := make(chan reply, 1)
+	go func() {
+		r, err := f.stream("writer", "POST", "/v2/sessions/import", in)
+		if err != nil {
+			f.t.Error(err)
+		}
+		in.Close()
+		answers <- r
+	}()
+	return out, answers
+}
+
 // When the store stays away, the import ends, says which line it did not take,
 // and leaves nothing running. (I2)
 func TestI2_ImportWithoutRedis(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.patience = 20 * time.Millisecond })
-	in, out := io.Pipe()
-	answered := make(chan reply, 1)
-	go func() {
-		r, err := f.stream("writer", "POST", "/v2/sessions/import", in)
-		if err != nil {
-			t.Error(err)
-		}
-		in.Close()
-		answered <- r
-	}()
+	out, answered := f.beginImport()
 	_, _ = io.WriteString(out, `{"id":"first"}`+"\n")
 	eventually.Holds(t, "the first line", func() bool { return f.do("admin", "GET", "/v2/sessions/first", "").status == http.StatusOK })
 	f.proxy.Refuse(true)

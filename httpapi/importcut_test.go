@@ -32,16 +32,7 @@ func TestI5_ImportCut(t *testing.T) {
 	cutAttempts := testdepth.Of(7, 4)
 	cuts, refused := 0, 0
 	for attempt := 0; ; attempt++ {
-		in, out := io.Pipe()
-		answered := make(chan reply, 1)
-		go func() {
-			r, err := f.stream("writer", "POST", "/v2/sessions/import", in)
-			if err != nil {
-				t.Error(err)
-			}
-			in.Close() // what is still written goes nowhere
-			answered <- r
-		}()
+		out, answered := f.beginImport()
 		for i := range sessions {
 			if _, err := io.WriteString(out, line(i)); err != nil {
 				break // the import has ended

@@ -42,15 +42,7 @@ func TestI7_RunDrains(t *testing.T) {
 	f.url = "http://" + ln.Addr().String()
 	f.want(http.StatusOK, "", "GET", "/version", "") // an idle connection
 
-	in, out := io.Pipe()
-	answered := make(chan reply, 1)
-	go func() {
-		r, err := f.stream("writer", "POST", "/v2/sessions/import", in)
-		if err != nil {
-			t.Error(err)
-		}
-		answered <- r
-	}()
+	out, answered := f.beginImport()
 	_, _ = io.WriteString(out, `{"id":"a"}`+"\n")
 	eventually.Holds(t, "the import to begin", func() bool { return f.server.imports.AtWork() == 1 })
 	stop()

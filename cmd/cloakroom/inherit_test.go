@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
@@ -26,26 +27,10 @@ func activate(t *testing.T, names string, sockets []*os.File, args ...string) *e
 	return cmd
 }
 
-// listeningOn opens a socket, which the service manager keeps.
-func listeningOn(t *testing.T, network, addr string) (*os.File, net.Addr) {
-	t.Helper()
-	ln, err := net.Listen(network, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	f, err := ln.(interface{ File() (*os.File, error) }).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f, ln.Addr()
-}
-
 func TestInheritedSockets(t *testing.T) {
 	t.Parallel()
-	api, apiAddr := listeningOn(t, "tcp", "127.0.0.1:0")
-	verify, verifyAddr := listeningOn(t, "unix", shortDir(t)+"/verify")
+	api, apiAddr := testfile.Socket(t, "tcp", "127.0.0.1:0")
+	verify, verifyAddr := testfile.Socket(t, "unix", shortDir(t)+"/verify")
 	log := newOutput()
 	// --http-addr is what an image sets in its environment: the sockets go over it.
 	cmd := activate(t, "verify:http", []*os.File{verify, api}, "serve", "--redis-url=memory:", "--auth-anonymous", "--http-addr=0.0.0.0:8080", "--admin-addr=127.0.0.1:0")
@@ -80,8 +65,8 @@ func TestInheritedSockets(t *testing.T) {
 // is there, the same sockets serve, and nobody is refused in between.
 func TestInheritedSockets_WithoutRedis(t *testing.T) {
 	t.Parallel()
-	api, apiAddr := listeningOn(t, "tcp", "127.0.0.1:0")
-	verify, verifyAddr := listeningOn(t, "unix", shortDir(t)+"/verify")
+	api, apiAddr := testfile.Socket(t, "tcp", "127.0.0.1:0")
+	verify, verifyAddr := testfile.Socket(t, "unix", shortDir(t)+"/verify")
 	redis := redistest.Start(t)
 	proxy := redistest.NewProxy(t, redis.Addr)
 	proxy.Stall(true)
@@ -148,7 +133,7 @@ func TestInheritedSockets_WithoutRedis(t *testing.T) {
 
 func TestInheritedSocketsAreChecked(t *testing.T) {
 	t.Parallel()
-	open, _ := listeningOn(t, "tcp", "0.0.0.0:0")
+	open, _ := testfile.Socket(t, "tcp", "0.0.0.0:0")
 	file, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +162,7 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 	f("LISTEN_FDS must be the number of names in LISTEN_FDNAMES", "http", open, open)
 	f("LISTEN_FDS: the socket verify: ", "verify", file)
 	f("LISTEN_FDS: the socket verify: nobody listens there", "verify", udp)
-	packet, _ := listeningOn(t, "unixpacket", shortDir(t)+"/s")
+	packet, _ := testfile.Socket(t, "unixpacket", shortDir(t)+"/s")
 	f("LISTEN_FDS: the socket verify: it is no stream socket", "verify", packet)
 	f("LISTEN_FDNAMES is missing", "", open)
 	for told, env := range map[string][]string{

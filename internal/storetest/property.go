@@ -40,11 +40,8 @@ const (
 	maxAdvance = TombstoneTTL - time.Hour
 )
 
-// Property does random operations on a store and on the model, side by side:
-// both must answer the same, and in the end what the store keeps must be
-// right. It returns the number of operations. (I5, I9)
-func Property(t *rapid.T, s Subject) int {
-	p := &property{
+func newProperty(s Subject) *property {
+	return &property{
 		ctx:     context.Background(),
 		Subject: s,
 		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
@@ -52,6 +49,13 @@ func Property(t *rapid.T, s Subject) int {
 		seen:    make(map[session.ID][]pair),
 		ids:     60 + 2*s.Initial,
 	}
+}
+
+// Property does random operations on a store and on the model, side by side:
+// both must answer the same, and in the end what the store keeps must be
+// right. It returns the number of operations. (I5, I9)
+func Property(t *rapid.T, s Subject) int {
+	p := newProperty(s)
 	p.putInitial(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"create":          p.create,

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
@@ -13,14 +12,7 @@ import (
 // ended, and returns n of the queries that Property would ask then, with the live
 // sessions. For one Subject, at one instant, they are the same each time.
 func Queries(s Subject, n int) (queries []*index.Query, live []*session.Stored) {
-	p := &property{
-		ctx:     context.Background(),
-		Subject: s,
-		model:   NewModel(s.Clock.Now, modelLimits(s.Limits)),
-		start:   s.Clock.Now(),
-		seen:    make(map[session.ID][]pair),
-		ids:     60 + 2*s.Initial,
-	}
+	p := newProperty(s)
 	rapid.Custom(func(t *rapid.T) bool { p.putInitial(t); return true }).Example(0)
 	p.Clock.Advance(10 * time.Minute)
 	drawn := rapid.Custom(func(t *rapid.T) *index.Query {

@@ -1,4 +1,4 @@
-// Package testfile makes files for tests of settings.
+// Package testfile makes files for tests: of settings, and of sockets that outlive the processes which listen on them.
 package testfile
 
 import (

@@ -19,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
 // restarts is how often the only process is replaced.
@@ -283,15 +284,6 @@ func parentSocket(t *testing.T, addr string) *os.File {
 	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, path = "unix", p
 	}
-	ln, err := net.Listen(network, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	file, err := ln.(interface{ File() (*os.File, error) }).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
+	file, _ := testfile.Socket(t, network, path)
 	return file
 }
