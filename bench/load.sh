@@ -50,19 +50,19 @@ for scenario in cold-start get-hot verify-steady search-user search-mixed search
 done
 section "search-user, open loop"
 bench run --target "$here" --scenario search-user --rate 2000 "${common[@]}" --out "$out-search-user-open" || true
-section "logout-wave"
-bench run --target "$here" --other "$there" --scenario logout-wave "${common[@]}" --out "$out-logout-wave"
-section "logout-wave beside 2000 searches/s"
-bench run --target "$here" --other "$there" --scenario logout-wave --rate 2000 "${common[@]}" --out "$out-logout-wave-busy" || true
+section "logout"
+bench run --target "$here" --other "$there" --scenario logout "${common[@]}" --out "$out-logout"
+section "logout beside 2000 searches/s"
+bench run --target "$here" --other "$there" --scenario logout --rate 2000 "${common[@]}" --out "$out-logout-busy" || true
 section "logout-nginx"
 if command -v nginx >/dev/null; then
-	"$dir/bench" link --listen "127.0.0.1:$((port + 6))" --control "127.0.0.1:$((port + 7))" --redis "$redis" >/dev/null &
+	"$dir/bench" redis-proxy --listen "127.0.0.1:$((port + 6))" --control "127.0.0.1:$((port + 7))" --redis "$redis" >/dev/null &
 	until redis-cli -p $((port + 6)) ping >/dev/null 2>&1; do sleep 0.1; done
-	serve linked $((port + 4)) "redis://127.0.0.1:$((port + 6))"
-	gate=(--other "http://127.0.0.1:$((port + 4))" --other-admin "http://127.0.0.1:$((port + 5))" --scenario logout-nginx)
-	bench run --target "$here" "${gate[@]}" "${common[@]}" --out "$out-logout-nginx"
+	serve proxied $((port + 4)) "redis://127.0.0.1:$((port + 6))"
+	nginx=(--other "http://127.0.0.1:$((port + 4))" --other-admin "http://127.0.0.1:$((port + 5))" --scenario logout-nginx)
+	bench run --target "$here" "${nginx[@]}" "${common[@]}" --out "$out-logout-nginx"
 	section "logout-nginx, invalidations silenced"
-	bench run --target "$here" "${gate[@]}" --link "http://127.0.0.1:$((port + 7))" "${common[@]}" --seconds 10 --out "$out-logout-nginx-silent"
+	bench run --target "$here" "${nginx[@]}" --redis-proxy "http://127.0.0.1:$((port + 7))" "${common[@]}" --seconds 10 --out "$out-logout-nginx-silent"
 else
 	echo "(not measured: nginx is not on PATH)"
 fi

@@ -1,4 +1,4 @@
-// Command bench measures Cloakroom from outside. Neither it nor its rooms import
+// Command bench measures Cloakroom from outside. Neither it nor the packages below it import
 // anything of the program.
 package main
 
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return measure.Max(ctx, rest, stdout, stderr)
 	case "raw":
 		return measure.Raw(ctx, rest, stdout, stderr)
-	case "link":
+	case "redis-proxy":
 		return redisproxy.Command(ctx, rest, stdout, stderr)
 	case "start":
 		return measure.Start(ctx, rest, stdout, stderr)

@@ -29,9 +29,9 @@ serve() {
 		--auth-keys-file "$dir/keys.yaml" --log-level warn "$@" &
 	until curl -sf -o /dev/null "http://127.0.0.1:$((port + 1000))/readyz"; do sleep 0.01; done
 }
-# link PORT CONTROLPORT REDISPORT: Redis at PORT, whose invalidations can be silenced.
-link() {
-	"$dir/bench" link --listen "127.0.0.1:$1" --control "127.0.0.1:$2" --redis "redis://127.0.0.1:$3" >/dev/null &
+# redis_proxy PORT CONTROLPORT REDISPORT: Redis at PORT, whose invalidations can be silenced.
+redis_proxy() {
+	"$dir/bench" redis-proxy --listen "127.0.0.1:$1" --control "127.0.0.1:$2" --redis "redis://127.0.0.1:$3" >/dev/null &
 	until redis-cli -p "$1" ping >/dev/null 2>&1; do sleep 0.1; done
 }
 bench() { "$dir/bench" "$@" --key-file "$dir/key" 2>/dev/null; }
@@ -84,19 +84,19 @@ row create 'CreateSession against Get, near cache off' --a "$off" --b "$off" --a
 
 serve 18082 17801
 printf '\n## Delete in one process until refusal in another\n\n```\n'
-bench run --target "$near" --other "$other" --scenario logout-wave --sessions "$sessions" --seconds 20 --out "$out/logout-idle"
-bench run --target "$near" --other "$other" --scenario logout-wave --sessions "$sessions" --seconds 20 --rate "$((rate / 2))" --out "$out/logout-load"
+bench run --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --out "$out/logout-idle"
+bench run --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --rate "$((rate / 2))" --out "$out/logout-load"
 printf '```\n'
 
 printf '\n## Logout through nginx: delete in one process until nginx, which asks another, refuses\n\n```\n'
 if command -v nginx >/dev/null; then
-	gate=(run --target "$near" --scenario logout-nginx --sessions "$sessions")
+	nginx=(run --target "$near" --scenario logout-nginx --sessions "$sessions")
 	serve 18085 17801 --verify-addr 127.0.0.1:18086
-	bench "${gate[@]}" --other http://127.0.0.1:18086 --other-admin http://127.0.0.1:19085 --seconds 20 --out "$out/logout-nginx"
-	link 17809 17810 17801
+	bench "${nginx[@]}" --other http://127.0.0.1:18086 --other-admin http://127.0.0.1:19085 --seconds 20 --out "$out/logout-nginx"
+	redis_proxy 17809 17810 17801
 	serve 18087 17809 --verify-addr 127.0.0.1:18088
-	printf '\nThe link for invalidations silenced before each delete:\n\n'
-	bench "${gate[@]}" --other http://127.0.0.1:18088 --other-admin http://127.0.0.1:19087 --link http://127.0.0.1:17810 --seconds 60 --out "$out/logout-nginx-silent"
+	printf '\nThe connection for invalidations silenced before each delete:\n\n'
+	bench "${nginx[@]}" --other http://127.0.0.1:18088 --other-admin http://127.0.0.1:19087 --redis-proxy http://127.0.0.1:17810 --seconds 60 --out "$out/logout-nginx-silent"
 	rm -f "$out"/logout-nginx*.hgrm
 else
 	echo "(not measured: nginx is not on PATH)"

@@ -17,8 +17,8 @@ import (
 // evalBatch is how many users are seeded in one round trip.
 const evalBatch = 200
 
-// evalScript finds a user's sessions since a date, the newest first, as one
-// would write it who has no reason to look further: one script call a search.
+// evalScript finds a user's sessions since a date, the newest first, in
+// the simplest way: one script call a search.
 var evalScript = redis.NewScript(`
 local ids = redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', ARGV[1])
 local docs = {}
@@ -58,7 +58,7 @@ func newEvaluator(ctx context.Context, url string, users, bytes int, stderr io.W
 // under scenario.RawUserKey and RawSessionKey, and shows its progress on stderr.
 func SeedUsers(ctx context.Context, client *redis.Client, users int, stderr io.Writer) error {
 	d := scenario.Dataset{Sessions: users * scenario.PerUser, Newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}
-	t := cli.Tally{}
+	t := cli.Count{}
 	defer cli.Progress(stderr, "seeding users", int64(users), t.Look)()
 	for first := 0; first < users; first += evalBatch {
 		pipe := client.Pipeline()

@@ -35,11 +35,11 @@ func Progress(w io.Writer, what string, total int64, look func() (done int64, mo
 	}
 }
 
-// Tally is how much is done, for Progress. It is safe for concurrent use.
-type Tally struct{ Done atomic.Int64 }
+// Count is how much is done, for Progress. It is safe for concurrent use.
+type Count struct{ Done atomic.Int64 }
 
 // Look is Progress' look.
-func (t *Tally) Look() (int64, string) { return t.Done.Load(), "" }
+func (t *Count) Look() (int64, string) { return t.Done.Load(), "" }
 
 func bar(ctx context.Context, w io.Writer, what string, total int64, look func() (int64, string)) {
 	b := progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),

@@ -22,7 +22,7 @@ import (
 // Flags are those of these scenarios. Register says what each is.
 type Flags struct {
 	other, background string
-	otherAdmin, link  string
+	otherAdmin, proxy string
 	bound             float64
 	workers, count    int
 	idle, slow        int
@@ -31,16 +31,16 @@ type Flags struct {
 
 // Register adds the flags, with their default values.
 func (f *Flags) Register(flags *flag.FlagSet) {
-	flags.StringVar(&f.other, "other", "", "logout-wave, logout-nginx: another process on the same Redis, which must refuse: `URL`")
+	flags.StringVar(&f.other, "other", "", "logout, logout-nginx: another process on the same Redis, which must refuse: `URL`")
 	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx: its admin listener: `URL`")
-	flags.StringVar(&f.link, "link", "", "logout-nginx: control of the bench link that it reaches Redis through, to silence invalidations: `URL`")
+	flags.StringVar(&f.proxy, "redis-proxy", "", "logout-nginx: control of the bench redis-proxy that it reaches Redis through, to silence invalidations: `URL`")
 	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
-	flags.StringVar(&f.background, "background", "search-user", "logout-wave, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd: what is asked")
-	flags.IntVar(&f.workers, "workers", 1, "logout-wave, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood")
+	flags.StringVar(&f.background, "background", "search-user", "logout, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd: what is asked")
+	flags.IntVar(&f.workers, "workers", 1, "logout, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood")
 	flags.IntVar(&f.idle, "idle", 10_000, "crowd: connections that send nothing")
 	flags.IntVar(&f.slow, "slow", 2_000, "crowd: connections that send a byte of a request now and then")
 	flags.Float64Var(&f.flood, "flood", 100, "costly-flood: searches/s that are due; the flood does not wait after a 503")
-	flags.IntVar(&f.count, "wave-sessions", 1000, "expiry-cliff: how many sessions end in one second")
+	flags.IntVar(&f.count, "ending-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
 // experiment is a scenario with a course of its own. One with the method ownLoad
@@ -53,7 +53,7 @@ type experiment interface {
 // Is says whether the scenario with that name is one of these.
 func Is(name string) bool {
 	switch name {
-	case "logout-wave", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd":
+	case "logout", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd":
 		return true
 	}
 	return false
@@ -66,7 +66,7 @@ func newExperiment(ctx context.Context, s *source.Source, f *Flags, m *source.Me
 		return nil, nil, fmt.Errorf("%s needs a program with sessions, not a baseline", s.Flags.Scenario)
 	}
 	if f.workers < 1 || f.count < scenario.PerUser {
-		return nil, nil, fmt.Errorf("--workers must be at least 1, --wave-sessions at least %d", scenario.PerUser)
+		return nil, nil, fmt.Errorf("--workers must be at least 1, --ending-sessions at least %d", scenario.PerUser)
 	}
 	switch s.Flags.Scenario {
 	case "expiry-cliff":

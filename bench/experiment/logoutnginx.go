@@ -16,7 +16,7 @@ import (
 const (
 	// nearWithin is how long a new session may take until a near cache has it.
 	nearWithin = 30 * time.Second
-	// stallPoll is the pause between requests while a link is silent, which
+	// stallPoll is the pause between requests while the proxy is silent, which
 	// takes about as long as the bound.
 	stallPoll = time.Millisecond
 )
@@ -29,11 +29,11 @@ const (
 // A request that was sent later than the bound after the answer to the delete
 // and is let pass is wrong.
 type logoutNginx struct {
-	source      *source.Source
-	flags       *Flags
-	nginx       load.Endpoint // of nginx
-	process     *nginx
-	admin, link load.Endpoint // of the other process; link has no network if there is none
+	source       *source.Source
+	flags        *Flags
+	nginx        load.Endpoint // of nginx
+	process      *nginx
+	admin, proxy load.Endpoint // of the other process; proxy has no network if there is none
 }
 
 // newLogoutNginx starts nginx. end stops it.
@@ -45,12 +45,12 @@ func newLogoutNginx(ctx context.Context, s *source.Source, f *Flags, other load.
 	if w.admin, err = load.ParseEndpoint(f.otherAdmin); err != nil {
 		return nil, nil, fmt.Errorf("--other-admin: %w", err)
 	}
-	if f.link != "" {
-		if w.link, err = load.ParseEndpoint(f.link); err != nil {
-			return nil, nil, fmt.Errorf("--link: %w", err)
+	if f.proxy != "" {
+		if w.proxy, err = load.ParseEndpoint(f.proxy); err != nil {
+			return nil, nil, fmt.Errorf("--redis-proxy: %w", err)
 		}
 		if f.workers != 1 {
-			return nil, nil, errors.New("--link silences one process: --workers must be 1")
+			return nil, nil, errors.New("--redis-proxy silences one process: --workers must be 1")
 		}
 	}
 	g, err := startNginx(ctx, other)
@@ -210,24 +210,24 @@ func (w *logoutNginx) untilRefused(ctx context.Context, through *visitor, delete
 		case a.Status != 200:
 			return fmt.Errorf("a request after the delete: status %d: %.200s", a.Status, a.Body)
 		}
-		if w.link.Network != "" {
+		if w.proxy.Network != "" {
 			pauseFor(ctx, stallPoll)
 		}
 	}
 	return nil
 }
 
-// tell tells bench link to do something with the connections for invalidations.
+// tell tells bench redis-proxy to do something with the connections for invalidations.
 func (w *logoutNginx) tell(ctx context.Context, what string) error {
-	if w.link.Network == "" {
+	if w.proxy.Network == "" {
 		return nil
 	}
-	a, err := load.Fetch(ctx, w.link, []byte("POST "+what+" HTTP/1.1\r\nHost: "+w.link.Host+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+	a, err := load.Fetch(ctx, w.proxy, []byte("POST "+what+" HTTP/1.1\r\nHost: "+w.proxy.Host+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 	if err != nil {
-		return fmt.Errorf("--link: %w", err)
+		return fmt.Errorf("--redis-proxy: %w", err)
 	}
 	if n := scenario.Field(append(a.Body, '"'), `{"connections":`); a.Status != 200 || what == "/stall" && string(n) == "0}" {
-		return fmt.Errorf("--link: %s: status %d: %.100s", what, a.Status, a.Body)
+		return fmt.Errorf("--redis-proxy: %s: status %d: %.100s", what, a.Status, a.Body)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func logOut(t *testing.T, g *fakeNginx, bound float64, silenced bool) *result.Ru
 		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e,
 	}
 	if silenced {
-		w.link = e
+		w.proxy = e
 	}
 	r := &result.Run{Figures: map[string]float64{}}
 	if err := w.run(t.Context(), 0.05, r); err != nil {
@@ -120,7 +120,7 @@ func TestLogoutNginx_NginxIsMissing(t *testing.T) {
 	if err == nil || err.Error() != "nginx is not on PATH" {
 		t.Error(err)
 	}
-	_, _, err = newExperiment(t.Context(), s, &Flags{workers: 2, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", link: "http://h:3"}, nil)
+	_, _, err = newExperiment(t.Context(), s, &Flags{workers: 2, count: scenario.PerUser, bound: 1, other: "http://h:1", otherAdmin: "http://h:2", proxy: "http://h:3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "--workers") {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-// Package redisproxy is bench link: it stands between a program and its Redis. Look here to
+// Package redisproxy is bench redis-proxy: it stands between a program and its Redis. Look here to
 // take from a program what it is told of changes, and nothing else.
 package redisproxy
 
@@ -20,10 +20,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Command is bench link: it stands between a program and its Redis until ctx ends, and
+// Command is bench redis-proxy: it stands between a program and its Redis until ctx ends, and
 // can silence the connections that invalidations come over.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("link", flag.ContinueOnError)
+	flags := flag.NewFlagSet("redis-proxy", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "where the program finds its Redis: `HOST:PORT`; port 0 takes a free one")
 	control := flags.String("control", "127.0.0.1:0", "where POST /stall and POST /cut are taken: `HOST:PORT`")
 	redisURL := flags.String("redis", "redis://127.0.0.1:6379", "that Redis: `URL`")

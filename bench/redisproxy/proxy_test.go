@@ -34,7 +34,7 @@ func echo(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// startProxy runs bench link, and returns where it listens and its control.
+// startProxy runs bench redis-proxy, and returns where it listens and its control.
 func startProxy(t *testing.T, redis string) (addr, control string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -58,7 +58,7 @@ func startProxy(t *testing.T, redis string) (addr, control string) {
 	return m[1], "http://" + m[2]
 }
 
-func TestLink_SilencesOnlyInvalidations(t *testing.T) {
+func TestProxy_SilencesOnlyInvalidations(t *testing.T) {
 	addr, control := startProxy(t, echo(t))
 	tell := func(what string) string {
 		t.Helper()

@@ -97,7 +97,7 @@ func openSample(t *testing.T) *result.File {
 	runs[1].Series[4].Errors = 12
 	runs[3].Invalid = "the generator was the bottleneck: 31 % of the requests were sent late"
 	runs[3].Late, runs[3].Dropped = 37_200, 811
-	return sampleFile("open.json", "run", "logout-wave", runs...)
+	return sampleFile("open.json", "run", "logout", runs...)
 }
 
 func closedSample(t *testing.T) *result.File {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"strconv"
 	"time"
 )
 
@@ -66,18 +65,6 @@ func SessionID(i int) string { return fmt.Sprintf("%s%0*d", sessionPrefix, sessi
 func UserID(user int) string { return fmt.Sprintf("%s%0*d", userPrefix, userDigits, user) }
 
 func creatorID(i int) string { return fmt.Sprintf("%s%03d", creatorPrefix, i%creators) }
-
-// sessionNumber is the inverse of SessionID, −1 for other IDs.
-func sessionNumber(id string) int {
-	if len(id) != len(sessionPrefix)+sessionDigits || id[:len(sessionPrefix)] != sessionPrefix {
-		return -1
-	}
-	i, err := strconv.Atoi(id[len(sessionPrefix):])
-	if err != nil {
-		return -1
-	}
-	return i
-}
 
 // Date formats a date as ZITADEL's API wants it.
 func Date(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

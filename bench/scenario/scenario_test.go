@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,4 +259,16 @@ func TestDataset_Numbers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// sessionNumber is the inverse of SessionID, −1 for other IDs.
+func sessionNumber(id string) int {
+	if len(id) != len(sessionPrefix)+sessionDigits || id[:len(sessionPrefix)] != sessionPrefix {
+		return -1
+	}
+	i, err := strconv.Atoi(id[len(sessionPrefix):])
+	if err != nil {
+		return -1
+	}
+	return i
 }

@@ -36,7 +36,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	var t cli.Tally
+	var t cli.Count
 	begin := time.Now()
 	stop := cli.Progress(stderr, "seeding sessions", int64(d.Sessions), t.Look)
 	report, err := scenario.Import(ctx, e, key, func(w io.Writer) error {
