@@ -217,8 +217,8 @@ func TestI9_DeepPagesBehindTheDead(t *testing.T) {
 	}
 }
 
-// TestI9_SessionsComeInBeforeTheRange puts more sessions than a window holds
-// between the two looks of a search for an older range, which has dead ones.
+// TestI9_SessionsComeInBeforeTheRange puts more sessions than a chunk holds between
+// the two looks of a search for an older range, in which sessions have ended.
 func TestI9_SessionsComeInBeforeTheRange(t *testing.T) {
 	t.Parallel()
 	begin := session.TimeOf(time.Now())

@@ -82,7 +82,7 @@ func decodeDocument(head string, stored []byte) ([]byte, error) {
 		if len(block) > maxDocument {
 			return nil, errTooLarge
 		}
-		return append(room(head, len(block)), block...), nil
+		return append(withCapacity(head, len(block)), block...), nil
 	case storedSplit:
 		return decodeSplit(head, block)
 	default:
@@ -90,8 +90,10 @@ func decodeDocument(head string, stored []byte) ([]byte, error) {
 	}
 }
 
-// room returns head, with room for n bytes behind it.
-func room(head string, n int) []byte { return append(slices.Grow([]byte(nil), len(head)+n), head...) }
+// withCapacity returns head, which n bytes behind it fit into.
+func withCapacity(head string, n int) []byte {
+	return append(slices.Grow([]byte(nil), len(head)+n), head...)
+}
 
 func decodeSplit(head string, stored []byte) ([]byte, error) {
 	n, size := binary.Uvarint(stored)
@@ -107,7 +109,7 @@ func decodeSplit(head string, stored []byte) ([]byte, error) {
 	}
 	sc.text = text
 	// Names and quotes make some five hundred bytes of a usual document.
-	return packed.JoinDocument(room(head, 512+2*len(bin)+len(text)), bin, text, maxDocument)
+	return packed.JoinDocument(withCapacity(head, 512+2*len(bin)+len(text)), bin, text, maxDocument)
 }
 
 var errTooLarge = fmt.Errorf("the stored document has more than %d bytes", maxDocument)

@@ -119,10 +119,10 @@ func TestI9_MostEndWithinTheDates(t *testing.T) {
 			s := openEnds(t, shards)
 			watch := &readWatch{check: small, seen: map[string]int{}}
 			s.rdb.AddHook(watch)
-			isDone, place := testdepth.OneIn(t, 3), shards
+			isDone, number := testdepth.OneIn(t, 3), shards
 			check := func(predicates ...index.Predicate) {
 				t.Helper()
-				if place++; !isDone(place) {
+				if number++; !isDone(number) {
 					return
 				}
 				for _, ascending := range []bool{false, true} {

@@ -270,8 +270,8 @@ func TestI4_MasterAway(t *testing.T) {
 	}
 }
 
-// Who could not prove a master for more than half the bound does not know whether
-// there was another in between: what it held does not come back.
+// A process that could not prove a master for more than half the bound does not know
+// whether there was another in between: its old copies do not come back.
 func TestI4_CopiesFromBeforeAGapAreNotUsed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

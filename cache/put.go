@@ -74,7 +74,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			return nil
 		}
 		s.withdraw(ctx, w)
-		if result == resultCrowded && w.note != "" {
+		if result == resultUserLimit && w.note != "" {
 			if result, err = s.askOnly(ctx, w); err != nil {
 				return err
 			}
@@ -85,8 +85,8 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			// another writer, perhaps a deletion, came after it: to do it again might
 			// do it twice, and to refuse it might be a lie.
 			return fmt.Errorf("%w: a write lost its reply and met another one", session.ErrUnavailable)
-		case result == resultCrowded:
-			if twins, err = s.makeRoom(ctx, w); err != nil {
+		case result == resultUserLimit:
+			if twins, err = s.evictFor(ctx, w); err != nil {
 				return err
 			}
 		case result == "deleted":
@@ -123,7 +123,7 @@ func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, er
 	s.near.Forget(w.card, w.oldCard)
 	defer s.near.Forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
 	if w.note != "" {
-		if result, err := s.addNamed(ctx, w); err != nil || result == resultCrowded {
+		if result, err := s.addNamed(ctx, w); err != nil || result == resultUserLimit {
 			return result, false, err
 		}
 	}
@@ -148,7 +148,7 @@ type write struct {
 // They carry the version of the write that added them as their tag, so that no
 // removal that comes late takes an entry that a later version needs. (I5)
 //
-// twins are what makeRoom knows of the user's list, nil if it was not asked.
+// twins are what evictFor knows of the user's list, nil if it was not asked.
 func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any) *write {
 	facts := next.Facts()
 	version := make([]byte, versionLen)
@@ -228,7 +228,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 
 // addNamed adds the entries in other shards, after it has noted that it does.
 // If the process dies, or the write loses, the sweeper removes them. It answers
-// crowded, and adds none, if the user may have no further session.
+// resultUserLimit, and adds none, if the user may have no further session.
 func (s *Store) addNamed(ctx context.Context, w *write) (result string, err error) {
 	err = repeat(ctx, func(bool) error {
 		return s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err()
@@ -239,7 +239,7 @@ func (s *Store) addNamed(ctx context.Context, w *write) (result string, err erro
 	lists := w.named
 	if w.admit != nil {
 		result, _, err = s.runScript(ctx, admitScript, lists[:1], w.admit)
-		if lists = lists[1:]; err != nil || result == resultCrowded || len(lists) == 0 {
+		if lists = lists[1:]; err != nil || result == resultUserLimit || len(lists) == 0 {
 			return result, err
 		}
 	}

@@ -317,7 +317,7 @@ func TestScripts_WithoutTheRightToLoadThem(t *testing.T) {
 		d.empty(t)
 		tour(t, d.user(), shards)
 		if refused := d.refused(t); slices.ContainsFunc(refused, func(r refusal) bool { return r.object != "script|load" }) {
-			t.Errorf("refused besides SCRIPT LOAD: %v", refused)
+			t.Errorf("refused in addition to SCRIPT LOAD: %v", refused)
 		}
 		// What waits for replicas, and what repairs, when nothing is loaded.
 		d.empty(t)

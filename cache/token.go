@@ -18,8 +18,8 @@ const (
 	maxTokenHolders = 256
 )
 
-// GetByToken returns the session whose current token is token, whoever made
-// it, or session.ErrNotFound: session.ErrRevoked, session.ErrExpired or
+// GetByToken returns the session whose current token is token, made here or
+// elsewhere, or session.ErrNotFound: session.ErrRevoked, session.ErrExpired or
 // session.ErrWrongToken where that is still known, which of a token that somebody
 // else made it never is. Of several sessions with one foreign token it is the one
 // that was created last. Like Get it is for reading only.

@@ -18,9 +18,9 @@ var admitLua string
 
 var admitScript = redis.NewScript(admitLua)
 
-// resultCrowded is what put.lua and admit.lua answer if the user may have no
+// resultUserLimit is what put.lua and admit.lua answer if the user may have no
 // further session.
-const resultCrowded = "crowded"
+const resultUserLimit = "userlimit"
 
 // The limit on a user's sessions rests on the user's list, which has an entry
 // of every live session of the user at every instant (I5): an entry of one more
@@ -32,31 +32,31 @@ const resultCrowded = "crowded"
 const (
 	// evictions is how many sessions are evicted at a time.
 	evictions = 16
-	// makeRoomSteps bounds the steps of makeRoom, each of at most zlist.Chunk evictions.
-	makeRoomSteps = 100
+	// evictSteps bounds the steps of evictFor, each of at most zlist.Chunk evictions.
+	evictSteps = 100
 )
 
 // askOnly runs put.lua for a write whose entries in other shards were not let
 // in, and which is therefore not done: it answers what else is in its way, and
-// crowded if nothing is.
+// resultUserLimit if nothing is.
 func (s *Store) askOnly(ctx context.Context, w *write) (result string, err error) {
 	args := slices.Clone(w.args)
 	args[putNote] = "-" // no write has such a note, so this one is too late
 	result, _, err = s.runScript(ctx, putScript, w.keys, args)
 	if result == "late" {
-		result = resultCrowded
+		result = resultUserLimit
 	}
 	return result, err
 }
 
-// makeRoom clears the way for one more session of a user. What has ended is
+// evictFor clears the way for one more session of a user. What has ended is
 // removed; if there is no room then, the oldest sessions are deleted, as many as
 // are too many, or a *session.UserLimitError refuses the write. It returns what
 // newWrite is to know. That there is room is only so at the moment; the write
 // tells.
-func (s *Store) makeRoom(ctx context.Context, w *write) (twins []any, err error) {
+func (s *Store) evictFor(ctx context.Context, w *write) (twins []any, err error) {
 	user, self := w.card.UserID, w.card.ID
-	for range makeRoomSteps {
+	for range evictSteps {
 		c, err := s.userListOf(ctx, user, self)
 		if err != nil {
 			return nil, unavailable(err)

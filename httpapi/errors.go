@@ -30,8 +30,8 @@ var (
 	errPrecondition = &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusPreconditionFailed, Text: "the stored session has another sequence than If-Match asks for"}
 )
 
-// crowded names the limit that refuses a session, and its setting.
-func crowded(e *session.UserLimitError) *refusal.Error {
+// userLimit names the limit that refuses a session, and its setting.
+func userLimit(e *session.UserLimitError) *refusal.Error {
 	return &refusal.Error{Code: refusal.Exhausted, Text: "the user has as many sessions as --max-sessions-per-user allows, which is " + strconv.Itoa(e.Limit)}
 }
 
@@ -51,7 +51,7 @@ func asAPIError(err error) *refusal.Error {
 		return &refusal.Error{Code: refusal.Exhausted, Text: e.Error()}
 	}
 	if e, ok := errors.AsType[*session.UserLimitError](err); ok {
-		return crowded(e)
+		return userLimit(e)
 	}
 	if e := asBusy(err); e != nil {
 		return e

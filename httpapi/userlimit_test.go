@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const crowdedText = `"code":8,"message":"the user has as many sessions as --max-sessions-per-user allows, which is 2"`
+const userLimitText = `"code":8,"message":"the user has as many sessions as --max-sessions-per-user allows, which is 2"`
 
 // At the limit of a user's sessions, a create, a set of the user, a PUT and a
 // line of an import are refused, and nothing of them is stored.
@@ -27,7 +27,7 @@ func TestUserLimit_Refuse(t *testing.T) {
 			{"PUT", "/v2/sessions/c", alice},
 			{"PUT", "/v2/sessions/nobodys", alice},
 		} {
-			if r := f.want(http.StatusTooManyRequests, "admin", c.method, c.path, c.body); !strings.Contains(r.body, crowdedText) {
+			if r := f.want(http.StatusTooManyRequests, "admin", c.method, c.path, c.body); !strings.Contains(r.body, userLimitText) {
 				t.Errorf("%s %s: %s", c.method, c.path, r.body)
 			}
 		}

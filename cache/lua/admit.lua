@@ -7,7 +7,7 @@
 --       4... pairs of entries of one session: while both are there, one of them
 --       does not count; an entry that is twice in its pair is one of the session
 --       that is being written
--- Returns ok, also if the entry is there already; crowded: it was not added.
+-- Returns ok, also if the entry is there already; userlimit: it was not added.
 if redis.call('ZSCORE', KEYS[1], ARGV[3]) then
   return 'ok'
 end
@@ -18,7 +18,7 @@ for i = 4, #ARGV, 2 do
   end
 end
 if others >= tonumber(ARGV[1]) then
-  return 'crowded'
+  return 'userlimit'
 end
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
 return 'ok'

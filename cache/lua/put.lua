@@ -17,7 +17,7 @@
 -- Returns ok; done: this very write has happened before; conflict: another
 -- version is stored; deleted: a tombstone forbids it; unswept: entries of an
 -- expired session with this ID remain; late: the note has been condemned; full:
--- no further session may be stored; crowded: the user may have no further one.
+-- no further session may be stored; userlimit: the user may have no further one.
 local call, may = redis.call, redis.acl_check_cmd or function() return true end -- which a look-alike may lack
 local stored = call('HGET', KEYS[1], 'v') or ''
 if stored == ARGV[1] then
@@ -51,7 +51,7 @@ if ARGV[15] ~= '0' then
     others = others - 1
   end
   if others >= tonumber(ARGV[15]) then
-    return 'crowded'
+    return 'userlimit'
   end
 end
 

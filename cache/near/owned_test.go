@@ -27,7 +27,7 @@ func TestWeighSession(t *testing.T) {
 	}
 }
 
-// TestNear_KeysAreOwned looks at what is held besides copies: no key and no ID is a part of
+// TestNear_KeysAreOwned looks at what is held in addition to copies: no key and no ID is a part of
 // the text that a caller took it from, nor of a document.
 func TestNear_KeysAreOwned(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 	case s == nil && m.limits.MaxSessions > 0 && m.count() >= m.limits.MaxSessions:
 		return session.ErrFull
 	}
-	if err := m.makeRoom(next, s); err != nil {
+	if err := m.evictFor(next, s); err != nil {
 		return err
 	}
 	m.versions++
@@ -123,10 +123,10 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 	return nil
 }
 
-// makeRoom deletes the oldest other sessions of next's user that are too many,
+// evictFor deletes the oldest other sessions of next's user that are too many,
 // or refuses next, if that is one more of them. A creation date of the future is
 // the oldest.
-func (m *Model) makeRoom(next *session.Session, old *session.Stored) error {
+func (m *Model) evictFor(next *session.Session, old *session.Stored) error {
 	user, most := next.Facts().UserID, m.limits.MaxSessionsPerUser
 	if user == "" || most == 0 || old != nil && old.UserID == user {
 		return nil

@@ -11,7 +11,7 @@ func Run(t *testing.T, open Open) { RunOneIn(t, 1, open) }
 
 // RunOneIn runs the contract suite, of which it does one test in n with -short, and others each time.
 func RunOneIn(t *testing.T, n int, open Open) {
-	isDone, place := testdepth.OneIn(t, n), 0
+	isDone, number := testdepth.OneIn(t, n), 0
 	for _, group := range []struct {
 		name  string
 		tests []contractTest
@@ -31,7 +31,7 @@ func RunOneIn(t *testing.T, n int, open Open) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				if place++; !isDone(place) {
+				if number++; !isDone(number) {
 					continue
 				}
 				t.Run(test.name, func(t *testing.T) {
