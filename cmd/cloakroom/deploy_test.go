@@ -278,7 +278,7 @@ func TestDeploymentDocumentNamesTheFiles(t *testing.T) {
 			t.Errorf("docs/deployment.md does not name deploy/%s", name)
 		}
 	}
-	known := config.Names()
+	known := settingNames(t)
 	for _, m := range regexp.MustCompile("`--([a-z][a-z-]*[a-z])").FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, m[1]) {
 			t.Errorf("docs/deployment.md: there is no --%s", m[1])

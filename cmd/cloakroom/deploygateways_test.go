@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whoever starts the program as docs/gateways.md says, and a gateway with its file, has no two listeners on one port, and a
-// gateway that asks the program.
+// The program, started as docs/gateways.md says, and a gateway with its file have no two listeners on one port, and the
+// gateway asks the program.
 func TestGatewaysDocumentFitsTheExamples(t *testing.T) {
 	text := readDoc(t, "../../docs/gateways.md")
 	command := regexp.MustCompile(`(?m)^ {4}cloakroom dev (.+)$`).FindStringSubmatch(text)

@@ -166,7 +166,7 @@ func whereTo(c *config.Config, d *doctor.Config, client redis.UniversalClient) e
 	u := &c.RedisURL
 	if u.Options == nil { // our own
 		d.Options = client.(*redis.Client).Options()
-		d.Places = []doctor.Place{{Network: d.Options.Network, Addr: d.Options.Addr}}
+		d.Addresses = []doctor.Address{{Network: d.Options.Network, Addr: d.Options.Addr}}
 		return nil
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -190,7 +190,7 @@ func whereTo(c *config.Config, d *doctor.Config, client redis.UniversalClient) e
 		hosts = []string{o.Addr}
 	}
 	for _, host := range hosts {
-		d.Places = append(d.Places, doctor.Place{Network: o.Network, Addr: host, TLS: secure})
+		d.Addresses = append(d.Addresses, doctor.Address{Network: o.Network, Addr: host, TLS: secure})
 	}
 	if d.Master = u.Master; d.Master != "" {
 		d.Sentinel = &redis.Options{

@@ -85,8 +85,8 @@ func TestDoctor_ExitCodesAndJSON(t *testing.T) {
 func TestACL_FlagsAreDocumented(t *testing.T) {
 	text := readDoc(t, "../../docs/doctor.md")
 	for _, s := range (&aclFlags{}).settings() {
-		if !strings.Contains(aclHelp, "  --"+s.Name()+" ") || !strings.Contains(text, "| --"+s.Name()+" |") {
-			t.Errorf("--%s is not documented", s.Name())
+		if !strings.Contains(aclHelp, "  --"+s.Name+" ") || !strings.Contains(text, "| --"+s.Name+" |") {
+			t.Errorf("--%s is not documented", s.Name)
 		}
 	}
 }

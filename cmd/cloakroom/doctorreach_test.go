@@ -41,7 +41,7 @@ func hold(t *testing.T, s *redistest.Server, n int) (release func()) {
 // full is a server that takes no more clients.
 func full(t *testing.T, access redistest.Access) (s *redistest.Server, release func()) {
 	s = redistest.StartWith(t, access, append(slices.Clone(sound), "maxclients 20")...)
-	s.Do("PING") // a connection for who mends it
+	s.Do("PING") // a connection for the operator
 	return s, hold(t, s, 19)
 }
 

@@ -23,7 +23,7 @@ func isGone(t *testing.T, pid int) {
 	eventually.Holds(t, fmt.Sprintf("process %d is gone", pid), func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
-// Whoever closes the terminal of dev leaves no process behind, nor does `dev 2>&1 | tee log`, whose log nobody reads then.
+// A user who closes the terminal of dev leaves no process behind, nor does `dev 2>&1 | tee log`, whose log nobody reads then.
 func TestClosedTerminalEndsDev(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

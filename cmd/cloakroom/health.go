@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// healthTimeout is above pingTimeout, so that the answer can come.
+	// healthTimeout is above readiness.PingTimeout, so that the answer can come.
 	healthTimeout = 2 * time.Second
 	// healthAnswer is the most that is read of an answer, in bytes.
 	healthAnswer = 4 << 10

@@ -28,6 +28,12 @@ func help(ctx context.Context, p *program) error {
 		return listSubcommands(p.stdout, all)
 	}
 	name := p.args[0]
+	if len(p.args) > 1 && !slices.Equal(p.args, []string{"key", "new"}) {
+		return &usage.Error{Faults: []string{"takes the name of one subcommand"}}
+	}
+	if name == "verify" {
+		return &usage.Error{Faults: []string{"verify is no subcommand: serve answers it, see docs/verify.md"}}
+	}
 	i := slices.IndexFunc(all, func(s subcommand) bool { return s.name == name })
 	if i < 0 {
 		return &usage.Error{Faults: []string{unknownSubcommand(name)}}

@@ -48,6 +48,10 @@ func TestUnknownNamesHaveASuggestion(t *testing.T) {
 	}
 	f(`unknown subcommand "serv"; did you mean serve?`, "serv")
 	f(`unknown subcommand "docter"; did you mean doctor?`, "help", "docter")
+	f("takes the name of one subcommand", "help", "serve", "dev")
+	f("takes the name of one subcommand", "help", "key", "old")
+	f("takes the name of one subcommand", "help", "serve", "--frobnicate")
+	f("see docs/verify.md", "help", "verify")
 	f("unknown subcommand \"frobnicate\"; `cloakroom help` lists them", "frobnicate")
 	f(`unknown flag "--redis-ulr"; did you mean --redis-url?`, "serve", "--redis-ulr=x")
 	f(`unknown flag "-http-addr"; did you mean --http-addr?`, "dev", "-http-addr", "x")

@@ -81,13 +81,14 @@ func keyFlags(args []string) (k caller.APIKey, path string, err error) {
 	rate := flags.Float64("rate", 0, "")
 	burst := flags.Int("burst", 0, "")
 	var wrong usage.Faults
-	if err := usage.ParseFlags(flags, args, &wrong); err != nil {
+	unknown, err := usage.ParseFlags(flags, args, &wrong)
+	if err != nil {
 		return k, "", err
 	}
-	if k.Name == "" {
+	if k.Name == "" && !unknown {
 		wrong.Addf("--name is required")
 	}
-	if k.UserID == "" {
+	if k.UserID == "" && !unknown {
 		wrong.Addf("--user-id is required")
 	}
 	if flags.Changed("rate") {

@@ -183,7 +183,7 @@ func TestKeyFaults(t *testing.T) {
 		}
 	}
 	f(exitUsage, "2 faults:\n  - --name is required\n  - --user-id is required")
-	f(exitUsage, `unknown flag "--user"`, "--name=a", "--user", "u")
+	f(exitUsage, `cloakroom key: unknown flag "--user"; did you mean --user-id?`, "--name=a", "--user", "u")
 	f(exitUsage, "permissions[0]: line 4: must be session.read, ", "--name=a", "--user-id=u", "--permission=session.reed")
 	f(exitUsage, "userId: line 3: must have 1 to 200 characters", "--name=a", "--user-id="+strings.Repeat("u", 201))
 	f(exitFailed, "no such file", "--name=a", "--user-id=u", "--file=/nonexistent/keys.yaml")

@@ -20,12 +20,12 @@ func main() {
 	if reloads(os.Args[1:]) || !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(hangup, syscall.SIGHUP)
 	}
-	redis.SetLogger(silence{})
+	redis.SetLogger(noLog{})
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, hangup))
 }
 
-// silence takes the place of go-redis' own log, which is not structured; its
+// noLog takes the place of go-redis' own log, which is not structured; its
 // errors reach our log through the calls that meet them.
-type silence struct{}
+type noLog struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (noLog) Printf(context.Context, string, ...any) {}

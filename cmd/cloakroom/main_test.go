@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	testdepth.Parallel(4) // most wait
-	redis.SetLogger(silence{})
+	redis.SetLogger(noLog{})
 	// I7: whatever a test starts has ended.
 	leaks.Verify(m)
 }

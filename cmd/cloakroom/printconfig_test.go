@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
@@ -57,7 +56,7 @@ func TestI6_PrintConfigMasksAndReads(t *testing.T) {
 		t.Fatalf("what is printed is not read: %v\n%s", err, out.String())
 	}
 	again, _ := loadWith(t, args[2:], nil)
-	for _, name := range config.Names() {
+	for _, name := range settingNames(t) {
 		v := again.Value(name)
 		if name != "redis-url" && name != "config" && c.Value(name) != v {
 			t.Errorf("%s: printed %q reads as %q", name, v, c.Value(name))

@@ -84,16 +84,16 @@ func (p *program) run(ctx context.Context) int {
 		p.hangup = nil
 	}
 	err := all[i].run(ctx, p)
-	var usage *usage.Error
+	var wrong *usage.Error
 	var logged *loggedError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &logged) && errors.As(logged.error, &usage):
+	case errors.As(err, &logged) && errors.As(logged.error, &wrong):
 		return exitUsage // only the server could tell
 	case errors.As(err, &logged):
 		return exitFailed
-	case errors.As(err, &usage):
+	case errors.As(err, &wrong):
 		_, _ = fmt.Fprintf(stderr, "cloakroom %s: %v\n", name, err)
 		return exitUsage
 	}

@@ -20,7 +20,7 @@ func newFIFO(t *testing.T) string {
 	return fifo
 }
 
-// A start that waits for who writes a pipe says so, and ends when it is told to, as when nothing has started yet.
+// A start that waits for the writer of a pipe says so, and ends when it is told to, as when nothing has started yet.
 func TestStartWaitsForAPipe(t *testing.T) {
 	t.Parallel()
 	f := func(code int, args ...string) {

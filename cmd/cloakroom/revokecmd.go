@@ -135,7 +135,7 @@ func revokeFlags(args []string) (*revocation, error) {
 	flags.BoolVar(&r.dryRun, "dry-run", false, "")
 	flags.BoolVar(&r.yes, "yes", false, "")
 	var wrong usage.Faults
-	if err := usage.ParseFlags(flags, args, &wrong); err != nil {
+	if _, err := usage.ParseFlags(flags, args, &wrong); err != nil {
 		return nil, err
 	}
 	one := func(name string) string {

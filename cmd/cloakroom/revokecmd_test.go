@@ -114,7 +114,7 @@ func TestRevokeCommandFaults(t *testing.T) {
 	f("2 faults", "--created-before=yesterday", "--expires-after=tomorrow")
 	f("--all cannot be given together", "--all", "--user-id=a")
 	f(`unknown flag "--user"`, "--user", "a")
-	f("unexpected argument", "alice")
+	f("argument 2 is no flag, and nothing else is taken", "alice")
 	f("--except-id may be given 1000 times at most", append([]string{"--all"}, strings.Split(strings.Repeat("--except-id=x ", 1001), " ")[:1001]...)...)
 	for _, url := range []string{"127.0.0.1:8080", "ftp://x", "http://", "unix:", "http://user:pass@host", "http://host?x=1", "http://host#x", "\x7f"} {
 		code, _, log := once(t, "revoke", "--all", "--url", url)

@@ -91,7 +91,7 @@ func start(ctx context.Context, p *program, then func(context.Context, *sidecar,
 	s.notify(notifyStopping)
 	s.log.Info("stopping")
 	if failed == nil {
-		failed = s.linger()
+		failed = s.serveOn()
 	}
 	if err := errors.Join(failed, s.parts.Stop()); err != nil {
 		s.log.Error("stopped after a failure", "error", err)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// linger serves on for --shutdown-delay, while /readyz says that it will not
+// serveOn goes on serving for --shutdown-delay, while /readyz says that it will not
 // for long. A part that fails ends it.
-func (s *sidecar) linger() error {
+func (s *sidecar) serveOn() error {
 	if s.c.ShutdownDelay == 0 {
 		return nil
 	}

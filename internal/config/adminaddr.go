@@ -11,10 +11,10 @@ import (
 // default. Its error is as Load's.
 func AdminAddr(args, environ []string) (string, error) {
 	c := &Config{values: map[string]string{}}
-	table := slices.DeleteFunc(settings(c), func(s Setting) bool { return s.name != "admin-addr" })
+	table := slices.DeleteFunc(settings(c), func(s Setting) bool { return s.Name != "admin-addr" })
 	flags := flagSet(table)
 	var wrong usage.Faults
-	if err := usage.ParseFlags(flags, args, &wrong); err != nil {
+	if _, err := usage.ParseFlags(flags, args, &wrong); err != nil {
 		return "", err
 	}
 	source, addr := "flag: --admin-addr", flags.Lookup("admin-addr").Value.String()

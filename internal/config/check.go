@@ -10,16 +10,15 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
-	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
 // crossCheck looks at settings together, each of which is good alone, and
-// reads the API keys. A subcommand that does not serve needs nobody who could
-// call, and acl needs no Redis.
+// reads the API keys. A subcommand that does not serve needs no callers, and acl
+// needs no Redis.
 func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
-	if c.good("redis-url") && c.RedisURL.IsZero() && subcommand != "acl" {
-		wrong.Addf("--redis-url is required: %s", redisconn.URLForms)
+	if c.good("redis-url") && c.RedisURL.IsZero() && subcommand != "acl" && !c.misspelt {
+		wrong.Addf("--redis-url is required; `cloakroom serve --help` says what it takes")
 	}
 	if _, err := keys.NewSpace(c.Store.Prefix, 1); err != nil {
 		wrong.Addf("--redis-key-prefix: %v", err)
@@ -113,7 +112,7 @@ func checkKeys(c *Config, wrong *usage.Faults) {
 			return
 		}
 		c.APIKeys = k
-	case !c.API.Anonymous && c.issuersFile == "":
+	case !c.API.Anonymous && c.issuersFile == "" && !c.misspelt:
 		wrong.Addf("nobody could call: set --auth-keys-file (`cloakroom key new --file keys.yaml …` makes one), " +
 			"or --auth-issuers-file, or --auth-anonymous to try out")
 	}

@@ -65,6 +65,8 @@ type Config struct {
 	values map[string]string
 	// bad are the settings with a fault of their own.
 	bad []string
+	// misspelt says that a flag is not known: then what seems missing may be what it was to say.
+	misspelt bool
 }
 
 // where says which sources a setting may come from.
@@ -81,27 +83,16 @@ const (
 // with underscores. Flags, --help, print-config and the test of the
 // documentation all come from the table that settings returns.
 type Setting struct {
-	name  string
+	Name  string // that of its flag, without the dashes
 	def   string
 	value Value
 	help  string
 	from  where
 }
 
-// Name is that of its flag, without the dashes.
-func (s Setting) Name() string { return s.name }
-
 // Own is a setting that only one subcommand has, as a flag. def is its default.
 func Own(name, def string, v Value, help string) Setting {
 	return Setting{name, def, v, help, flagOnly}
-}
-
-// Names are those of all settings of serve.
-func Names() (all []string) {
-	for _, s := range settings(&Config{}) {
-		all = append(all, s.name)
-	}
-	return all
 }
 
 // settings is the table of all settings; their values go to c.

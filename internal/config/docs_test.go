@@ -27,16 +27,16 @@ func TestFlagsAreDocumented(t *testing.T) {
 	for _, s := range settings(&Config{}) {
 		env, def := "—", "—"
 		if s.from != flagOnly {
-			env = "`" + EnvName(s.name) + "`"
+			env = "`" + EnvName(s.Name) + "`"
 		}
 		if s.def != "" {
 			def = "`" + s.def + "`"
 		}
-		want := fmt.Sprintf("| `--%s` | %s | %s | ", s.name, env, def)
-		if !strings.HasPrefix(rows[s.name], want) {
-			t.Errorf("docs/operations.md: the row of --%s must begin with\n%s\nand is\n%s", s.name, want, rows[s.name])
+		want := fmt.Sprintf("| `--%s` | %s | %s | ", s.Name, env, def)
+		if !strings.HasPrefix(rows[s.Name], want) {
+			t.Errorf("docs/operations.md: the row of --%s must begin with\n%s\nand is\n%s", s.Name, want, rows[s.Name])
 		}
-		delete(rows, s.name)
+		delete(rows, s.Name)
 	}
 	for name := range rows {
 		t.Errorf("docs/operations.md: there is no --%s", name)

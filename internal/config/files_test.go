@@ -167,7 +167,7 @@ func TestFileThatChangesAllTheTime(t *testing.T) {
 	if state := k.State(); state != "" {
 		t.Errorf("got %q", state)
 	}
-	for i := range 12 { // what is bad besides is told of when it rests
+	for i := range 12 { // another fault is told of when the file rests
 		f(fmt.Sprintf("# %d\nkeys: [{}]\n", i), 6, 2+min(i/3, 1))
 	}
 	f("# 11\nkeys: [{}]\n", 6, 4)

@@ -37,7 +37,7 @@ func flagSet(table []Setting) *pflag.FlagSet {
 		if s.value.kind == "!!bool" {
 			kind = "bool"
 		}
-		f := flags.VarPF(&textFlag{text: s.def, kind: kind, repeats: s.value.kind == listKind}, s.name, "", s.help)
+		f := flags.VarPF(&textFlag{text: s.def, kind: kind, repeats: s.value.kind == listKind}, s.Name, "", s.help)
 		if kind == "bool" {
 			f.NoOptDefVal = "true"
 		}

@@ -80,7 +80,7 @@ func PrintHelp(w io.Writer, subcommand string) error {
 		fmt.Fprintf(&b, "\n%s\n", group.heading)
 		for _, flag := range group.flags {
 			name, _, _ := strings.Cut(flag, " ")
-			i := slices.IndexFunc(table, func(s Setting) bool { return s.name == name })
+			i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
 			helpOfFlag(&b, flag, &table[i])
 		}
 	}

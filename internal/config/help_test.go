@@ -34,7 +34,7 @@ func TestGroupsNameTheValues(t *testing.T) {
 	for _, group := range serveGroups {
 		for _, flag := range group.flags {
 			name, word, _ := strings.Cut(flag, " ")
-			i := slices.IndexFunc(table, func(s Setting) bool { return s.name == name })
+			i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
 			if i < 0 {
 				continue // TestEveryFlagIsInOneGroup tells
 			}

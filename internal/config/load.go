@@ -45,7 +45,8 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 	defaults(table, from.Subcommand)
 	flags := flagSet(table)
 	var wrong usage.Faults
-	if err := usage.ParseFlags(flags, from.Args, &wrong); err != nil {
+	unknown, err := usage.ParseFlags(flags, from.Args, &wrong)
+	if err != nil {
 		return nil, err
 	}
 	fromEnv := readEnv(table, from.Env, c)
@@ -65,10 +66,10 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 		return nil, fmt.Errorf("BUG: merging the configuration: %w", err)
 	}
 	for _, s := range table {
-		if !check(s, flags, fromEnv, fromFile, &wrong) {
-			c.bad = append(c.bad, s.name)
+		if !parse(s, flags, fromEnv, fromFile, &wrong) {
+			c.bad = append(c.bad, s.Name)
 		}
-		c.values[s.name] = all.String(s.name)
+		c.values[s.Name] = all.String(s.Name)
 	}
 	if from.Subcommand == "dev" {
 		c.Listen.Movable = movable(table, c.values)
@@ -76,6 +77,7 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 	if from.Subcommand == "serve" || from.Subcommand == "dev" {
 		c.inherit(from.Env, table, &wrong)
 	}
+	c.misspelt = unknown
 	if readable { // else what is missing may stand in the file
 		crossCheck(c, from.Subcommand, &wrong)
 	}
@@ -89,8 +91,8 @@ func Load(ctx context.Context, from Source, own ...Setting) (*Config, error) {
 // takes another port for them where that is taken.
 func movable(table []Setting, values map[string]string) (names []string) {
 	for _, s := range table {
-		if (s.name == "http-addr" || s.name == "admin-addr") && values[s.name] == s.def {
-			names = append(names, s.name)
+		if (s.Name == "http-addr" || s.Name == "admin-addr") && values[s.Name] == s.def {
+			names = append(names, s.Name)
 		}
 	}
 	return names
@@ -102,16 +104,16 @@ func defaults(table []Setting, subcommand string) {
 		return
 	}
 	for i := range table {
-		if d, ok := devDefaults[table[i].name]; ok {
+		if d, ok := devDefaults[table[i].Name]; ok {
 			table[i].def = d
 		}
 	}
 }
 
-// check parses the default of s and the value from every source that gives
+// parse parses the default of s and the value from every source that gives
 // one, the effective one last, so that it is the one that is kept. It says
 // whether all of them are good.
-func check(s Setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wrong *usage.Faults) bool {
+func parse(s Setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wrong *usage.Faults) bool {
 	good := s.value.set(s.def)
 	try := func(source, v string) {
 		switch {
@@ -124,14 +126,14 @@ func check(s Setting, flags *pflag.FlagSet, fromEnv, fromFile *koanf.Koanf, wron
 		}
 		good = false
 	}
-	if fromFile.Exists(s.name) {
-		try("file: "+s.name, fromFile.String(s.name))
+	if fromFile.Exists(s.Name) {
+		try("file: "+s.Name, fromFile.String(s.Name))
 	}
-	if fromEnv.Exists(s.name) {
-		try("environment: "+EnvName(s.name), fromEnv.String(s.name))
+	if fromEnv.Exists(s.Name) {
+		try("environment: "+EnvName(s.Name), fromEnv.String(s.Name))
 	}
-	if f := flags.Lookup(s.name); f.Changed {
-		try("flag: --"+s.name, f.Value.String())
+	if f := flags.Lookup(s.Name); f.Changed {
+		try("flag: --"+s.Name, f.Value.String())
 	}
 	return good
 }
@@ -148,7 +150,7 @@ func readEnv(table []Setting, environ []string, c *Config) *koanf.Koanf {
 	names := map[string]string{}
 	for _, s := range table {
 		if s.from != flagOnly {
-			names[EnvName(s.name)] = s.name
+			names[EnvName(s.Name)] = s.Name
 		}
 	}
 	k := koanf.New(delim)

@@ -17,7 +17,7 @@ func (c *Config) Print(w io.Writer) error {
 		if s.from != anywhere {
 			continue
 		}
-		v := c.values[s.name]
+		v := c.values[s.Name]
 		if s.value.secret {
 			v = c.RedisURL.Masked
 		}
@@ -28,7 +28,7 @@ func (c *Config) Print(w io.Writer) error {
 				node.Content = append(node.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: m})
 			}
 		}
-		doc.Content = append(doc.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: s.name}, node)
+		doc.Content = append(doc.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: s.Name}, node)
 	}
 	b, err := yaml.Marshal(doc)
 	if err != nil {

@@ -18,13 +18,13 @@ func (c *Config) inherit(env []string, table []Setting, wrong *usage.Faults) {
 	c.Listen.Inherited = opened
 	addresses := map[string]*string{"http-addr": &c.Listen.HTTP, "verify-addr": &c.Listen.Verify, "admin-addr": &c.Listen.Admin}
 	for _, s := range table {
-		ln := opened[s.name]
+		ln := opened[s.Name]
 		if ln == nil {
 			continue
 		}
-		if given := c.values[s.name]; given != s.def && given != listen.AddressOf(ln) {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s %s is not used: the service manager's socket %s listens on %s", s.name, given, strings.TrimSuffix(s.name, "-addr"), listen.AddressOf(ln)))
+		if given := c.values[s.Name]; given != s.def && given != listen.AddressOf(ln) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s %s is not used: the service manager's socket %s listens on %s", s.Name, given, strings.TrimSuffix(s.Name, "-addr"), listen.AddressOf(ln)))
 		}
-		*addresses[s.name] = listen.AddressOf(ln)
+		*addresses[s.Name] = listen.AddressOf(ln)
 	}
 }

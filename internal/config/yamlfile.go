@@ -28,7 +28,7 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 	found := map[string]*yaml.Node{}
 	lists := map[string]bool{}
 	for _, s := range table {
-		lists[s.name] = s.value.kind == listKind
+		lists[s.Name] = s.value.kind == listKind
 	}
 	if doc.Given() {
 		flatten(doc, "", lists, found)
@@ -37,7 +37,7 @@ func readFile(path, source string, pipes followed.Pipes, table []Setting, k *koa
 		wrong.Addf("%s: %s: %v", source, path, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		i := slices.IndexFunc(table, func(s Setting) bool { return s.name == name && s.from == anywhere })
+		i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name && s.from == anywhere })
 		if i < 0 {
 			wrong.Addf("file: unknown setting %s%s", usage.Quote(name), suggest.DidYouMean("", name, fileNames(table)))
 			continue
@@ -80,7 +80,7 @@ func flatten(doc strictyaml.Value, prefix string, lists map[string]bool, found m
 func fileNames(table []Setting) (names []string) {
 	for _, s := range table {
 		if s.from == anywhere {
-			names = append(names, s.name)
+			names = append(names, s.Name)
 		}
 	}
 	return names

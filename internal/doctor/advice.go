@@ -52,8 +52,8 @@ func namedUnder(err error) string {
 	return ""
 }
 
-// standing is about a reply that Redis gives to everything, or to who is new, as
-// long as something lasts; "" if err is none.
+// standing is about a reply that Redis gives to everything, or to a new client,
+// as long as something lasts; "" if err is none.
 func standing(err error) (found string, fix []advice) {
 	switch {
 	case strings.HasPrefix(err.Error(), "LOADING "):

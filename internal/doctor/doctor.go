@@ -43,14 +43,14 @@ type Finding struct {
 	Fix []string `json:"fix,omitempty"`
 }
 
-// Place is an address of the URL: of a Redis, of a node of a Cluster, or of a
+// Address is one of the URL: of a Redis, of a node of a Cluster, or of a
 // Sentinel. TLS is nil where there is none.
-type Place struct {
+type Address struct {
 	Network, Addr string // "tcp" or "unix"
 	TLS           *tls.Config
 }
 
-// Config says what to examine. Client, Options and Places are required.
+// Config says what to examine. Client, Options and Addresses are required.
 type Config struct {
 	// Client is as serve has it.
 	Client redis.UniversalClient
@@ -59,10 +59,10 @@ type Config struct {
 	Options *redis.Options
 	// User is who logs in, "" for the default user; Password says that one is
 	// given.
-	User     string
-	Password bool
-	Places   []Place
-	// Master is what the places, which are Sentinels then, call the master, and
+	User      string
+	Password  bool
+	Addresses []Address
+	// Master is what the addresses, which are of Sentinels then, call the master, and
 	// Sentinel says how to log in at them.
 	Master   string
 	Sentinel *redis.Options
@@ -82,7 +82,7 @@ type Config struct {
 type examination struct {
 	Config
 	tell   func(Finding)
-	server Place // outside of a Cluster: the master
+	server Address // outside of a Cluster: the master
 	nodes  []*node
 	space  *keys.Space // with the number of shards that is recorded, or would be
 }

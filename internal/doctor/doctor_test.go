@@ -34,7 +34,7 @@ func at(t *testing.T, s *redistest.Server, options ...func(*redis.Options)) doct
 	client := s.Client(t, options...)
 	o := client.Options()
 	return doctor.Config{
-		Client: client, Options: o, Places: []doctor.Place{{Network: "tcp", Addr: s.Addr}},
+		Client: client, Options: o, Addresses: []doctor.Address{{Network: "tcp", Addr: s.Addr}},
 		User: o.Username, Password: o.Password != "", Prefix: keys.DefaultPrefix, Near: true,
 		Rights: acl.Needed(slices.Concat(cache.Rights(), doctor.Rights()), acl.Near),
 	}
@@ -179,13 +179,13 @@ func TestExamine_KeptOut(t *testing.T) {
 		return func(o *redis.Options) { o.Username, o.Password = user, password }
 	}
 	gone := at(t, plain)
-	gone.Places = []doctor.Place{{Network: "tcp", Addr: redistest.FreeAddr(t)}}
+	gone.Addresses = []doctor.Address{{Network: "tcp", Addr: redistest.FreeAddr(t)}}
 	socket := at(t, plain)
-	socket.Places = []doctor.Place{{Network: "unix", Addr: "/nowhere/redis.sock"}}
+	socket.Addresses = []doctor.Address{{Network: "unix", Addr: "/nowhere/redis.sock"}}
 	database := at(t, plain, func(o *redis.Options) { o.DB = 99 })
 	certificates := redistest.NewCertificates(t)
 	encrypted := at(t, plain)
-	encrypted.Places[0].TLS = certificates.Client
+	encrypted.Addresses[0].TLS = certificates.Client
 	replica := redistest.Start(t, "replicaof 127.0.0.1 "+plain.Addr[strings.LastIndexByte(plain.Addr, ':')+1:])
 	for _, test := range []struct {
 		name       string
@@ -271,7 +271,7 @@ func TestExamine_TLS(t *testing.T) {
 		},
 	}
 	for _, addr := range s.Addrs() {
-		c.Places = append(c.Places, doctor.Place{Network: "tcp", Addr: addr, TLS: certificates.Client})
+		c.Addresses = append(c.Addresses, doctor.Address{Network: "tcp", Addr: addr, TLS: certificates.Client})
 	}
 	all := examine(t, c)
 	for _, f := range all {
@@ -286,7 +286,7 @@ func TestExamine_TLS(t *testing.T) {
 	wrong.Master = "another"
 	examine(t, wrong).has(t, "login", doctor.Fail, "knows no master another", "SENTINEL MASTERS")
 	wrong = c
-	wrong.Places = []doctor.Place{{Network: "tcp", Addr: s.Addrs()[0]}}
+	wrong.Addresses = []doctor.Address{{Network: "tcp", Addr: s.Addrs()[0]}}
 	wrong.Sentinel = &redis.Options{MaxRetries: -1, ContextTimeoutEnabled: true, MaintNotificationsConfig: master.Options().MaintNotificationsConfig}
 	examine(t, wrong).has(t, "login", doctor.Fail, "no Sentinel", "26379")
 }
@@ -300,7 +300,7 @@ func TestExamine_Cluster(t *testing.T) {
 		Rights: acl.Needed(slices.Concat(cache.Rights(), doctor.Rights()), acl.Near|acl.Cluster),
 	}
 	for _, addr := range cluster.Addrs() {
-		c.Places = append(c.Places, doctor.Place{Network: "tcp", Addr: addr})
+		c.Addresses = append(c.Addresses, doctor.Address{Network: "tcp", Addr: addr})
 	}
 	all := examine(t, c)
 	all.well(t, append([]string{"cluster"}, every...)...)

@@ -40,12 +40,12 @@ func (e *examination) checkKind(ctx context.Context) bool {
 }
 
 // clusterNode is about a URL of one server that leads to a node of a Cluster.
-func clusterNode(p *Place) Finding {
+func clusterNode(p *Address) Finding {
 	return fail("this is a node of a Redis Cluster, and --redis-url is that of a single server",
 		remedy("--redis-url %s+cluster://%s; further nodes may follow, with commas between", p.scheme(), p.host()))
 }
 
-func (p *Place) scheme() string {
+func (p *Address) scheme() string {
 	if p.TLS != nil {
 		return "rediss"
 	}
@@ -53,7 +53,7 @@ func (p *Place) scheme() string {
 }
 
 // host is the address as a URL has it; that of a unix socket is not known.
-func (p *Place) host() string {
+func (p *Address) host() string {
 	if p.Network == "unix" {
 		return "HOST:PORT"
 	}

@@ -27,23 +27,23 @@ const (
 	expiresSoon = 14 * 24 * time.Hour
 )
 
-// reach goes to every place, step by step: name, connection, TLS, login; with
+// reach goes to every address, step by step: name, connection, TLS, login; with
 // Sentinels, also to the master that they name. It says whether it got in.
 func (e *examination) reach(ctx context.Context) bool {
 	last := e.login
 	if e.Master != "" {
 		last = e.askSentinel
 	}
-	found := make([][]Finding, len(e.Places))
+	found := make([][]Finding, len(e.Addresses))
 	in := false
-	for i := range e.Places {
-		found[i] = e.steps(ctx, &e.Places[i], last)
+	for i := range e.Addresses {
+		found[i] = e.steps(ctx, &e.Addresses[i], last)
 		in = in || found[i][len(found[i])-1].Status != Fail
 	}
 	for i, steps := range found {
 		for _, f := range steps {
-			if len(e.Places) > 1 {
-				f.Node = e.Places[i].Addr
+			if len(e.Addresses) > 1 {
+				f.Node = e.Addresses[i].Addr
 			}
 			if f.Status == Fail && in { // another one will do
 				f.Status = Warn
@@ -55,7 +55,7 @@ func (e *examination) reach(ctx context.Context) bool {
 	case !in:
 		return false
 	case e.Master == "":
-		e.server = e.Places[0]
+		e.server = e.Addresses[0]
 		return true
 	}
 	steps := e.steps(ctx, &e.server, e.login)
@@ -67,7 +67,7 @@ func (e *examination) reach(ctx context.Context) bool {
 }
 
 // steps returns a finding for each step; if the last one is a fault, it got no further.
-func (e *examination) steps(ctx context.Context, p *Place, last func(context.Context, *Place) Finding) (found []Finding) {
+func (e *examination) steps(ctx context.Context, p *Address, last func(context.Context, *Address) Finding) (found []Finding) {
 	add := func(check string, f Finding) bool {
 		f.Check = check
 		found = append(found, f)
@@ -91,7 +91,7 @@ func (e *examination) steps(ctx context.Context, p *Place, last func(context.Con
 }
 
 // resolve looks the host up. There is nothing to tell of an IP address.
-func (p *Place) resolve(ctx context.Context) Finding {
+func (p *Address) resolve(ctx context.Context) Finding {
 	host, _, err := net.SplitHostPort(p.Addr)
 	if err != nil || net.ParseIP(host) != nil {
 		return Finding{Status: OK}
@@ -109,7 +109,7 @@ func (p *Place) resolve(ctx context.Context) Finding {
 }
 
 // connect opens a connection and closes it.
-func (p *Place) connect(ctx context.Context) Finding {
+func (p *Address) connect(ctx context.Context) Finding {
 	conn, err := p.dial(ctx)
 	if err == nil {
 		_ = conn.Close()
@@ -132,12 +132,12 @@ func (p *Place) connect(ctx context.Context) Finding {
 	return fail(fmt.Sprintf("%s cannot be reached: %s", p.Addr, plain(err)), remedy("correct the address in --redis-url, or the network in between"))
 }
 
-func (p *Place) dial(ctx context.Context) (net.Conn, error) {
+func (p *Address) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, p.Network, p.Addr)
 }
 
 // shake does the TLS handshake.
-func (p *Place) shake(ctx context.Context) Finding {
+func (p *Address) shake(ctx context.Context) Finding {
 	state, err := p.handshake(ctx, p.TLS)
 	if err == nil {
 		certificate := state.PeerCertificates[0]
@@ -177,7 +177,7 @@ func wantsCertificate(err error) bool { // with TLS 1.2 it is an alert of the se
 	return errors.Is(err, errNoCertificate) || err != nil && strings.Contains(err.Error(), "certificate required")
 }
 
-func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
+func (p *Address) handshake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
 	conn, err := p.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (p *Place) handshake(ctx context.Context, config *tls.Config) (*tls.Connect
 }
 
 // login does what every connection begins with.
-func (e *examination) login(ctx context.Context, p *Place) Finding {
+func (e *examination) login(ctx context.Context, p *Address) Finding {
 	o := *e.Options
 	o.Network, o.Addr = p.Network, p.Addr
 	n := newNode(p.Addr, &o)
@@ -264,10 +264,10 @@ func (e *examination) login(ctx context.Context, p *Place) Finding {
 	return fail("what answers at "+p.Addr+" does not do so as Redis does: "+plain(err), remedy("is it a Redis, version 7 or later? `redis-cli -h HOST -p PORT ping`"))
 }
 
-// greeting returns what a server says of itself to who connects, and nothing was
-// asked yet, if err is that it has closed the connection: that is an error, after
+// greeting returns what a server says of itself to a client that connects, and
+// nothing was asked yet, if err is that it has closed the connection: that is an error, after
 // which it closes it. Other errors stay as they are.
-func (e *examination) greeting(ctx context.Context, p *Place, err error) error {
+func (e *examination) greeting(ctx context.Context, p *Address, err error) error {
 	if err == nil || isReply(err) || isTimeout(err) || p.TLS != nil {
 		return err
 	}
@@ -284,15 +284,15 @@ func (e *examination) greeting(ctx context.Context, p *Place, err error) error {
 	return err
 }
 
-// local says whether only this machine can reach a place, as far as its address tells.
-func local(p *Place) bool {
+// local says whether only this machine can reach an address, as far as that tells.
+func local(p *Address) bool {
 	host, _, err := net.SplitHostPort(p.Addr)
 	ip := net.ParseIP(host)
 	return p.Network == "unix" || err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // speaksPlain says whether a Redis answers without TLS.
-func (p *Place) speaksPlain() bool {
+func (p *Address) speaksPlain() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), reachTimeout)
 	defer cancel()
 	conn, err := p.dial(ctx)

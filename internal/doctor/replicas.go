@@ -14,7 +14,7 @@ const (
 	farReplica = 16 << 20
 )
 
-// checkReplicas looks at who would take over, and how much would be lost.
+// checkReplicas looks at which replica would take over, and how much would be lost.
 func (e *examination) checkReplicas(_ context.Context, n *node) []Finding {
 	if n.infoErr != nil {
 		return []Finding{unseen("replicas", n.infoErr)}

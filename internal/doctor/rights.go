@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Rights are the commands that an examination needs besides those of serve.
+// Rights are the commands that an examination needs in addition to those of serve.
 func Rights() []acl.Right {
 	return []acl.Right{
 		{Command: "info", When: acl.Doctor, Why: "version, role, memory, persistence, replicas"},

@@ -10,13 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// SentinelRule is what a Sentinel must allow who asks it for the master, and
+// SentinelRule is what a Sentinel must allow a client that asks it for the master, and
 // wants to be told of another one.
 const SentinelRule = "resetchannels &+switch-master &+replica-reconf-done -@all " +
 	"+client|setname +ping +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|sentinels +subscribe"
 
 // askSentinel asks a Sentinel where the master is.
-func (e *examination) askSentinel(ctx context.Context, p *Place) Finding {
+func (e *examination) askSentinel(ctx context.Context, p *Address) Finding {
 	o := *e.Sentinel
 	o.Network, o.Addr = p.Network, p.Addr
 	sentinel := redis.NewSentinelClient(&o)
@@ -42,6 +42,6 @@ func (e *examination) askSentinel(ctx context.Context, p *Place) Finding {
 	if e.server.Addr != "" && e.server.Addr != master {
 		return warn(fmt.Sprintf("the master is %s, and another Sentinel says %s", master, e.server.Addr), remedy("if that lasts, the Sentinels do not reach each other: SENTINEL CKQUORUM %s", e.Master))
 	}
-	e.server = Place{Network: "tcp", Addr: master, TLS: p.TLS}
+	e.server = Address{Network: "tcp", Addr: master, TLS: p.TLS}
 	return ok("Sentinel: the master %s is %s", e.Master, master)
 }

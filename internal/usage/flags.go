@@ -21,21 +21,23 @@ func NewFlags() *pflag.FlagSet {
 
 // ParseFlags parses args and collects all that is wrong with them; pflag alone
 // stops at the first. Values are not quoted: a misplaced one may be a
-// password. (I6) The error is pflag.ErrHelp if help was asked for.
-func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) error {
+// password. (I6) unknown says that there was an unknown flag: it may be a misspelt one,
+// whose value is missing then. The error is pflag.ErrHelp if help was asked for.
+func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) (unknown bool, err error) {
 	known, stray := make([]string, 0, len(args)), 0
 	for i := 0; i < len(args); i++ {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		next := i+1 < len(args) && !hasValue
 		switch f := flags.Lookup(name); {
 		case args[i] == "-h" || args[i] == "--help":
-			return pflag.ErrHelp
+			return unknown, pflag.ErrHelp
 		case !strings.HasPrefix(args[i], "-") || args[i] == "-":
 			if stray++; stray == 1 {
-				wrong.Addf("unexpected argument: number %d is not a flag", i+1)
+				wrong.Addf("argument %d is no flag, and nothing else is taken", i+1)
 			}
 		case f == nil || !strings.HasPrefix(args[i], "--") || strings.HasPrefix(args[i], "---"):
-			wrong.Addf("flag: unknown flag %s%s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name), suggest.DidYouMean("--", name, names(flags)))
+			unknown = true
+			wrong.Addf("unknown flag %s%s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name), suggest.DidYouMean("--", name, names(flags)))
 			if next && !strings.HasPrefix(args[i+1], "-") {
 				i++ // most likely its value
 			}
@@ -55,9 +57,9 @@ func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) error {
 	case errors.As(err, &invalid):
 		wrong.Addf("flag: --%s has a bad value", invalid.GetFlag().Name)
 	default:
-		return fmt.Errorf("BUG: parsing the flags: %w", err)
+		return unknown, fmt.Errorf("BUG: parsing the flags: %w", err)
 	}
-	return nil
+	return unknown, nil
 }
 
 // names are the names of all flags.
