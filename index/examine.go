@@ -62,7 +62,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
 	matches := make([]Candidate, 0, len(candidates))
 	for part := range slices.Chunk(candidates, costlyChunk) {
-		zlist.GiveWay()
+		zlist.Yield()
 		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead()})
 		if err != nil {
 			return nil, err

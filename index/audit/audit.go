@@ -147,7 +147,7 @@ func (au *audit) expect(ctx context.Context) error {
 // before says that n elements are about to be looked at.
 func (au *audit) before(ctx context.Context, n int) error {
 	au.tell()
-	zlist.GiveWay()
+	zlist.Yield()
 	if au.Pace != nil {
 		return au.Pace(ctx, n)
 	}

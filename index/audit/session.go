@@ -67,8 +67,8 @@ func (au *audit) locations(c *index.Card, expiration session.Time) []location {
 	return all
 }
 
-// check is a session that is looked at.
-type check struct {
+// inspection is a session that is looked at, and what is wrong with it.
+type inspection struct {
 	id        session.ID
 	kept      Kept
 	card      index.Card
@@ -126,10 +126,10 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 	if err != nil {
 		return err
 	}
-	checks := make([]*check, 0, len(ids))
+	checks := make([]*inspection, 0, len(ids))
 	pipe := au.Costly.Pipeline()
 	for i := range all {
-		c := &check{id: ids[i], kept: all[i]}
+		c := &inspection{id: ids[i], kept: all[i]}
 		switch {
 		case c.kept.Unreadable != nil:
 			au.report.Sessions++
@@ -166,7 +166,7 @@ func (au *audit) checkSessions(ctx context.Context, ids []session.ID) error {
 }
 
 // compare finds what is wrong with the entries.
-func (c *check) compare() error {
+func (c *inspection) compare() error {
 	for i, p := range c.locations {
 		score, err := c.scores[i].Result()
 		missing := errors.Is(err, redis.Nil) || isWrongType(err)
@@ -192,7 +192,7 @@ func endsAt(expiration session.Time) int64 {
 
 // confirmSessions drops suspects that have changed, and reports and repairs the
 // others.
-func (au *audit) confirmSessions(ctx context.Context, suspects []*check) error {
+func (au *audit) confirmSessions(ctx context.Context, suspects []*inspection) error {
 	if len(suspects) == 0 {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (au *audit) confirmSessions(ctx context.Context, suspects []*check) error {
 	if err := send(ctx, pipe); err != nil {
 		return err
 	}
-	var confirmed []*check
+	var confirmed []*inspection
 	for _, c := range suspects {
 		v, err := c.again.Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !isWrongType(err) {
@@ -240,9 +240,9 @@ func (au *audit) confirmSessions(ctx context.Context, suspects []*check) error {
 
 // repairSessions adds what sessions miss, in their own shards by one script
 // each, in others as a write does.
-func (au *audit) repairSessions(ctx context.Context, checks []*check) error {
+func (au *audit) repairSessions(ctx context.Context, checks []*inspection) error {
 	var fixes []fix
-	var named []*check
+	var named []*inspection
 	for _, c := range checks {
 		f := fix{id: c.id, version: c.kept.version(), ends: "-"}
 		if c.ttl {
@@ -289,7 +289,7 @@ func (au *audit) repairSessions(ctx context.Context, checks []*check) error {
 // Condemn, which removes the note and leaves the entries if a stored version has
 // the tag. If the session is deleted or replaced meanwhile, Condemn takes them
 // away again; if this process dies, the sweeper does it. (I5)
-func (au *audit) addNamed(ctx context.Context, c *check) error {
+func (au *audit) addNamed(ctx context.Context, c *inspection) error {
 	shard := au.Keys.ShardOf(c.id)
 	settle := func(o Outcome, err error) {
 		for i, p := range c.faults {

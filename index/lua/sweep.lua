@@ -15,7 +15,7 @@ local due = (tonumber(score) or math.huge) <= tonumber(ARGV[1])
 if not due and redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
--- Nothing is begun that can not be ended: entries without a card are found by
+-- Nothing is begun that cannot be ended: entries without a card are found by
 -- nobody but an audit. (I5)
 local may = redis.acl_check_cmd or function() return true end
 local missing = not may('ZREM', KEYS[3]) and 'ZREM' or ARGV[4] ~= '' and not may('ZADD', KEYS[4]) and 'ZADD'

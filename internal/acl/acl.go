@@ -1,5 +1,6 @@
-// Package acl says what the Redis user of Cloakroom must be allowed: who sends
-// commands has a table of them (Right), and the rule of an ACL follows from it.
+// Package acl says what the Redis user of Cloakroom must be allowed: each package
+// that sends commands has a table of them (Right), and the rule of an ACL follows
+// from the tables.
 package acl
 
 import (
@@ -12,8 +13,8 @@ import (
 // Access is what a command does with a key, as Redis sees it.
 type Access uint8
 
-// Looks asks whether a key is there, or how long its list is: Redis lets do
-// that who may read or write the key.
+// Looks asks whether a key is there, or how long its list is: for that Redis asks
+// for the right to read or to write the key, either of them.
 const (
 	Looks  Access = 0
 	Reads  Access = 1
@@ -37,7 +38,7 @@ const (
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with
-// the rights of who runs them.
+// the rights of the user who runs them.
 type Right struct {
 	// Command is its name as ACLs have it, "hget" or "client|tracking".
 	Command string

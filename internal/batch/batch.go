@@ -44,7 +44,7 @@ type Config struct {
 	// Callers' deadlines should be further away, see Do. Default 500 ms.
 	//
 	// On the socket it counts only if the client has ContextTimeoutEnabled; the
-	// client's own time-outs count besides.
+	// client's own time-outs count as well.
 	Timeout time.Duration
 	// Last makes the command that is sent behind all of a batch, for its
 	// connection; nil sends none. DoLast returns it. It may block for less than
@@ -71,7 +71,7 @@ type Batcher struct {
 	queued   int      // commands in waiting
 	inFlight int      // 0 only if nothing waits
 	closed   bool
-	sent     Stats // but for Queued
+	sent     Stats // except Queued
 }
 
 // group is a batch from its first caller on.
@@ -118,7 +118,7 @@ func New(rdb Redis, c Config) *Batcher {
 // ErrFull and ErrClosed say that nothing was sent.
 //
 // Arguments must be what go-redis can write (strings, numbers, …): one that it
-// can not write fails its batch. Commands that block, or change the state of
+// cannot write fails its batch. Commands that block, or change the state of
 // their connection, have no place here.
 func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	_, err := b.DoLast(ctx, cmds...)

@@ -19,22 +19,22 @@ import (
 // long is a time that no test waits for.
 const long = time.Minute
 
-// gate is a hook that holds batches before they are sent.
-type gate struct {
+// hold is a hook that holds batches before they are sent.
+type hold struct {
 	entered chan []redis.Cmder // a batch is held
 	pass    chan struct{}      // lets one go
 }
 
-func newGate(c *redis.Client) *gate {
-	g := &gate{make(chan []redis.Cmder), make(chan struct{})}
+func newHold(c *redis.Client) *hold {
+	g := &hold{make(chan []redis.Cmder), make(chan struct{})}
 	c.AddHook(g)
 	return g
 }
 
-func (g *gate) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (g *hold) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (g *hold) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (g *hold) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if cmds[0].Name() == "hello" || cmds[0].Name() == "client" { // the greeting of a connection
 			return next(ctx, cmds)
@@ -142,7 +142,7 @@ func TestDo_ErrorsStayWithTheirCaller(t *testing.T) {
 	if err := c.MSet(t.Context(), "text", "a", "number", 1).Err(); err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1})
 	first := start(t.Context(), b, incr("first"))
 	<-g.entered
@@ -177,7 +177,7 @@ func TestDo_ErrorsStayWithTheirCaller(t *testing.T) {
 func TestDo_BatchesAreNotLargerThanAllowed(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1, MaxCommands: 4})
 	calls := []*call{start(t.Context(), b, incr("k"))}
 	<-g.entered
@@ -219,7 +219,7 @@ func TestDo_BatchesAreNotLargerThanAllowed(t *testing.T) {
 func TestI10_WhatIsTooMuchIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1, MaxQueued: 3})
 	first := start(t.Context(), b, incr("k"))
 	<-g.entered
@@ -250,7 +250,7 @@ func TestI10_WhatIsTooMuchIsRefusedAtOnce(t *testing.T) {
 func TestDo_CommandsOfThoseWhoLeftAreNotSent(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1})
 	first := start(t.Context(), b, incr("first"))
 	<-g.entered
@@ -286,7 +286,7 @@ func TestDo_CommandsOfThoseWhoLeftAreNotSent(t *testing.T) {
 func TestDo_BatchThatAllHaveLeftIsNotSent(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1})
 	first := start(t.Context(), b, incr("first"))
 	<-g.entered
@@ -310,7 +310,7 @@ func TestDo_BatchThatAllHaveLeftIsNotSent(t *testing.T) {
 		t.Error(err)
 	}
 	b.Close()
-	if got, want := b.Stats(), (batch.Stats{Calls: 2, Trips: 2}); got != want { // who has left is not counted
+	if got, want := b.Stats(), (batch.Stats{Calls: 2, Trips: 2}); got != want { // a caller that has left is not counted
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -318,7 +318,7 @@ func TestDo_BatchThatAllHaveLeftIsNotSent(t *testing.T) {
 func TestDo_WhatWasSentRunsThoughItsCallerLeft(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := batch.New(c, batch.Config{Timeout: 2 * long})
 	ctx, cancel := context.WithTimeout(t.Context(), long) // nearer than the batch's, so the trip is not its own
 	leaver := start(ctx, b, incr("k"))

@@ -17,8 +17,8 @@ const (
 	redirects = 7
 	// firstRedirect is the pause before the second of these; it doubles.
 	firstRedirect = 5 * time.Millisecond
-	// laneKept is how long the Batcher of a master stays that nobody asks.
-	laneKept = time.Minute
+	// idleKept is how long the Batcher of a master that nobody asks stays.
+	idleKept = time.Minute
 )
 
 // Cluster shares round trips to the masters of a Redis Cluster: it has a
@@ -34,14 +34,14 @@ type Cluster struct {
 	rdb *redis.ClusterClient
 	c   Config
 
-	mu     sync.Mutex
-	lanes  map[*redis.Client]*lane // by the client of the master
-	closed bool
-	gone   Stats // of the Batchers that are no more
+	mu      sync.Mutex
+	masters map[*redis.Client]*masterBatcher // by the client of the master
+	closed  bool
+	gone    Stats // of the Batchers that are no more
 }
 
-// lane is the Batcher of one master, and when it was asked for last.
-type lane struct {
+// masterBatcher is the Batcher of one master, and when it was asked for last.
+type masterBatcher struct {
 	*Batcher
 	asked time.Time
 }
@@ -50,7 +50,7 @@ type lane struct {
 // retry (they do not, by default). c bounds the Batcher of each master. It must
 // be closed before rdb is.
 func NewCluster(rdb *redis.ClusterClient, c Config) *Cluster {
-	return &Cluster{rdb: rdb, c: c, lanes: make(map[*redis.Client]*lane)}
+	return &Cluster{rdb: rdb, c: c, masters: make(map[*redis.Client]*masterBatcher)}
 }
 
 // Do is as Batcher.Do. cmds of several masters are sent side by side, and
@@ -124,8 +124,8 @@ func (c *Cluster) split(ctx context.Context, shares []share, cmds []redis.Cmder)
 
 // send sends commands to one master. Each has its reply or an error then,
 // unless ctx has ended.
-func send(ctx context.Context, lane *Batcher, cmds []redis.Cmder) (last redis.Cmder) {
-	last, err := lane.DoLast(ctx, cmds...)
+func send(ctx context.Context, to *Batcher, cmds []redis.Cmder) (last redis.Cmder) {
+	last, err := to.DoLast(ctx, cmds...)
 	if errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) {
 		setError(cmds, err) // nothing was sent
 	}
@@ -162,11 +162,11 @@ func (c *Cluster) find(shares []share) error {
 	now := time.Now()
 	for i := range shares {
 		s := &shares[i]
-		l := c.lanes[s.master]
+		l := c.masters[s.master]
 		if l == nil {
 			c.drop(now)
-			l = &lane{Batcher: New(s.master, c.c)}
-			c.lanes[s.master] = l
+			l = &masterBatcher{Batcher: New(s.master, c.c)}
+			c.masters[s.master] = l
 		}
 		l.asked, s.to = now, l.Batcher
 	}
@@ -178,8 +178,8 @@ func (c *Cluster) find(shares []share) error {
 // ago still counts on it, so that one which is merely idle has to stay. c.mu is
 // held.
 func (c *Cluster) drop(now time.Time) {
-	maps.DeleteFunc(c.lanes, func(_ *redis.Client, l *lane) bool {
-		if now.Sub(l.asked) <= laneKept || !l.retire() {
+	maps.DeleteFunc(c.masters, func(_ *redis.Client, l *masterBatcher) bool {
+		if now.Sub(l.asked) <= idleKept || !l.retire() {
 			return false
 		}
 		c.gone.add(l.Stats())
@@ -247,9 +247,9 @@ func (once) NoRetry() bool { return true }
 func (c *Cluster) Close() {
 	c.mu.Lock()
 	c.closed = true
-	lanes := slices.Collect(maps.Values(c.lanes))
+	all := slices.Collect(maps.Values(c.masters))
 	c.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range all {
 		l.Close()
 	}
 }

@@ -87,7 +87,7 @@ func TestCluster_KeepsWhoIsIdleAMoment(t *testing.T) {
 			}
 		}
 	}
-	if got := b.Lanes(); got != len(keys) {
+	if got := b.Masters(); got != len(keys) {
 		t.Errorf("%d of %d masters have a Batcher", got, len(keys))
 	}
 	var group errgroup.Group
@@ -140,7 +140,7 @@ func TestCluster_SilentMasterHoldsUpNobodyElse(t *testing.T) {
 		t.Errorf("a paused master answered: %v", err)
 	default:
 	}
-	// Who gives up waits no longer, and its commands' fate is not known.
+	// A caller that gives up waits no longer, and the fate of its commands is not known.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := b.Do(ctx, redis.NewStringCmd(ctx, "get", keys[0][0]), redis.NewStringCmd(ctx, "get", keys[1][0])); !errors.Is(err, context.DeadlineExceeded) {
@@ -237,7 +237,7 @@ func TestCluster_ScriptOnBothSidesIsRefused(t *testing.T) {
 	}
 }
 
-// When a master dies, its replica is found without a restart, and who asks meanwhile gets an error.
+// When a master dies, its replica is found without a restart, and a caller that asks meanwhile gets an error.
 func TestCluster_FindsTheNewMaster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})

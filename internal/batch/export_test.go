@@ -21,18 +21,18 @@ func (b *Batcher) Closed() bool {
 	return b.closed
 }
 
-// Lanes returns how many masters have a Batcher.
-func (c *Cluster) Lanes() int {
+// Masters returns how many masters have a Batcher.
+func (c *Cluster) Masters() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.lanes)
+	return len(c.masters)
 }
 
 // Forget makes all masters ones that were asked long ago.
 func (c *Cluster) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, l := range c.lanes {
-		l.asked = l.asked.Add(-2 * laneKept)
+	for _, l := range c.masters {
+		l.asked = l.asked.Add(-2 * idleKept)
 	}
 }

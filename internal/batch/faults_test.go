@@ -21,8 +21,8 @@ func throughProxy(t *testing.T) (*redistest.Proxy, *redis.Client, *redis.Client)
 	return p, s.Client(t, patient, func(o *redis.Options) { o.Addr = p.Addr }), s.Client(t)
 }
 
-// callers starts Do of n callers that share a batch: the second of b, whose first the gate holds.
-func callers(t *testing.T, b *batch.Batcher, g *gate, n int) (first *call, others []*call) {
+// callers starts Do of n callers that share a batch: the second of b, whose first g holds.
+func callers(t *testing.T, b *batch.Batcher, g *hold, n int) (first *call, others []*call) {
 	t.Helper()
 	first = start(t.Context(), b, incr("first"))
 	<-g.entered
@@ -52,7 +52,7 @@ func unavailable(t *testing.T, calls []*call) {
 func TestI2_LostReplyIsEveryCallersError(t *testing.T) {
 	t.Parallel()
 	p, c, direct := throughProxy(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1, Timeout: long})
 	first, others := callers(t, b, g, 3)
 	g.pass <- struct{}{}
@@ -77,7 +77,7 @@ func TestI2_LostReplyIsEveryCallersError(t *testing.T) {
 func TestI2_NoConnectionIsEveryCallersError(t *testing.T) {
 	t.Parallel()
 	p, c, _ := throughProxy(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1, Timeout: long})
 	first, others := callers(t, b, g, 3)
 	p.Refuse(true)
@@ -243,7 +243,7 @@ func TestDo_SlowLink(t *testing.T) {
 func TestI7_CloseWaitsForAllBatches(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := batch.New(c, batch.Config{MaxInFlight: 1})
 	first, others := callers(t, b, g, 2)
 	closed := make(chan struct{})

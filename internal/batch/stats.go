@@ -34,7 +34,7 @@ func (c *Cluster) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.gone
-	for _, l := range c.lanes {
+	for _, l := range c.masters {
 		s.add(l.Stats())
 	}
 	return s

@@ -15,7 +15,7 @@ import (
 func TestStats_CallsShareTrips(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
-	g := newGate(c)
+	g := newHold(c)
 	b := open(t, c, batch.Config{MaxInFlight: 1, MaxQueued: 5})
 	is := func(what string, want batch.Stats) {
 		t.Helper()
@@ -83,7 +83,7 @@ func TestCluster_StatsOfAllMasters(t *testing.T) {
 	is(3, 3)
 	b.Forget()
 	ask(keys[2]) // a new master: those that were not asked for long are put away
-	if n := b.Lanes(); n != 1 {
+	if n := b.Masters(); n != 1 {
 		t.Errorf("%d masters have a Batcher, want 1", n)
 	}
 	is(4, 4)

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// alone makes the trip of a caller that found no other under way. Whoever came
-// meanwhile is for a goroutine, so that this caller can go on.
+// alone makes the trip of a caller that found no other under way. Callers that came
+// meanwhile are for a goroutine, so that this caller can go on.
 func (b *Batcher) alone(ctx context.Context, cmds []redis.Cmder) (last redis.Cmder) {
 	defer func() { // after a panic too, which is the caller's to recover
 		b.mu.Lock()

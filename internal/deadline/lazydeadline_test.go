@@ -131,7 +131,7 @@ func TestContext_EndsUnwatched(t *testing.T) {
 	})
 }
 
-// Whoever holds a Context beyond its call is told that the call has ended,
+// A goroutine that holds a Context beyond its call is told that the call has ended,
 // however the two meet.
 func TestContext_OutlivesItsCall(t *testing.T) {
 	for range 1000 {

@@ -77,14 +77,14 @@ type Endpoint struct {
 // is what one connection has led to, for nothing tells that others do as well.
 type server struct {
 	identity
-	doubts uint64 // Endpoint.doubts when it was met
+	doubts uint64 // Endpoint.doubts when it was first reached
 	// until is the instant from which on it is not proven to be a master.
 	until atomic.Int64
 
 	// These are guarded by Endpoint.mu.
 
-	// met is when the newest connection that reached it was begun.
-	met instant
+	// lastReached is when the newest connection that reached it was begun.
+	lastReached instant
 	// proven is when it was asked for its newest proof.
 	proven instant
 	// doubted is when it refused what a master does; older questions prove nothing.
@@ -230,22 +230,22 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 		}
 		return nil, err
 	case same:
-		was.met = max(was.met, begun)
+		was.lastReached = max(was.lastReached, begun)
 		was.history, was.before = who.history, who.before // it may have been a replica for a moment
 		e.renew(was, sent)
 		return was, nil
 	case who.isAnonymous():
-		next := &server{identity: who, met: begun, doubts: e.doubts.Load()}
+		next := &server{identity: who, lastReached: begun, doubts: e.doubts.Load()}
 		if was == nil || !was.isAnonymous() {
 			e.log.Warn("it is not known which server answers, only that it calls itself a master, so that connections do not last: redis forbids INFO", "redis", next.name())
 		}
 		e.current.Store(next)
 		e.renew(next, sent)
 		return next, nil
-	case was != nil && (begun < was.met || e.replaced(was, who)):
+	case was != nil && (begun < was.lastReached || e.replaced(was, who)):
 		return nil, &NoMasterError{fmt.Sprintf("%s was replaced by %s as the master", who.name(), was.name())}
 	}
-	next := &server{identity: who, met: begun}
+	next := &server{identity: who, lastReached: begun}
 	if was != nil {
 		if next.before == was.history && was.history != "" {
 			e.past = append(e.past, was.history)
@@ -262,7 +262,7 @@ func (e *Endpoint) meet(who identity, begun, sent instant) (*server, error) {
 	return next, nil
 }
 
-// replaced says that who calls itself a master, and that the current one, or one
+// replaced says that a server, who, calls itself a master, and that the current one, or one
 // before it, has taken its place: a promoted replica goes on with the history of
 // its master under a new name, and remembers the old one. It holds as long as the
 // current one is there: if that has been silent for long, somebody has gone back

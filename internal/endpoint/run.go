@@ -16,7 +16,7 @@ const (
 	// proven, and how soon at most because somebody asks for it.
 	soonest = 250 * time.Millisecond
 	// restAfterNudge is how long Run rests after it was asked to hurry, so that no
-	// crowd of callers makes it ask without end.
+	// great number of callers makes it ask without end.
 	restAfterNudge = 10 * time.Millisecond
 )
 

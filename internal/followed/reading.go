@@ -136,7 +136,7 @@ func Read(path string, pipes Pipes) ([]byte, error) {
 	return text, err
 }
 
-// readAnyFile is readText, and says what the file is. Opening it waits for no
+// readAnyFile reads a file, and says whether it is a regular one. Opening it waits for no
 // writer, as that of a FIFO. Its errors name the file and repeat nothing of it. (I6)
 func readAnyFile(path string, pipes Pipes) (text []byte, regular bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

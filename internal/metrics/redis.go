@@ -200,7 +200,7 @@ func (c poolCollector) Collect(to chan<- prometheus.Metric) {
 // far as they were seen; their connections do not. The caller holds m.mu.
 func (m *Redis) pools() redis.PoolStats {
 	var now redis.PoolStats
-	m.clients = slices.DeleteFunc(m.clients, func(w watched) bool { return w.client.Value() == nil && m.bury(w.last) })
+	m.clients = slices.DeleteFunc(m.clients, func(w watched) bool { return w.client.Value() == nil && m.addGone(w.last) })
 	for i := range m.clients {
 		w := &m.clients[i]
 		if client := w.client.Value(); client != nil {
@@ -214,7 +214,9 @@ func (m *Redis) pools() redis.PoolStats {
 	return now
 }
 
-func (m *Redis) bury(last redis.PoolStats) bool {
+// addGone adds the counts of a client that is gone to those that stay, and returns
+// true.
+func (m *Redis) addGone(last redis.PoolStats) bool {
 	count(&m.gone, &last)
 	return true
 }

@@ -78,8 +78,8 @@ type answered struct {
 	expires time.Time
 }
 
-// share asks the issuer, or waits for the answer to who has asked already. Who
-// asks does so for the others too, so its own context does not end the
+// share asks the issuer, or waits for the answer to the caller that has asked
+// already. That one asks for the others too, so its own context does not end the
 // question; the time-out does, for all.
 func (i *issuer) share(ctx context.Context, token string, hash tokenHash, now time.Time) (*Access, time.Time, error) {
 	got, err, _ := i.asking.Do(string(hash[:]), func() (any, error) {

@@ -110,7 +110,7 @@ func TestI2_IntrospectionFails(t *testing.T) {
 	a, err := f.opaque("good")
 	f.good(a, err, "")
 	log := f.logs.String()
-	if strings.Count(log, "does not answer") != 1 || strings.Contains(log, "answers again") { // that takes a while: TestSilence
+	if strings.Count(log, "does not answer") != 1 || strings.Contains(log, "answers again") { // that takes a while: TestOutage
 		t.Errorf("the log is\n%s", log)
 	}
 }

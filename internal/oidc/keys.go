@@ -99,7 +99,7 @@ func (i *issuer) follow(ctx context.Context) {
 			retry = min(max(2*retry, firstRetry), lastRetry)
 			pause = retry/2 + rand.N(retry/2)
 			if !failing {
-				i.log.Warn("the keys of an issuer can not be fetched, trying again", "issuer", i.Name, "error", err)
+				i.log.Warn("the keys of an issuer cannot be fetched, trying again", "issuer", i.Name, "error", err)
 			}
 		default:
 			retry = 0

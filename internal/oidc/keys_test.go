@@ -54,7 +54,7 @@ func TestDiscoveredAgain(t *testing.T) {
 	}
 }
 
-// A flood of made-up key IDs costs the issuer a few requests, and who has a
+// A flood of made-up key IDs costs the issuer a few requests, and a caller who has a
 // good token does not wait for it.
 func TestUnknownKeyFlood(t *testing.T) {
 	f := newFixture(t, basic)
@@ -123,7 +123,7 @@ func TestI2_IssuerAwayAtTheStart(t *testing.T) {
 	f.good(a, err, "")
 	f.logged("are fetched again")
 	log := f.logs.String()
-	if strings.Count(log, "can not be fetched") != 1 || strings.Count(log, "are fetched again") != 1 {
+	if strings.Count(log, "cannot be fetched") != 1 || strings.Count(log, "are fetched again") != 1 {
 		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -212,7 +212,7 @@ func TestKnownTokens(t *testing.T) {
 	}
 	f.advance(time.Second)
 	_, err = f.jwt(short)
-	f.refused(err, "kid") // after exp nothing is known, and the leeway is for who checks
+	f.refused(err, "kid") // after exp nothing is known, and the leeway is for the checks
 	f.advance(20 * time.Second)
 	_, err = f.jwt(long)
 	f.refused(err, "kid")

@@ -21,9 +21,9 @@ func (w *dateWriter) append(dst []byte, t int64) []byte {
 		d--
 	}
 	if w.text[0] == 0 || d != w.day {
-		var room [32]byte
+		var buffer [32]byte
 		w.day = d
-		copy(w.text[:], protojson.AppendTime(room[:0], d*day)[1:])
+		copy(w.text[:], protojson.AppendTime(buffer[:0], d*day)[1:])
 	}
 	t -= d * day
 	micros := uint32(t % 1_000_000)

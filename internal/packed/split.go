@@ -143,7 +143,7 @@ func (s *splitter) string(raw []byte) {
 // them. An empty one is never written.
 func (s *splitter) entries(k kind) {
 	count := uint64(0)
-	room := len(s.bin)
+	at := len(s.bin)
 	s.bin = append(s.bin, 0)
 	for !s.bad {
 		name := s.raw()
@@ -162,9 +162,9 @@ func (s *splitter) entries(k kind) {
 	if s.bad {
 		return
 	}
-	if s.bin[room] = byte(count); count >= 0x80 { // a longer count is rare: what follows moves
-		values := bytes.Clone(s.bin[room+1:])
-		s.bin = append(binary.AppendUvarint(s.bin[:room], count), values...)
+	if s.bin[at] = byte(count); count >= 0x80 { // a longer count is rare: what follows moves
+		values := bytes.Clone(s.bin[at+1:])
+		s.bin = append(binary.AppendUvarint(s.bin[:at], count), values...)
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *splitter) metadata(name []byte) {
 // header takes a name and its values. Usually there is one.
 func (s *splitter) header(name []byte) {
 	s.text = append(append(s.text, name...), markEnd)
-	marked, room := len(s.text)-1, len(s.bin)
+	marked, at := len(s.text)-1, len(s.bin)
 	count := uint64(0)
 	s.must("{")
 	if !s.next('}') {
@@ -207,7 +207,7 @@ func (s *splitter) header(name []byte) {
 	}
 	if count != 1 {
 		s.text[marked] = markOther
-		values := bytes.Clone(s.bin[room:])
-		s.bin = append(binary.AppendUvarint(s.bin[:room], count), values...)
+		values := bytes.Clone(s.bin[at:])
+		s.bin = append(binary.AppendUvarint(s.bin[:at], count), values...)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -18,12 +17,6 @@ type clock struct {
 	start  time.Time    // its monotonic reading counts
 	offset atomic.Int64 // Redis' µs minus those since start
 	error  atomic.Int64 // how far the offset may be off, in µs
-}
-
-func newClock() *clock { return &clock{start: time.Now()} }
-
-func (c *clock) now() session.Time {
-	return session.Time(c.offset.Load() + time.Since(c.start).Microseconds())
 }
 
 // measure asks Redis for its time. The answer belongs to some moment of the

@@ -35,7 +35,7 @@ type Clocks struct {
 	spread atomic.Int64 // µs by which masters' clocks are apart, as far as that is certain
 	log    *slog.Logger
 
-	// For who measures, one goroutine at a time, and what that starts.
+	// For the goroutine that measures, one at a time, and those that it starts.
 	mu    sync.Mutex
 	known map[redis.UniversalClient]*clock
 	apart bool // it was logged

@@ -76,7 +76,7 @@ func (e *lostError) Error() string {
 	return e.err.Error()
 }
 
-// Cause returns the error as it was, for who must know its kind: a breaker.
+// Cause returns the error as it was, for a breaker, which must know its kind.
 func (e *lostError) Cause() error { return e.err }
 
 // final hides the kind of an error.

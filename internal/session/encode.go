@@ -27,8 +27,8 @@ func AppendJSON(dst []byte, s *Session) []byte {
 	}
 	if len(s.Metadata) > 0 {
 		w.open("metadata")
-		var room [16]string
-		for _, key := range sortedKeys(room[:0], s.Metadata) {
+		var buffer [16]string
+		for _, key := range sortedKeys(buffer[:0], s.Metadata) {
 			w.key(key)
 			w.b = protojson.AppendBytes(w.b, s.Metadata[key])
 		}
@@ -92,8 +92,8 @@ func (w *writer) userAgent(u *UserAgent) {
 		return
 	}
 	w.open("header")
-	var room [16]string
-	for _, key := range sortedKeys(room[:0], u.Header) {
+	var buffer [16]string
+	for _, key := range sortedKeys(buffer[:0], u.Header) {
 		w.key(key)
 		w.b = append(w.b, '{')
 		if values := u.Header[key]; len(values) > 0 {
@@ -112,13 +112,13 @@ func (w *writer) userAgent(u *UserAgent) {
 	w.close()
 }
 
-// sortedKeys appends the keys of m to room, sorted.
-func sortedKeys[V any](room []string, m map[string]V) []string {
+// sortedKeys appends the keys of m to buffer, sorted.
+func sortedKeys[V any](buffer []string, m map[string]V) []string {
 	for key := range m {
-		room = append(room, key)
+		buffer = append(buffer, key)
 	}
-	slices.Sort(room)
-	return room
+	slices.Sort(buffer)
+	return buffer
 }
 
 // isSet says whether any part of u is set.

@@ -25,8 +25,8 @@ func NewToken(id ID) (token string, hash TokenHash) {
 
 // HashToken returns what is stored of token.
 func HashToken(token string) TokenHash {
-	var room [MaxIDLen + 1 + secretLen]byte // so that a token of ours takes no other memory
-	return sha256.Sum256(append(room[:0], token...))
+	var buffer [MaxIDLen + 1 + secretLen]byte // so that a token of ours takes no other memory
+	return sha256.Sum256(append(buffer[:0], token...))
 }
 
 // SplitToken returns the session ID that a token of our own making carries:

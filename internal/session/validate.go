@@ -40,7 +40,7 @@ func (s *Session) Validate(maxBytes int) error {
 	return nil
 }
 
-// What a document needs at most, besides the text of its values: for its
+// The most that a document needs beyond the text of its values: for its
 // fixed fields, and for each entry of a map or an array.
 const (
 	fixedLen = 1024

@@ -20,9 +20,9 @@ func Of[T any](all, short T) T {
 	return all
 }
 
-// OneIn returns which cases of a test to do, by their place: all, or with -short one in n. Which ones differs from run to
+// OneIn returns which cases of a test to do, by their number: all, or with -short one in n. Which ones differs from run to
 // run, so that all have their turn; the test's log says how to do the same ones again. It may be used by several goroutines.
-func OneIn(t testing.TB, n int) func(place int) bool {
+func OneIn(t testing.TB, n int) func(i int) bool {
 	t.Helper()
 	if !testing.Short() || n < 2 {
 		return func(int) bool { return true }
@@ -32,7 +32,7 @@ func OneIn(t testing.TB, n int) func(place int) bool {
 		t.Fatal(err)
 	}
 	t.Logf("one case in %d; the same ones again: CLOAKROOM_TEST_TURN=%d", n, first)
-	return func(place int) bool { return place%n == first%n }
+	return func(i int) bool { return i%n == first%n }
 }
 
 // turn is the same for all tests of a program.

@@ -183,7 +183,7 @@ func (l *List) Next(ctx context.Context) (e Entry, ok bool, err error) {
 // everything after last in it follows last without a gap. Otherwise elements
 // before it have gone in such number that it asks for the rank again.
 func (l *List) more(ctx context.Context) error {
-	GiveWay()
+	Yield()
 	if !l.started {
 		z, err := l.Redis.ZRangeArgsWithScores(ctx, l.byScore(0, Chunk)).Result()
 		if err != nil {

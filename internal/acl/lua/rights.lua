@@ -5,7 +5,7 @@
 --
 -- ARGV: commands, each as the number of its words and then these
 -- Returns, for each that is refused, its number from 0 and Redis' words, ''
--- for a command that Redis does not know; -1 if the server can not tell.
+-- for a command that Redis does not know; -1 if the server cannot tell.
 if not redis.acl_check_cmd then
   return {-1, ''}
 end
