@@ -221,10 +221,10 @@ func (q *Changes) applyUser(f *session.Factors, now session.Time) error {
 	}
 	if old := f.User; old != nil {
 		if next.ID != "" && next.ID != old.ID {
-			return &session.InvalidError{Field: field, Problem: "the user of a session can not be changed"}
+			return &session.InvalidError{Field: field, Problem: "the user of a session cannot be changed"}
 		}
 		if next.OrganizationID != "" && old.OrganizationID != "" && next.OrganizationID != old.OrganizationID {
-			return &session.InvalidError{Field: "factors.user.organizationId", Problem: "the organization of a session's user can not be changed"}
+			return &session.InvalidError{Field: "factors.user.organizationId", Problem: "the organization of a session's user cannot be changed"}
 		}
 		keep(&next.ID, old.ID)
 		keep(&next.OrganizationID, old.OrganizationID)
