@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Who has no time for another attempt does not know that others are faster. (I2)
+// A call without time for another attempt does not know that others are faster. (I2)
 func TestI2_AttemptsWithoutTimeAreNoConflict(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := newAttempts(ctx)

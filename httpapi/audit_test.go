@@ -133,7 +133,7 @@ func TestAudit_EveryWriteAndOutcome(t *testing.T) {
 		check(r, "bad credentials", is(401), "ck_wrong", w.good, kind...)
 		check(r, "a type that is not read", is(415), "admin", w.good, "Content-Type", "text/html", "Content-Encoding", "gzip")
 		check(r, "another expectation", is(417, 400), "admin", w.good, "Expect", "x")
-		if r.call != "RevokeSessions" { // who may nothing revokes nothing
+		if r.call != "RevokeSessions" { // a caller without rights revokes nothing
 			f.do("admin", "PUT", "/v2/sessions/"+sessionOf(r), `{"sequence":"99"}`)
 			check(r, "denied", is(403), "nobody", w.good, kind...)
 		}

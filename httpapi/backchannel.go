@@ -170,8 +170,8 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 	return l, nil
 }
 
-// endSessions deletes what a logout token names: one session, if it is the
-// user's who is named too, or else all sessions of a user.
+// endSessions deletes what a logout token names: one session, or all sessions
+// of a user. A session must belong to the user, if the token names one as well.
 func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ended uint64, err error) {
 	var replicas acknowledgements
 	defer func() {

@@ -428,7 +428,7 @@ func TestTooManyLogouts(t *testing.T) {
 	}
 	token := f.logoutToken(issuer, map[string]any{"sub": "alice"})
 	notLoggedOut(t, f.sendLogout(token), http.StatusServiceUnavailable, "temporarily_unavailable", "at most 64")
-	// Who is no issuer takes no place, not even while its token is looked at.
+	// A token of no issuer takes no place, not even while it is looked at.
 	notLoggedOut(t, f.sendLogout(token[:len(token)-4]), http.StatusBadRequest, "invalid_request", "invalid token")
 	f.server.logouts.Leave()
 	loggedOut(t, f.sendLogout(token))

@@ -113,7 +113,7 @@ func TestBadInput(t *testing.T) {
 		{name: "chunked in capitals", request: strings.Replace(chunked(`{}`), "chunked", "Chunked", 1), status: 201},
 		{name: "two lengths", request: f.post(search, `{}`, "Content-Length: 2"), status: 400, message: "malformed", closed: true},
 		{name: "an unknown expectation", request: f.post(search, `{}`, "Expect: x"), status: 417, message: "100-continue", closed: true},
-		{name: "an unknown expectation besides", request: f.post(search, `{}`, "Expect: 100-continue", "expect: x"), status: 417, closed: true},
+		{name: "an unknown expectation beside a known one", request: f.post(search, `{}`, "Expect: 100-continue", "expect: x"), status: 417, closed: true},
 		{name: "two expectations in one", request: f.post(search, `{}`, "Expect: 100-continue, x"), status: 417, closed: true},
 		{name: "an unknown expectation without a body", request: f.post(search, ``, "Expect: x"), status: 417, closed: true},
 		{name: "an expectation in capitals", request: f.post(search, `{}`, "Expect: 100-Continue"), status: 100},
@@ -248,8 +248,8 @@ func (f *fixture) firstStatus(request string) int {
 	return status
 }
 
-// Who may not is told so before the body is there. The server would wait for
-// it for an hour.
+// A caller without the right is told so before the body is there. The server would
+// wait for it for an hour.
 func TestRefusesUnread(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.Read = time.Hour })
 	almost := strings.Repeat(" ", f.server.config.MaxBodyBytes-1)

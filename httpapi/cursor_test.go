@@ -108,7 +108,7 @@ func TestI9_PagesByCursor(t *testing.T) {
 }
 
 // Without a cursor, null included, nothing of it is in the answer. The first page
-// by cursor is the same but for nextCursor, and the whole on one page is the same.
+// by cursor is the same except for nextCursor, and the whole on one page is the same.
 func TestCursorOnlyIfAsked(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		f := newFixture(t, withShards(shards))

@@ -60,7 +60,7 @@ func TestHeaderTooLarge(t *testing.T) {
 	if strings.Contains(f.logs.String(), token) {
 		t.Error("the log has the token")
 	}
-	// What is malformed besides is refused by verify in its own form, too.
+	// A malformed request is refused by verify in its own form, too.
 	if answer := ask(t, api, "GET /verify HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 401 ") || !strings.Contains(answer, "X-Auth-Reason: malformed") {
 		t.Errorf("got %s", answer)
 	}

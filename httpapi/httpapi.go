@@ -105,7 +105,7 @@ type Server struct {
 
 	verify   *verify.Endpoint
 	budgets  [classes]*server.Budget
-	shedTold server.NowAndThen
+	shedTold server.OncePerSecond
 	// Imports, back-channel logouts and revocations have places of their own.
 	imports, logouts, revocations server.Budget
 }

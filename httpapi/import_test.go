@@ -317,7 +317,7 @@ func TestImportGivesUpOnASilentClient(t *testing.T) {
 }
 
 // A client that falls silent is cut off.
-func TestImportSilence(t *testing.T) {
+func TestImportPause(t *testing.T) {
 	f := newFixture(t, func(s *setup) { s.limits.pause = 20 * time.Millisecond })
 	res, body := f.raw("POST /v2/sessions/import HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "+f.secret["writer"]+
 		"\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n"+`{"id":"a"}`+"\n\r\n", false)

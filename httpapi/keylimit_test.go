@@ -119,7 +119,7 @@ func TestKeyLimitOfAllKeys(t *testing.T) {
 	f.want(http.StatusTooManyRequests, "limited", "GET", "/v2/sessions/x", "")
 }
 
-// Who asks for leave to send its body pays once.
+// A caller that asks for leave to send its body pays once.
 func TestKeyLimitWithExpect(t *testing.T) {
 	f := newFixture(t)
 	f.server.Callers.SetKeys(limitedKeys(t, f, "    rate: 0.001\n    burst: 2\n"))

@@ -16,7 +16,7 @@ type timeouts struct {
 	server.Timeouts
 	// request is how long the store may take for one request.
 	request time.Duration
-	// pause is the longest silence within an import, patience how long an
+	// pause is the longest pause within an import, patience how long an
 	// import waits for a store that is away.
 	pause, patience time.Duration
 	// idleAtEnd is how long connections without a request stay open when the

@@ -21,7 +21,7 @@ type tableCaller struct {
 	delete       []string
 }
 
-// tableSession is a session likewise.
+// tableSession is a session that the table names.
 type tableSession struct{ id, token, user, org, agent, creator string }
 
 // conditions are the words of the table in docs/api.md. The caller has a

@@ -40,8 +40,8 @@ func (f *fixture) search(as, body string) (ids []string, total int) {
 	return ids, total
 }
 
-// searchSessions are six sessions, a second apart but for the last two, which
-// are of the same instant.
+// searchSessions are six sessions, a second apart; only the last two are of the
+// same instant.
 var searchSessions = []string{
 	`{"id":"s1","creationDate":"2050-01-01T00:00:01Z","creator":"c1","factors":{"user":{"id":"u1"}},"userAgent":{"fingerprintId":"fp-alice"},"expirationDate":"2050-06-01T00:00:00Z"}`,
 	`{"id":"s2","creationDate":"2050-01-01T00:00:02Z","creator":"c1","factors":{"user":{"id":"u2"}},"userAgent":{"fingerprintId":"fp-alice"},"expirationDate":"2050-07-01T00:00:00Z"}`,

@@ -81,8 +81,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// Who is answered before its body has come gets the answer, over TLS as well: no
-// reset takes it away.
+// A client that is answered before its body has come gets the answer, over TLS as
+// well: no reset takes it away.
 func TestTLS_RefusedUnread(t *testing.T) {
 	s := newSecured(t)
 	conn := s.handshake()

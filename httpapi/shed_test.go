@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// few has one place for each class, but for long ones.
+// few has one place for each class except the long ones.
 func few(s *setup) { s.config.MaxInFlight = 1 }
 
 // occupy takes all places of a class, and returns what gives them back.
@@ -69,7 +69,7 @@ func TestShed_EachClassApart(t *testing.T) {
 			want := c.good
 			if c.class == full {
 				want = http.StatusServiceUnavailable
-				f.proxy.Stall(true) // who is refused does not wait for it
+				f.proxy.Stall(true) // a refused call does not wait for it
 			}
 			r := f.do(c.as, c.do, c.path, c.body, "Content-Type", contentTypeJSON)
 			f.proxy.Stall(false)

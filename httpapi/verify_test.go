@@ -190,7 +190,7 @@ func TestVerify_UnknownIsEmpty(t *testing.T) {
 func TestVerify_AnswerIsBounded(t *testing.T) {
 	f := newFixture(t, withVerify, func(s *setup) { s.config.Verify.Metadata = []string{"k", "none", "binary"} })
 	long := strings.Repeat("ß", 200)
-	// Whoever has no header that they fit into is nobody to an application.
+	// A user whose IDs fit into no header is nobody to an application.
 	_, token := f.login(fmt.Sprintf(`"user":{"id":%q},"password":{}`, long))
 	f.want(http.StatusForbidden, token, "GET", "/verify", "")
 	_, token = f.login(fmt.Sprintf(`"user":{"id":"u","organizationId":%q},"password":{}`, long))
@@ -306,7 +306,7 @@ func TestVerify_Reasons(t *testing.T) {
 		f.want(200, "admin", "DELETE", "/v2/sessions/"+id, "")
 		check(401, "revoked", "/verify", bearer(token)...)
 
-		// Who has only typed a name.
+		// A user who has only typed a name.
 		_, token = f.login(aliceFactor)
 		check(401, "predicate", "/verify", bearer(token)...)
 

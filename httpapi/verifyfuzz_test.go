@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Whatever bytes come, the verify listener answers 200, 401, 403 or 503, and 200
-// only to who sends the token.
+// To any bytes the verify listener answers 200, 401, 403 or 503, and 200 only to a
+// client that sends the token.
 func FuzzVerifyListener(f *testing.F) {
 	fix := newFixture(f, withVerify)
 	_, token := fix.login(aliceVerified)

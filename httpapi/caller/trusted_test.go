@@ -51,7 +51,7 @@ func TestTrustedProxies_Client(t *testing.T) {
 		known     bool
 	}{
 		{outside, nil, "203.0.113.9", known},
-		{outside, []string{"198.51.100.1"}, "203.0.113.9", known}, // who is not trusted is not believed
+		{outside, []string{"198.51.100.1"}, "203.0.113.9", known}, // a peer that is not trusted is not believed
 		{from("2001:db8::5"), []string{"198.51.100.1"}, "2001:db8::5", known},
 		{from("::ffff:203.0.113.9"), nil, "203.0.113.9", known},
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, nil, "fe80::1", known},
@@ -125,7 +125,7 @@ func TestTrustedProxies_Client(t *testing.T) {
 	}
 }
 
-// Who is not trusted by default is not, and who is may be taken out.
+// A proxy is trusted only if it is in the list; those of the default may be taken out.
 func TestTrustedProxies_OfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string][4]bool{

@@ -39,8 +39,8 @@ type List struct {
 	Limit uint32
 	// cursor is nil if none was given: then the page begins at the offset.
 	cursor *string
-	// room is where the predicates of an ordinary search are.
-	room [4]index.Predicate
+	// few is where the predicates of an ordinary search are.
+	few [4]index.Predicate
 }
 
 // listDecoder reads a ListSessionsRequest. What is wrong with
@@ -64,7 +64,7 @@ type listDecoder struct {
 // API. If fresh, no copy and no replica may answer.
 func DecodeList(body []byte, c *caller.Caller, beta, fresh bool) (*List, error) {
 	q := new(List)
-	q.Query.Predicates = q.room[:0]
+	q.Query.Predicates = q.few[:0]
 	q.Query.Sees = c.Sees()
 	if fresh {
 		q.Query.Reads = index.ReadMasters

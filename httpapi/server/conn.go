@@ -10,9 +10,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// lingerTime bounds how long a connection whose client still sends is kept
+// drainUnread bounds how long a connection whose client still sends is kept
 // after its last answer.
-const lingerTime = 2 * time.Second
+const drainUnread = 2 * time.Second
 
 // servedListener makes its connections servedConns, with TLS above them
 // if it is a TLSListener.
@@ -127,7 +127,7 @@ func CutOff(conn net.Conn) bool {
 func (c *servedConn) Close() error {
 	if c.unread.CompareAndSwap(true, false) {
 		half, ok := c.Conn.(interface{ CloseWrite() error })
-		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		if ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(drainUnread)) == nil {
 			_, _ = io.Copy(io.Discard, remainder{c})
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Statuses besides 200 are counted as well, and several listeners count together.
+// Statuses other than 200 are counted as well, and several listeners count together.
 func TestMetricsOfARoute(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m, err := NewMetrics(registry)

@@ -57,18 +57,18 @@ func (v *verification) accept() {
 	s, h := v.stored, &v.http.Response.Header
 	h.SetContentTypeBytes(contentTypeBytes)
 	h.SetCanonical(cacheControlName, noStore)
-	var room [maxIdentityHeader]byte
-	var dateRoom [2][len(`"2006-01-02T15:04:05.000000Z"`)]byte
-	dates := verifyDates{appendDate(dateRoom[0][:0], v.proof.AuthTime), appendDate(dateRoom[1][:0], s.Expiration)}
-	h.SetCanonical(sessionIDName, appendHeader(room[:0], string(s.ID)))
-	h.SetCanonical(sessionUserName, appendHeader(room[:0], s.UserID))
-	h.SetCanonical(sessionLoginName, appendHeader(room[:0], v.proof.LoginName))
-	h.SetCanonical(sessionOrgName, appendHeader(room[:0], s.OrgID))
-	h.SetCanonical(sessionFactorsName, appendFactors(room[:0], v.proof.Factors))
+	var buffer [maxIdentityHeader]byte
+	var dateBuffers [2][len(`"2006-01-02T15:04:05.000000Z"`)]byte
+	dates := verifyDates{appendDate(dateBuffers[0][:0], v.proof.AuthTime), appendDate(dateBuffers[1][:0], s.Expiration)}
+	h.SetCanonical(sessionIDName, appendHeader(buffer[:0], string(s.ID)))
+	h.SetCanonical(sessionUserName, appendHeader(buffer[:0], s.UserID))
+	h.SetCanonical(sessionLoginName, appendHeader(buffer[:0], v.proof.LoginName))
+	h.SetCanonical(sessionOrgName, appendHeader(buffer[:0], s.OrgID))
+	h.SetCanonical(sessionFactorsName, appendFactors(buffer[:0], v.proof.Factors))
 	h.SetCanonical(sessionAuthTimeName, dates.authTime)
 	h.SetCanonical(sessionExpiresName, dates.expires)
 	if v.reason == reasonStale {
-		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(room[:0], int64(v.stale/time.Second), 10), 's'))
+		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(buffer[:0], int64(v.stale/time.Second), 10), 's'))
 	}
 	v.http.SetStatusCode(http.StatusOK)
 	body := v.http.Response.SwapBody(nil)
@@ -216,7 +216,7 @@ func appendHeader(b []byte, text string) []byte {
 	return b
 }
 
-// fitsHeader says whether appendHeader has room for text.
+// fitsHeader says whether appendHeader takes all of text.
 func fitsHeader(text string) bool {
 	return len(text) <= maxIdentityHeader/3 || len(appendHeader(nil, text)) > 0
 }

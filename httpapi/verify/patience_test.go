@@ -38,7 +38,7 @@ func TestVerify_Patience(t *testing.T) {
 			}
 		}
 	}
-	// Who is trusted is a setting.
+	// The trusted proxies are a setting.
 	if e.Proxies, err = caller.ParseTrustedProxies("10.0.0.0/8"); err != nil {
 		t.Fatal(err)
 	}

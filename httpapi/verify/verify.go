@@ -97,7 +97,7 @@ type Endpoint struct {
 	config   Config
 	fallback *Policy // that of every request; nil if there is none
 	metrics  *metrics
-	away     server.NowAndThen
+	away     server.OncePerSecond
 }
 
 // New checks c and returns an Endpoint. It starts no goroutine.
