@@ -85,7 +85,7 @@ func (w *world) conforms(t *testing.T, c conformance) string {
 	return fmt.Sprint(response.StatusCode)
 }
 
-// tells checks what a refusal has besides its status, where the gateway can say it.
+// tells checks what a refusal has in addition to its status, where the gateway can say it.
 func (w *world) tells(t *testing.T, refusal *http.Response) {
 	t.Helper()
 	switch w.gateway.(type) {

@@ -264,7 +264,7 @@ func balanceHAProxy(t *testing.T, one, two *replica) (api, verify string) {
 }
 
 // TestRollingRestart restarts two processes one after the other under load, behind a balancer with our configuration. No
-// request fails, but for a few that waited for Redis in vain while the machine was busy, as it is known from elsewhere, and
+// request fails, except a few that waited for Redis in vain while the machine was busy, as it is known from elsewhere, and
 // each process ends with exit code 0.
 func TestRollingRestart(t *testing.T) {
 	times := testdepth.Of(2, 1)

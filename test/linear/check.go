@@ -161,7 +161,7 @@ func (h *History) Check(bound, patience time.Duration) error {
 	return fmt.Errorf("%s%s\nsee %s", wrong, firstWrong(wide, patience), page)
 }
 
-// firstWrong lists the calls of a session that can not be put in order, by when
+// firstWrong lists the calls of a session that cannot be put in order, by when
 // they began; "" if there is none.
 func firstWrong(wide []porcupine.Operation, patience time.Duration) string {
 	for _, part := range model.Partition(wide) {
@@ -192,7 +192,7 @@ func widen(ops []*Op, bound int64) []porcupine.Operation {
 		from := op.call
 		if !op.Fresh && (op.Kind == Get || op.Kind == Verify && !op.Denied) {
 			from = max(from-bound, 0)
-			for _, w := range written[place{op.Session, op.Process}] {
+			for _, w := range written[sessionOfProcess{op.Session, op.Process}] {
 				switch {
 				case w.answer >= op.call:
 				case op.Kind == Verify && !w.NotFound && !w.Refused:
@@ -207,18 +207,18 @@ func widen(ops []*Op, bound int64) []porcupine.Operation {
 	return all
 }
 
-// place is a session as one process knows it.
-type place struct {
+// sessionOfProcess is a session as one process knows it.
+type sessionOfProcess struct {
 	session string
 	process int
 }
 
 // writesOf returns the writes that were answered.
-func writesOf(ops []*Op) map[place][]*Op {
-	written := map[place][]*Op{}
+func writesOf(ops []*Op) map[sessionOfProcess][]*Op {
+	written := map[sessionOfProcess][]*Op{}
 	for _, op := range ops {
 		if op.Kind.writes() && !op.lost {
-			at := place{op.Session, op.Process}
+			at := sessionOfProcess{op.Session, op.Process}
 			written[at] = append(written[at], op)
 		}
 	}
@@ -240,7 +240,7 @@ func unseen(ops []*Op) (read, write *Op) {
 		if op.Kind != Get || op.Denied {
 			continue
 		}
-		for _, w := range written[place{op.Session, op.Process}] {
+		for _, w := range written[sessionOfProcess{op.Session, op.Process}] {
 			done := max(w.Sequence, w.Asked)
 			if w.answer >= op.call || w.NotFound || w.Refused || done == 0 {
 				continue

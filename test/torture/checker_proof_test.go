@@ -151,7 +151,7 @@ func TestChecker_MeasuresStaleness(t *testing.T) {
 	}
 }
 
-// Another server becomes the master at 1000: who does not know it yet sees what was there then, for the bound and no longer.
+// Another server becomes the master at 1000: a process that does not know it yet sees what was there then, for the bound and no longer.
 func TestChecker_AnotherMaster(t *testing.T) {
 	f := func(name string, right bool, tell func(past)) {
 		t.Helper()

@@ -142,8 +142,8 @@ func (c *checking) observe(o *observation) {
 		lo = o.inv.before(c.bound)
 	}
 	for _, m := range c.moves {
-		// Who has not found the new master yet is answered by the old one, as of when that was replaced. What is deleted is
-		// deleted all the same.
+		// A process that has not found the new master yet is answered by the old one, as of when that was replaced. A
+		// deletion has happened all the same.
 		if o.inv >= m.from && o.inv <= m.to.before(-c.bound) && o.source != "delete" {
 			lo = min(lo, m.from)
 		}

@@ -1,5 +1,5 @@
 // Package torture breaks what is between Cloakroom and its sessions, and Cloakroom itself, while it is under load, and holds
-// every answer against the writes that were acknowledged: TestMatrix goes through the faults of docs/faults.md, TestKilled
+// every answer against the writes that were acknowledged: TestMatrix goes through the faults of docs/faults.md, TestI5_Killed
 // kills the program again and again, TestSoak lets it work for long. TestOverload, TestCrowd and TestI10_Flood ask more of it
 // than it can do. The program runs as processes, with real Redis servers.
 //
@@ -10,7 +10,7 @@
 //	CLOAKROOM_TORTURE_SEED      what the load draws its randomness from; else it is drawn, and printed
 //	CLOAKROOM_TORTURE_ROUNDS    how often TestMatrix goes through the matrix, with other numbers of shards each time (1)
 //	CLOAKROOM_TORTURE_FAULT     how long a fault of the matrix lasts (1200ms)
-//	CLOAKROOM_TORTURE_KILLS     how often TestKilled kills, at least (20)
+//	CLOAKROOM_TORTURE_KILLS     how often TestI5_Killed kills, at least (20)
 //	CLOAKROOM_TORTURE_OPS       operations of TestSoak (20000, with -short 6000)
 //	CLOAKROOM_TORTURE_OVERLOAD  how long each load of TestOverload, TestCrowd and TestI10_Flood lasts (1s); from 5s on they
 //	                            want the ratio that is promised, and wait until slow connections are cut

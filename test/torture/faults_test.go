@@ -388,7 +388,7 @@ func busy(w *world, d time.Duration) *loss {
 		}
 	})
 	if !ok {
-		w.t.Error("the script can not be killed")
+		w.t.Error("the script cannot be killed")
 	}
 	cancel()
 	<-ended // I7

@@ -84,7 +84,7 @@ func (g *generator) closed(callers int, span time.Duration) *outcome {
 	return sum(parts)
 }
 
-// open asks so many times a second, however slow the answers are, on so many connections. What is due and can not be asked
+// open asks so many times a second, however slow the answers are, on so many connections. What is due and cannot be asked
 // for a tenth of a second is left out.
 func (g *generator) open(rate float64, span time.Duration, connections int) *outcome {
 	type asked struct {

@@ -24,7 +24,7 @@ func (i instant) before(d time.Duration) instant { return i - instant(d) }
 // number of readers. It is safe for concurrent use.
 type history struct {
 	begun time.Time
-	tally
+	callCounts
 
 	mu       sync.Mutex
 	sessions []*record
@@ -51,8 +51,8 @@ func (r *refusal) isWrite() bool {
 	return r.method != http.MethodGet && !strings.HasSuffix(r.path, "/search")
 }
 
-// tally counts calls.
-type tally struct{ calls, acked, unavailable, maybes atomic.Int64 }
+// callCounts counts calls.
+type callCounts struct{ calls, acked, unavailable, maybes atomic.Int64 }
 
 func newHistory() *history {
 	return &history{begun: time.Now(), users: map[string][]*record{}}

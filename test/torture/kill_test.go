@@ -12,7 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
-// killed is what TestKilled has measured.
+// killed is what TestI5_Killed has measured.
 type killed struct {
 	Shards     int           `json:"shards"`
 	Kills      int           `json:"kills"`
@@ -26,7 +26,7 @@ type killed struct {
 	Took       time.Duration `json:"took_ns"`
 }
 
-// manyKills is from how many kills on TestKilled has the patience to wait for what is cleared after a minute.
+// manyKills is from how many kills on TestI5_Killed has the patience to wait for what is cleared after a minute.
 const manyKills = 200
 
 // TestI5_Killed kills processes under a load of writes, and their Redis too, again and again. With appendfsync always,

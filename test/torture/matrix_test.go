@@ -86,7 +86,7 @@ func torment(t *testing.T, f *fault, place, round, shards int) {
 	hold(faultTime / 2) // afterwards all is as before
 	w.load.stop()
 	if lost != nil && lost.kind == isRound {
-		w.buried()
+		w.redeleted()
 	}
 	w.kept()
 	a := newAuditor(t, w.client(), shards)

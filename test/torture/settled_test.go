@@ -127,7 +127,7 @@ func (w *world) condemn(by ...int) (all condemned) {
 	for _, n := range by {
 		rec := (&caller{w.h, w.all[n]}).create(fmt.Sprintf("condemned-%d", n), fmt.Sprintf("user-condemned-%d", n), true, 0)
 		if !rec.isAcked() {
-			w.t.Fatal("a session can not be created before the fault")
+			w.t.Fatal("a session cannot be created before the fault")
 		}
 		all = append(all, rec)
 	}
@@ -162,7 +162,7 @@ func (w *world) execute(all condemned, by ...int) {
 		wg.Go(func() {
 			c := &caller{w.h, w.all[n]}
 			if !eventually.Within(patience, func() bool { return c.delete(all[i]) }) {
-				w.t.Errorf("process %d can not delete a session", n)
+				w.t.Errorf("process %d cannot delete a session", n)
 			}
 		})
 	}

@@ -35,7 +35,7 @@ type soaking struct {
 }
 
 // TestSoak lets a process work for long: creates, sets, deletes and expiries. What it takes stays the same, and there is an
-// entry in every list for each live session, and none besides.
+// entry in every list for each live session, and no other.
 func TestSoak(t *testing.T) {
 	if !turnOf(t, 3) {
 		return

@@ -131,7 +131,7 @@ func (w *world) moved(since instant) {
 	w.moves = append(w.moves, span{since, w.changed})
 }
 
-// promote makes the replica the master, and has the address lead there. The old one may go on answering who is connected.
+// promote makes the replica the master, and has the address lead there. The old one may go on answering its connections.
 func (w *world) promote() {
 	w.t.Helper()
 	begun := w.h.now()

@@ -175,8 +175,8 @@ func (w *world) recovered(from instant) (serving, near time.Duration) {
 	return serving, time.Duration(w.h.now() - from)
 }
 
-// buried waits until what was deleted and came back is deleted again, by who remembers it.
-func (w *world) buried() {
+// redeleted waits until what was deleted and came back is deleted again, by the processes that remember it.
+func (w *world) redeleted() {
 	w.t.Helper()
 	sessions, _ := w.h.all()
 	ok := eventually.Within(patience, func() bool {
@@ -214,7 +214,7 @@ func settle(t *testing.T, h *history, all []*sidecar, name string) {
 					continue
 				}
 				if _, known := (&caller{h, all[i%len(all)]}).get(rec, true); !known {
-					t.Errorf("session %s can not be read at the end", rec.label)
+					t.Errorf("session %s cannot be read at the end", rec.label)
 				}
 				if tokens, numbers := rec.tokens(); len(tokens) > 0 {
 					n := len(tokens) - 1
@@ -224,7 +224,7 @@ func settle(t *testing.T, h *history, all []*sidecar, name string) {
 			for i := reader; i < len(users); i += readers {
 				c := &caller{h, all[i%len(all)]}
 				if !c.search(users[i], false, true) || !c.search(users[i], true, true) {
-					t.Errorf("the sessions of %s can not be searched at the end", users[i])
+					t.Errorf("the sessions of %s cannot be searched at the end", users[i])
 				}
 			}
 		})
