@@ -18,7 +18,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
-	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
@@ -50,25 +49,6 @@ func startLeast(t *testing.T) *least {
 	})
 	l.user = func() redis.UniversalClient { return user }
 	return l
-}
-
-// startLeastCluster starts a Cluster.
-func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
-	t.Helper()
-	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Single: true, Conf: []string{longLog}})
-	l := &least{all: cluster.Client(t), rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
-	for _, n := range cluster.Nodes {
-		l.admins = append(l.admins, socketClient(t, n.Server))
-	}
-	l.allow(t, rule(l.rights))
-	n, user := 0, redis.UniversalClient(nil)
-	l.user = func() redis.UniversalClient {
-		if n++; n%3 == 1 {
-			user = cluster.Client(t, func(o *redis.ClusterOptions) { o.Username, o.Password = leastUser, "secret" })
-		}
-		return user
-	}
-	return l, cluster
 }
 
 // each does something on each server.
@@ -104,7 +84,7 @@ func (l *least) empty(t rapid.TB) {
 		if err := admin.FlushAll(context.Background()).Err(); !redis.HasErrorPrefix(err, "READONLY") {
 			return err
 		}
-		return nil // a replica
+		return nil // a replica, which its master empties
 	})
 }
 
@@ -146,45 +126,6 @@ func (l *least) collect(t testing.TB, used map[string]bool) {
 func (l *least) forget(t testing.TB) {
 	t.Helper()
 	l.each(t, func(admin *redis.Client) error { return admin.ConfigResetStat(context.Background()).Err() })
-}
-
-// TestContract on a Cluster, without a look for commands that are not in the table: its servers send each other some.
-func TestContract_Cluster(t *testing.T) {
-	t.Parallel()
-	l, cluster := startLeastCluster(t)
-	cluster.NeverFailOver()
-	l.contract(t, clusterShards, true, nil, 4)
-	if testdepth.Of(true, false) {
-		l.contract(t, 8, false, nil, 1)
-	}
-	if t.Failed() {
-		return
-	}
-	l.forget(t)
-	l.operate(t, 0)
-	space, err := keys.NewSpace(keys.DefaultPrefix, clusterShards)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.empty(t)
-	slot := cluster.SlotOf(space.Session("0"))
-	to := cluster.Masters()[0]
-	if to == cluster.Master(slot) {
-		to = cluster.Masters()[1]
-	}
-	moving := cluster.Migrate(slot, to)
-	tour(t, l.user(), 0)
-	moving.Finish()
-	if refused := l.refused(t); len(refused) > 0 {
-		t.Errorf("refused under the rights of the table while a slot moves: %v", refused)
-	}
-	used := map[string]bool{}
-	l.collect(t, used)
-	for _, r := range l.rights {
-		if r.When == acl.Cluster && !used[r.Command] {
-			t.Errorf("%s is in the table (%s), and nothing has used it", r.Command, r.Why)
-		}
-	}
 }
 
 // operate does what the property test does, and a tour, and checks that nothing
