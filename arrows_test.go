@@ -60,6 +60,8 @@ var arrows = map[string][]string{
 	"httpapi/verify":      {"httpapi/server", "httpapi/caller", "cache", "internal/deadline", "internal/session", "internal/protojson"},
 	"httpapi":             {"httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"internal/usage":      {"internal/suggest"},
+	"internal/apiclient":  {"internal/config", "internal/followed", "internal/usage"},
+	"internal/samples":    {"internal/session"},
 	"internal/parts":      {},
 	"internal/followed":   {"internal/parts"},
 	"internal/listen":     {"internal/usage"},
@@ -68,7 +70,7 @@ var arrows = map[string][]string{
 	"internal/logs":       {"httpapi", "httpapi/caller"},
 	"internal/metrics":    {"cache", "cache/near", "index/audit", "internal/breaker", "internal/endpoint"},
 	"internal/readiness":  {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
-	"cmd/cloakroom":       {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/redisinfo", "internal/session", "internal/suggest", "internal/usage"},
+	"cmd/cloakroom":       {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage"},
 	"bench/result":        {},
 	"bench/load":          {"bench/result"},
 	"bench/cli":           {},
@@ -93,7 +95,7 @@ var arrows = map[string][]string{
 	"test/gateways":          {},
 	"test/linear":            {},
 	"test/torture":           {},
-	"internal/storetest":     {"cache", "index", "internal/session", "internal/keys", "internal/protojson", "internal/redistest", "internal/testdepth"},
+	"internal/storetest":     {"cache", "index", "internal/session", "internal/testdepth"},
 	"internal/testdepth":     {},
 	"internal/testfile":      {},
 	"internal/eventually":    {},
@@ -108,12 +110,12 @@ var testOnly = []string{"internal/eventually", "internal/leaks", "internal/obser
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/baseline", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/storetest", "internal/zlist"},
+	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"internal/lookalike", "internal/redisconn"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "internal/config", "internal/usage"},
 	"github.com/knadh/koanf":        {"internal/config"},
-	"flag":                          {"cmd/cloakroom", "bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "internal/testdepth"},
+	"flag":                          {"bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "internal/testdepth"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"go.yaml.in":                    {"httpapi/caller", "internal/config", "internal/strictyaml"},
 	"github.com/golang-jwt/jwt":     {"internal/oidc", "internal/oidc/oidctest"},
@@ -141,6 +143,19 @@ func (p *pkg) dir() string { return local(p.ImportPath) }
 // local returns a package of ours as a directory, and others as they are.
 func local(importPath string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+// imported returns what the package imports, with what only its tests do if it is one for tests.
+func (p *pkg) imported() []string {
+	if slices.Contains(testOnly, p.dir()) {
+		return slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+	}
+	return p.Imports
+}
+
+// isOf returns whether an import is a module, or a package of it.
+func isOf(prefix string) func(imported string) bool {
+	return func(imported string) bool { return imported == prefix || strings.HasPrefix(imported, prefix+"/") }
 }
 
 func isOurs(importPath string) bool {
@@ -190,6 +205,22 @@ func TestArrows_PackagesImportOnlyTheirNeighbours(t *testing.T) {
 		for _, imported := range p.Imports {
 			if isOurs(imported) && !slices.Contains(may, local(imported)) {
 				t.Errorf("%s imports %s", p.dir(), local(imported))
+			}
+		}
+	}
+}
+
+func TestArrows_NoneIsUnused(t *testing.T) {
+	all := packages(t)
+	for dir, may := range arrows {
+		i := slices.IndexFunc(all, func(p *pkg) bool { return p.dir() == dir })
+		if i < 0 {
+			t.Errorf("arrows draws %s, which is no package", dir)
+			continue
+		}
+		for _, to := range may {
+			if !slices.Contains(all[i].Imports, module+"/"+to) {
+				t.Errorf("%s does not import %s, as arrows lets it", dir, to)
 			}
 		}
 	}
@@ -253,10 +284,34 @@ func TestArrows_ThirdPartiesStayInTheirHomes(t *testing.T) {
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {
 			for prefix, home := range homes {
-				if (imported == prefix || strings.HasPrefix(imported, prefix+"/")) && !slices.Contains(home, p.dir()) {
+				if isOf(prefix)(imported) && !slices.Contains(home, p.dir()) {
 					t.Errorf("%s imports %s, which only %v may", p.dir(), imported, home)
 				}
 			}
+		}
+	}
+}
+
+func TestArrows_NoHomeIsUnused(t *testing.T) {
+	all := packages(t)
+	for prefix, home := range homes {
+		if prefix == "testing" {
+			continue // not all need it
+		}
+		for _, dir := range home {
+			if !slices.ContainsFunc(all, func(p *pkg) bool { return p.dir() == dir && slices.ContainsFunc(p.imported(), isOf(prefix)) }) {
+				t.Errorf("%s does not import %s, as homes lets it", dir, prefix)
+			}
+		}
+	}
+}
+
+// Of files for several systems only those of this one count, and no generators.
+func TestFiles_APackageHasFew(t *testing.T) {
+	const most = 25
+	for _, p := range packages(t) {
+		if n := len(p.GoFiles); n > most {
+			t.Errorf("%s has %d files, want at most %d: move a thing of its own to a package of its own", p.dir(), n, most)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/samples"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/errgroup"
 )
@@ -24,7 +25,7 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	own := err == nil && (newest == nil || s.c.RedisURL.Memory || s.c.RedisURL.Embedded)
 	if err == nil && newest == nil {
 		if err = fill(ctx, store); err == nil {
-			s.log.Info("sample sessions stored", "sessions", sampleSessions, "users", sampleUsers)
+			s.log.Info("sample sessions stored", "sessions", samples.Count, "users", samples.Users)
 			newest, err = newestSession(ctx, store)
 		}
 	} else if err == nil {
@@ -33,7 +34,7 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	var demo *session.Session
 	var token string
 	if err == nil && own {
-		demo, token = demoSession(store.Now())
+		demo, token = samples.Demo(store.Now())
 		err = store.Put(ctx, demo, nil)
 	}
 	if ctx.Err() != nil {
@@ -81,7 +82,7 @@ func newestSession(ctx context.Context, store *cache.Store) (*session.Stored, er
 func fill(ctx context.Context, store *cache.Store) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(sampleWriters)
-	for _, s := range samples(store.Now()) {
+	for _, s := range samples.Sessions(store.Now()) {
 		g.Go(func() error { return store.Put(ctx, s, nil) })
 	}
 	return g.Wait()

@@ -10,22 +10,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// demoLifetime is how long the session to verify and revoke lives.
-const demoLifetime = 24 * time.Hour
-
-// demoSession makes the session to verify and revoke, and its token.
-func demoSession(now session.Time) (*session.Session, string) {
-	id := session.NewID(now)
-	token, hash := session.NewToken(id)
-	return &session.Session{
-		ID: id, Token: hash, CreationDate: now, ChangeDate: now, ExpirationDate: now.Add(demoLifetime), Sequence: 1, Creator: creators[0],
-		Factors: session.Factors{
-			User:     &session.UserFactor{VerifiedAt: now, ID: "alice", LoginName: "alice@" + organizations[0].domain, OrganizationID: organizations[0].id},
-			Password: &session.Factor{VerifiedAt: now},
-		},
-	}, token
-}
-
 // try is a line to paste.
 type try struct{ what, line string }
 

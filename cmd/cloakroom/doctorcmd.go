@@ -19,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
@@ -229,12 +230,12 @@ func (c *chart) finding(f doctor.Finding) {
 	if c.colour {
 		word = "\x1b[" + colour + "m" + word + "\x1b[0m"
 	}
-	found := printable(f.Found)
+	found := usage.Printable(f.Found)
 	if f.Node != "" {
 		found = f.Node + ": " + found
 	}
 	c.printf("%s  %-11s  %s\n", word, f.Check, found)
 	for _, fix := range f.Fix {
-		c.printf("%s→ %s\n", strings.Repeat(" ", 19), printable(fix))
+		c.printf("%s→ %s\n", strings.Repeat(" ", 19), usage.Printable(fix))
 	}
 }

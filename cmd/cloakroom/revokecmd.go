@@ -9,7 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/apiclient"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
@@ -54,9 +56,6 @@ WHICH sessions; if several are given, all must hold:
 // errUnanswered says that the question was not answered with yes.
 var errUnanswered = errors.New("nothing was revoked, because the answer was not y")
 
-// errNothingRevoked says that it was told to end before it revoked.
-var errNothingRevoked = errors.New("interrupted; nothing was revoked")
-
 // revoke is the subcommand.
 func revoke(ctx context.Context, p *program) error {
 	r, err := revokeFlags(p.args)
@@ -67,19 +66,19 @@ func revoke(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(r.url, r.keyFile, r.tls, p.env, p.pipes(ctx))
+	client, err := apiclient.New(r.url, r.keyFile, r.tls, p.env, p.pipes(ctx))
 	if ctx.Err() != nil {
-		return errNothingRevoked
+		return apiclient.ErrNothingRevoked
 	}
 	if err != nil {
 		return err
 	}
-	defer client.close()
-	counted, err := r.send(ctx, p, client, true)
+	defer client.Close()
+	found, err := r.send(ctx, p, client, true)
 	if err != nil {
 		return err
 	}
-	switch {
+	switch counted := found.Sessions; {
 	case counted == 0:
 		_, err = fmt.Fprintf(p.stdout, "there is nothing to revoke: %s\n", r.which(0))
 		return err
@@ -99,25 +98,44 @@ func revoke(ctx context.Context, p *program) error {
 			return errUnanswered
 		}
 	}
-	revoked, err := r.send(ctx, p, client, false)
+	done, err := r.send(ctx, p, client, false)
 	if err != nil {
 		return err
 	}
-	if client.unreplicated > 0 {
-		_, _ = fmt.Fprintf(p.stderr, "warning: fewer replicas than --revoke-wait-replicas have %d of these deletions\n", client.unreplicated)
+	if done.Unreplicated > 0 {
+		_, _ = fmt.Fprintf(p.stderr, "warning: fewer replicas than --revoke-wait-replicas have %d of these deletions\n", done.Unreplicated)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(revoked, "session"))
+	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(done.Sessions, "session"))
 	return err
 }
 
 // revocation is what the flags of revoke say.
 type revocation struct {
-	request
+	apiclient.Request
 	dryRun, yes  bool
 	url, keyFile string
-	tls          clientTLS
+	tls          apiclient.TLSFiles
 	// words say which sessions, for people.
 	words []string
+}
+
+// dateFlag is a flag that compares a date.
+type dateFlag struct {
+	name, words string
+	query       func(time.Time) apiclient.Query
+}
+
+var dateFlags = [4]dateFlag{
+	{"created-before", "created before %", apiclient.CreatedBefore},
+	{"created-after", "created after %", apiclient.CreatedAfter},
+	{"expires-before", "ending before %", apiclient.EndingBefore},
+	{"expires-after", "ending after % or never", apiclient.EndingAfter},
+}
+
+// parse returns the query that the flag's value asks for, and words for it.
+func (f *dateFlag) parse(text string) (q apiclient.Query, words string, err error) {
+	t, err := time.Parse(time.RFC3339, text)
+	return f.query(t), strings.Replace(f.words, "%", text, 1), err
 }
 
 // revokeFlags reads the flags of revoke.
@@ -152,28 +170,28 @@ func revokeFlags(args []string) (*revocation, error) {
 		}
 	})
 	r.url, r.keyFile, r.ExceptIDs = cmp.Or(one("url"), defaultURL), one("key-file"), *texts["except-id"]
-	r.tls = clientTLS{one("ca-file"), one("cert-file"), one("cert-key-file")}
+	r.tls = apiclient.TLSFiles{CA: one("ca-file"), Cert: one("cert-file"), Key: one("cert-key-file")}
 	if len(r.ExceptIDs) > maxExcept {
 		wrong.Addf("--except-id may be given %d times at most", maxExcept)
 	}
-	add := func(words string, q query) {
+	add := func(words string, q apiclient.Query) {
 		r.Queries = append(r.Queries, q)
 		r.words = append(r.words, words)
 	}
 	if user := one("user-id"); user != "" {
-		add("of user "+plain(user), query{User: &byID{user}})
+		add("of user "+plain(user), apiclient.OfUser(user))
 	}
 	if agent := one("agent-id"); agent != "" {
-		add("of user agent "+plain(agent), query{Agent: &byFingerprint{agent}})
+		add("of user agent "+plain(agent), apiclient.OfAgent(agent))
 	}
 	if creator := one("creator-id"); creator != "" {
-		add("created by "+plain(creator), query{Creator: &byID{creator}})
+		add("created by "+plain(creator), apiclient.CreatedBy(creator))
 	}
 	switch ids := *texts["id"]; {
 	case len(ids) == 1:
-		add("with the ID "+plain(ids[0]), query{IDs: &byIDs{ids}})
+		add("with the ID "+plain(ids[0]), apiclient.WithID(ids...))
 	case len(ids) > 1:
-		add(fmt.Sprintf("with one of %d IDs", len(ids)), query{IDs: &byIDs{ids}})
+		add(fmt.Sprintf("with one of %d IDs", len(ids)), apiclient.WithID(ids...))
 	}
 	for i := range dateFlags {
 		text := one(dateFlags[i].name)
@@ -213,16 +231,16 @@ func (r *revocation) which(n uint64) string {
 }
 
 // send asks the sidecar to count, or to revoke.
-func (r *revocation) send(ctx context.Context, p *program, c *apiClient, dryRun bool) (uint64, error) {
+func (r *revocation) send(ctx context.Context, p *program, c *apiclient.Client, dryRun bool) (apiclient.Revoked, error) {
 	what := "revoking"
 	if dryRun {
 		what = "counting"
 	}
 	stop := spin(p.stderr, what)
 	defer stop()
-	body := r.request
+	body := r.Request
 	body.DryRun = dryRun
-	return c.revoke(ctx, &body)
+	return c.Revoke(ctx, &body)
 }
 
 func plural(n uint64, noun string) string {

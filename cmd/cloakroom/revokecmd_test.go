@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/apiclient"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 )
 
@@ -150,7 +151,7 @@ func TestI6_RevokeCommandKeepsTheKey(t *testing.T) {
 	f(exitOK, "1 session revoked", []string{"CLOAKROOM_API_KEY=" + other}, "--key-file", testfile.Write(t, secret+"\n"))
 	f(exitUsage, "is empty", []string{"CLOAKROOM_API_KEY=" + secret}, "--key-file", testfile.Write(t, "\n"))
 	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", testfile.Write(t, "key: "+secret))
-	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", testfile.Write(t, strings.Repeat("x", maxKey+1)))
+	f(exitUsage, "must have an API key and nothing else", nil, "--key-file", testfile.Write(t, strings.Repeat("x", 4<<10+1)))
 	f(exitUsage, "must have an API key and nothing else", []string{"CLOAKROOM_API_KEY=" + secret + "\r\nX: y"})
 	f(exitUsage, "no such file", nil, "--key-file=/nonexistent/key")
 	f(exitUsage, `unknown flag "--key"`, nil, "--key="+secret)
@@ -233,7 +234,7 @@ func TestRevokeCommandErrors(t *testing.T) {
 
 	// The connection breaks after the count: what has been done is not known.
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var asked request
+		var asked apiclient.Request
 		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 			t.Error(err)
 		}

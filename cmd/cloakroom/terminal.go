@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/apiclient"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -81,7 +82,7 @@ func ask(ctx context.Context, tty *os.File, w io.Writer, question string) (yes b
 		switch {
 		case ctx.Err() != nil:
 			_, _ = io.WriteString(w, "\n")
-			return false, errNothingRevoked
+			return false, apiclient.ErrNothingRevoked
 		case err != nil && !errors.Is(err, unix.EINTR):
 			return false, err
 		case err != nil || n == 0:

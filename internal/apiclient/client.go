@@ -1,4 +1,5 @@
-package main
+// Package apiclient asks a running sidecar to revoke sessions, over its API.
+package apiclient
 
 import (
 	"bytes"
@@ -26,20 +27,23 @@ const (
 	maxAnswer, maxKey = 64 << 10, 4 << 10
 )
 
-// apiClient calls a running sidecar.
-type apiClient struct {
+// Client calls a running sidecar. It is safe for concurrent use.
+type Client struct {
 	http *http.Client
 	name string // as the user gave it
 	base string
 	key  string
-	// unreplicated is how many deletions of the last revocation too few replicas have.
-	unreplicated uint64
 }
 
-// newClient returns a client of the sidecar at address. Its errors do not
-// repeat the key. (I6)
-func newClient(address, keyFile string, files clientTLS, env []string, pipes followed.Pipes) (*apiClient, error) {
-	c := &apiClient{name: address}
+// ErrNothingRevoked says that it was told to end before it revoked.
+var ErrNothingRevoked = errors.New("interrupted; nothing was revoked")
+
+// New returns a client of the sidecar at address: http://HOST:PORT, https://HOST or
+// unix:PATH. It connects to nothing yet. The API key is in keyFile, or if that is "" in
+// the variable config.APIKeyEnv of env, if it is there. The error is a *usage.Error, and
+// does not repeat the key. (I6)
+func New(address, keyFile string, files TLSFiles, env []string, pipes followed.Pipes) (*Client, error) {
+	c := &Client{name: address}
 	var wrong usage.Faults
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 	u, err := url.Parse(address)
@@ -92,18 +96,25 @@ func readKey(file string, env []string, pipes followed.Pipes) (string, error) {
 	return key, nil
 }
 
-func (c *apiClient) close() { c.http.CloseIdleConnections() }
+// Close closes the connections that no call uses.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// revoke sends a revocation and returns how many sessions were revoked or
-// counted.
-func (c *apiClient) revoke(ctx context.Context, r *request) (uint64, error) {
+// Revoked is what a revocation did.
+type Revoked struct {
+	// Sessions is how many were revoked, or only counted; Unreplicated is how many of
+	// these deletions too few replicas have.
+	Sessions, Unreplicated uint64
+}
+
+// Revoke sends a revocation. Its errors are for people, and say what to do.
+func (c *Client) Revoke(ctx context.Context, r *Request) (done Revoked, err error) {
 	body, err := json.Marshal(r)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v2/sessions/revoke", bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if c.key != "" {
@@ -111,27 +122,28 @@ func (c *apiClient) revoke(ctx context.Context, r *request) (uint64, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return 0, c.unreached(ctx, r, err)
+		return done, c.unreached(ctx, r, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return 0, c.unreached(ctx, r, err)
+		return done, c.unreached(ctx, r, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return 0, c.refused(res.StatusCode, text)
+		return done, c.refused(res.StatusCode, text)
 	}
 	var answer struct{ Revoked, Unreplicated string }
 	if err := json.Unmarshal(text, &answer); err == nil {
 		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
-			c.unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
-			return n, nil
+			done.Sessions = n
+			done.Unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
+			return done, nil
 		}
 	}
-	return 0, fmt.Errorf("%s did not answer as cloakroom does; --url says where it listens", c.name)
+	return done, fmt.Errorf("%s did not answer as cloakroom does; --url says where it listens", c.name)
 }
 
 // unreached says what to do if no answer came.
-func (c *apiClient) unreached(ctx context.Context, r *request, err error) error {
+func (c *Client) unreached(ctx context.Context, r *Request, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the URL, which is named below
 	}
@@ -140,7 +152,7 @@ func (c *apiClient) unreached(ctx context.Context, r *request, err error) error 
 	case ok && dial.Op == "dial":
 		return fmt.Errorf("cannot reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
 	case r.DryRun && ctx.Err() != nil:
-		return errNothingRevoked
+		return ErrNothingRevoked
 	case r.DryRun:
 		return fmt.Errorf("no answer from %s: %w; nothing was revoked", c.name, err)
 	case ctx.Err() != nil:
@@ -150,12 +162,12 @@ func (c *apiClient) unreached(ctx context.Context, r *request, err error) error 
 }
 
 // refused says what an answer that is no success means, and what to do.
-func (c *apiClient) refused(status int, body []byte) error {
+func (c *Client) refused(status int, body []byte) error {
 	var answer struct{ Message string }
 	if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
 		return fmt.Errorf("%s answered %d, not as cloakroom does; --url says where it listens", c.name, status)
 	}
-	said := fmt.Sprintf("%s answered %d: %s", c.name, status, printable(answer.Message))
+	said := fmt.Sprintf("%s answered %d: %s", c.name, status, usage.Printable(answer.Message))
 	switch {
 	case status == http.StatusUnauthorized && c.key == "":
 		return fmt.Errorf("%s; give an API key with --key-file, or in %s; `cloakroom key new` makes one", said, config.APIKeyEnv)
@@ -169,14 +181,4 @@ func (c *apiClient) refused(status int, body []byte) error {
 		return fmt.Errorf("%s; run the same again once Redis is back", said)
 	}
 	return errors.New(said)
-}
-
-// printable makes a text from outside safe for a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= '\u007f' && r < '\u00a0' {
-			return -1
-		}
-		return r
-	}, text)
 }

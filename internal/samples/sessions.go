@@ -1,4 +1,5 @@
-package main
+// Package samples makes sessions as they are found in a store, for somebody who tries the program.
+package samples
 
 import (
 	"fmt"
@@ -12,43 +13,44 @@ import (
 )
 
 const (
-	sampleSessions = 1000
-	sampleUsers    = 200
-	sampleDays     = 30
+	// Count is how many sessions there are, and Users how many users have them.
+	Count, Users = 1000, 200
+	// Days is how old the oldest session is at most, and how long at most one with an end goes on.
+	Days = 30
 )
 
-// sampleUser is a person with devices.
-type sampleUser struct {
+// user is a person with devices.
+type user struct {
 	factor  session.UserFactor
 	locale  string
 	devices []session.UserAgent
 }
 
-// samples makes the sessions of dev: the same ones at each start, except
-// for their dates, which are relative to now. None is due.
-func samples(now session.Time) []*session.Session {
+// Sessions makes Count sessions: the same ones at each call, except for their
+// dates, which are relative to now. None is due.
+func Sessions(now session.Time) []*session.Session {
 	r := rand.New(rand.NewPCG(2, 829))
-	users := make([]sampleUser, sampleUsers)
+	users := make([]user, Users)
 	for i := range users {
-		users[i] = newSampleUser(r, i)
+		users[i] = newUser(r, i)
 	}
-	all := make([]*session.Session, 0, sampleSessions)
-	for i := range sampleSessions {
+	all := make([]*session.Session, 0, Count)
+	for i := range Count {
 		// Everybody has a session; some are here more often than others.
-		u := &users[i%sampleUsers]
-		if i >= sampleUsers {
-			u = &users[int(float64(sampleUsers)*r.Float64()*r.Float64())]
+		u := &users[i%Users]
+		if i >= Users {
+			u = &users[int(float64(Users)*r.Float64()*r.Float64())]
 		}
-		age := time.Duration(r.Float64() * r.Float64() * sampleDays * 24 * float64(time.Hour))
+		age := time.Duration(r.Float64() * r.Float64() * Days * 24 * float64(time.Hour))
 		all = append(all, u.session(r, now, age+time.Second, i))
 	}
 	return all
 }
 
-func newSampleUser(r *rand.Rand, i int) sampleUser {
+func newUser(r *rand.Rand, i int) user {
 	first, last := firstNames[i%len(firstNames)], lastNames[(i*7+i/len(firstNames))%len(lastNames)]
 	org := organizations[r.IntN(len(organizations))]
-	u := sampleUser{
+	u := user{
 		factor: session.UserFactor{
 			ID:             strconv.Itoa(218480890961985793 + i*65537),
 			LoginName:      fmt.Sprintf("%s.%s%d@%s", strings.ToLower(first), strings.ToLower(last), i, org.domain),
@@ -58,12 +60,12 @@ func newSampleUser(r *rand.Rand, i int) sampleUser {
 		locale: locales[r.IntN(len(locales))],
 	}
 	for range 1 + r.IntN(4) {
-		u.devices = append(u.devices, newSampleDevice(r, u.locale))
+		u.devices = append(u.devices, newDevice(r, u.locale))
 	}
 	return u
 }
 
-func newSampleDevice(r *rand.Rand, locale string) session.UserAgent {
+func newDevice(r *rand.Rand, locale string) session.UserAgent {
 	kind := devices[r.IntN(len(devices))]
 	fingerprint := fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
 	ip := netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + r.IntN(254))}).String()
@@ -82,7 +84,7 @@ func newSampleDevice(r *rand.Rand, locale string) session.UserAgent {
 }
 
 // session makes the i-th session of all, one of u's.
-func (u *sampleUser) session(r *rand.Rand, now session.Time, age time.Duration, i int) *session.Session {
+func (u *user) session(r *rand.Rand, now session.Time, age time.Duration, i int) *session.Session {
 	created := now.Add(-age)
 	checked := created.Add(time.Duration(1500+r.IntN(20_000)) * time.Millisecond)
 	changed := min(now, checked.Add(time.Duration(r.IntN(90))*time.Second))
@@ -94,7 +96,7 @@ func (u *sampleUser) session(r *rand.Rand, now session.Time, age time.Duration, 
 		ChangeDate:     changed,
 		Sequence:       uint64(2 + r.IntN(4)),
 		UserAgent:      u.devices[r.IntN(len(u.devices))],
-		ExpirationDate: now.Add(time.Duration(1+r.IntN(sampleDays*24)) * time.Hour),
+		ExpirationDate: now.Add(time.Duration(1+r.IntN(Days*24)) * time.Hour),
 		Creator:        creators[r.IntN(len(creators))],
 		Metadata: map[string][]byte{
 			"app":    []byte(apps[r.IntN(len(apps))]),
@@ -104,15 +106,15 @@ func (u *sampleUser) session(r *rand.Rand, now session.Time, age time.Duration, 
 	if r.IntN(8) == 0 {
 		s.ExpirationDate = session.Never
 	}
-	user := u.factor
-	user.VerifiedAt = checked
-	s.Factors = sampleFactors(r, checked)
-	s.Factors.User = &user
+	factor := u.factor
+	factor.VerifiedAt = checked
+	s.Factors = factorsOf(r, checked)
+	s.Factors.User = &factor
 	return s
 }
 
-// sampleFactors are what a login checks in addition to the user; some have checked nothing yet.
-func sampleFactors(r *rand.Rand, at session.Time) session.Factors {
+// factorsOf returns what a login checks in addition to the user; some have checked nothing yet.
+func factorsOf(r *rand.Rand, at session.Time) session.Factors {
 	f := func() *session.Factor { return &session.Factor{VerifiedAt: at} }
 	switch n := r.IntN(100); {
 	case n < 45:

@@ -1,4 +1,4 @@
-package main
+package apiclient
 
 import (
 	"crypto/tls"
@@ -9,31 +9,33 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 )
 
-// clientTLS names the files of a client that calls a sidecar over TLS.
-type clientTLS struct{ ca, cert, key string }
+// TLSFiles names the files of a client that calls a sidecar over TLS, in PEM: the CAs that
+// its certificate may come from, "" for those of the system; a certificate of the client's
+// and its key, both "" for none.
+type TLSFiles struct{ CA, Cert, Key string }
 
 // config returns what the client needs. Its errors name the flag. (I6)
-func (f clientTLS) config(pipes followed.Pipes) (*tls.Config, error) {
+func (f TLSFiles) config(pipes followed.Pipes) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	read := followed.Reader(pipes)
-	if f.ca != "" {
-		text, err := read(f.ca)
+	if f.CA != "" {
+		text, err := read(f.CA)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca-file: %s has no certificate in PEM", f.ca)
+			return nil, fmt.Errorf("--ca-file: %s has no certificate in PEM", f.CA)
 		}
 	}
-	if (f.cert == "") != (f.key == "") {
+	if (f.Cert == "") != (f.Key == "") {
 		return nil, errors.New("--cert-file and --cert-key-file must both be given, or neither")
 	}
-	if f.cert == "" {
+	if f.Cert == "" {
 		return c, nil
 	}
-	cert, err := read(f.cert)
-	key, keyErr := read(f.key)
+	cert, err := read(f.Cert)
+	key, keyErr := read(f.Key)
 	if err = errors.Join(err, keyErr); err != nil {
 		return nil, fmt.Errorf("--cert-file: %w", err)
 	}
