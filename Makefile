@@ -32,6 +32,7 @@ run: build ## Build, and run with sample sessions in a private Redis
 
 .PHONY: build
 build: ## Build bin/cloakroom
+	@echo "building bin/cloakroom; the first time this takes a few minutes"
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 TEST := go test -count=1 -shuffle=on -timeout 20m
@@ -40,7 +41,7 @@ TEST := go test -count=1 -shuffle=on -timeout 20m
 RACED = $$(go list ./... | grep -v -e /test/ -e /bench) ./bench/load
 
 .PHONY: test
-test: redis gateways ## Run all tests, of the long ones a share; installs redis-server, nginx, HAProxy, Caddy and PHP if they are missing; FULL=1 runs all of them, as CI does, and the share under the race detector
+test: redis gateways ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short $(RACED)
@@ -59,7 +60,7 @@ gateways: ## Make sure that nginx, HAProxy, Caddy and PHP are installed
 
 # Rolling restarts are behind nginx and HAProxy, and take minutes: they are left out here.
 .PHONY: newest-caddy
-newest-caddy: redis gateways bin/caddy-$(CADDY_VERSION)/caddy ## Build Caddy CADDY_VERSION, and run the tests of gateways with it in the place of the installed one
+newest-caddy: redis gateways bin/caddy-$(CADDY_VERSION)/caddy ## Build Caddy CADDY_VERSION, and run the tests of gateways with it
 	PATH="$(abspath bin/caddy-$(CADDY_VERSION)):$$PATH" $(TEST) -skip RollingRestart ./test/gateways
 
 bin/caddy-$(CADDY_VERSION)/caddy:
@@ -70,12 +71,12 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 	@.ci/install-node
 
 .PHONY: race
-race: redis ## Run all tests in the program's process with the race detector (needs a C compiler), RACE_OPS per property
+race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACED)
 
 .PHONY: check
-check: lint ## Check format, vet, staticcheck, go.mod, and run all tests as CI does
-	@$(MAKE) test FULL=1
+check: lint node ## Do what CI does: lint, then all tests, those that need Node.js, too
+	@CLOAKROOM_TEST_NODE=required $(MAKE) test FULL=1
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod
@@ -133,7 +134,7 @@ property: redis ## Run the property tests with OPS operations (2000000)
 TORTURE_REPORT ?= test/torture/results/$(shell date -u +%Y-%m-%d)
 
 .PHONY: torture
-torture: redis ## Break everything around the program, and the program, under load; report in TORTURE_REPORT
+torture: redis ## Break the program, and all around it, under load; report in TORTURE_REPORT
 	CLOAKROOM_TORTURE_RACE=1 CLOAKROOM_TORTURE_ROUNDS=2 CLOAKROOM_TORTURE_FAULT=3s CLOAKROOM_TORTURE_KILLS=1000 CLOAKROOM_TORTURE_OPS=1000000 \
 		CLOAKROOM_TORTURE_OVERLOAD=10s CLOAKROOM_TORTURE_CROWD=12000 CLOAKROOM_TORTURE_COSTLY=20000 \
 		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear

@@ -1,6 +1,6 @@
 // Package testdepth says how much of a long test to do: all of it, or with "go test -short" a share.
 //
-// "make test" does the share, CI and "make check" do all.
+// "make test" does the share; "make check", which CI runs, does all.
 package testdepth
 
 import (
