@@ -354,16 +354,7 @@ func files(t *testing.T, extensions ...string) []string {
 // path if x is an imported package, else the name of x.
 func inspect(t *testing.T, want func(file string) bool, f func(receiver, name, position string)) {
 	t.Helper()
-	for _, name := range files(t, ".go") {
-		if !want(name) {
-			continue
-		}
-		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
+	parse(t, want, func(set *token.FileSet, file *ast.File) {
 		imported := map[string]string{}
 		for _, spec := range file.Imports {
 			importPath, err := strconv.Unquote(spec.Path.Value)
@@ -388,6 +379,23 @@ func inspect(t *testing.T, want func(file string) bool, f func(receiver, name, p
 			}
 			return true
 		})
+	})
+}
+
+// parse calls f for each Go file that want accepts.
+func parse(t *testing.T, want func(file string) bool, f func(set *token.FileSet, file *ast.File)) {
+	t.Helper()
+	for _, name := range files(t, ".go") {
+		if !want(name) {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		f(set, file)
 	}
 }
 
@@ -404,6 +412,42 @@ func TestTests_NeitherSleepNorSkip(t *testing.T) {
 		case slices.Contains([]string{"t", "b", "f", "tb", "rt"}, receiver) && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, name):
 			t.Errorf("%s: a test skips", position)
 		}
+	})
+}
+
+// A wait for time.After alone sleeps, but not in the time of synctest; as one case of a select it ends a wait.
+func TestTests_WaitForTimeOnlyInSynctest(t *testing.T) {
+	isCall := func(n ast.Node, pkg, name string) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || sel.Sel.Name != name {
+			return false
+		}
+		x, ok := sel.X.(*ast.Ident)
+		return ok && x.Name == pkg
+	}
+	parse(t, isTest, func(set *token.FileSet, file *ast.File) {
+		cases := map[ast.Node]bool{} // of a select that has others
+		ast.Inspect(file, func(n ast.Node) bool {
+			if isCall(n, "synctest", "Test") {
+				return false
+			}
+			if s, ok := n.(*ast.SelectStmt); ok && len(s.Body.List) > 1 {
+				for _, c := range s.Body.List {
+					cases[c.(*ast.CommClause).Comm] = true
+				}
+			}
+			if cases[n] {
+				return false
+			}
+			if receive, ok := n.(*ast.UnaryExpr); ok && receive.Op == token.ARROW && isCall(receive.X, "time", "After") {
+				t.Errorf("%s: a test sleeps; wait for the event", set.Position(receive.Pos()))
+			}
+			return true
+		})
 	})
 }
 
