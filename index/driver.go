@@ -32,6 +32,15 @@ type driver struct {
 	repeats int
 }
 
+// mostExcluded returns how many cards of excluded sessions a ranked search reads at most, where most sessions may be
+// examined.
+func (d *driver) mostExcluded(most int) int {
+	if len(d.beside) > 0 {
+		return 2 * most // as many that live, and as many that are due
+	}
+	return most
+}
+
 // drivers returns what could drive q, the most promising first.
 func (ix *Index) drivers(q *Query, n *narrowed) []*driver {
 	var ds []*driver

@@ -111,14 +111,11 @@ func (m *margin) come(ctx context.Context, rdb redis.Cmdable, most int) (come bo
 // though they are due, or end on a date that is not asked for. settled is false if
 // what the MULTIs saw is not enough to tell, and they have to be repeated.
 func (r *ranking) exclude(ctx context.Context) (settled bool, err error) {
-	n, most := int64(0), r.ix.maxCandidates
+	n, most := int64(0), r.d.mostExcluded(r.ix.maxCandidates)
 	for _, p := range r.shards {
 		for i := range p.margins {
 			n += p.margins[i].count
 		}
-	}
-	if len(r.d.beside) > 0 {
-		most *= 2 // as many that live, and as many that are due
 	}
 	partial := n > int64(most)
 	if partial && (r.q.Offset > 0 || len(r.d.beside) > 0) {

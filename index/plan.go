@@ -122,8 +122,16 @@ func (ix *Index) decide(ctx context.Context, p *Plan) error {
 func (p *Plan) take(d *driver, w way) { p.driver, p.source, p.way = d, sourceOf(d), w }
 
 // costly says whether the search waits for its turn among the costly ones before it
-// examines. One that is ranked finds that out on its way.
-func (p *Plan) costly() bool { return p.way == examine && p.driver.count > costly }
+// begins. One that is ranked may have to wait on its way, too: String says when.
+func (p *Plan) costly() bool {
+	switch p.way {
+	case examine:
+		return p.driver.count > costly
+	case rank: // sessions of one instant have to be passed one by one
+		return len(p.driver.lists) > 1 && p.q.Offset > costly
+	}
+	return false
+}
 
 // String says what is done, in the order in which it is tried, and what is read. It
 // names no user, and no other value of the query.
@@ -150,6 +158,10 @@ func (p *Plan) String() string {
 		text := fmt.Sprintf("page %s by rank", p.source.lists())
 		if n := p.driver.leftOut + p.driver.due; n > 0 {
 			text += fmt.Sprintf(", without those of %d cards that end on other dates", n)
+		}
+		most := p.driver.mostExcluded(p.most)
+		if text += fmt.Sprintf(", reading at most %d cards of those that are left out", most); most > costly && !p.costly() {
+			text += fmt.Sprintf(", and more than %d as a costly search", costly)
 		}
 		tries = append(tries, text)
 	case examine:
@@ -181,7 +193,7 @@ func (p *Plan) filters() string {
 // reads says where documents, and a costly search's lists, come from.
 func (p *Plan) reads() string {
 	from := "masters"
-	if p.costly() && p.q.mayRead().Replicas() {
+	if p.way == examine && p.costly() && p.q.mayRead().Replicas() {
 		from = "replicas"
 	}
 	if p.q.mayRead().Copies() {

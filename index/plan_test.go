@@ -46,12 +46,12 @@ func TestExplain_Prints(t *testing.T) {
 	f("nothing can match", Query{})
 	f("examine 2 given IDs; filtered by idsQuery, userIdQuery; from copies, else masters",
 		Query{Sees: all, Predicates: []Predicate{ByIDs("1", "2"), ByUser("ada")}})
-	f("examine the user's held list, if it has at most 1200; else examine the user's list, if each list has fewer than 250; else page the user's list by rank; from copies, else masters",
+	f("examine the user's held list, if it has at most 1200; else examine the user's list, if each list has fewer than 250; else page the user's list by rank, reading at most 1200 cards of those that are left out, and more than 1000 as a costly search; from copies, else masters",
 		Query{Sees: all, Predicates: []Predicate{ByUser("ada")}})
 	f("examine the user's list, if each list has fewer than 250; else refuse 1500 candidates of the user's list, where 1200 may be examined; from masters",
 		Query{Sees: all, Predicates: []Predicate{ByUser("ada"), ByAgent("laptop")}, Reads: ReadMasters})
-	f("page all sessions by rank; from copies, else masters", Query{Sees: all})
-	f("page all sessions by rank, without those of 311 cards that end on other dates; from copies, else masters",
+	f("page all sessions by rank, reading at most 1200 cards of those that are left out, and more than 1000 as a costly search; from copies, else masters", Query{Sees: all})
+	f("page all sessions by rank, without those of 311 cards that end on other dates, reading at most 2400 cards of those that are left out, and more than 1000 as a costly search; from copies, else masters",
 		Query{Sees: all, Predicates: []Predicate{ByExpiration(Dates{1301, session.Never})}})
 	f("examine 1100 candidates of the creation dates; filtered by creationDateQuery; from copies, else replicas, as a costly search",
 		Query{Sees: Sees{Orgs: []string{"o"}}, Predicates: []Predicate{ByCreation(Dates{0, 1099})}})

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write testdata/plans.golden")
 
 // TestI9_PlansAreTheSame holds how the property test's queries are answered against a
 // file: which plan, how many candidates, what was asked over which connections, by
-// a hash to the last argument, and what the answer was. `go test ./index -update`
+// a hash to the last argument, what the answer was, and how the plan was explained. `go test ./index -update`
 // writes the file: its difference is then what a change of plans does.
 func TestI9_PlansAreTheSame(t *testing.T) {
 	t.Parallel()
@@ -107,7 +107,7 @@ func writePlans(t *testing.T, got *strings.Builder, shards, initial, maxCandidat
 		before := ix.Stats()
 		page, err := ix.Search(t.Context(), q, clock.Now())
 		did := planned(before, ix.Stats())
-		fmt.Fprintf(got, "%d %s; %s; %s\n", i, did, answer(page, err), r.summary())
+		fmt.Fprintf(got, "%d %s; %s; %s\n\t%s\n", i, did, answer(page, err), r.summary(), explained)
 		source, _, _ := strings.Cut(did, ",")
 		refused := strings.HasSuffix(did, "too costly") && !errors.As(err, new(*session.InvalidError))
 		if text := explained.String(); !strings.Contains(text, lists[source]) || refused && !strings.Contains(text, "refuse") {

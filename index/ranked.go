@@ -31,13 +31,14 @@ var errTooFar = &session.InvalidError{Field: "query.offset", Problem: fmt.Sprint
 // date that is not asked for, is known by its card, because a shard's cards and
 // list entries change together (I5): it is subtracted from the total and left out
 // of the page. (I9)
-func (ix *Index) ranked(ctx context.Context, q *Query, now session.Time, d *driver, w *work) (*Page, error) {
+func (ix *Index) ranked(ctx context.Context, plan *Plan, w *work) (*Page, error) {
+	q, now, d := plan.q, plan.now, plan.driver
 	r := &ranking{ix: ix, rdb: ix.searchRdb, q: q, now: now, d: d, shards: make([]*shardList, len(d.lists))}
 	if len(d.lists) > 1 && q.Offset > maxMergedOffset {
 		return nil, errTooFar
 	}
 	defer r.leave()
-	if len(d.lists) > 1 && q.Offset > costly { // sessions of one instant have to be passed one by one
+	if plan.costly() {
 		if err := r.enter(ctx); err != nil {
 			return nil, err
 		}

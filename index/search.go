@@ -72,7 +72,7 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 		w.candidates = len(p.narrowed.ids)
 		return ix.examine(ctx, q, now, candidatesOf(p.narrowed.ids))
 	case rank:
-		return ix.ranked(ctx, q, now, p.driver, w)
+		return ix.ranked(ctx, p, w)
 	case refuse:
 		return nil, ix.tooCostly(q, p.driver)
 	}
