@@ -21,15 +21,6 @@ func (s *Store) Stale(token string) (stored *session.Stored, age time.Duration, 
 	return s.near.Stale(token)
 }
 
-// StaleAge says how long ago the copies were last proven to be right that Stale
-// may answer from. ok is false if it answers nothing.
-func (s *Store) StaleAge() (age time.Duration, ok bool) {
-	if s.near == nil {
-		return 0, false
-	}
-	return s.near.StaleAge()
-}
-
 // MasterLost tells the store that the server which it has asked is not the master
 // any more: from now on no copy answers that came from there. (I4)
 func (s *Store) MasterLost() {

@@ -28,11 +28,12 @@ func (n *Cache) Stale(token string) (stored *session.Stored, age time.Duration, 
 	return stored, age, ok
 }
 
-// StaleAge says how long ago the copies were last proven to be right that Stale
-// may answer from. ok is false if it answers nothing.
-func (n *Cache) StaleAge() (age time.Duration, ok bool) {
-	age, _ = n.staleness()
-	return age, age >= 0 && age < n.config.StaleFor
+// staleAge is Stats.StaleAge.
+func (n *Cache) staleAge() time.Duration {
+	if age, _ := n.staleness(); age < n.config.StaleFor {
+		return age
+	}
+	return -1
 }
 
 // stale returns the copy of a session in an epoch, if it lives and has this token.

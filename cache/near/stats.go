@@ -23,6 +23,9 @@ type Stats struct {
 	// ProofAge is how long ago it was last proven that nothing was missed; -1 if
 	// it is not proven. Copies are used while it is below the bound.
 	ProofAge time.Duration
+	// StaleAge is how long ago the copies were last proven to be right that Stale may
+	// answer from; negative if it answers nothing.
+	StaleAge time.Duration
 }
 
 // KindStats is the near cache's copies of one kind.
@@ -36,7 +39,7 @@ type KindStats struct {
 // Stats returns what the near cache tells of itself, nil that it is off.
 func (n *Cache) Stats() Stats {
 	if n == nil {
-		return Stats{State: "off", ProofAge: -1}
+		return Stats{State: "off", ProofAge: -1, StaleAge: -1}
 	}
 	masters := n.tracker.following()
 	lag := int64(0)
@@ -47,7 +50,7 @@ func (n *Cache) Stats() Stats {
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
 		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
-		Lag: time.Duration(lag), ProofAge: n.fresh.age(),
+		Lag: time.Duration(lag), ProofAge: n.fresh.age(), StaleAge: n.staleAge(),
 	}
 }
 

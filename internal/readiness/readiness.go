@@ -62,7 +62,7 @@ func (r *Readiness) Check(ctx context.Context) error {
 		return fault
 	}
 	err := s.ping(ctx)
-	if _, stale := s.Store.StaleAge(); err != nil && stale {
+	if err != nil && s.Store.NearStats().StaleAge >= 0 {
 		return nil // verify answers, which is what --stale-if-error is for
 	}
 	return err
@@ -89,7 +89,7 @@ func (r *Readiness) Details(ctx context.Context) string {
 	redis := "answers"
 	if err := s.ping(ctx); err != nil {
 		redis = err.Error()
-		if age, stale := s.Store.StaleAge(); stale {
+		if age := s.Store.NearStats().StaleAge; age >= 0 {
 			redis += fmt.Sprintf("; verify answers by copies that were right %s ago (--stale-if-error)", age.Round(time.Millisecond))
 		}
 	}
