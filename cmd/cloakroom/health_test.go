@@ -63,5 +63,5 @@ func TestHealthFaults(t *testing.T) {
 	f(exitUsage, "--admin-addr", nil, "--admin-addr=nowhere")
 	f(exitUsage, "CLOAKROOM_ADMIN_ADDR", []string{"CLOAKROOM_ADMIN_ADDR=nowhere"})
 	f(exitUsage, "--redis-url", nil, "--redis-url=memory:")
-	f(exitUsage, "not a flag", nil, "stray")
+	f(exitUsage, "is no flag", nil, "stray")
 }
