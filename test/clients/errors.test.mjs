@@ -75,7 +75,7 @@ for (const version of versions) {
   fails("a lifetime of nothing", "admin", "createSession", () => ({ lifetime: {} }), Code.InvalidArgument, "invalid CreateSessionRequest.Lifetime: value must be greater than 0s");
   fails("a negative lifetime", "admin", "setSession", () => ({ sessionId, lifetime: { seconds: -1n } }), Code.InvalidArgument, "invalid SetSessionRequest.Lifetime: value must be greater than 0s");
   fails("a long user ID", "admin", "createSession", () => ({ checks: userCheck(long) }), Code.InvalidArgument, /^invalid CreateSessionRequest.Checks: .*UserId/);
-  fails("another user", "admin", "setSession", () => ({ sessionId, checks: userCheck("other") }), Code.InvalidArgument, /checks\.user\.userId.*can not be changed/);
+  fails("another user", "admin", "setSession", () => ({ sessionId, checks: userCheck("other") }), Code.InvalidArgument, /checks\.user\.userId.*cannot be changed/);
   fails("a session that is too large", "admin", "createSession", () => ({ metadata: { k: new Uint8Array(20_000) } }), Code.InvalidArgument, /16384/);
   fails("a body that is too large", "admin", "createSession", () => ({ metadata: { k: new Uint8Array(300_000) } }), Code.ResourceExhausted, "request body too large: at most 262144 bytes");
 
