@@ -34,7 +34,7 @@ var dictionary []byte
 var s2Dictionary = sync.OnceValue(func() *s2.Dict { return s2.MakeDict(dictionary, []byte("\x00user-agent\x00")) })
 
 // scratch is memory to pack and unpack in.
-type scratch struct{ bin, text, check []byte }
+type scratch struct{ bin, text, doc []byte }
 
 var scratches = sync.Pool{New: func() any {
 	return &scratch{make([]byte, 0, 256), make([]byte, 0, 1024), make([]byte, 0, 2048)}
@@ -42,7 +42,7 @@ var scratches = sync.Pool{New: func() any {
 
 // release gives sc back, unless a large document made it large.
 func (sc *scratch) release() {
-	if cap(sc.bin)+cap(sc.text)+cap(sc.check) <= 64<<10 {
+	if cap(sc.bin)+cap(sc.text)+cap(sc.doc) <= 64<<10 {
 		scratches.Put(sc)
 	}
 }
@@ -55,9 +55,9 @@ func appendDocument(dst, doc []byte) []byte {
 	bin, text, ok := packed.SplitDocument(sc.bin[:0], sc.text[:0], doc)
 	sc.bin, sc.text = bin[:0], text[:0]
 	if ok {
-		check, err := packed.JoinDocument(sc.check[:0], bin, text, len(doc))
+		check, err := packed.JoinDocument(sc.doc[:0], bin, text, len(doc), new(packed.Notes))
 		if ok = err == nil && bytes.Equal(check, doc); ok {
-			sc.check = check
+			sc.doc = check
 		}
 	}
 	if !ok {
@@ -71,9 +71,9 @@ func appendDocument(dst, doc []byte) []byte {
 	return dst[:len(dst)+len(block)]
 }
 
-// decodeDocument unpacks what appendDocument packed, and returns it behind head, in
-// one piece of memory that is their own.
-func decodeDocument(head string, stored []byte) ([]byte, error) {
+// appendUnpacked appends the document that appendDocument packed. notes are what
+// it came by then.
+func appendUnpacked(dst, stored []byte, notes *packed.Notes) ([]byte, error) {
 	if len(stored) == 0 {
 		return nil, errors.New("the stored document is empty")
 	}
@@ -82,20 +82,16 @@ func decodeDocument(head string, stored []byte) ([]byte, error) {
 		if len(block) > maxDocument {
 			return nil, errTooLarge
 		}
-		return append(withCapacity(head, len(block)), block...), nil
+		*notes = packed.Notes{Escaped: true} // perhaps: nobody has looked
+		return append(slices.Grow(dst, len(block)), block...), nil
 	case storedSplit:
-		return decodeSplit(head, block)
+		return appendJoined(dst, block, notes)
 	default:
 		return nil, fmt.Errorf("the document is stored in version %d, which this program does not know", version)
 	}
 }
 
-// withCapacity returns head, which n bytes behind it fit into.
-func withCapacity(head string, n int) []byte {
-	return append(slices.Grow([]byte(nil), len(head)+n), head...)
-}
-
-func decodeSplit(head string, stored []byte) ([]byte, error) {
+func appendJoined(dst, stored []byte, notes *packed.Notes) ([]byte, error) {
 	n, size := binary.Uvarint(stored)
 	if size <= 0 || n > uint64(len(stored)-size) {
 		return nil, errDamaged
@@ -109,7 +105,7 @@ func decodeSplit(head string, stored []byte) ([]byte, error) {
 	}
 	sc.text = text
 	// Names and quotes make some five hundred bytes of a usual document.
-	return packed.JoinDocument(withCapacity(head, 512+2*len(bin)+len(text)), bin, text, maxDocument)
+	return packed.JoinDocument(slices.Grow(dst, 512+2*len(bin)+len(text)), bin, text, maxDocument, notes)
 }
 
 var errTooLarge = fmt.Errorf("the stored document has more than %d bytes", maxDocument)

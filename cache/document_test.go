@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/packed"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"pgregory.net/rapid"
 )
@@ -50,7 +51,7 @@ func TestStoredDocumentsStayReadable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeDocument("", stored)
+		got, err := unpacked("", stored)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -77,7 +78,7 @@ func TestDocumentRoundTrip(t *testing.T) {
 		if stored[0] != version {
 			t.Errorf("%.40q is stored in version %d, want %d", doc, stored[0], version)
 		}
-		got, err := decodeDocument("", stored)
+		got, err := unpacked("", stored)
 		if err != nil || !bytes.Equal(got, doc) {
 			t.Errorf("%.40q came back as %.40q, %v", doc, got, err)
 		}
@@ -107,7 +108,7 @@ func TestDocumentBehindAHead(t *testing.T) {
 	for name := range documents {
 		doc := readDocument(t, name)
 		want := append([]byte("head"), doc...)
-		if got, err := decodeDocument("head", appendDocument(nil, doc)); err != nil || !bytes.Equal(got, want) {
+		if got, err := unpacked("head", appendDocument(nil, doc)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
@@ -116,7 +117,7 @@ func TestDocumentBehindAHead(t *testing.T) {
 func TestDocumentDamaged(t *testing.T) {
 	f := func(stored []byte, want string) {
 		t.Helper()
-		doc, err := decodeDocument("", stored)
+		doc, err := unpacked("", stored)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20x: got %.40q, %v; want an error with %q", stored, doc, err, want)
 		}
@@ -151,7 +152,8 @@ func TestDocumentWithAnyByteDamaged(t *testing.T) {
 			for change := 1; change < 256; change++ {
 				bad := bytes.Clone(good)
 				bad[i] ^= byte(change)
-				if doc, err := decodeDocument("", bad); err == nil && len(doc) > maxDocument {
+				compareFacts(t, bad)
+				if doc, err := unpacked("", bad); err == nil && len(doc) > maxDocument {
 					t.Fatalf("%s, byte %d: %d bytes", name, i, len(doc))
 				}
 			}
@@ -203,9 +205,10 @@ func TestDocumentOfAnySession(t *testing.T) {
 		if stored[0] != storedSplit {
 			t.Fatalf("%s\nis stored in version %d", doc, stored[0])
 		}
-		if got, err := decodeDocument("", stored); err != nil || !bytes.Equal(got, doc) {
+		if got, err := unpacked("", stored); err != nil || !bytes.Equal(got, doc) {
 			t.Fatalf("%s\ncame back as\n%s, %v", doc, got, err)
 		}
+		compareFacts(t, stored)
 	})
 }
 
@@ -217,7 +220,7 @@ func FuzzDocumentRoundTrip(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("{\"id\":\"\x01\x00\"}"))
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		if got, err := decodeDocument("", appendDocument(nil, doc)); err != nil || !bytes.Equal(got, doc) {
+		if got, err := unpacked("", appendDocument(nil, doc)); err != nil || !bytes.Equal(got, doc) {
 			t.Fatalf("%q came back as %q, %v", doc, got, err)
 		}
 	})
@@ -233,14 +236,15 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add([]byte{1, 5, 0xfe, 0, 0})
 	f.Add([]byte{storedSplit, 4, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		doc, err := decodeDocument("", stored)
+		compareFacts(t, stored)
+		doc, err := unpacked("", stored)
 		if err != nil {
 			return
 		}
 		if len(doc) > maxDocument {
 			t.Fatalf("%d bytes", len(doc))
 		}
-		again, err := decodeDocument("", appendDocument(nil, doc))
+		again, err := unpacked("", appendDocument(nil, doc))
 		if err != nil || !bytes.Equal(again, doc) {
 			t.Fatalf("%q came back as %q, %v", doc, again, err)
 		}
@@ -257,12 +261,32 @@ func BenchmarkAppendDocument(b *testing.B) {
 	b.ReportMetric(float64(n), "stored-bytes")
 }
 
-func BenchmarkDecodeDocument(b *testing.B) {
+func BenchmarkUnpackDocument(b *testing.B) {
 	stored := appendDocument(nil, readDocument(b, "sample"))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeDocument("69629026806489455", stored); err != nil {
+		if _, err := unpacked("69629026806489455", stored); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// unpacked is what appendUnpacked writes behind head.
+func unpacked(head string, stored []byte) ([]byte, error) {
+	return appendUnpacked([]byte(head), stored, new(packed.Notes))
+}
+
+// compareFacts reads the facts of what is stored both ways: by what was noted as it
+// was unpacked, and off the document.
+func compareFacts(t interface{ Fatalf(string, ...any) }, stored []byte) {
+	var notes packed.Notes
+	doc, err := appendUnpacked(nil, stored, &notes)
+	if err != nil {
+		return
+	}
+	noted, read := session.Facts{Creator: "c"}, session.Facts{Creator: "c"}
+	notedErr, readErr := factsOf(doc, &notes, &noted), session.FactsOf(doc, &read)
+	if (notedErr == nil) != (readErr == nil) || notedErr == nil && noted != read {
+		t.Fatalf("%q: noted %+v, %v; read %+v, %v", doc, noted, notedErr, read, readErr)
 	}
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -52,34 +53,57 @@ func appendStored(dst []byte, s *session.Session) []byte {
 // storedOf unpacks what fieldDoc holds. It returns nil for "", which says that
 // nothing is stored. The result has neither Version nor EntryTag. Its creator and
 // its document, with what else is read off that, are one piece of memory of their
-// own: a copy does not keep the reply that it came with.
+// own, and no larger than they are: a copy does not keep the reply that it came with.
 func storedOf(field string) (*session.Stored, error) {
 	if field == "" {
 		return nil, nil
 	}
+	sc := scratches.Get().(*scratch)
+	defer sc.release()
+	s := new(session.Stored)
+	own, parts, err := appendParts(sc.doc[:0], field, s)
+	if err != nil {
+		return nil, err
+	}
+	sc.doc = own
+	return s, parts.refer(s, bytes.Clone(own))
+}
+
+// parts are what fieldDoc holds, unpacked: the creator and the document, one behind
+// the other.
+type parts struct {
+	creator int // its length
+	notes   packed.Notes
+}
+
+// appendParts appends the parts of what fieldDoc holds, and sets the token.
+func appendParts(dst []byte, field string, s *session.Stored) (_ []byte, p parts, err error) {
 	format := field[0]
 	if format < storedBare || format > storedForeign {
-		return nil, fmt.Errorf("the session is stored in format %d, which this program does not know", format)
+		return nil, p, fmt.Errorf("the session is stored in format %d, which this program does not know", format)
 	}
-	s := new(session.Stored)
-	creator, rest, ok := packed.Cut(field[1:])
+	start := len(dst)
+	dst, rest, ok := packed.AppendCut(dst, field[1:])
 	if !ok {
-		return nil, errDamaged
+		return nil, p, errDamaged
 	}
+	p.creator = len(dst) - start
 	if format != storedBare {
 		if len(rest) < len(s.Token) {
-			return nil, errDamaged
+			return nil, p, errDamaged
 		}
 		rest = rest[copy(s.Token[:], rest):]
 		s.TokenForeign = format == storedForeign
 	}
-	own, err := decodeDocument(creator, bytesOf(rest))
-	if err != nil {
-		return nil, err
-	}
-	s.Doc = own[len(creator):]
-	s.Creator = unsafe.String(unsafe.SliceData(own), len(creator))
-	return s, session.FactsOf(s.Doc, &s.Facts)
+	dst, err = appendUnpacked(dst, bytesOf(rest), &p.notes)
+	return dst, p, err
+}
+
+// refer has s refer to its parts in own, which must not change any more.
+func (p *parts) refer(s *session.Stored, own []byte) error {
+	s.Creator = textIn(own[:p.creator])
+	s.Doc = own[p.creator:]
+	return factsOf(s.Doc, &p.notes, &s.Facts)
 }
 
 // bytesOf returns the bytes of text, which nobody may write to.

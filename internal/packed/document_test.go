@@ -77,7 +77,7 @@ func roundTrip(doc []byte) (bin, text, got []byte, same bool) {
 	if !ok {
 		return nil, nil, nil, false
 	}
-	got, err := JoinDocument(nil, bin, text, most)
+	got, err := JoinDocument(nil, bin, text, most, new(Notes))
 	return bin, text, got, err == nil && bytes.Equal(got, doc)
 }
 
@@ -99,7 +99,7 @@ func TestJoinDamaged(t *testing.T) {
 	for _, doc := range append(usual, string(sample(t))) {
 		bin, text, _, _ := roundTrip([]byte(doc))
 		f := func(bin, text []byte, what string) {
-			if got, err := JoinDocument(nil, bin, text, most); err == nil {
+			if got, err := JoinDocument(nil, bin, text, most, new(Notes)); err == nil {
 				t.Errorf("%.200s\n%s, became %.200s", doc, what, got)
 			}
 		}
@@ -111,7 +111,7 @@ func TestJoinDamaged(t *testing.T) {
 		}
 		f(append(bytes.Clone(bin), 0), text, "more bin")
 		f(bin, append(bytes.Clone(text), 0), "more text")
-		if _, err := JoinDocument(nil, bin, text, len(doc)-1); err == nil {
+		if _, err := JoinDocument(nil, bin, text, len(doc)-1, new(Notes)); err == nil {
 			t.Errorf("%.200s\nis longer than it may be", doc)
 		}
 	}
@@ -119,7 +119,7 @@ func TestJoinDamaged(t *testing.T) {
 
 func TestJoinAppends(t *testing.T) {
 	bin, text, _, _ := roundTrip(sample(t))
-	got, err := JoinDocument([]byte("before"), bin, text, len(sample(t)))
+	got, err := JoinDocument([]byte("before"), bin, text, len(sample(t)), new(Notes))
 	if err != nil || string(got) != "before"+string(sample(t)) {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -152,7 +152,7 @@ func FuzzJoinDocument(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, bin, text []byte) {
 		const most = 4000
-		if doc, err := JoinDocument(nil, bin, text, most); err == nil && len(doc) > most {
+		if doc, err := JoinDocument(nil, bin, text, most, new(Notes)); err == nil && len(doc) > most {
 			t.Fatalf("%d bytes", len(doc))
 		}
 	})
@@ -173,7 +173,7 @@ func BenchmarkJoinDocument(b *testing.B) {
 	dst := make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := JoinDocument(dst, bin, text, 4096); err != nil {
+		if _, err := JoinDocument(dst, bin, text, 4096, new(Notes)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,15 +20,17 @@ const (
 
 // JoinDocument appends the document that SplitDocument took apart. One that
 // would be longer than most, and streams that SplitDocument does not make, are
-// errors; dst's content is undefined then.
-func JoinDocument(dst, bin, text []byte, most int) ([]byte, error) {
+// errors; dst's content is undefined then, as are notes. They are of the document
+// alone, without what was in dst before.
+func JoinDocument(dst, bin, text []byte, most int, notes *Notes) ([]byte, error) {
 	if len(bin) < 4 {
 		return nil, errDamaged
 	}
-	j := joiner{start: len(dst), most: most, dst: append(dst, '{'), bin: bin[4:], text: text, first: true, last: epoch}
+	notes.begin(text)
+	j := joiner{start: len(dst), most: most, dst: append(dst, '{'), bin: bin[4:], text: text, first: true, last: epoch, notes: notes}
 	j.bits = binary.LittleEndian.Uint32(bin)
 	j.created = j.date(j.last)
-	j.last = j.created
+	j.last, notes.Creation = j.created, j.created
 	for i := 0; i < len(members); {
 		m := &members[i]
 		switch {
@@ -40,7 +42,11 @@ func JoinDocument(dst, bin, text []byte, most int) ([]byte, error) {
 			continue
 		default:
 			j.name(m.name)
+			start := len(j.dst) + 1
 			j.member(m.kind)
+			if m.note != notedNothing {
+				notes.texts[m.note] = span{start - j.start, len(j.dst) - 1 - j.start}
+			}
 		}
 		i++
 	}
@@ -61,6 +67,7 @@ type joiner struct {
 	dates       dateWriter
 	first       bool // the next member is the first of its object
 	bad         bool
+	notes       *Notes
 }
 
 func (j *joiner) name(name string) {
@@ -83,9 +90,11 @@ func (j *joiner) member(k kind) {
 		j.last = j.date(j.last)
 		j.dst = j.dates.append(j.dst, j.last)
 	case lastDate:
-		j.dst = j.dates.append(j.dst, j.date(j.created))
+		j.notes.Expires, j.notes.Expiration = true, j.date(j.created)
+		j.dst = j.dates.append(j.dst, j.notes.Expiration)
 	case sequence:
-		j.dst = protojson.AppendUint64(j.dst, j.uvarint())
+		j.notes.Sequence = j.uvarint()
+		j.dst = protojson.AppendUint64(j.dst, j.notes.Sequence)
 	case text:
 		j.string()
 	case boolean:

@@ -44,37 +44,74 @@ func Append(b []byte, s string) []byte {
 
 // Cut splits s behind the packed text that it begins with, and unpacks that.
 func Cut(s string) (text, rest string, ok bool) {
-	if s == "" {
-		return "", "", false
-	}
-	n, rest := int(s[0]), s[1:]
+	form, raw, rest, ok := cut(s)
 	switch {
-	case n == number:
-		if len(rest) < 8 {
-			return "", "", false
-		}
-		return strconv.FormatUint(binary.BigEndian.Uint64([]byte(rest[:8])), 10), rest[8:], true
-	case n == hex:
-		if rest == "" || len(rest) < 1+int(rest[0]) {
-			return "", "", false
-		}
-		raw := rest[1 : 1+int(rest[0])]
-		return Hex(raw), rest[1+len(raw):], true
-	case n == uuid:
-		if len(rest) < 16 {
-			return "", "", false
-		}
-		return string(appendUUIDText(make([]byte, 0, uuidLen), rest[:16])), rest[16:], true
-	case n >= longLength:
+	case !ok:
+		return "", "", false
+	case form == number:
+		return strconv.FormatUint(bigEndian(raw), 10), rest, true
+	case form == hex:
+		return Hex(raw), rest, true
+	case form == uuid:
+		return string(appendUUIDText(make([]byte, 0, uuidLen), raw)), rest, true
+	}
+	return raw, rest, true
+}
+
+// AppendCut is Cut that appends the text.
+func AppendCut(dst []byte, s string) (_ []byte, rest string, ok bool) {
+	form, raw, rest, ok := cut(s)
+	switch {
+	case !ok:
+		return dst, "", false
+	case form == number:
+		dst = strconv.AppendUint(dst, bigEndian(raw), 10)
+	case form == hex:
+		dst = appendDigits(dst, raw)
+	case form == uuid:
+		dst = appendUUIDText(dst, raw)
+	default:
+		dst = append(dst, raw...)
+	}
+	return dst, rest, true
+}
+
+// cut splits s behind the packed text that it begins with: raw is what form packs
+// it to, and the text itself if that is none of the three.
+func cut(s string) (form byte, raw, rest string, ok bool) {
+	if s == "" {
+		return 0, "", "", false
+	}
+	form, rest = s[0], s[1:]
+	n := int(form)
+	switch {
+	case form == number:
+		n = 8
+	case form == uuid:
+		n = 16
+	case form == hex:
 		if rest == "" {
-			return "", "", false
+			return 0, "", "", false
+		}
+		n, rest = int(rest[0]), rest[1:]
+	case form >= longLength:
+		if rest == "" {
+			return 0, "", "", false
 		}
 		n, rest = (n&^longLength)<<8|int(rest[0]), rest[1:]
 	}
 	if len(rest) < n {
-		return "", "", false
+		return 0, "", "", false
 	}
-	return rest[:n], rest[n:], true
+	return form, rest[:n], rest[n:], true
+}
+
+// bigEndian returns the number that the eight bytes of raw are.
+func bigEndian(raw string) (n uint64) {
+	for i := range 8 {
+		n = n<<8 | uint64(raw[i])
+	}
+	return n
 }
 
 // Number returns the number that s writes, if s is a decimal number of 10–19

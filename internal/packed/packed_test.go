@@ -16,6 +16,9 @@ func TestAppendAndCut(t *testing.T) {
 		if got != text || rest != "rest" || !ok {
 			t.Errorf("%.40q came back as %.40q, %q, %v", text, got, rest, ok)
 		}
+		if got, rest, ok := AppendCut([]byte("before"), string(b[1:])+"rest"); string(got) != "before"+text || rest != "rest" || !ok {
+			t.Errorf("%.40q was appended as %.40q, %q, %v", text, got, rest, ok)
+		}
 		for n := range len(b) - 1 {
 			if got, _, ok := Cut(string(b[1 : 1+n])); ok {
 				t.Errorf("%d bytes of %.40q are %.40q", n, text, got)
@@ -55,6 +58,9 @@ func FuzzCut(f *testing.F) {
 	f.Add("\xff12")
 	f.Fuzz(func(t *testing.T, s string) {
 		text, rest, ok := Cut(s)
+		if appended, behind, appends := AppendCut(nil, s); string(appended) != text || behind != rest || appends != ok {
+			t.Fatalf("Cut: %q, %q, %v; AppendCut: %q, %q, %v", text, rest, ok, appended, behind, appends)
+		}
 		if !ok {
 			return
 		}
