@@ -62,40 +62,15 @@ func (c *Config) timeout() time.Duration {
 // Batcher sends commands to Redis in batches. Its methods may be called
 // concurrently. It has goroutines only while batches are under way.
 type Batcher struct {
-	c     Config
-	pipes sync.Pool      // of redis.Pipeliner, all of them empty
-	trips sync.WaitGroup // counts inFlight (I7)
-
-	mu       sync.Mutex
-	waiting  []*group // in the order in which they will be sent; callers join the last
-	queued   int      // commands in waiting
-	inFlight int      // 0 only if nothing waits
-	closed   bool
-	sent     Stats // except Queued
-}
-
-// group is a batch from its first caller on.
-type group struct {
-	cmds  []redis.Cmder // guarded by Batcher.mu until begun
-	calls int           // whose cmds these are; guarded by Batcher.mu
-	begun bool          // guarded by Batcher.mu
-	done  chan struct{} // closed when every command has its reply or an error
-	last  redis.Cmder   // Config.Last's, or nil; set before done is closed
+	queue[[]redis.Cmder]
+	pipes sync.Pool // of redis.Pipeliner, all of them empty
 }
 
 // New returns a Batcher over rdb. It must be closed before rdb is.
 func New(rdb Redis, c Config) *Batcher {
-	def := func(n *int, d int) {
-		if *n <= 0 {
-			*n = d
-		}
-	}
-	def(&c.MaxInFlight, 2)
-	def(&c.MaxCommands, 256)
-	def(&c.MaxQueued, 4096)
-	c.Timeout = c.timeout()
-	b := &Batcher{c: c}
+	b := &Batcher{}
 	b.pipes.New = func() any { return rdb.Pipeline() }
+	b.queue.init(c, b.send, func(a, b []redis.Cmder) bool { return &a[0] == &b[0] })
 	return b
 }
 
@@ -130,25 +105,11 @@ func (b *Batcher) Do(ctx context.Context, cmds ...redis.Cmder) error {
 // have the same one. It is nil if the caller's commands were not sent, or are
 // not answered yet.
 func (b *Batcher) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.Cmder, err error) {
-	if err := ctx.Err(); err != nil || len(cmds) == 0 {
-		return nil, err
+	if len(cmds) == 0 {
+		return nil, ctx.Err()
 	}
-	deadline, has := ctx.Deadline()
-	patient := !has || time.Until(deadline) >= b.c.Timeout
-	g, err := b.enter(cmds, patient)
-	switch {
-	case err != nil:
+	if last, err = b.do(ctx, cmds, len(cmds)); err != nil {
 		return nil, err
-	case g == nil:
-		last = b.alone(ctx, cmds)
-	default:
-		select {
-		case <-g.done:
-			last = g.last
-		case <-ctx.Done():
-			b.leave(g, cmds)
-			return nil, ctx.Err()
-		}
 	}
 	return last, firstError(cmds)
 }
@@ -163,72 +124,24 @@ func firstError(cmds []redis.Cmder) error {
 	return nil
 }
 
-// enter adds cmds to the last group that waits, and sees to it that somebody
-// sends it. It returns no group if the caller is to send cmds, alone.
-func (b *Batcher) enter(cmds []redis.Cmder, patient bool) (*group, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, ErrClosed
+// send makes one round trip. After it each command has its reply or an error,
+// as has the last one, if there is one. (I2)
+func (b *Batcher) send(ctx context.Context, calls ...[]redis.Cmder) (last redis.Cmder) {
+	pipe := b.pipes.Get().(redis.Pipeliner)
+	for _, cmds := range calls {
+		_ = pipe.BatchProcess(ctx, cmds...) // only takes them
 	}
-	if len(cmds) > b.c.MaxQueued-b.queued {
-		b.sent.Refused++
-		return nil, ErrFull
+	if b.c.Last != nil {
+		last = b.c.Last()
+		_ = pipe.Process(ctx, last)
 	}
-	if patient && b.inFlight == 0 {
-		b.sent.Calls++
-		b.sent.Trips++
-		b.inFlight++
-		b.trips.Add(1)
-		return nil, nil
+	cmds, err := pipe.Exec(ctx)
+	b.pipes.Put(pipe)
+	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return last
 	}
-	var g *group
-	if n := len(b.waiting); n > 0 {
-		g = b.waiting[n-1]
+	for _, cmd := range cmds { // a client's hook failed and told none of them
+		cmd.SetErr(err)
 	}
-	if g == nil || len(g.cmds) > 0 && len(g.cmds)+len(cmds) > b.c.MaxCommands {
-		g = &group{done: make(chan struct{})}
-		b.waiting = append(b.waiting, g)
-	}
-	g.cmds = append(g.cmds, cmds...)
-	g.calls++
-	b.queued += len(cmds)
-	if b.inFlight < b.c.MaxInFlight {
-		b.inFlight++
-		b.trips.Add(1)
-		go b.run()
-	}
-	return g, nil
-}
-
-// leave takes cmds back if their batch has not begun.
-func (b *Batcher) leave(g *group, cmds []redis.Cmder) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if g.begun {
-		return
-	}
-	i := slices.Index(g.cmds, cmds[0])
-	g.cmds = slices.Delete(g.cmds, i, i+len(cmds))
-	g.calls--
-	b.queued -= len(cmds)
-}
-
-// retire closes b if nothing is under way, and says whether it did.
-func (b *Batcher) retire() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.inFlight == 0 {
-		b.closed = true
-	}
-	return b.closed
-}
-
-// Close makes Do answer ErrClosed from now on, and returns when all batches
-// have ended, those that wait included.
-func (b *Batcher) Close() {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.trips.Wait() // I7
+	return last
 }

@@ -21,11 +21,11 @@ func (s *Stats) add(o Stats) {
 }
 
 // Stats returns what is known of the round trips.
-func (b *Batcher) Stats() Stats {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.sent
-	s.Queued = b.queued
+func (q *queue[T]) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.sent
+	s.Queued = q.queued
 	return s
 }
 
