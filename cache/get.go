@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -36,11 +37,18 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 
 // read returns what is stored, due or not; nil if nothing is.
 func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error) {
-	reply := redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
-	if err := s.gets.Do(ctx, reply); err != nil {
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("hget", s.keys.Session(id), fieldDoc)
+	if err := s.getReads.Do(ctx, call); err != nil {
 		return nil, unavailable(err)
 	}
-	stored, err := storedOf(reply.Val())
+	replies := call.Replies()
+	field, _, err := replies.Text()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	stored, err := storedOf(textIn(field))
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
@@ -84,40 +92,54 @@ func (s *Store) alive(stored *session.Stored) (*session.Stored, error) {
 // resolve finds sessions for the index: copies, if those may be used, and what
 // they lack in one round trip. Whether they held all the while, Search asks.
 func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
-	trip := s.searches.Do
-	if how.Costly {
-		trip = s.costlyTrip(how.Reads)
+	if len(candidates) == 0 {
+		return nil, nil
 	}
 	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
-		return s.readAll(ctx, trip, ids)
+		if how.Costly {
+			return s.readApart(ctx, how.Reads, ids)
+		}
+		return s.readAll(ctx, s.searchReads, ids)
 	}
-	if s.near != nil && how.Reads.Copies() {
+	switch {
+	case s.near != nil && how.Reads.Copies():
 		// What a costly search reads would drive out what is asked for often.
 		return s.near.Sessions(ctx, candidates, !how.Costly, read)
+	case how.Memory != nil && !how.Costly:
+		return s.readInto(ctx, how.Memory, candidates)
 	}
 	ids := make([]session.ID, len(candidates))
 	for i := range candidates {
 		ids[i] = candidates[i].ID
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
 	return read(ctx, ids)
 }
 
-// costlyTrip returns what makes a round trip of its own, over connections of
-// costly searches, to replicas if those may be read.
-func (s *Store) costlyTrip(reads index.Reads) trip {
+// readApart is readAll in a round trip of its own, over connections of costly searches,
+// to replicas if those may be read.
+func (s *Store) readApart(ctx context.Context, may index.Reads, ids []session.ID) ([]*session.Stored, error) {
 	rdb := s.costly
-	if reads.Replicas() {
+	if may.Replicas() {
 		rdb = s.replicas
 	}
-	return func(ctx context.Context, cmds ...redis.Cmder) error {
-		pipe := rdb.Pipeline()
-		_ = pipe.BatchProcess(ctx, cmds...) // only takes them
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-		return nil
+	pipe := rdb.Pipeline()
+	replies := make([]*redis.StringCmd, len(ids))
+	for i, id := range ids {
+		replies[i] = pipe.HGet(ctx, s.keys.Session(id), fieldDoc)
 	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	found, now := make([]*session.Stored, len(ids)), s.clock()
+	for i, reply := range replies {
+		if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) { // I2
+			return nil, err
+		}
+		stored, err := storedOf(reply.Val())
+		if err != nil {
+			return nil, fmt.Errorf("session %s: %w", ids[i], err)
+		}
+		found[i] = s.remembered.Pass(stored, now)
+	}
+	return found, nil
 }

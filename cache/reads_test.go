@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -44,14 +46,16 @@ func (w *readWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 }
 
 func (w *readWatch) look(cmds ...redis.Cmder) {
-	for _, cmd := range cmds {
-		err := w.check(cmd)
-		w.mu.Lock()
-		w.seen[cmd.Name()]++
-		if err != nil {
-			w.wrong = append(w.wrong, err.Error())
+	for _, one := range cmds {
+		for _, cmd := range batch.Sent(one) {
+			err := w.check(cmd)
+			w.mu.Lock()
+			w.seen[cmd.Name()]++
+			if err != nil {
+				w.wrong = append(w.wrong, err.Error())
+			}
+			w.mu.Unlock()
 		}
-		w.mu.Unlock()
 	}
 }
 
@@ -70,6 +74,12 @@ func small(cmd redis.Cmder) error {
 			got = len(c.Val())
 		case *redis.StringSliceCmd:
 			got = len(c.Val())
+		case *redis.Cmd: // its reply is not here
+			if n, err := strconv.Atoi(fmt.Sprint(c.Args()[len(c.Args())-1])); err != nil {
+				return fmt.Errorf("without a limit: %v", c.Args())
+			} else {
+				got = n
+			}
 		}
 		if got > most {
 			return fmt.Errorf("%d elements from one command: %.80v", got, cmd.Args())

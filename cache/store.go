@@ -104,6 +104,8 @@ type Store struct {
 	gets        trips                 // round trips that single reads share
 	searches    trips                 // those of searches, which never hold up single reads (I10)
 	writes      trips                 // those of scripts
+	getReads    reads                 // as gets, for what is read most
+	searchReads reads                 // as searches
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -165,6 +167,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.getReads, s.searchReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued)
 	s.remembered, s.acks = deletions.NewRemembered(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
@@ -186,7 +189,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			Clock: s.Now, Read: s.readCopy, ReadByToken: s.getByForeignToken, Trip: s.searches.Do, Logger: s.log,
 		})
 	}
-	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
+	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Lists: s.readLists, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}
 	if s.near != nil {
 		indexConfig.Users = s.near.List
 	}
@@ -218,6 +221,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
+	s.getReads.Close()
+	s.searchReads.Close()
 	s.writes.Close()
 	s.acks.close()
 	return nil

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/packed"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -67,6 +69,17 @@ func storedOf(field string) (*session.Stored, error) {
 	}
 	sc.doc = own
 	return s, parts.refer(s, bytes.Clone(own))
+}
+
+// storedIn is storedOf for s, which is empty, in memory that others share.
+func storedIn(m *session.Memory, field string, s *session.Stored) error {
+	start := len(m.Bytes)
+	own, parts, err := appendParts(m.Bytes, field, s)
+	if err != nil {
+		return err
+	}
+	m.Bytes = own
+	return parts.refer(s, own[start:len(own):len(own)])
 }
 
 // parts are what fieldDoc holds, unpacked: the creator and the document, one behind
@@ -160,30 +173,55 @@ func repliesTo(cmd *redis.SliceCmd, unsent error) ([]any, error) {
 	return values, err
 }
 
-// trip makes one round trip. It returns an error unless each command has its
-// reply, or found nothing.
-type trip func(ctx context.Context, cmds ...redis.Cmder) error
-
-// readAll returns what is stored under each ID, in one round trip.
-func (s *Store) readAll(ctx context.Context, do trip, ids []session.ID) ([]*session.Stored, error) {
-	replies := make([]*redis.StringCmd, len(ids))
-	cmds := make([]redis.Cmder, len(ids))
-	for i, id := range ids {
-		replies[i] = redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
-		cmds[i] = replies[i]
+// documents reads what is stored under each ID, in a round trip that concurrent
+// callers share, and gives it to take: "" where nothing is stored.
+func (s *Store) documents(ctx context.Context, by reads, n int, id func(i int) session.ID, take func(i int, field string) error) error {
+	call := batch.NewCall()
+	defer call.Release()
+	for i := range n {
+		call.Add("hget", s.keys.Session(id(i)), fieldDoc)
 	}
-	if err := do(ctx, cmds...); err != nil {
-		return nil, err
+	if err := by.Do(ctx, call); err != nil {
+		return err
 	}
-	found, now := make([]*session.Stored, len(ids)), s.clock()
-	for i, reply := range replies {
-		stored, err := storedOf(reply.Val())
-		if err != nil {
-			return nil, fmt.Errorf("session %s: %w", ids[i], err)
+	replies := call.Replies()
+	for i := range n {
+		field, _, err := replies.Text()
+		if err == nil {
+			err = take(i, textIn(field))
 		}
-		found[i] = s.remembered.Pass(stored, now)
+		if err != nil {
+			return fmt.Errorf("session %s: %w", id(i), err)
+		}
 	}
-	return found, nil
+	return nil
+}
+
+// readInto returns what is stored for each candidate, in memory that nobody keeps.
+func (s *Store) readInto(ctx context.Context, m *session.Memory, candidates []index.Candidate) ([]*session.Stored, error) {
+	stored, found := m.Room(len(candidates))
+	now := s.clock()
+	err := s.documents(ctx, s.searchReads, len(candidates), func(i int) session.ID { return candidates[i].ID }, func(i int, field string) error {
+		if field == "" {
+			return nil
+		}
+		found[i] = &stored[i]
+		err := storedIn(m, field, found[i])
+		found[i] = s.remembered.Pass(found[i], now)
+		return err
+	})
+	return found, err
+}
+
+// readAll returns what is stored under each ID.
+func (s *Store) readAll(ctx context.Context, by reads, ids []session.ID) ([]*session.Stored, error) {
+	found, now := make([]*session.Stored, len(ids)), s.clock()
+	err := s.documents(ctx, by, len(ids), func(i int) session.ID { return ids[i] }, func(i int, field string) error {
+		stored, err := storedOf(field)
+		found[i] = s.remembered.Pass(stored, now)
+		return err
+	})
+	return found, err
 }
 
 func textOf(value any) string {

@@ -86,7 +86,7 @@ func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.S
 		for i, member := range members {
 			ids[i] = index.MemberID(member)
 		}
-		found, err := s.readAll(ctx, s.gets.Do, ids)
+		found, err := s.readAll(ctx, s.getReads, ids)
 		if err != nil {
 			return nil, unavailable(err)
 		}

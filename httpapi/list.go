@@ -28,6 +28,7 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *request.List) err
 		return err
 	}
 	c.writePage(page, request.NextCursor(&q.Query, page))
+	page.Release()
 	return c.end(http.StatusOK)
 }
 

@@ -34,10 +34,15 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	if len(candidates) > costly {
 		return ix.examineMany(ctx, q, now, candidates)
 	}
+	page := &Page{At: now}
+	if len(candidates) <= chunk {
+		page.memory = session.NewMemory()
+	}
 	var matches []*session.Stored
 	for part := range slices.Chunk(candidates, chunk) {
-		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead()})
+		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: page.memory})
 		if err != nil {
+			page.Release()
 			return nil, err
 		}
 		if len(candidates) <= chunk {
@@ -50,7 +55,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 		}
 	}
 	q.sort(matches)
-	page := &Page{At: now, Total: uint64(len(matches))}
+	page.Total = uint64(len(matches))
 	rest := matches[q.skipStored(matches):]
 	page.Sessions = rest[:min(q.Limit, len(rest))]
 	page.More = q.Cursor != nil && q.Limit > 0 && len(rest) > q.Limit

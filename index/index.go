@@ -39,6 +39,8 @@ type How struct {
 	Costly bool
 	// Reads is what may be read; replicas only if it is Costly.
 	Reads Reads
+	// Memory is where sessions may be read into that nobody keeps; nil has none.
+	Memory *session.Memory
 }
 
 // Users returns the whole list of a user's sessions, oldest first, each once,
@@ -51,7 +53,12 @@ type Trips interface {
 	Do(ctx context.Context, cmds ...redis.Cmder) error
 }
 
-// Config configures an Index. Redis, Trips, Keys and Resolve are required.
+// Lists reads the members of lists whose scores are from least to most, as ZRANGE
+// takes those, at most limit of each, in one round trip that concurrent callers share.
+// whole is false if one of them has that many: then there may be more.
+type Lists func(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error)
+
+// Config configures an Index. Redis, Trips, Lists, Keys and Resolve are required.
 type Config struct {
 	Redis redis.UniversalClient
 	// Searches serves searches, so that they take no connection from others; nil
@@ -59,6 +66,8 @@ type Config struct {
 	Searches redis.UniversalClient
 	// Trips is what searches that are not costly share their round trips on.
 	Trips Trips
+	// Lists reads the lists of searches that few sessions may match.
+	Lists Lists
 	// Costly serves costly searches, so that they take no connection from the
 	// others; nil uses Redis.
 	Costly redis.UniversalClient
@@ -82,6 +91,7 @@ type Index struct {
 	costlyRdb     redis.UniversalClient
 	replicasRdb   redis.UniversalClient
 	trips         Trips
+	lists         Lists
 	keys          *keys.Space
 	resolve       Resolve
 	users         Users
@@ -98,6 +108,7 @@ func New(c Config) *Index {
 		costlyRdb:     c.Costly,
 		replicasRdb:   c.Replicas,
 		trips:         c.Trips,
+		lists:         c.Lists,
 		keys:          c.Keys,
 		resolve:       c.Resolve,
 		users:         c.Users,

@@ -89,8 +89,9 @@ func writePlans(t *testing.T, got *strings.Builder, shards, initial, maxCandidat
 		c.AddHook(hook{r, name})
 		return c
 	}
+	shared := trips{client("trips")}
 	ix := index.New(index.Config{
-		Redis: client("redis"), Searches: client("searches"), Trips: trips{client("trips")}, Costly: client("costly"), Replicas: client("replicas"),
+		Redis: client("redis"), Searches: client("searches"), Trips: shared, Lists: shared.lists, Costly: client("costly"), Replicas: client("replicas"),
 		Keys: space, Resolve: r.resolve, MaxCandidates: maxCandidates,
 		Users: func(_ context.Context, user string) ([]index.Candidate, bool, error) {
 			r.note("held list")
@@ -164,7 +165,7 @@ func (r *recorder) note(what string) {
 }
 
 func (r *recorder) resolve(_ context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
-	r.note(fmt.Sprintf("documents %+v\n%v", how, candidates))
+	r.note(fmt.Sprintf("documents {Costly:%v Reads:%v}\n%v", how.Costly, how.Reads, candidates))
 	found := make([]*session.Stored, len(candidates))
 	for i, c := range candidates {
 		found[i] = r.byID[c.ID]
@@ -244,4 +245,22 @@ func (d trips) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	_ = pipe.BatchProcess(ctx, cmds...)
 	_, err := pipe.Exec(ctx)
 	return err
+}
+
+func (d trips) lists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
+	var cmds []redis.Cmder
+	for _, key := range lists {
+		cmds = append(cmds, redis.NewStringSliceCmd(ctx, "zrange", key, least, most, "byscore", "limit", 0, limit))
+	}
+	if err := d.Do(ctx, cmds...); err != nil {
+		return nil, false, err
+	}
+	for _, cmd := range cmds {
+		got := cmd.(*redis.StringSliceCmd).Val()
+		if len(got) == limit {
+			return nil, false, nil
+		}
+		members = append(members, got...)
+	}
+	return members, true, nil
 }

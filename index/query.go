@@ -222,4 +222,14 @@ type Page struct {
 	// would may end before it is read. Without it, none follows. It is not told of
 	// a query without a Limit.
 	More bool
+
+	memory *session.Memory // of Sessions; nil if they have their own
+}
+
+// Release says that nobody needs the page's sessions any more, nor a text of one.
+// It need not be called.
+func (p *Page) Release() {
+	p.Sessions = nil
+	p.memory.Release()
+	p.memory = nil
 }

@@ -57,7 +57,7 @@ func TestReads_EveryPlanKeepsToThem(t *testing.T) {
 		heldAsked++
 		return nil, false, nil
 	}
-	ix := New(Config{Redis: rdb, Replicas: replicaRdb, Trips: direct{rdb}, Keys: space, Resolve: resolve, Users: users})
+	ix := New(Config{Redis: rdb, Replicas: replicaRdb, Trips: direct{rdb}, Lists: direct{rdb}.lists, Keys: space, Resolve: resolve, Users: users})
 	for what, f := range map[string]struct {
 		predicates []Predicate
 		costly     bool
@@ -108,3 +108,14 @@ func (d direct) Do(ctx context.Context, cmds ...redis.Cmder) error {
 
 // noUsers has no list.
 func noUsers(context.Context, string) ([]Candidate, bool, error) { return nil, false, nil }
+
+func (d direct) lists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
+	for _, key := range lists {
+		got, err := d.rdb.Do(ctx, "zrange", key, least, most, "byscore", "limit", 0, limit).StringSlice()
+		if err != nil || len(got) == limit {
+			return nil, false, err
+		}
+		members = append(members, got...)
+	}
+	return members, true, nil
+}

@@ -135,26 +135,13 @@ func within(list []Candidate, dates Dates) []Candidate {
 // short reads the first chunk of each list; all is false if there is more, or
 // so much that the search is a costly one.
 func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []Candidate, all bool, err error) {
-	chunks := make([]*redis.StringSliceCmd, len(lists))
-	cmds := make([]redis.Cmder, len(lists))
-	for i, key := range lists {
-		chunks[i] = redis.NewStringSliceCmd(ctx, "zrange", key, minScore(dates), maxScore(dates), "byscore", "limit", 0, chunk)
-		cmds[i] = chunks[i]
-	}
-	if err := ix.trips.Do(ctx, cmds...); err != nil {
+	members, whole, err := ix.lists(ctx, lists, minScore(dates), maxScore(dates), chunk)
+	if err != nil || !whole {
 		return nil, false, err
 	}
-	for _, c := range chunks {
-		members := c.Val()
-		if len(members) == chunk {
-			return nil, false, nil
-		}
-		if found == nil {
-			found = make([]Candidate, 0, len(members)*len(lists))
-		}
-		for _, m := range members {
-			found = append(found, Candidate{ID: MemberID(m)})
-		}
+	found = make([]Candidate, len(members))
+	for i, m := range members {
+		found[i].ID = MemberID(m)
 	}
 	return found, len(found) <= costly, nil
 }

@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,8 +16,6 @@ const (
 	redirects = 7
 	// firstRedirect is the pause before the second of these; it doubles.
 	firstRedirect = 5 * time.Millisecond
-	// idleKept is how long the Batcher of a master that nobody asks stays.
-	idleKept = time.Minute
 )
 
 // Cluster shares round trips to the masters of a Redis Cluster: it has a
@@ -31,26 +28,16 @@ const (
 // second. One whose reply was lost is not: only its caller knows whether it may
 // run twice.
 type Cluster struct {
+	masters[*Batcher]
 	rdb *redis.ClusterClient
 	c   Config
-
-	mu      sync.Mutex
-	masters map[*redis.Client]*masterBatcher // by the client of the master
-	closed  bool
-	gone    Stats // of the Batchers that are no more
-}
-
-// masterBatcher is the Batcher of one master, and when it was asked for last.
-type masterBatcher struct {
-	*Batcher
-	asked time.Time
 }
 
 // NewCluster returns a Cluster over rdb, whose clients of single nodes must not
 // retry (they do not, by default). c bounds the Batcher of each master. It must
 // be closed before rdb is.
 func NewCluster(rdb *redis.ClusterClient, c Config) *Cluster {
-	return &Cluster{rdb: rdb, c: c, masters: make(map[*redis.Client]*masterBatcher)}
+	return &Cluster{rdb: rdb, c: c, masters: newMasters(func(master *redis.Client) *Batcher { return New(master, c) })}
 }
 
 // Do is as Batcher.Do. cmds of several masters are sent side by side, and
@@ -87,7 +74,7 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // cmds may belong to a batch still
 	}
-	if c.follow(ctx, cmds) {
+	if follow(ctx, c.rdb, c.c.timeout(), cmds) {
 		last = nil
 	}
 	return last, firstError(cmds)
@@ -153,43 +140,21 @@ func keyOf(cmd redis.Cmder) string {
 }
 
 // find sets the Batcher of each share.
-func (c *Cluster) find(shares []share) error {
+func (c *Cluster) find(shares []share) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return ErrClosed
-	}
 	now := time.Now()
 	for i := range shares {
-		s := &shares[i]
-		l := c.masters[s.master]
-		if l == nil {
-			c.drop(now)
-			l = &masterBatcher{Batcher: New(s.master, c.c)}
-			c.masters[s.master] = l
+		if shares[i].to, err = c.at(shares[i].master, now); err != nil {
+			return err
 		}
-		l.asked, s.to = now, l.Batcher
 	}
 	return nil
 }
 
-// drop takes away the Batchers of masters that are gone: those are asked no
-// more, and have nothing under way. A caller that was given a Batcher a moment
-// ago still counts on it, so that one which is merely idle has to stay. c.mu is
-// held.
-func (c *Cluster) drop(now time.Time) {
-	maps.DeleteFunc(c.masters, func(_ *redis.Client, l *masterBatcher) bool {
-		if now.Sub(l.asked) <= idleKept || !l.retire() {
-			return false
-		}
-		c.gone.add(l.Stats())
-		return true
-	})
-}
-
 // follow sends those commands again that were not run because of where they
 // were sent. Each has its reply or an error then. It reports whether there were any.
-func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) (were bool) {
+func follow(ctx context.Context, rdb *redis.ClusterClient, timeout time.Duration, cmds []redis.Cmder) (were bool) {
 	pause := firstRedirect
 	for try := range redirects {
 		var again []redis.Cmder
@@ -205,7 +170,7 @@ func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) (were bool) {
 			}
 		}
 		if lost { // perhaps another node is the master now
-			c.rdb.ReloadState(ctx)
+			rdb.ReloadState(ctx)
 		}
 		if len(again) == 0 || ctx.Err() != nil {
 			return were
@@ -221,8 +186,8 @@ func (c *Cluster) follow(ctx context.Context, cmds []redis.Cmder) (were bool) {
 			}
 			pause *= 2
 		}
-		tripCtx, cancel := context.WithTimeout(ctx, c.c.timeout())
-		pipe := c.rdb.Pipeline()
+		tripCtx, cancel := context.WithTimeout(ctx, timeout)
+		pipe := rdb.Pipeline()
 		_ = pipe.BatchProcess(tripCtx, again...) // only takes them
 		_, _ = pipe.Exec(tripCtx)                // each has its error
 		cancel()
@@ -242,14 +207,3 @@ func isRedirect(err error) bool {
 type once struct{ redis.Cmder }
 
 func (once) NoRetry() bool { return true }
-
-// Close is as Batcher.Close, for all masters.
-func (c *Cluster) Close() {
-	c.mu.Lock()
-	c.closed = true
-	all := slices.Collect(maps.Values(c.masters))
-	c.mu.Unlock()
-	for _, l := range all {
-		l.Close()
-	}
-}

@@ -1,38 +1,38 @@
 package batch
 
 // Queued returns how many commands wait.
-func (b *Batcher) Queued() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.queued
+func (q *queue[T]) Queued() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.queued
 }
 
 // InFlight returns how many batches are under way.
-func (b *Batcher) InFlight() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.inFlight
+func (q *queue[T]) InFlight() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inFlight
 }
 
 // Closed reports whether Close has begun.
-func (b *Batcher) Closed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
+func (q *queue[T]) Closed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
 }
 
-// Masters returns how many masters have a Batcher.
-func (c *Cluster) Masters() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.masters)
+// Masters returns for how many masters there is something.
+func (m *masters[B]) Masters() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.held)
 }
 
 // Forget makes all masters ones that were asked long ago.
-func (c *Cluster) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, l := range c.masters {
-		l.asked = l.asked.Add(-2 * idleKept)
+func (m *masters[B]) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.held {
+		h.asked = h.asked.Add(-2 * idleKept)
 	}
 }

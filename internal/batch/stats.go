@@ -13,11 +13,9 @@ type Stats struct {
 	Queued int
 }
 
-func (s *Stats) add(o Stats) {
-	s.Calls += o.Calls
-	s.Trips += o.Trips
-	s.Refused += o.Refused
-	s.Queued += o.Queued
+// Plus returns what is known of both.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{Calls: s.Calls + o.Calls, Trips: s.Trips + o.Trips, Refused: s.Refused + o.Refused, Queued: s.Queued + o.Queued}
 }
 
 // Stats returns what is known of the round trips.
@@ -26,16 +24,5 @@ func (q *queue[T]) Stats() Stats {
 	defer q.mu.Unlock()
 	s := q.sent
 	s.Queued = q.queued
-	return s
-}
-
-// Stats is as Batcher.Stats, for all masters. Counts of masters that are gone stay.
-func (c *Cluster) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.gone
-	for _, l := range c.masters {
-		s.add(l.Stats())
-	}
 	return s
 }

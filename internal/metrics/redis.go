@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -96,7 +97,11 @@ func (m *Redis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		begin := time.Now()
 		err := next(ctx, cmds)
-		m.done(m.pipeline, begin, len(cmds), err)
+		commands := 0
+		for _, cmd := range cmds {
+			commands += batch.CommandsOf(cmd)
+		}
+		m.done(m.pipeline, begin, commands, err)
 		return err
 	}
 }

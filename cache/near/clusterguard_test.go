@@ -1,0 +1,44 @@
+package near
+
+import (
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"github.com/redis/go-redis/v9"
+)
+
+// standsFor is a command in whose place others are sent, as a batch.Command.
+type standsFor struct {
+	*redis.StatusCmd
+	keys []string
+}
+
+func (s *standsFor) Keys(yield func(key string) bool) {
+	for _, k := range s.keys {
+		if !yield(k) {
+			return
+		}
+	}
+}
+
+// The guard sees keys that are followed in each kind of command. (I3)
+func TestI3_GuardSeesTheKeysOfACommand(t *testing.T) {
+	space, err := keys.NewSpace("cr:", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	followed, other := space.Session("1"), "other:1"
+	f := func(want bool, cmd redis.Cmder) {
+		t.Helper()
+		if got := touches(space, cmd); got != want {
+			t.Errorf("%v: %v, want %v", cmd, got, want)
+		}
+	}
+	ping := redis.NewStatusCmd(t.Context(), "ping", "x")
+	f(true, redis.NewStringCmd(t.Context(), "hget", followed, "doc"))
+	f(false, redis.NewStringCmd(t.Context(), "hget", other, "doc"))
+	f(false, ping)
+	f(true, &standsFor{ping, []string{other, followed}})
+	f(false, &standsFor{ping, []string{other}})
+	f(false, &standsFor{ping, nil})
+}

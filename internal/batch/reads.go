@@ -1,0 +1,130 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Reads shares round trips as a Batcher does, for commands that are often sent
+// and whose replies are texts and arrays of texts. A Batcher spends most of its time
+// on the client's command objects; here a trip is one command for the client, in whose
+// place the connection sends those of all callers (readsConn). So all that the
+// client does for a command it does for a trip: hooks, dialling, time-outs, pooling.
+//
+// Its methods may be called concurrently.
+type Reads struct {
+	queue[*Call]
+	rdb   *redis.Client
+	under *underWay
+	pipes sync.Pool // of redis.Pipeliner, all of them empty
+}
+
+// NewReads returns Reads over rdb, whose connections it wraps from now on. It must be
+// closed before rdb is. Whether a trip that failed is repeated is the client's
+// setting; it should not be (MaxRetries: -1). Config.Last is not used.
+func NewReads(rdb *redis.Client, c Config) *Reads {
+	r := &Reads{rdb: rdb, under: underWayOf(rdb)}
+	r.pipes.New = func() any { return rdb.Pipeline() }
+	r.queue.init(c, r.send, func(a, b *Call) bool { return a == b })
+	return r
+}
+
+// Do sends the commands of c in one batch, side by side and in their order, and
+// waits for their replies. Its error says why there are none; what Redis answers as
+// an error is a reply. For all else Batcher.Do counts.
+func (r *Reads) Do(ctx context.Context, c *Call) error {
+	if c.commands == 0 {
+		return ctx.Err()
+	}
+	c.in, c.err = c.in[:0], nil
+	if _, err := r.do(ctx, c, c.commands); err != nil {
+		c.lost = true
+		return err
+	}
+	return c.err
+}
+
+// send makes one round trip. After it each call has its replies or an error. (I2)
+func (r *Reads) send(ctx context.Context, calls ...*Call) redis.Cmder {
+	t := readTrips.Get().(*readTrip)
+	t.begin(calls)
+	place := r.under.hold(t)
+	err := r.process(ctx, t, calls, place)
+	r.under.trips[place].Store(nil)
+	t.end(calls, err)
+	readTrips.Put(t)
+	return nil
+}
+
+// process has the client send a trip, as a pipeline of one command. Connections that
+// were made before they were wrapped are given up: they send the client's command as
+// it is, and Redis answers it.
+func (r *Reads) process(ctx context.Context, t *readTrip, calls []*Call, place int) error {
+	pipe := r.pipes.Get().(redis.Pipeliner)
+	_ = pipe.Process(ctx, command(ctx, t, calls, place)) // only takes it
+	_, err := pipe.Exec(ctx)
+	r.pipes.Put(pipe)
+	for range oldConns {
+		if err != nil || t.whole() {
+			return err
+		}
+		conn := r.rdb.EphemeralConn() // closing it gives it up
+		pipe := conn.Pipeline()
+		_ = pipe.Process(ctx, command(ctx, t, calls, place))
+		_, err = pipe.Exec(ctx)
+		err = errors.Join(err, conn.Close())
+	}
+	return errors.New("the pool has too many connections that were made before reads shared them")
+}
+
+// oldConns bounds how many connections are given up in a row.
+const oldConns = 100
+
+// Command is what the client takes a trip for. Its arguments are not those of the
+// commands that are sent: hooks that look at these ask Keys, or Sent.
+type Command struct {
+	*redis.StatusCmd
+	calls    []*Call
+	commands int
+}
+
+// Name is that of the first command that is sent.
+func (c *Command) Name() string { return fmt.Sprint(c.calls[0].args(0)[0]) }
+
+// Keys yields the keys of the commands, which share memory that is used again.
+func (c *Command) Keys(yield func(key string) bool) {
+	for _, call := range c.calls {
+		for _, m := range call.marks {
+			if !yield(textIn(call.out[m.key:m.keyEnd])) {
+				return
+			}
+		}
+	}
+}
+
+// CommandsOf returns how many commands are sent for one of the client's.
+func CommandsOf(cmd redis.Cmder) int {
+	if c, ok := cmd.(*Command); ok {
+		return c.commands
+	}
+	return 1
+}
+
+// Sent returns the commands that are sent for one of the client's, without their
+// replies if it is a Command: for hooks of tests.
+func Sent(cmd redis.Cmder) (cmds []redis.Cmder) {
+	c, ok := cmd.(*Command)
+	if !ok {
+		return []redis.Cmder{cmd}
+	}
+	for _, call := range c.calls {
+		for i := range call.marks {
+			cmds = append(cmds, redis.NewCmd(context.Background(), call.args(i)...))
+		}
+	}
+	return cmds
+}

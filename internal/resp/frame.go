@@ -1,0 +1,137 @@
+package resp
+
+import (
+	"bytes"
+	"errors"
+)
+
+// Frame finds where replies end in bytes that come piece by piece. Its zero value
+// is at the beginning of a reply.
+type Frame struct {
+	at     int // behind what was scanned, from the beginning of the reply
+	values int // how many values are still to come; 0 at the beginning
+}
+
+// errShort says that more bytes have to come.
+var errShort = errors.New("a reply is not complete")
+
+// Next returns the length of the reply that b begins with, or 0 if more of it has to
+// come: then b is to begin with the same bytes at the next call. most bounds it.
+func (f *Frame) Next(b []byte, most int) (int, error) {
+	if f.values == 0 {
+		f.values = 1
+	}
+	for f.values > 0 {
+		kind, n, size, err := header(b[f.at:])
+		if err == errShort {
+			if len(b) > most {
+				return 0, errRESP
+			}
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		switch kind {
+		case '*', '~':
+			f.values += max(n, 0)
+		case '%':
+			f.values += 2 * max(n, 0)
+		case '$', '=', '!':
+			if n >= 0 {
+				size += n + 2
+			}
+		}
+		if f.at+size > most || f.values > most {
+			return 0, errRESP
+		}
+		if f.at+size > len(b) {
+			return 0, nil
+		}
+		f.at += size
+		f.values--
+	}
+	n := f.at
+	*f = Frame{}
+	return n, nil
+}
+
+// header reads the first line of a value: n is what it says of the value's length or
+// parts, -1 for none, and size is how long the line is.
+func header(b []byte) (kind byte, n, size int, err error) {
+	end := bytes.IndexByte(b, '\n')
+	switch {
+	case end < 0:
+		return 0, 0, 0, errShort
+	case end < 2 || b[end-1] != '\r':
+		return 0, 0, 0, errRESP
+	}
+	kind, size = b[0], end+1
+	switch kind {
+	case '+', '-', ':', ',', '#', '(', '_':
+		return kind, 0, size, nil
+	case '$', '=', '!', '*', '~', '%':
+		if line := b[1 : end-1]; string(line) == "-1" {
+			n = -1
+		} else {
+			n, err = length(line, maxParts)
+		}
+		return kind, n, size, err
+	}
+	return 0, 0, 0, errRESP
+}
+
+// Replies are replies one behind the other, each complete, as Frame finds them.
+type Replies []byte
+
+// Next takes a reply, whatever it is.
+func (r *Replies) Next() Replies {
+	var f Frame
+	n, err := f.Next(*r, len(*r))
+	if n == 0 || err != nil {
+		n = len(*r)
+	}
+	one := (*r)[:n:n]
+	*r = (*r)[n:]
+	return one
+}
+
+// Text takes a reply that is a text, or nothing. It shares the memory of r. What
+// Redis has answered as an error is a ReplyError.
+func (r *Replies) Text() (text []byte, is bool, err error) {
+	kind, n, size, err := header(*r)
+	if err != nil {
+		return nil, false, errRESP
+	}
+	line, rest := (*r)[1:size-2], (*r)[size:]
+	switch {
+	case kind == '-':
+		*r = rest
+		return nil, false, ReplyError(line)
+	case kind == '_', kind == '$' && n < 0:
+		*r = rest
+		return nil, false, nil
+	case kind == '$' && len(rest) >= n+2:
+		*r = rest[n+2:]
+		return rest[:n], true, nil
+	}
+	return nil, false, errRESP
+}
+
+// Array takes the beginning of a reply that is an array: n parts follow.
+func (r *Replies) Array() (n int, err error) {
+	kind, n, size, err := header(*r)
+	if err != nil {
+		return 0, errRESP
+	}
+	line := (*r)[1 : size-2]
+	switch {
+	case kind == '-':
+		*r = (*r)[size:]
+		return 0, ReplyError(line)
+	case kind == '*':
+		*r = (*r)[size:]
+		return max(n, 0), nil
+	}
+	return 0, errRESP
+}
