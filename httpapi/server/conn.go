@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -30,7 +29,7 @@ func (l servedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newServedConn(conn, l.buffer)
+	c := &servedConn{Conn: conn, head: requestHead{buffer: l.buffer}}
 	if t, ok := l.Listener.(*TLSListener); ok {
 		return t.secure(c), nil
 	}
@@ -52,54 +51,16 @@ type servedConn struct {
 	secure bool
 	// head is of what is above TLS, too.
 	head requestHead
-
-	reads, writes deadline
-}
-
-func newServedConn(conn net.Conn, buffer int) *servedConn {
-	c := &servedConn{Conn: conn, head: requestHead{buffer: buffer}}
-	c.reads.set, c.writes.set = conn.SetReadDeadline, conn.SetWriteDeadline
-	return c
 }
 
 func (c *servedConn) Read(p []byte) (int, error) {
 	if c.secure {
-		return c.readSome(p)
+		return c.Conn.Read(p)
 	}
-	return c.head.read(p, c.readSome)
-}
-
-func (c *servedConn) readSome(p []byte) (n int, err error) {
-	if err := c.reads.begin(); err != nil {
-		return 0, err
-	}
-	for again := true; again; again = c.reads.end(err) && n == 0 {
-		n, err = c.Conn.Read(p)
-	}
-	return n, err
-}
-
-func (c *servedConn) Write(p []byte) (n int, err error) {
-	if err := c.writes.begin(); err != nil {
-		return 0, err
-	}
-	for again := true; again; again = c.writes.end(err) {
-		var m int
-		m, err = c.Conn.Write(p[n:])
-		n += m
-	}
-	return n, err
+	return c.head.read(p, c.Conn.Read)
 }
 
 func (c *servedConn) conn() *servedConn { return c }
-
-func (c *servedConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
-
-func (c *servedConn) SetWriteDeadline(t time.Time) error { return c.writes.move(t) }
-
-func (c *servedConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.reads.move(t), c.writes.move(t))
-}
 
 // endUnlessAccepted makes the connection seem at its end, unless a request from
 // it has been accepted: half a header must not hold up a restart. What has come
@@ -137,7 +98,7 @@ func (c *servedConn) Close() error {
 // remainder reads what still comes on a connection that its server has left.
 type remainder struct{ c *servedConn }
 
-func (r remainder) Read(p []byte) (int, error) { return r.c.readSome(p) }
+func (r remainder) Read(p []byte) (int, error) { return r.c.Conn.Read(p) }
 
 // CloseUnread ends the connection after the answer under way, of a request
 // that was not read to its end: the rest would be read as the next request.

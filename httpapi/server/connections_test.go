@@ -18,7 +18,7 @@ func TestI7_DrainEndsLaterConnections(t *testing.T) {
 	if _, err := io.ReadFull(server, make([]byte, 1)); err != nil { // it has come
 		t.Fatal(err)
 	}
-	l := newServedConn(server, 0)
+	l := &servedConn{Conn: server}
 	open.observe(l, fasthttp.StateNew)
 	if rest, err := io.ReadAll(l); string(rest) != "ent before" || err != nil {
 		t.Errorf("got %q, %v", rest, err)

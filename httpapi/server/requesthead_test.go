@@ -53,7 +53,7 @@ func TestHeaderDrips(t *testing.T) {
 		"larger than may be":   {"GET / HTTP/1.1\r\nHost: a\r\n" + fields + fields, readPiece + 30, false},
 		"one line, without LF": {"GET /" + strings.Repeat("a", 100<<10), readPiece + 30, false},
 	} {
-		conn := newServedConn(&dripping{rest: []byte(c.request)}, 64<<10)
+		conn := &servedConn{Conn: &dripping{rest: []byte(c.request)}, head: requestHead{buffer: 64 << 10}}
 		reads := 0
 		counted := readerFunc(func(p []byte) (int, error) { reads++; return conn.Read(p) })
 		var ctx fasthttp.RequestCtx
@@ -99,7 +99,7 @@ func TestHeadersInPieces(t *testing.T) {
 				last = request[len(request)-tail:]
 			}
 			conn.rest = append(conn.rest, last)
-			c := newServedConn(conn, 64<<10)
+			c := &servedConn{Conn: conn, head: requestHead{buffer: 64 << 10}}
 			in := bufio.NewReaderSize(c, 64<<10)
 			var ctx fasthttp.RequestCtx
 			for i := range 40 {

@@ -17,9 +17,7 @@ type TLSListener struct {
 	Failed func()
 }
 
-// secureConn is a servedConn with TLS above it, so that a deadline that
-// passes below, but is not wanted any more, never reaches TLS: after it, nothing
-// more could be written.
+// secureConn is a servedConn with TLS above it.
 type secureConn struct {
 	*tls.Conn
 	below  *servedConn
