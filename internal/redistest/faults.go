@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -47,13 +48,15 @@ type Faults struct {
 	cut   Cut
 	trips int
 	fired bool
+	// before is the error of the last trip that was not cut.
+	before error
 }
 
 // Arm replaces the cut, and counts trips from 1 again. Arm(Cut{}) lets everything through, and still counts.
 func (f *Faults) Arm(c Cut) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cut, f.trips, f.fired = c, 0, false
+	f.cut, f.trips, f.fired, f.before = c, 0, false, nil
 }
 
 // Trips returns the number of trips since Arm, including those that were cut.
@@ -86,6 +89,9 @@ func (f *Faults) trip(ctx context.Context, cmds []redis.Cmder, run func(context.
 		return err
 	}
 	err := run(context.WithValue(ctx, inTrip{}, true))
+	f.mu.Lock()
+	f.before = err
+	f.mu.Unlock()
 	if cutErr := f.fail(cut.After, n, cmds); cutErr != nil {
 		return cutErr
 	}
@@ -100,12 +106,15 @@ func (f *Faults) fail(half func(int, []redis.Cmder) error, trip int, cmds []redi
 	if err == nil {
 		return nil
 	}
+	f.mu.Lock()
+	f.fired = true
+	if f.before != nil && !errors.Is(f.before, redis.Nil) {
+		err = fmt.Errorf("%w; the trip before it failed by itself: %v", err, f.before)
+	}
+	f.mu.Unlock()
 	for _, cmd := range cmds {
 		cmd.SetErr(err)
 	}
-	f.mu.Lock()
-	f.fired = true
-	f.mu.Unlock()
 	return err
 }
 
