@@ -151,7 +151,7 @@ func condemned(t *testing.T, s *cutStore) {
 	if err := put(2, bob...)(t.Context(), s, s.frail); !errors.Is(err, session.ErrUnavailable) {
 		t.Fatalf("Put: %v, want ErrUnavailable", err)
 	}
-	done := false // the script has run: Redis may have forgotten it, and be asked twice
+	done := false
 	s.faults.Arm(redistest.Cut{
 		Before: func(int, []redis.Cmder) error {
 			if done {
@@ -160,8 +160,7 @@ func condemned(t *testing.T, s *cutStore) {
 			return nil
 		},
 		After: func(_ int, cmds []redis.Cmder) error {
-			name := cmds[0].Name()
-			done = done || (name == "evalsha" || name == "eval") && cmds[0].Err() == nil
+			done = done || scriptRan(cmds)
 			return nil
 		},
 	})
@@ -170,6 +169,13 @@ func condemned(t *testing.T, s *cutStore) {
 	}
 	s.faults.Arm(redistest.Cut{})
 	s.clock.Advance(2 * time.Minute)
+}
+
+// scriptRan says whether a trip has run a script. Redis may have forgotten it, and is
+// asked twice then.
+func scriptRan(cmds []redis.Cmder) bool {
+	name := cmds[0].Name()
+	return (name == "evalsha" || name == "eval") && cmds[0].Err() == nil
 }
 
 var operations = []operation{
