@@ -18,21 +18,6 @@ type trips interface {
 	Close()
 }
 
-// reads is the same for what is often read: a *batch.Reads, or a *batch.ClusterReads.
-type reads interface {
-	Do(ctx context.Context, c *batch.Call) error
-	Stats() batch.Stats
-	Close()
-}
-
-func newReads(rdb redis.UniversalClient, queued int) reads {
-	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}
-	if cluster, ok := rdb.(*redis.ClusterClient); ok {
-		return batch.NewClusterReads(cluster, c)
-	}
-	return batch.NewReads(rdb.(*redis.Client), c)
-}
-
 // queued is how many commands may wait; 0 is the default. Callers
 // beyond that are refused.
 func newTrips(rdb redis.UniversalClient, queued int) trips {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cloakroom-dev/cloakroom/index"
@@ -59,3 +60,18 @@ func Rights() []acl.Right {
 		{Command: "wait", Args: "0 1", When: acl.Waits, Optional: true, Why: "have replicas acknowledge a deletion"},
 	})
 }
+
+// ForbiddenError says that Redis does not let its user send a command that there
+// is no store without.
+type ForbiddenError struct {
+	Command string // "TIME"
+	Why     string // what it is for
+	Err     error  // what Redis said
+}
+
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("the Redis user must be allowed %s: %s; Redis says: %v", e.Command, e.Why, e.Err)
+}
+
+// Unwrap returns what Redis said.
+func (e *ForbiddenError) Unwrap() error { return e.Err }

@@ -53,10 +53,10 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
 		return nil, err
 	}
-	var few [4]share // on the stack
+	var few [4]commandShare // on the stack
 	shares, err := c.split(ctx, few[:0], cmds)
 	if err == nil {
-		err = c.find(shares)
+		err = find(&c.masters, shares)
 	}
 	switch {
 	case err != nil:
@@ -67,7 +67,7 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	default:
 		var group sync.WaitGroup
 		for _, s := range shares {
-			group.Go(func() { send(ctx, s.to, s.cmds) })
+			group.Go(func() { send(ctx, s.to, s.part) })
 		}
 		group.Wait() // I7
 	}
@@ -80,30 +80,26 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	return last, firstError(cmds)
 }
 
-// share is what one master gets of a call's commands.
-type share struct {
-	master *redis.Client
-	cmds   []redis.Cmder
-	to     *Batcher // set by find
-}
+// commandShare has the commands that one master gets.
+type commandShare = share[*Batcher, []redis.Cmder]
 
 // split adds to shares, which is empty, what each master gets.
-func (c *Cluster) split(ctx context.Context, shares []share, cmds []redis.Cmder) ([]share, error) {
+func (c *Cluster) split(ctx context.Context, shares []commandShare, cmds []redis.Cmder) ([]commandShare, error) {
 	for i, cmd := range cmds {
 		master, err := c.rdb.MasterForKey(ctx, keyOf(cmd))
 		if err != nil {
 			return nil, err
 		}
-		at := slices.IndexFunc(shares, func(s share) bool { return s.master == master })
+		at := slices.IndexFunc(shares, func(s commandShare) bool { return s.master == master })
 		switch {
 		case len(shares) == 0: // most calls have one master: they need no copy
-			shares = append(shares, share{master: master, cmds: cmds[:1:1]})
+			shares = append(shares, commandShare{master: master, part: cmds[:1:1]})
 		case at < 0:
-			shares = append(shares, share{master: master, cmds: []redis.Cmder{cmd}})
+			shares = append(shares, commandShare{master: master, part: []redis.Cmder{cmd}})
 		case len(shares) == 1:
-			shares[0].cmds = cmds[: i+1 : i+1]
+			shares[0].part = cmds[: i+1 : i+1]
 		default:
-			shares[at].cmds = append(shares[at].cmds, cmd)
+			shares[at].part = append(shares[at].part, cmd)
 		}
 	}
 	return shares, nil
@@ -137,19 +133,6 @@ func keyOf(cmd redis.Cmder) string {
 	}
 	key, _ := args[at].(string)
 	return key
-}
-
-// find sets the Batcher of each share.
-func (c *Cluster) find(shares []share) (err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	for i := range shares {
-		if shares[i].to, err = c.at(shares[i].master, now); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // follow sends those commands again that were not run because of where they

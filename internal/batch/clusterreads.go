@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
@@ -29,13 +28,8 @@ func NewClusterReads(rdb *redis.ClusterClient, c Config) *ClusterReads {
 	return &ClusterReads{rdb: rdb, c: c, masters: newMasters(func(master *redis.Client) *Reads { return NewReads(master, c) })}
 }
 
-// readShare is what one master gets of a call's commands.
-type readShare struct {
-	master *redis.Client
-	to     *Reads
-	call   *Call
-	err    error
-}
+// readShare has the call that one master gets, if there are several.
+type readShare = share[*Reads, *Call]
 
 // Do is as Reads.Do. Commands for several masters are sent side by side, and those
 // of one in their order.
@@ -58,7 +52,7 @@ func (c *ClusterReads) once(ctx context.Context, call *Call) error {
 	var few [4]readShare
 	shares, of, err := c.split(ctx, few[:0], call)
 	if err == nil {
-		err = c.find(shares)
+		err = find(&c.masters, shares)
 	}
 	switch {
 	case err != nil:
@@ -100,48 +94,34 @@ func (c *ClusterReads) split(ctx context.Context, shares []readShare, call *Call
 	return shares, of, nil
 }
 
-// find sets the Reads of each share.
-func (c *ClusterReads) find(shares []readShare) (err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	for i := range shares {
-		if shares[i].to, err = c.at(shares[i].master, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // apart sends each share as a call of its own, and puts the replies together.
 func (c *ClusterReads) apart(ctx context.Context, shares []readShare, of []uint8, call *Call) error {
 	for i := range shares {
-		shares[i].call = NewCall()
-		defer shares[i].call.Release()
+		shares[i].part = NewCall()
+		defer shares[i].part.Release()
 	}
 	for i, m := range call.marks {
-		shares[of[i]].call.take(call, m)
+		shares[of[i]].part.take(call, m)
 	}
+	errs := make([]error, len(shares))
 	var group sync.WaitGroup
-	for i := range shares[1:] {
-		s := &shares[1+i]
-		group.Go(func() { s.err = s.to.Do(ctx, s.call) })
+	for i, s := range shares[1:] {
+		group.Go(func() { errs[1+i] = s.to.Do(ctx, s.part) })
 	}
-	shares[0].err = shares[0].to.Do(ctx, shares[0].call)
+	errs[0] = shares[0].to.Do(ctx, shares[0].part)
 	group.Wait() // I7
 	left := make([]resp.Replies, len(shares))
 	call.refused = false
 	for i, s := range shares {
-		if s.err != nil {
-			return s.err
+		if errs[i] != nil {
+			return errs[i]
 		}
-		left[i] = s.call.in
-		call.refused = call.refused || s.call.refused
+		left[i] = s.part.in
+		call.refused = call.refused || s.part.refused
 	}
 	call.in = call.in[:0]
 	for i := range call.marks {
-		one := left[of[i]].Next()
-		call.in = append(call.in, one...)
+		call.in = append(call.in, left[of[i]].Next()...)
 	}
 	return nil
 }

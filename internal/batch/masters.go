@@ -87,3 +87,23 @@ func (m *masters[B]) Close() {
 		h.it.Close()
 	}
 }
+
+// share is what one master gets of a call.
+type share[B perMaster, T any] struct {
+	master *redis.Client
+	to     B // set by find
+	part   T
+}
+
+// find sets what each share goes to.
+func find[B perMaster, T any](m *masters[B], shares []share[B, T]) (err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for i := range shares {
+		if shares[i].to, err = m.at(shares[i].master, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"weak"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -67,18 +68,8 @@ func (c *readsConn) Read(p []byte) (int, error) {
 // SyscallConn implements syscall.Conn, by which the client sees whether an idle
 // connection was closed. Under TLS there is nothing to see.
 func (c *readsConn) SyscallConn() (syscall.RawConn, error) {
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		return raw.SyscallConn()
-	}
-	return unseen{}, nil
+	return resp.Socket(c.Conn)
 }
-
-// unseen is a socket that cannot be looked at.
-type unseen struct{}
-
-func (unseen) Control(func(uintptr)) error    { return nil }
-func (unseen) Read(func(uintptr) bool) error  { return nil }
-func (unseen) Write(func(uintptr) bool) error { return nil }
 
 // underWay are the trips of reads that are under way over one client's connections,
 // each in a place of its own. It is the hook that makes those readsConns.

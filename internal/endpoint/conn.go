@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -35,18 +36,8 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	if !c.e.lasts(c.of) {
 		return nil, c.e.refusal()
 	}
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		return raw.SyscallConn()
-	}
-	return unseen{}, nil
+	return resp.Socket(c.Conn)
 }
-
-// unseen is a socket that cannot be looked at.
-type unseen struct{}
-
-func (unseen) Control(func(uintptr)) error    { return nil }
-func (unseen) Read(func(uintptr) bool) error  { return nil }
-func (unseen) Write(func(uintptr) bool) error { return nil }
 
 // Write implements net.Conn.
 func (c *conn) Write(b []byte) (int, error) {

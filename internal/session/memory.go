@@ -12,7 +12,7 @@ type Memory struct {
 	list   []*Stored
 }
 
-// What a Memory that is used again may hold.
+// A Memory that has room for more is not used again.
 const (
 	keptBytes  = 256 << 10
 	keptStored = 256
