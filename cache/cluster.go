@@ -2,8 +2,9 @@ package cache
 
 import (
 	"context"
-	"errors"
+	"slices"
 
+	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
@@ -28,12 +29,19 @@ func newTrips(rdb redis.UniversalClient, queued int) trips {
 	return batch.New(rdb, c)
 }
 
-// loadScripts loads all scripts on a server, and asks whether it lets wait for
-// replicas. A user who may not SCRIPT does without: whatever EVALSHA does not find
-// is sent by EVAL, which leaves it there.
+// loadScripts loads all scripts on a server in one trip, and asks whether it supports waiting for replicas. A user who may
+// not SCRIPT does without: a script that EVALSHA does not find is sent by EVAL, which leaves it there.
+//
+// It does not call redis.Script's Load, which makes the server's reply the hash of the script in this whole process: one
+// server that names a script otherwise would have every other server asked for the wrong hash.
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
 	s.acks.probe(ctx, master)
-	err := errors.Join(putScript.Load(ctx, master).Err(), deleteScript.Load(ctx, master).Err(), admitScript.Load(ctx, master).Err(), s.index.Load(ctx, master), audit.Load(ctx, master))
+	_, err := master.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, text := range slices.Concat([]string{putLua, deleteLua, admitLua}, index.Scripts(), audit.Scripts()) {
+			pipe.ScriptLoad(ctx, text)
+		}
+		return nil
+	})
 	if acl.Forbidden(err) {
 		return nil
 	}

@@ -26,10 +26,8 @@ var (
 // sweepBatch is how many cards one sweep takes of a shard at a time.
 const sweepBatch = 50
 
-// Load loads the scripts on a server, so that the first sweep finds them.
-func (ix *Index) Load(ctx context.Context, rdb redis.Scripter) error {
-	return errors.Join(sweepScript.Load(ctx, rdb).Err(), condemnScript.Load(ctx, rdb).Err())
-}
+// Scripts returns the scripts that sweeping runs, to be loaded on a server before the first sweep.
+func Scripts() []string { return []string{sweepLua, condemnLua} }
 
 // Sweep removes, in every shard, up to 50 sessions that are due at now with
 // their entries, and ends up to 50 writes that were cut off. It returns how

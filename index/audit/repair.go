@@ -14,8 +14,8 @@ var repairLua string
 
 var repairScript = redis.NewScript(repairLua)
 
-// Load loads repair.lua on a server, so that the first repair finds it.
-func Load(ctx context.Context, rdb redis.Scripter) error { return repairScript.Load(ctx, rdb).Err() }
+// Scripts returns the scripts that a repair runs, to be loaded on a server before the first one.
+func Scripts() []string { return []string{repairLua} }
 
 // fix is what repair.lua does to one session.
 type fix struct {

@@ -2,6 +2,8 @@
 package lookalike
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"strings"
@@ -13,31 +15,39 @@ import (
 
 // AdaptScripts has a running m read each script that begins with a line such as
 // "#!lua flags=allow-oom" as if that were a comment. Scripts go by their own hash
-// all the same.
+// all the same, in the answer of SCRIPT LOAD, too.
 func AdaptScripts(m *miniredis.Miniredis) {
 	var read sync.Map // the hash of a script as it is read, by its own
-	m.Server().SetPreHook(func(_ *server.Peer, command string, args ...string) bool {
-		at := 0
+	adapt := func(text string) string {
+		adapted := "-- " + text
+		read.Store(hashOf(text), hashOf(adapted))
+		return adapted
+	}
+	m.Server().SetPreHook(func(client *server.Peer, command string, args ...string) bool {
 		switch {
 		case command == "EVALSHA" && len(args) > 0:
 			if hash, ok := read.Load(args[0]); ok {
-				args[0] = hash.(string)
+				args[0] = hash.(string) // in the slice that the command gets next
 			}
-			return false
-		case command == "EVAL" && len(args) > 0:
-		case command == "SCRIPT" && len(args) > 1 && strings.EqualFold(args[0], "load"):
-			at = 1
-		default:
-			return false
-		}
-		if strings.HasPrefix(args[at], "#!") {
-			adapted := "-- " + args[at]
-			read.Store(hashOf(args[at]), hashOf(adapted))
-			args[at] = adapted // the slice that the command gets next
+		case command == "EVAL" && len(args) > 0 && isFlagged(args[0]):
+			args[0] = adapt(args[0])
+		case command == "SCRIPT" && len(args) == 2 && strings.EqualFold(args[0], "load") && isFlagged(args[1]):
+			var reply bytes.Buffer
+			peer := server.NewPeer(bufio.NewWriter(&reply))
+			m.Server().Dispatch(peer, []string{command, args[0], adapt(args[1])})
+			peer.Flush()
+			if failed, ok := strings.CutPrefix(reply.String(), "-"); ok {
+				client.WriteError(strings.TrimSuffix(failed, "\r\n"))
+			} else {
+				client.WriteBulk(hashOf(args[1]))
+			}
+			return true
 		}
 		return false
 	})
 }
+
+func isFlagged(script string) bool { return strings.HasPrefix(script, "#!") }
 
 func hashOf(script string) string {
 	sum := sha1.Sum([]byte(script))

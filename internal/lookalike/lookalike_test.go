@@ -34,9 +34,14 @@ func TestAdaptScripts(t *testing.T) {
 		run("EVAL", script.Eval(t.Context(), client, []string{"k"}, "v"))
 		run("EVALSHA after EVAL", script.EvalSha(t.Context(), client, []string{"k"}, "v"))
 		loaded := redis.NewScript(text + " -- another")
-		if err := loaded.Load(t.Context(), client).Err(); err != nil {
-			t.Fatal(err)
+		own := loaded.Hash()
+		if hash, err := loaded.Load(t.Context(), client).Result(); err != nil || hash != own {
+			t.Fatalf("SCRIPT LOAD %q: %q, %v, want %q", text, hash, err, own)
 		}
 		run("EVALSHA after SCRIPT LOAD", loaded.EvalSha(t.Context(), client, []string{"k"}, "v"))
+	}
+	const broken = "#!lua\nreturn ("
+	if err := client.ScriptLoad(t.Context(), broken).Err(); !redis.HasErrorPrefix(err, "Error compiling script") {
+		t.Errorf("SCRIPT LOAD %q: %v", broken, err)
 	}
 }
