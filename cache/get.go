@@ -40,7 +40,7 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	call := batch.NewCall()
 	defer call.Release()
 	call.Add("hget", s.keys.Session(id), fieldDoc)
-	if err := s.getReads.Do(ctx, call); err != nil {
+	if err := s.gets.Do(ctx, call); err != nil {
 		return nil, unavailable(err)
 	}
 	replies := call.Replies()

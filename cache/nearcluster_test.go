@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -161,7 +162,7 @@ func (h *late) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return ne
 func (h *late) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		if cmds[0].Name() == "hget" {
+		if batch.Sent(cmds[0])[0].Name() == "hget" {
 			h.answered <- struct{}{}
 			<-h.release
 		}

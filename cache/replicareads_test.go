@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -230,7 +231,7 @@ func (h *onFirstRead) DialHook(next redis.DialHook) redis.DialHook          { re
 func (h *onFirstRead) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (h *onFirstRead) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "hget" {
+		if batch.Sent(cmds[0])[0].Name() == "hget" {
 			h.once.Do(h.do)
 		}
 		return next(ctx, cmds)

@@ -6,18 +6,21 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
-// reads makes round trips that concurrent callers share, for what is often read: a *batch.Reads, or a *batch.ClusterReads.
+// reads makes round trips that concurrent callers share, for frequent reads: a *batch.Reads, or a *batch.ClusterReads.
 type reads interface {
 	Do(ctx context.Context, c *batch.Call) error
 	Stats() batch.Stats
 	Close()
 }
+
+var _ near.Keyed = (*batch.Command)(nil) // or near's guard on a Cluster would not see the keys of reads (I3)
 
 func newReads(rdb redis.UniversalClient, queued int) reads {
 	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}

@@ -101,11 +101,10 @@ type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
 	replicas    redis.UniversalClient // for costly searches that may read replicas; costly if there are none
-	gets        trips                 // round trips that single reads share
+	gets        reads                 // round trips that single reads share
 	searches    trips                 // those of searches, which never hold up single reads (I10)
 	writes      trips                 // those of scripts
-	getReads    reads                 // as gets, for what is read most
-	searchReads reads                 // as searches
+	searchReads reads                 // those of searches for lists and documents
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -163,11 +162,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.replicas = c.Replicas; s.replicas == nil {
 		s.replicas = s.costly
 	}
-	s.gets, s.searches, s.writes = newTrips(c.Redis, 0), newTrips(c.Searches, searchesQueued), newTrips(c.Redis, 0)
+	s.searches, s.writes = newTrips(c.Searches, searchesQueued/2), newTrips(c.Redis, 0)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.getReads, s.searchReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued)
+	s.gets, s.searchReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued/2)
 	s.remembered, s.acks = deletions.NewRemembered(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
@@ -221,7 +220,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
-	s.getReads.Close()
 	s.searchReads.Close()
 	s.writes.Close()
 	s.acks.close()
@@ -256,6 +254,9 @@ func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error)
 					return nil, unavailable(err)
 				}
 				return page, nil
+			}
+			if err == nil {
+				page.Release()
 			}
 		}
 		// Copies may not be used now, or were not proven to be fresh until the

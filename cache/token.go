@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -77,16 +78,11 @@ func holder(stored *session.Stored, err error, token string) (*session.Stored, e
 func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.Stored, error) {
 	list := s.keys.Token(session.HashToken(token))
 	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
-		reply := redis.NewStringSliceCmd(ctx, "zrevrange", list, from, from+tokenHolders-1)
-		if err := s.gets.Do(ctx, reply); err != nil {
+		ids, err := s.holders(ctx, list, from, from+tokenHolders-1)
+		if err != nil {
 			return nil, unavailable(err)
 		}
-		members := reply.Val()
-		ids := make([]session.ID, len(members))
-		for i, member := range members {
-			ids[i] = index.MemberID(member)
-		}
-		found, err := s.readAll(ctx, s.getReads, ids)
+		found, err := s.readAll(ctx, s.gets, ids)
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -96,9 +92,34 @@ func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.S
 				return stored, nil
 			}
 		}
-		if len(members) < tokenHolders {
+		if len(ids) < tokenHolders {
 			return nil, session.ErrNotFound
 		}
 	}
 	return nil, fmt.Errorf("%w: too many sessions have this token", session.ErrUnavailable)
+}
+
+// holders returns the sessions from one rank of a token's list to another, the newest
+// first.
+func (s *Store) holders(ctx context.Context, list string, first, last int64) ([]session.ID, error) {
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("zrevrange", list, strconv.FormatInt(first, 10), strconv.FormatInt(last, 10))
+	if err := s.gets.Do(ctx, call); err != nil {
+		return nil, err
+	}
+	replies := call.Replies()
+	n, err := replies.Array()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]session.ID, n)
+	for i := range ids {
+		member, _, err := replies.Text()
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = index.MemberID(string(member))
+	}
+	return ids, nil
 }

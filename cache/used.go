@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -12,11 +13,18 @@ import (
 // Used says whether Use was called for a token, here or in another process,
 // and its time has not come.
 func (s *Store) Used(ctx context.Context, token session.TokenHash) (bool, error) {
-	reply := redis.NewIntCmd(ctx, "exists", s.keys.Used(token))
-	if err := s.gets.Do(ctx, reply); err != nil {
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("exists", s.keys.Used(token))
+	if err := s.gets.Do(ctx, call); err != nil {
 		return false, unavailable(err)
 	}
-	return reply.Val() == 1, nil
+	replies := call.Replies()
+	n, _, err := replies.Text()
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return string(n) == "1", nil
 }
 
 // Use notes, until an instant, that a token which counts once was used, and

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/redis/go-redis/v9"
 )
 
 // VerifyCopy returns the session whose current token is token from a copy, as
@@ -25,28 +25,38 @@ func (s *Store) VerifyCopy(token string) (stored *session.Stored, ok bool) {
 // the token before this one, or lack the session. One whose entry is there
 // without its hash has expired; the sweeper removes it soon.
 func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*session.Stored, error) {
-	doc := redis.NewStringCmd(ctx, "hget", s.keys.Session(id), fieldDoc)
-	tombstone := redis.NewStringCmd(ctx, "get", s.keys.Tombstone(id))
-	entry := redis.NewFloatCmd(ctx, "zscore", s.keys.Created(s.keys.ShardOf(id)), string(id))
-	holders := redis.NewIntCmd(ctx, "zcard", s.keys.Token(session.HashToken(token)))
-	if err := s.gets.Do(ctx, doc, tombstone, entry, holders); err != nil {
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("hget", s.keys.Session(id), fieldDoc)
+	call.Add("get", s.keys.Tombstone(id))
+	call.Add("zscore", s.keys.Created(s.keys.ShardOf(id)), string(id))
+	call.Add("zcard", s.keys.Token(session.HashToken(token)))
+	if err := s.gets.Do(ctx, call); err != nil {
 		return nil, unavailable(err)
 	}
-	stored, err := storedOf(doc.Val())
+	replies := call.Replies()
+	doc, _, docErr := replies.Text()
+	tombstone, deleted, tombstoneErr := replies.Text()
+	_, listed, entryErr := replies.Text()
+	holders, _, holdersErr := replies.Text()
+	if err := errors.Join(docErr, tombstoneErr, entryErr, holdersErr); err != nil {
+		return nil, unavailable(err)
+	}
+	stored, err := storedOf(textIn(doc))
 	if err != nil {
 		return nil, fmt.Errorf("%w: session %s: %w", session.ErrUnavailable, id, err)
 	}
 	there := stored != nil
 	stored = s.remembered.Pass(stored, s.clock())
 	returned := there && stored == nil
-	if stored == nil && tombstone.Err() == nil {
-		s.remembered.AddTombstone(id, tombstone.Val(), s.clock()) // whoever deleted it
+	if stored == nil && deleted {
+		s.remembered.AddTombstone(id, string(tombstone), s.clock()) // whoever deleted it
 	}
 	lives := stored != nil && !stored.Due(s.clock())
 	if lives && stored.Token.Matches(token) {
 		return stored, nil
 	}
-	if holders.Val() > 0 { // somebody else made it, in our shape
+	if string(holders) != "0" { // somebody else made it, in our shape
 		if found, err := s.getByForeignToken(ctx, token); !errors.Is(err, session.ErrNotFound) {
 			return found, err
 		}
@@ -56,12 +66,12 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 		return nil, session.ErrWrongToken
 	case returned:
 		return nil, session.ErrRevoked
-	case entry.Err() == nil:
+	case listed:
 		return nil, session.ErrExpired
-	case tombstone.Err() == nil:
+	case deleted:
 		return nil, session.ErrRevoked
 	}
-	if _, deleted := s.remembered.Last(id, s.clock()); deleted { // its tombstone was lost
+	if _, remembered := s.remembered.Last(id, s.clock()); remembered { // its tombstone was lost
 		return nil, session.ErrRevoked
 	}
 	return nil, session.ErrNotFound

@@ -57,15 +57,15 @@ func (g *clusterGuard) pass(cmds ...redis.Cmder) {
 	}
 }
 
-// keyed is a command that stands for others, which are sent in its place: their keys
+// Keyed is a command that stands for others, which are sent in its place: their keys
 // are not among its arguments (batch.Command).
-type keyed interface {
+type Keyed interface {
 	Keys(yield func(key string) bool)
 }
 
 // touches says whether a command names a key that near caches follow.
 func touches(space *keys.Space, cmd redis.Cmder) bool {
-	if k, ok := cmd.(keyed); ok {
+	if k, ok := cmd.(Keyed); ok {
 		for key := range k.Keys {
 			if space.Follows(key) {
 				return true

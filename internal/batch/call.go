@@ -7,14 +7,15 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 )
 
-// Call is what one caller reads in one round trip: first its commands, then their
-// replies. Its zero value has none. One goroutine may use it at a time; while
-// Reads.Do has it, and for ever if that was ended by its context, it belongs to Do.
+// Call holds the commands that one caller reads with in one round trip, and then their
+// replies. Its zero value has none. One goroutine may use it at a time. During Reads.Do
+// it belongs to Do; if the context ends Do, it belongs to Do for ever.
 type Call struct {
 	commands int
 	out      []byte       // the commands, as RESP
 	marks    []mark       // where in out they are
 	in       resp.Replies // their replies, in their order
+	replies  int          // how many these are
 	refused  bool         // one of them is an error
 	err      error        // why there are none
 	lost     bool         // it belongs to Do for ever
@@ -31,8 +32,8 @@ var calls = sync.Pool{New: func() any { return new(Call) }}
 // NewCall returns one without commands.
 func NewCall() *Call { return calls.Get().(*Call) }
 
-// Release gives c back: neither it nor its replies may be used any more. One that Do
-// was ended with by its context is not used again.
+// Release gives c back: neither it nor its replies may be used any more. Its memory is
+// used again, unless it belongs to Do.
 func (c *Call) Release() {
 	if c.lost || cap(c.out)+cap(c.in) > mostKept {
 		return
@@ -64,9 +65,6 @@ func (c *Call) take(of *Call, m mark) {
 	c.marks = append(c.marks, mark{m.start + by, m.key + by, m.keyEnd + by, m.end + by})
 	c.commands++
 }
-
-// Commands returns how many commands c has.
-func (c *Call) Commands() int { return c.commands }
 
 // Replies returns the replies, once Do has returned without an error: as many as
 // there are commands. They share the memory of c.

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ClusterReads is Reads for a Redis Cluster, as Cluster is a Batcher for one: what a
-// Cluster does about masters and slots that move, it does too.
+// ClusterReads is Reads for a Redis Cluster. It finds masters, and follows slots that
+// move, as a Cluster does.
 type ClusterReads struct {
 	masters[*Reads]
 	rdb *redis.ClusterClient
@@ -37,9 +37,9 @@ func (c *ClusterReads) Do(ctx context.Context, call *Call) error {
 	if err := ctx.Err(); err != nil || call.commands == 0 {
 		return err
 	}
-	err := c.once(ctx, call)
+	err := c.send(ctx, call)
 	if errors.Is(err, redis.ErrClosed) && ctx.Err() == nil { // that node has left the Cluster
-		err = c.once(ctx, call)
+		err = c.send(ctx, call)
 	}
 	if err != nil {
 		return err
@@ -47,8 +47,8 @@ func (c *ClusterReads) Do(ctx context.Context, call *Call) error {
 	return c.followed(ctx, call)
 }
 
-// once sends the commands to the masters that count as theirs now.
-func (c *ClusterReads) once(ctx context.Context, call *Call) error {
+// send sends the commands to the masters that count as theirs now.
+func (c *ClusterReads) send(ctx context.Context, call *Call) error {
 	var few [4]readShare
 	shares, of, err := c.split(ctx, few[:0], call)
 	if err == nil {
@@ -153,6 +153,9 @@ func (c *ClusterReads) followed(ctx context.Context, call *Call) error {
 	defer cancel()
 	_, _ = pipe.Exec(tripCtx) // each has its error
 	follow(ctx, c.rdb, c.c.timeout(), cmds)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for i, at := range again {
 		reply, err := replyOf(cmds[i].(*redis.Cmd))
 		if err != nil {
@@ -181,28 +184,44 @@ func (c *Call) args(i int) (args []any) {
 	return args
 }
 
-// replyOf is what Redis has answered a command of the client's. Its error says that
-// it has not answered.
+// replyOf returns what Redis has answered a command of the client's. Its error says
+// that it has not answered.
 func replyOf(cmd *redis.Cmd) (resp.Replies, error) {
 	value, err := cmd.Result()
-	switch {
+	switch _, answered := errors.AsType[redis.Error](err); {
 	case errors.Is(err, redis.Nil):
-		return resp.Replies("$-1\r\n"), nil
+		return appendReply(nil, nil)
+	case answered:
+		return appendReply(nil, err)
 	case err != nil:
-		if _, answered := errors.AsType[redis.Error](err); answered {
-			return fmt.Appendf(nil, "-%v\r\n", err), nil
-		}
 		return nil, err
 	}
-	texts, isArray := value.([]any)
-	if !isArray {
-		return fmt.Appendf(nil, "$%d\r\n%v\r\n", len(fmt.Sprint(value)), value), nil
+	return appendReply(nil, value)
+}
+
+// appendReply appends a value of the client's as a reply.
+func appendReply(to resp.Replies, value any) (_ resp.Replies, err error) {
+	switch v := value.(type) {
+	case nil:
+		return append(to, "$-1\r\n"...), nil
+	case string:
+		return fmt.Appendf(to, "$%d\r\n%s\r\n", len(v), v), nil
+	case int64:
+		return fmt.Appendf(to, ":%d\r\n", v), nil
+	case float64:
+		return fmt.Appendf(to, ",%v\r\n", v), nil
+	case error:
+		return fmt.Appendf(to, "-%v\r\n", v), nil
+	case []any:
+		to = fmt.Appendf(to, "*%d\r\n", len(v))
+		for _, part := range v {
+			if to, err = appendReply(to, part); err != nil {
+				return nil, err
+			}
+		}
+		return to, nil
 	}
-	reply := fmt.Appendf(nil, "*%d\r\n", len(texts))
-	for _, text := range texts {
-		reply = fmt.Appendf(reply, "$%d\r\n%v\r\n", len(fmt.Sprint(text)), text)
-	}
-	return reply, nil
+	return nil, fmt.Errorf("BUG: a reply of type %T", value)
 }
 
 // textIn returns b as a text, which nobody may write to as long as it is used.

@@ -3,17 +3,16 @@ package batch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Reads shares round trips as a Batcher does, for commands that are often sent
-// and whose replies are texts and arrays of texts. A Batcher spends most of its time
-// on the client's command objects; here a trip is one command for the client, in whose
-// place the connection sends those of all callers (readsConn). So all that the
-// client does for a command it does for a trip: hooks, dialling, time-outs, pooling.
+// Reads shares round trips as a Batcher does, for reads that are frequent. A Batcher
+// spends most of its time on the client's command objects. Here a trip is one command
+// for the client, and the connection sends the commands of all callers in its place
+// (readsConn). So the client does for a trip all that it does for a command: hooks,
+// dialling, time-outs, pooling.
 //
 // Its methods may be called concurrently.
 type Reads struct {
@@ -24,8 +23,9 @@ type Reads struct {
 }
 
 // NewReads returns Reads over rdb, whose connections it wraps from now on. It must be
-// closed before rdb is. Whether a trip that failed is repeated is the client's
-// setting; it should not be (MaxRetries: -1). Config.Last is not used.
+// closed before rdb is. Redis must push nothing over these connections (no tracking,
+// no subscriptions, no maintenance notifications): a push breaks its connection. The
+// client repeats no trip that failed. Config.Last is not used.
 func NewReads(rdb *redis.Client, c Config) *Reads {
 	r := &Reads{rdb: rdb, under: underWayOf(rdb)}
 	r.pipes.New = func() any { return rdb.Pipeline() }
@@ -34,13 +34,13 @@ func NewReads(rdb *redis.Client, c Config) *Reads {
 }
 
 // Do sends the commands of c in one batch, side by side and in their order, and
-// waits for their replies. Its error says why there are none; what Redis answers as
-// an error is a reply. For all else Batcher.Do counts.
+// waits for their replies. Its error says why there are none; an error that Redis
+// answers is a reply. Everything else is as with Batcher.Do.
 func (r *Reads) Do(ctx context.Context, c *Call) error {
 	if c.commands == 0 {
 		return ctx.Err()
 	}
-	c.in, c.err = c.in[:0], nil
+	c.err = nil
 	if _, err := r.do(ctx, c, c.commands); err != nil {
 		c.lost = true
 		return err
@@ -52,10 +52,7 @@ func (r *Reads) Do(ctx context.Context, c *Call) error {
 func (r *Reads) send(ctx context.Context, calls ...*Call) redis.Cmder {
 	t := readTrips.Get().(*readTrip)
 	t.begin(calls)
-	place := r.under.hold(t)
-	err := r.process(ctx, t, calls, place)
-	r.under.trips[place].Store(nil)
-	t.end(calls, err)
+	t.end(r.process(ctx, t))
 	readTrips.Put(t)
 	return nil
 }
@@ -63,9 +60,11 @@ func (r *Reads) send(ctx context.Context, calls ...*Call) redis.Cmder {
 // process has the client send a trip, as a pipeline of one command. Connections that
 // were made before they were wrapped are given up: they send the client's command as
 // it is, and Redis answers it.
-func (r *Reads) process(ctx context.Context, t *readTrip, calls []*Call, place int) error {
+func (r *Reads) process(ctx context.Context, t *readTrip) error {
+	place := r.under.hold(t)
+	defer r.under.trips[place].Store(nil)
 	pipe := r.pipes.Get().(redis.Pipeliner)
-	_ = pipe.Process(ctx, command(ctx, t, calls, place)) // only takes it
+	_ = pipe.Process(ctx, r.under.command(ctx, t, place)) // only takes it
 	_, err := pipe.Exec(ctx)
 	r.pipes.Put(pipe)
 	for range oldConns {
@@ -74,7 +73,7 @@ func (r *Reads) process(ctx context.Context, t *readTrip, calls []*Call, place i
 		}
 		conn := r.rdb.EphemeralConn() // closing it gives it up
 		pipe := conn.Pipeline()
-		_ = pipe.Process(ctx, command(ctx, t, calls, place))
+		_ = pipe.Process(ctx, r.under.command(ctx, t, place))
 		_, err = pipe.Exec(ctx)
 		err = errors.Join(err, conn.Close())
 	}
@@ -84,16 +83,15 @@ func (r *Reads) process(ctx context.Context, t *readTrip, calls []*Call, place i
 // oldConns bounds how many connections are given up in a row.
 const oldConns = 100
 
-// Command is what the client takes a trip for. Its arguments are not those of the
-// commands that are sent: hooks that look at these ask Keys, or Sent.
+// Command stands for a trip in the client. Its name and its arguments are not those of
+// the commands that are sent: hooks that look at these ask Keys, or Sent.
 type Command struct {
 	*redis.StatusCmd
-	calls    []*Call
-	commands int
+	calls []*Call
 }
 
-// Name is that of the first command that is sent.
-func (c *Command) Name() string { return fmt.Sprint(c.calls[0].args(0)[0]) }
+// NoRetry implements redis.Cmder: a trip is sent once, however the client is configured.
+func (*Command) NoRetry() bool { return true }
 
 // Keys yields the keys of the commands, which share memory that is used again.
 func (c *Command) Keys(yield func(key string) bool) {
@@ -108,10 +106,15 @@ func (c *Command) Keys(yield func(key string) bool) {
 
 // CommandsOf returns how many commands are sent for one of the client's.
 func CommandsOf(cmd redis.Cmder) int {
-	if c, ok := cmd.(*Command); ok {
-		return c.commands
+	c, ok := cmd.(*Command)
+	if !ok {
+		return 1
 	}
-	return 1
+	n := 0
+	for _, call := range c.calls {
+		n += call.commands
+	}
+	return n
 }
 
 // Sent returns the commands that are sent for one of the client's, without their

@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -264,6 +265,131 @@ func TestI2_ReadsOverABrokenConnection(t *testing.T) {
 	}
 }
 
+// fakeServer accepts connections, answers their greetings with errors, and each command for a key as answer says:
+// nothing, and the connection closed, after "".
+func fakeServer(t *testing.T, answer func(key string) string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns errgroup.Group
+	t.Cleanup(func() {
+		_ = l.Close()
+		_ = conns.Wait()
+	})
+	conns.Go(func() error {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			conns.Go(func() error {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				for {
+					command, err := readCommand(r)
+					if err != nil {
+						return err
+					}
+					reply := "-ERR unknown command\r\n"
+					if command[0] == "get" {
+						if reply = answer(command[1]); reply == "" {
+							return nil
+						}
+					}
+					if _, err := io.WriteString(conn, reply); err != nil {
+						return err
+					}
+				}
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// readCommand reads an array of short texts without line breaks.
+func readCommand(r *bufio.Reader) (words []string, err error) {
+	var n, size int
+	if _, err := fmt.Fscanf(r, "*%d\r\n", &n); err != nil {
+		return nil, err
+	}
+	for range n {
+		var word string
+		if _, err := fmt.Fscanf(r, "$%d\r\n%s\r\n", &size, &word); err != nil {
+			return nil, err
+		}
+		words = append(words, word)
+	}
+	return words, nil
+}
+
+// Nobody gets a reply that may be another's: of a connection that has more to read than was asked for, or whose replies
+// are not RESP. The next trip has another connection. (I2)
+func TestI2_ReadsOfAConnectionThatIsOutOfStep(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]string{
+		"one reply too many":    "$5\r\nwrong\r\n$5\r\nright\r\n",
+		"a text of other size":  "$4\r\nwrong\r\n",
+		"a push":                ">2\r\n+pushed\r\n+x\r\n$5\r\nright\r\n",
+		"the end of another's":  "ght\r\n$5\r\nright\r\n",
+		"a beginning, then EOF": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var first atomic.Bool
+			addr := fakeServer(t, func(string) string {
+				if !first.Swap(true) {
+					return wrong
+				}
+				return "$5\r\nright\r\n"
+			})
+			rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2})
+			t.Cleanup(func() { _ = rdb.Close() })
+			r := newReads(t, rdb, batch.Config{})
+			if got, err := getAll(t.Context(), r, "k"); err == nil {
+				t.Errorf("got %q", got)
+			}
+			for range 3 {
+				if got, err := getAll(t.Context(), r, "k"); err != nil || got[0] != "right" {
+					t.Errorf("then: %q, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
+// A client that repeats commands repeats no trip, and what has come of one is not mistaken for the beginning of another.
+func TestReads_AreNotRepeatedByTheClient(t *testing.T) {
+	t.Parallel()
+	var trips atomic.Int32
+	addr := fakeServer(t, func(key string) string {
+		switch key {
+		case "first":
+			trips.Add(1)
+			return "$1\r\n1\r\n"
+		case "loading":
+			return "-LOADING wait\r\n"
+		}
+		return ""
+	})
+	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 3, MinRetryBackoff: -1, DisableIdentity: true, Protocol: 2})
+	t.Cleanup(func() { _ = rdb.Close() })
+	r := newReads(t, rdb, batch.Config{})
+	if got, err := getAll(t.Context(), r, "first", "broken"); !errors.Is(err, io.EOF) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := getAll(t.Context(), r, "first", "loading"); !redis.HasErrorPrefix(err, "LOADING") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := getAll(t.Context(), r, "first"); err != nil || got[0] != "1" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if n := trips.Load(); n != 3 {
+		t.Errorf("%d trips, want 3", n)
+	}
+}
+
 // A caller whose context ends waits no longer; its call is not used by another. What
 // the others have asked is answered.
 func TestReads_CallerGivesUp(t *testing.T) {
@@ -305,20 +431,63 @@ func TestReads_CallerGivesUp(t *testing.T) {
 	}
 }
 
-// A reply that is larger than any may be fails its trip.
+// A reply that is larger than any may be fails its trip; one that is not is read.
 func TestReads_ReplyTooLarge(t *testing.T) {
 	t.Parallel()
-	rdb := redistest.Start(t).Client(t)
-	if err := rdb.SetRange(t.Context(), "k", 17<<20, "x").Err(); err != nil {
-		t.Fatal(err)
+	rdb := redistest.Start(t).Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	for key, size := range map[string]int64{"k": 17 << 20, "large": 15 << 20} {
+		if err := rdb.SetRange(t.Context(), key, size-1, "x").Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := newReads(t, rdb, batch.Config{Timeout: time.Minute})
+	if got, err := getAll(t.Context(), r, "large", "none", "large"); err != nil || len(got[0]) != 15<<20 || got[1] != "" || len(got[2]) != 15<<20 {
+		t.Errorf("got %d values, %v", len(got), err)
+	}
 	if _, err := getAll(t.Context(), r, "k"); err == nil || !strings.Contains(err.Error(), "RESP") {
 		t.Errorf("got %v", err)
 	}
 	if got, err := getAll(t.Context(), r, "none"); err != nil || got[0] != "" {
 		t.Errorf("then: %q, %v", got, err)
 	}
+}
+
+// What waits is bounded, and Close waits for it.
+func TestReads_FullAndClosed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rdb := s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	r := batch.NewReads(rdb, batch.Config{MaxInFlight: 1, MaxQueued: 2, Timeout: time.Minute})
+	s.Pause()
+	var group errgroup.Group
+	read := func() error {
+		_, err := getAll(t.Context(), r, "k")
+		return err
+	}
+	group.Go(read)
+	eventually.Holds(t, "a call is under way", func() bool { return r.InFlight() == 1 })
+	group.Go(read)
+	group.Go(read)
+	eventually.Holds(t, "two wait", func() bool { return r.Queued() == 2 })
+	if err := read(); !errors.Is(err, batch.ErrFull) {
+		t.Errorf("a third waits: %v", err)
+	}
+	closed := make(chan struct{})
+	go func() {
+		r.Close()
+		close(closed)
+	}()
+	eventually.Holds(t, "it takes nothing more", func() bool { return errors.Is(read(), batch.ErrClosed) })
+	select {
+	case <-closed:
+		t.Error("Close did not wait")
+	default:
+	}
+	s.Resume()
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	<-closed
 }
 
 func TestReads_ClosedTakesNothing(t *testing.T) {
@@ -385,7 +554,8 @@ func TestClusterReads_FollowsASlot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(rdb.RPush(t.Context(), "{k}list", "a", "b").Err(), rdb.Set(t.Context(), "other", "here", 0).Err()); err != nil {
+	if err := errors.Join(rdb.RPush(t.Context(), "{k}list", "a", "b").Err(), rdb.HSet(t.Context(), "{k}hash", "a", 1, "b", 2).Err(),
+		rdb.ZAdd(t.Context(), "{k}set", redis.Z{Score: 1.5, Member: "m"}).Err(), rdb.Set(t.Context(), "other", "here", 0).Err()); err != nil {
 		t.Fatal(err)
 	}
 	slot := c.SlotOf("k")
@@ -401,6 +571,10 @@ func TestClusterReads_FollowsASlot(t *testing.T) {
 		defer call.Release()
 		call.Add("lrange", "{k}list", "0", "-1")
 		call.Add("get", "{k}list")
+		call.Add("hmget", "{k}hash", "a", "none", "b")
+		call.Add("zscore", "{k}set", "m")
+		call.Add("zscore", "{k}set", "none")
+		call.Add("zcard", "{k}set")
 		if err := r.Do(t.Context(), call); err != nil {
 			t.Fatal(err)
 		}
@@ -410,6 +584,14 @@ func TestClusterReads_FollowsASlot(t *testing.T) {
 		}
 		if _, _, err := replies.Text(); !strings.HasPrefix(fmt.Sprint(err), "WRONGTYPE") {
 			t.Errorf("of another type: %v", err)
+		}
+		if n, err := replies.Array(); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+		for _, want := range []string{"1", "", "2", "1.5", "", "1"} {
+			if text, is, err := replies.Text(); string(text) != want || is != (want != "") || err != nil {
+				t.Errorf("got %q, %v, %v, want %q", text, is, err, want)
+			}
 		}
 	}
 	all()

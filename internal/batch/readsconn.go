@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -13,17 +15,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// readsConn is a connection of the client. In the place of the client's command for
-// a trip it sends the commands of that, and answers the client when all replies have
-// come: the first that is an error, so that the client and its hooks see that.
+// readsConn is a connection of the client. It sends the commands of a trip in the place
+// of the client's command for it. When all replies have come, it answers the client
+// with an error that is one of them, if there is one, so that the client and its hooks
+// see it.
 type readsConn struct {
 	net.Conn
 	under *underWay
-	// trip is under way; answer is what the client has not read yet.
-	trip   *readTrip
+	// trip is the one that was sent, until its replies have come.
+	trip *readTrip
+	// answer is the part of the answer that the client has not read yet.
 	answer []byte
-	// broken is why nothing can be read any more: what comes may belong to a trip that
-	// was given up.
+	// broken says why nothing can be read any more: the next reply may belong to a trip
+	// that was given up.
 	broken error
 }
 
@@ -36,6 +40,7 @@ func (c *readsConn) Write(p []byte) (int, error) {
 	case t == nil:
 		return c.Conn.Write(p)
 	}
+	t.restart() // the client may send it again, whatever NoRetry says
 	c.trip = t
 	if _, c.broken = c.Conn.Write(t.out); c.broken != nil {
 		return 0, c.broken
@@ -54,16 +59,20 @@ func (c *readsConn) Read(p []byte) (int, error) {
 			return 0, c.broken
 		}
 		if c.answer = t.refused; c.answer == nil {
-			c.answer = []byte("+OK\r\n")
+			c.answer = okReply
 		}
 	}
 	if len(c.answer) > 0 {
 		n := copy(p, c.answer)
-		c.answer = c.answer[n:]
+		if c.answer = c.answer[n:]; len(c.answer) == 0 {
+			c.answer = nil
+		}
 		return n, nil
 	}
 	return c.Conn.Read(p)
 }
+
+var okReply = []byte("+OK\r\n") // never written to
 
 // SyscallConn implements syscall.Conn, by which the client sees whether an idle
 // connection was closed. Under TLS there is nothing to see.
@@ -72,27 +81,45 @@ func (c *readsConn) SyscallConn() (syscall.RawConn, error) {
 }
 
 // underWay are the trips of reads that are under way over one client's connections,
-// each in a place of its own. It is the hook that makes those readsConns.
+// each in a place of its own. It is the hook that makes its connections readsConns.
 type underWay struct {
 	trips [mostReads]atomic.Pointer[readTrip]
+	// args are the client's commands for the places. Connections tell them from other
+	// commands by their bytes, which begin with placeholder; no other client has the same.
+	args        [mostReads][]any
+	placeholder []byte
 }
 
 // mostReads is how many trips of reads may be under way over one client.
 const mostReads = 64
 
-// hooks are the underWay of the clients that have one: weak.Pointer[redis.Client] → *underWay.
-// All Reads over a client have the same, so that its connections are wrapped once.
-var hooks sync.Map
+var (
+	// hooks has the underWay of each client that has one: weak.Pointer[redis.Client] → *underWay.
+	// All Reads over a client have the same, so that its connections are wrapped once.
+	hooks sync.Map
+	// made counts them.
+	made atomic.Uint32
+)
+
+func newUnderWay() *underWay {
+	name := fmt.Sprintf("cloakroom-reads-%08x-", made.Add(1))
+	u := &underWay{placeholder: fmt.Appendf(nil, "*2\r\n$4\r\nping\r\n$%d\r\n%s", len(name)+1, name)} // Redis would answer the name
+	for i := range u.args {
+		u.args[i] = []any{"ping", name + string(rune('0'+i))}
+	}
+	return u
+}
 
 func underWayOf(rdb *redis.Client) *underWay {
 	key := weak.Make(rdb)
-	have, was := hooks.LoadOrStore(key, new(underWay))
-	u := have.(*underWay)
+	have, was := hooks.Load(key)
 	if !was {
-		rdb.AddHook(u)
-		runtime.AddCleanup(rdb, func(key weak.Pointer[redis.Client]) { hooks.Delete(key) }, key)
+		if have, was = hooks.LoadOrStore(key, newUnderWay()); !was {
+			rdb.AddHook(have.(*underWay))
+			runtime.AddCleanup(rdb, func(key weak.Pointer[redis.Client]) { hooks.Delete(key) }, key)
+		}
 	}
-	return u
+	return have.(*underWay)
 }
 
 // hold gives a trip its place.
@@ -103,29 +130,23 @@ func (u *underWay) hold(t *readTrip) int {
 				return i
 			}
 		}
-		runtime.Gosched() // there are more than anybody makes
+		runtime.Gosched() // there are more than anybody makes, and each ends
 	}
 }
 
-// placeholder is what the client writes for a trip, without that one's place. Redis
-// would answer the name.
-const (
-	placeholderName = "cloakroom-reads-"
-	placeholder     = "*2\r\n$4\r\nping\r\n$17\r\n" + placeholderName
-)
-
-// command returns what the client takes the trip at a place for.
-func command(ctx context.Context, t *readTrip, calls []*Call, place int) *Command {
-	return &Command{redis.NewStatusCmd(ctx, "ping", placeholderName+string(rune('0'+place))), calls, t.commands}
+// command returns the client's command for the trip at a place.
+func (u *underWay) command(ctx context.Context, t *readTrip, place int) *Command {
+	return &Command{redis.NewStatusCmd(ctx, u.args[place]...), t.calls}
 }
 
-// tripOf returns the trip that the client has written a command of; nil for any
+// tripOf returns the trip that the client has written the command for; nil for any
 // other bytes.
 func (u *underWay) tripOf(p []byte) *readTrip {
-	if len(p) != len(placeholder)+len("0\r\n") || string(p[:len(placeholder)]) != placeholder {
+	at := len(u.placeholder)
+	if len(p) != at+len("0\r\n") || !bytes.Equal(p[:at], u.placeholder) {
 		return nil
 	}
-	place := int(p[len(placeholder)]) - '0'
+	place := int(p[at]) - '0'
 	if place < 0 || place >= mostReads {
 		return nil
 	}

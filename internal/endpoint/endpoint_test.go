@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/endpoint"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/observed"
@@ -27,6 +28,8 @@ type fixture struct {
 	proxy           *redistest.Proxy
 	endpoint        *endpoint.Endpoint
 	client          *redis.Client
+	reads           *batch.Reads // over client
+	gets            atomic.Int32
 	log             *observed.Log
 	lost, connected atomic.Int32 // how often
 }
@@ -55,9 +58,9 @@ func (f *fixture) guard(options ...func(*redis.Options)) {
 	f.endpoint = endpoint.New(bound, "test", slog.New(slog.NewTextHandler(f.log, nil)))
 	f.endpoint.OnLoss(func() { f.lost.Add(1) })
 	f.endpoint.Saw(func(string) { f.connected.Add(1) })
-	f.client = f.endpoint.Guard(f.master.Client(f.t, append([]func(*redis.Options){func(o *redis.Options) {
+	f.connect(append([]func(*redis.Options){func(o *redis.Options) {
 		o.Addr, o.PoolSize, o.DialerRetries = f.proxy.Addr, 8, 1
-	}}, options...)...))
+	}}, options...)...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.endpoint.Run(ctx) }()
@@ -67,6 +70,13 @@ func (f *fixture) guard(options ...func(*redis.Options)) {
 			f.t.Errorf("Run ended with %v", err)
 		}
 	})
+}
+
+// connect makes the client and its Reads.
+func (f *fixture) connect(options ...func(*redis.Options)) {
+	f.client = f.endpoint.Guard(f.master.Client(f.t, options...))
+	f.reads = batch.NewReads(f.client, batch.Config{Timeout: 900 * time.Millisecond}) // before the caller gives up
+	f.t.Cleanup(f.reads.Close)
 }
 
 // follow makes one server the replica of another, and waits until it is.
@@ -91,11 +101,22 @@ func (f *fixture) until(what string, ok func() bool) {
 	}
 }
 
-// get reads k, "" if that is refused.
+// get reads k, "" if that is refused: each other time by a command of the client, and by Reads.
 func (f *fixture) get() (string, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
 	defer cancel()
-	return f.client.Get(ctx, "k").Result()
+	if f.gets.Add(1)%2 == 0 {
+		return f.client.Get(ctx, "k").Result()
+	}
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("get", "k")
+	if err := f.reads.Do(ctx, call); err != nil {
+		return "", err
+	}
+	replies := call.Replies()
+	text, _, err := replies.Text()
+	return string(text), err
 }
 
 // serves waits until k has this value.
@@ -251,11 +272,13 @@ func TestI4_ARefusedWriteTakesTheProofBack(t *testing.T) {
 	t.Parallel()
 	f := servers(t)
 	f.endpoint = endpoint.New(time.Minute, "test", slog.New(slog.DiscardHandler)) // nothing lapses, Run asks never
-	f.client = f.endpoint.Guard(f.master.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Second }))
+	f.connect(func(o *redis.Options) { o.ReadTimeout = time.Second })
 	f.serves("1")
 	f.master.Do("REPLICAOF", "127.0.0.1", "1")
-	if got, err := f.get(); got != "1" || err != nil { // nobody knows yet
-		t.Fatalf("got %q, %v", got, err)
+	for range 2 {
+		if got, err := f.get(); got != "1" || err != nil { // nobody knows yet
+			t.Fatalf("got %q, %v", got, err)
+		}
 	}
 	pipe := f.client.Pipeline()
 	pipe.Get(t.Context(), "k")
@@ -264,8 +287,29 @@ func TestI4_ARefusedWriteTakesTheProofBack(t *testing.T) {
 	if !redis.HasErrorPrefix(set.Err(), "READONLY") {
 		t.Fatalf("the write: %v", set.Err())
 	}
-	if got, err := f.get(); err == nil {
-		t.Errorf("a replica is read: %q", got)
+	for range 2 {
+		if got, err := f.get(); err == nil {
+			t.Errorf("a replica is read: %q", got)
+		}
+	}
+}
+
+// An answer that comes when the proof has lapsed is nobody's.
+func TestI4_AnAnswerWithoutAProof_IsNotTaken(t *testing.T) {
+	t.Parallel()
+	f := servers(t)
+	f.endpoint = endpoint.New(bound, "test", slog.New(slog.DiscardHandler)) // nobody runs it: nothing renews the proof
+	f.connect(func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	for i := range 4 {
+		f.until("a new connection answers", func() bool { got, err := f.get(); return got == "1" && err == nil })
+		f.gets.Store(int32(i)) // whichever was the last
+		f.master.Pause()
+		resumed := time.AfterFunc(bound+bound/4, f.master.Resume)
+		if got, err := f.get(); err == nil {
+			t.Errorf("read %d: %q of a server that has proven nothing for the bound", i, got)
+		}
+		resumed.Stop()
+		f.master.Resume()
 	}
 }
 

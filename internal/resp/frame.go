@@ -22,7 +22,7 @@ func (f *Frame) Next(b []byte, most int) (int, error) {
 		f.values = 1
 	}
 	for f.values > 0 {
-		kind, n, size, err := header(b[f.at:])
+		kind, n, size, err := header(b[f.at:], most)
 		if err == errShort {
 			if len(b) > most {
 				return 0, errRESP
@@ -32,13 +32,15 @@ func (f *Frame) Next(b []byte, most int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		isText := false
 		switch kind {
 		case '*', '~':
 			f.values += max(n, 0)
 		case '%':
 			f.values += 2 * max(n, 0)
 		case '$', '=', '!':
-			if n >= 0 {
+			isText = n >= 0
+			if isText {
 				size += n + 2
 			}
 		}
@@ -48,7 +50,9 @@ func (f *Frame) Next(b []byte, most int) (int, error) {
 		if f.at+size > len(b) {
 			return 0, nil
 		}
-		f.at += size
+		if f.at += size; isText && (b[f.at-2] != '\r' || b[f.at-1] != '\n') {
+			return 0, errRESP
+		}
 		f.values--
 	}
 	n := f.at
@@ -56,9 +60,9 @@ func (f *Frame) Next(b []byte, most int) (int, error) {
 	return n, nil
 }
 
-// header reads the first line of a value: n is what it says of the value's length or
-// parts, -1 for none, and size is how long the line is.
-func header(b []byte) (kind byte, n, size int, err error) {
+// header reads the first line of a value: n is the length of its text, at most most, or
+// the number of its parts, -1 for none; size is the length of the line.
+func header(b []byte, most int) (kind byte, n, size int, err error) {
 	end := bytes.IndexByte(b, '\n')
 	switch {
 	case end < 0:
@@ -70,11 +74,14 @@ func header(b []byte) (kind byte, n, size int, err error) {
 	switch kind {
 	case '+', '-', ':', ',', '#', '(', '_':
 		return kind, 0, size, nil
-	case '$', '=', '!', '*', '~', '%':
+	case '*', '~', '%':
+		most = maxParts
+		fallthrough
+	case '$', '=', '!':
 		if line := b[1 : end-1]; string(line) == "-1" {
 			n = -1
 		} else {
-			n, err = length(line, maxParts)
+			n, err = length(line, most)
 		}
 		return kind, n, size, err
 	}
@@ -96,10 +103,10 @@ func (r *Replies) Next() Replies {
 	return one
 }
 
-// Text takes a reply that is a text, or nothing. It shares the memory of r. What
-// Redis has answered as an error is a ReplyError.
+// Text takes a reply that is a text, a number, or nothing: then is is false. It shares
+// the memory of r. An error that Redis has answered is a ReplyError.
 func (r *Replies) Text() (text []byte, is bool, err error) {
-	kind, n, size, err := header(*r)
+	kind, n, size, err := header(*r, len(*r))
 	if err != nil {
 		return nil, false, errRESP
 	}
@@ -111,6 +118,9 @@ func (r *Replies) Text() (text []byte, is bool, err error) {
 	case kind == '_', kind == '$' && n < 0:
 		*r = rest
 		return nil, false, nil
+	case kind == '+', kind == ':', kind == ',':
+		*r = rest
+		return line, true, nil
 	case kind == '$' && len(rest) >= n+2:
 		*r = rest[n+2:]
 		return rest[:n], true, nil
@@ -120,7 +130,7 @@ func (r *Replies) Text() (text []byte, is bool, err error) {
 
 // Array takes the beginning of a reply that is an array: n parts follow.
 func (r *Replies) Array() (n int, err error) {
-	kind, n, size, err := header(*r)
+	kind, n, size, err := header(*r, len(*r))
 	if err != nil {
 		return 0, errRESP
 	}

@@ -76,7 +76,7 @@ func TestFrame_FindsTheEndOfEachReply(t *testing.T) {
 
 func TestFrame_Refuses(t *testing.T) {
 	for _, b := range []string{
-		"?1\r\n", "$x\r\n", "$1", "$\r\n", "$123456789\r\n", "*9999999\r\n", "\r\n", "\n", "$3\n", ">2\r\n", "|1\r\n", "+" + strings.Repeat("x", 2000), "$1500\r\n",
+		"?1\r\n", "$x\r\n", "$1", "$\r\n", "$123456789\r\n", "*9999999\r\n", "\r\n", "\n", "$3\n", ">2\r\n", "|1\r\n", "+" + strings.Repeat("x", 2000), "$1500\r\n", "$1\r\nabc", "*1\r\n$1\r\na\n\r",
 	} {
 		var f Frame
 		n, err := f.Next([]byte(b), 1000)
@@ -87,7 +87,7 @@ func TestFrame_Refuses(t *testing.T) {
 }
 
 func TestReplies_TextAndArray(t *testing.T) {
-	r := Replies("*2\r\n$3\r\na\r\n\r\n$-1\r\n-WRONGTYPE no\r\n$0\r\n\r\n_\r\n-ERR x\r\n")
+	r := Replies("*2\r\n$3\r\na\r\n\r\n$-1\r\n-WRONGTYPE no\r\n$0\r\n\r\n_\r\n:12\r\n,1.5\r\n-ERR x\r\n")
 	if n, err := r.Array(); n != 2 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -102,6 +102,8 @@ func TestReplies_TextAndArray(t *testing.T) {
 	f("", false, ReplyError("WRONGTYPE no"))
 	f("", true, nil)
 	f("", false, nil)
+	f("12", true, nil)
+	f("1.5", true, nil)
 	if _, err := r.Array(); err != ReplyError("ERR x") {
 		t.Error(err)
 	}

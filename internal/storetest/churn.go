@@ -139,6 +139,7 @@ func (c *churn) search(ctx context.Context, rng *rand.Rand) error {
 	if err != nil {
 		return fmt.Errorf("search %+v: %w", q, err)
 	}
+	defer p.Release()
 	if err := c.check(q, p); err != nil {
 		return fmt.Errorf("Search(%+v): %w; total %d, page %v", q, err, p.Total, pageIDs(p))
 	}

@@ -160,6 +160,7 @@ func (f *fixture) foundBy(sees index.Sees, ps []index.Predicate, want ...session
 	if got := pageIDs(p); !slices.Equal(got, want) || p.Total != uint64(len(want)) {
 		f.Fatalf("Search(%+v, %+v): %v, total %d, want %v", sees, ps, got, p.Total, want)
 	}
+	p.Release()
 	want = slices.Clone(want)
 	slices.Reverse(want)
 	p = f.search(index.Query{Predicates: ps, Sees: sees, Limit: 1000})
@@ -172,6 +173,7 @@ func (f *fixture) foundBy(sees index.Sees, ps []index.Predicate, want ...session
 func (f *fixture) page(q index.Query, total int, want ...session.ID) {
 	f.Helper()
 	p := f.search(q)
+	defer p.Release()
 	if got := pageIDs(p); !slices.Equal(got, want) || p.Total != uint64(total) {
 		f.Fatalf("Search(%+v): %v, total %d, want %v, total %d", q, got, p.Total, want, total)
 	}

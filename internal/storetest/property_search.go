@@ -49,7 +49,8 @@ func (p *property) turn(t *rapid.T) {
 }
 
 // compare asks both and compares sessions, order and totals. It returns the
-// page, nil if the search was refused. (I9)
+// model's page, nil if the search was refused. The store's is released, so that
+// what later searches find shows if anything kept a part of it. (I9)
 func (p *property) compare(t *rapid.T, q *index.Query) *index.Page {
 	p.ops++
 	want, err := p.model.Search(p.ctx, q)
@@ -77,7 +78,8 @@ func (p *property) compare(t *rapid.T, q *index.Query) *index.Page {
 			t.Fatalf("Search(%+v): session %s, want %s", q, show(g), show(w))
 		}
 	}
-	return got
+	got.Release()
+	return want
 }
 
 // costly says that every predicate, and what the caller sees, leave more than
