@@ -304,12 +304,16 @@ func TestI4_AnAnswerWithoutAProof_IsNotTaken(t *testing.T) {
 		f.until("a new connection answers", func() bool { got, err := f.get(); return got == "1" && err == nil })
 		f.gets.Store(int32(i)) // whichever was the last
 		f.master.Pause()
-		resumed := time.AfterFunc(bound+bound/4, f.master.Resume)
-		if got, err := f.get(); err == nil {
-			t.Errorf("read %d: %q of a server that has proven nothing for the bound", i, got)
-		}
-		resumed.Stop()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if got, err := f.get(); err == nil {
+				t.Errorf("read %d: %q of a server that has proven nothing for the bound", i, got)
+			}
+		}()
+		time.Sleep(bound + bound/4)
 		f.master.Resume()
+		<-done
 	}
 }
 
