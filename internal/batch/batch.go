@@ -70,7 +70,7 @@ type Batcher struct {
 func New(rdb Redis, c Config) *Batcher {
 	b := &Batcher{}
 	b.pipes.New = func() any { return rdb.Pipeline() }
-	b.queue.init(c, b.send, func(a, b []redis.Cmder) bool { return &a[0] == &b[0] })
+	b.queue.init(c, b.send)
 	return b
 }
 
@@ -79,8 +79,8 @@ func New(rdb Redis, c Config) *Batcher {
 // redis.Nil; each command has its own. Errors of others' commands in the batch
 // stay with those, but a network error, or the batch's time-out, is everybody's.
 //
-// If ctx ends first, Do returns ctx.Err() at once, and nothing happens to the
-// connection: cmds that were not sent never will be; those that were belong to
+// If ctx ends first, Do returns ctx.Err() a few milliseconds later, and nothing happens
+// to the connection: cmds that were not sent never will be; those that were belong to
 // the batch from then on, as do their arguments. The caller must not look at
 // them again, nor change what they refer to.
 //

@@ -12,29 +12,47 @@ import (
 // queue gathers the calls of concurrent callers into batches: what Batcher and
 // Reads have in common. T is what one caller brings.
 type queue[T any] struct {
-	c     Config
-	trip  func(ctx context.Context, calls ...T) (last redis.Cmder) // makes one round trip
-	same  func(a, b T) bool
-	trips sync.WaitGroup // counts inFlight (I7)
+	c      Config
+	trip   func(ctx context.Context, calls ...T) (last redis.Cmder) // makes one round trip
+	trips  sync.WaitGroup                                           // counts inFlight (I7)
+	groups sync.Pool                                                // of *group[T], all of them empty
 
 	mu       sync.Mutex
 	waiting  []*group[T] // in the order in which they will be sent; callers join the last
+	begun    []*group[T] // those that were sent
 	queued   int         // commands in waiting
 	inFlight int         // 0 only if nothing waits
+	watcher  *time.Timer // calls watch; nil until somebody waits
+	watched  bool        // it is set
 	closed   bool
 	sent     Stats // without Queued
 }
 
-// group is a batch from its first caller on.
+// group is a batch from its first caller on. queue.mu guards it until it is no longer
+// in waiting or begun.
 type group[T any] struct {
-	calls []T           // guarded by queue.mu until begun
-	size  int           // how many commands these are; guarded by queue.mu
-	begun bool          // guarded by queue.mu
-	done  chan struct{} // closed when every command has its reply or an error
-	last  redis.Cmder   // Config.Last's, or nil; set before done is closed
+	calls   []T
+	callers []*caller // of each call, nil if it has left after the group was sent
+	size    int       // how many commands these are
 }
 
-func (q *queue[T]) init(c Config, trip func(context.Context, ...T) redis.Cmder, same func(a, b T) bool) {
+// caller waits for its group. One timer looks after the contexts of all callers: a timer
+// and a select for each take 4 µs of a call's time.
+type caller struct {
+	ctx   context.Context
+	size  int           // commands of its call
+	woken chan struct{} // has room for one; what is below is set before
+	last  redis.Cmder   // Config.Last's, or nil
+	err   error         // why it does not wait any longer; nil if its call has ended
+}
+
+var callers = sync.Pool{New: func() any { return &caller{woken: make(chan struct{}, 1)} }}
+
+// watchEvery is how often the queue looks whether the contexts of those who wait have
+// ended.
+const watchEvery = 2 * time.Millisecond
+
+func (q *queue[T]) init(c Config, trip func(context.Context, ...T) redis.Cmder) {
 	def := func(n *int, d int) {
 		if *n <= 0 {
 			*n = d
@@ -44,36 +62,35 @@ func (q *queue[T]) init(c Config, trip func(context.Context, ...T) redis.Cmder, 
 	def(&c.MaxCommands, 256)
 	def(&c.MaxQueued, 4096)
 	c.Timeout = c.timeout()
-	q.c, q.trip, q.same = c, trip, same
+	q.c, q.trip = c, trip
+	q.groups.New = func() any { return new(group[T]) }
 }
 
-// do has a call of size commands sent, and waits until it is answered. Its error
-// says that it was not, or not yet.
+// do has a call of size commands sent, and waits until it is answered. An error says
+// that it is not, and perhaps never will be.
 func (q *queue[T]) do(ctx context.Context, call T, size int) (last redis.Cmder, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	deadline, has := ctx.Deadline()
 	patient := !has || time.Until(deadline) >= q.c.Timeout
-	g, err := q.enter(call, size, patient)
+	me, err := q.enter(ctx, call, size, patient)
 	switch {
 	case err != nil:
 		return nil, err
-	case g == nil:
+	case me == nil:
 		return q.alone(ctx, call), nil
 	}
-	select {
-	case <-g.done:
-		return g.last, nil
-	case <-ctx.Done():
-		q.leave(g, call, size)
-		return nil, ctx.Err()
-	}
+	<-me.woken
+	last, err = me.last, me.err
+	*me = caller{woken: me.woken}
+	callers.Put(me)
+	return last, err
 }
 
 // enter adds a call to the last group that waits, and sees to it that somebody
-// sends it. It returns no group if the caller is to send it, alone.
-func (q *queue[T]) enter(call T, size int, patient bool) (*group[T], error) {
+// sends it. It returns no caller if the caller is to send it, alone.
+func (q *queue[T]) enter(ctx context.Context, call T, size int, patient bool) (*caller, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -95,10 +112,12 @@ func (q *queue[T]) enter(call T, size int, patient bool) (*group[T], error) {
 		g = q.waiting[n-1]
 	}
 	if g == nil || g.size > 0 && g.size+size > q.c.MaxCommands {
-		g = &group[T]{done: make(chan struct{})}
+		g = q.groups.Get().(*group[T])
 		q.waiting = append(q.waiting, g)
 	}
-	g.calls = append(g.calls, call)
+	me := callers.Get().(*caller)
+	me.ctx, me.size = ctx, size
+	g.calls, g.callers = append(g.calls, call), append(g.callers, me)
 	g.size += size
 	q.queued += size
 	if q.inFlight < q.c.MaxInFlight {
@@ -106,20 +125,50 @@ func (q *queue[T]) enter(call T, size int, patient bool) (*group[T], error) {
 		q.trips.Add(1)
 		go q.run()
 	}
-	return g, nil
+	switch {
+	case q.watcher == nil:
+		q.watcher, q.watched = time.AfterFunc(watchEvery, q.watch), true
+	case !q.watched:
+		q.watcher.Reset(watchEvery)
+		q.watched = true
+	}
+	return me, nil
 }
 
-// leave takes a call back if its batch has not begun.
-func (q *queue[T]) leave(g *group[T], call T, size int) {
+// watch wakes the callers whose contexts have ended, and takes back the calls that were
+// not sent.
+func (q *queue[T]) watch() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if g.begun {
-		return
+	for _, g := range q.waiting {
+		for i := len(g.callers) - 1; i >= 0; i-- {
+			size := g.callers[i].size
+			if g.callers[i].wakeIfEnded() { // it is another's from here on
+				g.calls, g.callers = slices.Delete(g.calls, i, i+1), slices.Delete(g.callers, i, i+1)
+				g.size -= size
+				q.queued -= size
+			}
+		}
 	}
-	i := slices.IndexFunc(g.calls, func(c T) bool { return q.same(c, call) })
-	g.calls = slices.Delete(g.calls, i, i+1)
-	g.size -= size
-	q.queued -= size
+	for _, g := range q.begun {
+		for i, c := range g.callers {
+			if c != nil && c.wakeIfEnded() {
+				g.callers[i] = nil
+			}
+		}
+	}
+	if q.watched = len(q.waiting)+len(q.begun) > 0; q.watched {
+		q.watcher.Reset(watchEvery)
+	}
+}
+
+// wakeIfEnded wakes c if its context has ended, and says whether it did.
+func (c *caller) wakeIfEnded() bool {
+	if c.err = c.ctx.Err(); c.err == nil {
+		return false
+	}
+	c.woken <- struct{}{}
+	return true
 }
 
 // next begins the group that has waited longest. If there is none, the runner
@@ -134,12 +183,30 @@ func (q *queue[T]) next() *group[T] {
 	g := q.waiting[0]
 	q.waiting = slices.Delete(q.waiting, 0, 1)
 	q.queued -= g.size
-	g.begun = true
+	q.begun = append(q.begun, g)
 	if len(g.calls) > 0 {
 		q.sent.Calls += uint64(len(g.calls))
 		q.sent.Trips++
 	}
 	return g
+}
+
+// end wakes the callers of a group that next has begun, and gives its memory back.
+func (q *queue[T]) end(g *group[T], last redis.Cmder) {
+	q.mu.Lock()
+	at := slices.Index(q.begun, g)
+	q.begun = slices.Delete(q.begun, at, at+1)
+	q.mu.Unlock()
+	for _, c := range g.callers {
+		if c != nil {
+			c.last = last
+			c.woken <- struct{}{}
+		}
+	}
+	clear(g.calls)
+	clear(g.callers)
+	*g = group[T]{calls: g.calls[:0], callers: g.callers[:0]}
+	q.groups.Put(g)
 }
 
 // retire closes q if nothing is under way, and says whether it did.

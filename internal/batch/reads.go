@@ -29,7 +29,7 @@ type Reads struct {
 func NewReads(rdb *redis.Client, c Config) *Reads {
 	r := &Reads{rdb: rdb, under: underWayOf(rdb)}
 	r.pipes.New = func() any { return rdb.Pipeline() }
-	r.queue.init(c, r.send, func(a, b *Call) bool { return a == b })
+	r.queue.init(c, r.send)
 	return r
 }
 

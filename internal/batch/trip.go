@@ -47,11 +47,12 @@ func (q *queue[T]) run() {
 		if g == nil {
 			return
 		}
+		var last redis.Cmder
 		if len(g.calls) > 0 { // else all of its callers have left
 			ctx, cancel := context.WithTimeout(context.Background(), q.c.Timeout)
-			g.last = q.trip(ctx, g.calls...)
+			last = q.trip(ctx, g.calls...)
 			cancel()
 		}
-		close(g.done)
+		q.end(g, last)
 	}
 }
