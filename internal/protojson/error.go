@@ -44,7 +44,7 @@ func (r *Reader) failLast(raw []byte, problem string) error {
 }
 
 func (r *Reader) tooDeep() error {
-	return r.fail(int(r.dec.InputOffset()), fmt.Sprintf("must not be nested deeper than %d levels", MaxDepth))
+	return r.fail(r.tokens.offset(), fmt.Sprintf("must not be nested deeper than %d levels", MaxDepth))
 }
 
 func (r *Reader) fail(offset int, problem string) error {
@@ -106,7 +106,7 @@ func (r *Reader) within(s *jsontext.SyntacticError, in uint8) {
 
 // valueStart is the offset of the next value.
 func (r *Reader) valueStart() int {
-	i := int(r.dec.InputOffset())
+	i := r.tokens.offset()
 	for i < len(r.body) && strings.IndexByte(" \t\r\n:,", r.body[i]) >= 0 {
 		i++
 	}
@@ -114,7 +114,7 @@ func (r *Reader) valueStart() int {
 }
 
 // lastStart is the offset of raw, which was just read.
-func (r *Reader) lastStart(raw []byte) int { return int(r.dec.InputOffset()) - len(raw) }
+func (r *Reader) lastStart(raw []byte) int { return r.tokens.offset() - len(raw) }
 
 // segment is one step of a path.
 type segment struct {

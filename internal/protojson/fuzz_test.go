@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"reflect"
@@ -41,6 +42,11 @@ func FuzzDecode(f *testing.F) {
 			if e := (*Error)(nil); !errors.As(err, &e) || !strings.HasPrefix(err.Error(), "proto: ") || e.Line < 1 || e.Column < 1 {
 				t.Fatalf("%q: odd error %v", body, err)
 			}
+		}
+		// Whether the text is split makes no difference.
+		var unsplit message
+		if other := decodeText(body, false, unsplit.decode); fmt.Sprint(other) != fmt.Sprint(err) || err == nil && !reflect.DeepEqual(unsplit, got) {
+			t.Fatalf("%q:\nsplit:   %+v, %v\nunsplit: %+v, %v", body, got, err, unsplit, other)
 		}
 		want, second := new(message), syntax
 		if second == nil {

@@ -36,10 +36,9 @@ const MaxDepth = 64
 // into their target, and leave the target as it is if the value is null, which
 // means unset. After an error a Reader must not be used further.
 type Reader struct {
-	body []byte
-	in   bytes.Buffer
-	dec  jsontext.Decoder
-	path []segment
+	body   []byte
+	tokens tokens
+	path   []segment
 	// seen holds the canonical names of the known fields that were read, for
 	// all open objects.
 	seen []string
@@ -58,34 +57,33 @@ const (
 	maxNameLen = 32
 )
 
-// readers holds Readers whose decoder is reset to read from in, which is empty.
-var readers = sync.Pool{New: func() any {
-	r := &Reader{names: make(map[string]string)}
-	r.dec.Reset(&r.in)
-	return r
-}}
+var readers = sync.Pool{New: func() any { return &Reader{names: make(map[string]string)} }}
 
 var emptyObject = []byte("{}")
 
 // Decode reads body, one JSON object, with fn, which must call Object once. An
 // empty body equals {}. Nothing that fn gets from the Reader points into body.
-func Decode(body []byte, fn func(r *Reader) error) error {
+func Decode(body []byte, fn func(r *Reader) error) error { return decodeText(body, true, fn) }
+
+// decodeText is Decode; ordinary says whether a text may be split.
+func decodeText(body []byte, ordinary bool, fn func(r *Reader) error) error {
 	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
 		body = emptyObject
 	}
 	r := readers.Get().(*Reader)
-	r.body, r.in = body, *bytes.NewBuffer(body)
+	r.body = body
+	r.tokens.begin(body, ordinary)
 	r.path, r.seen, r.unknown = r.path[:0], r.seen[:0], ""
 
 	err := fn(r)
 	if err == nil {
 		end := r.valueStart()
-		if _, e := r.dec.ReadToken(); e != io.EOF {
+		if e := r.tokens.readToken(); e != io.EOF {
 			err = r.fail(end, "unexpected data after the end of the object")
 		}
 	}
-	r.body, r.in = nil, bytes.Buffer{}
-	r.dec.Reset(&r.in)
+	r.body = nil
+	r.tokens.end()
 	clear(r.path[:cap(r.path)])
 	clear(r.seen[:cap(r.seen)])
 	if len(r.names) >= maxNames {
@@ -104,7 +102,7 @@ func (r *Reader) RefuseUnknown(problem string) { r.unknown = problem }
 // unknown one alone to have it skipped, or refused. A known field that is given twice, in
 // whatever spelling, is an error.
 func (r *Reader) Object(fn func(name string) error) error {
-	if r.dec.StackDepth() > 0 && r.Null() {
+	if r.tokens.stackDepth() > 0 && r.Null() {
 		return nil
 	}
 	if err := r.open(jsontext.KindBeginObject, "must be an object"); err != nil {
@@ -122,11 +120,11 @@ func (r *Reader) Object(fn func(name string) error) error {
 		if slices.Contains(r.seen[first:], name) {
 			return r.fail(r.lastStart(raw), duplicate)
 		}
-		before := r.dec.InputOffset()
+		before := r.tokens.offset()
 		if err := fn(name); err != nil {
 			return err
 		}
-		if r.dec.InputOffset() != before {
+		if r.tokens.offset() != before {
 			r.seen = append(r.seen, name)
 		} else if r.unknown != "" {
 			return r.fail(r.lastStart(raw), r.unknown)
@@ -153,7 +151,7 @@ func (r *Reader) Map(fn func(key string) error) error {
 		}
 		key := string(r.unquote(raw))
 		r.path = append(r.path, segment{name: key, kind: inMap})
-		if r.dec.PeekKind() == jsontext.KindNull {
+		if r.tokens.peekKind() == jsontext.KindNull {
 			return r.Fail("must not be null")
 		}
 		if err := fn(key); err != nil {
@@ -180,17 +178,17 @@ func (r *Reader) array(fn func(i int) error, nulls bool) error {
 	}
 	for i := 0; ; i++ {
 		r.path = append(r.path, segment{index: i, kind: inArray})
-		switch r.dec.PeekKind() {
+		switch r.tokens.peekKind() {
 		case jsontext.KindEndArray:
 			r.path = r.path[:len(r.path)-1]
-			_, err := r.dec.ReadToken()
+			err := r.tokens.readToken()
 			return r.syntax(err)
 		case jsontext.KindNull:
 			if !nulls {
 				return r.Fail("must not be null")
 			}
 		case jsontext.KindInvalid:
-			_, err := r.dec.ReadToken()
+			err := r.tokens.readToken()
 			return r.syntax(err)
 		}
 		if err := fn(i); err != nil {
@@ -203,10 +201,10 @@ func (r *Reader) array(fn func(i int) error, nulls bool) error {
 // Null reads the next value if it is null, and says whether it was. A message
 // whose presence counts is made after Null has said no.
 func (r *Reader) Null() bool {
-	if r.dec.PeekKind() != jsontext.KindNull {
+	if r.tokens.peekKind() != jsontext.KindNull {
 		return false
 	}
-	_, err := r.dec.ReadToken()
+	err := r.tokens.readToken()
 	return err == nil
 }
 
@@ -226,12 +224,12 @@ func (r *Reader) Member(taken *string, name string) (ok bool, err error) {
 
 // Skip reads the next value, whatever it is.
 func (r *Reader) Skip() error {
-	depth := r.dec.StackDepth()
+	depth := r.tokens.stackDepth()
 	for {
-		if _, err := r.dec.ReadToken(); err != nil {
+		if err := r.tokens.readToken(); err != nil {
 			return r.syntax(err)
 		}
-		switch d := r.dec.StackDepth(); {
+		switch d := r.tokens.stackDepth(); {
 		case d > MaxDepth:
 			return r.tooDeep()
 		case d <= depth:
@@ -245,10 +243,10 @@ func (r *Reader) open(kind jsontext.Kind, otherwise string) error {
 	if err := r.want(kind, otherwise); err != nil {
 		return err
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
+	if err := r.tokens.readToken(); err != nil {
 		return r.syntax(err)
 	}
-	if r.dec.StackDepth() > MaxDepth {
+	if r.tokens.stackDepth() > MaxDepth {
 		return r.tooDeep()
 	}
 	return nil
@@ -257,11 +255,11 @@ func (r *Reader) open(kind jsontext.Kind, otherwise string) error {
 // element reads the next name of an object, with its quotes, or nil at the end.
 // in is inMessage or inMap.
 func (r *Reader) element(in uint8) ([]byte, error) {
-	if r.dec.PeekKind() == jsontext.KindEndObject {
-		_, err := r.dec.ReadToken()
+	if r.tokens.peekKind() == jsontext.KindEndObject {
+		err := r.tokens.readToken()
 		return nil, r.syntax(err)
 	}
-	raw, err := r.dec.ReadValue()
+	raw, err := r.tokens.readScalar()
 	if err != nil {
 		return nil, r.syntaxIn(err, in)
 	}
@@ -270,11 +268,11 @@ func (r *Reader) element(in uint8) ([]byte, error) {
 
 // want checks that the next value is of a kind, without reading it.
 func (r *Reader) want(kind jsontext.Kind, otherwise string) error {
-	switch got := r.dec.PeekKind(); got {
+	switch got := r.tokens.peekKind(); got {
 	case kind:
 		return nil
 	case jsontext.KindInvalid:
-		_, err := r.dec.ReadToken()
+		err := r.tokens.readToken()
 		return r.syntax(err)
 	}
 	return r.Fail(otherwise)

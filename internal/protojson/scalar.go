@@ -48,7 +48,7 @@ func (r *Reader) Strings(dst *[]string) error {
 
 // Bool reads true or false.
 func (r *Reader) Bool(dst *bool) error {
-	switch r.dec.PeekKind() {
+	switch r.tokens.peekKind() {
 	case jsontext.KindNull:
 	case jsontext.KindTrue:
 		*dst = true
@@ -58,7 +58,7 @@ func (r *Reader) Bool(dst *bool) error {
 	default:
 		return r.Fail("must be true or false")
 	}
-	_, err := r.dec.ReadToken()
+	err := r.tokens.readToken()
 	return r.syntax(err)
 }
 
@@ -104,11 +104,11 @@ func (r *Reader) Enum(dst *int32, names map[string]int32) error {
 	if r.Null() {
 		return nil
 	}
-	kind := r.dec.PeekKind()
+	kind := r.tokens.peekKind()
 	if kind != jsontext.KindString && kind != jsontext.KindNumber {
 		return r.want(jsontext.KindString, "must be the name or the number of an enum value")
 	}
-	raw, err := r.dec.ReadValue()
+	raw, err := r.tokens.readScalar()
 	if err != nil {
 		return r.syntax(err)
 	}
@@ -141,7 +141,7 @@ func (r *Reader) stringValue(otherwise string) ([]byte, error) {
 	if err := r.want(jsontext.KindString, otherwise); err != nil {
 		return nil, err
 	}
-	raw, err := r.dec.ReadValue()
+	raw, err := r.tokens.readScalar()
 	if err != nil {
 		return nil, r.syntax(err)
 	}
@@ -152,11 +152,11 @@ func (r *Reader) uint(dst *uint64, limit uint64) error {
 	if r.Null() {
 		return nil
 	}
-	kind := r.dec.PeekKind()
+	kind := r.tokens.peekKind()
 	if kind != jsontext.KindString && kind != jsontext.KindNumber {
 		return r.want(jsontext.KindNumber, "must be a whole number")
 	}
-	raw, err := r.dec.ReadValue()
+	raw, err := r.tokens.readScalar()
 	if err != nil {
 		return r.syntax(err)
 	}
