@@ -304,6 +304,7 @@ func TestI4_AnAnswerWithoutAProof_IsNotTaken(t *testing.T) {
 		f.until("a new connection answers", func() bool { got, err := f.get(); return got == "1" && err == nil })
 		f.gets.Store(int32(i)) // whichever was the last
 		f.master.Pause()
+		paused := time.Now()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -311,7 +312,7 @@ func TestI4_AnAnswerWithoutAProof_IsNotTaken(t *testing.T) {
 				t.Errorf("read %d: %q of a server that has proven nothing for the bound", i, got)
 			}
 		}()
-		time.Sleep(bound + bound/4)
+		f.until("the proof has lapsed", func() bool { return time.Since(paused) > bound+bound/4 })
 		f.master.Resume()
 		<-done
 	}
