@@ -8,6 +8,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
+	"github.com/redis/go-redis/v9"
 )
 
 // A server that was replaced may lack a session that the new master has: that it finds none is no deletion. Such a server
@@ -42,9 +43,20 @@ func TestI2_OnlyAServerThatTakesWritesConfirmsADeletion(t *testing.T) {
 // more than to say that it is gone.
 func TestI4_ADeletionThatWasUndoneIsDoneAgain(t *testing.T) {
 	t.Parallel()
-	client := startRedis(t)
+	for name, meets := range map[string]bool{"alone": false, "another is faster": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			deletionIsDoneAgain(t, meets)
+		})
+	}
+}
+
+// deletionIsDoneAgain has the session deleted by another process, if meets says so, after it was found to be back.
+func deletionIsDoneAgain(t *testing.T, meets bool) {
+	c := startCutServer(t, 1)
+	client := c.well
 	other := openEmpty(t, client, 1, storetest.Limits{})
-	s := openConfig(t, other.clock, cache.Config{Redis: client, Shards: 1, Clock: other.clock.Now, RememberDeletions: 100})
+	s := openConfig(t, other.clock, cache.Config{Redis: c.frail, Shards: 1, Clock: other.clock.Now, RememberDeletions: 100})
 	if err := s.Put(t.Context(), storetest.New("1", s.Now(), ada...), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +82,25 @@ func TestI4_ADeletionThatWasUndoneIsDoneAgain(t *testing.T) {
 	}
 	if _, err := s.GetFresh(t.Context(), "1"); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("the process that has deleted it: %v", err)
+	}
+	if meets {
+		scripts := 0
+		c.faults.Arm(redistest.Cut{Before: func(_ int, cmds []redis.Cmder) error {
+			if cmds[0].Name() != "evalsha" {
+				return nil
+			}
+			if scripts++; scripts == 2 { // the first has found it
+				back, err := other.GetFresh(t.Context(), "1")
+				if err == nil {
+					_, err = other.Delete(t.Context(), back, "deleted")
+				}
+				return err
+			}
+			return nil
+		}})
+		if _, err := s.ConfirmDeleted(t.Context(), "1"); !errors.Is(err, session.ErrConflict) || scripts != 2 {
+			t.Errorf("%d scripts, %v, want ErrConflict", scripts, err)
+		}
 	}
 	if _, err := s.ConfirmDeleted(t.Context(), "1"); err != nil {
 		t.Error(err)

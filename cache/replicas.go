@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -176,7 +177,7 @@ const noVersion = "-"
 
 // ConfirmDeleted is for a caller that is to delete a session and has found none. A
 // replica may lack one that its master has, so a script that replicas refuse looks
-// again: session.ErrConflict says that there is one. Then it waits for replicas, as
+// again: session.ErrConflict says that there is one, or was a moment ago. Then it waits for replicas, as
 // Delete does, so that what another Delete has done is known to be there, and
 // remembers the deletion if there was one.
 func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowledged, err error) {
@@ -217,6 +218,9 @@ func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowle
 		default: // this process has deleted it, and it is back: other processes still see it
 			last, _ := s.remembered.Last(id, s.clock())
 			deleted, err := s.delete(ctx, stored, reasonReturned, last, true)
+			if errors.Is(err, session.ErrNotFound) { // somebody else was faster, and its replicas are not waited for
+				return got, session.ErrConflict
+			}
 			if err != nil {
 				return got, err
 			}
