@@ -93,7 +93,7 @@ func (l *least) contract(t *testing.T, shards int, near bool, used map[string]bo
 			}
 			s.audit(t, false)
 		})
-		return s.Store, s.clock.Advance
+		return newKeeping(s.Store, false), s.clock.Advance
 	})
 	if near && hits == 0 && testdepth.Of(n, 1) == n {
 		t.Error("no copy was ever used")

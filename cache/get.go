@@ -104,7 +104,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	switch {
 	case s.near != nil && how.Reads.Copies():
 		// What a costly search reads would drive out what is asked for often.
-		return s.near.Sessions(ctx, candidates, !how.Costly, read)
+		return s.near.Sessions(ctx, candidates, !how.Costly, how.Evidence, read)
 	case how.Memory != nil && !how.Costly:
 		return s.readInto(ctx, how.Memory, candidates)
 	}

@@ -259,6 +259,18 @@ func (p *nearProcess) want(id session.ID, sequence uint64, hit bool) {
 	}
 }
 
+// Search answers a search with the page that was kept of it, as the HTTP API does.
+func (p *nearProcess) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
+	if q.Cursor != nil || !q.Reads.Copies() {
+		return p.Store.Search(ctx, q)
+	}
+	key := fmt.Appendf(nil, "%+v %+v %v %d %d", q.Predicates, q.Sees, q.Ascending, q.Offset, q.Limit)
+	if page, ok := p.Page(key); ok {
+		return page, nil
+	}
+	return p.SearchAs(ctx, q, key)
+}
+
 // ofUser returns the IDs of a user's sessions, oldest first.
 func (p *nearProcess) ofUser(user string) []session.ID {
 	p.t.Helper()

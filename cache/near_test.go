@@ -439,7 +439,7 @@ func TestNear_LongListIsNotHeld(t *testing.T) {
 	list := func() ([]index.Candidate, bool) { // as it is held
 		t.Helper()
 		hits := b.NearStats().Lists.Hits
-		l, ok, err := b.near.List(t.Context(), "u")
+		l, ok, err := b.near.List(t.Context(), "u", nil)
 		if err != nil || b.NearStats().Lists.Hits != hits+1 {
 			t.Errorf("nothing is known of the list: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,12 @@ func TestI9_MiniredisAnswersAsTheModel(t *testing.T) {
 // largest sessions at most. connect makes each store's client.
 func checkProperty(t *testing.T, connect func() redis.UniversalClient, shards, ops, largest int, near bool) {
 	t.Helper()
+	var pages atomic.Int64
+	defer func() {
+		if near && pages.Load() == 0 && !t.Failed() {
+			t.Error("no page was ever kept")
+		}
+	}()
 	checkOps(t, ops, func(t *rapid.T) int {
 		size := 0
 		if largest > 0 {
@@ -69,6 +76,11 @@ func checkProperty(t *testing.T, connect func() redis.UniversalClient, shards, o
 			defer stop()
 		}
 		subject := s.subject()
+		if near {
+			kept := newKeeping(s.Store, true)
+			subject.Store = kept
+			defer func() { pages.Add(int64(*kept.kept)) }()
+		}
 		subject.Initial, subject.Limits = size, limits
 		return storetest.Property(t, subject)
 	})
@@ -97,7 +109,7 @@ func checkOps(t *testing.T, ops int, one func(t *rapid.T) int) {
 // subject returns s as the property test takes it.
 func (s *testStore) subject() storetest.Subject {
 	return storetest.Subject{
-		Store: s.Store,
+		Store: newKeeping(s.Store, false),
 		Clock: s.clock,
 		Sweep: func(ctx context.Context) error {
 			_, err := s.Sweep(ctx)

@@ -246,12 +246,36 @@ func (s *Store) Ping(ctx context.Context) error {
 // search that is too costly gets an *index.TooCostlyError. What it
 // may read, q.Reads says; copies while these may be used, as Get.
 func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error) {
+	return s.SearchAs(ctx, q, nil)
+}
+
+// Page returns the page that a search was kept under a key as, if that search would find
+// the same now, by copies alone.
+func (s *Store) Page(key []byte) (*index.Page, bool) {
+	page, candidates, ok := s.near.Page(textIn(key))
+	if ok {
+		s.index.CountCopy(candidates)
+	}
+	return page, ok
+}
+
+// SearchAs is Search, and keeps the page for Page, if it comes from copies alone. The key
+// tells the search from every other one; an empty one keeps nothing.
+func (s *Store) SearchAs(ctx context.Context, q *index.Query, key []byte) (*index.Page, error) {
 	if s.near != nil && q.Reads.Copies() {
 		if answer, usable := s.near.Begin(); usable {
+			if len(key) > 0 && q.Cursor == nil {
+				with := *q
+				with.Evidence = index.NewEvidence()
+				q = &with
+			}
 			page, err := s.index.Search(ctx, q, s.clock())
 			if answer.Holds() {
 				if err != nil {
 					return nil, unavailable(err)
+				}
+				if q.Evidence != nil {
+					answer.Keep(string(key), page, q.Evidence)
 				}
 				return page, nil
 			}
@@ -262,7 +286,7 @@ func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error)
 		// Copies may not be used now, or were not proven to be fresh until the
 		// answer was complete. (I4)
 		without := *q
-		without.Reads = q.Reads.WithoutCopies()
+		without.Reads, without.Evidence = q.Reads.WithoutCopies(), nil
 		q = &without
 	}
 	page, err := s.index.Search(ctx, q, s.clock())

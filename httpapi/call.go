@@ -47,6 +47,8 @@ type call struct {
 	logged []slog.Attr
 	// out is the answer under way, from begin to end.
 	out []byte
+	// search names a search whose page may be kept; empty else.
+	search []byte
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -248,6 +250,6 @@ func (c *call) release() {
 		body = nil
 	}
 	clear(body) // it may hold a secret
-	*c = call{body: body[:0], requestID: c.requestID[:0]}
+	*c = call{body: body[:0], requestID: c.requestID[:0], search: c.search[:0]}
 	calls.Put(c)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/binary"
 	"net/http"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
@@ -11,6 +12,40 @@ import (
 
 func decodeList(c *call) (*request.List, error) {
 	return request.DecodeList(c.body, c.caller, c.route.beta, c.fresh)
+}
+
+// listAgain answers ListSessions with the page that this search had before, if it would
+// have the same now; else it searches.
+func listAgain(search handler) handler {
+	return func(s *Server, ctx context.Context, c *call) error {
+		if c.nameSearch() {
+			if page, ok := s.config.Store.Page(c.search); ok {
+				c.writePage(page, "")
+				return c.end(http.StatusOK)
+			}
+		}
+		return search(s, ctx, c)
+	}
+}
+
+// maxSearchBody is the longest body of a search, in bytes, whose page is kept.
+const maxSearchBody = 1 << 10
+
+// nameSearch sets c.search to what tells this search from every other one: the body, and
+// the caller. It says no if its page is not to be kept.
+func (c *call) nameSearch() bool {
+	if c.fresh || !c.caller.Read.All || len(c.body) > maxSearchBody {
+		return false
+	}
+	version := byte('2')
+	if c.route.beta {
+		version = 'b'
+	}
+	// The caller's own IDs stand for those that a query leaves out.
+	b := binary.AppendUvarint(append(c.search[:0], version), uint64(len(c.caller.UserID)))
+	b = binary.AppendUvarint(append(b, c.caller.UserID...), uint64(len(c.caller.AgentID)))
+	c.search = append(append(b, c.caller.AgentID...), c.body...)
+	return true
 }
 
 // listSessions answers ListSessions. The documents go into the answer as they
@@ -23,7 +58,7 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *request.List) err
 	if q.Limit == 0 {
 		q.Query.Limit = s.config.DefaultLimit
 	}
-	page, err := s.config.Store.Search(ctx, &q.Query)
+	page, err := s.config.Store.SearchAs(ctx, &q.Query, c.search)
 	if err != nil {
 		return err
 	}

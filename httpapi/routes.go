@@ -56,7 +56,7 @@ var routes = slices.Concat(
 func sessionService(version string, beta bool) []route {
 	prefix, service := "/"+version, protocol.ConnectPrefix+"session."+version+".SessionService/"
 	calls := []route{
-		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: answer(decodeList, (*Server).listSessions)},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: listAgain(answer(decodeList, (*Server).listSessions))},
 		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, class: classRead, do: answer(decodeGet, (*Server).getSession)},
 		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, class: classWrite, do: answer(decodeCreate, (*Server).createSession)},
 		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, class: classWrite, do: answer(decodeSet, (*Server).setSession)},

@@ -32,6 +32,7 @@ func (q *Query) sort(sessions []*session.Stored) {
 // that it is exact whatever the lists say. No candidate may come twice. (I9)
 func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
 	if len(candidates) > costly {
+		q.Evidence.Other()
 		return ix.examineMany(ctx, q, now, candidates)
 	}
 	page := &Page{At: now}
@@ -40,7 +41,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	}
 	var matches []*session.Stored
 	for part := range slices.Chunk(candidates, chunk) {
-		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: page.memory})
+		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: page.memory, Evidence: q.Evidence})
 		if err != nil {
 			page.Release()
 			return nil, err

@@ -41,11 +41,14 @@ type How struct {
 	Reads Reads
 	// Memory is where sessions may be read into that nobody keeps; nil has none.
 	Memory *session.Memory
+	// Evidence notes the copies that are used.
+	Evidence *Evidence
 }
 
 // Users returns the whole list of a user's sessions, oldest first, each once,
-// or says that it does not have it. The list is not changed by anybody.
-type Users func(ctx context.Context, user string) (list []Candidate, ok bool, err error)
+// or says that it does not have it. The list is not changed by anybody. e notes what it
+// is taken from.
+type Users func(ctx context.Context, user string, e *Evidence) (list []Candidate, ok bool, err error)
 
 // Trips makes round trips that concurrent callers share: Do of a *batch.Batcher
 // or a *batch.Cluster.

@@ -93,7 +93,7 @@ func writePlans(t *testing.T, got *strings.Builder, shards, initial, maxCandidat
 	ix := index.New(index.Config{
 		Redis: client("redis"), Searches: client("searches"), Trips: shared, Lists: shared.lists, Costly: client("costly"), Replicas: client("replicas"),
 		Keys: space, Resolve: r.resolve, MaxCandidates: maxCandidates,
-		Users: func(_ context.Context, user string) ([]index.Candidate, bool, error) {
+		Users: func(_ context.Context, user string, _ *index.Evidence) ([]index.Candidate, bool, error) {
 			r.note("held list")
 			return held[user], user != "u0", nil
 		},

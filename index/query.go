@@ -30,6 +30,8 @@ type Query struct {
 	Limit int
 	// Reads is what may be read; with Cursor, replicas are never read.
 	Reads Reads
+	// Evidence, unless nil, notes the copies that answer.
+	Evidence *Evidence
 }
 
 // Kind is what a predicate is about.

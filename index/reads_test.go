@@ -53,7 +53,7 @@ func TestReads_EveryPlanKeepsToThem(t *testing.T) {
 		return found, nil
 	}
 	heldAsked := 0
-	users := func(context.Context, string) ([]Candidate, bool, error) {
+	users := func(context.Context, string, *Evidence) ([]Candidate, bool, error) {
 		heldAsked++
 		return nil, false, nil
 	}
@@ -107,7 +107,7 @@ func (d direct) Do(ctx context.Context, cmds ...redis.Cmder) error {
 }
 
 // noUsers has no list.
-func noUsers(context.Context, string) ([]Candidate, bool, error) { return nil, false, nil }
+func noUsers(context.Context, string, *Evidence) ([]Candidate, bool, error) { return nil, false, nil }
 
 func (d direct) lists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
 	for _, key := range lists {

@@ -38,7 +38,7 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	q, now := p.q, p.now
 	if p.held {
 		w.source = sourceCopy
-		list, ok, err := ix.users(ctx, p.narrowed.user)
+		list, ok, err := ix.users(ctx, p.narrowed.user, q.Evidence)
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +47,7 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 			return ix.examine(ctx, q, now, list)
 		}
 	}
+	q.Evidence.Other()
 	w.source = p.source
 	if p.short {
 		found, all, err := ix.short(ctx, ix.shortLists(p), p.narrowed.creation)

@@ -72,6 +72,10 @@ func outcomeOf(err error) outcome {
 	return failed
 }
 
+// CountCopy counts a search that was not asked for, because its page was still known: so
+// many sessions were looked at once.
+func (ix *Index) CountCopy(candidates int) { ix.counts.add(work{sourceCopy, candidates}, nil) }
+
 // work is what one search did.
 type work struct {
 	source     source

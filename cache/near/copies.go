@@ -35,6 +35,7 @@ type copies[K comparable, V any] struct {
 	own     func(K) K
 	seed    maphash.Seed
 	stripes [64]stripe[K, V]
+	marks   *marks // nil where nobody takes marks
 
 	hits, misses, invalidations atomic.Uint64
 }
@@ -107,8 +108,10 @@ func (s *copies[K, V]) missing(key K, since instant) bool {
 	return ok && a.epoch == s.epochs.now() && a.begun > since
 }
 
+func (s *copies[K, V]) hash(key K) uint64 { return maphash.Comparable(s.seed, key) }
+
 func (s *copies[K, V]) stripe(key K) *stripe[K, V] {
-	return &s.stripes[maphash.Comparable(s.seed, key)%uint64(len(s.stripes))]
+	return &s.stripes[s.hash(key)%uint64(len(s.stripes))]
 }
 
 // begin begins to load a key, or finds that another caller does. A caller that leads
@@ -170,6 +173,9 @@ func (s *copies[K, V]) invalidate(key K) {
 	s.held.Invalidate(key)
 	if s.absent != nil {
 		s.absent.Invalidate(key)
+	}
+	if s.marks != nil {
+		s.changes(key).Add(1) // after the copy is gone: a page that has seen it took its mark before (I3)
 	}
 	s.invalidations.Add(1)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -73,6 +74,7 @@ type Cache struct {
 	sessions *copies[session.ID, *session.Stored]
 	lists    *copies[string, *userList] // by user ID
 	tokens   *copies[session.TokenHash, session.ID]
+	pages    *otter.Cache[string, *keptPage] // by what was asked
 
 	flushes atomic.Uint64
 	// saw is told what has happened, for tests.
@@ -80,9 +82,9 @@ type Cache struct {
 }
 
 const (
-	// Of the near cache's bytes, so many 32nds are for the lists of users, and
-	// for tokens and for unknown IDs.
-	listShare, tokenShare, absentShare = 6, 1, 1
+	// Of the near cache's bytes, so many 32nds are for the lists of users, for
+	// tokens, for unknown IDs and for pages.
+	listShare, tokenShare, absentShare, pageShare = 6, 1, 1, 1
 	// absentBytes is about what an unknown ID takes.
 	absentBytes = 256
 	// copyBytes is about what a copy takes in addition to its texts.
@@ -97,12 +99,14 @@ func New(c Config) *Cache {
 	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
 	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
-	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare), absent, weighSession)
+	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare-pageShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
 	n.sessions.own = ownID
 	n.lists = newCopies(&n.epochs, part(listShare), 0, weighList)
 	n.lists.own = strings.Clone
+	n.sessions.marks, n.lists.marks = new(marks), new(marks)
 	n.tokens = newCopies(&n.epochs, part(tokenShare), 0, weighToken)
+	n.pages = otter.Must(&otter.Options[string, *keptPage]{MaximumWeight: part(pageShare), Weigher: weighPage, Executor: runInline})
 	return n
 }
 
@@ -214,6 +218,7 @@ func (n *Cache) flush() {
 	n.sessions.flush()
 	n.lists.flush()
 	n.tokens.flush()
+	n.pages.InvalidateAll()
 	n.saw(Event{What: "flush"})
 }
 

@@ -47,7 +47,7 @@ func TestNear_KeysAreOwned(t *testing.T) {
 	if s, err := n.Session(t.Context(), session.ID(larger[14:16])); s != nil || err != nil {
 		t.Fatalf("99 is there: %v, %v", s, err)
 	}
-	if l, ok, err := n.List(t.Context(), larger[18:]); len(l) != 1 || !ok || err != nil {
+	if l, ok, err := n.List(t.Context(), larger[18:], nil); len(l) != 1 || !ok || err != nil {
 		t.Fatalf("%+v, %v, %v", l, ok, err)
 	}
 	if s, err := n.ByToken(t.Context(), "foreign"); s != read || err != nil {

@@ -56,8 +56,8 @@ func (n *Cache) Copy(id session.ID, token string) (stored *session.Stored, ok bo
 // Sessions finds sessions in the order of the candidates, nil where there is none:
 // copies, if those may be used, and what they lack by read, in one call. keep says
 // that what was read may be held. Whether the copies held all the while, the caller
-// asks (Answer).
-func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, read func(context.Context, []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
+// asks (Answer). e notes what was used.
+func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, e *index.Evidence, read func(context.Context, []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
 	found := make([]*session.Stored, len(candidates))
 	_, usable := n.begin()
 	var missing []session.ID
@@ -65,8 +65,17 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 	for i := range candidates {
 		id := candidates[i].ID
 		if usable {
+			var mark index.Mark
+			if e != nil {
+				mark = n.sessions.mark(id)
+			}
 			var ok bool
 			if found[i], ok = n.session(id, now); ok {
+				if found[i] == nil { // for a while
+					e.Other()
+				} else {
+					e.Note(mark, found[i].Expiration)
+				}
 				continue
 			}
 		}
@@ -79,6 +88,7 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 	if len(missing) == 0 {
 		return found, nil
 	}
+	e.Other()
 	var got []*session.Stored
 	var err error
 	if usable && keep {

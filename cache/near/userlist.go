@@ -23,17 +23,23 @@ type userList struct {
 
 // List returns the list of a user's sessions, oldest first, which it reads if need
 // be; nobody may change it. ok is false if it is too long, or if copies may not be
-// used now. Whether it held, the caller asks (Answer).
-func (n *Cache) List(ctx context.Context, user string) (list []index.Candidate, ok bool, err error) {
+// used now. Whether it held, the caller asks (Answer). e notes what was used.
+func (n *Cache) List(ctx context.Context, user string, e *index.Evidence) (list []index.Candidate, ok bool, err error) {
 	_, usable := n.begin()
 	if !usable {
 		return nil, false, nil
 	}
+	var mark index.Mark
+	if e != nil {
+		mark = n.lists.mark(user)
+	}
 	l, ok := n.lists.get(user)
 	if ok {
 		n.lists.count(1, 0)
+		e.Note(mark, session.Never)
 		return l.candidates, !l.long, nil
 	}
+	e.Other()
 	n.lists.count(0, 1)
 	l, _, err = n.lists.fetchOne(ctx, user, n.fresh.clock(), true,
 		func(ctx context.Context) (*userList, error) { return n.readUserList(ctx, user) },
