@@ -22,17 +22,17 @@ import (
 
 const usage = `Usage: bench SUBCOMMAND [flags]
 
-  run       measure one scenario at one rate, or in a closed loop
-  pairs     run two loads by turns, and report their ratios
-  max       find the highest rate that holds an objective
-  raw       ask Redis itself for users' sessions: the least that a search can cost it
-  link      stand between a program and its Redis, and silence its invalidations when told
-  start     measure how long a program takes to be ready, and its memory
-  seed      store sessions through the import API
-  baseline  serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
-  compare   compare two result files, with their noise
-  report    make one HTML file of result files, with plots
-  sessions  print sessions for the import API
+  run          measure one scenario at one rate, or in a closed loop
+  pairs        run two loads by turns, and report their ratios
+  max          find the highest rate that holds an objective
+  raw          ask Redis itself for users' sessions: the least that a search can cost it
+  redis-proxy  stand between a program and its Redis, and silence its invalidations when told
+  start        measure how long a program takes to be ready, and its memory
+  seed         store sessions through the import API
+  baseline     serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  compare      compare two result files, with their noise
+  report       make one HTML file of result files, with plots
+  sessions     print sessions for the import API
 
 bench SUBCOMMAND -h lists the flags.
 `
