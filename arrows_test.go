@@ -80,14 +80,16 @@ var arrows = map[string][]string{
 	"bench/report":        {"bench/cli", "bench/quantity", "bench/result"},
 	"bench/source":        {"bench/cli", "bench/load", "bench/result", "bench/scenario"},
 	"bench/experiment":    {"bench/cli", "bench/load", "bench/result", "bench/scenario", "bench/source"},
-	"bench/baseline":      {"bench/cli", "bench/scenario", "bench/source"},
+	"bench/peers":         {"bench/cli", "bench/scenario", "bench/source"},
+	"bench/baseline":      {"bench/cli", "bench/peers", "bench/scenario"},
 	"bench/redisproxy":    {"bench/cli", "bench/load"},
 	"bench/seed":          {"bench/cli", "bench/load", "bench/scenario"},
-	"bench/measure":       {"bench/baseline", "bench/cli", "bench/experiment", "bench/load", "bench/result", "bench/scenario", "bench/source"},
+	"bench/measure":       {"bench/cli", "bench/experiment", "bench/load", "bench/peers", "bench/result", "bench/scenario", "bench/source"},
 	"bench":               {"bench/baseline", "bench/compare", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed"},
 	"":                    {},
 
 	// For tests only: nobody's product code may import these.
+	"bench/testserver":       {},
 	"internal/oidc/oidctest": {"internal/eventually"},
 	"internal/redistest":     {"internal/eventually"},
 	"internal/tlstest":       {},
@@ -104,13 +106,15 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/baseline", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
+	"github.com/valyala/fasthttp":   {"bench/peers", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/baseline", "bench/measure", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
+	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
+	"github.com/redis/rueidis":      {"bench/peers"},
+	"github.com/jackc":              {"bench/peers"},
 	"github.com/sony/gobreaker":     {"internal/breaker"},
 	"github.com/alicebob/miniredis": {"internal/lookalike", "internal/redisconn"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "internal/config", "internal/usage"},

@@ -29,7 +29,7 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   redis-proxy  stand between a program and its Redis, and silence its invalidations when told
   start        measure how long a program takes to be ready, and its memory
   seed         store sessions through the import API
-  baseline     serve a constant JSON body with a bare fasthttp handler: the ceiling to compare with
+  baseline     serve a constant JSON body with a bare fasthttp handler, the ceiling to compare with; or a peer
   compare      compare two result files, with their noise
   report       make one HTML file of result files, with plots
   sessions     print sessions for the import API

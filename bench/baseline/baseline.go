@@ -1,11 +1,10 @@
 // Package baseline is bench baseline: what a program is measured against, a bare HTTP
-// server that answers as many bytes, or one script call a search. Look here when you
+// server that answers as many bytes, by itself or from a peer. Look here when you
 // doubt a ratio.
 package baseline
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,26 +13,25 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
-	"github.com/valyala/fasthttp"
 )
 
-const (
-	maxBaselineBytes = 64 << 20
-	shutdownTimeout  = 5 * time.Second
-)
+const maxBaselineBytes = 64 << 20
 
 // Command is bench baseline: it serves a constant JSON body to every request: what fasthttp alone can
-// do on this machine with as many bytes. With --evalsha it answers searches by
-// user from Redis, in the ordinary way, with as many bytes.
+// do on this machine with as many bytes. With --peer it answers searches by
+// user, and Gets, from a store in an ordinary way, with as many bytes.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("baseline", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
 	buffer := flags.Int("write-buffer", 4096, "bytes that one write takes; 4096 is what a bare server has, and cuts a longer answer in two")
-	evalsha := flags.Bool("evalsha", false, "answer POST "+scenario.SearchPath+" by one script call in Redis")
-	redisURL := flags.String("redis", "", "the Redis for --evalsha: `URL`")
-	users := flags.Int("seed-users", 20_000, "store five sessions for so many users in that Redis first, under bench:; 0 if they are there")
+	name := flags.String("peer", "", "answer searches by user and Gets from a store, as `NAME` does: "+strings.Join(peers.Names(), ", "))
+	var urls peers.URLs
+	flags.StringVar(&urls.Redis, "redis", "", "the Redis of a peer: `URL`")
+	flags.StringVar(&urls.Postgres, "postgres", "", "the PostgreSQL of the peer postgres: `URL`")
+	users := flags.Int("seed-users", 20_000, "store five sessions for so many users there first, apart from all else; 0 if they are there")
 	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -41,49 +39,37 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	answer := func(http *fasthttp.RequestCtx) {
-		http.SetContentType("application/json")
-		http.Response.SetBodyRaw(body)
-	}
-	handler := answer
-	if *evalsha {
-		e, err := newEvaluator(ctx, *redisURL, *users, *size, stderr)
+	server := peers.Server{Pad: body, WriteBuffer: *buffer}
+	if *name != "" {
+		if err := seed(ctx, *name, urls, *users, stderr); err != nil {
+			return err
+		}
+		peer, err := peers.Open(ctx, *name, urls)
 		if err != nil {
 			return err
 		}
-		defer e.close()
-		handler = func(http *fasthttp.RequestCtx) {
-			if http.IsPost() && string(http.Path()) == scenario.SearchPath {
-				e.search(http)
-			} else {
-				answer(http)
-			}
-		}
+		defer peer.Close()
+		server.Peer = peer
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		return err
 	}
-	server := &fasthttp.Server{
-		Handler:               handler,
-		NoDefaultServerHeader: true,
-		CloseOnShutdown:       true,
-		WriteBufferSize:       *buffer,
-		ReadTimeout:           time.Minute,
-		WriteTimeout:          time.Minute,
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(stdout, "listening on %s\n", listener.Addr())
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
+	return server.Serve(ctx, listener)
+}
+
+// seed stores five sessions for each of so many users in the store of a peer.
+func seed(ctx context.Context, name string, urls peers.URLs, users int, stderr io.Writer) error {
+	if users == 0 {
+		return nil
 	}
-	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	err = server.ShutdownWithContext(shutdownCtx)
-	return errors.Join(err, <-served) // I7
+	store, err := peers.OpenStore(ctx, name, urls)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return store.Seed(ctx, scenario.Dataset{Sessions: users * scenario.PerUser, Newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}, stderr)
 }
 
 // jsonOf returns a JSON document of exactly size bytes.

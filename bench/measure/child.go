@@ -19,7 +19,7 @@ import (
 type child struct {
 	cmd  *exec.Cmd
 	url  string
-	kind string // baseline, evalsha
+	kind string // baseline, or the name of a peer
 }
 
 // startBaseline starts this program's baseline on a free port, and waits until it listens.
@@ -53,19 +53,19 @@ func (c *child) stop() {
 	_ = c.cmd.Wait()
 }
 
-// startEqual starts a baseline whose answers are as long, with their headers, as
+// equalBody is how long a baseline's body must be for its answers to be as long, with their headers, as
 // those of a source.
-func startEqual(ctx context.Context, stderr io.Writer, s *source.Source, more ...string) (*child, error) {
+func equalBody(ctx context.Context, s *source.Source) (int, error) {
 	want, err := answerBytes(ctx, s)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	const most = 256 // of a baseline's headers
 	body := max(want-most, 64)
 	for range 3 { // the length of the length can change
 		c, err := startBaseline(ctx, io.Discard, body)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		e, err := load.ParseEndpoint(c.url)
 		if err == nil {
@@ -76,10 +76,10 @@ func startEqual(ctx context.Context, stderr io.Writer, s *source.Source, more ..
 		}
 		c.stop()
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
-	return startBaseline(ctx, stderr, body, more...)
+	return body, nil
 }
 
 // answerBytes is the mean length of a hundred answers of a source, headers and all.

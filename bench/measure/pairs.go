@@ -7,8 +7,10 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 )
@@ -23,10 +25,12 @@ func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	atLeast := flags.Float64("at-least", 0, "the requirement: the median of a's requests/s by b's")
 	p99AtMost := flags.Float64("p99-at-most", 0, "the requirement: the median of a's p99 by b's")
-	seedUsers := flags.Int("seed-users", 0, "users that evalsha and raw store in Redis first, under bench:; 0 is as many as a has")
-	writeBuffer := flags.Int("write-buffer", 4096, "that of a baseline that is started")
+	seedUsers := flags.Int("seed-users", 0, "users that raw stores in Redis first, under bench:; 0 is as many as a has")
+	var how serving
+	flags.IntVar(&how.writeBuffer, "write-buffer", 4096, "that of a baseline or a peer that is started")
+	flags.StringVar(&how.urls.Postgres, "postgres", "", "the PostgreSQL of the peer postgres: `URL`")
 	flags.String("a", "", "target of a: `URL`; default --target")
-	flags.String("b", "", "target of b: `URL`; or baseline or evalsha: one that is started, with answers as long as a's; or raw: Redis itself")
+	flags.String("b", "", "target of b: `URL`; or baseline, or a peer ("+strings.Join(peers.Names(), ", ")+"): one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
 	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
@@ -46,7 +50,7 @@ func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *seedUsers == 0 {
 		*seedUsers = a.source.Config.Data.Users()
 	}
-	if err := b.start(ctx, a, *seedUsers, *writeBuffer, stderr); err != nil {
+	if err := b.start(ctx, a, how, *seedUsers, stderr); err != nil {
 		return fmt.Errorf("b: %w", err)
 	}
 	defer b.close()

@@ -6,10 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 
-	"github.com/cloakroom-dev/cloakroom/bench/baseline"
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 	"github.com/redis/go-redis/v9"
@@ -24,15 +25,16 @@ func openRaw(ctx context.Context, f *source.Flags, users int, stderr io.Writer) 
 	case options.Password != "" || options.TLSConfig != nil || options.DB != 0:
 		return nil, errors.New("--redis: raw load knows no password, no TLS and no database but 0")
 	}
-	client, err := source.OpenRedis(f.Redis, 0)
+	store, err := peers.OpenRedisStore(f.Redis)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	if err := baseline.SeedUsers(ctx, client, users, stderr); err != nil {
+	defer store.Close()
+	data := scenario.Dataset{Sessions: users * scenario.PerUser, Newest: time.Now().UTC().Add(-time.Hour)}
+	if err := store.Seed(ctx, data, stderr); err != nil {
 		return nil, err
 	}
-	c := scenario.Config{Data: scenario.Dataset{Sessions: users * scenario.PerUser}, Zipf: f.Zipf}
+	c := scenario.Config{Data: data, Zipf: f.Zipf}
 	flags := *f
 	flags.Scenario = "redis-raw"
 	return &source.Source{Flags: flags, Target: load.Endpoint{Network: options.Network, Address: options.Addr}, Config: c, Checking: true}, nil

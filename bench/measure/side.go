@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 )
 
@@ -74,12 +75,10 @@ func (s *side) open(ctx context.Context) error {
 	return err
 }
 
-// start opens side b, and before, if it is to be a baseline, starts one.
-func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, stderr io.Writer) error {
-	kind := s.flags.Target
-	more := []string{"--write-buffer", fmt.Sprint(writeBuffer)}
-	switch kind {
-	case "raw":
+// start opens side b, and before, if it is to be a baseline or a peer, starts one.
+func (s *side) start(ctx context.Context, a *side, how serving, seedUsers int, stderr io.Writer) error {
+	switch kind := s.flags.Target; {
+	case kind == "raw":
 		var err error
 		if s.source, err = openRaw(ctx, &s.flags, seedUsers, stderr); err != nil {
 			return err
@@ -88,25 +87,16 @@ func (s *side) start(ctx context.Context, a *side, seedUsers, writeBuffer int, s
 		s.flags.Admin = ""
 		s.meters, err = source.OpenMeters(ctx, &s.flags)
 		return err
-	case "baseline":
-	case "evalsha":
-		more = append(more, "--evalsha", "--redis", s.flags.Redis, "--seed-users", fmt.Sprint(seedUsers))
+	case kind == "baseline" || peers.Is(kind):
+		var err error
+		if how.body, err = equalBody(ctx, a.source); err != nil {
+			return err
+		}
+		how.urls.Redis = s.flags.Redis
+		return s.serve(ctx, kind, how, a.source.Config.Data, stderr)
 	default:
 		return s.open(ctx)
 	}
-	var err error
-	if s.child, err = startEqual(ctx, stderr, a.source, more...); err != nil {
-		return err
-	}
-	s.child.kind = kind
-	s.flags.Target, s.flags.Admin = s.child.url, ""
-	if err := s.open(ctx); err != nil {
-		s.child.stop()
-		return err
-	}
-	s.meters.PID = s.child.cmd.Process.Pid
-	s.source.Config.Data.Newest = a.source.Config.Data.Newest
-	return nil
 }
 
 func (s *side) close() {

@@ -25,7 +25,7 @@ func newGetter(c Config, pick func() int) *getter {
 	return &getter{
 		data:    c.Data,
 		pick:    pick,
-		request: newPattern(c.Get("/v2/sessions/" + id)),
+		request: newPattern(c.Get(SessionPath + id)),
 		id:      newPattern([]byte(`"id":"` + id + `"`)),
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
-// RawUserKey and RawSessionKey begin the Redis keys that redis-raw and the evalsha
-// baseline read: the list of a user's sessions, and a session. The ID follows.
+// RawUserKey and RawSessionKey begin the Redis keys that redis-raw and the peers on
+// Redis read: the list of a user's sessions, and a session. The ID follows.
 const (
 	RawUserKey    = "bench:u:{0}:"
 	RawSessionKey = "bench:s:{0}:"

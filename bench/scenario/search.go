@@ -75,6 +75,8 @@ func sameDate(id, field, got string, want time.Time) error {
 }
 
 const (
+	// SessionPath is where a session is; its ID follows.
+	SessionPath = "/v2/sessions/"
 	// SearchPath is where searches are sent.
 	SearchPath = "/v2/sessions/search"
 	byCreation = `"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"`

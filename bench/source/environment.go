@@ -37,6 +37,11 @@ func shownFlag(name, value string) string {
 		return ""
 	case strings.HasPrefix(value, "unix:"):
 		return "unix:"
+	case name == "postgres":
+		if u, err := url.Parse(value); err == nil && u.Host != "" { // what follows may hold a password
+			return u.Scheme + "://" + u.Host + u.Path
+		}
+		return ""
 	}
 	if u, err := url.Parse(value); err == nil && (u.User != nil || u.Scheme == "unix") {
 		u.User = nil

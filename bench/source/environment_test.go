@@ -13,7 +13,12 @@ func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	var f Flags
 	f.Register(flags)
-	args := []string{"--key-file=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5"}
+	flags.String("postgres", "", "")
+	flags.String("b-postgres", "", "")
+	args := []string{
+		"--key-file=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5",
+		"--postgres=postgres://user:secret@h:2/db?password=secret", "--b-postgres=host=h password=secret",
+	}
 	if err := cli.Parse(flags, args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +28,7 @@ func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
 			t.Errorf("--%s %s", name, value)
 		}
 	}
-	if c := strings.Join(command("run", flags), " "); strings.Contains(c, "secret") || !strings.Contains(c, "--rate=5") || !strings.Contains(c, "redis://h:1/0") {
+	if c := strings.Join(command("run", flags), " "); strings.Contains(c, "secret") || !strings.Contains(c, "--rate=5") || !strings.Contains(c, "redis://h:1/0") || !strings.Contains(c, "--postgres=postgres://h:2/db") {
 		t.Error(c)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -25,6 +24,8 @@ type Meters struct {
 	redisSettings map[string]string
 	// PID is of a baseline that was started here, which has no admin listener; 0 is none.
 	PID int
+	// Postgres is the process ID of a PostgreSQL server on this machine that the program asks; 0 is none.
+	Postgres int
 }
 
 // redisSettingNames are the settings of Redis that change what a measurement shows.
@@ -93,8 +94,10 @@ func (m *Meters) Close() {
 type Reading map[string]float64
 
 const (
-	redisCPU   = "redis CPU seconds"
-	programCPU = "process_cpu_seconds_total"
+	redisCPU        = "redis CPU seconds"
+	postgresCPU     = "PostgreSQL CPU seconds"
+	programCPU      = "process_cpu_seconds_total"
+	programResident = "process_resident_memory_bytes"
 )
 
 // Read returns what can be read; what cannot is left out.
@@ -107,8 +110,11 @@ func (m *Meters) Read(ctx context.Context) Reading {
 		}
 	}
 	if m.PID != 0 {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.PID)); err == nil {
-			r.parseStat(stat)
+		r.readProcess(m.PID)
+	}
+	if m.Postgres != 0 {
+		if seconds, err := familyCPU(m.Postgres); err == nil {
+			r[postgresCPU] = seconds
 		}
 	}
 	if m.redis != nil {
@@ -143,21 +149,6 @@ func (r Reading) ParseMetrics(text []byte) {
 	}
 }
 
-// parseStat reads the CPU time off Linux' /proc/PID/stat, in which it is in
-// hundredths of a second.
-func (r Reading) parseStat(stat []byte) {
-	const user, system = 11, 12 // counted from behind the name, which may have anything in it
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= system {
-		return
-	}
-	u, errU := strconv.ParseFloat(string(fields[user]), 64)
-	s, errS := strconv.ParseFloat(string(fields[system]), 64)
-	if errU == nil && errS == nil {
-		r[programCPU] = (u + s) / 100
-	}
-}
-
 const nearPrefix = "cloakroom_near_"
 
 // figures adds what n requests between two readings cost.
@@ -169,11 +160,14 @@ func (m *Meters) figures(to map[string]float64, before, after Reading, n float64
 	if d, ok := difference(programCPU); ok {
 		to["program_cpu_us_per_request"] = d * 1e6 / n
 	}
-	if v, ok := after["process_resident_memory_bytes"]; ok {
+	if v, ok := after[programResident]; ok {
 		to["program_resident_mib"] = v / (1 << 20)
 	}
 	if d, ok := difference(redisCPU); ok {
 		to["redis_cpu_us_per_request"] = d * 1e6 / n
+	}
+	if d, ok := difference(postgresCPU); ok {
+		to["postgres_cpu_us_per_request"] = d * 1e6 / n
 	}
 	var hits, misses float64
 	for name := range after {

@@ -1,6 +1,9 @@
 package source
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 func TestReading_Metrics(t *testing.T) {
 	before, after := Reading{}, Reading{}
@@ -19,16 +22,29 @@ func TestReading_Metrics(t *testing.T) {
 	}
 }
 
-func TestReading_Stat(t *testing.T) {
-	r := Reading{}
-	r.parseStat([]byte("77 (a name) with) S 1 77 77 0 -1 4194304 100 0 0 0 150 25 0 0 20 0 9 0 100 1 1\n"))
-	if r[programCPU] != 1.75 || len(r) != 1 {
-		t.Error(r)
+func TestParseStat(t *testing.T) {
+	p, err := parseStat([]byte("77 (a name) with) S 1 77 77 0 -1 4194304 100 0 0 0 150 25 10 5 20 0 9 0 100 1 1\n"))
+	if want := (process{parent: 1, cpu: 1.75, waited: 0.15}); err != nil || p != want {
+		t.Errorf("%+v, %v", p, err)
 	}
-	for _, broken := range []string{"", "77 (x", "77 (x) S 1 2", "77 (x) S 1 77 77 0 -1 4194304 100 0 0 0 x 25 0"} {
-		r := Reading{}
-		if r.parseStat([]byte(broken)); len(r) != 0 {
-			t.Errorf("%q: %v", broken, r)
+	for _, broken := range []string{"", "77 (x", "77 (x) S 1 2", "77 (x) S 1 77 77 0 -1 4194304 100 0 0 0 x 25 0 0"} {
+		if p, err := parseStat([]byte(broken)); err == nil {
+			t.Errorf("%q: %+v", broken, p)
 		}
+	}
+}
+
+func TestReading_OfThisProcess(t *testing.T) {
+	r := Reading{}
+	r.readProcess(os.Getpid())
+	if r[programResident] < 1<<20 {
+		t.Errorf("%v", r)
+	}
+	family, err := familyCPU(os.Getpid())
+	if err != nil || family < r[programCPU] {
+		t.Errorf("with its children %g s of CPU, by itself %g; %v", family, r[programCPU], err)
+	}
+	if pid := PostgresServer(os.Getpid()); pid != 0 {
+		t.Errorf("this is no PostgreSQL: %d", pid)
 	}
 }

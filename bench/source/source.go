@@ -82,7 +82,7 @@ func (s *Source) Prepare(ctx context.Context, name string) error {
 // that the dataset is there, and not larger.
 func newestOf(ctx context.Context, c scenario.Config, e load.Endpoint) (time.Time, error) {
 	get := func(i int) (*load.Answer, error) {
-		return load.Fetch(ctx, e, c.Get("/v2/sessions/"+scenario.SessionID(i)))
+		return load.Fetch(ctx, e, c.Get(scenario.SessionPath+scenario.SessionID(i)))
 	}
 	a, err := get(c.Data.Sessions - 1)
 	if err != nil {
