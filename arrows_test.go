@@ -84,7 +84,7 @@ var arrows = map[string][]string{
 	"bench/baseline":      {"bench/cli", "bench/peers", "bench/scenario"},
 	"bench/redisproxy":    {"bench/cli", "bench/load"},
 	"bench/seed":          {"bench/cli", "bench/load", "bench/scenario"},
-	"bench/measure":       {"bench/cli", "bench/experiment", "bench/load", "bench/peers", "bench/result", "bench/scenario", "bench/source"},
+	"bench/measure":       {"bench/cli", "bench/experiment", "bench/load", "bench/peers", "bench/quantity", "bench/result", "bench/scenario", "bench/source"},
 	"bench":               {"bench/baseline", "bench/compare", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed"},
 	"":                    {},
 

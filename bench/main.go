@@ -24,6 +24,7 @@ const usage = `Usage: bench SUBCOMMAND [flags]
 
   run          measure one scenario at one rate, or in a closed loop
   pairs        run two loads by turns, and report their ratios
+  peers        measure Cloakroom and other ways to keep sessions side by side
   max          find the highest rate that holds an objective
   raw          ask Redis itself for users' sessions: the least that a search can cost it
   redis-proxy  stand between a program and its Redis, and silence its invalidations when told
@@ -60,6 +61,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return measure.Run(ctx, rest, stdout, stderr)
 	case "pairs":
 		return measure.Pairs(ctx, rest, stdout, stderr)
+	case "peers":
+		return measure.Peers(ctx, rest, stdout, stderr)
 	case "max":
 		return measure.Max(ctx, rest, stdout, stderr)
 	case "raw":

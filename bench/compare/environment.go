@@ -25,6 +25,7 @@ func environmentWarnings(a, b *result.Environment) []string {
 	differ("CPU", a.CPU, b.CPU)
 	differ("number of cores", strconv.Itoa(a.Cores), strconv.Itoa(b.Cores))
 	differ("Redis", a.Redis, b.Redis)
+	differ("PostgreSQL", a.Postgres, b.Postgres)
 	differ("placement", a.Placement, b.Placement)
 	differ("seed", strconv.FormatUint(a.Seed, 10), strconv.FormatUint(b.Seed, 10))
 	for _, m := range []struct {

@@ -1,4 +1,4 @@
-// Package measure has the subcommands that measure: run, pairs, max, raw, start. Look
+// Package measure has the subcommands that measure: run, pairs, peers, max, raw, start. Look
 // here for what they print, in which order they measure, and what decides.
 package measure
 

@@ -34,6 +34,11 @@ func percentilesFigure(r *result.Result) (*figureView, error) {
 		f.Caption += fmt.Sprintf(" %d of %d loads are drawn.", mostCurves, len(groups))
 		groups = chooseCurves(groups, r.Max)
 	}
+	return f, f.drawPercentiles(groups)
+}
+
+// drawPercentiles draws the latency and service time of groups by percentile.
+func (f *figureView) drawPercentiles(groups []*quantity.Repeats) error {
 	p := newPlot("percentile", "latency, log scale")
 	var open, closed bool
 	for i, g := range groups {
@@ -71,7 +76,7 @@ func percentilesFigure(r *result.Result) (*figureView, error) {
 		{Value: 6, Label: "99.9999 %"},
 	}
 	useLogTime(p)
-	return f, f.draw(p, 360)
+	return f.draw(p, 360)
 }
 
 // chooseCurves returns mostCurves of groups, evenly spaced by rate, with the result of max among them.

@@ -86,6 +86,8 @@ func TestReport_ShowsEachKind(t *testing.T) {
 	f(closedSample(t), 2, "CLOSED LOOP</span>", "coordinated omission", "Closed loop: queueing is hidden.")
 	f(pairsSample(t), 5, "Median a/b of 9 valid pairs",
 		"Required at least 0.9 × requests/s: met by the median; 9 of 9 pairs meet it. Required at most 1.1 × p99: not met by the median; 0 of 9 pairs meet it.")
+	f(peersSample(t), 6, "Side by side, 64 connections", "Side by side, 8 connections", "cloakroom-near by it", "shared_buffers 128MB",
+		"Rate of cloakroom by that of each other, 64 connections, median of the rounds (lowest–highest): cloakroom-near 2.00", "postgres 7.00", "CPU of the program", "Memory of its store")
 	f(maxSample(t), 3, "Highest rate that holds p99&lt;5ms,err&lt;0.01%: 26,000/s (26,000–28,000)", "Rates tried", "p99 9.8 ms",
 		"highest rate that held, 26,000/s", "4 of 7 loads are drawn")
 }
@@ -111,7 +113,11 @@ func TestReport_EmptyResults(t *testing.T) {
 	checkPage(t, sampleFile("blank.json", "run", "x", result.Run{}, result.Run{Mode: "open", Rate: 1, Series: []result.Point{{}, {Second: -5}}}, result.Run{Mode: "open", Rate: 2}))
 	noPairs, noMax := noRuns(), noRuns()
 	noPairs.Pairs, noMax.Max = &result.Pairs{}, &result.Max{}
-	checkPage(t, noPairs, noMax)
+	noPeers := noRuns()
+	noPeers.Kind = "peers"
+	checkPage(t, noPairs, noMax, noPeers)
+	noPeers.Runs = []result.Run{{}, {Peer: "cloakroom", Invalid: "x"}, {Peer: "cloakroom", Connections: 1}}
+	checkPage(t, noPeers)
 }
 
 func TestReport_EscapesEverything(t *testing.T) {

@@ -129,6 +129,25 @@ func pairsSample(t *testing.T) *result.File {
 	return r
 }
 
+func peersSample(t *testing.T) *result.File {
+	t.Helper()
+	r := sampleFile("peers.json", "peers", "search-user")
+	r.Environment.Postgres = "15.18, shared_buffers 128MB"
+	for k, connections := range []int{64, 8} {
+		for round := range 3 {
+			for i, name := range []string{"cloakroom", "cloakroom-near", "evalsha", "go-redis", "rueidis", "rueidis-cached", "postgres"} {
+				run := simulated(t, uint64(100*k+10*round+i), 0, float64(200+100*i), 1)
+				run.Mode, run.Schedule, run.Service = "closed", "", run.Latency
+				run.Peer, run.Label, run.Connections = name, fmt.Sprintf("%s, %d connections", name, connections), connections
+				run.Achieved = float64(24_000/(i+1) + round)
+				run.Figures = map[string]float64{"program_cpu_us_per_request": float64(20 + i), result.StoreBytes: 900}
+				r.Runs = append(r.Runs, run)
+			}
+		}
+	}
+	return r
+}
+
 func maxSample(t *testing.T) *result.File {
 	t.Helper()
 	r := sampleFile("max.json", "max", "search-user")

@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	seriesInks = 6
+	seriesInks = 8
 	inks       = int(inkSeries) + seriesInks
 	plotWidth  = 760
 )

@@ -31,6 +31,7 @@ type sectionView struct {
 	Invalid, Total       int
 	Closed               string // closedWarning, "" if no run was closed
 	Wrong                uint64
+	Peers                []peersView
 	Loads, Figures       tableView
 	Tries                tableView
 	Runs                 []runView
@@ -69,7 +70,11 @@ func newSection(number int, r *result.File) (*sectionView, error) {
 		slices.SortStableFunc(groups, func(a, b *quantity.Repeats) int { return cmp.Compare(a.Rate, b.Rate) })
 	}
 	s.Loads = loadsTable(groups)
-	s.Figures = figuresTable(groups)
+	if r.Kind == "peers" {
+		s.Peers = peersViews(&r.Result)
+	} else {
+		s.Figures = figuresTable(groups)
+	}
 	if r.Max != nil {
 		s.Tries = triesTable(r.Max)
 	}
@@ -79,6 +84,11 @@ func newSection(number int, r *result.File) (*sectionView, error) {
 
 // addPlots adds the plots for which there is data.
 func (s *sectionView) addPlots(r *result.Result) error {
+	if r.Kind == "peers" {
+		var err error
+		s.Plots, err = peersFigures(r)
+		return err
+	}
 	ratios, err := ratioFigures(r)
 	if err != nil {
 		return err
@@ -118,6 +128,9 @@ func summary(r *result.Result) string {
 		}
 		return s
 	}
+	if r.Kind == "peers" {
+		return peersSummary(r)
+	}
 	groups := quantity.Group(r.Runs)
 	if len(groups) == 1 && len(groups[0].Valid) > 0 {
 		g := groups[0]
@@ -138,6 +151,7 @@ func facts(e *result.Environment) []factView {
 		{"cores", strconv.Itoa(e.Cores)},
 		{"Redis", e.Redis},
 		{"Redis settings", settings(e.RedisSettings, "")},
+		{"PostgreSQL", e.Postgres},
 		{"placement", e.Placement},
 		{"target", settings(e.Target, "")},
 		{"flags", settings(e.Flags, "--")},

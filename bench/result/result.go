@@ -12,14 +12,14 @@ const Format = 1
 // NAME-RUN.hgrm for each run that has answers.
 type Result struct {
 	Format int `json:"format"`
-	// Kind is the subcommand that made it: run, pairs, max.
+	// Kind is the subcommand that made it: run, pairs, max, peers.
 	Kind        string      `json:"kind"`
 	Started     time.Time   `json:"started"`
 	Command     []string    `json:"command"`
 	Scenario    string      `json:"scenario"`
 	Environment Environment `json:"environment"`
 	// Runs are in the order in which they ran: repeats, the two sides of each
-	// pair, or the rates that max tried.
+	// pair, the peers of each round, or the rates that max tried.
 	Runs []Run `json:"runs"`
 	// Pairs sums up a pairs measurement, Max a max one.
 	Pairs *Pairs `json:"pairs,omitempty"`
@@ -35,6 +35,7 @@ type Environment struct {
 	Cores         int               `json:"cores"`
 	Redis         string            `json:"redis,omitempty"`
 	RedisSettings map[string]string `json:"redisSettings,omitempty"`
+	Postgres      string            `json:"postgres,omitempty"`
 	// Placement says what ran where, in words.
 	Placement string `json:"placement"`
 	// Target is what GET /version of the program under test said.
@@ -48,6 +49,8 @@ type Run struct {
 	// Side is "a" or "b" in pairs, "" elsewhere; Label says what was loaded.
 	Side  string `json:"side,omitempty"`
 	Label string `json:"label"`
+	// Peer is the program that was loaded, in peers; "" elsewhere.
+	Peer string `json:"peer,omitempty"`
 	// Mode is open or closed. An open run offers Rate requests a second on
 	// Schedule (constant, poisson, burst), however slow the answers are; a
 	// closed one sends the next request when the last is answered, so that its
