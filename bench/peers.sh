@@ -24,10 +24,10 @@ postgres_bin() {
 	local found
 	found=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sort -V | tail -n 1 || true)
 	found=${found:-$(command -v postgres || true)}
-	[[ -z $found ]] || dirname "$found"
+	[[ -z $found ]] || dirname "$(readlink -f "$found")"
 }
-# postgres starts a private server with a quarter of the memory, as PostgreSQL's manual has it, and all else as it comes.
-postgres() { # PORT
+# start_postgres starts a private server with a quarter of the memory, as PostgreSQL's manual has it, and all else as it comes.
+start_postgres() { # PORT
 	local as=() memory
 	memory=$(awk '/MemTotal/ { printf "%d", $2 / 4096 }' /proc/meminfo)
 	mkdir "$dir/postgres"
@@ -89,7 +89,7 @@ side_by_side() {
 if [[ ,$peers, == *,postgres,* ]]; then
 	postgres_bin=$(postgres_bin)
 	if [[ -n $postgres_bin ]]; then
-		postgres 17903
+		start_postgres 17903
 	else
 		echo "peers.sh: there is no PostgreSQL server (Debian's package postgresql); its row is left out" >&2
 		peers=$(tr , '\n' <<<"$peers" | grep -vx postgres | paste -sd,)
