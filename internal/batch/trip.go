@@ -26,14 +26,16 @@ func (q *queue[T]) alone(ctx context.Context, call T) (last redis.Cmder) {
 
 // lone is the context of a caller that makes its own trip, with the deadline of
 // a batch instead of its own, which is further away: what bounds a connection
-// is never a caller's. It needs no timer, and when the caller's ends it does
-// end a wait for a connection, which harms none.
+// is never a caller's. It never ends, so that nobody makes a timer for it: the
+// connection has the deadline, and the client bounds the wait for one.
 type lone struct {
 	context.Context
 	deadline time.Time
 }
 
 func (l *lone) Deadline() (time.Time, bool) { return l.deadline, true }
+func (l *lone) Done() <-chan struct{}       { return nil }
+func (l *lone) Err() error                  { return nil }
 
 // run sends one group after the other until none waits.
 func (q *queue[T]) run() {
