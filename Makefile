@@ -35,7 +35,8 @@ build: ## Build bin/cloakroom
 	@echo "building bin/cloakroom; the first time this takes a few minutes"
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
-TEST := go test -count=1 -shuffle=on -timeout 20m
+# Vet is part of make lint.
+TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: of the bench harness only the engine has concurrent callers.
 RACED = $$(go list ./... | grep -v -e /test/ -e /bench) ./bench/load

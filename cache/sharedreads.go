@@ -9,6 +9,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
@@ -30,84 +31,99 @@ func newReads(rdb redis.UniversalClient, queued int) reads {
 	return batch.NewReads(rdb.(*redis.Client), c)
 }
 
-// readLists is the index' Lists.
-func (s *Store) readLists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
+// readLists is the index' Lists. The members are in memory, too.
+func (s *Store) readLists(ctx context.Context, lists []string, least, most string, limit int, ids []session.ID, m *session.Memory) (members []string, whole bool, read []*session.Stored, err error) {
 	call := batch.NewCall()
 	defer call.Release()
 	for _, key := range lists {
 		call.Add("zrange", key, least, most, "byscore", "limit", "0", strconv.Itoa(limit))
 	}
-	if err := s.searchReads.Do(ctx, call); err != nil {
-		return nil, false, err
+	id := func(i int) session.ID { return ids[i] }
+	replies, err := s.ask(ctx, s.searchReads, call, len(ids), id)
+	if err != nil {
+		return nil, false, nil, err
 	}
-	replies := slices.Clone(call.Replies()) // one piece of memory for all members
 	for range lists {
 		n, err := replies.Array()
 		if err != nil {
-			return nil, false, err
+			return nil, false, nil, err
 		}
 		if n == limit {
-			return nil, false, nil
+			return nil, false, nil, nil
 		}
 		members = slices.Grow(members, n)
 		for range n {
 			member, _, err := replies.Text()
 			if err != nil {
-				return nil, false, err
+				return nil, false, nil, err
 			}
-			members = append(members, textIn(member))
+			m.Bytes = append(m.Bytes, member...)
+			members = append(members, textIn(m.Bytes[len(m.Bytes)-len(member):]))
 		}
 	}
-	return members, true, nil
+	read, err = s.takeInto(&replies, m, len(ids), id)
+	return members, err == nil, read, err
 }
 
-// documents reads what is stored under each ID, in a round trip that concurrent
-// callers share, and gives it to take: "" where nothing is stored.
-func (s *Store) documents(ctx context.Context, by reads, n int, id func(i int) session.ID, take func(i int, field string) error) error {
-	call := batch.NewCall()
-	defer call.Release()
+// ask has the documents of sessions read, in a round trip that concurrent callers share.
+func (s *Store) ask(ctx context.Context, by reads, call *batch.Call, n int, id func(i int) session.ID) (resp.Replies, error) {
 	for i := range n {
 		call.Add("hget", s.keys.Session(id(i)), fieldDoc)
 	}
 	if err := by.Do(ctx, call); err != nil {
-		return err
+		return nil, err
 	}
-	replies := call.Replies()
-	for i := range n {
-		field, _, err := replies.Text()
-		if err == nil {
-			err = take(i, textIn(field))
-		}
-		if err != nil {
-			return fmt.Errorf("session %s: %w", id(i), err)
-		}
-	}
-	return nil
+	return call.Replies(), nil
 }
 
 // readInto returns what is stored for each candidate, in memory that nobody keeps.
 func (s *Store) readInto(ctx context.Context, m *session.Memory, candidates []index.Candidate) ([]*session.Stored, error) {
-	stored, found := m.Room(len(candidates))
+	call := batch.NewCall()
+	defer call.Release()
+	id := func(i int) session.ID { return candidates[i].ID }
+	replies, err := s.ask(ctx, s.searchReads, call, len(candidates), id)
+	if err != nil {
+		return nil, err
+	}
+	return s.takeInto(&replies, m, len(candidates), id)
+}
+
+// takeInto takes n documents from replies, into memory that nobody keeps.
+func (s *Store) takeInto(replies *resp.Replies, m *session.Memory, n int, id func(i int) session.ID) ([]*session.Stored, error) {
+	stored, found := m.Room(n)
 	now := s.clock()
-	err := s.documents(ctx, s.searchReads, len(candidates), func(i int) session.ID { return candidates[i].ID }, func(i int, field string) error {
-		if field == "" {
-			return nil
+	for i := range n {
+		field, _, err := replies.Text()
+		if err == nil && len(field) > 0 {
+			if err = storedIn(m, textIn(field), &stored[i]); err == nil {
+				found[i] = s.remembered.Pass(&stored[i], now)
+			}
 		}
-		found[i] = &stored[i]
-		err := storedIn(m, field, found[i])
-		found[i] = s.remembered.Pass(found[i], now)
-		return err
-	})
-	return found, err
+		if err != nil {
+			return nil, fmt.Errorf("session %s: %w", id(i), err)
+		}
+	}
+	return found, nil
 }
 
 // readAll returns what is stored under each ID.
 func (s *Store) readAll(ctx context.Context, by reads, ids []session.ID) ([]*session.Stored, error) {
+	call := batch.NewCall()
+	defer call.Release()
+	replies, err := s.ask(ctx, by, call, len(ids), func(i int) session.ID { return ids[i] })
+	if err != nil {
+		return nil, err
+	}
 	found, now := make([]*session.Stored, len(ids)), s.clock()
-	err := s.documents(ctx, by, len(ids), func(i int) session.ID { return ids[i] }, func(i int, field string) error {
-		stored, err := storedOf(field)
-		found[i] = s.remembered.Pass(stored, now)
-		return err
-	})
-	return found, err
+	for i, id := range ids {
+		field, _, err := replies.Text()
+		if err == nil {
+			found[i], err = storedOf(textIn(field))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("session %s: %w", id, err)
+		}
+		found[i] = s.remembered.Pass(found[i], now)
+	}
+	return found, nil
 }

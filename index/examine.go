@@ -35,32 +35,43 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 		q.Evidence.Other()
 		return ix.examineMany(ctx, q, now, candidates)
 	}
-	page := &Page{At: now}
+	var memory *session.Memory
 	if len(candidates) <= chunk {
-		page.memory = session.NewMemory()
+		memory = session.NewMemory()
 	}
 	var matches []*session.Stored
 	for part := range slices.Chunk(candidates, chunk) {
-		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: page.memory, Evidence: q.Evidence})
+		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: memory, Evidence: q.Evidence})
 		if err != nil {
-			page.Release()
+			memory.Release()
 			return nil, err
 		}
 		if len(candidates) <= chunk {
 			matches = found[:0] // nobody else needs it
 		}
-		for _, s := range found {
-			if s != nil && q.Match(&s.Facts, now) {
-				matches = append(matches, s)
-			}
+		matches = q.matching(matches, found, now)
+	}
+	return q.pageOf(now, memory, matches), nil
+}
+
+// matching appends those of found that match.
+func (q *Query) matching(matches, found []*session.Stored, now session.Time) []*session.Stored {
+	for _, s := range found {
+		if s != nil && q.Match(&s.Facts, now) {
+			matches = append(matches, s)
 		}
 	}
+	return matches
+}
+
+// pageOf returns the page of all matches, which are in memory, if that is not nil.
+func (q *Query) pageOf(now session.Time, memory *session.Memory, matches []*session.Stored) *Page {
 	q.sort(matches)
-	page.Total = uint64(len(matches))
+	page := &Page{At: now, Total: uint64(len(matches)), memory: memory}
 	rest := matches[q.skipStored(matches):]
 	page.Sessions = rest[:min(q.Limit, len(rest))]
 	page.More = q.Cursor != nil && q.Limit > 0 && len(rest) > q.Limit
-	return page, nil
+	return page
 }
 
 // examineMany does not keep the documents of all matches: it reads those of

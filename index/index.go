@@ -13,6 +13,7 @@ package index
 
 import (
 	"context"
+	"hash/maphash"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -59,7 +60,10 @@ type Trips interface {
 // Lists reads the members of lists whose scores are from least to most, as ZRANGE
 // takes those, at most limit of each, in one round trip that concurrent callers share.
 // whole is false if one of them has that many: then there may be more.
-type Lists func(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error)
+//
+// In the same round trip it may read the sessions with these IDs: then read has what is stored
+// for each, nil where nothing is. What it returns is in memory.
+type Lists func(ctx context.Context, lists []string, least, most string, limit int, ids []session.ID, memory *session.Memory) (members []string, whole bool, read []*session.Stored, err error)
 
 // Config configures an Index. Redis, Trips, Lists, Keys and Resolve are required.
 type Config struct {
@@ -101,6 +105,7 @@ type Index struct {
 	maxCandidates int
 	costly        *limiter
 	counts        searchCounts
+	guesses       guesses
 }
 
 // New returns an Index. It connects to nothing and starts nothing.
@@ -117,6 +122,7 @@ func New(c Config) *Index {
 		users:         c.Users,
 		maxCandidates: c.MaxCandidates,
 		costly:        newLimiter(),
+		guesses:       guesses{seed: maphash.MakeSeed()},
 	}
 	if ix.searchRdb == nil {
 		ix.searchRdb = c.Redis

@@ -247,20 +247,20 @@ func (d trips) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	return err
 }
 
-func (d trips) lists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
+func (d trips) lists(ctx context.Context, lists []string, least, most string, limit int, _ []session.ID, _ *session.Memory) (members []string, whole bool, read []*session.Stored, err error) {
 	var cmds []redis.Cmder
 	for _, key := range lists {
 		cmds = append(cmds, redis.NewStringSliceCmd(ctx, "zrange", key, least, most, "byscore", "limit", 0, limit))
 	}
 	if err := d.Do(ctx, cmds...); err != nil {
-		return nil, false, err
+		return nil, false, nil, err
 	}
 	for _, cmd := range cmds {
 		got := cmd.(*redis.StringSliceCmd).Val()
 		if len(got) == limit {
-			return nil, false, nil
+			return nil, false, nil, nil
 		}
 		members = append(members, got...)
 	}
-	return members, true, nil
+	return members, true, nil, nil
 }

@@ -109,13 +109,13 @@ func (d direct) Do(ctx context.Context, cmds ...redis.Cmder) error {
 // noUsers has no list.
 func noUsers(context.Context, string, *Evidence) ([]Candidate, bool, error) { return nil, false, nil }
 
-func (d direct) lists(ctx context.Context, lists []string, least, most string, limit int) (members []string, whole bool, err error) {
+func (d direct) lists(ctx context.Context, lists []string, least, most string, limit int, _ []session.ID, _ *session.Memory) (members []string, whole bool, read []*session.Stored, err error) {
 	for _, key := range lists {
 		got, err := d.rdb.Do(ctx, "zrange", key, least, most, "byscore", "limit", 0, limit).StringSlice()
 		if err != nil || len(got) == limit {
-			return nil, false, err
+			return nil, false, nil, err
 		}
 		members = append(members, got...)
 	}
-	return members, true, nil
+	return members, true, nil, nil
 }

@@ -50,13 +50,9 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	q.Evidence.Other()
 	w.source = p.source
 	if p.short {
-		found, all, err := ix.short(ctx, ix.shortLists(p), p.narrowed.creation)
-		if err != nil {
-			return nil, err
-		}
-		if all {
-			w.candidates = len(found)
-			return ix.examine(ctx, q, now, unique(found))
+		page, all, err := ix.short(ctx, p, w)
+		if all || err != nil {
+			return page, err
 		}
 	}
 	if p.way == undecided {
@@ -133,18 +129,40 @@ func within(list []Candidate, dates Dates) []Candidate {
 	return list[:to]
 }
 
-// short reads the first chunk of each list; all is false if there is more, or
-// so much that the search is a costly one.
-func (ix *Index) short(ctx context.Context, lists []string, dates Dates) (found []Candidate, all bool, err error) {
-	members, whole, err := ix.lists(ctx, lists, minScore(dates), maxScore(dates), chunk)
-	if err != nil || !whole {
+// short answers a search from the first chunk of each of its lists; all is false if there
+// is more, or so much that the search is a costly one.
+func (ix *Index) short(ctx context.Context, p *Plan, w *work) (page *Page, all bool, err error) {
+	lists, dates := ix.shortLists(p), p.narrowed.creation
+	var ids []session.ID
+	guesses := len(lists) == 1 && (ix.users == nil || !p.q.Reads.Copies()) // copies are better than a guess
+	if guesses {
+		ids = ix.guesses.of(lists[0])
+	}
+	memory := session.NewMemory()
+	members, whole, read, err := ix.lists(ctx, lists, minScore(dates), maxScore(dates), chunk, ids, memory)
+	if err != nil || !whole || len(members) > costly {
+		memory.Release()
 		return nil, false, err
 	}
-	found = make([]Candidate, len(members))
+	found := make([]Candidate, len(members))
 	for i, m := range members {
 		found[i].ID = MemberID(m)
 	}
-	return found, len(found) <= costly, nil
+	w.candidates = len(found)
+	found = unique(found)
+	if guesses {
+		wrong := slices.Contains(read, nil)
+		if stored, ok := guessed(found, ids, read); ok {
+			if wrong {
+				ix.guesses.learn(lists[0], found)
+			}
+			return p.q.pageOf(p.now, memory, p.q.matching(stored[:0], stored, p.now)), true, nil
+		}
+		ix.guesses.learn(lists[0], found)
+	}
+	page, err = ix.examine(ctx, p.q, p.now, found)
+	memory.Release() // which has the members
+	return page, true, err
 }
 
 // collect reads all candidates of a driver, each once, in the order of their
