@@ -38,8 +38,8 @@ build: ## Build bin/cloakroom
 # Vet is part of make lint.
 TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
-# are a program of their own, which takes seconds to link: of the bench harness only the engine has concurrent callers.
-RACED = $$(go list ./... | grep -v -e /test/ -e /bench) ./bench/load
+# are a program of their own, which takes seconds to link: those of the packages that use package sync, and of the bench harness only the engine's.
+RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache cmd httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
 
 .PHONY: test
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race

@@ -20,13 +20,15 @@ func Of[T any](all, short T) T {
 	return all
 }
 
-// OneIn returns which cases of a test to do, by their number: all, or with -short one in n. Which ones differs from run to
-// run, so that all have their turn; the test's log says how to do the same ones again. It may be used by several goroutines.
+// OneIn returns which cases of a test to do, by their number: all, or with -short one in n, and with the race detector fewer
+// still. Which ones differs from run to run, so that all have their turn; the test's log says how to do the same ones again. It
+// may be used by several goroutines.
 func OneIn(t testing.TB, n int) func(i int) bool {
 	t.Helper()
 	if !testing.Short() || n < 2 {
 		return func(int) bool { return true }
 	}
+	n *= rarer
 	first, err := turn()
 	if err != nil {
 		t.Fatal(err)

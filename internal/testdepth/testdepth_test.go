@@ -1,21 +1,17 @@
-package testdepth_test
+package testdepth
 
-import (
-	"testing"
-
-	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
-)
+import "testing"
 
 func TestOneIn(t *testing.T) {
-	const n, cases = 4, 40
+	const n, cases = 4, 64
 	done := 0
-	is := testdepth.OneIn(t, n)
+	is := OneIn(t, n)
 	for i := range cases {
 		if is(i) {
 			done++
 		}
 	}
-	if want := testdepth.Of(cases, cases/n); done != want {
+	if want := Of(cases, cases/(n*rarer)); done != want {
 		t.Errorf("%d of %d cases were done, want %d", done, cases, want)
 	}
 }
