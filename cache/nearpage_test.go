@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -179,5 +180,48 @@ func TestNear_PagesThatAreNotKept(t *testing.T) {
 	p.settle()
 	if ids, ok := pageOf(p, "u", "phone")(); ok {
 		t.Errorf("with a session that is not there: %v", ids)
+	}
+}
+
+// A page that has outlived its copies, which were driven out, ends when the caller has been told something newer, before Redis'
+// message has come. (I4)
+func TestI4_AKeptPageIsNoOlderThanWhatWasRead(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	for name, read := range map[string]func(b *nearProcess) error{
+		"by a writer": func(b *nearProcess) error { _, err := b.GetFresh(t.Context(), "2"); return err },
+		"by a reader": func(b *nearProcess) error { _, err := b.Get(t.Context(), "2"); return err },
+		"by a costly search": func(b *nearProcess) error {
+			_, err := b.near.Sessions(t.Context(), []index.Candidate{{ID: "2"}}, false, nil, func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
+				return b.readAll(ctx, b.searchReads, ids)
+			})
+			return err
+		},
+	} {
+		a, b := startNear(t, server.Client(t), 1), startNear(t, server.Client(t), 1, through(proxy))
+		a.put(sessionAt("1", "u", "phone", 1))
+		a.put(sessionAt("2", "u", "laptop", 1))
+		b.settle()
+		again := pageOf(b, "u", "phone")
+		if got, ok := again(); !ok || len(got) != 1 {
+			t.Fatalf("%v, %v", got, ok)
+		}
+		b.near.Evict()
+		if _, ok := again(); !ok {
+			t.Fatal("the page needs its copies")
+		}
+		proxy.Stall(true)
+		a.put(sessionAt("2", "u", "phone", 2))
+		if err := read(b); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := again(); ok {
+			t.Errorf("%s: session 2 has changed, and the page still has %v", name, got)
+		}
+		proxy.Stall(false)
+		a.delete("1")
+		a.delete("2")
+		server.Client(t).FlushAll(t.Context())
 	}
 }

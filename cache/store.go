@@ -249,8 +249,8 @@ func (s *Store) Search(ctx context.Context, q *index.Query) (*index.Page, error)
 	return s.SearchAs(ctx, q, nil)
 }
 
-// Page returns the page that a search was kept under a key as, if that search would find
-// the same now, by copies alone.
+// Page returns the page that SearchAs kept under this key, if the same search would find
+// the same now, from copies alone.
 func (s *Store) Page(key []byte) (*index.Page, bool) {
 	page, candidates, ok := s.near.Page(textIn(key))
 	if ok {
@@ -259,8 +259,8 @@ func (s *Store) Page(key []byte) (*index.Page, bool) {
 	return page, ok
 }
 
-// SearchAs is Search, and keeps the page for Page, if it comes from copies alone. The key
-// tells the search from every other one; an empty one keeps nothing.
+// SearchAs is Search, and keeps the page for Page if it comes from copies alone. The key
+// names the search and must not name another one; an empty key keeps nothing.
 func (s *Store) SearchAs(ctx context.Context, q *index.Query, key []byte) (*index.Page, error) {
 	if s.near != nil && q.Reads.Copies() {
 		if answer, usable := s.near.Begin(); usable {

@@ -39,7 +39,7 @@ func (c *tripCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 	}
 }
 
-// A page that one predicate leads to takes two round trips: which sessions, and
+// A page that one predicate leads to takes two round trips, or one if a guess was right: which sessions, and
 // their documents. From the near cache it takes none.
 func TestSearch_TakesTwoRoundTrips(t *testing.T) {
 	const begin = session.Time(1_700_000_000_000_000)
@@ -236,4 +236,15 @@ func TestI9_AGuessAnswersNothing(t *testing.T) {
 	mustDelete(t, stores[1], "3")
 	mustDelete(t, stores[1], "4")
 	f("nobody is left", 1)
+
+	// A guess that cannot be read does not fail the search: what is under its key has another type.
+	put("1", "u", 9)
+	put("2", "u", 9)
+	f("two", 2, "1", "2")
+	mustDelete(t, stores[1], "2")
+	if err := rdb.Set(t.Context(), stores[0].keys.Session("2"), "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	f("one that cannot be read", 3, "1")
+	f("and is not asked for again", 1, "1")
 }

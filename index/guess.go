@@ -13,7 +13,8 @@ import (
 // search can read these sessions in the round trip that reads the list, which it reads all
 // the same: a guess answers nothing, and a wrong one costs a further round trip. (I9)
 //
-// They take up to about 4 MiB. They are safe for concurrent use.
+// They take up to 11 MiB, about 5 with sixteen IDs of 18 digits in each. They are safe for
+// concurrent use.
 type guesses struct {
 	seed  maphash.Seed
 	slots [1 << 13]atomic.Pointer[guess] // lists that share a slot drive each other out
@@ -25,8 +26,11 @@ type guess struct {
 	ids  []session.ID
 }
 
-// maxGuess is how many sessions a guess may have.
-const maxGuess = 16
+const (
+	// maxGuess is how many sessions a guess may have, and maxGuessBytes how long its texts may be.
+	maxGuess      = 16
+	maxGuessBytes = 1 << 10
+)
 
 func (g *guesses) slot(list string) *atomic.Pointer[guess] {
 	return &g.slots[maphash.String(g.seed, list)%uint64(len(g.slots))]
@@ -41,33 +45,62 @@ func (g *guesses) of(list string) []session.ID {
 	return nil
 }
 
-// learn remembers what was found on a list, in the order of their IDs.
-func (g *guesses) learn(list string, found []Candidate) {
-	if len(found) == 0 || len(found) > maxGuess {
-		return
+// forget forgets what was found on a list.
+func (g *guesses) forget(list string) {
+	slot := g.slot(list)
+	if known := slot.Load(); known != nil && known.list == list {
+		slot.CompareAndSwap(known, nil)
 	}
+}
+
+// learn remembers what was found on a list, in the order of their IDs, and those of the
+// last guess that are still stored: a search for fewer dates does not forget the others.
+// Sessions that are too many, or have long IDs, are forgotten.
+func (g *guesses) learn(list string, found []Candidate, ids []session.ID, read []*session.Stored) {
+	all := make([]session.ID, 0, maxGuess)
 	size := len(list)
-	for i := range found {
-		size += len(found[i].ID)
+	add := func(id session.ID) {
+		all = append(all, id)
+		size += len(id)
 	}
-	if size > 1<<10 {
+	for i := range found {
+		if add(found[i].ID); len(all) > maxGuess {
+			break
+		}
+	}
+	for i, s := range read {
+		if s != nil && len(all) < maxGuess && !slices.ContainsFunc(found, func(c Candidate) bool { return c.ID == ids[i] }) {
+			add(ids[i])
+		}
+	}
+	if len(all) == 0 || len(all) > maxGuess || size > maxGuessBytes {
+		g.forget(list)
 		return
 	}
-	next := &guess{strings.Clone(list), make([]session.ID, len(found))}
-	for i := range found {
-		next.ids[i] = session.ID(strings.Clone(string(found[i].ID)))
+	slices.Sort(all)
+	var text strings.Builder // one piece of memory for all
+	text.Grow(size)
+	text.WriteString(list)
+	for _, id := range all {
+		text.WriteString(string(id))
+	}
+	left := text.String()
+	next := &guess{left[:len(list)], make([]session.ID, len(all))}
+	left = left[len(list):]
+	for i, id := range all {
+		next.ids[i], left = session.ID(left[:len(id)]), left[len(id):]
 	}
 	g.slot(list).Store(next)
 }
 
-// guessed returns the sessions of what was found on a list, if all of these were guessed:
-// read has what was read for each of ids, if anything was, and is overwritten.
-func guessed(found []Candidate, ids []session.ID, read []*session.Stored) (stored []*session.Stored, ok bool) {
+// pick returns what was read for the sessions that were found on a list. ok is false if
+// one of them is not among ids, for which it was read. Both are in the order of the IDs.
+func pick(found []Candidate, ids []session.ID, read []*session.Stored) (stored []*session.Stored, ok bool) {
 	if len(read) != len(ids) {
 		return nil, false
 	}
-	stored = read[:0]
-	for _, c := range found { // both are in the order of the IDs
+	stored = make([]*session.Stored, 0, len(found))
+	for _, c := range found {
 		at, is := slices.BinarySearch(ids, c.ID)
 		if !is {
 			return nil, false

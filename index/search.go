@@ -17,9 +17,9 @@ import (
 // context's.
 //
 // A search for the few sessions of a user, a user agent, or of a caller without
-// session.read takes two round trips: lists, documents. So does a page of
-// everything, of a creator or of a creation range: counts and the page's IDs,
-// documents. Others count the candidates of each predicate first, and examine
+// session.read takes two round trips: lists, documents; or one, if the same sessions were
+// on the one list when it was last read (guesses). A page of everything, of a creator or
+// of a creation range takes two as well: counts and the page's IDs, documents. Others count the candidates of each predicate first, and examine
 // the fewest, or go through such lists where fewer end on another date than is
 // asked for.
 func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page, error) {
@@ -134,12 +134,17 @@ func within(list []Candidate, dates Dates) []Candidate {
 func (ix *Index) short(ctx context.Context, p *Plan, w *work) (page *Page, all bool, err error) {
 	lists, dates := ix.shortLists(p), p.narrowed.creation
 	var ids []session.ID
-	guesses := len(lists) == 1 && (ix.users == nil || !p.q.Reads.Copies()) // copies are better than a guess
-	if guesses {
+	mayGuess := len(lists) == 1 && (ix.users == nil || !p.q.Reads.Copies()) // copies are better than a guess
+	if mayGuess {
 		ids = ix.guesses.of(lists[0])
 	}
 	memory := session.NewMemory()
 	members, whole, read, err := ix.lists(ctx, lists, minScore(dates), maxScore(dates), chunk, ids, memory)
+	if err != nil && ids != nil && ctx.Err() == nil { // perhaps of a session that is not on the list any more
+		ix.guesses.forget(lists[0])
+		ids = nil
+		members, whole, read, err = ix.lists(ctx, lists, minScore(dates), maxScore(dates), chunk, nil, memory)
+	}
 	if err != nil || !whole || len(members) > costly {
 		memory.Release()
 		return nil, false, err
@@ -150,15 +155,14 @@ func (ix *Index) short(ctx context.Context, p *Plan, w *work) (page *Page, all b
 	}
 	w.candidates = len(found)
 	found = unique(found)
-	if guesses {
-		wrong := slices.Contains(read, nil)
-		if stored, ok := guessed(found, ids, read); ok {
-			if wrong {
-				ix.guesses.learn(lists[0], found)
-			}
+	if mayGuess {
+		stored, ok := pick(found, ids, read)
+		if !ok || slices.Contains(read, nil) {
+			ix.guesses.learn(lists[0], found, ids, read)
+		}
+		if ok {
 			return p.q.pageOf(p.now, memory, p.q.matching(stored[:0], stored, p.now)), true, nil
 		}
-		ix.guesses.learn(lists[0], found)
 	}
 	page, err = ix.examine(ctx, p.q, p.now, found)
 	memory.Release() // which has the members

@@ -72,8 +72,8 @@ func outcomeOf(err error) outcome {
 	return failed
 }
 
-// CountCopy counts a search that was not asked for, because its page was still known: so
-// many sessions were looked at once.
+// CountCopy counts a search that was answered by a page of an earlier one, which looked at
+// so many sessions.
 func (ix *Index) CountCopy(candidates int) { ix.counts.add(work{sourceCopy, candidates}, nil) }
 
 // work is what one search did.

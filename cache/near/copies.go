@@ -147,6 +147,7 @@ func (s *copies[K, V]) end(key K, l *load[V], value V, found bool, err error) {
 			key = s.owned(key)
 		}
 		s.held.Set(key, copyOf[V]{l.epoch, value})
+		s.changed(key) // the copy before it may have been driven out: what a page knows of that may be older
 	case s.absent != nil:
 		s.absent.Set(s.owned(key), absence{l.epoch, l.begun})
 	}
@@ -174,9 +175,7 @@ func (s *copies[K, V]) invalidate(key K) {
 	if s.absent != nil {
 		s.absent.Invalidate(key)
 	}
-	if s.marks != nil {
-		s.changes(key).Add(1) // after the copy is gone: a page that has seen it took its mark before (I3)
-	}
+	s.changed(key) // after the copy is gone: a page that has seen it took its mark before (I3)
 	s.invalidations.Add(1)
 }
 
@@ -195,6 +194,8 @@ func (s *copies[K, V]) supersede(key K, found bool, same func(held V) bool) {
 	st.mu.Unlock()
 	if loading || held && !(found && same(c.value)) || absent && found {
 		s.invalidate(key)
+	} else if !held {
+		s.changed(key)
 	}
 }
 

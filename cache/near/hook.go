@@ -59,3 +59,9 @@ func (n *Cache) Hook(h Hooks) {
 		return changed, err
 	}
 }
+
+// Evict drives out all copies, as a lack of memory does. It is for tests.
+func (n *Cache) Evict() {
+	n.sessions.held.InvalidateAll()
+	n.lists.held.InvalidateAll()
+}

@@ -29,7 +29,7 @@ type Config struct {
 	// none.
 	ClientName string
 	Keys       *keys.Space
-	// MaxBytes is about how much memory copies may take.
+	// MaxBytes is about how much memory copies may take. Half a MiB comes on top.
 	MaxBytes int
 	// Bound is how long ago what another process has done can be without being seen.
 	Bound time.Duration
@@ -62,8 +62,8 @@ type Config struct {
 // A copy ends with its session, by the store's clock (I1), and a deleted or
 // unknown session is held as unknown for at most the bound.
 //
-// It is safe for concurrent use. Begin, Supersede, Forget and Stats may be called on
-// nil, which holds nothing.
+// It is safe for concurrent use. Begin, Page, Supersede, Forget and Stats may be called
+// on nil, which holds nothing.
 type Cache struct {
 	config  Config
 	space   *keys.Space
@@ -77,6 +77,8 @@ type Cache struct {
 	pages    *otter.Cache[string, *keptPage] // by what was asked
 
 	flushes atomic.Uint64
+	// pageHits counts the pages that answered, pageMisses those that did not hold any more.
+	pageHits, pageMisses atomic.Uint64
 	// saw is told what has happened, for tests.
 	saw func(Event)
 }

@@ -15,7 +15,12 @@ type keptPage struct {
 	total    uint64
 	sessions []weak.Pointer[session.Stored]
 	evidence *index.Evidence
+	asked    atomic.Uint32
 }
+
+// pageTurn has one in so many answers put together from copies again, so that these are
+// not taken for copies that nobody asks for, and driven out.
+const pageTurn = 16
 
 // Page returns the page that was kept under a key, as of now, and how many sessions it
 // was chosen from. ok is false if there is none, or if it cannot be answered from copies
@@ -25,9 +30,10 @@ func (n *Cache) Page(key string) (page *index.Page, candidates int, ok bool) {
 		return nil, 0, false
 	}
 	kept, ok := n.pages.GetIfPresent(key)
-	if !ok {
+	if !ok || kept.asked.Add(1)%pageTurn == 0 {
 		return nil, 0, false
 	}
+	defer func() { n.countPage(ok) }()
 	now := n.config.Clock()
 	epoch, usable := n.begin()
 	if !usable || kept.epoch != epoch {
@@ -61,6 +67,14 @@ func (a Answer) Keep(key string, page *index.Page, e *index.Evidence) {
 	a.near.pages.Set(key, kept)
 }
 
+func (n *Cache) countPage(answered bool) {
+	if answered {
+		n.pageHits.Add(1)
+	} else {
+		n.pageMisses.Add(1)
+	}
+}
+
 // weighPage tells the bytes of a page, without its sessions.
 func weighPage(key string, p *keptPage) uint32 {
 	return uint32(copyBytes + len(key) + 8*len(p.sessions) + 16*p.evidence.Copies())
@@ -75,6 +89,13 @@ type marks [1 << 16]atomic.Uint32
 func (s *copies[K, V]) mark(key K) index.Mark {
 	m := s.changes(key)
 	return index.Mark{Changes: m, Was: m.Load()}
+}
+
+// changed changes the mark of a key.
+func (s *copies[K, V]) changed(key K) {
+	if s.marks != nil {
+		s.changes(key).Add(1)
+	}
 }
 
 func (s *copies[K, V]) changes(key K) *atomic.Uint32 {

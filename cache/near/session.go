@@ -95,6 +95,9 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), true, read, isStored)
 	} else {
 		got, err = read(ctx, missing)
+		for _, id := range missing { // no page is to answer what is older
+			n.sessions.changed(id)
+		}
 	}
 	if err != nil {
 		return nil, err

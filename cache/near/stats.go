@@ -12,8 +12,10 @@ type Stats struct {
 	Links int
 	// State is for people: on, or why it is not used.
 	State string
-	// Sessions, Lists and Tokens are the copies by kind.
-	Sessions, Lists, Tokens KindStats
+	// Sessions, Lists and Tokens are the copies by kind. Pages are the pages of searches,
+	// whose answers count as hits of a list and of sessions, too; a miss is one that did not
+	// hold any more.
+	Sessions, Lists, Tokens, Pages KindStats
 	// Flushes counts how often everything was forgotten, LinksLost how often
 	// such a connection ended, and the others with it.
 	Flushes, LinksLost uint64
@@ -49,6 +51,7 @@ func (n *Cache) Stats() Stats {
 	return Stats{
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
+		Pages:   KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
 		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
 		Lag: time.Duration(lag), ProofAge: n.fresh.age(), StaleAge: n.staleAge(),
 	}

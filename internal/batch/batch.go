@@ -86,7 +86,8 @@ func New(rdb Redis, c Config) *Batcher {
 //
 // A caller that finds no batch under way, and whose deadline, if any, is not
 // before a batch's, makes the trip itself, which spares two wake-ups. Such a
-// caller does not notice that ctx is cancelled: it returns when the batch ends.
+// caller notices that ctx is cancelled only while it waits for a connection; at
+// the latest it returns when the batch ends.
 //
 // An error that is context.DeadlineExceeded can be the batch's: ctx.Err() tells.
 // ErrFull and ErrClosed say that nothing was sent.

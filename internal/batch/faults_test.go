@@ -194,10 +194,10 @@ func TestDo_TimeoutEndsABatchForAll(t *testing.T) {
 	eventually.Holds(t, "a batch after the stall", func() bool { return b.Do(t.Context(), incr("n")) == nil })
 }
 
-// A lone caller waits for a connection as long as the client lets it, whatever becomes of its context.
-func TestDo_LoneCallerWaitsForAConnection(t *testing.T) {
+// A lone caller leaves the queue for a connection when its context ends, and when a batch's time is over.
+func TestDo_LoneCallerLeavesTheQueueForAConnection(t *testing.T) {
 	t.Parallel()
-	c := redistest.Start(t).Client(t, patient, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns, o.PoolTimeout = 1, 1, 20*time.Millisecond })
+	c := redistest.Start(t).Client(t, patient, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 1, 1 })
 	held := c.Conn()
 	if err := held.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -205,10 +205,14 @@ func TestDo_LoneCallerWaitsForAConnection(t *testing.T) {
 	b := open(t, c, batch.Config{Timeout: long})
 	ctx, cancel := context.WithCancel(t.Context())
 	lone := start(ctx, b, incr("n"))
-	eventually.Holds(t, "the pool's queue", func() bool { return b.InFlight() == 1 })
+	eventually.Holds(t, "the pool's queue", func() bool { return b.InFlight() == 1 && c.PoolStats().PendingRequests == 1 })
 	cancel()
-	if err := lone.wait(); !errors.Is(err, redis.ErrPoolTimeout) {
-		t.Errorf("got %v, want ErrPoolTimeout", err)
+	if err := lone.wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want Canceled", err)
+	}
+	short := open(t, c, batch.Config{Timeout: 20 * time.Millisecond})
+	if err := short.Do(t.Context(), incr("n")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want DeadlineExceeded", err)
 	}
 	if err := held.Close(); err != nil {
 		t.Error(err)

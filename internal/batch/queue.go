@@ -20,9 +20,10 @@ type queue[T any] struct {
 	mu       sync.Mutex
 	waiting  []*group[T] // in the order in which they will be sent; callers join the last
 	begun    []*group[T] // those that were sent
+	lone     *lone       // of the caller that makes its own trip; nil if none does
 	queued   int         // commands in waiting
 	inFlight int         // 0 only if nothing waits
-	watcher  *time.Timer // calls watch; nil until somebody waits
+	watcher  *time.Timer // calls watch; nil until something is under way
 	watched  bool        // it is set
 	closed   bool
 	sent     Stats // without Queued
@@ -74,12 +75,12 @@ func (q *queue[T]) do(ctx context.Context, call T, size int) (last redis.Cmder, 
 	}
 	deadline, has := ctx.Deadline()
 	patient := !has || time.Until(deadline) >= q.c.Timeout
-	me, err := q.enter(ctx, call, size, patient)
+	me, alone, err := q.enter(ctx, call, size, patient)
 	switch {
 	case err != nil:
 		return nil, err
-	case me == nil:
-		return q.alone(ctx, call), nil
+	case alone != nil:
+		return q.alone(alone, call), nil
 	}
 	<-me.woken
 	last, err = me.last, me.err
@@ -89,23 +90,25 @@ func (q *queue[T]) do(ctx context.Context, call T, size int) (last redis.Cmder, 
 }
 
 // enter adds a call to the last group that waits, and sees to it that somebody
-// sends it. It returns no caller if the caller is to send it, alone.
-func (q *queue[T]) enter(ctx context.Context, call T, size int, patient bool) (*caller, error) {
+// sends it; or it returns the context in which the caller is to send it, alone.
+func (q *queue[T]) enter(ctx context.Context, call T, size int, patient bool) (*caller, *lone, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	if size > q.c.MaxQueued-q.queued {
 		q.sent.Refused++
-		return nil, ErrFull
+		return nil, nil, ErrFull
 	}
+	defer q.watchFromNow()
 	if patient && q.inFlight == 0 {
 		q.sent.Calls++
 		q.sent.Trips++
 		q.inFlight++
 		q.trips.Add(1)
-		return nil, nil
+		q.lone = newLone(ctx, q.c.Timeout)
+		return nil, q.lone, nil
 	}
 	var g *group[T]
 	if n := len(q.waiting); n > 0 {
@@ -125,6 +128,11 @@ func (q *queue[T]) enter(ctx context.Context, call T, size int, patient bool) (*
 		q.trips.Add(1)
 		go q.run()
 	}
+	return me, nil, nil
+}
+
+// watchFromNow sets the timer, if it is not. q.mu is held.
+func (q *queue[T]) watchFromNow() {
 	switch {
 	case q.watcher == nil:
 		q.watcher, q.watched = time.AfterFunc(watchEvery, q.watch), true
@@ -132,7 +140,6 @@ func (q *queue[T]) enter(ctx context.Context, call T, size int, patient bool) (*
 		q.watcher.Reset(watchEvery)
 		q.watched = true
 	}
-	return me, nil
 }
 
 // watch wakes the callers whose contexts have ended, and takes back the calls that were
@@ -157,7 +164,10 @@ func (q *queue[T]) watch() {
 			}
 		}
 	}
-	if q.watched = len(q.waiting)+len(q.begun) > 0; q.watched {
+	if q.lone != nil {
+		q.lone.endIfDue()
+	}
+	if q.watched = q.inFlight > 0; q.watched {
 		q.watcher.Reset(watchEvery)
 	}
 }
@@ -225,5 +235,10 @@ func (q *queue[T]) Close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.trips.Wait() // I7
+	q.trips.Wait()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.watcher != nil { // I7: it looks once more at the most, and finds nothing
+		q.watcher.Stop()
+	}
 }

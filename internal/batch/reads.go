@@ -42,7 +42,7 @@ func (r *Reads) Do(ctx context.Context, c *Call) error {
 	}
 	c.err = nil
 	if _, err := r.do(ctx, c, c.commands); err != nil {
-		c.lost = true
+		c.lost = err != ErrFull && err != ErrClosed
 		return err
 	}
 	return c.err

@@ -20,7 +20,8 @@ type readTrip struct {
 	answered int
 	in       []byte // the beginning of the next reply
 	frame    resp.Frame
-	// refused is the first reply that is an error, nil if there is none.
+	// refused is a reply that is an error, nil if there is none: the first, but rather one
+	// that says something of the server than WRONGTYPE.
 	refused []byte
 }
 

@@ -29,9 +29,11 @@ type token struct {
 	start, end int
 }
 
+// An ordinary text has no more than this.
 const (
-	mostDepth  = 16  // of an ordinary text
-	mostTokens = 512 // that are kept
+	mostDepth  = 16
+	mostTokens = 512
+	mostNames  = 64 // of the objects that are open at a time: each is compared with the others of its object
 )
 
 // begin begins to read body. ordinary says whether it may be split.
@@ -53,9 +55,6 @@ func (t *tokens) end() {
 	}
 	t.body = nil
 	clear(t.names[:cap(t.names)])
-	if cap(t.all) > mostTokens {
-		t.all = nil
-	}
 }
 
 // peekKind returns the kind of the next token, jsontext.KindInvalid if there is none.
@@ -143,6 +142,9 @@ func (t *tokens) split(body []byte) bool {
 		if i == len(body) {
 			return depth == 0 && want == behind
 		}
+		if len(t.all) == mostTokens {
+			return false
+		}
 		c := body[i]
 		if (want == behind || want == firstName || want == firstElement) && depth > 0 && jsontext.Kind(c) == open[depth-1].end {
 			t.all = append(t.all, token{jsontext.Kind(c), i, i + 1})
@@ -163,7 +165,7 @@ func (t *tokens) split(body []byte) bool {
 			continue
 		case firstName, name:
 			end := stringEnd(body, i)
-			if end < 0 {
+			if end < 0 || len(t.names) == mostNames {
 				return false
 			}
 			for _, other := range t.names[open[depth-1].names:] {

@@ -1,7 +1,9 @@
 package protojson
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/goccy/go-json/jsontext"
@@ -31,8 +33,23 @@ func TestTokens_Split(t *testing.T) {
 	f(" {\r\n\t\"a\" : [ ] } ", "{", `"a"`, "[", "]", "}")
 	f(`{"a":{"b":1,"c":[true,false,null,0,12,"x y~"]},"b":{"b":""}}`,
 		"{", `"a"`, "{", `"b"`, "1", `"c"`, "[", "true", "false", "null", "0", "12", `"x y~"`, "]", "}", `"b"`, "{", `"b"`, `""`, "}", "}")
+	many := func(n int, begin, part, end string) string {
+		var b strings.Builder
+		b.WriteString(begin)
+		for i := range n {
+			fmt.Fprintf(&b, part, i)
+		}
+		return b.String() + end
+	}
+	for _, text := range []string{many(mostNames-1, `{`, `"%d":1,`, `"x":1}`), many(mostTokens-3, `[`, "%d,", `1]`)} {
+		var tokens tokens
+		if tokens.begin([]byte(text), true); tokens.body == nil {
+			t.Errorf("%.20s… was not split", text)
+		}
+	}
 	f(`[{"a":1},{"a":2}]`, "[", "{", `"a"`, "1", "}", "{", `"a"`, "2", "}", "]")
 	for _, text := range []string{
+		many(mostNames, `{`, `"%d":1,`, `"x":1}`), many(mostTokens-2, `[`, "%d,", `1]`), // too many names, too many tokens
 		``, ` `, `{`, `}`, `[`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{"a"}`, `{,}`, `[,]`, `[1,]`, `[1 2]`, `{"a" 1}`, `{"a":1 "b":2}`, `{]`, `[}`, `{}{}`, `{},`, `{} x`,
 		`{"a":tru}`, `{"a":truex}`, `{"a":01}`, `{"a":-1}`, `{"a":1.0}`, `{"a":1e1}`, `{"a":1x}`, `{"a":x}`, `{1:2}`, `{a:1}`, `{"a":"`, `{"a":"\n"}`, `{"a":"\u0041"}`, `{"a":"ä"}`, "{\"a\":\"\x7f\"}",
 		"{\"a\":\"\n\"}", `{"a":1,"a":2}`, `{"x":{"a":1,"b":2,"a":3}}`, `[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]`,
