@@ -150,17 +150,18 @@ func TestI4_AKeptPageNeedsAProof(t *testing.T) {
 	}
 }
 
-// What was not answered by copies alone is not kept: a session that is known not to be there, and a page without an end.
+// Only pages of a user's sessions that come from copies alone are kept: none with a cursor, none that masters must answer, and none
+// whose list names a session that is not there.
 func TestNear_PagesThatAreNotKept(t *testing.T) {
 	t.Parallel()
 	p := startNear(t, redistest.Start(t).Client(t), 1)
 	p.put(sessionAt("1", "u", "phone", 1))
 	p.settle()
 	for name, q := range map[string]*index.Query{
-		"with a cursor":    {Predicates: []index.Predicate{index.ByUser("u")}, Cursor: &index.Candidate{}},
-		"of the masters":   {Predicates: []index.Predicate{index.ByUser("u")}, Reads: index.ReadMasters},
-		"of no user":       {Predicates: []index.Predicate{index.ByAgent("phone")}},
-		"of a long search": {},
+		"with a cursor":  {Predicates: []index.Predicate{index.ByUser("u")}, Cursor: &index.Candidate{}},
+		"of the masters": {Predicates: []index.Predicate{index.ByUser("u")}, Reads: index.ReadMasters},
+		"of no user":     {Predicates: []index.Predicate{index.ByAgent("phone")}},
+		"of everybody":   {},
 	} {
 		q.Sees, q.Limit = index.Sees{All: true}, 10
 		for range 3 {

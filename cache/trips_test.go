@@ -186,7 +186,7 @@ func TestSearch_TripsOfLongPages(t *testing.T) {
 	}
 }
 
-// What a guess gets wrong is not answered: sessions that came, went, or changed user since the list was last read. (I9)
+// A wrong guess does not change the answer, whether sessions came, went or changed user since the list was last read. (I9)
 func TestI9_AGuessAnswersNothing(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
