@@ -54,8 +54,9 @@ func checkProperty(t *testing.T, connect func() redis.UniversalClient, shards, o
 	t.Helper()
 	var pages atomic.Int64
 	defer func() {
-		if near && pages.Load() == 0 && !t.Failed() {
-			t.Error("no page was ever kept")
+		// One operation in 75 or so leads to a page that is kept, and half of the cases have none.
+		if near && ops >= 2000 && pages.Load() == 0 && !t.Failed() {
+			t.Error("no page was kept")
 		}
 	}()
 	checkOps(t, ops, func(t *rapid.T) int {
