@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/zlist"},
 	"index/audit":         {"index", "internal/acl", "internal/keys", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache/deletions":     {"internal/keys", "internal/redisinfo", "internal/session"},
-	"cache/near":          {"index", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},
+	"cache/near":          {"index", "internal/batch", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache":               {"cache/deletions", "cache/near", "index", "index/audit", "internal/acl", "internal/batch", "internal/keys", "internal/packed", "internal/redisclock", "internal/redisinfo", "internal/resp", "internal/session", "internal/zlist"},
 	"internal/doctor":     {"cache", "index", "internal/acl", "internal/keys", "internal/push", "internal/redisinfo", "internal/resp", "internal/session"},
 	"httpapi/refusal":     {"internal/protojson"},

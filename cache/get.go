@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error)
 // get returns what is held of a session, or stored, due or not; nil if nothing is.
 func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error) {
 	if s.near == nil {
-		return s.read(ctx, id)
+		return s.read(ctx, s.gets, id)
 	}
 	stored, err := s.near.Session(ctx, id)
 	if err != nil {
@@ -36,11 +37,11 @@ func (s *Store) get(ctx context.Context, id session.ID) (*session.Stored, error)
 }
 
 // read returns what is stored, due or not; nil if nothing is.
-func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error) {
+func (s *Store) read(ctx context.Context, over batch.Doer, id session.ID) (*session.Stored, error) {
 	call := batch.NewCall()
 	defer call.Release()
 	call.Add("hget", s.keys.Session(id), fieldDoc)
-	if err := s.gets.Do(ctx, call); err != nil {
+	if err := over.Do(ctx, call); err != nil {
 		return nil, unavailable(err)
 	}
 	replies := call.Replies()
@@ -55,9 +56,9 @@ func (s *Store) read(ctx context.Context, id session.ID) (*session.Stored, error
 	return s.remembered.Pass(stored, s.clock()), nil
 }
 
-// readCopy is read for a copy that may be verified.
-func (s *Store) readCopy(ctx context.Context, id session.ID) (*session.Stored, error) {
-	stored, err := s.read(ctx, id)
+// readCopy is read for a copy that may be verified, over what the near cache says.
+func (s *Store) readCopy(ctx context.Context, over batch.Doer, id session.ID) (*session.Stored, error) {
+	stored, err := s.read(ctx, cmp.Or(over, batch.Doer(s.gets)), id)
 	if stored == nil || err != nil {
 		return nil, err
 	}
@@ -95,11 +96,11 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	if len(candidates) == 0 {
 		return nil, nil
 	}
-	read := func(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
+	read := func(ctx context.Context, over batch.Doer, ids []session.ID) ([]*session.Stored, error) {
 		if how.Costly {
 			return s.readApart(ctx, how.Reads, ids)
 		}
-		return s.readAll(ctx, s.searchReads, ids)
+		return s.readAll(ctx, cmp.Or(over, batch.Doer(s.searchReads)), ids)
 	}
 	switch {
 	case s.near != nil && how.Reads.Copies():
@@ -112,7 +113,7 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	for i := range candidates {
 		ids[i] = candidates[i].ID
 	}
-	return read(ctx, ids)
+	return read(ctx, nil, ids)
 }
 
 // readApart is readAll in a round trip of its own, over connections of costly searches,

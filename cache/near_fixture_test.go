@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -30,6 +33,25 @@ type nearProcess struct {
 	seen   map[string]int
 	newest map[string]map[int]time.Duration // by event and master: when that question was sent
 	news   chan struct{}                    // closed, and made anew, by every event
+}
+
+// eachTracking runs a test where Redis tells of all changes, and where it tells of those of
+// keys that a process has read: with -short in one of the two.
+func eachTracking(t *testing.T, test func(t *testing.T)) {
+	hasTurn := testdepth.OneIn(t, 2)
+	for i, name := range []string{"all changes", byKey} {
+		if hasTurn(i) {
+			t.Run(name, test)
+		}
+	}
+}
+
+// byKey names a test whose near caches have Redis track keys.
+const byKey = "by key"
+
+// isByKey says whether eachTracking runs t so.
+func isByKey(t *testing.T) bool {
+	return slices.Contains(strings.Split(t.Name(), "/"), strings.ReplaceAll(byKey, " ", "_"))
 }
 
 // startNear opens a store with a near cache on rdb and runs that. link may
@@ -55,6 +77,7 @@ func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess
 func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
 	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, newest: map[string]map[int]time.Duration{}, news: make(chan struct{})}
+	c.NearByKey = isByKey(t)
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -166,11 +189,16 @@ func (p *nearProcess) usable() bool {
 	return usable
 }
 
-// prove moves the clock on and waits until both proofs are as young as it.
+// prove moves the clock on and waits until both proofs are as young as it, and their events have
+// been counted.
 func (p *nearProcess) prove(d time.Duration) {
 	p.t.Helper()
 	p.pass(d)
-	p.await("proofs", func() bool { return p.NearStats().ProofAge == 0 })
+	now := p.clock.Load()
+	p.await("proofs", func() bool {
+		s := p.NearStats()
+		return s.ProofAge == 0 && p.since("link", now) == s.Links && p.since("master", now) == s.Links
+	})
 }
 
 // settle waits until all that Redis has sent by now has been applied.

@@ -51,105 +51,116 @@ func (p *nearProcess) drop(rdb redis.UniversalClient, id session.ID) {
 // answered in between must not be held: it told nobody that it has changed.
 func TestI3_LoadAnsweredWithoutALinkIsNotKept(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	client := c.Client(t)
-	b := startNear(t, c.Client(t), 1)
-	if b.NearStats().Links != 1 {
-		t.Fatalf("%d links", b.NearStats().Links)
-	}
-	b.put(sessionOf("1", "u", 1))
-	b.settle()
-	b.want("1", 1, false)
-	b.want("1", 1, true)
-	slot := b.slotOf(c, "1")
-	m := c.Migrate(slot, another(c, slot))
-	b.during("invalidation", func() {
-		for m.Move(100) > 0 {
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		client := c.Client(t)
+		b := startNear(t, c.Client(t), 1)
+		if b.NearStats().Links != 1 {
+			t.Fatalf("%d links", b.NearStats().Links)
 		}
+		b.put(sessionOf("1", "u", 1))
+		b.settle()
+		b.want("1", 1, false)
+		b.want("1", 1, true)
+		slot := b.slotOf(c, "1")
+		m := c.Migrate(slot, another(c, slot))
+		b.during("invalidation", func() {
+			for m.Move(100) > 0 {
+			}
+		})
+		b.settleLinks()
+		b.want("1", 1, false) // it follows ASK
+		b.want("1", 1, false)
+		if got := b.ofUser("u"); len(got) != 1 {
+			t.Error(got)
+		}
+		b.drop(client, "1")
+		undo(m)
+		b.want("1", 0, false)
+		if got := b.ofUser("u"); len(got) != 0 {
+			t.Error(got)
+		}
+		if !b.usable() || b.NearStats().LinksLost > 0 {
+			t.Error("the proofs have not held all the while")
+		}
+		b.settle()
+		b.want("1", 0, true)
 	})
-	b.settleLinks()
-	b.want("1", 1, false) // it follows ASK
-	b.want("1", 1, false)
-	if got := b.ofUser("u"); len(got) != 1 {
-		t.Error(got)
-	}
-	b.drop(client, "1")
-	undo(m)
-	b.want("1", 0, false)
-	if got := b.ofUser("u"); len(got) != 0 {
-		t.Error(got)
-	}
-	if !b.usable() || b.NearStats().LinksLost > 0 {
-		t.Error("the proofs have not held all the while")
-	}
-	b.settle()
-	b.want("1", 0, true)
 }
 
 // A slot moves to a master that is followed: what that answers is held, and
 // invalidated, but not used for longer than the old master's proof holds.
 func TestI4_SlotMovesBetweenMasters(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	client := c.Client(t)
-	b := startNear(t, c.Client(t), 32)
-	for _, id := range []string{"1", "2"} {
-		b.put(sessionOf(id, "u", 1))
-	}
-	b.settle()
-	slot := b.slotOf(c, "1")
-	if b.slotOf(c, "2") == slot {
-		t.Fatal("both sessions are in one slot")
-	}
-	b.want("1", 1, false)
-	b.want("2", 1, false)
-	m := c.Migrate(slot, another(c, slot))
-	m.Move(100)
-	b.settleLinks()
-	b.want("1", 1, false)
-	b.want("1", 1, true)
-	b.during("invalidation", func() { b.drop(client, "1") })
-	b.settleLinks()
-	b.want("1", 0, false)
-	b.want("2", 1, true)
-	b.during("master away", func() { b.pass(testBound / 4) }) // ASK
-	b.want("2", 1, true)
-	b.pass(testBound / 4)
-	b.want("2", 1, false)
-	b.want("2", 1, false)
-	m.Finish()
-	b.await("MOVED", func() bool { b.pass(testBound / 4); return b.NearStats().LinksLost > 0 })
-	b.await("new links", func() bool { b.retry(); return b.usable() })
-	b.want("2", 1, false)
-	b.want("2", 1, true)
-	b.want("1", 0, false)
-	b.want("1", 0, true)
-	if s := b.NearStats(); s.LinksLost != 1 || s.Links != 3 || s.State != "on" {
-		t.Errorf("%+v", s)
-	}
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		client := c.Client(t)
+		b := startNear(t, c.Client(t), 32)
+		for _, id := range []string{"1", "2"} {
+			b.put(sessionOf(id, "u", 1))
+		}
+		b.settle()
+		slot := b.slotOf(c, "1")
+		if b.slotOf(c, "2") == slot {
+			t.Fatal("both sessions are in one slot")
+		}
+		b.want("1", 1, false)
+		b.want("2", 1, false)
+		m := c.Migrate(slot, another(c, slot))
+		m.Move(100)
+		b.settleLinks()
+		b.want("1", 1, false)
+		if isByKey(t) { // the old master's link answers with ASK
+			b.want("1", 1, false)
+			b.drop(client, "1")
+		} else {
+			b.want("1", 1, true)
+			b.during("invalidation", func() { b.drop(client, "1") })
+		}
+		b.settleLinks()
+		b.want("1", 0, false)
+		b.want("2", 1, true)
+		b.during("master away", func() { b.pass(testBound / 4) }) // ASK
+		b.want("2", 1, true)
+		b.pass(testBound / 4)
+		b.want("2", 1, false)
+		b.want("2", 1, false)
+		m.Finish()
+		b.await("MOVED", func() bool { b.pass(testBound / 4); return b.NearStats().LinksLost > 0 })
+		b.await("new links", func() bool { b.retry(); return b.usable() })
+		b.want("2", 1, false)
+		b.want("2", 1, true)
+		b.want("1", 0, false)
+		b.want("1", 0, true)
+		if s := b.NearStats(); s.LinksLost != 1 || s.Links != 3 || s.State != "on" {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 // A slot that could not be moved stays: its master proves itself again.
 func TestI4_SlotDoesNotMoveInTheEnd(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	b := startNear(t, c.Client(t), 32)
-	b.put(sessionOf("1", "u", 1))
-	b.settle()
-	b.want("1", 1, false)
-	slot := b.slotOf(c, "1")
-	m := c.Migrate(slot, another(c, slot)) // and nothing is moved
-	b.during("master away", func() { b.pass(testBound / 4) })
-	b.want("1", 1, true)
-	b.during("master away", func() { b.pass(testBound / 4) })
-	b.want("1", 1, false)
-	undo(m)
-	b.settle()
-	if b.NearStats().LinksLost > 0 {
-		t.Error("the links were made anew")
-	}
-	b.want("1", 1, false) // there was a gap
-	b.want("1", 1, true)
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		b := startNear(t, c.Client(t), 32)
+		b.put(sessionOf("1", "u", 1))
+		b.settle()
+		b.want("1", 1, false)
+		slot := b.slotOf(c, "1")
+		m := c.Migrate(slot, another(c, slot)) // and nothing is moved
+		b.during("master away", func() { b.pass(testBound / 4) })
+		b.want("1", 1, true)
+		b.during("master away", func() { b.pass(testBound / 4) })
+		b.want("1", 1, false)
+		undo(m)
+		b.settle()
+		if b.NearStats().LinksLost > 0 {
+			t.Error("the links were made anew")
+		}
+		b.want("1", 1, false) // there was a gap
+		b.want("1", 1, true)
+	})
 }
 
 // late lets answers reach the store when it says so.
@@ -170,7 +181,8 @@ func (h *late) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// A load that the old master has answered ends after the links were made anew.
+// A load that the old master has answered ends after the links were made anew. Where loads are
+// read over the links, they end with these.
 func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
@@ -217,40 +229,44 @@ func TestI3_LoadFromBeforeAFailoverIsNotKept(t *testing.T) {
 // The master steps down: nothing that it has told, or not told, counts any more.
 func TestI4_MasterOfAShardStepsDown(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	a, b := startNear(t, c.Client(t), 32), startNear(t, c.Client(t), 32)
-	for _, id := range []string{"1", "2"} {
-		a.put(sessionOf(id, "u", 1))
-	}
-	b.settle()
-	b.want("1", 1, false)
-	b.want("1", 1, true)
-	c.Failover(b.slotOf(c, "1"))
-	a.delete("1")
-	b.during("down", func() { b.pass(testBound / 4) })
-	if b.usable() {
-		t.Error("copies are used")
-	}
-	b.want("1", 0, false)
-	b.await("new links", func() bool { b.retry(); return b.usable() })
-	b.want("2", 1, false)
-	b.want("2", 1, true)
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		a, b := startNear(t, c.Client(t), 32), startNear(t, c.Client(t), 32)
+		for _, id := range []string{"1", "2"} {
+			a.put(sessionOf(id, "u", 1))
+		}
+		b.settle()
+		b.want("1", 1, false)
+		b.want("1", 1, true)
+		c.Failover(b.slotOf(c, "1"))
+		a.delete("1")
+		b.during("down", func() { b.pass(testBound / 4) })
+		if b.usable() {
+			t.Error("copies are used")
+		}
+		b.want("1", 0, false)
+		b.await("new links", func() bool { b.retry(); return b.usable() })
+		b.want("2", 1, false)
+		b.want("2", 1, true)
+	})
 }
 
 // A cluster that is emptied in part.
 func TestI4_OneMasterIsEmptied(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	b := startNear(t, c.Client(t), 32)
-	b.put(sessionOf("1", "u", 1))
-	b.settle()
-	b.want("1", 1, false)
-	b.want("1", 1, true)
-	b.during("flush", func() { c.Master(b.slotOf(c, "1")).Do("FLUSHALL") })
-	b.want("1", 0, false)
-	if !b.usable() {
-		t.Error("the near cache is not usable any more")
-	}
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		b := startNear(t, c.Client(t), 32)
+		b.put(sessionOf("1", "u", 1))
+		b.settle()
+		b.want("1", 1, false)
+		b.want("1", 1, true)
+		b.during("flush", func() { c.Master(b.slotOf(c, "1")).Do("FLUSHALL") })
+		b.want("1", 0, false)
+		if !b.usable() {
+			t.Error("the near cache is not usable any more")
+		}
+	})
 }
 
 // Copies come from masters only: a client that lets replicas answer has none.
@@ -265,20 +281,22 @@ func TestNear_OffWhereReplicasAnswer(t *testing.T) {
 // A key where none may be proves nothing.
 func TestNear_NotUsedIfThereIsAKeyThatMayNotBe(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	client := c.Client(t)
-	b := startNear(t, client, 32)
-	b.prove(0)
-	never := b.keys.Never(7)
-	if err := client.Set(t.Context(), never, "x", 0).Err(); err != nil {
-		t.Fatal(err)
-	}
-	b.during("master away", func() { b.pass(testBound / 4) })
-	if err := client.Del(t.Context(), never).Err(); err != nil {
-		t.Fatal(err)
-	}
-	b.settle()
-	if s := b.NearStats(); s.State != "on" {
-		t.Errorf("%+v", s)
-	}
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		client := c.Client(t)
+		b := startNear(t, client, 32)
+		b.prove(0)
+		never := b.keys.Never(7)
+		if err := client.Set(t.Context(), never, "x", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		b.during("master away", func() { b.pass(testBound / 4) })
+		if err := client.Del(t.Context(), never).Err(); err != nil {
+			t.Fatal(err)
+		}
+		b.settle()
+		if s := b.NearStats(); s.State != "on" {
+			t.Errorf("%+v", s)
+		}
+	})
 }

@@ -211,98 +211,108 @@ func loadCluster(t *testing.T, c *redistest.Cluster, sessions int) *loaded {
 // Slots move under load, to masters that are followed and to one that was not.
 func TestI4_SlotsMoveUnderLoad(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{Masters: 4})
-	space, err := keys.NewSpace(keys.DefaultPrefix, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for shard := 24; shard < 32; shard++ { // nothing of ours is on the last master
-		c.Migrate(c.SlotOf(space.Never(shard)), c.Nodes[0]).End()
-	}
-	l := loadCluster(t, c, 640)
-	move := func(shard int, to *redistest.Node, links int) {
-		t.Helper()
-		m := c.Migrate(c.SlotOf(space.Never(shard)), to)
-		for m.Move(5) > 0 {
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{Masters: 4})
+		space, err := keys.NewSpace(keys.DefaultPrefix, 32)
+		if err != nil {
+			t.Fatal(err)
 		}
-		m.End()
-		l.delete(2)
-		l.reader.await("the new masters are followed", func() bool { return l.reader.NearStats().Links == links && l.reader.usable() })
-	}
-	move(0, c.Nodes[1], 3)
-	move(31, c.Nodes[1], 3)
-	move(5, c.Nodes[3], 4)
-	move(20, c.Nodes[3], 4)
-	move(0, c.Nodes[0], 4)
-	l.finish()
+		for shard := 24; shard < 32; shard++ { // nothing of ours is on the last master
+			c.Migrate(c.SlotOf(space.Never(shard)), c.Nodes[0]).End()
+		}
+		l := loadCluster(t, c, 640)
+		move := func(shard int, to *redistest.Node, links int) {
+			t.Helper()
+			m := c.Migrate(c.SlotOf(space.Never(shard)), to)
+			for m.Move(5) > 0 {
+			}
+			m.End()
+			l.delete(2)
+			l.reader.await("the new masters are followed", func() bool { return l.reader.NearStats().Links == links && l.reader.usable() })
+		}
+		move(0, c.Nodes[1], 3)
+		move(31, c.Nodes[1], 3)
+		move(5, c.Nodes[3], 4)
+		move(20, c.Nodes[3], 4)
+		move(0, c.Nodes[0], 4)
+		l.finish()
+	})
 }
 
 // A master dies under load, comes back as a replica, steps up again in agreement.
 func TestI4_MastersFailUnderLoad(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	l := loadCluster(t, c, 320)
-	slot := l.reader.slotOf(c, l.id(0))
-	old := c.Master(slot)
-	l.delete(5)
-	c.WaitSynced()
-	old.Kill()
-	c.WaitPromoted(slot, old)
-	l.delete(5)
-	l.used()
-	old.Restart()
-	c.WaitReady()
-	c.Failover(slot)
-	l.delete(5)
-	l.finish()
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		l := loadCluster(t, c, 320)
+		slot := l.reader.slotOf(c, l.id(0))
+		old := c.Master(slot)
+		l.delete(5)
+		c.WaitSynced()
+		old.Kill()
+		c.WaitPromoted(slot, old)
+		l.delete(5)
+		l.used()
+		old.Restart()
+		c.WaitReady()
+		c.Failover(slot)
+		l.delete(5)
+		l.finish()
+	})
 }
 
 // A master stands still under load, is replaced, and goes on as if nothing had been.
 func TestI4_MasterStandsStillUnderLoad(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	l := loadCluster(t, c, 320)
-	slot := l.reader.slotOf(c, l.id(0))
-	old := c.Master(slot)
-	c.WaitSynced()
-	old.Pause()
-	c.WaitPromoted(slot, old)
-	l.delete(5)
-	old.Resume()
-	l.delete(5)
-	l.used()
-	c.WaitReady()
-	l.finish()
+	eachTracking(t, func(t *testing.T) {
+		c := redistest.StartCluster(t, redistest.ClusterConfig{})
+		l := loadCluster(t, c, 320)
+		slot := l.reader.slotOf(c, l.id(0))
+		old := c.Master(slot)
+		c.WaitSynced()
+		old.Pause()
+		c.WaitPromoted(slot, old)
+		l.delete(5)
+		old.Resume()
+		l.delete(5)
+		l.used()
+		c.WaitReady()
+		l.finish()
+	})
 }
 
 // Sentinels replace a master that stands still. When it goes on, it believes to
 // be the master still, until they tell it: nobody may believe it.
 func TestI4_SentinelsReplaceAMasterUnderLoad(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartSentinels(t, redistest.SentinelConfig{})
-	l := startLoad(t, func() redis.UniversalClient { return s.Client(t) }, 1, 320)
-	old := s.Master()
-	l.delete(5)
-	s.WaitSynced()
-	old.Pause()
-	s.WaitPromoted(old)
-	l.delete(5)
-	old.Resume()
-	l.delete(20)
-	l.used()
-	s.WaitReady()
-	l.finish()
+	eachTracking(t, func(t *testing.T) {
+		s := redistest.StartSentinels(t, redistest.SentinelConfig{})
+		l := startLoad(t, func() redis.UniversalClient { return s.Client(t) }, 1, 320)
+		old := s.Master()
+		l.delete(5)
+		s.WaitSynced()
+		old.Pause()
+		s.WaitPromoted(old)
+		l.delete(5)
+		old.Resume()
+		l.delete(20)
+		l.used()
+		s.WaitReady()
+		l.finish()
+	})
 }
 
 // The same for a master that dies.
 func TestI4_SentinelsReplaceADeadMasterUnderLoad(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartSentinels(t, redistest.SentinelConfig{})
-	l := startLoad(t, func() redis.UniversalClient { return s.Client(t) }, 1, 320)
-	old := s.Master()
-	s.WaitSynced()
-	old.Kill()
-	s.WaitPromoted(old)
-	l.delete(5)
-	l.finish()
+	eachTracking(t, func(t *testing.T) {
+		s := redistest.StartSentinels(t, redistest.SentinelConfig{})
+		l := startLoad(t, func() redis.UniversalClient { return s.Client(t) }, 1, 320)
+		old := s.Master()
+		s.WaitSynced()
+		old.Kill()
+		s.WaitPromoted(old)
+		l.delete(5)
+		l.finish()
+	})
 }

@@ -16,7 +16,7 @@ import (
 
 // reads makes round trips that concurrent callers share, for frequent reads: a *batch.Reads, or a *batch.ClusterReads.
 type reads interface {
-	Do(ctx context.Context, c *batch.Call) error
+	batch.Doer
 	Stats() batch.Stats
 	Close()
 }
@@ -66,7 +66,7 @@ func (s *Store) readLists(ctx context.Context, lists []string, least, most strin
 }
 
 // ask has the documents of sessions read, in a round trip that concurrent callers share.
-func (s *Store) ask(ctx context.Context, by reads, call *batch.Call, n int, id func(i int) session.ID) (resp.Replies, error) {
+func (s *Store) ask(ctx context.Context, by batch.Doer, call *batch.Call, n int, id func(i int) session.ID) (resp.Replies, error) {
 	for i := range n {
 		call.Add("hget", s.keys.Session(id(i)), fieldDoc)
 	}
@@ -107,7 +107,7 @@ func (s *Store) takeInto(replies *resp.Replies, m *session.Memory, n int, id fun
 }
 
 // readAll returns what is stored under each ID.
-func (s *Store) readAll(ctx context.Context, by reads, ids []session.ID) ([]*session.Stored, error) {
+func (s *Store) readAll(ctx context.Context, by batch.Doer, ids []session.ID) ([]*session.Stored, error) {
 	call := batch.NewCall()
 	defer call.Release()
 	replies, err := s.ask(ctx, by, call, len(ids), func(i int) session.ID { return ids[i] })

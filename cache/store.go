@@ -78,6 +78,10 @@ type Config struct {
 	// NearStaleness is the bound: what another process has done longer ago is
 	// always seen, whatever messages are lost; default 1 s.
 	NearStaleness time.Duration
+	// NearByKey has Redis tell each process of changes of what it has read, in place of
+	// all changes: a write then costs Redis what its readers cost, not what all processes
+	// cost, and Redis keeps in mind what each process holds (tracking-table-max-keys).
+	NearByKey bool
 	// StaleIfError is how old what Stale answers may be; 0, the default, has it
 	// answer nothing. It needs a near cache.
 	StaleIfError time.Duration
@@ -185,7 +189,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near = near.New(near.Config{
 			Redis: c.Redis, Searches: c.Searches, ClientName: c.ClientName, Keys: s.keys,
 			MaxBytes: c.NearBytes, Bound: cmp.Or(c.NearStaleness, defaultStaleness), StaleFor: c.StaleIfError,
-			Clock: s.Now, Read: s.readCopy, ReadByToken: s.getByForeignToken, Trip: s.searches.Do, Logger: s.log,
+			Clock: s.Now, ByKey: c.NearByKey, Read: s.readCopy, ReadByToken: s.getByForeignToken, Lists: s.searchReads, Logger: s.log,
 		})
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Lists: s.readLists, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 		return s.verifyFresh(ctx, id, token)
 	}
 	if s.near == nil {
-		return s.getByForeignToken(ctx, token)
+		return s.getByForeignToken(ctx, nil, token)
 	}
 	stored, err := s.near.ByToken(ctx, token)
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
@@ -48,14 +49,14 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 func (s *Store) GetByTokenFresh(ctx context.Context, token string) (*session.Stored, error) {
 	id, ok := session.SplitToken(token)
 	if !ok {
-		return s.getByForeignToken(ctx, token)
+		return s.getByForeignToken(ctx, nil, token)
 	}
 	stored, err := s.GetFresh(ctx, id)
 	lives := err == nil
 	if found, err := holder(stored, err, token); found != nil || err != nil {
 		return found, err
 	}
-	stored, err = s.getByForeignToken(ctx, token)
+	stored, err = s.getByForeignToken(ctx, nil, token)
 	if lives && errors.Is(err, session.ErrNotFound) {
 		err = session.ErrWrongToken
 	}
@@ -74,11 +75,12 @@ func holder(stored *session.Stored, err error, token string) (*session.Stored, e
 	return nil, nil
 }
 
-// getByForeignToken looks the token up by its hash, in Redis.
-func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.Stored, error) {
+// getByForeignToken looks the token up by its hash, in Redis: the list of its holders over
+// what the near cache says.
+func (s *Store) getByForeignToken(ctx context.Context, over batch.Doer, token string) (*session.Stored, error) {
 	list := s.keys.Token(session.HashToken(token))
 	for from := int64(0); from < maxTokenHolders; from += tokenHolders {
-		ids, err := s.holders(ctx, list, from, from+tokenHolders-1)
+		ids, err := s.holders(ctx, cmp.Or(over, batch.Doer(s.gets)), list, from, from+tokenHolders-1)
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -101,11 +103,11 @@ func (s *Store) getByForeignToken(ctx context.Context, token string) (*session.S
 
 // holders returns the sessions from one rank of a token's list to another, the newest
 // first.
-func (s *Store) holders(ctx context.Context, list string, first, last int64) ([]session.ID, error) {
+func (s *Store) holders(ctx context.Context, over batch.Doer, list string, first, last int64) ([]session.ID, error) {
 	call := batch.NewCall()
 	defer call.Release()
 	call.Add("zrevrange", list, strconv.FormatInt(first, 10), strconv.FormatInt(last, 10))
-	if err := s.gets.Do(ctx, call); err != nil {
+	if err := over.Do(ctx, call); err != nil {
 		return nil, err
 	}
 	replies := call.Replies()

@@ -57,7 +57,7 @@ func (s *Store) verifyFresh(ctx context.Context, id session.ID, token string) (*
 		return stored, nil
 	}
 	if string(holders) != "0" { // somebody else made it, in our shape
-		if found, err := s.getByForeignToken(ctx, token); !errors.Is(err, session.ErrNotFound) {
+		if found, err := s.getByForeignToken(ctx, nil, token); !errors.Is(err, session.ErrNotFound) {
 			return found, err
 		}
 	}

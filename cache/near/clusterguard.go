@@ -42,6 +42,10 @@ import (
 //	N was a master, is a replica now, and M in its place: N sends L to M (MOVED),
 //	which is the first case; the client never asks a replica to answer by itself.
 //
+// Where loads are read over links, no load is sent to M. But what this process writes there,
+// N does not have, and N's link would answer without it (I4): so a command that may write
+// there, where no link goes, ends all proofs.
+//
 // A copy from N therefore is what N had, or N has told of its change; and at
 // the instant of its youngest proof N was the master of the shard.
 type clusterGuard struct {
@@ -52,8 +56,17 @@ type clusterGuard struct {
 
 // pass is called before commands are sent.
 func (g *clusterGuard) pass(cmds ...redis.Cmder) {
-	if !g.followed.Load() && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(g.near.space, cmd) }) {
-		g.near.epochs.renew()
+	n := g.near
+	switch {
+	case g.followed.Load():
+	case !n.source.byKey:
+		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(n.space, cmd) }) {
+			n.epochs.renew()
+		}
+	case len(n.tracker.following()) > 0:
+		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return mayWrite(cmd) && touches(n.space, cmd) }) {
+			n.MasterLost()
+		}
 	}
 }
 
@@ -61,6 +74,19 @@ func (g *clusterGuard) pass(cmds ...redis.Cmder) {
 // are not among its arguments (batch.Command).
 type Keyed interface {
 	Keys(yield func(key string) bool)
+}
+
+// mayWrite says whether a command may change something: all but frequent reads, which are
+// Keyed unless they follow a redirection.
+func mayWrite(cmd redis.Cmder) bool {
+	if _, reads := cmd.(Keyed); reads {
+		return false
+	}
+	switch cmd.Name() {
+	case "hget", "zrange", "zrevrange":
+		return false
+	}
+	return true
 }
 
 // touches says whether a command names a key that near caches follow.

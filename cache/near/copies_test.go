@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -96,7 +97,7 @@ func TestCopies_WaitersShareOneLoad(t *testing.T) {
 	s, _ := testCopies(100, 10)
 	reads, release := 0, make(chan struct{})
 	begun := make(chan struct{}, 1)
-	read := func(context.Context) (string, error) {
+	read := func(context.Context, batch.Doer) (string, error) {
 		reads++
 		begun <- struct{}{}
 		<-release
@@ -126,7 +127,7 @@ func TestCopies_WaitersShareOneLoad(t *testing.T) {
 func TestCopies_FailedLoadTellsOthersNothing(t *testing.T) {
 	s, _ := testCopies(100, 10)
 	away := errors.New("away")
-	if _, _, err := s.fetchOne(t.Context(), 1, 0, true, func(context.Context) (string, error) { return "", away }, notEmpty); !errors.Is(err, away) {
+	if _, _, err := s.fetchOne(t.Context(), 1, 0, true, func(context.Context, batch.Doer) (string, error) { return "", away }, notEmpty); !errors.Is(err, away) {
 		t.Fatal(err)
 	}
 	if s.missing(1, -1) {
@@ -135,7 +136,7 @@ func TestCopies_FailedLoadTellsOthersNothing(t *testing.T) {
 	l, _ := s.begin(1, 0)
 	waited := make(chan error)
 	go func() {
-		got, _, err := s.fetchOne(t.Context(), 1, 0, true, func(context.Context) (string, error) { return "own", nil }, notEmpty)
+		got, _, err := s.fetchOne(t.Context(), 1, 0, true, func(context.Context, batch.Doer) (string, error) { return "own", nil }, notEmpty)
 		if got != "own" {
 			err = errors.Join(err, fmt.Errorf("got %q", got))
 		}
@@ -161,17 +162,17 @@ func TestCopies_PanickingReadEndsItsLoad(t *testing.T) {
 		s.invalidate(1)
 	}
 	f(func() {
-		_, _, _ = s.fetchOne(t.Context(), 1, 0, true, func(context.Context) (string, error) { panic("bug") }, notEmpty)
+		_, _, _ = s.fetchOne(t.Context(), 1, 0, true, func(context.Context, batch.Doer) (string, error) { panic("bug") }, notEmpty)
 	})
 	f(func() {
-		_, _ = s.fetch(t.Context(), []int{1, 2}, 0, true, func(context.Context, []int) ([]string, error) { panic("bug") }, notEmpty)
+		_, _ = s.fetch(t.Context(), []int{1, 2}, 0, true, func(context.Context, batch.Doer, []int) ([]string, error) { panic("bug") }, notEmpty)
 	})
 }
 
 func TestCopies_FetchReadsEachKeyOnce(t *testing.T) {
 	s, _ := testCopies(100, 10)
 	var asked [][]int
-	read := func(_ context.Context, keys []int) ([]string, error) {
+	read := func(_ context.Context, _ batch.Doer, keys []int) ([]string, error) {
 		asked = append(asked, keys)
 		values := make([]string, len(keys))
 		for i, k := range keys {
@@ -203,7 +204,7 @@ func TestCopies_FetchOfOthersLoadThatWasOvertakenReadsAgain(t *testing.T) {
 	s, _ := testCopies(100, 10)
 	l, _ := s.begin(2, 0)
 	reads := 0
-	got, err := s.fetch(t.Context(), []int{1, 2}, 0, true, func(_ context.Context, keys []int) ([]string, error) {
+	got, err := s.fetch(t.Context(), []int{1, 2}, 0, true, func(_ context.Context, _ batch.Doer, keys []int) ([]string, error) {
 		if reads++; reads == 1 { // ours; now the other one's is overtaken
 			s.invalidate(2)
 			s.end(2, l, "old", true, nil)
@@ -222,7 +223,7 @@ func TestI3_NoStaleCopyAfterInvalidation(t *testing.T) {
 	s, _ := testCopies(1000, 10)
 	var mu sync.Mutex
 	truth := 0
-	read := func(context.Context) (string, error) {
+	read := func(context.Context, batch.Doer) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		runtime.Gosched()

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/redis/go-redis/v9"
@@ -19,6 +20,7 @@ type followedMaster struct {
 	tracker *tracker
 	index   int // among those that are followed
 	conn    *push.Link
+	reads   *batch.LinkReads // over conn; nil if loads are not read over it
 	proofs  *proofs
 	lag     atomic.Int64 // ns that the newest answer on the link took
 	// why says what keeps the master from being proven; nil if nothing does.
@@ -45,7 +47,7 @@ func (m *followedMaster) checkSearches(ctx context.Context) error {
 		return nil
 	}
 	for range searchDials {
-		there, err := push.Dial(ctx, m.searches, nil, nil, nil)
+		there, err := push.Dial(ctx, m.searches, nil)
 		if err != nil {
 			return fmt.Errorf("a connection for searches: %w", err)
 		}

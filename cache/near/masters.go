@@ -21,12 +21,16 @@ type master struct {
 	// searches says where searches go if they have a client of their own, which may
 	// reach another server; nil if they have none. checkSearches compares the two.
 	searches *redis.Options
-	// never are the keys, one of each of its shards, that prove it to have these:
-	// nothing is stored there. There are none if it is the only master.
-	never []string
+	// shards are its shards, and never the keys, one of each of them, that prove it to have
+	// these: nothing is stored there. There are none if it is the only master.
+	shards []int
+	never  []string
 	// guards keep answers of other nodes from being held; empty on a single Redis.
 	guards []*clusterGuard
 }
+
+// has says whether a shard is one of the master's.
+func (m *master) has(shard int) bool { return m.shards == nil || slices.Contains(m.shards, shard) }
 
 // findMasters finds the masters that sessions are on.
 type findMasters func(context.Context) ([]*master, error)
@@ -97,7 +101,7 @@ func mastersOfCluster(ctx context.Context, clients []*redis.ClusterClient, space
 					by[node] = m
 					masters = append(masters, m)
 				}
-				m.never = append(m.never, never)
+				m.shards, m.never = append(m.shards, shard), append(m.never, never)
 			}
 			if g := guards.of(node); node.Options().Addr == m.link.Addr && !slices.Contains(m.guards, g) {
 				m.guards = append(m.guards, g)

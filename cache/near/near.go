@@ -13,13 +13,14 @@ import (
 	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 )
 
-// Config configures a Cache. All is required but ClientName and StaleFor.
+// Config configures a Cache. All is required but ClientName, StaleFor and ByKey.
 type Config struct {
 	// Redis and Searches are the clients that single reads and searches use. Both are
 	// a *redis.Client, or a *redis.ClusterClient that reads from masters only and was
@@ -37,14 +38,17 @@ type Config struct {
 	StaleFor time.Duration
 	// Clock is the store's clock.
 	Clock func() session.Time
-	// Read reads a session, due or not, as a copy is to hold it; nil if there is none.
-	Read func(ctx context.Context, id session.ID) (*session.Stored, error)
+	// ByKey has Redis tell only of changes of what this process has read, in place of all
+	// changes: it keeps in mind what each process holds.
+	ByKey bool
+	// Read reads a session, due or not, as a copy is to hold it; nil if there is none. It
+	// reads over what is given, or over ordinary connections if that is nil.
+	Read func(ctx context.Context, over batch.Doer, id session.ID) (*session.Stored, error)
 	// ReadByToken finds the session that has a token which somebody else made, or
-	// answers session.ErrNotFound.
-	ReadByToken func(ctx context.Context, token string) (*session.Stored, error)
-	// Trip makes a round trip of searches. It returns an error unless each command has
-	// its reply, or found nothing.
-	Trip   func(ctx context.Context, cmds ...redis.Cmder) error
+	// answers session.ErrNotFound. It reads the token's list as Read does.
+	ReadByToken func(ctx context.Context, over batch.Doer, token string) (*session.Stored, error)
+	// Lists reads users' lists over ordinary connections, those of searches.
+	Lists  batch.Doer
 	Logger *slog.Logger
 }
 
@@ -67,6 +71,7 @@ type Config struct {
 type Cache struct {
 	config  Config
 	space   *keys.Space
+	source  source
 	epochs  epochs
 	fresh   *freshness
 	tracker *tracker
@@ -97,17 +102,19 @@ const (
 // Watch has to come before Run, and no copy is used before that.
 func New(c Config) *Cache {
 	start := time.Now()
-	n := &Cache{config: c, space: c.Keys, saw: func(Event) {}}
+	n := &Cache{config: c, space: c.Keys, source: source{byKey: c.ByKey, space: c.Keys}, saw: func(Event) {}}
 	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
+	n.tracker = newTracker(n, c.Logger)
 	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }
 	absent := max(int(part(absentShare)/absentBytes), 1)
 	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare-pageShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
-	n.sessions.own = ownID
+	n.sessions.own, n.sessions.same = ownID, sameVersion
 	n.lists = newCopies(&n.epochs, part(listShare), 0, weighList)
 	n.lists.own = strings.Clone
 	n.sessions.marks, n.lists.marks = new(marks), new(marks)
 	n.tokens = newCopies(&n.epochs, part(tokenShare), 0, weighToken)
+	n.sessions.source, n.lists.source, n.tokens.source = &n.source, &n.source, &n.source
 	n.pages = otter.Must(&otter.Options[string, *keptPage]{MaximumWeight: part(pageShare), Weigher: weighPage, Executor: runInline})
 	return n
 }
@@ -120,7 +127,7 @@ func (n *Cache) Watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.tracker = newTracker(n, find, n.config.Logger)
+	n.tracker.find = find
 	return nil
 }
 
@@ -166,9 +173,12 @@ func (n *Cache) Supersede(id session.ID, stored *session.Stored) {
 	if n == nil {
 		return
 	}
-	n.sessions.supersede(id, stored != nil, func(held *session.Stored) bool {
-		return held.Sequence == stored.Sequence && held.Token == stored.Token && bytes.Equal(held.Doc, stored.Doc)
-	})
+	n.sessions.supersede(id, stored, stored != nil)
+}
+
+// sameVersion says that two answers are of one version of a session.
+func sameVersion(a, b *session.Stored) bool {
+	return a.Sequence == b.Sequence && a.Token == b.Token && bytes.Equal(a.Doc, b.Doc)
 }
 
 // Forget removes what a write of these cards touches. It is called before the

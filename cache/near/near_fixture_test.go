@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -49,8 +50,8 @@ func stored(t *testing.T, s *session.Session) *session.Stored {
 }
 
 // reads is Config.Read of one session.
-func reads(s *session.Stored) func(context.Context, session.ID) (*session.Stored, error) {
-	return func(_ context.Context, id session.ID) (*session.Stored, error) {
+func reads(s *session.Stored) func(context.Context, batch.Doer, session.ID) (*session.Stored, error) {
+	return func(_ context.Context, _ batch.Doer, id session.ID) (*session.Stored, error) {
 		if id != s.ID {
 			return nil, nil
 		}

@@ -2,12 +2,14 @@ package near
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/redis/go-redis/v9"
 )
 
 // The size of a copy counts the texts outside its document, and no others.
@@ -36,11 +38,8 @@ func TestNear_KeysAreOwned(t *testing.T) {
 	read := stored(t, made)
 	n := linked(t, Config{
 		Read:        reads(read),
-		ReadByToken: func(context.Context, string) (*session.Stored, error) { return read, nil },
-		Trip: func(_ context.Context, cmds ...redis.Cmder) error {
-			cmds[0].(*redis.ZSliceCmd).SetVal([]redis.Z{{Score: float64(made.CreationDate), Member: string(made.ID)}})
-			return nil
-		},
+		ReadByToken: func(context.Context, batch.Doer, string) (*session.Stored, error) { return read, nil },
+		Lists:       batch.NewLinkReads(answers(fmt.Sprintf("*1\r\n*2\r\n$%d\r\n%s\r\n,%d\r\n", len(made.ID), made.ID, made.CreationDate)), batch.Config{}),
 	})
 	larger := "a cookie with 99, 2184808"
 	cookie := unsafe.Slice(unsafe.StringData(larger), len(larger))
@@ -72,4 +71,12 @@ func TestNear_KeysAreOwned(t *testing.T) {
 	if held != 3 {
 		t.Errorf("%d are held", held)
 	}
+}
+
+// answers is a connection that answers each question with these replies.
+type answers string
+
+func (a answers) Ask(_ context.Context, _ []byte, _ int, _ time.Duration, take func([]byte)) error {
+	take([]byte(a))
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -27,15 +28,23 @@ func (n *Cache) Session(ctx context.Context, id session.ID) (*session.Stored, er
 	}
 	n.sessions.count(0, 1)
 	epoch, usable := n.begin()
-	stored, joined, err := n.sessions.fetchOne(ctx, id, n.fresh.clock(), usable,
-		func(ctx context.Context) (*session.Stored, error) { return n.config.Read(ctx, id) }, isStored)
-	if joined && !n.holds(epoch) {
-		return n.config.Read(ctx, id)
+	var stored *session.Stored
+	var err error
+	again := !usable && n.source.byKey // what a link answers would not hold
+	if !again {
+		var copied bool
+		stored, copied, err = n.sessions.fetchOne(ctx, id, n.fresh.clock(), usable, func(ctx context.Context, over batch.Doer) (*session.Stored, error) {
+			return n.config.Read(ctx, over, id)
+		}, isStored)
+		again = copied && !n.holds(epoch)
+	}
+	if again {
+		stored, err = n.config.Read(ctx, nil, id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !usable {
+	if again || !usable {
 		n.Supersede(id, stored)
 	}
 	return stored, nil
@@ -57,7 +66,7 @@ func (n *Cache) Copy(id session.ID, token string) (stored *session.Stored, ok bo
 // copies, if those may be used, and what they lack by read, in one call. keep says
 // that what was read may be held. Whether the copies held all the while, the caller
 // asks (Answer). e notes what was used.
-func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, e *index.Evidence, read func(context.Context, []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
+func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, e *index.Evidence, read func(ctx context.Context, over batch.Doer, ids []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
 	found := make([]*session.Stored, len(candidates))
 	_, usable := n.begin()
 	var missing []session.ID
@@ -94,7 +103,7 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 	if usable && keep {
 		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), true, read, isStored)
 	} else {
-		got, err = read(ctx, missing)
+		got, err = read(ctx, nil, missing)
 		for _, id := range missing { // no page is to answer what is older
 			n.sessions.changed(id)
 		}

@@ -3,6 +3,7 @@ package near
 import (
 	"context"
 
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -14,7 +15,7 @@ func (n *Cache) ByToken(ctx context.Context, token string) (*session.Stored, err
 	hash := session.HashToken(token)
 	epoch, usable := n.begin()
 	if !usable {
-		return n.config.ReadByToken(ctx, token)
+		return n.config.ReadByToken(ctx, nil, token)
 	}
 	if id, ok := n.tokens.get(hash); ok {
 		stored, err := n.Session(ctx, id)
@@ -26,12 +27,15 @@ func (n *Cache) ByToken(ctx context.Context, token string) (*session.Stored, err
 	}
 	n.tokens.count(0, 1)
 	var stored *session.Stored
-	_, _, err := n.tokens.fetchOne(ctx, hash, n.fresh.clock(), false, func(ctx context.Context) (session.ID, error) {
+	_, copied, err := n.tokens.fetchOne(ctx, hash, n.fresh.clock(), false, func(ctx context.Context, over batch.Doer) (session.ID, error) {
 		var err error
-		if stored, err = n.config.ReadByToken(ctx, token); err != nil {
+		if stored, err = n.config.ReadByToken(ctx, over, token); err != nil {
 			return "", err
 		}
 		return ownID(stored.ID), nil // not a part of the document
 	}, func(session.ID) bool { return true })
+	if copied && !n.holds(epoch) {
+		return n.config.ReadByToken(ctx, nil, token)
+	}
 	return stored, err
 }

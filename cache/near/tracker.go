@@ -29,7 +29,7 @@ const (
 // what may still be used then has one answer: nothing.
 type tracker struct {
 	near *Cache
-	find findMasters
+	find findMasters // set by Watch
 	log  *slog.Logger
 	// tick returns a channel that ticks at this interval, and what stops it.
 	tick func(time.Duration) (<-chan time.Time, func())
@@ -41,8 +41,8 @@ type tracker struct {
 	deposed chan struct{}
 }
 
-func newTracker(n *Cache, find findMasters, log *slog.Logger) *tracker {
-	t := &tracker{near: n, find: find, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
+func newTracker(n *Cache, log *slog.Logger) *tracker {
+	t := &tracker{near: n, log: log, tick: newTick, deposed: make(chan struct{}, 1)}
 	t.say("not connected yet")
 	return t
 }
@@ -150,6 +150,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 		m.guard(true)
 	}
 	t.followed.Store(&masters)
+	n.source.follow(masters)
 	n.epochs.link()
 	n.flush() // what the last epoch left is memory for nothing
 
@@ -183,6 +184,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 	err = group.Wait()
 	stop()
 	closeAll(masters)
+	n.source.leave(masters)
 	for _, m := range masters { // after the epoch of the loads that the guards let pass
 		m.guard(false)
 	}
@@ -210,13 +212,17 @@ func (t *tracker) connect(ctx context.Context) ([]*followedMaster, error) {
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
+	tracking := &push.Tracking{Key: t.near.invalidateKey, All: t.near.flush}
+	if !t.near.source.byKey {
+		tracking.Prefixes = t.near.space.Followed()
+	}
 	masters := make([]*followedMaster, len(found))
 	group, groupCtx := errgroup.WithContext(dialCtx)
 	for i, it := range found {
 		m := &followedMaster{master: it, tracker: t, index: i}
 		masters[i] = m
 		group.Go(func() (err error) {
-			if m.conn, err = push.Dial(groupCtx, it.link, t.near.space.Followed(), t.near.invalidateKey, t.near.flush); err != nil {
+			if m.conn, err = push.Dial(groupCtx, it.link, tracking); err != nil {
 				return err
 			}
 			return m.checkSearches(groupCtx)

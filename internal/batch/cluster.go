@@ -53,21 +53,22 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	if err := ctx.Err(); err != nil || len(cmds) == 0 {
 		return nil, err
 	}
-	var few [4]commandShare // on the stack
-	shares, err := c.split(ctx, few[:0], cmds)
+	var few share // on the stack
+	masters, parts, err := c.split(ctx, few.masters[:0], few.parts[:0], cmds)
+	to := few.to[:0]
 	if err == nil {
-		err = find(&c.masters, shares)
+		to, err = find(&c.masters, to, masters)
 	}
 	switch {
 	case err != nil:
 		setError(cmds, err)
 		return nil, err
-	case len(shares) == 1:
-		last = send(ctx, shares[0].to, cmds)
+	case len(to) == 1:
+		last = send(ctx, to[0], cmds)
 	default:
 		var group sync.WaitGroup
-		for _, s := range shares {
-			group.Go(func() { send(ctx, s.to, s.part) })
+		for i := range to {
+			group.Go(func() { send(ctx, to[i], parts[i]) })
 		}
 		group.Wait() // I7
 	}
@@ -80,29 +81,33 @@ func (c *Cluster) DoLast(ctx context.Context, cmds ...redis.Cmder) (last redis.C
 	return last, firstError(cmds)
 }
 
-// commandShare has the commands that one master gets.
-type commandShare = share[*Batcher, []redis.Cmder]
+// share has room for what a few masters get.
+type share struct {
+	masters [4]*redis.Client
+	parts   [4][]redis.Cmder
+	to      [4]*Batcher
+}
 
-// split adds to shares, which is empty, what each master gets.
-func (c *Cluster) split(ctx context.Context, shares []commandShare, cmds []redis.Cmder) ([]commandShare, error) {
+// split adds to masters and parts, which are empty, what each master gets.
+func (c *Cluster) split(ctx context.Context, masters []*redis.Client, parts [][]redis.Cmder, cmds []redis.Cmder) ([]*redis.Client, [][]redis.Cmder, error) {
 	for i, cmd := range cmds {
 		master, err := c.rdb.MasterForKey(ctx, keyOf(cmd))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		at := slices.IndexFunc(shares, func(s commandShare) bool { return s.master == master })
+		at := slices.Index(masters, master)
 		switch {
-		case len(shares) == 0: // most calls have one master: they need no copy
-			shares = append(shares, commandShare{master: master, part: cmds[:1:1]})
+		case len(masters) == 0: // most calls have one master: they need no copy
+			masters, parts = append(masters, master), append(parts, cmds[:1:1])
 		case at < 0:
-			shares = append(shares, commandShare{master: master, part: []redis.Cmder{cmd}})
-		case len(shares) == 1:
-			shares[0].part = cmds[: i+1 : i+1]
+			masters, parts = append(masters, master), append(parts, []redis.Cmder{cmd})
+		case len(masters) == 1:
+			parts[0] = cmds[: i+1 : i+1]
 		default:
-			shares[at].part = append(shares[at].part, cmd)
+			parts[at] = append(parts[at], cmd)
 		}
 	}
-	return shares, nil
+	return masters, parts, nil
 }
 
 // send sends commands to one master. Each has its reply or an error then,

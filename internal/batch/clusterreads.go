@@ -28,9 +28,6 @@ func NewClusterReads(rdb *redis.ClusterClient, c Config) *ClusterReads {
 	return &ClusterReads{rdb: rdb, c: c, masters: newMasters(func(master *redis.Client) *Reads { return NewReads(master, c) })}
 }
 
-// readShare has the call that one master gets, if there are several.
-type readShare = share[*Reads, *Call]
-
 // Do is as Reads.Do. Commands for several masters are sent side by side, and those
 // of one in their order.
 func (c *ClusterReads) Do(ctx context.Context, call *Call) error {
@@ -49,18 +46,20 @@ func (c *ClusterReads) Do(ctx context.Context, call *Call) error {
 
 // send sends the commands to the masters that count as theirs now.
 func (c *ClusterReads) send(ctx context.Context, call *Call) error {
-	var few [4]readShare
-	shares, of, err := c.split(ctx, few[:0], call)
-	if err == nil {
-		err = find(&c.masters, shares)
+	var few [4]*redis.Client
+	nodes, at, err := split(few[:0], call, func(key string) (*redis.Client, error) { return c.rdb.MasterForKey(ctx, key) })
+	if err != nil {
+		return err
 	}
+	var some [4]*Reads
+	to, err := find(&c.masters, some[:0], nodes)
 	switch {
 	case err != nil:
 		return err
-	case len(shares) == 1:
-		err = shares[0].to.Do(ctx, call)
+	case len(to) == 1:
+		err = to[0].Do(ctx, call)
 	default:
-		err = c.apart(ctx, shares, of, call)
+		err = apart(ctx, to, at, call)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrClosed) {
 		c.rdb.ReloadState(ctx) // perhaps another node is the master now
@@ -68,60 +67,61 @@ func (c *ClusterReads) send(ctx context.Context, call *Call) error {
 	return err
 }
 
-// split adds to shares, which is empty, the masters of a call's commands. of says
-// for each command which share it belongs to; nil if there is one for all.
-func (c *ClusterReads) split(ctx context.Context, shares []readShare, call *Call) (_ []readShare, of []uint8, err error) {
+// split adds to to, which is empty, what the commands of a call go to, by their keys. at says
+// for each command which of these it goes to; nil if there is one for all.
+func split[D comparable](to []D, call *Call, of func(key string) (D, error)) (_ []D, at []uint8, err error) {
 	for i, m := range call.marks {
-		master, err := c.rdb.MasterForKey(ctx, textIn(call.out[m.key:m.keyEnd]))
+		d, err := of(textIn(call.out[m.key:m.keyEnd]))
 		if err != nil {
 			return nil, nil, err
 		}
-		at := slices.IndexFunc(shares, func(s readShare) bool { return s.master == master })
-		if at < 0 {
-			at = len(shares)
-			shares = append(shares, readShare{master: master})
+		n := slices.Index(to, d)
+		if n < 0 {
+			n = len(to)
+			to = append(to, d)
 		}
-		if at > 0 && of == nil {
-			of = make([]uint8, len(call.marks))
+		if n > 0 && at == nil {
+			at = make([]uint8, len(call.marks))
 		}
-		if at > 255 {
+		if n > 255 {
 			return nil, nil, fmt.Errorf("a read is for more than 256 masters")
 		}
-		if of != nil {
-			of[i] = uint8(at)
+		if at != nil {
+			at[i] = uint8(n)
 		}
 	}
-	return shares, of, nil
+	return to, at, nil
 }
 
-// apart sends each share as a call of its own, and puts the replies together.
-func (c *ClusterReads) apart(ctx context.Context, shares []readShare, of []uint8, call *Call) error {
-	for i := range shares {
-		shares[i].part = NewCall()
-		defer shares[i].part.Release()
+// apart sends what goes to each as a call of its own, and puts the replies together.
+func apart[D Doer](ctx context.Context, to []D, at []uint8, call *Call) error {
+	parts := make([]*Call, len(to))
+	for i := range parts {
+		parts[i] = NewCall()
+		defer parts[i].Release()
 	}
 	for i, m := range call.marks {
-		shares[of[i]].part.take(call, m)
+		parts[at[i]].take(call, m)
 	}
-	errs := make([]error, len(shares))
+	errs := make([]error, len(to))
 	var group sync.WaitGroup
-	for i, s := range shares[1:] {
-		group.Go(func() { errs[1+i] = s.to.Do(ctx, s.part) })
+	for i := range to[1:] {
+		group.Go(func() { errs[1+i] = to[1+i].Do(ctx, parts[1+i]) })
 	}
-	errs[0] = shares[0].to.Do(ctx, shares[0].part)
+	errs[0] = to[0].Do(ctx, parts[0])
 	group.Wait() // I7
-	left := make([]resp.Replies, len(shares))
+	left := make([]resp.Replies, len(to))
 	call.refused = false
-	for i, s := range shares {
+	for i, part := range parts {
 		if errs[i] != nil {
 			return errs[i]
 		}
-		left[i] = s.part.in
-		call.refused = call.refused || s.part.refused
+		left[i] = part.in
+		call.refused = call.refused || part.refused
 	}
 	call.in = call.in[:0]
 	for i := range call.marks {
-		call.in = append(call.in, left[of[i]].Next()...)
+		call.in = append(call.in, left[at[i]].Next()...)
 	}
 	return nil
 }

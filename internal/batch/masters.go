@@ -88,22 +88,17 @@ func (m *masters[B]) Close() {
 	}
 }
 
-// share is what one master gets of a call.
-type share[B perMaster, T any] struct {
-	master *redis.Client
-	to     B // set by find
-	part   T
-}
-
-// find sets what each share goes to.
-func find[B perMaster, T any](m *masters[B], shares []share[B, T]) (err error) {
+// find adds to to, which is empty, what there is for each of the masters.
+func find[B perMaster](m *masters[B], to []B, masters []*redis.Client) ([]B, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for i := range shares {
-		if shares[i].to, err = m.at(shares[i].master, now); err != nil {
-			return err
+	for _, master := range masters {
+		it, err := m.at(master, now)
+		if err != nil {
+			return nil, err
 		}
+		to = append(to, it)
 	}
-	return nil
+	return to, nil
 }

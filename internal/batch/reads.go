@@ -36,12 +36,14 @@ func NewReads(rdb *redis.Client, c Config) *Reads {
 // Do sends the commands of c in one batch, side by side and in their order, and
 // waits for their replies. Its error says why there are none; an error that Redis
 // answers is a reply. Everything else is as with Batcher.Do.
-func (r *Reads) Do(ctx context.Context, c *Call) error {
+func (r *Reads) Do(ctx context.Context, c *Call) error { return doReads(ctx, &r.queue, c) }
+
+func doReads(ctx context.Context, q *queue[*Call], c *Call) error {
 	if c.commands == 0 {
 		return ctx.Err()
 	}
 	c.err = nil
-	if _, err := r.do(ctx, c, c.commands); err != nil {
+	if _, err := q.do(ctx, c, c.commands); err != nil {
 		c.lost = err != ErrFull && err != ErrClosed
 		return err
 	}

@@ -28,8 +28,6 @@ type readTrip struct {
 var readTrips = sync.Pool{New: func() any { return new(readTrip) }}
 
 const (
-	// maxReply bounds one reply, in bytes. A stored session has a good megabyte at the most.
-	maxReply = 16 << 20
 	// readAtOnce is how much is read at a time, in bytes.
 	readAtOnce = 16 << 10
 	// tripKept is how large the memory of a trip may be that is used again, in bytes.
@@ -81,7 +79,7 @@ func (t *readTrip) read(conn net.Conn) error {
 func (t *readTrip) take() error {
 	left := t.in
 	for !t.whole() {
-		n, err := t.frame.Next(left, maxReply)
+		n, err := t.frame.Next(left, resp.MaxReply)
 		if err != nil {
 			return err
 		}

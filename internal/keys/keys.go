@@ -67,6 +67,16 @@ func (s *Space) Prefix() string { return s.prefix }
 // Meta is the key of the deployment's settings.
 func (s *Space) Meta() string { return s.prefix + "meta" }
 
+// ShardOfKey returns the shard that a key is in, -1 if it is none of ours.
+func (s *Space) ShardOfKey(key string) int {
+	_, rest, _ := strings.Cut(key, "{")
+	tag, _, ok := strings.Cut(rest, "}")
+	if !ok {
+		return -1
+	}
+	return slices.IndexFunc(s.tags, func(t string) bool { return t[1:len(t)-1] == tag })
+}
+
 // ShardOf returns the shard of a session.
 func (s *Space) ShardOf(id session.ID) int { return s.shard(string(id)) }
 

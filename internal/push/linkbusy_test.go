@@ -22,7 +22,7 @@ func TestLink_BusyServerIsNotOneWithoutTracking(t *testing.T) {
 	}()
 	direct := server.Client(t)
 	dial := func() error {
-		l, err := push.Dial(t.Context(), direct.Options(), []string{"cr:s:"}, func([]byte) {}, func() {})
+		l, err := push.Dial(t.Context(), direct.Options(), &push.Tracking{Prefixes: []string{"cr:s:"}, Key: func([]byte) {}, All: func() {}})
 		if err == nil {
 			l.Close()
 		}

@@ -19,7 +19,7 @@ func TryTracking(ctx context.Context, o *redis.Options, prefixes []string, key s
 			once.Do(func() { close(told) })
 		}
 	}
-	l, err := Dial(ctx, o, prefixes, hear, func() {})
+	l, err := Dial(ctx, o, &Tracking{Prefixes: prefixes, Key: hear, All: func() {}})
 	if err != nil {
 		return 0, err
 	}

@@ -9,12 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Reader reads what Redis sends: invalidations, and the answers to our own few
-// questions. It never looks ahead and knows no time-out, so that a message which
+// Reader reads what Redis sends: invalidations, and answers to our questions. It never looks ahead and knows no time-out, so that a message which
 // comes in pieces is taken whole; whatever it does not understand is an error,
 // after which the connection is worth nothing. One goroutine may use it at a time.
 type Reader struct {
@@ -28,6 +28,8 @@ type Reader struct {
 }
 
 const (
+	// MaxReply bounds a reply, in bytes. A stored session has a good megabyte at the most.
+	MaxReply = 16 << 20
 	// maxPushed bounds one string that Redis sends: keys are a few hundred bytes.
 	maxPushed = 1 << 20
 	// maxParts bounds the parts of one message. Redis gathers the keys that
@@ -96,6 +98,83 @@ func (p *Reader) Reply() (string, error) {
 			return string(text), err
 		}
 	}
+}
+
+// Append reads as Reply does, and appends the answer as it came, an error too. Its own
+// error says that none came.
+func (p *Reader) Append(dst []byte) ([]byte, error) {
+	for {
+		kind, line, err := p.line()
+		if err != nil {
+			return nil, err
+		}
+		switch kind {
+		case '>':
+			err = p.push(line)
+		case '|':
+			err = p.skip(kind, line, maxNested)
+		default:
+			return p.appendValue(dst, len(dst)+MaxReply, kind, line, maxNested)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// appendValue appends a value whose first line was read. With it dst may have most bytes.
+func (p *Reader) appendValue(dst []byte, most int, kind byte, line []byte, depth int) (_ []byte, err error) {
+	absent := string(line) == "-1"
+	dst = append(append(append(dst, kind), line...), '\r', '\n')
+	switch kind {
+	case '+', '-', ':', ',', '#', '(', '_':
+		return dst, nil
+	case '$', '=', '!':
+		if absent {
+			return dst, nil
+		}
+		n, err := length(line, max(most-len(dst), 0))
+		if err != nil {
+			return nil, err
+		}
+		dst = slices.Grow(dst, n+2)[:len(dst)+n+2]
+		text := dst[len(dst)-n-2:]
+		if _, err := io.ReadFull(p.R, text); err != nil {
+			return nil, err
+		}
+		if text[n] != '\r' || text[n+1] != '\n' {
+			return nil, errRESP
+		}
+		return dst, nil
+	case '*', '~', '%':
+		if absent {
+			return dst, nil
+		}
+		n, err := length(line, maxParts)
+		if err != nil {
+			return nil, err
+		}
+		if depth == 0 {
+			return nil, errRESP
+		}
+		if kind == '%' {
+			n *= 2
+		}
+		for range n {
+			if len(dst) > most {
+				return nil, errRESP
+			}
+			kind, line, err := p.line()
+			if err != nil {
+				return nil, err
+			}
+			if dst, err = p.appendValue(dst, most, kind, line, depth-1); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	}
+	return nil, errRESP
 }
 
 // push applies a message that Redis sent by itself.

@@ -1,0 +1,95 @@
+package near
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
+)
+
+// source is where loads are read. Where Redis tells of all changes, that is ordinary
+// connections. Where it tells of the keys that were read over a link (Config.ByKey), it is
+// the link: an answer and the news that it is outdated then come over one connection.
+//
+// What a link has answered is answered to a caller only if it may be answered as a copy:
+// the link may lead to a master that was replaced, which ordinary connections would not
+// ask. Else the caller reads over ordinary connections, and keeps nothing.
+type source struct {
+	byKey bool
+	space *keys.Space
+	// links has what reads over the link of each shard's master; nil while there are none.
+	links atomic.Pointer[[]*batch.LinkReads]
+}
+
+// linkPatience is how long a read over a link may take before the caller reads over an
+// ordinary connection: a link that says nothing is noticed only by the bound.
+const linkPatience = 50 * time.Millisecond
+
+// linkError says that a link has not answered.
+type linkError struct{ err error }
+
+func (e *linkError) Error() string { return e.err.Error() }
+func (e *linkError) Unwrap() error { return e.err }
+
+func isLinkError(err error) bool {
+	_, is := errors.AsType[*linkError](err)
+	return is
+}
+
+var errNoLink = errors.New("there is no connection for invalidations")
+
+// over returns what loads are to be read over, nil for ordinary connections.
+func (s *source) over() batch.Doer {
+	if s == nil || !s.byKey {
+		return nil
+	}
+	return s
+}
+
+// Do implements batch.Doer, over the links. Its errors are *linkErrors.
+func (s *source) Do(ctx context.Context, call *batch.Call) error {
+	err := errNoLink
+	if links := s.links.Load(); links != nil {
+		err = batch.Spread(ctx, call, func(key string) (*batch.LinkReads, error) {
+			shard := s.space.ShardOfKey(key)
+			if shard < 0 || (*links)[shard] == nil {
+				return nil, errNoLink
+			}
+			return (*links)[shard], nil
+		})
+	}
+	if err != nil {
+		return &linkError{err}
+	}
+	return nil
+}
+
+// follow has loads read over the links to these masters from now on.
+func (s *source) follow(masters []*followedMaster) {
+	if !s.byKey {
+		return
+	}
+	links := make([]*batch.LinkReads, s.space.Shards())
+	for _, m := range masters {
+		m.reads = batch.NewLinkReads(m.conn, batch.Config{Timeout: linkPatience})
+		for shard := range links {
+			if m.has(shard) {
+				links[shard] = m.reads
+			}
+		}
+	}
+	s.links.Store(&links)
+}
+
+// leave ends what follow has begun. The links are closed.
+func (s *source) leave(masters []*followedMaster) {
+	s.links.Store(nil)
+	for _, m := range masters {
+		if m.reads != nil {
+			m.reads.Close() // I7
+		}
+	}
+}
