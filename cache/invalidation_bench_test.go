@@ -1,68 +1,112 @@
 package cache
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"io"
 	"net"
-	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/push"
+	"github.com/cloakroom-dev/cloakroom/internal/resp"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
 )
 
-// BenchmarkInvalidation reports what a write costs Redis, in microseconds of
-// its CPU, while processes are told of every session and user list that
-// changes: writes one by one, and 32 in a pipeline.
+// BenchmarkInvalidation reports what a change of a session costs Redis, in microseconds of
+// its CPU, with the reads of the processes that hold it, while so many processes are told: of
+// all changes, and of those of sessions that they have read. Each session is held by two.
 func BenchmarkInvalidation(b *testing.B) {
 	for _, batch := range []int{1, 32} {
 		for _, processes := range []int{0, 1, 10, 100} {
-			b.Run(fmt.Sprintf("batch=%d/processes=%d", batch, processes), func(b *testing.B) {
-				s, rdb := openBench(b, 1)
-				trackWith(b, rdb.Options(), processes)
-				sample := sampleSessions(b, 1_000_000)
-				written := 0
-				before := redisCPU(b, rdb)
-				for b.Loop() {
-					pipe := rdb.Pipeline()
-					for range batch {
-						w := s.newWrite(sample(written), nil, nil)
-						pipe.EvalSha(b.Context(), putScript.Hash(), w.keys, w.args...)
-						written++
-					}
-					if _, err := pipe.Exec(b.Context()); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric((redisCPU(b, rdb)-before).Seconds()*1e6/float64(written), "redis-µs/write")
-				b.ReportMetric(0, "ns/op") // of the client, which makes the sessions
-			})
+			for _, tracking := range []string{"broadcast", "keys"} {
+				b.Run(fmt.Sprintf("batch=%d/processes=%d/tracking=%s", batch, processes, tracking), func(b *testing.B) {
+					benchmarkInvalidation(b, batch, processes, tracking)
+				})
+			}
 		}
 	}
 }
 
-// trackWith opens connections that ask for invalidations as the near cache of
-// as many processes does, and reads what they are told.
-func trackWith(b *testing.B, to *redis.Options, connections int) {
-	b.Helper()
-	var readers sync.WaitGroup
-	b.Cleanup(readers.Wait) // after all have been closed
-	for range connections {
-		conn, err := net.Dial(to.Network, to.Addr)
+func benchmarkInvalidation(b *testing.B, batch, processes int, tracking string) {
+	const sessions, holders = 2048, 2
+	s, rdb := openBench(b, 1)
+	told := push.Tracking{Key: func([]byte) {}, All: func() {}}
+	if tracking == "broadcast" {
+		told.Prefixes = s.keys.Followed()
+	}
+	links := dialLinks(b, rdb.Options(), processes, &told)
+	sample := sampleSessions(b, sessions)
+	all := make([]*session.Session, sessions)
+	for i := range all {
+		all[i] = sample(i)
+		if err := s.Put(b.Context(), all[i], nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	// read has the holders of a batch of sessions read them.
+	read := func(first int) {
+		for h := range min(holders, processes) {
+			var commands []byte
+			for i := range batch {
+				commands = append(commands, resp.Command("HGET", s.keys.Session(all[first+i].ID), fieldDoc)...)
+			}
+			link := links[(first/batch*holders+h)%processes]
+			if err := link.Ask(b.Context(), commands, batch, time.Minute, func([]byte) {}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for first := 0; first < sessions; first += batch {
+		read(first)
+	}
+	written := 0
+	before := redisCPU(b, rdb)
+	for b.Loop() {
+		first := written % sessions
+		pipe := rdb.Pipeline()
+		ids := make([]session.ID, batch)
+		for i := range ids {
+			ids[i] = all[first+i].ID
+		}
+		old, _, err := readAllFresh(b.Context(), rdb, s.keys, ids)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(func() { _ = conn.Close() })
-		if _, err := io.WriteString(conn, "HELLO 3\r\nCLIENT TRACKING ON BCAST PREFIX cr:s: PREFIX cr:u:\r\n"); err != nil {
+		for i := range batch {
+			all[first+i].Sequence++
+			w := s.newWrite(all[first+i], old[i], nil)
+			pipe.EvalSha(b.Context(), putScript.Hash(), w.keys, w.args...)
+		}
+		if _, err := pipe.Exec(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		replies := bufio.NewReader(conn)
-		for line := ""; line != "+OK\r\n"; { // HELLO's reply is a map without one
-			if line, err = replies.ReadString('\n'); err != nil || strings.HasPrefix(line, "-") {
-				b.Fatalf("%q, %v", line, err)
-			}
-		}
-		readers.Go(func() { _, _ = io.Copy(io.Discard, replies) })
+		written += batch
+		read(first)
 	}
+	b.ReportMetric((redisCPU(b, rdb)-before).Seconds()*1e6/float64(written), "redis-µs/write")
+	b.ReportMetric(0, "ns/op") // of the client, which makes the sessions
+}
+
+// dialLinks makes the links of so many processes, and reads what they are told.
+func dialLinks(b *testing.B, to *redis.Options, n int, told *push.Tracking) []*push.Link {
+	b.Helper()
+	var readers sync.WaitGroup
+	b.Cleanup(readers.Wait) // after all have been closed
+	links := make([]*push.Link, n)
+	for i := range links {
+		link, err := push.Dial(b.Context(), to, told)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(link.Close)
+		links[i] = link
+		readers.Go(func() {
+			if _, err := link.Answered(); !errors.Is(err, net.ErrClosed) { // no ping is sent
+				b.Error(err)
+			}
+		})
+	}
+	return links
 }

@@ -33,7 +33,7 @@ type copies[K comparable, V any] struct {
 	keyOf func(V) K
 	// own returns a key equal to the caller's, which may be a part of a larger
 	// text, that keeps nothing else in memory; nil takes the caller's.
-	own     func(K) K
+	own func(K) K
 	// same says that two values are of one version; nil lets nothing be superseded.
 	same    func(V, V) bool
 	seed    maphash.Seed
@@ -165,8 +165,8 @@ func (s *copies[K, V]) owned(key K) K {
 }
 
 // invalidate removes what is held of a key, and makes sure that no load that
-// has begun will be kept, nor joined.
-func (s *copies[K, V]) invalidate(key K) {
+// has begun will be kept, nor joined. It says whether there was a copy.
+func (s *copies[K, V]) invalidate(key K) (held bool) {
 	st := s.stripe(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -174,12 +174,14 @@ func (s *copies[K, V]) invalidate(key K) {
 		l.overtaken = true
 		delete(st.loads, key)
 	}
-	s.held.Invalidate(key)
+	_, held = s.held.Invalidate(key)
 	if s.absent != nil {
-		s.absent.Invalidate(key)
+		_, absent := s.absent.Invalidate(key)
+		held = held || absent
 	}
 	s.changed(key) // after the copy is gone: a page that has seen it took its mark before (I3)
 	s.invalidations.Add(1)
+	return held
 }
 
 // supersede removes what is held of a key, and lets no load of it be kept, unless it is

@@ -82,6 +82,8 @@ type Cache struct {
 	pages    *otter.Cache[string, *keptPage] // by what was asked
 
 	flushes atomic.Uint64
+	// toldHeld counts the keys that Redis has told of and there was a copy of, toldOther the others.
+	toldHeld, toldOther atomic.Uint64
 	// pageHits counts the pages that answered, pageMisses those that did not hold any more.
 	pageHits, pageMisses atomic.Uint64
 	// saw is told what has happened, for tests.
@@ -208,16 +210,22 @@ func (n *Cache) invalidateKey(key []byte) {
 	if !ok {
 		return
 	}
+	held := false
 	switch kind {
 	case keys.KindSession:
-		n.sessions.invalidate(session.ID(name))
+		held = n.sessions.invalidate(session.ID(name))
 	case keys.KindUser:
-		n.lists.invalidate(name)
+		held = n.lists.invalidate(name)
 	case keys.KindToken:
 		var h session.TokenHash
 		if copy(h[:], name) == len(h) && len(name) == len(h) {
-			n.tokens.invalidate(h)
+			held = n.tokens.invalidate(h)
 		}
+	}
+	if held {
+		n.toldHeld.Add(1)
+	} else {
+		n.toldOther.Add(1)
 	}
 	n.saw(Event{What: "invalidation"})
 }

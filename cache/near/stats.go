@@ -16,6 +16,9 @@ type Stats struct {
 	// whose answers count as hits of a list and of sessions, too; a miss is one that did not
 	// hold any more.
 	Sessions, Lists, Tokens, Pages KindStats
+	// ToldHeld counts the keys that Redis has told of and there was a copy of, ToldOther the
+	// others: where nearly all are those, and processes are many, Config.ByKey spares Redis work.
+	ToldHeld, ToldOther uint64
 	// Flushes counts how often everything was forgotten, LinksLost how often
 	// such a connection ended, and the others with it.
 	Flushes, LinksLost uint64
@@ -51,8 +54,8 @@ func (n *Cache) Stats() Stats {
 	return Stats{
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
-		Pages:   KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
-		Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
+		Pages:    KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
+		ToldHeld: n.toldHeld.Load(), ToldOther: n.toldOther.Load(), Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
 		Lag: time.Duration(lag), ProofAge: n.fresh.age(), StaleAge: n.staleAge(),
 	}
 }

@@ -154,7 +154,7 @@ func examine(ctx context.Context, p *program, c *config.Config, tell func(doctor
 	}
 	d := doctor.Config{
 		Client: b.Client, Private: u.Embedded, Prefix: c.Store.Prefix, Shards: c.Store.Shards,
-		Rights: acl.Needed(redisRights(), needs(c)), Near: c.Store.NearBytes > 0,
+		Rights: acl.Needed(redisRights(), needs(c)), Near: c.Store.NearBytes > 0, NearByKey: c.Store.NearByKey,
 	}
 	if err = whereTo(c, &d, b.Client); err == nil {
 		doctor.Examine(ctx, d, tell)

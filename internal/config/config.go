@@ -126,6 +126,7 @@ func settings(c *Config) []Setting {
 
 		{"near-cache-bytes", "256MiB", size(&c.Store.NearBytes, 0, 1<<40), "memory for copies of sessions in this process, which answer without asking Redis; 0 = off", anywhere},
 		{"near-cache-staleness", "1s", duration(&c.Store.NearStaleness, 20*time.Millisecond, time.Minute), "a session that was revoked through another process is refused within this time, whatever fails; the few exceptions are in docs/faults.md", anywhere},
+		{"near-cache-tracking", "broadcast", either(&c.Store.NearByKey, "keys", "broadcast"), "what Redis tells this process of: all changes, or, for many processes, those of keys that it has read; then Redis keeps in mind what each holds", anywhere},
 
 		{"verify-addr", "", optional(address(&c.Listen.Verify)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
 		{"verify-tls-cert-file", "", Text(&c.verifyTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
@@ -161,7 +162,7 @@ func settings(c *Config) []Setting {
 		{"default-lifetime", "0", duration(&c.API.DefaultLifetime, 0, 100*365*24*time.Hour), "lifetime of a session that asks for none; 0 never expires", anywhere},
 		{"max-lifetime", "0", duration(&c.API.MaxLifetime, 0, 100*365*24*time.Hour), "longest lifetime that a session may ask for; 0 has no limit", anywhere},
 		{"max-sessions-per-user", "0", Number(&c.Store.MaxSessionsPerUser, 0, 1000), "most live sessions of a user; 0 has no limit", anywhere},
-		{"max-sessions-policy", evictOldest, userPolicy(&c.Store.EvictOldest), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
+		{"max-sessions-policy", "evict-oldest", either(&c.Store.EvictOldest, "evict-oldest", "refuse"), "what a user's next session does at that limit: delete the oldest, or be refused", anywhere},
 
 		{"log-level", "info", level(&c.LogLevel), "least level that is logged", anywhere},
 		{"log-format", "json", oneOf(&c.LogFormat, "json", "text"), "format of the log, on standard error", anywhere},

@@ -57,7 +57,7 @@ var serveGroups = []flagGroup{
 		"max-session-bytes SIZE", "max-body-bytes SIZE", "max-header-bytes SIZE", "max-in-flight NUMBER",
 	}},
 	{"Searches", []string{"search-default-limit NUMBER", "search-max-limit NUMBER", "search-max-candidates NUMBER"}},
-	{"Near cache", []string{"near-cache-bytes SIZE", "near-cache-staleness DURATION"}},
+	{"Near cache", []string{"near-cache-bytes SIZE", "near-cache-staleness DURATION", "near-cache-tracking MODE"}},
 	{"Deletions and audits", []string{"revoke-wait-replicas NUMBER", "revoke-wait-timeout DURATION", "remember-deletions NUMBER", "audit-interval DURATION"}},
 	{"TLS of the listeners", []string{
 		"http-tls-cert-file FILE", "http-tls-key-file FILE", "http-tls-client-ca-file FILE", "verify-tls-cert-file FILE", "verify-tls-key-file FILE",

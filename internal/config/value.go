@@ -148,16 +148,13 @@ func oneOf(to *string, allowed ...string) Value {
 	}, false}
 }
 
-// evictOldest is the --max-sessions-policy that deletes.
-const evictOldest = "evict-oldest"
-
-// userPolicy keeps whether the oldest sessions of a user are deleted.
-func userPolicy(evicts *bool) Value {
+// either keeps whether the value is the first of two.
+func either(isFirst *bool, first, second string) Value {
 	var name string
-	v := oneOf(&name, evictOldest, "refuse")
+	v := oneOf(&name, first, second)
 	set := v.set
 	v.set = func(s string) bool {
-		*evicts = s == evictOldest
+		*isFirst = s == first
 		return set(s)
 	}
 	return v

@@ -73,9 +73,11 @@ type Config struct {
 	// is recorded.
 	Prefix string
 	Shards int
-	// Rights are those that serve needs, Near says that it has a near cache.
-	Rights []acl.Right
-	Near   bool
+	// Rights are those that serve needs, Near says that it has a near cache, NearByKey that
+	// this has Redis track keys.
+	Rights    []acl.Right
+	Near      bool
+	NearByKey bool
 }
 
 // examination is a Config while it is worked through.
@@ -134,7 +136,7 @@ func Examine(ctx context.Context, c Config, tell func(Finding)) {
 	e.each(ctx, "latency", checkLatency)
 	e.once(ctx, "sessions", e.checkSessions)
 	if !e.Private {
-		e.each(ctx, "clients", checkClients)
+		e.each(ctx, "clients", e.checkClients)
 	}
 }
 

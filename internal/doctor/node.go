@@ -39,7 +39,7 @@ type node struct {
 // parameters are the settings that are looked at.
 var parameters = []string{
 	"maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write", "timeout",
-	"tcp-keepalive", "busy-reply-threshold", "hash-max-listpack-value", "cluster-require-full-coverage",
+	"tcp-keepalive", "busy-reply-threshold", "hash-max-listpack-value", "cluster-require-full-coverage", "tracking-table-max-keys",
 }
 
 func newNode(name string, o *redis.Options) *node {

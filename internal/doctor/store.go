@@ -180,7 +180,7 @@ func (e *examination) checkSessions(ctx context.Context) []Finding {
 const clientsFull = 80
 
 // checkClients tells which other processes are connected.
-func checkClients(ctx context.Context, n *node) []Finding {
+func (e *examination) checkClients(ctx context.Context, n *node) []Finding {
 	var found []Finding
 	if have, most := n.number("connected_clients"), n.number("maxclients"); most > 0 && have*100 > most*clientsFull {
 		found = append(found, warn(fmt.Sprintf("%d clients are connected, and maxclients is %d", have, most), setting("maxclients", strconv.FormatInt(2*most, 10))))
@@ -212,8 +212,16 @@ func checkClients(ctx context.Context, n *node) []Finding {
 	if connections+near == 0 {
 		return append(found, ok("no other cloakroom is connected"))
 	}
+	if near >= manyNearCaches && e.Near && !e.NearByKey {
+		return append(found, warn(fmt.Sprintf("%s are told of every change, which costs Redis more than the changes themselves", plural(near, "near cache")),
+			remedy("--near-cache-tracking=keys tells each only of what it has read; docs/redis.md has the figures")))
+	}
 	return append(found, ok("%s of cloakroom from %s, %s", plural(connections, "connection"), plural(max(len(hosts), 1), "host"), plural(near, "near cache")))
 }
+
+// manyNearCaches is how many near caches make a change that all are told of cost Redis about
+// three times as much.
+const manyNearCaches = 20
 
 // plural is a count with a noun.
 func plural(n int, noun string) string {

@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/push"
@@ -33,6 +35,8 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 		return err
 	})
 	switch {
+	case err == nil && e.NearByKey:
+		return []Finding{ok("told of a change within %s (a key of ours, set and deleted in one transaction)", short(took)), trackingTable(n)}
 	case err == nil:
 		return []Finding{ok("told of a change within %s (a key of ours, set and deleted in one transaction)", short(took))}
 	case untried != nil:
@@ -44,6 +48,26 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 	return []Finding{fail("the near cache cannot be kept right, and is off: "+plain(err),
 		remedy("a missing right is named under rights; otherwise the server, or a proxy before it, has no CLIENT TRACKING"), remedy("or do without: --near-cache-bytes=0; every read asks Redis then"))}
 }
+
+// trackingTable looks how much of its table Redis has used for what near caches hold.
+func trackingTable(n *node) Finding {
+	most, known := n.setting("tracking-table-max-keys")
+	if n.infoErr != nil || !known {
+		return unseen("how many keys Redis may track for near caches (tracking-table-max-keys)", cmp.Or(n.infoErr, n.configErr))
+	}
+	have := n.number("tracking_total_keys")
+	what := fmt.Sprintf("Redis tracks %d keys for near caches, and tracking-table-max-keys is %d", have, most)
+	if most > 0 && have*100 >= most*trackingFull {
+		return warn(what+": beyond it Redis has near caches forget what they hold", setting("tracking-table-max-keys", strconv.FormatInt(2*most, 10)))
+	}
+	if most == 0 {
+		what = fmt.Sprintf("Redis tracks %d keys for near caches, and has no limit", have)
+	}
+	return ok("%s", what)
+}
+
+// trackingFull is how much of Redis' table may be used, in percent.
+const trackingFull = 80
 
 // short is a duration for people.
 func short(d time.Duration) string {

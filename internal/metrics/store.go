@@ -86,6 +86,8 @@ var (
 		"Copies that were asked for and had to be read from Redis, by kind.", []string{"kind"}, nil)
 	nearInvalidations = prometheus.NewDesc("cloakroom_near_invalidations_total",
 		"Keys that were forgotten because they changed, by kind.", []string{"kind"}, nil)
+	nearTold = prometheus.NewDesc("cloakroom_near_told_total",
+		"Keys that Redis has told this process of, by whether it held a copy.", []string{"held"}, nil)
 	nearEntries = prometheus.NewDesc("cloakroom_near_entries",
 		"Copies that are held, by kind; unknown session IDs are among the sessions.", []string{"kind"}, nil)
 	nearBytes = prometheus.NewDesc("cloakroom_near_bytes",
@@ -124,6 +126,8 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 		gauge(nearEntries, float64(k.of.Entries), k.name)
 		gauge(nearBytes, float64(k.of.Bytes), k.name)
 	}
+	counter(nearTold, s.ToldHeld, "true")
+	counter(nearTold, s.ToldOther, "false")
 	counter(nearFlushes, s.Flushes)
 	counter(nearLinksLost, s.LinksLost)
 	up := 0.0
