@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"internal/breaker":    {},
 	"internal/deadline":   {},
 	"internal/oidc":       {"internal/session", "internal/strictyaml"},
-	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/zlist"},
+	"index":               {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/resp", "internal/zlist"},
 	"index/audit":         {"index", "internal/acl", "internal/keys", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache/deletions":     {"internal/keys", "internal/redisinfo", "internal/session"},
 	"cache/near":          {"index", "internal/batch", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},

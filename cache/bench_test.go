@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -177,6 +178,40 @@ func BenchmarkSearch(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkClusterPage measures pages of everything on a Cluster of three masters, from
+// one caller and from eight.
+func BenchmarkClusterPage(b *testing.B) {
+	s, err := Open(b.Context(), Config{Redis: redistest.StartCluster(b, redistest.ClusterConfig{}).Client(b), Shards: 32})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fill(b, s, 4000)
+	for _, limit := range []int{20, 100, 1000} {
+		search := func(b *testing.B) {
+			b.Helper()
+			page, err := s.Search(b.Context(), &index.Query{Sees: index.Sees{All: true}, Limit: limit})
+			if err != nil || len(page.Sessions) != limit || page.Total != 4000 {
+				b.Errorf("%+v, %v", page, err)
+			}
+		}
+		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				search(b)
+			}
+		})
+		b.Run(fmt.Sprintf("limit=%d/callers=8", limit), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(max(1, 8/runtime.GOMAXPROCS(0)))
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					search(b)
+				}
+			})
+		})
 	}
 }
 

@@ -201,7 +201,7 @@ func TestI9_FewMatchBehindACliff(t *testing.T) {
 	}
 }
 
-// beforeMulti is a hook that does something before each MULTI is sent.
+// beforeMulti is a hook that does something before each round trip with a MULTI.
 type beforeMulti struct{ do func(context.Context) }
 
 func (h *beforeMulti) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -210,7 +210,7 @@ func (h *beforeMulti) ProcessHook(next redis.ProcessHook) redis.ProcessHook { re
 
 func (h *beforeMulti) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "multi" {
+		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Name() == "multi" }) {
 			h.do(ctx)
 		}
 		return next(ctx, cmds)

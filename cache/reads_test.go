@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ func (w *readWatch) look(cmds ...redis.Cmder) {
 
 // small says why a command is not a small read.
 func small(cmd redis.Cmder) error {
-	const most = 250
+	const chunk = 250
 	switch cmd.Name() {
 	case "zcount", "zcard", "zrank", "zrevrank", "hget", "multi", "exec": // O(log N), or one field of a hash
 		return nil
@@ -75,13 +76,9 @@ func small(cmd redis.Cmder) error {
 		case *redis.StringSliceCmd:
 			got = len(c.Val())
 		case *redis.Cmd: // its reply is not here
-			if n, err := strconv.Atoi(fmt.Sprint(c.Args()[len(c.Args())-1])); err != nil {
-				return fmt.Errorf("without a limit: %v", c.Args())
-			} else {
-				got = n
-			}
+			got = most(c.Args())
 		}
-		if got > most {
+		if got > chunk {
 			return fmt.Errorf("%d elements from one command: %.80v", got, cmd.Args())
 		}
 		for i, arg := range cmd.Args() {
@@ -92,6 +89,23 @@ func small(cmd redis.Cmder) error {
 		return nil
 	}
 	return fmt.Errorf("a read sent %s", cmd.Name())
+}
+
+// most is how many elements a ZRANGE may answer.
+func most(args []any) int {
+	number := func(i int) int {
+		n, err := strconv.Atoi(fmt.Sprint(args[i]))
+		if err != nil {
+			return math.MaxInt
+		}
+		return n
+	}
+	for i, arg := range args {
+		if text, ok := arg.(string); ok && strings.EqualFold(text, "limit") {
+			return number(i + 2)
+		}
+	}
+	return number(3) - number(2) + 1 // by rank
 }
 
 // TestI10_ReadsAreSmallAndWriteNothing runs every kind of search over lists of

@@ -9,7 +9,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -194,23 +193,33 @@ func (r *ranking) begin(ctx context.Context) (skip int64, err error) {
 // shard, so that a shard's answers belong together. It says whether that is
 // enough to go by; if not, it must be called again.
 func (r *ranking) look(ctx context.Context, at start) (settled bool, err error) {
-	if len(r.shards) == 1 {
-		err = r.lookAt(ctx, r.shards[0], at)
-	} else {
-		group, groupCtx := errgroup.WithContext(ctx)
-		group.SetLimit(4)
-		for _, p := range r.shards {
-			group.Go(func() error { return r.lookAt(groupCtx, p, at) })
+	multis := make([]redis.Pipeliner, len(r.shards))
+	answered := make([]func(), len(r.shards))
+	for i, p := range r.shards {
+		multis[i] = r.rdb.TxPipeline()
+		if answered[i], err = r.ask(ctx, multis[i], p, at); err != nil {
+			return false, err
 		}
-		err = group.Wait()
 	}
-	if err != nil {
+	switch {
+	case len(multis) == 1:
+		_, err = multis[0].Exec(ctx)
+	case r.costly:
+		err = execAll(ctx, r.rdb, multis, costlyMultis)
+	default:
+		err = execAll(ctx, r.rdb, multis, multisAtOnce)
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return false, err
+	}
+	for _, take := range answered {
+		take()
 	}
 	return r.exclude(ctx)
 }
 
-func (r *ranking) lookAt(ctx context.Context, p *shardList, at start) error {
+// ask queues what look asks of a shard. answered takes the answers.
+func (r *ranking) ask(ctx context.Context, pipe redis.Pipeliner, p *shardList, at start) (answered func(), err error) {
 	p.List = zlist.List{Redis: r.rdb, Key: p.Key, Range: zlist.Range(r.d.dates), Desc: !r.q.Ascending}
 	if at.behind {
 		p.Behind(zlist.Entry{At: r.q.Cursor.Creation, Member: string(r.q.Cursor.ID)})
@@ -219,7 +228,7 @@ func (r *ranking) lookAt(ctx context.Context, p *shardList, at start) error {
 	if !at.byDate && !p.OpenAtStart() {
 		base, err := p.Outside(ctx, r.rdb).Result()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		from += base
 	}
@@ -238,64 +247,59 @@ func (r *ranking) lookAt(ctx context.Context, p *shardList, at start) error {
 	p.Wanted = wanted + zlist.Slack
 
 	catalogue := r.ix.keys.Catalogue(p.shard)
-	var count, before *redis.IntCmd
+	var before *redis.IntCmd
 	var behind zlist.RankProbe
 	var chunks []*redis.ZSliceCmd
-	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		count = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), session.Score(p.Range.Max))
-		for i := range p.margins {
-			p.margins[i].ask(ctx, pipe, catalogue)
+	count := pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), session.Score(p.Range.Max))
+	for i := range p.margins {
+		p.margins[i].ask(ctx, pipe, catalogue)
+	}
+	if at.byDate {
+		rest := p.List
+		if p.Desc {
+			rest.Range.Max = at.date
+		} else {
+			rest.Range.Min = at.date
 		}
-		if at.byDate {
-			rest := p.List
-			if p.Desc {
-				rest.Range.Max = at.date
-			} else {
-				rest.Range.Min = at.date
-			}
-			chunks = append(chunks, rest.First(ctx, pipe, size))
-			switch {
-			case at.behind:
-				behind = p.ProbeRank(ctx, pipe, at.date)
-			case p.Desc:
-				before = pipe.ZCount(ctx, p.Key, "("+session.Score(at.date), session.Score(p.Range.Max))
-			default:
-				before = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), "("+session.Score(at.date))
-			}
-			return nil
+		chunks = append(chunks, rest.First(ctx, pipe, size))
+		switch {
+		case at.behind:
+			behind = p.ProbeRank(ctx, pipe, at.date)
+		case p.Desc:
+			before = pipe.ZCount(ctx, p.Key, "("+session.Score(at.date), session.Score(p.Range.Max))
+		default:
+			before = pipe.ZCount(ctx, p.Key, session.Score(p.Range.Min), "("+session.Score(at.date))
 		}
+	} else {
 		if !p.OpenAtStart() {
 			before = p.Outside(ctx, pipe)
 		}
 		chunks = p.Chunks(ctx, pipe, from, size)
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return err
 	}
-	p.count = count.Val()
-	for i := range p.margins {
-		p.margins[i].answered()
-	}
-	switch {
-	case at.behind:
-		p.FilledBehind(chunks[0].Val(), size, behind)
-	case at.byDate:
-		p.before = before.Val()
-		rank := int64(-1)
-		if p.OpenAtStart() {
-			rank = p.before
+	return func() {
+		p.count = count.Val()
+		for i := range p.margins {
+			p.margins[i].answered()
 		}
-		p.Filled(rank, chunks[0].Val(), size)
-	default:
-		base := int64(0)
-		if before != nil {
-			base = before.Val()
+		switch {
+		case at.behind:
+			p.FilledBehind(chunks[0].Val(), size, behind)
+		case at.byDate:
+			p.before = before.Val()
+			rank := int64(-1)
+			if p.OpenAtStart() {
+				rank = p.before
+			}
+			p.Filled(rank, chunks[0].Val(), size)
+		default:
+			base := int64(0)
+			if before != nil {
+				base = before.Val()
+			}
+			p.before = max(from-base, 0)
+			p.FilledFrom(from, base, size, chunks)
 		}
-		p.before = max(from-base, 0)
-		p.FilledFrom(from, base, size, chunks)
-	}
-	return nil
+	}, nil
 }
 
 // merge gives what is not excluded of all lists, in the order of q.
