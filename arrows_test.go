@@ -256,7 +256,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("internal/zlist", fasthttp, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache/deletions", fasthttp, "index", "httpapi")
-	f("cache/near", fasthttp, "httpapi", "internal/batch")
+	f("cache/near", fasthttp, "httpapi")
 	f("index/audit", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")
 	f("httpapi", "cmd", "bench")

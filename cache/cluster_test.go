@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
@@ -27,7 +28,7 @@ func TestI9_Cluster(t *testing.T) {
 	})
 	t.Run("while others write, with a near cache", func(t *testing.T) {
 		flush(t, client)
-		s, stop := openNear(t, cluster.Client(t), clusterShards, storetest.NewClock(), storetest.Limits{})
+		s, stop := openNear(t, cluster.Client(t), clusterShards, storetest.NewClock(), storetest.Limits{}, rand.IntN(2) == 0)
 		defer stop()
 		storetest.Churn(t, s.subject(), testdepth.Of(300, 100))
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func (l *least) contract(t *testing.T, shards int, near bool, used map[string]bo
 		var s *testStore
 		if near {
 			var stop func()
-			s, stop = openNear(t, l.user(), shards, storetest.NewClock(), limits)
+			s, stop = openNear(t, l.user(), shards, storetest.NewClock(), limits, rand.IntN(2) == 0)
 			t.Cleanup(func() {
 				hits += s.NearStats().Sessions.Hits
 				stop()
@@ -172,9 +173,9 @@ func open(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest
 }
 
 // openNear opens a store with a small near cache, which runs until stop.
-func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits) (s *testStore, stop func()) {
+func openNear(t rapid.TB, client redis.UniversalClient, shards int, clock *storetest.Clock, l storetest.Limits, byKey bool) (s *testStore, stop func()) {
 	t.Helper()
-	s = openConfig(t, clock, limited(l, cache.Config{Redis: client, Shards: shards, Clock: clock.Now, NearBytes: 1 << 20}))
+	s = openConfig(t, clock, limited(l, cache.Config{Redis: client, Shards: shards, Clock: clock.Now, NearBytes: 1 << 20, NearByKey: byKey}))
 	end, err := s.StartNear()
 	if err != nil {
 		t.Fatal(err)

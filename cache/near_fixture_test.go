@@ -77,7 +77,7 @@ func openNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess
 func openLiveNear(t *testing.T, c Config, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
 	p := &nearProcess{t: t, timers: map[chan time.Time]struct{}{}, seen: map[string]int{}, newest: map[string]map[int]time.Duration{}, news: make(chan struct{})}
-	c.NearByKey = isByKey(t)
+	c.NearByKey = c.NearByKey || isByKey(t)
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func checkProperty(t *testing.T, connect func() redis.UniversalClient, shards, o
 		s := openEmpty(t, client, shards, limits)
 		if near {
 			var stop func()
-			s, stop = openNear(t, client, shards, s.clock, limits)
+			s, stop = openNear(t, client, shards, s.clock, limits, rapid.Bool().Draw(t, "by key"))
 			defer stop()
 		}
 		subject := s.subject()
@@ -125,7 +126,7 @@ func TestI9_NearSearchWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
-		s, stop := openNear(t, client, shards, storetest.NewClock(), storetest.Limits{})
+		s, stop := openNear(t, client, shards, storetest.NewClock(), storetest.Limits{}, rand.IntN(2) == 0)
 		defer stop()
 		storetest.Churn(t, s.subject(), testdepth.Of(1000, 250))
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -271,7 +272,7 @@ func TestI4_RevokedIsNotServed(t *testing.T) {
 	eachShards(t, func(t *testing.T, shards int) {
 		client := startRedis(t)
 		s := openEmpty(t, client, shards, storetest.Limits{})
-		s, stop := openNear(t, client, shards, s.clock, storetest.Limits{})
+		s, stop := openNear(t, client, shards, s.clock, storetest.Limits{}, rand.IntN(2) == 0)
 		defer stop()
 		s.putMany(t, 300, storetest.User("u", "o"))
 		byUser := []index.Predicate{index.ByUser("u")}

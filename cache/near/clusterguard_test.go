@@ -42,3 +42,29 @@ func TestI3_GuardSeesTheKeysOfACommand(t *testing.T) {
 	f(false, &standsFor{ping, []string{other}})
 	f(false, &standsFor{ping, nil})
 }
+
+// Where loads are read over links, a command that may write, sent to a node without one, ends all
+// proofs: the link would not answer with it. (I4)
+func TestI4_GuardEndsProofsWhereAnotherNodeIsWrittenTo(t *testing.T) {
+	n := linked(t, Config{ByKey: true})
+	n.tracker.followed.Store(&[]*followedMaster{{}})
+	followed, session := &clusterGuard{near: n}, n.space.Session("1")
+	followed.followed.Store(true)
+	other := &clusterGuard{near: n}
+	write := redis.NewCmd(t.Context(), "evalsha", "hash", 1, session)
+	f := func(g *clusterGuard, cmd redis.Cmder, usable bool) {
+		t.Helper()
+		g.pass(cmd)
+		if _, is := n.Begin(); is != usable {
+			t.Errorf("%v: copies may be used: %v, want %v", cmd, is, usable)
+		}
+	}
+	f(followed, write, true)
+	f(other, redis.NewCmd(t.Context(), "evalsha", "hash", 1, "other"), true)
+	f(other, redis.NewStringCmd(t.Context(), "hget", session, "doc"), true)
+	f(other, &standsFor{redis.NewStatusCmd(t.Context(), "ping", "x"), []string{session}}, true)
+	n.tracker.followed.Store(nil) // there is nothing that a link could answer
+	f(other, write, true)
+	n.tracker.followed.Store(&[]*followedMaster{{}})
+	f(other, write, false)
+}

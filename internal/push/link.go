@@ -1,4 +1,5 @@
-// Package push is a connection that hears of invalidations: Redis tells it of every change of a key under some prefixes.
+// Package push is a connection that hears of invalidations: Redis tells it of every change of a key under some prefixes, or of
+// those that were read over it.
 // Look here when no invalidation comes, when one is lost, or when Redis refuses to send any. What to forget then, and when
 // to trust that nothing was missed, others decide (cache/near).
 package push

@@ -2,11 +2,15 @@ package resp
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"pgregory.net/rapid"
 )
 
 // pushed reads stream to its end and returns what came.
@@ -56,11 +60,53 @@ func TestReader(t *testing.T) {
 	f("$-1\r\n", "reply ")
 }
 
+// Append gives each answer as it came, whatever is pushed in between, and however it is cut into pieces.
+func TestReader_Append(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var stream, want []byte
+		var keys []string
+		for range rapid.IntRange(1, 5).Draw(t, "replies") {
+			for i := range rapid.IntRange(0, 2).Draw(t, "pushes") {
+				key := fmt.Sprint("key ", len(keys), i)
+				keys = append(keys, key)
+				stream = fmt.Appendf(stream, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n", len(key), key)
+			}
+			from := len(stream)
+			stream = drawReply(t, stream, 3)
+			want = append(want, stream[from:]...)
+		}
+		var told []string
+		var r io.Reader = bytes.NewReader(stream)
+		if rapid.Bool().Draw(t, "bytes come one by one") {
+			r = iotest.OneByteReader(r)
+		}
+		p := Reader{R: bufio.NewReader(r), Key: func(key []byte) { told = append(told, string(key)) }}
+		var got []byte
+		for {
+			next, err := p.Append(got)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = next
+		}
+		if !bytes.Equal(got, want) || !slices.Equal(told, keys) {
+			t.Fatalf("%q: got %q, told of %q", stream, got, told)
+		}
+	})
+}
+
 func TestReader_RefusesWhatIsNotRESP3(t *testing.T) {
 	f := func(stream string) {
 		t.Helper()
 		if got, err := pushed(strings.NewReader(stream)); err == nil || err == io.EOF {
 			t.Errorf("%q: got %q, %v", stream, got, err)
+		}
+		p := Reader{R: bufio.NewReader(strings.NewReader(stream))}
+		if got, err := p.Append(nil); (err == nil || err == io.EOF) && stream != "$1048577\r\n" { // it is not too much
+			t.Errorf("%q: appended %q, %v", stream, got, err)
 		}
 	}
 	f("x\r\n")
@@ -70,6 +116,7 @@ func TestReader_RefusesWhatIsNotRESP3(t *testing.T) {
 	f("$1\r\nabc\r\n")
 	f("$99999999\r\n")
 	f("$1048577\r\n")
+	f("*2\r\n$9000000\r\n" + strings.Repeat("x", 9_000_000) + "\r\n$9000000\r\n" + strings.Repeat("x", 9_000_000) + "\r\n")
 	f("$x\r\n")
 	f("$\r\n")
 	f(">0\r\n")

@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// startByKey is startNear where Redis tracks the keys that were read.
+func startByKey(t *testing.T, server *redistest.Server) *nearProcess {
+	t.Helper()
+	p := openNear(t, Config{Redis: server.Client(t), Shards: 1, NearBytes: 16 << 20, NearStaleness: testBound, NearByKey: true})
+	p.run()
+	p.await("the near cache is usable", p.usable)
+	return p
+}
+
+// A process is told of what it holds, and of nothing else; where all changes are told, of all.
+func TestNear_ByKeyAProcessIsToldOfWhatItHolds(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a, b, all := startByKey(t, server), startByKey(t, server), startNear(t, server.Client(t), 1)
+	for i := range 10 {
+		a.put(sessionOf(fmt.Sprint(i), fmt.Sprint("u", i), 1))
+	}
+	b.settle()
+	b.want("3", 1, false)
+	b.want("3", 1, true)
+	if got := b.ofUser("u4"); len(got) != 1 { // the list and the session
+		t.Fatal(got)
+	}
+	b.want("99", 0, false)
+	for i := range 10 {
+		a.put(sessionOf(fmt.Sprint(i), fmt.Sprint("u", i), 2))
+	}
+	a.put(sessionOf("99", "u99", 1))
+	a.put(sessionOf("98", "u4", 1))
+	b.settle()
+	all.settle()
+	f := func(p *nearProcess, held, other uint64) {
+		t.Helper()
+		if s := p.NearStats(); s.ToldHeld != held || s.ToldOther != other {
+			t.Errorf("told of %d that it held and %d that it did not, want %d and %d", s.ToldHeld, s.ToldOther, held, other)
+		}
+	}
+	f(b, 4, 0) // sessions 3, 4 and 99, the list of u4
+	f(a, 0, 0)
+	f(all, 0, 10*2+10+2+2) // 10 sessions and lists, 10 changes, 2 more sessions and their lists
+	b.want("3", 2, false)
+	b.want("4", 2, false)
+	b.want("99", 1, false)
+	if got := b.ofUser("u4"); len(got) != 2 {
+		t.Error(got)
+	}
+}
+
+// Redis takes back what it cannot keep in mind: those copies are not held any longer, and what
+// changes is refused all the same. (I3, I4)
+func TestI4_RedisTracksFewerKeysThanAreHeld(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "tracking-table-max-keys 10")
+	a, b := startByKey(t, server), startByKey(t, server)
+	const sessions = 100
+	for i := range sessions {
+		a.put(sessionOf(fmt.Sprint(i), "u", 1))
+	}
+	b.settle()
+	for round := range uint64(3) {
+		for i := range sessions {
+			if got, _ := b.get(session.ID(fmt.Sprint(i))); got != round+1 {
+				t.Errorf("session %d: %d, want %d", i, got, round+1)
+			}
+		}
+		b.settle()
+		b.await("Redis takes copies back", func() bool { b.pass(0); return b.NearStats().Sessions.Entries <= 20 })
+		for i := range sessions {
+			a.put(sessionOf(fmt.Sprint(i), "u", round+2))
+		}
+		b.settle()
+	}
+}
