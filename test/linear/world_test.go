@@ -61,7 +61,7 @@ func (w *world) start(shards int) {
 	})
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := cache.Open(w.t.Context(), cache.Config{
-		Redis: client, Shards: shards, NearBytes: 16 << 20, NearStaleness: bound, RememberDeletions: 1000, Logger: log,
+		Redis: client, Shards: shards, NearBytes: 16 << 20, NearStaleness: bound, NearByKey: len(w.urls)%2 == 1, RememberDeletions: 1000, Logger: log,
 	})
 	if err != nil {
 		w.t.Fatal(err)

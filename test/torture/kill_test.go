@@ -48,7 +48,7 @@ func killAgainAndAgain(t *testing.T, shards, kills int) {
 	h, name := newHistory(), "killed "+strconv.Itoa(shards)
 	var all []*sidecar
 	for n := range victims {
-		c := newSidecar(t, n, server.URL(), "--near-cache-staleness", bound.String(), "--redis-shards", strconv.Itoa(shards))
+		c := newSidecar(t, n, server.URL(), "--near-cache-staleness", bound.String(), "--redis-shards", strconv.Itoa(shards), "--near-cache-tracking", trackingOf(name, n))
 		if err := c.start(); err != nil {
 			t.Fatal(err)
 		}

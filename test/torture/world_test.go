@@ -93,9 +93,15 @@ func (w *world) process(n int, url string) *sidecar {
 	if off {
 		size = "0"
 	}
-	c := newSidecar(w.t, n, url, "--near-cache-staleness", bound.String(), "--near-cache-bytes", size, "--redis-shards", fmt.Sprint(w.shards))
+	c := newSidecar(w.t, n, url, "--near-cache-staleness", bound.String(), "--near-cache-bytes", size, "--redis-shards", fmt.Sprint(w.shards),
+		"--near-cache-tracking", trackingOf(w.name, n+w.round))
 	c.noCopies = off
 	return c
+}
+
+// trackingOf draws what Redis tells a process of.
+func trackingOf(name string, process int) string {
+	return []string{"broadcast", "keys"}[chance(name+" tracking", process).IntN(2)]
 }
 
 // do sends a command to Redis.
