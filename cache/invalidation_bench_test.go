@@ -1,10 +1,13 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +90,52 @@ func benchmarkInvalidation(b *testing.B, batch, processes int, tracking string) 
 	}
 	b.ReportMetric((redisCPU(b, rdb)-before).Seconds()*1e6/float64(written), "redis-µs/write")
 	b.ReportMetric(0, "ns/op") // of the client, which makes the sessions
+}
+
+// BenchmarkWritesBesideProcesses has 32 writers change sessions that two processes hold and read
+// again, beside so many processes that are told of changes, which share this machine's processors.
+func BenchmarkWritesBesideProcesses(b *testing.B) {
+	for _, processes := range []int{2, 100} {
+		for _, tracking := range []string{"broadcast", "keys"} {
+			b.Run(fmt.Sprintf("processes=%d/tracking=%s", processes, tracking), func(b *testing.B) {
+				const writers, each = 32, 64
+				s, rdb := openBench(b, 1)
+				told := push.Tracking{Key: func([]byte) {}, All: func() {}}
+				if tracking == "broadcast" {
+					told.Prefixes = s.keys.Followed()
+				}
+				links := dialLinks(b, rdb.Options(), processes, &told)
+				sample := sampleSessions(b, writers*each)
+				var next atomic.Int64
+				b.SetParallelism(writers / runtime.GOMAXPROCS(0))
+				b.RunParallel(func(pb *testing.PB) {
+					writer := int(next.Add(1)) - 1
+					for i := 0; pb.Next(); i++ {
+						n := writer*each + i%each
+						made := sample(n)
+						old, err := s.GetFresh(b.Context(), made.ID)
+						if errors.Is(err, session.ErrNotFound) {
+							old, err = nil, nil
+						} else if err == nil {
+							made.Sequence = old.Sequence + 1
+						}
+						if err == nil {
+							err = s.Put(b.Context(), made, old)
+						}
+						get := resp.Command("HGET", s.keys.Session(made.ID), fieldDoc)
+						for h := range 2 {
+							link := links[(n*2+h)%processes]
+							err = cmp.Or(err, link.Ask(b.Context(), get, 1, time.Minute, func([]byte) {}))
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			})
+		}
+	}
 }
 
 // dialLinks makes the links of so many processes, and reads what they are told.
