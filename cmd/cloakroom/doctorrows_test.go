@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +39,22 @@ func changed(advice string, lines ...string) consultation {
 	}}
 }
 
+// say opens a connection that sends some commands and stays until the test ends.
+func say(t *testing.T, s *redistest.Server, words string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, words); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // it was taken
+		t.Fatal(err)
+	}
+}
+
 func settingRows() []consultation {
 	return []consultation{
 		changed("CONFIG SET maxmemory-policy", "CONFIG SET maxmemory-policy allkeys-lru"),
@@ -60,6 +79,23 @@ func settingRows() []consultation {
 			s.Do("PING")
 			hold(t, s, 25)
 			return at(s), func(_ *testing.T, fix string) []string { obey(s, fix); return nil }
+		}},
+		{"CONFIG SET tracking-table-max-keys", func(t *testing.T) ([]string, follow) {
+			s := soundServer(t, "tracking-table-max-keys 10")
+			words := "HELLO 3\r\nCLIENT TRACKING ON\r\n"
+			for i := range 9 {
+				words += fmt.Sprintf("GET key%d\r\n", i)
+			}
+			say(t, s, words)
+			eventually.Holds(t, "nine keys are tracked", func() bool { return field(s, "tracking_total_keys") == "9" })
+			return at(s, "--near-cache-tracking=keys"), func(_ *testing.T, fix string) []string { obey(s, fix); return nil }
+		}},
+		{"--near-cache-tracking=keys", func(t *testing.T) ([]string, follow) {
+			s := soundServer(t)
+			for range 20 {
+				say(t, s, "CLIENT SETNAME cloakroom-invalidation\r\n")
+			}
+			return at(s), func(*testing.T, string) []string { return at(s, "--near-cache-tracking=keys") }
 		}},
 		{"bring the replicas back, or CONFIG SET", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "min-replicas-to-write 1")
