@@ -164,6 +164,9 @@ func BenchmarkSearch(b *testing.B) {
 			{"creation-page-of-20", 20, index.Query{Sees: all, Limit: 20, Predicates: []index.Predicate{week}}},
 			{"creation-page-of-20-at-10000", 20, index.Query{Sees: all, Limit: 20, Offset: 10_000, Predicates: []index.Predicate{week}}},
 			{"page-of-1000", 1000, index.Query{Sees: all, Limit: 1000}},
+			{"costly", 20, index.Query{Sees: all, Limit: 20, Predicates: []index.Predicate{ // of 2,000 candidates
+				index.ByCreator(one.Creator), index.ByExpiration(index.Dates{Min: sample(sessions / 2).ExpirationDate, Max: session.Never}),
+			}}},
 		} {
 			b.Run(fmt.Sprintf("P=%d/%s", shards, bench.name), func(b *testing.B) {
 				b.ReportAllocs()

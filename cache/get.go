@@ -96,18 +96,26 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	if len(candidates) == 0 {
 		return nil, nil
 	}
+	by := s.searchReads
+	if how.Costly {
+		by = s.costlyReads
+	}
+	fromReplicas := how.Costly && how.Reads.Replicas() && s.replicas != nil
 	read := func(ctx context.Context, over batch.Doer, ids []session.ID) ([]*session.Stored, error) {
-		if how.Costly {
-			return s.readApart(ctx, how.Reads, ids)
+		switch {
+		case fromReplicas:
+			return s.readReplicas(ctx, ids)
+		case how.Memory != nil && how.Costly: // so that near keeps none of them
+			return s.readInto(ctx, by, how.Memory, len(ids), func(i int) session.ID { return ids[i] })
 		}
-		return s.readAll(ctx, cmp.Or(over, batch.Doer(s.searchReads)), ids)
+		return s.readAll(ctx, cmp.Or(over, batch.Doer(by)), ids)
 	}
 	switch {
 	case s.near != nil && how.Reads.Copies():
 		// What a costly search reads would drive out what is asked for often.
 		return s.near.Sessions(ctx, candidates, !how.Costly, how.Evidence, read)
-	case how.Memory != nil && !how.Costly:
-		return s.readInto(ctx, how.Memory, candidates)
+	case how.Memory != nil && !fromReplicas:
+		return s.readInto(ctx, by, how.Memory, len(candidates), func(i int) session.ID { return candidates[i].ID })
 	}
 	ids := make([]session.ID, len(candidates))
 	for i := range candidates {
@@ -116,14 +124,9 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 	return read(ctx, nil, ids)
 }
 
-// readApart is readAll in a round trip of its own, over connections of costly searches,
-// to replicas if those may be read.
-func (s *Store) readApart(ctx context.Context, may index.Reads, ids []session.ID) ([]*session.Stored, error) {
-	rdb := s.costly
-	if may.Replicas() {
-		rdb = s.replicas
-	}
-	pipe := rdb.Pipeline()
+// readReplicas is readAll in a round trip of its own, from replicas.
+func (s *Store) readReplicas(ctx context.Context, ids []session.ID) ([]*session.Stored, error) {
+	pipe := s.replicas.Pipeline()
 	replies := make([]*redis.StringCmd, len(ids))
 	for i, id := range ids {
 		replies[i] = pipe.HGet(ctx, s.keys.Session(id), fieldDoc)

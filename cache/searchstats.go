@@ -25,5 +25,5 @@ func (s *Store) BatchStats() []BatchStats {
 	if s.acks != nil {
 		deletions = s.acks.trips.Stats()
 	}
-	return []BatchStats{{"reads", s.gets.Stats()}, {"searches", s.searches.Stats().Plus(s.searchReads.Stats())}, {"writes", s.writes.Stats()}, {"deletions", deletions}}
+	return []BatchStats{{"reads", s.gets.Stats()}, {"searches", s.searches.Stats().Plus(s.searchReads.Stats()).Plus(s.costlyReads.Stats())}, {"writes", s.writes.Stats()}, {"deletions", deletions}}
 }

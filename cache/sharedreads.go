@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/cloakroom-dev/cloakroom/cache/near"
-	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -76,16 +75,15 @@ func (s *Store) ask(ctx context.Context, by batch.Doer, call *batch.Call, n int,
 	return call.Replies(), nil
 }
 
-// readInto returns what is stored for each candidate, in memory that nobody keeps.
-func (s *Store) readInto(ctx context.Context, m *session.Memory, candidates []index.Candidate) ([]*session.Stored, error) {
+// readInto returns what is stored under each of n IDs, in memory that nobody keeps.
+func (s *Store) readInto(ctx context.Context, by batch.Doer, m *session.Memory, n int, id func(i int) session.ID) ([]*session.Stored, error) {
 	call := batch.NewCall()
 	defer call.Release()
-	id := func(i int) session.ID { return candidates[i].ID }
-	replies, err := s.ask(ctx, s.searchReads, call, len(candidates), id)
+	replies, err := s.ask(ctx, by, call, n, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.takeInto(&replies, m, len(candidates), id)
+	return s.takeInto(&replies, m, n, id)
 }
 
 // takeInto takes n documents from replies, into memory that nobody keeps.

@@ -104,11 +104,12 @@ type Config struct {
 type Store struct {
 	rdb         redis.UniversalClient
 	costly      redis.UniversalClient
-	replicas    redis.UniversalClient // for costly searches that may read replicas; costly if there are none
+	replicas    redis.UniversalClient // for costly searches that may read replicas; nil if there are none
 	gets        reads                 // round trips that single reads share
 	searches    trips                 // those of searches, which never hold up single reads (I10)
 	writes      trips                 // those of scripts
 	searchReads reads                 // those of searches for lists and documents
+	costlyReads reads                 // those of costly searches for documents
 	keys        *keys.Space
 	index       *index.Index
 	clock       func() session.Time
@@ -163,14 +164,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	if s.replicas = c.Replicas; s.replicas == nil {
-		s.replicas = s.costly
-	}
+	s.replicas = c.Replicas
 	s.searches, s.writes = newTrips(c.Searches, searchesQueued/2), newTrips(c.Redis, 0)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.gets, s.searchReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued/2)
+	s.gets, s.searchReads, s.costlyReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued/2), newReads(s.costly, 0)
 	s.remembered, s.acks = deletions.NewRemembered(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
@@ -225,6 +224,7 @@ func (s *Store) Close() error {
 	s.gets.Close()
 	s.searches.Close()
 	s.searchReads.Close()
+	s.costlyReads.Close()
 	s.writes.Close()
 	s.acks.close()
 	return nil

@@ -45,9 +45,10 @@ func appendStored(dst []byte, s *session.Session) []byte {
 	if format != storedBare {
 		dst = append(dst, s.Token[:]...)
 	}
-	// Room for a usual document, so that it does not grow step by step.
-	doc := session.AppendJSON(make([]byte, 0, 1024), s)
-	return appendDocument(dst, doc)
+	sc := scratches.Get().(*scratch)
+	defer sc.release()
+	sc.doc = session.AppendJSON(sc.doc[:0], s)
+	return appendDocument(dst, sc.doc)
 }
 
 // storedOf unpacks what fieldDoc holds. It returns nil for "", which says that

@@ -80,14 +80,16 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	matches := make([]Candidate, 0, len(candidates))
 	for part := range slices.Chunk(candidates, costlyChunk) {
 		zlist.Yield()
-		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead()})
+		memory := session.NewMemory()
+		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead(), Memory: memory})
+		for i, s := range found {
+			if s != nil && q.Match(&s.Facts, now) {
+				matches = append(matches, Candidate{s.Creation, part[i].ID}) // its own ID is in memory
+			}
+		}
+		memory.Release()
 		if err != nil {
 			return nil, err
-		}
-		for _, s := range found {
-			if s != nil && q.Match(&s.Facts, now) {
-				matches = append(matches, Candidate{s.Creation, s.ID})
-			}
 		}
 	}
 	slices.SortFunc(matches, q.compare)
