@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/push"
 	"github.com/cloakroom-dev/cloakroom/internal/resp"
@@ -56,7 +55,7 @@ func benchmarkInvalidation(b *testing.B, batch, processes int, tracking string) 
 				commands = append(commands, resp.Command("HGET", s.keys.Session(all[first+i].ID), fieldDoc)...)
 			}
 			link := links[(first/batch*holders+h)%processes]
-			if err := link.Ask(b.Context(), commands, batch, time.Minute, func([]byte) {}); err != nil {
+			if err := link.Ask(b.Context(), commands, batch, func([]byte) {}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -125,7 +124,7 @@ func BenchmarkWritesBesideProcesses(b *testing.B) {
 						get := resp.Command("HGET", s.keys.Session(made.ID), fieldDoc)
 						for h := range 2 {
 							link := links[(n*2+h)%processes]
-							err = cmp.Or(err, link.Ask(b.Context(), get, 1, time.Minute, func([]byte) {}))
+							err = cmp.Or(err, link.Ask(b.Context(), get, 1, func([]byte) {}))
 						}
 						if err != nil {
 							b.Error(err)

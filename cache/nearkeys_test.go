@@ -3,15 +3,17 @@ package cache
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
 // startByKey is startNear where Redis tracks the keys that were read.
-func startByKey(t *testing.T, server *redistest.Server) *nearProcess {
+func startByKey(t *testing.T, server *redistest.Server, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
-	p := openNear(t, Config{Redis: server.Client(t), Shards: 1, NearBytes: 16 << 20, NearStaleness: testBound, NearByKey: true})
+	p := openNear(t, Config{Redis: server.Client(t), Shards: 1, NearBytes: 16 << 20, NearStaleness: testBound, NearByKey: true}, link...)
 	p.run()
 	p.await("the near cache is usable", p.usable)
 	return p
@@ -80,4 +82,17 @@ func TestI4_RedisTracksFewerKeysThanAreHeld(t *testing.T) {
 		}
 		b.settle()
 	}
+}
+
+// Where Redis is far away, loads are waited for as long as it takes, and copies are held.
+func TestNear_ByKeyFarFromRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	proxy.Delay(80 * time.Millisecond)
+	b := startByKey(t, server, through(proxy))
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	b.want("1", 1, false)
+	b.want("1", 1, true)
 }

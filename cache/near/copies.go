@@ -33,9 +33,7 @@ type copies[K comparable, V any] struct {
 	keyOf func(V) K
 	// own returns a key equal to the caller's, which may be a part of a larger
 	// text, that keeps nothing else in memory; nil takes the caller's.
-	own func(K) K
-	// same says that two values are of one version; nil lets nothing be superseded.
-	same    func(V, V) bool
+	own     func(K) K
 	seed    maphash.Seed
 	stripes [64]stripe[K, V]
 	marks   *marks // nil where nobody takes marks
@@ -184,12 +182,10 @@ func (s *copies[K, V]) invalidate(key K) (held bool) {
 	return held
 }
 
-// supersede removes what is held of a key, and lets no load of it be kept, unless it is
-// what Redis has just answered: a value, if it has found something at all.
-func (s *copies[K, V]) supersede(key K, value V, found bool) {
-	if s.same == nil {
-		return
-	}
+// supersede removes what is held of a key, and lets no load of it be kept, unless
+// same says that Redis has just answered what the copy holds. found says that
+// Redis has something at all.
+func (s *copies[K, V]) supersede(key K, found bool, same func(held V) bool) {
 	st := s.stripe(key)
 	st.mu.Lock()
 	c, held := s.held.GetIfPresent(key)
@@ -199,7 +195,7 @@ func (s *copies[K, V]) supersede(key K, value V, found bool) {
 	}
 	loading := st.loads[key] != nil
 	st.mu.Unlock()
-	if loading || held && !(found && s.same(c.value, value)) || absent && found {
+	if loading || held && !(found && same(c.value)) || absent && found {
 		s.invalidate(key)
 	} else if !held {
 		s.changed(key)

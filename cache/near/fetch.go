@@ -93,7 +93,7 @@ func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, join bo
 	}
 	for j, i := range again {
 		values[i] = got[j]
-		s.supersede(keys[i], got[j], found(got[j]))
+		s.changed(keys[i]) // no page is to answer what is older
 	}
 	return values, nil
 }
@@ -114,9 +114,8 @@ func (s *copies[K, V]) fetchOne(ctx context.Context, key K, now instant, join bo
 			return value, over != nil, err
 		}
 	}
-	if value, err = read(ctx, nil); err == nil {
-		s.supersede(key, value, found(value))
-	}
+	value, err = read(ctx, nil)
+	s.changed(key) // no page is to answer what is older
 	return value, false, err
 }
 

@@ -111,7 +111,7 @@ func New(c Config) *Cache {
 	absent := max(int(part(absentShare)/absentBytes), 1)
 	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare-pageShare), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
-	n.sessions.own, n.sessions.same = ownID, sameVersion
+	n.sessions.own = ownID
 	n.lists = newCopies(&n.epochs, part(listShare), 0, weighList)
 	n.lists.own = strings.Clone
 	n.sessions.marks, n.lists.marks = new(marks), new(marks)
@@ -175,12 +175,9 @@ func (n *Cache) Supersede(id session.ID, stored *session.Stored) {
 	if n == nil {
 		return
 	}
-	n.sessions.supersede(id, stored, stored != nil)
-}
-
-// sameVersion says that two answers are of one version of a session.
-func sameVersion(a, b *session.Stored) bool {
-	return a.Sequence == b.Sequence && a.Token == b.Token && bytes.Equal(a.Doc, b.Doc)
+	n.sessions.supersede(id, stored != nil, func(held *session.Stored) bool {
+		return held.Sequence == stored.Sequence && held.Token == stored.Token && bytes.Equal(held.Doc, stored.Doc)
+	})
 }
 
 // Forget removes what a write of these cards touches. It is called before the

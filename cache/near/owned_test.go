@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
@@ -76,7 +75,7 @@ func TestNear_KeysAreOwned(t *testing.T) {
 // answers is a connection that answers each question with these replies.
 type answers string
 
-func (a answers) Ask(_ context.Context, _ []byte, _ int, _ time.Duration, take func([]byte)) error {
+func (a answers) Ask(_ context.Context, _ []byte, _ int, take func([]byte)) error {
 	take([]byte(a))
 	return nil
 }

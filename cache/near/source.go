@@ -22,11 +22,12 @@ type source struct {
 	space *keys.Space
 	// links has what reads over the link of each shard's master; nil while there are none.
 	links atomic.Pointer[[]*batch.LinkReads]
+	// reads counts the reads over links that were answered, failed the others.
+	reads, failed atomic.Uint64
 }
 
-// linkPatience is how long a read over a link may take before the caller reads over an
-// ordinary connection: a link that says nothing is noticed only by the bound.
-const linkPatience = 50 * time.Millisecond
+// loadTimeout bounds a round trip over a link, as those over ordinary connections are bounded.
+const loadTimeout = 900 * time.Millisecond
 
 // linkError says that a link has not answered.
 type linkError struct{ err error }
@@ -62,8 +63,10 @@ func (s *source) Do(ctx context.Context, call *batch.Call) error {
 		})
 	}
 	if err != nil {
+		s.failed.Add(1)
 		return &linkError{err}
 	}
+	s.reads.Add(1)
 	return nil
 }
 
@@ -74,7 +77,7 @@ func (s *source) follow(masters []*followedMaster) {
 	}
 	links := make([]*batch.LinkReads, s.space.Shards())
 	for _, m := range masters {
-		m.reads = batch.NewLinkReads(m.conn, batch.Config{Timeout: linkPatience})
+		m.reads = batch.NewLinkReads(m.conn, batch.Config{Timeout: loadTimeout})
 		for shard := range links {
 			if m.has(shard) {
 				links[shard] = m.reads

@@ -19,6 +19,9 @@ type Stats struct {
 	// ToldHeld counts the keys that Redis has told of and there was a copy of, ToldOther the
 	// others: where nearly all are those, and processes are many, Config.ByKey spares Redis work.
 	ToldHeld, ToldOther uint64
+	// LinkReads counts the reads over links that were answered (Config.ByKey), LinkFails those that
+	// were not and went over ordinary connections.
+	LinkReads, LinkFails uint64
 	// Flushes counts how often everything was forgotten, LinksLost how often
 	// such a connection ended, and the others with it.
 	Flushes, LinksLost uint64
@@ -55,7 +58,7 @@ func (n *Cache) Stats() Stats {
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
 		Pages:    KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
-		ToldHeld: n.toldHeld.Load(), ToldOther: n.toldOther.Load(), Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
+		ToldHeld: n.toldHeld.Load(), ToldOther: n.toldOther.Load(), LinkReads: n.source.reads.Load(), LinkFails: n.source.failed.Load(), Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
 		Lag: time.Duration(lag), ProofAge: n.fresh.age(), StaleAge: n.staleAge(),
 	}
 }

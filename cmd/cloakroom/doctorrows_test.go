@@ -40,7 +40,7 @@ func changed(advice string, lines ...string) consultation {
 }
 
 // say opens a connection that sends some commands and stays until the test ends.
-func say(t *testing.T, s *redistest.Server, words string) {
+func say(t *testing.T, s *redistest.Server, words string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Addr)
 	if err != nil {
@@ -53,6 +53,7 @@ func say(t *testing.T, s *redistest.Server, words string) {
 	if _, err := conn.Read(make([]byte, 1)); err != nil { // it was taken
 		t.Fatal(err)
 	}
+	return conn
 }
 
 func settingRows() []consultation {
@@ -92,10 +93,20 @@ func settingRows() []consultation {
 		}},
 		{"--near-cache-tracking=keys", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t)
+			var all []net.Conn
 			for range 20 {
-				say(t, s, "CLIENT SETNAME cloakroom-invalidation\r\n")
+				all = append(all, say(t, s, "HELLO 3\r\nCLIENT SETNAME cloakroom-invalidation\r\nCLIENT TRACKING ON BCAST\r\n"))
 			}
-			return at(s), func(*testing.T, string) []string { return at(s, "--near-cache-tracking=keys") }
+			eventually.Holds(t, "all are told", func() bool { return field(s, "tracking_clients") == "20" })
+			return at(s), func(t *testing.T, _ string) []string {
+				for _, conn := range all {
+					if _, err := io.WriteString(conn, "CLIENT TRACKING OFF\r\nCLIENT TRACKING ON\r\n"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				eventually.Holds(t, "none is told of all", func() bool { return !strings.Contains(fmt.Sprint(s.Do("CLIENT", "LIST")), "flags=tB") })
+				return nil
+			}
 		}},
 		{"bring the replicas back, or CONFIG SET", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "min-replicas-to-write 1")

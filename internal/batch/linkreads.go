@@ -3,19 +3,17 @@ package batch
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Asker sends n commands over a connection of its own, and gives their replies to take, in
-// their order. It returns when all have come, or with an error when none will any more; at
-// once if an earlier question has not been answered for as long as patience.
+// their order. It returns when all have come, or with an error when none will any more.
 type Asker interface {
-	Ask(ctx context.Context, commands []byte, n int, patience time.Duration, take func(reply []byte)) error
+	Ask(ctx context.Context, commands []byte, n int, take func(reply []byte)) error
 }
 
-// LinkReads is Reads over the one connection of an Asker. Config.Timeout is its patience.
+// LinkReads is Reads over the one connection of an Asker.
 type LinkReads struct {
 	queue[*Call]
 	to Asker
@@ -47,7 +45,7 @@ func (r *LinkReads) send(ctx context.Context, calls ...*Call) redis.Cmder {
 	for _, c := range calls {
 		n += c.commands
 	}
-	t.end(r.to.Ask(ctx, t.out, n, r.c.Timeout, t.give))
+	t.end(r.to.Ask(ctx, t.out, n, t.give))
 	readTrips.Put(t)
 	return nil
 }

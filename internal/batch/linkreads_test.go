@@ -21,7 +21,7 @@ type echo struct {
 	trips int
 }
 
-func (e *echo) Ask(ctx context.Context, commands []byte, n int, _ time.Duration, take func([]byte)) error {
+func (e *echo) Ask(ctx context.Context, commands []byte, n int, take func([]byte)) error {
 	e.mu.Lock()
 	e.trips++
 	e.mu.Unlock()

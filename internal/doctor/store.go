@@ -189,13 +189,16 @@ func (e *examination) checkClients(ctx context.Context, n *node) []Finding {
 	if err != nil {
 		return append(found, unseen("who else is connected", err))
 	}
-	connections, near := 0, 0
+	connections, near, toldAll := 0, 0, 0
 	hosts := map[string]bool{}
 	for line := range strings.Lines(list) {
-		name, addr := "", ""
+		name, addr, flags := "", "", ""
 		for _, field := range strings.Fields(line) {
 			if v, ok := strings.CutPrefix(field, "name="); ok {
 				name = v
+			}
+			if v, ok := strings.CutPrefix(field, "flags="); ok {
+				flags = v
 			}
 			if v, ok := strings.CutPrefix(field, "addr="); ok {
 				addr = v[:max(strings.LastIndexByte(v, ':'), 0)]
@@ -207,13 +210,16 @@ func (e *examination) checkClients(ctx context.Context, n *node) []Finding {
 			hosts[addr] = true
 		case "cloakroom-invalidation":
 			near++
+			if strings.Contains(flags, "B") { // BCAST
+				toldAll++
+			}
 		}
 	}
 	if connections+near == 0 {
 		return append(found, ok("no other cloakroom is connected"))
 	}
-	if near >= manyNearCaches && e.Near && !e.NearByKey {
-		return append(found, warn(fmt.Sprintf("%s are told of every change, which costs Redis more than the changes themselves", plural(near, "near cache")),
+	if toldAll >= manyNearCaches {
+		return append(found, warn(fmt.Sprintf("%s are told of every change, which costs Redis more than the changes themselves", plural(toldAll, "near cache")),
 			remedy("--near-cache-tracking=keys tells each only of what it has read; docs/redis.md has the figures")))
 	}
 	return append(found, ok("%s of cloakroom from %s, %s", plural(connections, "connection"), plural(max(len(hosts), 1), "host"), plural(near, "near cache")))

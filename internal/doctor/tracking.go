@@ -21,7 +21,11 @@ func (e *examination) checkTracking(ctx context.Context, n *node) []Finding {
 	}
 	key := e.space.Nobodys('s', shard, "doctor-"+rand.Text())
 	var untried error
-	took, err := push.TryTracking(ctx, n.asked, e.space.Followed(), key, func(ctx context.Context) error {
+	prefixes := e.space.Followed()
+	if e.NearByKey {
+		prefixes = nil
+	}
+	took, err := push.TryTracking(ctx, n.asked, prefixes, key, func(ctx context.Context) error {
 		var set *redis.StatusCmd
 		_, err := n.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			set = pipe.Set(ctx, key, "", time.Second)

@@ -88,6 +88,8 @@ var (
 		"Keys that were forgotten because they changed, by kind.", []string{"kind"}, nil)
 	nearTold = prometheus.NewDesc("cloakroom_near_told_total",
 		"Keys that Redis has told this process of, by whether it held a copy.", []string{"held"}, nil)
+	nearLinkReads = prometheus.NewDesc("cloakroom_near_link_reads_total",
+		"Reads over connections for invalidations (--near-cache-tracking=keys), by whether they were answered; the others went over ordinary connections, and were not kept.", []string{"answered"}, nil)
 	nearEntries = prometheus.NewDesc("cloakroom_near_entries",
 		"Copies that are held, by kind; unknown session IDs are among the sessions.", []string{"kind"}, nil)
 	nearBytes = prometheus.NewDesc("cloakroom_near_bytes",
@@ -128,6 +130,8 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	counter(nearTold, s.ToldHeld, "true")
 	counter(nearTold, s.ToldOther, "false")
+	counter(nearLinkReads, s.LinkReads, "true")
+	counter(nearLinkReads, s.LinkFails, "false")
 	counter(nearFlushes, s.Flushes)
 	counter(nearLinksLost, s.LinksLost)
 	up := 0.0

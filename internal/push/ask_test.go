@@ -56,9 +56,9 @@ func get(keys ...string) (commands []byte) {
 }
 
 // ask returns the replies to some GETs, one behind the other.
-func ask(ctx context.Context, l *push.Link, patience time.Duration, keys ...string) (string, error) {
+func ask(ctx context.Context, l *push.Link, keys ...string) (string, error) {
 	var b strings.Builder
-	err := l.Ask(ctx, get(keys...), len(keys), patience, func(reply []byte) { b.Write(reply) })
+	err := l.Ask(ctx, get(keys...), len(keys), func(reply []byte) { b.Write(reply) })
 	return b.String(), err
 }
 
@@ -76,7 +76,7 @@ func TestLink_HearsOfWhatItHasRead(t *testing.T) {
 	}
 	want := func(reply, keys string, of ...string) {
 		t.Helper()
-		if got, err := ask(t.Context(), l, time.Minute, of...); got != reply || err != nil {
+		if got, err := ask(t.Context(), l, of...); got != reply || err != nil {
 			t.Errorf("got %q, %v, want %q", got, err, reply)
 		}
 		if got := told(); got != keys {
@@ -132,7 +132,7 @@ func TestLink_EachGetsItsOwnAnswers(t *testing.T) {
 				if (i+c)%9 == 0 {
 					cancel()
 				}
-				got, err := ask(ctx, l, time.Minute, "k"+a, "k"+b)
+				got, err := ask(ctx, l, "k"+a, "k"+b)
 				cancel()
 				want := fmt.Sprintf("$%d\r\nvalue %s\r\n$%d\r\nvalue %s\r\n", 6+len(a), a, 6+len(b), b)
 				switch {
@@ -159,21 +159,21 @@ func TestLink_IsNotAskedWhileItIsSilent(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.NewProxy(t, server.Addr)
 	l, _ := byKey(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }).Options())
-	if _, err := ask(t.Context(), l, time.Minute, "a"); err != nil {
+	if _, err := ask(t.Context(), l, "a"); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Stall(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := ask(ctx, l, time.Minute, "a"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := ask(ctx, l, "a"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	if _, err := ask(t.Context(), l, 10*time.Millisecond, "a"); err == nil || errors.Is(err, context.DeadlineExceeded) {
+	if _, err := ask(t.Context(), l, "a"); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want an error at once", err)
 	}
 	proxy.Stall(false)
 	for { // until it has caught up
-		if got, err := ask(t.Context(), l, 10*time.Millisecond, "a"); err == nil {
+		if got, err := ask(t.Context(), l, "a"); err == nil {
 			if got != "_\r\n" {
 				t.Errorf("got %q", got)
 			}
@@ -192,7 +192,7 @@ func TestLink_EndsWithItsQuestions(t *testing.T) {
 	errs := make(chan error, 3)
 	for range cap(errs) {
 		go func() {
-			_, err := ask(t.Context(), l, time.Minute, "a")
+			_, err := ask(t.Context(), l, "a")
 			errs <- err
 		}()
 	}
@@ -202,7 +202,7 @@ func TestLink_EndsWithItsQuestions(t *testing.T) {
 			t.Error("a question was answered")
 		}
 	}
-	if _, err := ask(t.Context(), l, time.Minute, "a"); err == nil {
+	if _, err := ask(t.Context(), l, "a"); err == nil {
 		t.Error("a link that has ended answers")
 	}
 }
@@ -236,7 +236,7 @@ func TestLink_RefusesSurplusAnswers(t *testing.T) {
 		_, err := l.Answered()
 		ended <- err
 	}()
-	if got, err := ask(t.Context(), l, time.Minute, "a"); got != "_\r\n" || err != nil {
+	if got, err := ask(t.Context(), l, "a"); got != "_\r\n" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if err := <-ended; err == nil {

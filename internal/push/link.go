@@ -34,12 +34,14 @@ type Link struct {
 	server string
 
 	mu        sync.Mutex
-	questions []*question // those that are not answered yet, in their order
-	out       []byte      // what is not written yet
-	writing   bool        // somebody writes
-	pings     uint64      // how many were asked
-	waiting   int         // how many of them are not answered
-	err       error       // why nothing can be asked any more
+	rtt       time.Duration // that of the newest ping; before, the shortest while the link was made
+	answered  time.Time     // when the newest reply came
+	questions []*question   // those that are not answered yet, in their order
+	out       []byte        // what is not written yet
+	writing   bool          // somebody writes
+	pings     uint64        // how many were asked
+	waiting   int           // how many of them are not answered
+	err       error         // why nothing can be asked any more
 }
 
 // question is a ping, or reads.
@@ -119,7 +121,11 @@ func (l *Link) greet(ctx context.Context, o *redis.Options, t *Tracking) error {
 	}
 	questions = append(questions, []string{"INFO", "server"})
 	for _, question := range questions {
+		begun := time.Now()
 		reply, err := l.ask(question...)
+		if took := time.Since(begun); l.rtt == 0 || took < l.rtt {
+			l.rtt = took
+		}
 		if refusal, refused := errors.AsType[resp.ReplyError](err); refused && question[0] != "INFO" && !refusal.Passes() {
 			// The text may name the user, and never the password. (I6)
 			return &OffError{fmt.Errorf("the server has no client tracking: %s: %w", question[0], err)}
@@ -203,29 +209,64 @@ func (l *Link) Ping(now, patience time.Duration) error {
 	return l.send(q, resp.Command("PING", strconv.FormatUint(q.ping, 10)), patience)
 }
 
+const (
+	// A link is silent that owes answers and has not given one for so long, or for so many
+	// times the RTT of the newest ping.
+	leastSilence = 50 * time.Millisecond
+	silentRTTs   = 3
+	// askWrite bounds the writing of reads.
+	askWrite = 3 * time.Second
+)
+
 // Ask reads: it sends n commands and gives their replies to take, as they come, in their
 // order; take must be quick, and keep nothing. An error says that not all have come, and
-// none will any more. It returns at once if Redis has not answered an earlier question for
-// as long as patience, and at the latest when ctx ends. It may be called concurrently,
-// while a goroutine calls Answered.
-func (l *Link) Ask(ctx context.Context, commands []byte, n int, patience time.Duration, take func(reply []byte)) error {
+// none will any more: that is so when the link is silent, and at the latest when ctx ends.
+// It may be called concurrently, while a goroutine calls Answered.
+func (l *Link) Ask(ctx context.Context, commands []byte, n int, take func(reply []byte)) error {
 	q := &question{replies: n, take: take, done: make(chan struct{})}
 	l.mu.Lock()
-	if len(l.questions) > 0 && time.Since(l.questions[0].begun) > patience {
+	if len(l.questions) > 0 && l.silentIn(l.questions[0]) <= 0 {
 		l.mu.Unlock()
 		return errSilent
 	}
-	if err := l.send(q, commands, patience); err != nil {
+	wait := l.silence()
+	if err := l.send(q, commands, askWrite); err != nil {
 		l.drop(q)
 		return err
 	}
-	select {
-	case <-q.done:
-		return q.err
-	case <-ctx.Done():
-		l.drop(q)
-		return ctx.Err()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-q.done:
+			return q.err
+		case <-ctx.Done():
+			l.drop(q)
+			return ctx.Err()
+		case <-timer.C:
+			l.mu.Lock()
+			left := l.silentIn(q)
+			l.mu.Unlock()
+			if left <= 0 {
+				l.drop(q)
+				return errSilent
+			}
+			timer.Reset(left)
+		}
 	}
+}
+
+// silence is how long the link has to give no answer to count as silent. l.mu is held.
+func (l *Link) silence() time.Duration { return max(leastSilence, silentRTTs*l.rtt) }
+
+// silentIn is in how long the link counts as silent to one who waits for the answer to q, if
+// none comes. l.mu is held.
+func (l *Link) silentIn(q *question) time.Duration {
+	since := q.begun
+	if l.answered.After(since) {
+		since = l.answered
+	}
+	return l.silence() - time.Since(since)
 }
 
 // drop has nobody get the replies to q any more.
@@ -267,14 +308,14 @@ func (l *Link) send(q *question, command []byte, patience time.Duration) error {
 }
 
 func (l *Link) write(b []byte, patience time.Duration) error {
-	if err := l.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-		return err
+	err := l.conn.SetWriteDeadline(time.Now().Add(patience))
+	if err == nil {
+		_, err = l.conn.Write(b)
 	}
-	if _, err := l.conn.Write(b); err != nil {
+	if err != nil {
 		_ = l.conn.Close() // a half of a command may be there: so ends the one that reads, too
-		return err
 	}
-	return nil
+	return err
 }
 
 // Answered reads until the next answer to a ping, applies what comes before it,
@@ -309,27 +350,29 @@ func (l *Link) answer(reply resp.Replies) (ping *question, err error) {
 		return nil, errSurplus
 	}
 	q := l.questions[0]
+	l.answered = time.Now()
 	if q.ping > 0 {
 		text, _, err := reply.Text()
 		if err != nil || string(text) != strconv.FormatUint(q.ping, 10) {
 			return nil, cmp.Or(err, errSurplus)
 		}
 		l.waiting--
-		l.answered()
+		l.rtt = l.answered.Sub(q.begun)
+		l.done()
 		return q, nil
 	}
 	if q.take != nil {
 		q.take(reply)
 	}
 	if q.replies--; q.replies == 0 {
-		l.answered()
+		l.done()
 		close(q.done)
 	}
 	return nil, nil
 }
 
-// answered takes the first question away. l.mu is held.
-func (l *Link) answered() {
+// done takes the first question away. l.mu is held.
+func (l *Link) done() {
 	l.questions[0] = nil
 	l.questions = l.questions[1:]
 }

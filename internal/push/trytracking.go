@@ -9,7 +9,8 @@ import (
 )
 
 // TryTracking makes a connection for invalidations as the near cache does, to
-// where o says, has change change a key, which must be under one of the prefixes,
+// where o says, has change change a key, which must be under one of the prefixes, or is read
+// before if there are none,
 // and returns how long it took until Redis told of it. It gives up when ctx ends.
 func TryTracking(ctx context.Context, o *redis.Options, prefixes []string, key string, change func(context.Context) error) (time.Duration, error) {
 	told := make(chan struct{})
@@ -22,6 +23,12 @@ func TryTracking(ctx context.Context, o *redis.Options, prefixes []string, key s
 	l, err := Dial(ctx, o, &Tracking{Prefixes: prefixes, Key: hear, All: func() {}})
 	if err != nil {
 		return 0, err
+	}
+	if len(prefixes) == 0 {
+		if _, err := l.ask("HGET", key, "doc"); err != nil {
+			l.Close()
+			return 0, err
+		}
 	}
 	ended := make(chan error, 1)
 	go func() {
