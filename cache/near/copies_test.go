@@ -165,7 +165,7 @@ func TestCopies_PanickingReadEndsItsLoad(t *testing.T) {
 		_, _, _ = s.fetchOne(t.Context(), 1, 0, true, func(context.Context, batch.Doer) (string, error) { panic("bug") }, notEmpty)
 	})
 	f(func() {
-		_, _ = s.fetch(t.Context(), []int{1, 2}, 0, true, func(context.Context, batch.Doer, []int) ([]string, error) { panic("bug") }, notEmpty)
+		_, _ = s.fetch(t.Context(), []int{1, 2}, 0, func(context.Context, batch.Doer, []int) ([]string, error) { panic("bug") }, notEmpty)
 	})
 }
 
@@ -182,7 +182,7 @@ func TestCopies_FetchReadsEachKeyOnce(t *testing.T) {
 		}
 		return values, nil
 	}
-	got, err := s.fetch(t.Context(), []int{1, 2, 3, 2}, 5, true, read, notEmpty)
+	got, err := s.fetch(t.Context(), []int{1, 2, 3, 2}, 5, read, notEmpty)
 	if err != nil || fmt.Sprint(got) != "[1 2  2]" {
 		t.Fatalf("got %q, %v", got, err)
 	}
@@ -204,7 +204,7 @@ func TestCopies_FetchOfOthersLoadThatWasOvertakenReadsAgain(t *testing.T) {
 	s, _ := testCopies(100, 10)
 	l, _ := s.begin(2, 0)
 	reads := 0
-	got, err := s.fetch(t.Context(), []int{1, 2}, 0, true, func(_ context.Context, _ batch.Doer, keys []int) ([]string, error) {
+	got, err := s.fetch(t.Context(), []int{1, 2}, 0, func(_ context.Context, _ batch.Doer, keys []int) ([]string, error) {
 		if reads++; reads == 1 { // ours; now the other one's is overtaken
 			s.invalidate(2)
 			s.end(2, l, "old", true, nil)

@@ -17,9 +17,9 @@ type read[K comparable, V any] func(ctx context.Context, over batch.Doer, keys [
 
 // fetch answers for keys that copies lacks. Keys that are being
 // loaded for another caller are waited for; the others are read, in one call,
-// and kept. join says that what others read may answer this caller: it must
-// then still ask whether copies may be used.
-func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, join bool, read read[K, V], found func(V) bool) (values []V, err error) {
+// and kept. What others read may answer this caller, so it must still ask whether
+// copies may be used.
+func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, read read[K, V], found func(V) bool) (values []V, err error) {
 	var (
 		mine    = make([]int, 0, len(keys)) // positions in keys
 		asked   = make([]K, 0, len(keys))
@@ -30,23 +30,17 @@ func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, join bo
 	)
 	defer func() { // also if read panics: others wait
 		for _, i := range mine[ended:] {
-			if loads[i] != nil {
-				var none V
-				s.end(keys[i], loads[i], none, false, errAbandoned)
-			}
+			var none V
+			s.end(keys[i], loads[i], none, false, errAbandoned)
 		}
 	}()
 	for i, key := range keys {
 		l, leads := s.begin(key, now)
-		switch {
-		case leads:
-			loads[i] = l
+		loads[i] = l
+		if leads {
 			mine, asked = append(mine, i), append(asked, key)
-		case join:
-			loads[i] = l
+		} else {
 			waiting = append(waiting, i)
-		default: // read it too, but do not keep it
-			mine, asked = append(mine, i), append(asked, key)
 		}
 	}
 	values = make([]V, len(keys))
@@ -60,10 +54,8 @@ func (s *copies[K, V]) fetch(ctx context.Context, keys []K, now instant, join bo
 			if err == nil {
 				values[i] = got[j]
 			}
-			if loads[i] != nil {
-				s.end(keys[i], loads[i], values[i], err == nil && found(values[i]), err)
-			}
-			if err != nil || over != nil && loads[i] != nil && loads[i].overtaken {
+			s.end(keys[i], loads[i], values[i], err == nil && found(values[i]), err)
+			if err != nil || over != nil && loads[i].overtaken {
 				again = append(again, i)
 			}
 			ended++

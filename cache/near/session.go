@@ -101,7 +101,7 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 	var got []*session.Stored
 	var err error
 	if usable && keep {
-		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), true, read, isStored)
+		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), read, isStored)
 	} else {
 		got, err = read(ctx, nil, missing)
 		for _, id := range missing { // no page is to answer what is older

@@ -14,9 +14,9 @@ import (
 // connections. Where it tells of the keys that were read over a link (Config.ByKey), it is
 // the link: an answer and the news that it is outdated then come over one connection.
 //
-// What a link has answered is answered to a caller only if it may be answered as a copy:
-// the link may lead to a master that was replaced, which ordinary connections would not
-// ask. Else the caller reads over ordinary connections, and keeps nothing.
+// A caller gets what a link has answered only while copies may be used: the link may lead
+// to a master that was replaced, which ordinary connections would not ask. Else the caller
+// reads over an ordinary connection, and keeps nothing.
 type source struct {
 	byKey bool
 	space *keys.Space

@@ -10,8 +10,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// What a link has answered is answered to nobody if something has ended the proofs, or outdated it,
-// or the link fails: then Redis is asked over an ordinary connection. (I3, I4)
+// Nobody gets an answer of a link if the session changes or the proofs end before it is given out. Then,
+// and if the link fails, Redis is asked over an ordinary connection. (I3, I4)
 func TestI4_WhatALinkAnswersHasToHold(t *testing.T) {
 	older, newer := sessionOf("1", "u"), sessionOf("1", "u")
 	older.Token, older.TokenForeign = session.HashToken("foreign"), true

@@ -225,8 +225,8 @@ func (e *examination) checkClients(ctx context.Context, n *node) []Finding {
 	return append(found, ok("%s of cloakroom from %s, %s", plural(connections, "connection"), plural(max(len(hosts), 1), "host"), plural(near, "near cache")))
 }
 
-// manyNearCaches is how many near caches make a change that all are told of cost Redis about
-// three times as much.
+// manyNearCaches is how many near caches may be told of every change: each costs Redis about
+// 10 µs a change, and the change itself about 70 (docs/redis.md).
 const manyNearCaches = 20
 
 // plural is a count with a noun.

@@ -62,8 +62,8 @@ func ask(ctx context.Context, l *push.Link, keys ...string) (string, error) {
 	return b.String(), err
 }
 
-// What a link was asked for it hears of, once, before the answer to the next question; of nothing
-// else, whether there was something or not.
+// Redis tells a link once of each change of a key that was read over it, before the next answer, even
+// if the key was not there. It tells of no other key.
 func TestLink_HearsOfWhatItHasRead(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client(t)
