@@ -169,7 +169,7 @@ func stateRows() []consultation {
 				t.Fatal(err)
 			}
 			s.Do("CONFIG", "SET", "key-load-delay", "1000")
-			loads := s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+			loads := s.Client(t)
 			done := make(chan error, 1)
 			go func() { done <- loads.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
 			admin := s.Client(t)
@@ -184,7 +184,7 @@ func stateRows() []consultation {
 		}},
 		{"SCRIPT KILL ends it", func(t *testing.T) ([]string, follow) {
 			s := soundServer(t, "busy-reply-threshold 50")
-			hangs := s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+			hangs := s.Client(t)
 			done := make(chan error, 1)
 			go func() { done <- hangs.Eval(context.Background(), "while true do end", nil).Err() }()
 			admin := s.Client(t)

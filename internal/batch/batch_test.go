@@ -79,12 +79,13 @@ func get(key string) *redis.StringCmd {
 
 func open(t *testing.T, c *redis.Client, config batch.Config) *batch.Batcher {
 	t.Helper()
+	if config.Timeout == 0 {
+		config.Timeout = long
+	}
 	b := batch.New(c, config)
 	t.Cleanup(b.Close)
 	return b
 }
-
-func patient(o *redis.Options) { o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = long, long, long }
 
 // Each caller sees its own replies, however many there are, and however many of them leave.
 func TestDo_RepliesReachTheirCallers(t *testing.T) {

@@ -14,9 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// patientNodes makes a client wait for a reply as long as the test may take.
-func patientNodes(o *redis.ClusterOptions) { o.ReadTimeout = time.Minute }
-
 func newCluster(t *testing.T, rdb *redis.ClusterClient) *batch.Cluster {
 	t.Helper()
 	b := batch.NewCluster(rdb, batch.Config{Timeout: time.Minute})
@@ -115,7 +112,7 @@ func TestCluster_SilentMasterHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
 	c.NeverFailOver()
-	b := newCluster(t, c.Client(t, patientNodes))
+	b := newCluster(t, c.Client(t))
 	keys := keysOf(c, 8)
 	masters := c.Masters()
 	for _, k := range keys {
@@ -271,7 +268,7 @@ func TestCluster_FindsTheNewMaster(t *testing.T) {
 func TestCluster_ClosedTakesNothing(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterConfig{})
-	b := batch.NewCluster(c.Client(t), batch.Config{})
+	b := batch.NewCluster(c.Client(t), batch.Config{Timeout: long})
 	if err := b.Do(t.Context(), redis.NewStatusCmd(t.Context(), "set", "k", "v")); err != nil {
 		t.Fatal(err)
 	}

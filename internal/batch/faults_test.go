@@ -18,7 +18,7 @@ func throughProxy(t *testing.T) (*redistest.Proxy, *redis.Client, *redis.Client)
 	t.Helper()
 	s := redistest.Start(t)
 	p := redistest.NewProxy(t, s.Addr)
-	return p, s.Client(t, patient, func(o *redis.Options) { o.Addr = p.Addr }), s.Client(t)
+	return p, s.Client(t, func(o *redis.Options) { o.Addr = p.Addr }), s.Client(t)
 }
 
 // callers starts Do of n callers that share a batch: the second of b, whose first g holds.
@@ -53,7 +53,7 @@ func TestI2_LostReplyIsEveryCallersError(t *testing.T) {
 	t.Parallel()
 	p, c, direct := throughProxy(t)
 	g := newHold(c)
-	b := open(t, c, batch.Config{MaxInFlight: 1, Timeout: long})
+	b := open(t, c, batch.Config{MaxInFlight: 1})
 	first, others := callers(t, b, g, 3)
 	g.pass <- struct{}{}
 	<-g.entered
@@ -78,7 +78,7 @@ func TestI2_NoConnectionIsEveryCallersError(t *testing.T) {
 	t.Parallel()
 	p, c, _ := throughProxy(t)
 	g := newHold(c)
-	b := open(t, c, batch.Config{MaxInFlight: 1, Timeout: long})
+	b := open(t, c, batch.Config{MaxInFlight: 1})
 	first, others := callers(t, b, g, 3)
 	p.Refuse(true)
 	p.CutAll()
@@ -145,7 +145,7 @@ func TestDo_PanicOfACallersOwnTripIsOnlyItsOwn(t *testing.T) {
 func TestDo_CallersLeaveAStalledRedisItsConnections(t *testing.T) {
 	t.Parallel()
 	p, c, direct := throughProxy(t)
-	b := open(t, c, batch.Config{MaxInFlight: 1, Timeout: long})
+	b := open(t, c, batch.Config{MaxInFlight: 1})
 	if err := b.Do(t.Context(), incr("n")); err != nil {
 		t.Fatal(err)
 	}
@@ -197,12 +197,12 @@ func TestDo_TimeoutEndsABatchForAll(t *testing.T) {
 // A lone caller leaves the queue for a connection when its context ends, and when a batch's time is over.
 func TestDo_LoneCallerLeavesTheQueueForAConnection(t *testing.T) {
 	t.Parallel()
-	c := redistest.Start(t).Client(t, patient, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 1, 1 })
+	c := redistest.Start(t).Client(t, func(o *redis.Options) { o.PoolSize, o.MaxActiveConns = 1, 1 })
 	held := c.Conn()
 	if err := held.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	b := open(t, c, batch.Config{Timeout: long})
+	b := open(t, c, batch.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	lone := start(ctx, b, incr("n"))
 	eventually.Holds(t, "the pool's queue", func() bool { return b.InFlight() == 1 && c.PoolStats().PendingRequests == 1 })
@@ -226,7 +226,7 @@ func TestDo_LoneCallerLeavesTheQueueForAConnection(t *testing.T) {
 func TestDo_SlowLink(t *testing.T) {
 	t.Parallel()
 	p, c, _ := throughProxy(t)
-	b := open(t, c, batch.Config{Timeout: long})
+	b := open(t, c, batch.Config{})
 	p.Delay(2 * time.Millisecond)
 	var calls []*call
 	for range 50 {
@@ -248,7 +248,7 @@ func TestI7_CloseWaitsForAllBatches(t *testing.T) {
 	t.Parallel()
 	c := redistest.Start(t).Client(t)
 	g := newHold(c)
-	b := batch.New(c, batch.Config{MaxInFlight: 1})
+	b := batch.New(c, batch.Config{MaxInFlight: 1, Timeout: long})
 	first, others := callers(t, b, g, 2)
 	closed := make(chan struct{})
 	go func() {

@@ -23,6 +23,9 @@ type doer interface {
 
 func newReads(t *testing.T, rdb *redis.Client, c batch.Config) *batch.Reads {
 	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = long
+	}
 	r := batch.NewReads(rdb, c)
 	t.Cleanup(r.Close)
 	return r
@@ -61,7 +64,7 @@ func TestReads_EachCallerGetsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := newReads(t, rdb, batch.Config{MaxCommands: 30, Timeout: time.Minute})
+	r := newReads(t, rdb, batch.Config{MaxCommands: 30})
 	var group errgroup.Group
 	for caller := range 32 {
 		group.Go(func() error {
@@ -222,11 +225,11 @@ func TestReads_SeveralOverOneClient(t *testing.T) {
 func TestReads_CallerGivesUp(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	rdb := s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	rdb := s.Client(t)
 	if err := rdb.Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	r := newReads(t, rdb, batch.Config{MaxInFlight: 1, Timeout: time.Minute})
+	r := newReads(t, rdb, batch.Config{MaxInFlight: 1})
 	s.Pause()
 	first := make(chan error, 2)
 	for i := range 2 {
@@ -261,13 +264,13 @@ func TestReads_CallerGivesUp(t *testing.T) {
 // A reply that is larger than any may be fails its trip; one that is not is read.
 func TestReads_ReplyTooLarge(t *testing.T) {
 	t.Parallel()
-	rdb := redistest.Start(t).Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	rdb := redistest.Start(t).Client(t)
 	for key, size := range map[string]int64{"k": 17 << 20, "large": 15 << 20} {
 		if err := rdb.SetRange(t.Context(), key, size-1, "x").Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r := newReads(t, rdb, batch.Config{Timeout: time.Minute})
+	r := newReads(t, rdb, batch.Config{})
 	if got, err := getAll(t.Context(), r, "large", "none", "large"); err != nil || len(got[0]) != 15<<20 || got[1] != "" || len(got[2]) != 15<<20 {
 		t.Errorf("got %d values, %v", len(got), err)
 	}
@@ -283,7 +286,7 @@ func TestReads_ReplyTooLarge(t *testing.T) {
 func TestReads_FullAndClosed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	rdb := s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	rdb := s.Client(t)
 	r := batch.NewReads(rdb, batch.Config{MaxInFlight: 1, MaxQueued: 2, Timeout: time.Minute})
 	s.Pause()
 	var group errgroup.Group
@@ -319,7 +322,7 @@ func TestReads_FullAndClosed(t *testing.T) {
 
 func TestReads_ClosedTakesNothing(t *testing.T) {
 	t.Parallel()
-	r := batch.NewReads(redistest.Start(t).Client(t), batch.Config{})
+	r := batch.NewReads(redistest.Start(t).Client(t), batch.Config{Timeout: long})
 	r.Close()
 	if _, err := getAll(t.Context(), r, "k"); !errors.Is(err, batch.ErrClosed) {
 		t.Errorf("got %v", err)

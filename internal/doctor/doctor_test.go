@@ -223,7 +223,7 @@ func TestExamine_Loading(t *testing.T) {
 	}
 	reloaded := make(chan error, 1)
 	go func() {
-		reloaded <- s.Client(t, func(o *redis.Options) { o.ReadTimeout = time.Minute }).Do(context.Background(), "DEBUG", "RELOAD").Err()
+		reloaded <- s.Client(t).Do(context.Background(), "DEBUG", "RELOAD").Err()
 	}()
 	for admin.Ping(t.Context()).Err() == nil { // until it loads
 	}

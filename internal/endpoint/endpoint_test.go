@@ -299,7 +299,7 @@ func TestI4_AnAnswerWithoutAProof_IsNotTaken(t *testing.T) {
 	t.Parallel()
 	f := servers(t)
 	f.endpoint = endpoint.New(bound, "test", slog.New(slog.DiscardHandler)) // nobody runs it: nothing renews the proof
-	f.connect(func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	f.connect()
 	for i := range 4 {
 		f.until("a new connection answers", func() bool { got, err := f.get(); return got == "1" && err == nil })
 		f.gets.Store(int32(i)) // whichever was the last
@@ -379,7 +379,7 @@ func TestI4_ABalancedAddress_LeadsToTheMasterAlone(t *testing.T) {
 // A master that is silent for longer than the bound: what it answers then counts, once it has proven itself.
 func TestI2_ASilentMaster_IsWaitedForAsLongAsTheCallerDoes(t *testing.T) {
 	t.Parallel()
-	f := start(t, func(o *redis.Options) { o.ReadTimeout = time.Minute })
+	f := start(t)
 	f.serves("1")
 	f.proxy.Stall(true)
 	answer := make(chan error, 1)

@@ -29,6 +29,7 @@ import (
 
 const (
 	startTimeout = 10 * time.Second // a server that does not answer by then is broken
+	replyTimeout = time.Minute      // how long clients wait
 	stopTimeout  = 10 * time.Second // a server that ignores SIGTERM for so long is killed
 	startTries   = 5                // other processes may take the port between our look and the server's bind
 )
@@ -256,8 +257,8 @@ func port(addr string) string {
 func (s *Server) URL() string { return s.access.url("") + s.Addr + "/0" }
 
 // Client returns a client of the server over TCP, closed at the end of t. It does not retry, honours the deadlines of
-// contexts, and sends pipelines over the same connections as single commands. Each option may change its settings, for
-// example Addr to go through a Proxy.
+// contexts, and sends pipelines over the same connections as single commands. It waits a minute for a reply: on a busy
+// machine one may take seconds. Each option may change its settings, for example Addr to go through a Proxy.
 func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Client {
 	t.Helper()
 	o := &redis.Options{
@@ -265,6 +266,9 @@ func (s *Server) Client(t testing.TB, options ...func(*redis.Options)) *redis.Cl
 		Protocol:                 3,
 		MaxRetries:               -1,
 		PipelinePoolSize:         -1,
+		ReadTimeout:              replyTimeout,
+		WriteTimeout:             replyTimeout,
+		PoolTimeout:              replyTimeout,
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
