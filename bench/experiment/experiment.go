@@ -1,6 +1,6 @@
 // Package experiment has the scenarios with a course of their own, which are not one
 // request after another: logouts that another process must hear of, sessions that end
-// in one second, more load than a program can do, a flood, a crowd. Look here when
+// in one second, more load than a program can do, a flood, a crowd, connections for one request each. Look here when
 // what is measured is what happens after something.
 package experiment
 
@@ -35,11 +35,11 @@ func (f *Flags) Register(flags *flag.FlagSet) {
 	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx: its admin listener: `URL`")
 	flags.StringVar(&f.proxy, "redis-proxy", "", "logout-nginx: control of the bench redis-proxy that it reaches Redis through, to silence invalidations: `URL`")
 	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
-	flags.StringVar(&f.background, "background", "search-user", "logout, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd: what is asked")
-	flags.IntVar(&f.workers, "workers", 1, "logout, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood")
+	flags.StringVar(&f.background, "background", "search-user", "logout, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd, new-connections: what is asked")
+	flags.IntVar(&f.workers, "workers", 1, "logout, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood; new-connections: as many as there may be at a time")
 	flags.IntVar(&f.idle, "idle", 10_000, "crowd: connections that send nothing")
 	flags.IntVar(&f.slow, "slow", 2_000, "crowd: connections that send a byte of a request now and then")
-	flags.Float64Var(&f.flood, "flood", 100, "costly-flood: searches/s that are due; the flood does not wait after a 503")
+	flags.Float64Var(&f.flood, "flood", 100, "costly-flood: searches/s that are due, without waiting after a 503; new-connections: connections/s that are made for one request")
 	flags.IntVar(&f.count, "ending-sessions", 1000, "expiry-cliff: how many sessions end in one second")
 }
 
@@ -53,7 +53,7 @@ type experiment interface {
 // Is says whether the scenario with that name is one of these.
 func Is(name string) bool {
 	switch name {
-	case "logout", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd":
+	case "logout", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd", "new-connections":
 		return true
 	}
 	return false
@@ -75,6 +75,8 @@ func newExperiment(ctx context.Context, s *source.Source, f *Flags, m *source.Me
 		return &overload{source: s, flags: f, meters: m}, end, nil
 	case "costly-flood":
 		return &flood{source: s, flags: f}, end, nil
+	case "new-connections":
+		return &newConnections{source: s, flags: f}, end, nil
 	case "crowd":
 		return &crowd{source: s, flags: f, meters: m}, end, nil
 	}

@@ -42,7 +42,7 @@ var scenarios = map[string]func(Config) load.Scenario{
 func New(name string, c Config) (load.Scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout, logout-nginx, expiry-cliff, overload, costly-flood and crowd (run only)"), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout, logout-nginx, expiry-cliff, overload, costly-flood, crowd and new-connections (run only)"), ", "))
 	}
 	return make(c), nil
 }
