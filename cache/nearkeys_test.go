@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -82,6 +84,39 @@ func TestI4_RedisTracksFewerKeysThanAreHeld(t *testing.T) {
 		}
 		b.settle()
 	}
+}
+
+// Who sends made-up IDs and tokens cannot have Redis forget the keys of what is held: few of
+// those are tracked, and what is there is held as before. (I10)
+func TestI10_MadeUpTokensDoNotFillTheTableOfRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	b := startByKey(t, server)
+	b.put(sessionOf("1", "u", 1))
+	b.settle()
+	const strangers, most = 3000, 1000 + 200 // a second allows one more
+	for i := range strangers {
+		if _, err := b.GetByToken(t.Context(), fmt.Sprint("made up ", i)); !errors.Is(err, session.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if _, err := b.Get(t.Context(), session.ID(fmt.Sprint("made-up-", i))); !errors.Is(err, session.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	stats, err := server.Client(t).InfoMap(t.Context(), "stats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracked, err := strconv.Atoi(stats["Stats"]["tracking_total_keys"])
+	if err != nil || tracked < 500 || tracked > most {
+		t.Errorf("Redis tracks %d keys, %v; want at most %d", tracked, err, most)
+	}
+	b.want("1", 1, false)
+	b.want("1", 1, true)
+	b.want("made-up-2999", 0, false)
+	b.put(sessionOf("made-up-2999", "u", 1))
+	b.want("made-up-2999", 1, false)
+	b.want("made-up-2999", 1, true)
 }
 
 // Where Redis is far away, loads are waited for as long as it takes, and copies are held.

@@ -18,6 +18,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
 )
 
 // Config configures a Cache. All is required but ClientName, StaleFor and ByKey.
@@ -104,7 +105,7 @@ const (
 // Watch has to come before Run, and no copy is used before that.
 func New(c Config) *Cache {
 	start := time.Now()
-	n := &Cache{config: c, space: c.Keys, source: source{byKey: c.ByKey, space: c.Keys}, saw: func(Event) {}}
+	n := &Cache{config: c, space: c.Keys, source: source{byKey: c.ByKey, space: c.Keys, absent: rate.NewLimiter(absentPerSecond, absentAtOnce)}, saw: func(Event) {}}
 	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
 	n.tracker = newTracker(n, c.Logger)
 	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }

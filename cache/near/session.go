@@ -31,11 +31,23 @@ func (n *Cache) Session(ctx context.Context, id session.ID) (*session.Stored, er
 	var stored *session.Stored
 	var err error
 	again := !usable && n.source.byKey // what a link answers would not hold
+	if !again && n.source.probes() {
+		switch stored, err = n.config.Read(ctx, nil, id); {
+		case err != nil:
+			return nil, err
+		case stored == nil:
+			n.Supersede(id, nil)
+			return nil, nil
+		}
+	}
 	if !again {
 		var copied bool
 		stored, copied, err = n.sessions.fetchOne(ctx, id, n.fresh.clock(), usable, func(ctx context.Context, over batch.Doer) (*session.Stored, error) {
 			return n.config.Read(ctx, over, id)
 		}, isStored)
+		if err == nil && stored == nil {
+			n.source.foundNothing()
+		}
 		again = copied && !n.holds(epoch)
 	}
 	if again {

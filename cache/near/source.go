@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
+	"golang.org/x/time/rate"
 )
 
 // source is where loads are read. Where Redis tells of all changes, that is ordinary
@@ -24,6 +25,26 @@ type source struct {
 	links atomic.Pointer[[]*batch.LinkReads]
 	// reads counts the reads over links that were answered, failed the others.
 	reads, failed atomic.Uint64
+	// absent are the reads over links that may still find nothing, see probes.
+	absent *rate.Limiter
+}
+
+// Redis tracks a key that is not there, too, and as long as a connection lives. So who
+// sends made-up IDs could fill its table, and have it forget the keys of what is held.
+const (
+	absentAtOnce    = 1000
+	absentPerSecond = 1
+)
+
+// probes says that strangers' keys are to be read over an ordinary connection first, which
+// is not tracked, and over a link only if something is there: too many were not.
+func (s *source) probes() bool { return s.byKey && s.absent.Tokens() < 1 }
+
+// foundNothing counts a read of a stranger's key over a link that found nothing.
+func (s *source) foundNothing() {
+	if s.byKey {
+		s.absent.Allow()
+	}
 }
 
 // loadTimeout bounds a round trip over a link, as those over ordinary connections are bounded.

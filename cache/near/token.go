@@ -2,6 +2,7 @@ package near
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -26,6 +27,11 @@ func (n *Cache) ByToken(ctx context.Context, token string) (*session.Stored, err
 		}
 	}
 	n.tokens.count(0, 1)
+	if n.source.probes() {
+		if stored, err := n.config.ReadByToken(ctx, nil, token); err != nil {
+			return stored, err
+		}
+	}
 	var stored *session.Stored
 	_, copied, err := n.tokens.fetchOne(ctx, hash, n.fresh.clock(), false, func(ctx context.Context, over batch.Doer) (session.ID, error) {
 		var err error
@@ -34,6 +40,9 @@ func (n *Cache) ByToken(ctx context.Context, token string) (*session.Stored, err
 		}
 		return ownID(stored.ID), nil // not a part of the document
 	}, func(session.ID) bool { return true })
+	if errors.Is(err, session.ErrNotFound) {
+		n.source.foundNothing()
+	}
 	if copied && !n.holds(epoch) {
 		return n.config.ReadByToken(ctx, nil, token)
 	}
