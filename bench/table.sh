@@ -35,6 +35,7 @@ redis_proxy() {
 	until redis-cli -p "$1" ping >/dev/null 2>&1; do sleep 0.1; done
 }
 bench() { "$dir/bench" "$@" --key-file "$dir/key" 2>/dev/null; }
+measure() { bench run "$@" || echo "(not valid)"; }
 row() { # NAME TITLE FLAGS of pairs
 	local name=$1 title=$2
 	shift 2
@@ -84,19 +85,19 @@ row create 'CreateSession against Get, near cache off' --a "$off" --b "$off" --a
 
 serve 18082 17801
 printf '\n## Delete in one process until refusal in another\n\n```\n'
-bench run --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --out "$out/logout-idle"
-bench run --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --rate "$((rate / 2))" --out "$out/logout-load"
+measure --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --out "$out/logout-idle"
+measure --target "$near" --other "$other" --scenario logout --sessions "$sessions" --seconds 20 --rate "$((rate / 2))" --out "$out/logout-load"
 printf '```\n'
 
 printf '\n## Logout through nginx: delete in one process until nginx, which asks another, refuses\n\n```\n'
 if command -v nginx >/dev/null; then
-	nginx=(run --target "$near" --scenario logout-nginx --sessions "$sessions")
+	nginx=(--target "$near" --scenario logout-nginx --sessions "$sessions")
 	serve 18085 17801 --verify-addr 127.0.0.1:18086
-	bench "${nginx[@]}" --other http://127.0.0.1:18086 --other-admin http://127.0.0.1:19085 --seconds 20 --out "$out/logout-nginx"
+	measure "${nginx[@]}" --other http://127.0.0.1:18086 --other-admin http://127.0.0.1:19085 --seconds 20 --out "$out/logout-nginx"
 	redis_proxy 17809 17810 17801
 	serve 18087 17809 --verify-addr 127.0.0.1:18088
 	printf '\nThe connection for invalidations silenced before each delete:\n\n'
-	bench "${nginx[@]}" --other http://127.0.0.1:18088 --other-admin http://127.0.0.1:19087 --redis-proxy http://127.0.0.1:17810 --seconds 60 --out "$out/logout-nginx-silent"
+	measure "${nginx[@]}" --other http://127.0.0.1:18088 --other-admin http://127.0.0.1:19087 --redis-proxy http://127.0.0.1:17810 --seconds 60 --out "$out/logout-nginx-silent"
 	rm -f "$out"/logout-nginx*.hgrm
 else
 	echo "(not measured: nginx is not on PATH)"
