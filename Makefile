@@ -1,7 +1,7 @@
 # The Go version is that of go.mod, here and in the Dockerfile.
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
 
-# Tools, each at one version, built and cached by the go command; they are not in go.mod.
+# Tools, each at one version, built and cached by the go command; they are not in go.mod, except protoc-gen-go, which make proto runs.
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 
@@ -11,6 +11,7 @@ RELEASE := $(shell git describe --tags --exact-match 2>/dev/null)
 LDFLAGS := -s -w -X main.commit=$(COMMIT) -X main.release=$(RELEASE)
 
 CADDY_VERSION ?= v2.11.9
+BUF_VERSION   ?= 1.75.0
 
 IMAGE    ?= cloakroom
 FUZZTIME ?= 30s
@@ -40,7 +41,7 @@ TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: those of the packages that use package sync, and of the bench harness only the engine's.
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them.
-RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
+RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal rpc | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
 
 .PHONY: test
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
@@ -107,6 +108,10 @@ staticcheck:
 .PHONY: tidy-check
 tidy-check: ## Check that go.mod and go.sum are tidy
 	go mod tidy -diff
+
+.PHONY: proto
+proto: node ## Generate rpc/pb from rpc/proto
+	cd rpc && npx --yes @bufbuild/buf@$(BUF_VERSION) generate
 
 .PHONY: deploy-check
 deploy-check: ## Hold the files of deploy/ against the schemas of Kubernetes, Compose and systemd

@@ -138,3 +138,18 @@ func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Con
 	}
 	return server.Serve(ctx, c.Logger, srv, ln, unavailableEnd, unavailableEnd/2, func() {})
 }
+
+// Translated returns what answers requests that another protocol was translated into:
+// those to the API, and to verify, by a policy unless that is "". Requests under way end
+// with base, and verifies also with their own context. Each request has its body as a
+// stream, and its answer is good until it is reset.
+func (s *Server) Translated(base context.Context) (api fasthttp.RequestHandler, check func(ctx context.Context, http *fasthttp.RequestCtx, policy string)) {
+	return s.router(base, s.config.Anonymous), func(ctx context.Context, http *fasthttp.RequestCtx, policy string) {
+		var named *verify.Policy
+		known := true
+		if policy != "" {
+			named, known = s.config.Verify.Policies[policy]
+		}
+		s.verify.Answer(ctx, http, named, known)
+	}
+}

@@ -24,6 +24,13 @@ var (
 	sessionExpiresName  = []byte("X-Session-Expires")
 )
 
+// IdentityHeaders are the identity headers, and StaleHeader says how old an answer is, if
+// it is: applications believe all of them.
+var (
+	IdentityHeaders = []string{"X-Session-Id", "X-Session-User", "X-Session-Login", "X-Session-Org", "X-Session-Factors", "X-Session-Auth-Time", "X-Session-Expires"}
+	StaleHeader     = "X-Session-Stale"
+)
+
 var (
 	sessionStaleName = []byte("X-Session-Stale")
 	authReasonName   = []byte("X-Auth-Reason")

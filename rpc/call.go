@@ -1,0 +1,191 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
+	"github.com/valyala/fasthttp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// exchange is a request to httpapi, and its answer.
+type exchange struct {
+	http fasthttp.RequestCtx
+	body bytes.Reader
+	peer peer
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// handedOn are the headers of a call that httpapi is told, and back those of the answer
+// that the caller is told.
+var (
+	handedOn = []string{"Authorization", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
+	back     = []string{"X-Request-Id", "Session-Replicas", "WWW-Authenticate", "Retry-After"}
+)
+
+// begin makes a request to httpapi.
+func begin(ctx context.Context, header http.Header) *exchange {
+	x := exchanges.Get().(*exchange)
+	from, _ := ctx.Value(peerKey{}).(*http.Request)
+	if from != nil {
+		x.peer.remote, x.peer.local = remoteAddr(from), localAddr(from)
+	}
+	x.http.Init2(&x.peer, nil, false)
+	h := &x.http.Request.Header
+	h.SetMethod(http.MethodPost)
+	if from != nil {
+		h.SetHost(from.Host)
+	}
+	for _, name := range handedOn {
+		for _, value := range header[http.CanonicalHeaderKey(name)] {
+			h.Add(name, value)
+		}
+	}
+	return x
+}
+
+// end gives x back.
+func (x *exchange) end() {
+	x.http.Request.Reset()
+	x.http.Response.Reset()
+	x.http.ResetUserValues()
+	x.body.Reset(nil)
+	x.peer = peer{}
+	exchanges.Put(x)
+}
+
+// unary makes the handler of a procedure.
+func (s *Server) unary(path string, p procedure) func(context.Context, *connect.Request[message]) (*connect.Response[message], error) {
+	return func(ctx context.Context, request *connect.Request[message]) (*connect.Response[message], error) {
+		body, err := p.requestJSON(request.Msg)
+		if err != nil {
+			return nil, connect.NewError(connect.CodeInvalidArgument, err)
+		}
+		x := begin(ctx, request.Header())
+		defer x.end()
+		h := &x.http.Request.Header
+		h.SetRequestURI(path)
+		h.SetContentType("application/json")
+		if deadline, has := ctx.Deadline(); has {
+			left := time.Until(deadline).Milliseconds()
+			if left <= 0 {
+				return nil, connect.NewError(connect.CodeDeadlineExceeded, context.DeadlineExceeded)
+			}
+			h.Set("Connect-Timeout-Ms", strconv.FormatInt(min(left, 9_999_999_999), 10))
+		}
+		x.body.Reset(body)
+		x.http.Request.SetBodyStream(&x.body, len(body))
+		s.config.API(&x.http)
+
+		answer := x.http.Response.Body()
+		if x.http.Response.StatusCode() != http.StatusOK {
+			return nil, x.refusal(answer)
+		}
+		out := &message{json: request.Msg.json}
+		if out.json {
+			out.data = bytes.Clone(answer)
+		} else if out.data, err = p.answer(make([]byte, 0, len(answer)), answer); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		response := connect.NewResponse(out)
+		x.tell(response.Header())
+		return response, nil
+	}
+}
+
+// tell copies what the caller is told in headers.
+func (x *exchange) tell(to http.Header) {
+	for _, name := range back {
+		if value := x.http.Response.Header.Peek(name); len(value) > 0 {
+			to.Set(name, string(value))
+		}
+	}
+}
+
+// refusal returns the error that stands in an answer.
+func (x *exchange) refusal(answer []byte) error {
+	var said struct {
+		Code    connect.Code `json:"code"`
+		Message string       `json:"message"`
+		Details []struct {
+			Value string `json:"value"`
+		} `json:"details"`
+	}
+	if err := json.Unmarshal(answer, &said); err != nil {
+		return connect.NewError(connect.CodeInternal, errForm)
+	}
+	e := connect.NewError(said.Code, errors.New(said.Message))
+	for _, d := range said.Details {
+		detail := new(zitadel.ErrorDetail)
+		if value, err := base64.RawStdEncoding.DecodeString(d.Value); err == nil && proto.Unmarshal(value, detail) == nil {
+			addDetail(e, detail)
+		}
+	}
+	if seconds, err := strconv.Atoi(string(x.http.Response.Header.Peek("Retry-After"))); err == nil {
+		addDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(seconds) * time.Second)})
+	}
+	x.tell(e.Meta())
+	return e
+}
+
+func addDetail(e *connect.Error, detail proto.Message) {
+	if d, err := connect.NewErrorDetail(detail); err == nil {
+		e.AddDetail(d)
+	}
+}
+
+// peer is the connection that httpapi believes a call came over: of it only its
+// addresses are asked for.
+type peer struct {
+	net.Conn
+	remote, local net.Addr
+}
+
+// RemoteAddr implements net.Conn.
+func (p *peer) RemoteAddr() net.Addr { return p.remote }
+
+// LocalAddr implements net.Conn.
+func (p *peer) LocalAddr() net.Addr { return p.local }
+
+// SetReadDeadline implements net.Conn.
+func (*peer) SetReadDeadline(time.Time) error { return nil }
+
+// peerKey is where a context has the request that a call came in.
+type peerKey struct{}
+
+func withPeer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r)))
+	})
+}
+
+func localAddr(r *http.Request) net.Addr {
+	a, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return a
+}
+
+// remoteAddr is the address of the peer, as net/http has it: a text.
+func remoteAddr(r *http.Request) net.Addr {
+	if _, unix := localAddr(r).(*net.UnixAddr); unix {
+		return &net.UnixAddr{Net: "unix", Name: r.RemoteAddr}
+	}
+	a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr)
+	if err != nil {
+		return &net.TCPAddr{}
+	}
+	return a
+}

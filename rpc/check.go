@@ -1,0 +1,151 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// policyKey is the context extension that names a policy. It is the route's; the client's
+// path decides nothing.
+const policyKey = "policy"
+
+// asked are the headers of a client's request that verify looks at.
+var asked = map[string]string{
+	"authorization":   "Authorization",
+	"x-session-token": "X-Session-Token",
+	"cookie":          "Cookie",
+	"x-request-id":    "X-Request-Id",
+	"x-forwarded-for": "X-Forwarded-For",
+}
+
+// check answers Envoy's external authorization: verify decides, by the headers of the
+// client's request.
+func (s *Server) check(ctx context.Context, request *connect.Request[authv3.CheckRequest]) (*connect.Response[authv3.CheckResponse], error) {
+	attributes := request.Msg.GetAttributes()
+	client := attributes.GetRequest().GetHttp()
+	x := begin(ctx, nil)
+	defer x.end()
+	var names []string                                           // of the client's headers
+	if raw := client.GetHeaderMap().GetHeaders(); len(raw) > 0 { // encode_raw_headers: one for each line
+		for _, h := range raw {
+			value := h.GetRawValue()
+			if len(value) == 0 {
+				value = []byte(h.GetValue())
+			}
+			x.ask(h.GetKey(), string(value), false)
+			names = append(names, strings.ToLower(h.GetKey()))
+		}
+	} else {
+		for name, value := range client.GetHeaders() {
+			x.ask(name, value, true)
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	s.config.Verify(ctx, &x.http, attributes.GetContextExtensions()[policyKey])
+
+	answer := new(authv3.CheckResponse)
+	h := &x.http.Response.Header
+	switch got := x.http.Response.StatusCode(); got {
+	case http.StatusOK:
+		ok := new(authv3.OkHttpResponse)
+		for _, name := range verify.IdentityHeaders {
+			ok.Headers = append(ok.Headers, overwrite(name, string(h.Peek(name))))
+		}
+		if age := h.Peek(verify.StaleHeader); len(age) > 0 {
+			ok.Headers = append(ok.Headers, overwrite(verify.StaleHeader, string(age)))
+		}
+		for _, name := range names {
+			if isIdentity(name) && !slices.ContainsFunc(ok.Headers, func(o *corev3.HeaderValueOption) bool { return o.Header.Key == name }) {
+				ok.HeadersToRemove = append(ok.HeadersToRemove, name)
+			}
+		}
+		answer.Status = &status.Status{Code: int32(code.Code_OK)}
+		answer.HttpResponse = &authv3.CheckResponse_OkResponse{OkResponse: ok}
+		answer.DynamicMetadata = new(structpb.Struct)
+		if err := protojson.Unmarshal(x.http.Response.Body(), answer.DynamicMetadata); err != nil {
+			return nil, err
+		}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(got)}, Body: string(x.http.Response.Body())}
+		for _, name := range []string{"Content-Type", "Cache-Control", "WWW-Authenticate", "X-Auth-Reason"} {
+			if value := h.Peek(name); len(value) > 0 {
+				denied.Headers = append(denied.Headers, overwrite(name, string(value)))
+			}
+		}
+		refused := code.Code_UNAUTHENTICATED
+		if got == http.StatusForbidden {
+			refused = code.Code_PERMISSION_DENIED
+		}
+		answer.Status = &status.Status{Code: int32(refused)}
+		answer.HttpResponse = &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied}
+	default: // an answer would be a denial to an Envoy that does not know error_response (I2)
+		return nil, connect.NewError(connect.CodeUnavailable, errors.New("the session store is unavailable"))
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// ask tells verify a header of the client's request. joined says that value may be that of
+// several lines, with commas between: of two credentials verify believes none.
+func (x *exchange) ask(name, value string, joined bool) {
+	canonical, is := asked[strings.ToLower(name)]
+	if !is {
+		return
+	}
+	h := &x.http.Request.Header
+	if joined && canonical == "Authorization" {
+		for part := range strings.SplitSeq(value, ",") {
+			h.Add(canonical, strings.TrimSpace(part))
+		}
+		return
+	}
+	h.Add(canonical, value)
+}
+
+// isIdentity says whether an application may take a header of that name for one of ours:
+// some read a name without what is neither a letter nor a digit.
+func isIdentity(name string) bool {
+	return identities[plain(name)]
+}
+
+var identities = func() map[string]bool {
+	all := map[string]bool{plain(verify.StaleHeader): true}
+	for _, name := range verify.IdentityHeaders {
+		all[plain(name)] = true
+	}
+	return all
+}()
+
+// plain is a name's letters and digits.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return -1
+	}, name)
+}
+
+// overwrite is a header that takes the place of the client's.
+func overwrite(name, value string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:         &corev3.HeaderValue{Key: strings.ToLower(name), Value: value},
+		AppendAction:   corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		KeepEmptyValue: true,
+	}
+}

@@ -1,0 +1,129 @@
+package rpc_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// check asks as Envoy does that has a client's headers: lines of one name joined by
+// commas, or with encode_raw_headers as they are.
+func (f *fixture) check(raw bool, policy string, headers ...string) (*authv3.CheckResponse, error) {
+	client := new(authv3.AttributeContext_HttpRequest)
+	if raw {
+		client.HeaderMap = new(corev3.HeaderMap)
+	} else {
+		client.Headers = map[string]string{}
+	}
+	for i := 0; i < len(headers); i += 2 {
+		name, value := headers[i], headers[i+1]
+		if raw {
+			client.HeaderMap.Headers = append(client.HeaderMap.Headers, &corev3.HeaderValue{Key: name, RawValue: []byte(value)})
+		} else if before, has := client.Headers[name]; has {
+			client.Headers[name] = before + "," + value
+		} else {
+			client.Headers[name] = value
+		}
+	}
+	request := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: client}}}
+	if policy != "" {
+		request.Attributes.ContextExtensions = map[string]string{"policy": policy}
+	}
+	answer := new(authv3.CheckResponse)
+	return answer, f.conn.Invoke(f.t.Context(), "/envoy.service.auth.v3.Authorization/Check", request, answer)
+}
+
+// stored is a session that proves something, and its token.
+func (f *fixture) stored() (token string) {
+	token, hash := session.NewToken("s1")
+	s := &session.Session{ID: "s1", CreationDate: 1, ChangeDate: 1, Sequence: 1, ExpirationDate: session.Never, Creator: "c", Token: hash}
+	s.Factors.User = &session.UserFactor{VerifiedAt: 1, ID: "u1", LoginName: "Zoë"}
+	s.Factors.Password = &session.Factor{VerifiedAt: 1}
+	if err := f.store.Put(context.Background(), s, nil); err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	token := f.stored()
+	for _, raw := range []bool{false, true} {
+		answer, err := f.check(raw, "", "authorization", "Bearer "+token, "x-session-user", "root", "x.session.user", "root", "x_session_user", "root", "x-session-stale", "1s", "accept", "*/*", ":path", "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok := answer.GetOkResponse()
+		if answer.GetStatus().GetCode() != 0 || ok == nil {
+			t.Fatalf("raw %v: %v", raw, answer)
+		}
+		got := map[string]string{}
+		for _, h := range ok.GetHeaders() {
+			got[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+			if h.GetAppendAction() != corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD || !h.GetKeepEmptyValue() {
+				t.Errorf("raw %v: %v", raw, h)
+			}
+		}
+		if got["x-session-user"] != "u1" || got["x-session-id"] != "s1" || got["x-session-login"] != "Zo%C3%AB" || got["x-session-factors"] != "password" || len(got) != 7 {
+			t.Errorf("raw %v: headers %v", raw, got)
+		}
+		slices.Sort(ok.HeadersToRemove)
+		if want := []string{"x-session-stale", "x.session.user", "x_session_user"}; !slices.Equal(ok.GetHeadersToRemove(), want) {
+			t.Errorf("raw %v: removed %q, want %q", raw, ok.GetHeadersToRemove(), want)
+		}
+		if user := answer.GetDynamicMetadata().GetFields()["subject"].GetStringValue(); user != "u1" {
+			t.Errorf("raw %v: metadata %v", raw, answer.GetDynamicMetadata())
+		}
+
+		for name, c := range map[string]struct {
+			status  int
+			reason  string
+			policy  string
+			headers []string
+		}{
+			"no credential":                   {http.StatusUnauthorized, "missing", "", []string{"accept", "*/*"}},
+			"an unknown token":                {http.StatusUnauthorized, "not_found", "", []string{"authorization", "Bearer s2." + token[3:]}},
+			"two tokens":                      {http.StatusUnauthorized, "malformed", "", []string{"authorization", "Bearer " + token, "authorization", "Bearer other"}},
+			"a token behind Basic":            {http.StatusUnauthorized, "malformed", "", []string{"authorization", "Basic eDp5", "authorization", "Bearer " + token}},
+			"two headers with session tokens": {http.StatusUnauthorized, "malformed", "", []string{"x-session-token", token, "x-session-token", token}},
+			"an unknown policy":               {http.StatusForbidden, "predicate", "strict", []string{"authorization", "Bearer " + token}},
+		} {
+			answer, err := f.check(raw, c.policy, c.headers...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			denied := answer.GetDeniedResponse()
+			if answer.GetStatus().GetCode() == 0 || int(denied.GetStatus().GetCode()) != c.status {
+				t.Errorf("raw %v, %s: %v", raw, name, answer)
+			}
+			reason := ""
+			for _, h := range denied.GetHeaders() {
+				if h.GetHeader().GetKey() == "x-auth-reason" {
+					reason = h.GetHeader().GetValue()
+				}
+			}
+			if reason != c.reason {
+				t.Errorf("raw %v, %s: the reason %q, want %q", raw, name, reason, c.reason)
+			}
+		}
+	}
+}
+
+// Where Redis is away there is no answer: an Envoy might read one as a denial. (I2)
+func TestI2_CheckWithoutRedis(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	token := f.stored()
+	f.redis.Kill()
+	if answer, err := f.check(false, "", "authorization", "Bearer "+token); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v, %v", answer, err)
+	}
+}

@@ -1,0 +1,232 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/rpc"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// fixture is a program that answers at addr.
+type fixture struct {
+	t      *testing.T
+	addr   string
+	secret map[string]string // of API keys, by name
+	conn   *grpc.ClientConn
+	redis  *redistest.Server
+	store  *cache.Store
+}
+
+func start(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{t: t, secret: map[string]string{}, redis: redistest.Start(t)}
+	log := slog.New(slog.DiscardHandler)
+	store, err := cache.Open(t.Context(), cache.Config{Redis: f.redis.Client(t), Shards: 1, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f.store = store
+	api, err := httpapi.New(httpapi.Config{Store: store, InstanceID: "instance-1", Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	for _, k := range []caller.APIKey{
+		{Name: "admin", UserID: "svc-admin", Permissions: []string{"session.read", "session.write", "session.delete"}},
+		{Name: "nobody", UserID: "svc-nobody"},
+	} {
+		f.secret[k.Name], k.SHA256 = caller.NewAPIKeySecret()
+		if text, err = caller.AppendAPIKey(text, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, err := caller.ParseAPIKeys(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api.Callers.SetKeys(keys)
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.addr = ln.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	answer, check := api.Translated(ctx)
+	server := rpc.New(rpc.Config{API: answer, Verify: check, MaxBytes: 256 << 10, Logger: log})
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, ln, 10*time.Second) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.conn.Close() })
+	return f
+}
+
+// call makes a call as the caller with an API key of that name; "" for none.
+func (f *fixture) call(as, name string, request, answer proto.Message) error {
+	ctx := f.t.Context()
+	if as != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+f.secret[as])
+	}
+	return f.conn.Invoke(ctx, "/zitadel.session.v2.SessionService/"+name, request, answer)
+}
+
+// The five calls, by a client of grpc-go.
+func TestGRPC_FiveCalls(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	created := new(sessionv2.CreateSessionResponse)
+	create := &sessionv2.CreateSessionRequest{
+		Checks:   &sessionv2.Checks{User: &sessionv2.CheckUser{Search: &sessionv2.CheckUser_UserId{UserId: "u1"}}},
+		Metadata: map[string][]byte{"k": []byte("v\x00\xff")},
+		UserAgent: &sessionv2.UserAgent{
+			FingerprintId: proto.String("fp"), Description: proto.String("Zoë \"quoted\"\n"),
+			Header: map[string]*sessionv2.UserAgent_HeaderValues{"accept": {Values: []string{"a", "b"}}},
+		},
+	}
+	if err := f.call("admin", "CreateSession", create, created); err != nil {
+		t.Fatal(err)
+	}
+	if created.SessionId == "" || created.SessionToken == "" || created.Details.GetSequence() != 1 || created.Details.GetResourceOwner() != "instance-1" {
+		t.Errorf("created %v", created)
+	}
+	got := new(sessionv2.GetSessionResponse)
+	if err := f.call("admin", "GetSession", &sessionv2.GetSessionRequest{SessionId: created.SessionId}, got); err != nil {
+		t.Fatal(err)
+	}
+	want := &sessionv2.Session{
+		Id: created.SessionId, CreationDate: created.Details.ChangeDate, ChangeDate: created.Details.ChangeDate, Sequence: 1,
+		Factors:   &sessionv2.Factors{User: &sessionv2.UserFactor{VerifiedAt: created.Details.ChangeDate, Id: "u1"}},
+		Metadata:  create.Metadata,
+		UserAgent: create.UserAgent,
+	}
+	if !proto.Equal(got.Session, want) {
+		t.Errorf("got %v\nwant %v", got.Session, want)
+	}
+	set := new(sessionv2.SetSessionResponse)
+	if err := f.call("admin", "SetSession", &sessionv2.SetSessionRequest{SessionId: created.SessionId, Metadata: map[string][]byte{"k": []byte("w")}}, set); err != nil {
+		t.Fatal(err)
+	}
+	listed := new(sessionv2.ListSessionsResponse)
+	list := &sessionv2.ListSessionsRequest{
+		Query:   &objectv2.ListQuery{Limit: 10, Asc: true},
+		Queries: []*sessionv2.SearchQuery{{Query: &sessionv2.SearchQuery_UserIdQuery{UserIdQuery: &sessionv2.UserIDQuery{Id: "u1"}}}},
+	}
+	if err := f.call("admin", "ListSessions", list, listed); err != nil {
+		t.Fatal(err)
+	}
+	if len(listed.Sessions) != 1 || listed.Details.GetTotalResult() != 1 || string(listed.Sessions[0].Metadata["k"]) != "w" || listed.Details.GetTimestamp() == nil {
+		t.Errorf("listed %v", listed)
+	}
+	if err := f.call("admin", "DeleteSession", &sessionv2.DeleteSessionRequest{SessionId: created.SessionId, SessionToken: &set.SessionToken}, new(sessionv2.DeleteSessionResponse)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.call("admin", "ListSessions", list, listed); err != nil || len(listed.Sessions) != 0 {
+		t.Errorf("%v, %v", listed, err)
+	}
+}
+
+// Errors have ZITADEL's codes, texts and details.
+func TestGRPC_Errors(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.secret["stranger"] = "not-a-token"
+	for name, c := range map[string]struct {
+		as, call string
+		request  proto.Message
+		code     codes.Code
+		text, id string
+	}{
+		"no credentials":    {"", "GetSession", &sessionv2.GetSessionRequest{SessionId: "1"}, codes.Unauthenticated, "auth header missing", ""},
+		"wrong credentials": {"stranger", "GetSession", &sessionv2.GetSessionRequest{SessionId: "1"}, codes.Unauthenticated, "invalid token", ""},
+		"unknown session":   {"admin", "GetSession", &sessionv2.GetSessionRequest{SessionId: "1"}, codes.NotFound, "Session does not exist (QUERY-SFeaa)", "QUERY-SFeaa"},
+		"no permission":     {"nobody", "CreateSession", &sessionv2.CreateSessionRequest{}, codes.PermissionDenied, "No matching permissions found (AUTH-5mWD2)", "AUTH-5mWD2"},
+		"no ID":             {"admin", "GetSession", &sessionv2.GetSessionRequest{}, codes.InvalidArgument, "invalid GetSessionRequest.SessionId: value length must be between 1 and 200 runes, inclusive", ""},
+		"a password": {
+			"admin", "CreateSession", &sessionv2.CreateSessionRequest{Checks: &sessionv2.Checks{Password: &sessionv2.CheckPassword{Password: "secret"}}}, codes.Unimplemented,
+			"checks.password needs an identity provider, and none is configured; state what was verified elsewhere in factors", "",
+		},
+		"an empty query": {
+			"admin", "ListSessions", &sessionv2.ListSessionsRequest{Queries: []*sessionv2.SearchQuery{{}}}, codes.InvalidArgument,
+			"invalid ListSessionsRequest.Queries[0]: embedded message failed validation | caused by: invalid SearchQuery.Query: value is required", "",
+		},
+	} {
+		err := f.call(c.as, c.call, c.request, new(sessionv2.GetSessionResponse))
+		s := status.Convert(err)
+		if s.Code() != c.code || s.Message() != c.text {
+			t.Errorf("%s: %v: %q", name, s.Code(), s.Message())
+		}
+		var id string
+		for _, d := range s.Details() {
+			if detail, ok := d.(*zitadel.ErrorDetail); ok {
+				id = detail.Id
+			}
+		}
+		if id != c.id {
+			t.Errorf("%s: the detail has the ID %q", name, id)
+		}
+	}
+}
+
+// A deadline that is over is told so.
+func TestGRPC_Deadline(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	err := f.conn.Invoke(ctx, "/zitadel.session.v2.SessionService/GetSession", &sessionv2.GetSessionRequest{SessionId: "1"}, new(sessionv2.GetSessionResponse))
+	if status.Code(err) != codes.DeadlineExceeded && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The listener speaks HTTP/1.1, too, for gRPC-Web and Connect.
+func TestHTTP1_Connect(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+"/zitadel.session.v2.SessionService/ListSessions", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/proto")
+	request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "application/proto" {
+		t.Errorf("%d, %v", answer.StatusCode, answer.Header)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
