@@ -21,6 +21,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/metrics"
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -43,6 +44,7 @@ type sidecar struct {
 	admin    net.Listener
 	http     net.Listener
 	verify   net.Listener // nil if there is none
+	grpc     net.Listener // nil if there is none
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -147,6 +149,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
 		return err
 	}
+	if s.grpc, err = s.c.Listen.OpenGRPC(ctx); err != nil {
+		return err
+	}
 	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.http)
 	s.startAPI(api, store)
 	s.breakers.Arm()
@@ -161,6 +166,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	listening := []any{"http", listen.AddressOf(s.http), "admin", listen.AddressOf(s.admin)}
 	if s.verify != nil {
 		listening = append(listening, "verify", listen.AddressOf(s.verify))
+	}
+	if s.grpc != nil {
+		listening = append(listening, "grpc", listen.AddressOf(s.grpc))
 	}
 	s.log.Info("ready", append(listening, "redis", b.Name, "shards", store.Shards(), "version", s.version)...)
 	s.notify(notifyReady)
@@ -212,7 +220,16 @@ func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 			return api.RunVerify(ctx, secured(s.verify, s.c.VerifyTLS), s.c.DrainTime())
 		}
 	}
-	s.startListeners(run, runVerify)
+	var runGRPC func(context.Context) error
+	if s.grpc != nil {
+		runGRPC = func(ctx context.Context) error {
+			base, cut := context.WithCancel(context.WithoutCancel(ctx)) // what is under way ends later
+			defer cut()
+			calls, check := api.Translated(base)
+			return rpc.New(rpc.Config{API: calls, Verify: check, MaxBytes: s.c.API.MaxBodyBytes, Logger: s.log}).Run(ctx, s.grpc, s.c.DrainTime())
+		}
+	}
+	s.startListeners(run, runVerify, runGRPC)
 	s.startReloads()
 }
 

@@ -19,13 +19,13 @@ func (s *sidecar) serveOn() error {
 
 // startListeners lets the listeners of requests run as one part, so that they
 // drain at the same time.
-func (s *sidecar) startListeners(api, verify func(context.Context) error) {
+func (s *sidecar) startListeners(api, verify, grpc func(context.Context) error) {
 	s.parts.Start("listeners", func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, l := range []struct {
 			name string
 			run  func(context.Context) error
-		}{{"API", api}, {"verify", verify}} {
+		}{{"API", api}, {"verify", verify}, {"gRPC", grpc}} {
 			if l.run == nil {
 				continue
 			}

@@ -88,10 +88,10 @@ func checkLifetimes(c *Config, wrong *usage.Faults) {
 }
 
 func checkListeners(c *Config, wrong *usage.Faults) {
-	listeners := []struct{ flag, addr string }{{"http-addr", c.Listen.HTTP}, {"admin-addr", c.Listen.Admin}, {"verify-addr", c.Listen.Verify}}
+	listeners := []struct{ flag, addr string }{{"http-addr", c.Listen.HTTP}, {"admin-addr", c.Listen.Admin}, {"verify-addr", c.Listen.Verify}, {"grpc-addr", c.Listen.GRPC}}
 	for i, l := range listeners {
 		for _, other := range listeners[i+1:] {
-			if c.good(l.flag, other.flag) && l.addr == other.addr && !strings.HasSuffix(l.addr, ":0") {
+			if c.good(l.flag, other.flag) && l.addr != "" && l.addr == other.addr && !strings.HasSuffix(l.addr, ":0") {
 				wrong.Addf("--%s and --%s must differ, both are %s", l.flag, other.flag, l.addr)
 			}
 		}

@@ -129,6 +129,7 @@ func settings(c *Config) []Setting {
 		{"near-cache-tracking", "broadcast", either(&c.Store.NearByKey, "keys", "broadcast"), "what Redis tells this process of: all changes, or, for many processes, those of keys that it has read; then Redis keeps in mind what each holds", anywhere},
 
 		{"verify-addr", "", optional(address(&c.Listen.Verify)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
+		{"grpc-addr", "", optional(address(&c.Listen.GRPC)), "where the session service is spoken by gRPC, gRPC-Web and Connect, and Envoy's external authorization by gRPC: HTTP/2 and HTTP/1.1 without TLS", anywhere},
 		{"verify-tls-cert-file", "", Text(&c.verifyTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
 		{"verify-tls-key-file", "", Text(&c.verifyTLSFiles.Key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.API.Verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},

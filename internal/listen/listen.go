@@ -23,7 +23,8 @@ const MaxSocketPath = 100
 // not changed while listeners are opened.
 type Addresses struct {
 	HTTP, Admin string
-	Verify      string // "" has no such listener
+	// Verify and GRPC are "" where there is no such listener.
+	Verify, GRPC string
 	// ReusePort lets another process listen at http and verify.
 	ReusePort bool
 	// Inherited are the listeners that the service manager has opened, by setting.
@@ -35,6 +36,14 @@ type Addresses struct {
 // OpenAdmin opens the admin listener, unless the service manager has.
 func (a *Addresses) OpenAdmin(ctx context.Context) (net.Listener, error) {
 	return a.open(ctx, "admin-addr", a.Admin)
+}
+
+// OpenGRPC opens the listener of gRPC, nil if there is none.
+func (a *Addresses) OpenGRPC(ctx context.Context) (net.Listener, error) {
+	if a.GRPC == "" {
+		return nil, nil
+	}
+	return a.open(ctx, "grpc-addr", a.GRPC)
 }
 
 // open opens the listener of a setting, unless the service manager has.
