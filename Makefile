@@ -40,8 +40,8 @@ build: ## Build bin/cloakroom
 TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: those of the packages that use package sync, and of the bench harness only the engine's.
-# Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them.
-RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal rpc | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
+# Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, and rpc, which brings gRPC.
+RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
 
 .PHONY: test
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
@@ -79,7 +79,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 
 .PHONY: race
 race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACED) ./cmd/cloakroom
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACED) ./cmd/cloakroom ./rpc
 
 .PHONY: check
 check: lint node ## Do what CI does: lint, then all tests, those that need Node.js, too
