@@ -9,11 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/status"
+	pb "github.com/cloakroom-dev/cloakroom/rpc/pb/check"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -33,7 +29,7 @@ var asked = map[string]string{
 
 // check answers Envoy's external authorization: verify decides, by the headers of the
 // client's request.
-func (s *Server) check(ctx context.Context, request *connect.Request[authv3.CheckRequest]) (*connect.Response[authv3.CheckResponse], error) {
+func (s *Server) check(ctx context.Context, request *connect.Request[pb.CheckRequest]) (*connect.Response[pb.CheckResponse], error) {
 	attributes := request.Msg.GetAttributes()
 	client := attributes.GetRequest().GetHttp()
 	x := begin(ctx, nil)
@@ -56,11 +52,11 @@ func (s *Server) check(ctx context.Context, request *connect.Request[authv3.Chec
 	}
 	s.config.Verify(ctx, &x.http, attributes.GetContextExtensions()[policyKey])
 
-	answer := new(authv3.CheckResponse)
+	answer := new(pb.CheckResponse)
 	h := &x.http.Response.Header
 	switch got := x.http.Response.StatusCode(); got {
 	case http.StatusOK:
-		ok := new(authv3.OkHttpResponse)
+		ok := new(pb.OkHttpResponse)
 		for _, name := range verify.IdentityHeaders {
 			ok.Headers = append(ok.Headers, overwrite(name, string(h.Peek(name))))
 		}
@@ -68,29 +64,29 @@ func (s *Server) check(ctx context.Context, request *connect.Request[authv3.Chec
 			ok.Headers = append(ok.Headers, overwrite(verify.StaleHeader, string(age)))
 		}
 		for _, name := range names {
-			if isIdentity(name) && !slices.ContainsFunc(ok.Headers, func(o *corev3.HeaderValueOption) bool { return o.Header.Key == name }) {
+			if isIdentity(name) && !slices.ContainsFunc(ok.Headers, func(o *pb.HeaderValueOption) bool { return o.Header.Key == name }) {
 				ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 			}
 		}
-		answer.Status = &status.Status{Code: int32(code.Code_OK)}
-		answer.HttpResponse = &authv3.CheckResponse_OkResponse{OkResponse: ok}
+		answer.Status = new(pb.Status)
+		answer.HttpResponse = &pb.CheckResponse_OkResponse{OkResponse: ok}
 		answer.DynamicMetadata = new(structpb.Struct)
 		if err := protojson.Unmarshal(x.http.Response.Body(), answer.DynamicMetadata); err != nil {
 			return nil, err
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(got)}, Body: string(x.http.Response.Body())}
+		denied := &pb.DeniedHttpResponse{Status: &pb.HttpStatus{Code: int32(got)}, Body: string(x.http.Response.Body())}
 		for _, name := range []string{"Content-Type", "Cache-Control", "WWW-Authenticate", "X-Auth-Reason"} {
 			if value := h.Peek(name); len(value) > 0 {
 				denied.Headers = append(denied.Headers, overwrite(name, string(value)))
 			}
 		}
-		refused := code.Code_UNAUTHENTICATED
+		refused := connect.CodeUnauthenticated
 		if got == http.StatusForbidden {
-			refused = code.Code_PERMISSION_DENIED
+			refused = connect.CodePermissionDenied
 		}
-		answer.Status = &status.Status{Code: int32(refused)}
-		answer.HttpResponse = &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied}
+		answer.Status = &pb.Status{Code: int32(refused)}
+		answer.HttpResponse = &pb.CheckResponse_DeniedResponse{DeniedResponse: denied}
 	default: // an answer would be a denial to an Envoy that does not know error_response (I2)
 		return nil, connect.NewError(connect.CodeUnavailable, errors.New("the session store is unavailable"))
 	}
@@ -142,10 +138,10 @@ func plain(name string) string {
 }
 
 // overwrite is a header that takes the place of the client's.
-func overwrite(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:         &corev3.HeaderValue{Key: strings.ToLower(name), Value: value},
-		AppendAction:   corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+func overwrite(name, value string) *pb.HeaderValueOption {
+	return &pb.HeaderValueOption{
+		Header:         &pb.HeaderValue{Key: strings.ToLower(name), Value: value},
+		AppendAction:   pb.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		KeepEmptyValue: true,
 	}
 }

@@ -60,9 +60,8 @@ func New(c Config) *Server {
 			mux.Handle(path, connect.NewUnaryHandler(path, s.unary(path, p), opts...))
 		}
 	}
-	services = append(services, checkService)
 	mux.Handle("/"+checkService+"/Check", connect.NewUnaryHandler("/"+checkService+"/Check", s.check, connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered)))
-	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(services...)))
+	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(append([]string{checkService}, services...)...)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
