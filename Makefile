@@ -43,14 +43,20 @@ TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, and rpc, which brings gRPC.
 RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
 
+# These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
+ALONE    := ./test/gateways ./test/torture
+TOGETHER  = $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
+
 .PHONY: test
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short $(RACED)
-	$(TEST) ./...
+	$(TEST) $(TOGETHER)
+	$(TEST) -p 1 $(ALONE)
 else
-	$(TEST) -short ./...
+	$(TEST) -short $(TOGETHER)
+	$(TEST) -short -p 1 $(ALONE)
 endif
 
 .PHONY: redis

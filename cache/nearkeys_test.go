@@ -86,8 +86,8 @@ func TestI4_RedisTracksFewerKeysThanAreHeld(t *testing.T) {
 	}
 }
 
-// Who sends made-up IDs and tokens cannot have Redis forget the keys of what is held: few of
-// those are tracked, and what is there is held as before. (I10)
+// Made-up IDs and tokens do not push the keys of copies out of what Redis tracks: Redis
+// tracks few of them, and sessions that exist are held as before. (I10)
 func TestI10_MadeUpTokensDoNotFillTheTableOfRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -93,13 +92,16 @@ func (s *Server) unary(path string, p procedure) func(context.Context, *connect.
 
 		answer := x.http.Response.Body()
 		if x.http.Response.StatusCode() != http.StatusOK {
-			return nil, x.refusal(answer)
+			if err, ok := x.refusal(answer); ok {
+				return nil, err
+			}
+			return nil, s.bug(path, errForm)
 		}
 		out := &message{json: request.Msg.json}
 		if out.json {
 			out.data = bytes.Clone(answer)
 		} else if out.data, err = p.answer(make([]byte, 0, len(answer)), answer); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, s.bug(path, err)
 		}
 		response := connect.NewResponse(out)
 		x.tell(response.Header())
@@ -116,8 +118,8 @@ func (x *exchange) tell(to http.Header) {
 	}
 }
 
-// refusal returns the error that stands in an answer.
-func (x *exchange) refusal(answer []byte) error {
+// refusal returns the error that stands in an answer; ok is false if there is none.
+func (x *exchange) refusal(answer []byte) (_ error, ok bool) {
 	var said struct {
 		Code    connect.Code `json:"code"`
 		Message string       `json:"message"`
@@ -125,8 +127,8 @@ func (x *exchange) refusal(answer []byte) error {
 			Value string `json:"value"`
 		} `json:"details"`
 	}
-	if err := json.Unmarshal(answer, &said); err != nil {
-		return connect.NewError(connect.CodeInternal, errForm)
+	if json.Unmarshal(answer, &said) != nil {
+		return nil, false
 	}
 	e := connect.NewError(said.Code, errors.New(said.Message))
 	for _, d := range said.Details {
@@ -139,7 +141,7 @@ func (x *exchange) refusal(answer []byte) error {
 		addDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(seconds) * time.Second)})
 	}
 	x.tell(e.Meta())
-	return e
+	return e, true
 }
 
 func addDetail(e *connect.Error, detail proto.Message) {

@@ -72,7 +72,7 @@ func (s *Server) check(ctx context.Context, request *connect.Request[pb.CheckReq
 		answer.HttpResponse = &pb.CheckResponse_OkResponse{OkResponse: ok}
 		answer.DynamicMetadata = new(structpb.Struct)
 		if err := protojson.Unmarshal(x.http.Response.Body(), answer.DynamicMetadata); err != nil {
-			return nil, err
+			return nil, s.bug(checkService, err)
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		denied := &pb.DeniedHttpResponse{Status: &pb.HttpStatus{Code: int32(got)}, Body: string(x.http.Response.Body())}

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	objectv2 "github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2beta"
 	"google.golang.org/protobuf/encoding/protojson"

@@ -10,9 +10,11 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"connectrpc.com/connect"
@@ -78,7 +80,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
 		Handler: s.handler, Protocols: protocols,
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
 	}
@@ -103,7 +105,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 const checkService = "envoy.service.auth.v3.Authorization"
 
 const (
-	headerTimeout  = 10 * time.Second
+	// requestTimeout bounds the reading of a request, and the time until its answer is
+	// written, of each stream apart.
+	requestTimeout = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 64 << 10
 	// maxStreams is how many calls of one connection are at work at a time.
@@ -114,6 +118,11 @@ var errBug = errors.New("an internal error occurred")
 
 // recovered answers a call that failed by a bug of ours.
 func (s *Server) recovered(_ context.Context, spec connect.Spec, _ http.Header, panicked any) error {
-	s.config.Logger.Error("a call failed by a bug", "call", spec.Procedure, "panic", panicked)
+	return s.bug(spec.Procedure, fmt.Errorf("panic: %v: %s", panicked, debug.Stack()))
+}
+
+// bug logs an error of ours, and returns the one that the caller is told: nothing of it.
+func (s *Server) bug(call string, err error) error {
+	s.config.Logger.Error("a call failed by a bug", "call", call, "error", err)
 	return connect.NewError(connect.CodeInternal, errBug)
 }

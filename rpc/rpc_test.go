@@ -1,8 +1,10 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,13 +18,18 @@ import (
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
+	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2beta"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // fixture is a program that answers at addr.
@@ -208,6 +215,106 @@ func TestGRPC_Deadline(t *testing.T) {
 	if status.Code(err) != codes.DeadlineExceeded && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// v2beta has the same calls.
+func TestGRPC_Beta(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.stored()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+f.secret["admin"])
+	const service = "/zitadel.session.v2beta.SessionService/"
+	got := new(sessionv2beta.GetSessionResponse)
+	if err := f.conn.Invoke(ctx, service+"GetSession", &sessionv2beta.GetSessionRequest{SessionId: "s1"}, got); err != nil || got.Session.GetFactors().GetUser().GetLoginName() != "Zoë" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	listed := new(sessionv2beta.ListSessionsResponse)
+	if err := f.conn.Invoke(ctx, service+"ListSessions", new(sessionv2beta.ListSessionsRequest), listed); err != nil || len(listed.Sessions) != 1 {
+		t.Errorf("listed %v, %v", listed, err)
+	}
+}
+
+// A message that is too large is refused with a code, as it comes, compressed, and where only
+// its JSON is too large; so is one that is no message, and an unknown call.
+func TestGRPC_BadRequests(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+f.secret["admin"])
+	create := func(bytes int) *sessionv2.CreateSessionRequest {
+		return &sessionv2.CreateSessionRequest{Metadata: map[string][]byte{"k": make([]byte, bytes)}}
+	}
+	const call = "/zitadel.session.v2.SessionService/CreateSession"
+	for name, c := range map[string]struct {
+		call    string
+		request proto.Message
+		code    codes.Code
+		options []grpc.CallOption
+	}{
+		"a message of 300 KiB":        {call, create(300 << 10), codes.ResourceExhausted, nil},
+		"64 MiB in a few bytes":       {call, create(64 << 20), codes.ResourceExhausted, []grpc.CallOption{grpc.UseCompressor(gzip.Name)}},
+		"JSON of more than 256 KiB":   {call, create(200 << 10), codes.ResourceExhausted, nil},
+		"a session that is too large": {call, create(100 << 10), codes.InvalidArgument, nil},
+		"bytes that are no message":   {call, wrapperspb.Bytes([]byte{0xff}), codes.InvalidArgument, nil},
+		"an unknown call":             {"/zitadel.session.v2.SessionService/Nothing", create(0), codes.Unimplemented, nil},
+	} {
+		err := f.conn.Invoke(ctx, c.call, c.request, new(sessionv2.CreateSessionResponse), c.options...)
+		if status.Code(err) != c.code {
+			t.Errorf("%s: %v, want %v", name, err, c.code)
+		}
+	}
+	if err := f.call("admin", "CreateSession", create(1), new(sessionv2.CreateSessionResponse)); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Health and reflection are there.
+func TestGRPC_HealthAndReflection(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	healthy := new(healthpb.HealthCheckResponse)
+	if err := f.conn.Invoke(t.Context(), "/grpc.health.v1.Health/Check", new(healthpb.HealthCheckRequest), healthy); err != nil || healthy.Status != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("%v, %v", healthy, err)
+	}
+	stream, err := reflectionpb.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "zitadel.session.v2.SessionService"}}
+	if err := stream.Send(ask); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := stream.Recv()
+	if err != nil || len(answer.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+		t.Errorf("%v, %v", answer, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// gRPC-Web is gRPC in HTTP/1.1: the trailers are a frame of the body.
+func TestHTTP1_GRPCWeb(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+"/zitadel.session.v2.SessionService/ListSessions", bytes.NewReader(make([]byte, 5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/grpc-web+proto")
+	request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || !bytes.Contains(bytes.ToLower(body), []byte("grpc-status: 0")) {
+		t.Errorf("%d, %q, %v", answer.StatusCode, body, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // The listener speaks HTTP/1.1, too, for gRPC-Web and Connect.

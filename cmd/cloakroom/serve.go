@@ -146,10 +146,11 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err := meanwhile(); err != nil {
 		return err
 	}
-	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
+	// This one is first: it is not shared, and a fault must not have taken connections from others.
+	if s.grpc, err = s.c.Listen.OpenGRPC(ctx); err != nil {
 		return err
 	}
-	if s.grpc, err = s.c.Listen.OpenGRPC(ctx); err != nil {
+	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
 		return err
 	}
 	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.http)
