@@ -44,28 +44,27 @@ import (
 //
 // Where loads are read over links, no load is sent to M. But what this process writes there,
 // N does not have, and N's link would answer without it (I4): so a command that may write
-// there, where no link goes, ends all proofs.
+// a key to another node than the one whose link answers for the key's shard ends all proofs.
 //
 // A copy from N therefore is what N had, or N has told of its change; and at
 // the instant of its youngest proof N was the master of the shard.
 type clusterGuard struct {
 	near *Cache
-	// followed says that a link goes to the node.
-	followed atomic.Bool
+	// followed is the node as a master that a link goes to; nil if none does.
+	followed atomic.Pointer[master]
 }
 
 // pass is called before commands are sent.
 func (g *clusterGuard) pass(cmds ...redis.Cmder) {
-	n := g.near
+	n, at := g.near, g.followed.Load()
 	switch {
-	case g.followed.Load():
-	case !n.source.byKey:
-		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(n.space, cmd) }) {
-			n.epochs.renew()
-		}
-	case len(n.tracker.following()) > 0:
-		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return mayWrite(cmd) && touches(n.space, cmd) }) {
+	case n.source.byKey:
+		if len(n.tracker.following()) > 0 && slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return mayWrite(cmd) && touches(n.space, cmd, at) }) {
 			n.MasterLost()
+		}
+	case at == nil:
+		if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return touches(n.space, cmd, nil) }) {
+			n.epochs.renew()
 		}
 	}
 }
@@ -83,17 +82,21 @@ func mayWrite(cmd redis.Cmder) bool {
 		return false
 	}
 	switch cmd.Name() {
-	case "hget", "zrange", "zrevrange":
+	case "hget", "hmget", "zcard", "zrange", "zrevrange":
 		return false
 	}
 	return true
 }
 
-// touches says whether a command names a key that near caches follow.
-func touches(space *keys.Space, cmd redis.Cmder) bool {
+// touches says whether a command names a key that near caches follow, of a shard that
+// is not one of those of at, if at is not nil.
+func touches(space *keys.Space, cmd redis.Cmder, at *master) bool {
+	touched := func(key string) bool {
+		return space.Follows(key) && (at == nil || !at.has(space.ShardOfKey(key)))
+	}
 	if k, ok := cmd.(Keyed); ok {
 		for key := range k.Keys {
-			if space.Follows(key) {
+			if touched(key) {
 				return true
 			}
 		}
@@ -101,7 +104,7 @@ func touches(space *keys.Space, cmd redis.Cmder) bool {
 	}
 	return slices.ContainsFunc(cmd.Args(), func(arg any) bool {
 		text, ok := arg.(string)
-		return ok && space.Follows(text)
+		return ok && touched(text)
 	})
 }
 

@@ -30,7 +30,7 @@ func TestI3_GuardSeesTheKeysOfACommand(t *testing.T) {
 	followed, other := space.Session("1"), "other:1"
 	f := func(want bool, cmd redis.Cmder) {
 		t.Helper()
-		if got := touches(space, cmd); got != want {
+		if got := touches(space, cmd, nil); got != want {
 			t.Errorf("%v: %v, want %v", cmd, got, want)
 		}
 	}
@@ -43,14 +43,20 @@ func TestI3_GuardSeesTheKeysOfACommand(t *testing.T) {
 	f(false, &standsFor{ping, nil})
 }
 
-// Where loads are read over links, a command that may write, sent to a node without one, ends all
-// proofs: the link would not answer with it. (I4)
+// Where loads are read over links, a command that may write, sent to a node whose link does not
+// answer for the key, ends all proofs: another link answers without it. (I4)
 func TestI4_GuardEndsProofsWhereAnotherNodeIsWrittenTo(t *testing.T) {
+	t.Run("no link", func(t *testing.T) { writeElsewhere(t, nil) })
+	t.Run("another link", func(t *testing.T) { writeElsewhere(t, &master{shards: []int{}}) })
+}
+
+func writeElsewhere(t *testing.T, elsewhere *master) {
 	n := linked(t, Config{ByKey: true})
 	n.tracker.followed.Store(&[]*followedMaster{{}})
 	followed, session := &clusterGuard{near: n}, n.space.Session("1")
-	followed.followed.Store(true)
+	followed.followed.Store(&master{shards: []int{n.space.ShardOfKey(session)}})
 	other := &clusterGuard{near: n}
+	other.followed.Store(elsewhere)
 	write := redis.NewCmd(t.Context(), "evalsha", "hash", 1, session)
 	f := func(g *clusterGuard, cmd redis.Cmder, usable bool) {
 		t.Helper()

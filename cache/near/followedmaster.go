@@ -29,8 +29,12 @@ type followedMaster struct {
 
 // guard tells the guards of the master whether it is followed.
 func (m *followedMaster) guard(followed bool) {
+	var it *master
+	if followed {
+		it = m.master
+	}
 	for _, g := range m.guards {
-		g.followed.Store(followed)
+		g.followed.Store(it)
 	}
 }
 
