@@ -74,6 +74,7 @@ HEAD
 row get 'Get, near-cache hit, against the baseline' --a "$near" --b baseline --scenario get-hot --at-least 0.9
 row search 'Search by user AND creation date, five sessions, near-cache hit, against the baseline' --a "$near" --b baseline --scenario search-user --at-least 0.8
 row evalsha 'Search by user, near cache off, against one script call a search' --a "$off" --b evalsha --redis redis://127.0.0.1:17801 --scenario search-user --at-least 1.5
+row search-buffer 'The same, against a baseline with a write buffer of 8 KiB' --a "$near" --b baseline --scenario search-user --write-buffer 8192 --at-least 0.85
 row verify 'Verify, near-cache hit, against the baseline' --a "$near" --b baseline --scenario verify-steady --at-least 0.9
 row verify-buffer 'The same, against a baseline with a write buffer of 8 KiB' --a "$near" --b baseline --scenario verify-steady --write-buffer 8192
 rate=$(max max-near --target "$near")

@@ -72,11 +72,13 @@ func seed(ctx context.Context, name string, urls peers.URLs, users int, stderr i
 	return store.Seed(ctx, scenario.Dataset{Sessions: users * scenario.PerUser, Newest: time.Now().UTC().Add(-time.Hour).Truncate(time.Microsecond)}, stderr)
 }
 
-// jsonOf returns a JSON document of exactly size bytes.
+// jsonOf returns a JSON document of exactly size bytes, with as many texts as an answer of
+// sessions has: to read it costs the load generator as much.
 func jsonOf(size int) ([]byte, error) {
-	const head, tail = `{"pad":"`, `"}`
+	const head, tail, text, last = `{"pad":["`, `"]}`, `seventeen letters","`, "x"
 	if least := len(head) + len(tail); size < least || size > maxBaselineBytes {
 		return nil, fmt.Errorf("baseline: --bytes must be between %d and %d, not %d", least, maxBaselineBytes, size)
 	}
-	return []byte(head + strings.Repeat("x", size-len(head)-len(tail)) + tail), nil
+	room := size - len(head) - len(tail)
+	return []byte(head + strings.Repeat(text, room/len(text)) + strings.Repeat(last, room%len(text)) + tail), nil
 }

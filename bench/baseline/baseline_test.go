@@ -40,7 +40,7 @@ func TestBaseline_AnswersExactlyTheBytesAsked(t *testing.T) {
 }
 
 func TestJSONOf_Limits(t *testing.T) {
-	for _, size := range []int{10, 11, 1 << 10} {
+	for _, size := range []int{12, 13, 1 << 10} {
 		b, err := jsonOf(size)
 		if err != nil || len(b) != size || !json.Valid(b) {
 			t.Errorf("jsonOf(%d): got %q, %v", size, b, err)

@@ -176,8 +176,8 @@ func TestEngine_CountsWhatIsWrong(t *testing.T) {
 		if r.errors < 150 || r.answered < 300 || r.firstError == "" || (r.wrong >= 150) != checking {
 			t.Errorf("checking %t: %+v", checking, r)
 		}
-		if deep := l.Scenario.(asker).deepChecks.Load(); (deep > 0) != checking {
-			t.Errorf("checking %t: %d answers were checked in full", checking, deep)
+		if deep := l.Scenario.(asker).deepChecks.Load(); deep == 0 { // both sides of a pair have this work beside them
+			t.Errorf("checking %t: no answer was checked in full", checking)
 		}
 	}
 }

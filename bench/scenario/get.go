@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ type getter struct {
 	pick    func() int
 	request pattern
 	id      pattern // "id":"…", as the answer must have it
+	at      place   // of id
 	current int
 }
 
@@ -38,7 +38,7 @@ func (g *getter) Next(b []byte) ([]byte, int) {
 
 func (g *getter) Check(a *load.Answer) error {
 	g.id.put(g.current)
-	if !bytes.Contains(a.Body, g.id.bytes) {
+	if g.at.find(a.Body, g.id.bytes) < 0 {
 		return fmt.Errorf("session %s is not in the answer: %.200s", SessionID(g.current), a.Body)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -18,6 +17,9 @@ type found struct {
 	total int
 	page  []int
 	first pattern // "id":"…" of a session, to look for
+
+	totalAt place
+	at      []place // of the page's sessions, each behind the one before
 }
 
 func newFound() found {
@@ -29,16 +31,19 @@ func newFound() found {
 func (f *found) check(body []byte) error {
 	var total [32]byte
 	want := append(strconv.AppendInt(append(total[:0], `"totalResult":"`...), int64(f.total), 10), '"')
-	if !bytes.Contains(body, want) {
+	if f.totalAt.find(body, want) < 0 {
 		return fmt.Errorf("no %s in %.120s", want, body)
 	}
 	rest, step := body, 1
 	if len(f.page) > 10 {
 		step = len(f.page) - 1
 	}
-	for k := 0; k < len(f.page); k += step {
+	for k, n := 0, 0; k < len(f.page); k, n = k+step, n+1 {
+		if n == len(f.at) {
+			f.at = append(f.at, 0)
+		}
 		f.first.put(f.page[k])
-		i := bytes.Index(rest, f.first.bytes)
+		i := f.at[n].find(rest, f.first.bytes)
 		if i < 0 {
 			return fmt.Errorf("session %s is not in its place", SessionID(f.page[k]))
 		}

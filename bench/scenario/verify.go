@@ -40,6 +40,8 @@ type verifier struct {
 	id       pattern // as the answer's body must have it
 	header   pattern // of the user, as gateways hand it on
 	current  int
+
+	idAt, headerAt place
 }
 
 func (v *verifier) Next(b []byte) ([]byte, int) {
@@ -55,9 +57,9 @@ func (v *verifier) Check(a *load.Answer) error {
 	v.id.put(v.current)
 	v.header.put(v.current)
 	switch {
-	case !bytes.HasPrefix(a.Body, active) || !bytes.Contains(a.Body, v.id.bytes):
+	case !bytes.HasPrefix(a.Body, active) || v.idAt.find(a.Body, v.id.bytes) < 0:
 		return fmt.Errorf("session %s is not what is good: %.200s", verifySession(v.current), a.Body)
-	case !bytes.Contains(a.Head, v.header.bytes):
+	case v.headerAt.find(a.Head, v.header.bytes) < 0:
 		return fmt.Errorf("session %s: no X-Session-User %s", verifySession(v.current), verifyUser(v.current))
 	}
 	return nil
