@@ -55,9 +55,12 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 
 // handle makes the server's handler of a route: it guards, authenticates, reads,
 // asks the route's own handler, maps its error, counts and logs. All of it
-// happens here and only here.
-func (s *Server) handle(base context.Context, r *route, loopbackOnly bool) fasthttp.RequestHandler {
-	counts := s.metrics.Of(r.label())
+// happens here and only here. spoken is the protocol for metrics, "" for the route's.
+func (s *Server) handle(base context.Context, r *route, loopbackOnly bool, spoken string) fasthttp.RequestHandler {
+	if spoken == "" {
+		spoken = r.protocol.String()
+	}
+	counts := s.metrics.Of(r.label(), spoken)
 	return func(ctx *fasthttp.RequestCtx) {
 		c := calls.Get().(*call)
 		c.http, c.route, c.start = ctx, r, time.Now()

@@ -185,7 +185,7 @@ func TestConnect_MetricsAndLog(t *testing.T) {
 	f.connect("admin", "v2", "NoSuchCall", `{}`)
 	f.connect("writer", "v2", "SetSession", `{"sessionId":"3","sessionToken":"secret-token"}`)
 	got := observed.Counts(t, registry)
-	for _, name := range []string{"404 POST /zitadel.session.v2.SessionService/GetSession", "404 POST /zitadel.session.v2beta.SessionService/GetSession", "404 none"} {
+	for _, name := range []string{"404 connect POST /zitadel.session.v2.SessionService/GetSession", "404 connect POST /zitadel.session.v2beta.SessionService/GetSession", "404 connect none"} {
 		if got["cloakroom_http_requests_total "+name] != 1 {
 			t.Errorf("%s is not counted: %v", name, got)
 		}

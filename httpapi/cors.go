@@ -22,19 +22,19 @@ const (
 	// MaxOrigins bounds Config.CORSOrigins, maxOrigin the length of one, in bytes.
 	MaxOrigins = 32
 	maxOrigin  = 300
-	// preflightSeconds is how long a browser may remember the answer to a preflight.
-	preflightSeconds = "600"
+	// PreflightSeconds is how long a browser may remember the answer to a preflight.
+	PreflightSeconds = "600"
 )
 
 // OriginForm is how an origin is written.
 const OriginForm = "https://HOST or https://HOST:PORT (or http), without a path or a slash at the end"
 
-// The methods and headers that web pages may send, and the headers they may read.
+// CORSHeaders are those that web pages may send, CORSExposed those that they may read.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Accept-Language, Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, If-Match, If-None-Match, " +
+	CORSHeaders = "Accept-Language, Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, If-Match, If-None-Match, " +
 		headerConsistency + ", " + server.HeaderRequestID + ", X-Requested-With, X-User-Agent, X-Zitadel-Orgid"
-	corsExposed = "Accept-Post, Allow, Etag, Retry-After, Session-Replicas, Www-Authenticate, " + server.HeaderRequestID
+	CORSExposed = "Accept-Post, Allow, Etag, Retry-After, Session-Replicas, Www-Authenticate, " + server.HeaderRequestID
 )
 
 var (
@@ -120,8 +120,8 @@ func (s *Server) withCORS(handler, preflight fasthttp.RequestHandler) fasthttp.R
 		if asks && allowed {
 			preflight(http)
 			answer.Set(fasthttp.HeaderAccessControlAllowMethods, corsMethods)
-			answer.Set(fasthttp.HeaderAccessControlAllowHeaders, corsHeaders)
-			answer.Set(fasthttp.HeaderAccessControlMaxAge, preflightSeconds)
+			answer.Set(fasthttp.HeaderAccessControlAllowHeaders, CORSHeaders)
+			answer.Set(fasthttp.HeaderAccessControlMaxAge, PreflightSeconds)
 		} else {
 			handler(http)
 		}
@@ -129,7 +129,7 @@ func (s *Server) withCORS(handler, preflight fasthttp.RequestHandler) fasthttp.R
 		if allowed {
 			answer.SetBytesV(fasthttp.HeaderAccessControlAllowOrigin, request.PeekCanonical(originName))
 			if !asks {
-				answer.Set(fasthttp.HeaderAccessControlExposeHeaders, corsExposed)
+				answer.Set(fasthttp.HeaderAccessControlExposeHeaders, CORSExposed)
 			}
 		}
 	}

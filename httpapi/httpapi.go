@@ -21,6 +21,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/prometheus/client_golang/prometheus"
@@ -197,7 +198,7 @@ func New(c Config) (*Server, error) {
 	}
 	if s.verify, err = verify.New(c.Verify, verify.Dependencies{
 		Store: c.Store, Reads: s.budgets[classRead], Overloaded: s.tellShed, Proxies: c.TrustedProxies, Timeout: verify.DefaultTimeout,
-		Logger: c.Logger, Route: m.Of(verify.Path), Metrics: c.Metrics,
+		Logger: c.Logger, Route: m.Of(verify.Path, protocol.REST.String()), Metrics: c.Metrics,
 	}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}

@@ -42,7 +42,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
 	loopbackOnly := s.config.Anonymous && !isUnix
-	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, loopbackOnly), s.handle(base, &preflightRoute, loopbackOnly)))
+	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, loopbackOnly, ""), s.handle(base, &preflightRoute, loopbackOnly, "")))
 	srv.ErrorHandler = s.refuse
 	s.readHeaders(srv)
 	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
@@ -140,16 +140,21 @@ func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Con
 }
 
 // Translated returns what answers requests that another protocol was translated into:
-// those to the API, and to verify, by a policy unless that is "". Requests under way end
-// with base, and verifies also with their own context. Each request has its body as a
-// stream, and its answer is good until it is reset.
-func (s *Server) Translated(base context.Context) (api fasthttp.RequestHandler, check func(ctx context.Context, http *fasthttp.RequestCtx, policy string)) {
-	return s.router(base, s.config.Anonymous), func(ctx context.Context, http *fasthttp.RequestCtx, policy string) {
+// those to the API, by the protocol's name in metrics, and to verify, by a policy unless that
+// is "". Requests under way end with base, and verifies also with their own context.
+// loopbackOnly refuses without credentials what comes for other host names than this
+// machine's. Each request has its body as a stream, and its answer is good until it is reset.
+func (s *Server) Translated(base context.Context, loopbackOnly bool) (api func(protocol string) fasthttp.RequestHandler, check func(ctx context.Context, http *fasthttp.RequestCtx, policy string)) {
+	api = func(protocol string) fasthttp.RequestHandler {
+		return s.router(base, s.config.Anonymous && loopbackOnly, protocol)
+	}
+	counts := s.metrics.Of(verify.Path, "grpc")
+	return api, func(ctx context.Context, http *fasthttp.RequestCtx, policy string) {
 		var named *verify.Policy
 		known := true
 		if policy != "" {
 			named, known = s.config.Verify.Policies[policy]
 		}
-		s.verify.Answer(ctx, http, named, known)
+		s.verify.AnswerAs(ctx, http, named, known, counts)
 	}
 }

@@ -24,11 +24,11 @@ func TestMetrics(t *testing.T) {
 		return strings.HasPrefix(name, "cloakroom_verify_") || strings.HasPrefix(name, "cloakroom_in_flight") || strings.HasPrefix(name, "cloakroom_shed_")
 	})
 	if want := map[string]float64{
-		"cloakroom_http_requests_total 400 none":                        1,
-		"cloakroom_http_requests_total 404 GET /v2/sessions/{id}":       2,
-		"cloakroom_http_requests_total 404 none":                        2,
-		"cloakroom_http_request_duration_seconds GET /v2/sessions/{id}": 2,
-		"cloakroom_http_request_duration_seconds none":                  2,
+		"cloakroom_http_requests_total 400 none none":                        1,
+		"cloakroom_http_requests_total 404 http GET /v2/sessions/{id}":       2,
+		"cloakroom_http_requests_total 404 http none":                        2,
+		"cloakroom_http_request_duration_seconds http GET /v2/sessions/{id}": 2,
+		"cloakroom_http_request_duration_seconds http none":                  2,
 	}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

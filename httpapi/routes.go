@@ -113,21 +113,21 @@ func fail(err error) handler {
 }
 
 // router returns the handler of all routes. base ends when the server cuts off
-// what is under way.
-func (s *Server) router(base context.Context, loopbackOnly bool) fasthttp.RequestHandler {
+// what is under way; spoken is that of handle.
+func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) fasthttp.RequestHandler {
 	r := router.New()
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
 	r.HandleOPTIONS = false
 	for i := range routes {
-		h := s.handle(base, &routes[i], loopbackOnly)
+		h := s.handle(base, &routes[i], loopbackOnly, spoken)
 		r.Handle(routes[i].method, routes[i].path, h)
 		if routes[i].method == fasthttp.MethodGet {
 			r.HEAD(routes[i].path, h) // RFC 9110, 9.1
 		}
 	}
 	byPath := func(rest, connect *route) fasthttp.RequestHandler {
-		rests, connects := s.handle(base, rest, loopbackOnly), s.handle(base, connect, loopbackOnly)
+		rests, connects := s.handle(base, rest, loopbackOnly, spoken), s.handle(base, connect, loopbackOnly, spoken)
 		return func(http *fasthttp.RequestCtx) {
 			if bytes.HasPrefix(http.Path(), []byte(protocol.ConnectPrefix)) {
 				connects(http)

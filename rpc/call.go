@@ -88,7 +88,7 @@ func (s *Server) unary(path string, p procedure) func(context.Context, *connect.
 		}
 		x.body.Reset(body)
 		x.http.Request.SetBodyStream(&x.body, len(body))
-		s.config.API(&x.http)
+		s.api[request.Peer().Protocol](&x.http)
 
 		answer := x.http.Response.Body()
 		if x.http.Response.StatusCode() != http.StatusOK {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,7 +87,7 @@ func (s *Server) check(ctx context.Context, request *connect.Request[pb.CheckReq
 		answer.Status = &pb.Status{Code: int32(refused)}
 		answer.HttpResponse = &pb.CheckResponse_DeniedResponse{DeniedResponse: denied}
 	default: // an answer would be a denial to an Envoy that does not know error_response (I2)
-		return nil, connect.NewError(connect.CodeUnavailable, errors.New("the session store is unavailable"))
+		return nil, connect.NewError(connect.CodeUnavailable, errUnavailable)
 	}
 	return connect.NewResponse(answer), nil
 }

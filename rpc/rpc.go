@@ -20,69 +20,141 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
-// Config configures a Server. All is required.
+// Config configures a Server. All but Origins and MaxConnections is required.
 type Config struct {
-	// API answers the calls of the session service by Connect, in JSON.
-	API fasthttp.RequestHandler
+	Services Services
+	// API returns what answers the calls of the session service that are spoken by a
+	// protocol (grpc, grpc-web or connect): by Connect, in JSON.
+	API func(protocol string) fasthttp.RequestHandler
 	// Verify answers whether the session token of a request is good, by a policy unless
 	// that is "".
 	Verify func(ctx context.Context, http *fasthttp.RequestCtx, policy string)
+	// Ready says why the program is not ready, nil if it is.
+	Ready func(context.Context) error
 	// MaxBytes is the size of the largest message that is taken.
 	MaxBytes int
-	// Logger hears what net/http has to say.
+	// MaxConnections is how many connections a listener has; 0 is 8,192. One more is closed
+	// at once: a client of gRPC takes that for UNAVAILABLE, and tries another address.
+	MaxConnections int
+	// Origins are those of web pages that may call, by gRPC-Web and Connect.
+	Origins []string
+	// Logger hears of bugs, and of connections that are refused.
 	Logger *slog.Logger
 }
 
 // Server answers calls. It is safe for concurrent use.
 type Server struct {
-	config  Config
+	config Config
+	// api has what answers, by connect's name of the protocol.
+	api     map[string]fasthttp.RequestHandler
 	handler http.Handler
+	full    server.OncePerSecond
 }
 
 // New returns a server. It starts no goroutine.
 func New(c Config) *Server {
-	s := &Server{config: c}
-	mux := http.NewServeMux()
-	options := []connect.HandlerOption{
-		connect.WithCodec(codec("proto")), connect.WithCodec(codec("json")), connect.WithCodec(codec("json; charset=utf-8")),
-		connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered),
+	if c.MaxConnections == 0 {
+		c.MaxConnections = maxConnections
 	}
+	s := &Server{config: c, api: map[string]fasthttp.RequestHandler{}}
+	for spoken, name := range map[string]string{connect.ProtocolGRPC: "grpc", connect.ProtocolGRPCWeb: "grpc-web", connect.ProtocolConnect: "connect"} {
+		s.api[spoken] = c.API(name)
+	}
+	mux := http.NewServeMux()
+	limits := []connect.HandlerOption{connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered)}
 	var services []string
-	for _, v := range versions {
-		services = append(services, v.service)
-		for _, p := range v.procedures {
-			path := "/" + v.service + "/" + p.name
-			opts := options
-			if p.reads {
-				opts = append(opts[:len(opts):len(opts)], connect.WithIdempotency(connect.IdempotencyNoSideEffects))
+	if c.Services.API {
+		options := append(limits, connect.WithCodec(codec("proto")), connect.WithCodec(codec("json")), connect.WithCodec(codec("json; charset=utf-8")))
+		for _, v := range versions {
+			services = append(services, v.service)
+			for _, p := range v.procedures {
+				path := "/" + v.service + "/" + p.name
+				opts := options
+				if p.reads {
+					opts = append(opts[:len(opts):len(opts)], connect.WithIdempotency(connect.IdempotencyNoSideEffects))
+				}
+				mux.Handle(path, connect.NewUnaryHandler(path, s.unary(path, p), opts...))
 			}
-			mux.Handle(path, connect.NewUnaryHandler(path, s.unary(path, p), opts...))
 		}
 	}
-	mux.Handle("/"+checkService+"/Check", connect.NewUnaryHandler("/"+checkService+"/Check", s.check, connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered)))
-	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(append([]string{checkService}, services...)...)))
+	if c.Services.Check {
+		services = append(services, checkService)
+		path := "/" + checkService + "/Check"
+		mux.Handle(path, connect.NewUnaryHandler(path, s.check, limits...))
+	}
+	serves := &health{services: map[string]bool{}, ready: c.Ready}
+	for _, name := range services {
+		serves.services[name] = true
+	}
+	mux.Handle(grpchealth.NewHandler(serves, limits...))
 	reflector := grpcreflect.NewStaticReflector(services...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
-	s.handler = withPeer(mux)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, limits...))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limits...))
+	mux.Handle("/", unknown())
+	s.handler = withCORS(withBodies(withText(withPeer(mux)), maxBodies), c.Origins)
 	return s
 }
 
-// Run serves ln until ctx ends, and then answers what is under way, for shutdownTimeout
-// at most. Everything that it started has ended when it returns. (I7)
+var errNoService = errors.New("there is no such service here")
+
+// unknown answers calls that there are none of, in the protocol that they come by.
+func unknown() http.Handler {
+	return refuseAll(connect.NewError(connect.CodeUnimplemented, errNoService), http.StatusNotFound)
+}
+
+// refuseAll answers every call with an error, and what is no call with a status.
+func refuseAll(why *connect.Error, status int) http.Handler {
+	protocols := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if protocols.IsSupported(r) {
+			_ = protocols.Write(w, r, why) // the client may be away
+			return
+		}
+		http.Error(w, why.Message(), status)
+	})
+}
+
+// Run serves ln, which may be a *server.TLSListener, until ctx ends, and then answers what is
+// under way, for shutdownTimeout at most. Everything that it started has ended when it
+// returns. (I7)
 func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+	bounded := newListener(ln, s.config.MaxConnections, func() {
+		if left, tell := s.full.Tell(); tell {
+			s.config.Logger.Warn("gRPC: a connection was refused, because there are too many", "most", s.config.MaxConnections, "more_since_the_last_line", left)
+		}
+	})
+	return serve(ctx, bounded, s.handler, s.config.Logger, shutdownTimeout)
+}
+
+// unavailableEnd is how long calls may take that are under way at the end of RunUnavailable.
+const unavailableEnd = time.Second
+
+// RunUnavailable answers every call on ln that the session store is unavailable, until ctx
+// ends. Each answer ends its connection. It is for a socket that clients can reach before
+// there is a store, and that a Server goes on with.
+func RunUnavailable(ctx context.Context, ln net.Listener, log *slog.Logger) error {
+	refuse := refuseAll(connect.NewError(connect.CodeUnavailable, errUnavailable), http.StatusServiceUnavailable)
+	closes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // which HTTP/2 says in its own way
+		refuse.ServeHTTP(w, r)
+	})
+	return serve(ctx, newListener(ln, maxConnections, func() {}), closes, log, unavailableEnd)
+}
+
+func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger, shutdownTimeout time.Duration) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
-		Handler: s.handler, Protocols: protocols,
+		Handler: handler, Protocols: protocols,
 		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -114,7 +186,10 @@ const (
 	maxStreams = 250
 )
 
-var errBug = errors.New("an internal error occurred")
+var (
+	errBug         = errors.New("an internal error occurred")
+	errUnavailable = errors.New("the session store is unavailable")
+)
 
 // recovered answers a call that failed by a bug of ours.
 func (s *Server) recovered(_ context.Context, spec connect.Spec, _ http.Header, panicked any) error {

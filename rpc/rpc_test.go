@@ -1,19 +1,19 @@
 package rpc_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
@@ -22,6 +22,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -42,7 +43,16 @@ type fixture struct {
 	store  *cache.Store
 }
 
-func start(t *testing.T) *fixture {
+// setup is what a test may change before the program starts.
+type setup struct {
+	api     httpapi.Config
+	rpc     rpc.Config
+	unix    bool // listen on a unix socket
+	tls     *server.TLSListener
+	dialTLS credentials.TransportCredentials
+}
+
+func start(t *testing.T, changes ...func(*setup)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, secret: map[string]string{}, redis: redistest.Start(t)}
 	log := slog.New(slog.DiscardHandler)
@@ -56,47 +66,73 @@ func start(t *testing.T) *fixture {
 		}
 	})
 	f.store = store
-	api, err := httpapi.New(httpapi.Config{Store: store, InstanceID: "instance-1", Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text []byte
-	for _, k := range []caller.APIKey{
-		{Name: "admin", UserID: "svc-admin", Permissions: []string{"session.read", "session.write", "session.delete"}},
-		{Name: "nobody", UserID: "svc-nobody"},
-	} {
-		f.secret[k.Name], k.SHA256 = caller.NewAPIKeySecret()
-		if text, err = caller.AppendAPIKey(text, k); err != nil {
-			t.Fatal(err)
-		}
-	}
-	keys, err := caller.ParseAPIKeys(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api.Callers.SetKeys(keys)
+	s := &setup{
+		api: httpapi.Config{Store: store, InstanceID: "instance-1", Logger: log},
+		rpc: rpc.Config{Services: rpc.Services{API: true, Check: true}, Ready: store.Ping, MaxBytes: 256 << 10, Logger: log},
 
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+		dialTLS: insecure.NewCredentials(),
+	}
+	for _, change := range changes {
+		change(s)
+	}
+	api, err := httpapi.New(s.api)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.addr = ln.Addr().String()
+	f.setKeys(api)
+
+	network, at := "tcp", "127.0.0.1:0"
+	if s.unix {
+		network, at = "unix", filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.addr = ln.Addr().String(); s.unix {
+		f.addr = "unix:" + f.addr
+	}
+	if s.tls != nil {
+		s.tls.Listener = ln
+		ln = s.tls
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	answer, check := api.Translated(ctx)
-	server := rpc.New(rpc.Config{API: answer, Verify: check, MaxBytes: 256 << 10, Logger: log})
+	s.rpc.API, s.rpc.Verify = api.Translated(ctx, !s.unix)
+	served := rpc.New(s.rpc)
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, ln, 10*time.Second) }()
+	go func() { ended <- served.Run(ctx, ln, 10*time.Second) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	if f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	if f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(s.dialTLS)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.conn.Close() })
 	return f
+}
+
+// setKeys makes API keys, of one who may do all and of one who may do nothing.
+func (f *fixture) setKeys(api *httpapi.Server) {
+	f.t.Helper()
+	var text []byte
+	var err error
+	for _, k := range []caller.APIKey{
+		{Name: "admin", UserID: "svc-admin", Permissions: []string{"session.read", "session.write", "session.delete"}},
+		{Name: "nobody", UserID: "svc-nobody"},
+	} {
+		f.secret[k.Name], k.SHA256 = caller.NewAPIKeySecret()
+		if text, err = caller.AppendAPIKey(text, k); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	keys, err := caller.ParseAPIKeys(text)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	api.Callers.SetKeys(keys)
 }
 
 // call makes a call as the caller with an API key of that name; "" for none.
@@ -293,47 +329,4 @@ func TestGRPC_HealthAndReflection(t *testing.T) {
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// gRPC-Web is gRPC in HTTP/1.1: the trailers are a frame of the body.
-func TestHTTP1_GRPCWeb(t *testing.T) {
-	t.Parallel()
-	f := start(t)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+"/zitadel.session.v2.SessionService/ListSessions", bytes.NewReader(make([]byte, 5)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/grpc-web+proto")
-	request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK || !bytes.Contains(bytes.ToLower(body), []byte("grpc-status: 0")) {
-		t.Errorf("%d, %q, %v", answer.StatusCode, body, err)
-	}
-	http.DefaultClient.CloseIdleConnections()
-}
-
-// The listener speaks HTTP/1.1, too, for gRPC-Web and Connect.
-func TestHTTP1_Connect(t *testing.T) {
-	t.Parallel()
-	f := start(t)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+"/zitadel.session.v2.SessionService/ListSessions", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/proto")
-	request.Header.Set("Authorization", "Bearer "+f.secret["admin"])
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "application/proto" {
-		t.Errorf("%d, %v", answer.StatusCode, answer.Header)
-	}
-	http.DefaultClient.CloseIdleConnections()
 }

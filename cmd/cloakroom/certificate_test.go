@@ -79,7 +79,7 @@ func TestServeMutualTLS(t *testing.T) {
 	ca := testfile.Write(t, string(b.PEM))
 	keysFile := testfile.Write(t, testfile.OneKey)
 	p := launch(t, append([]string{
-		"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--verify-addr=0.0.0.0:0",
+		"serve", "--redis-url=memory:", "--auth-keys-file", keysFile, "--verify-addr=0.0.0.0:0", "--grpc-addr=0.0.0.0:0",
 		"--http-tls-cert-file", files.Cert, "--http-tls-key-file", files.Key, "--http-tls-client-ca-file", ca,
 	}, quick()...))
 	line := p.logged(t, "ready", 1)
@@ -87,8 +87,12 @@ func TestServeMutualTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, grpcPort, err := net.SplitHostPort(line["grpc"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
 	good, stranger := a.Client(b.Issue(time.Hour)), a.Client(a.Issue(time.Hour))
-	for url, status := range map[string]int{fmt.Sprint("https://", line["http"]): 200, "https://127.0.0.1:" + port: 401} {
+	for url, status := range map[string]int{fmt.Sprint("https://", line["http"]): 200, "https://127.0.0.1:" + port: 401, "https://127.0.0.1:" + grpcPort: 404} {
 		if got, _, err := serialAt(good, url); got != status || err != nil {
 			t.Errorf("%s: got %d, %v", url, got, err)
 		}
@@ -122,6 +126,9 @@ func TestTLSSettingsAreChecked(t *testing.T) {
 	f("--http-tls-cert-file and --http-tls-key-file must both be set", "--http-tls-cert-file", files.Cert)
 	f("--verify-tls-cert-file and --verify-tls-key-file must both be set", "--verify-tls-key-file", files.Key)
 	f("--verify-tls-cert-file needs a listener", "--verify-tls-cert-file", files.Cert, "--verify-tls-key-file", files.Key)
+	f("--grpc-tls-cert-file and --grpc-tls-key-file must both be set", "--grpc-tls-key-file", files.Key)
+	f("--grpc-tls-cert-file needs a listener", "--grpc-tls-cert-file", files.Cert, "--grpc-tls-key-file", files.Key)
+	f("--grpc-tls-cert-file: the certificate and its key: ", "--grpc-addr=127.0.0.1:0", "--grpc-tls-cert-file", files.Key, "--grpc-tls-key-file", files.Cert)
 	f("--http-tls-client-ca-file needs a listener with TLS", "--http-tls-client-ca-file", files.Cert)
 	f("--http-tls-cert-file: open ", "--http-tls-cert-file=/nowhere", "--http-tls-key-file", files.Key)
 	f("--http-tls-cert-file: the certificate and its key: ", "--http-tls-cert-file", files.Key, "--http-tls-key-file", files.Cert)

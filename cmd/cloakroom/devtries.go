@@ -24,8 +24,8 @@ type curl struct {
 
 // curl returns how curl reaches the API of s.
 func (s *sidecar) curl() curl {
-	c := curl{command: "curl -s", base: "http://" + listen.AddressOf(s.http), token: tokenOption(s.c.Value("verify-credentials"))}
-	if path, unix := strings.CutPrefix(listen.AddressOf(s.http), "unix:"); unix {
+	c := curl{command: "curl -s", base: "http://" + listen.AddressOf(s.listens.HTTP), token: tokenOption(s.c.Value("verify-credentials"))}
+	if path, unix := strings.CutPrefix(listen.AddressOf(s.listens.HTTP), "unix:"); unix {
 		c.command, c.base = "curl -s --unix-socket "+shellQuote(path), "http://localhost"
 	}
 	if s.c.HTTPTLS != nil { // whatever name and authority the certificate has

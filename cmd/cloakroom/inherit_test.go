@@ -67,11 +67,12 @@ func TestInheritedSockets_WithoutRedis(t *testing.T) {
 	t.Parallel()
 	api, apiAddr := testfile.Socket(t, "tcp", "127.0.0.1:0")
 	verify, verifyAddr := testfile.Socket(t, "unix", shortDir(t)+"/verify")
+	grpc, grpcAddr := testfile.Socket(t, "tcp", "127.0.0.1:0")
 	redis := redistest.Start(t)
 	proxy := redistest.NewProxy(t, redis.Addr)
 	proxy.Stall(true)
 	log := newOutput()
-	cmd := activate(t, "http:verify", []*os.File{api, verify}, "serve", "--redis-url=redis://"+proxy.Addr, "--auth-anonymous", "--admin-addr=127.0.0.1:0")
+	cmd := activate(t, "http:verify:grpc", []*os.File{api, verify, grpc}, "serve", "--redis-url=redis://"+proxy.Addr, "--auth-anonymous", "--admin-addr=127.0.0.1:0")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -86,6 +87,7 @@ func TestInheritedSockets_WithoutRedis(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.Header.Set("Content-Type", "application/json")
 		response, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -110,6 +112,10 @@ func TestInheritedSockets_WithoutRedis(t *testing.T) {
 			t.Errorf("%s: status %d, %v, %s", url, status, h, body)
 		}
 	}
+	const call = "/zitadel.session.v2.SessionService/ListSessions"
+	if status, _, body := answer(fresh, "POST", "http://"+grpcAddr.String()+call, "{}"); status != 503 || body != `{"code":"unavailable","message":"the session store is unavailable"}` {
+		t.Errorf("gRPC: status %d: %s", status, body)
+	}
 	proxy.Stall(false)
 	for {
 		status, h, _ := answer(overSocket, "GET", "http://verify/x", "")
@@ -122,6 +128,9 @@ func TestInheritedSockets_WithoutRedis(t *testing.T) {
 	}
 	if status, _, body := answer(fresh, "POST", url+"/v2/sessions/search", "{}"); status != 200 {
 		t.Errorf("status %d: %s", status, body)
+	}
+	if status, _, body := answer(fresh, "POST", "http://"+grpcAddr.String()+call, "{}"); status != 200 {
+		t.Errorf("gRPC: status %d: %s", status, body)
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -157,7 +166,7 @@ func TestInheritedSocketsAreChecked(t *testing.T) {
 		}
 	}
 	f("--auth-anonymous is refused because --http-addr ", "http", open)
-	f(`LISTEN_FDNAMES: "cloakroom.socket" is not http, verify or admin`, "cloakroom.socket", open)
+	f(`LISTEN_FDNAMES: "cloakroom.socket" is not http, verify, grpc or admin`, "cloakroom.socket", open)
 	f("LISTEN_FDNAMES: there are two sockets called http", "http:http", open, open)
 	f("LISTEN_FDS must be the number of names in LISTEN_FDNAMES", "http", open, open)
 	f("LISTEN_FDS: the socket verify: ", "verify", file)

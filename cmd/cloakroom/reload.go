@@ -39,7 +39,7 @@ func (s *sidecar) startReloads() {
 			case <-s.p.hangup:
 			}
 			if len(all) == 0 {
-				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --http-tls-cert-file and no --verify-tls-cert-file")
+				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, and no certificate of a listener")
 			}
 			for _, r := range all {
 				r.Look(true)

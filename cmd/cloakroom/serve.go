@@ -42,9 +42,7 @@ type sidecar struct {
 	breakers *breaker.Breakers
 	trips    *metrics.Redis
 	admin    net.Listener
-	http     net.Listener
-	verify   net.Listener // nil if there is none
-	grpc     net.Listener // nil if there is none
+	listens  listen.ForRequests
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -146,14 +144,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err := meanwhile(); err != nil {
 		return err
 	}
-	// This one is first: it is not shared, and a fault must not have taken connections from others.
-	if s.grpc, err = s.c.Listen.OpenGRPC(ctx); err != nil {
+	if s.listens, err = s.c.Listen.OpenForRequests(ctx); err != nil {
 		return err
 	}
-	if s.http, s.verify, err = s.c.Listen.OpenForRequests(ctx); err != nil {
-		return err
-	}
-	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.http)
+	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.listens.HTTP)
 	s.startAPI(api, store)
 	s.breakers.Arm()
 	evicts := readiness.NewEviction(b.Client, s.log)
@@ -164,12 +158,12 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	may.Register(s.metrics)
 	s.parts.Start("watch of the rights", may.Run)
 	s.ready.Yes(readiness.State{Store: store, Master: b.Master, Breakers: s.breakers, Eviction: evicts, Rights: may, Files: s.filesState, Own: s.c.RedisURL.Memory || s.c.RedisURL.Embedded})
-	listening := []any{"http", listen.AddressOf(s.http), "admin", listen.AddressOf(s.admin)}
-	if s.verify != nil {
-		listening = append(listening, "verify", listen.AddressOf(s.verify))
+	listening := []any{"http", listen.AddressOf(s.listens.HTTP), "admin", listen.AddressOf(s.admin)}
+	if s.listens.Verify != nil {
+		listening = append(listening, "verify", listen.AddressOf(s.listens.Verify))
 	}
-	if s.grpc != nil {
-		listening = append(listening, "grpc", listen.AddressOf(s.grpc))
+	if s.listens.GRPC != nil {
+		listening = append(listening, "grpc", listen.AddressOf(s.listens.GRPC))
 	}
 	s.log.Info("ready", append(listening, "redis", b.Name, "shards", store.Shards(), "version", s.version)...)
 	s.notify(notifyReady)
@@ -213,21 +207,25 @@ func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 	s.startIssuers(api, store)
 	s.startTLS()
 	run := func(ctx context.Context) error {
-		return api.Run(ctx, secured(s.http, s.c.HTTPTLS), s.c.DrainTime())
+		return api.Run(ctx, secured(s.listens.HTTP, s.c.HTTPTLS), s.c.DrainTime())
 	}
 	var runVerify func(context.Context) error
-	if s.verify != nil {
+	if s.listens.Verify != nil {
 		runVerify = func(ctx context.Context) error {
-			return api.RunVerify(ctx, secured(s.verify, s.c.VerifyTLS), s.c.DrainTime())
+			return api.RunVerify(ctx, secured(s.listens.Verify, s.c.VerifyTLS), s.c.DrainTime())
 		}
 	}
 	var runGRPC func(context.Context) error
-	if s.grpc != nil {
+	if s.listens.GRPC != nil {
 		runGRPC = func(ctx context.Context) error {
 			base, cut := context.WithCancel(context.WithoutCancel(ctx)) // what is under way ends later
 			defer cut()
-			calls, check := api.Translated(base)
-			return rpc.New(rpc.Config{API: calls, Verify: check, MaxBytes: s.c.API.MaxBodyBytes, Logger: s.log}).Run(ctx, s.grpc, s.c.DrainTime())
+			_, isUnix := s.listens.GRPC.Addr().(*net.UnixAddr)
+			calls, check := api.Translated(base, !isUnix)
+			return rpc.New(rpc.Config{
+				Services: s.c.GRPCServices, API: calls, Verify: check, Ready: s.ready.Check, MaxBytes: s.c.API.MaxBodyBytes,
+				Origins: s.c.API.CORSOrigins, Logger: s.log,
+			}).Run(ctx, secured(s.listens.GRPC, s.c.GRPCTLS), s.c.DrainTime())
 		}
 	}
 	s.startListeners(run, runVerify, runGRPC)

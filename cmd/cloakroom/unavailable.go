@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 )
 
 // storePatience is how long a client that has connected waits for the first
@@ -20,11 +22,17 @@ const storePatience = time.Second
 // cannot, and can ask another process.
 func (s *sidecar) refuseMeanwhile() (stop func() error) {
 	refusing := parts.New()
+	asHTTP := func(forVerify bool) func(context.Context, net.Listener) error {
+		return func(ctx context.Context, ln net.Listener) error {
+			return httpapi.RunUnavailable(ctx, ln, forVerify, &httpapi.Config{Logger: s.log, MaxHeaderBytes: s.c.API.MaxHeaderBytes, Verify: s.c.API.Verify})
+		}
+	}
+	asGRPC := func(ctx context.Context, ln net.Listener) error { return rpc.RunUnavailable(ctx, ln, s.log) }
 	for _, l := range []struct {
 		setting     string
-		verify      bool
 		certificate *followed.Certificate
-	}{{"http-addr", false, s.c.HTTPTLS}, {"verify-addr", true, s.c.VerifyTLS}} {
+		run         func(context.Context, net.Listener) error
+	}{{"http-addr", s.c.HTTPTLS, asHTTP(false)}, {"verify-addr", s.c.VerifyTLS, asHTTP(true)}, {"grpc-addr", s.c.GRPCTLS, asGRPC}} {
 		lent, ok := listen.Lend(s.c.Listen.Inherited[l.setting])
 		if !ok {
 			continue
@@ -36,9 +44,7 @@ func (s *sidecar) refuseMeanwhile() (stop func() error) {
 				return nil
 			case <-time.After(storePatience):
 			}
-			return httpapi.RunUnavailable(ctx, secured(lent, l.certificate), l.verify, &httpapi.Config{
-				Logger: s.log, MaxHeaderBytes: s.c.API.MaxHeaderBytes, Verify: s.c.API.Verify,
-			})
+			return l.run(ctx, secured(lent, l.certificate))
 		})
 	}
 	return refusing.Stop

@@ -23,6 +23,14 @@ const (
 	OAuth
 )
 
+// String labels it in metrics.
+func (p Protocol) String() string {
+	if p == Connect {
+		return "connect"
+	}
+	return "http"
+}
+
 const contentType = "application/json"
 
 // Check says by the headers of a request whether it can be read, and how long its

@@ -17,7 +17,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-// NoRoute labels requests that have no route.
+// NoRoute labels requests that have no route, or no protocol.
 const NoRoute = "none"
 
 // NewMetrics registers the metrics in r; without one it returns nil.
@@ -28,13 +28,13 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_http_requests_total",
-			Help: "Requests answered, by route and HTTP status.",
-		}, []string{"route", "code"}),
+			Help: "Requests answered, by route, HTTP status, and the protocol that is spoken.",
+		}, []string{"route", "code", "protocol"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "cloakroom_http_request_duration_seconds",
-			Help:    "Time from a request's last header to its answer, by route.",
+			Help:    "Time from a request's last header to its answer, by route and protocol.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
-		}, []string{"route"}),
+		}, []string{"route", "protocol"}),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.duration} {
 		if err := r.Register(c); err != nil {
@@ -47,23 +47,24 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 // RouteMetrics counts the requests of one route. It looks up only once what
 // most of them need. A nil *RouteMetrics counts nothing.
 type RouteMetrics struct {
-	all      *Metrics
-	route    string
+	all             *Metrics
+	route, protocol string
+
 	ok       func() prometheus.Counter
 	duration func() prometheus.Observer
 }
 
-// Of returns the metrics of a route, nil if m is.
-func (m *Metrics) Of(route string) *RouteMetrics {
+// Of returns the metrics of a route and the protocol that it is spoken by, nil if m is.
+func (m *Metrics) Of(route, protocol string) *RouteMetrics {
 	if m == nil {
 		return nil
 	}
 	return &RouteMetrics{
-		all: m, route: route,
+		all: m, route: route, protocol: protocol,
 		ok: sync.OnceValue(func() prometheus.Counter {
-			return m.requests.WithLabelValues(route, strconv.Itoa(http.StatusOK))
+			return m.requests.WithLabelValues(route, strconv.Itoa(http.StatusOK), protocol)
 		}),
-		duration: sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(route) }),
+		duration: sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(route, protocol) }),
 	}
 }
 
@@ -75,7 +76,7 @@ func (m *RouteMetrics) Answered(status int, took time.Duration) {
 	if status == http.StatusOK {
 		m.ok().Inc()
 	} else {
-		m.all.requests.WithLabelValues(m.route, strconv.Itoa(status)).Inc()
+		m.all.requests.WithLabelValues(m.route, strconv.Itoa(status), m.protocol).Inc()
 	}
 	m.duration().Observe(took.Seconds())
 }
@@ -83,6 +84,6 @@ func (m *RouteMetrics) Answered(status int, took time.Duration) {
 // Refused counts what never became a request.
 func (m *Metrics) Refused(status int) {
 	if m != nil {
-		m.requests.WithLabelValues(NoRoute, strconv.Itoa(status)).Inc()
+		m.requests.WithLabelValues(NoRoute, strconv.Itoa(status), NoRoute).Inc()
 	}
 }

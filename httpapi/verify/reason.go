@@ -58,11 +58,10 @@ func (r reason) passes() bool { return r == reasonGood || r == reasonStale }
 
 // metrics counts verifies. A nil *metrics counts nothing.
 type metrics struct {
-	route  *server.RouteMetrics
 	counts [reasons]prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, route *server.RouteMetrics) (*metrics, error) {
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -73,17 +72,17 @@ func newMetrics(r prometheus.Registerer, route *server.RouteMetrics) (*metrics, 
 	if err := r.Register(counts); err != nil {
 		return nil, err
 	}
-	m := &metrics{route: route}
+	m := new(metrics)
 	for i := range m.counts {
 		m.counts[i] = counts.WithLabelValues(reason(i).String())
 	}
 	return m, nil
 }
 
-// answered counts a verify.
-func (m *metrics) answered(why reason, took time.Duration) {
+// answered counts a verify, as a request of route, too.
+func (m *metrics) answered(why reason, route *server.RouteMetrics, took time.Duration) {
 	if m != nil {
 		m.counts[why].Inc()
-		m.route.Answered(refusals[why].status, took)
+		route.Answered(refusals[why].status, took)
 	}
 }

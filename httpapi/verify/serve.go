@@ -23,7 +23,7 @@ func (s *Endpoint) Refuse(http *fasthttp.RequestCtx, err error) {
 	}
 	v.refuse()
 	server.EndUnread(http)
-	s.metrics.answered(v.reason, 0)
+	s.metrics.answered(v.reason, s.Route, 0)
 	v.audit(context.Background(), 0)
 }
 

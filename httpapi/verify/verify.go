@@ -108,7 +108,7 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	if len(c.Credentials) == 0 {
 		c.Credentials = []Credential{CredentialBearer, CredentialHeader}
 	}
-	m, err := newMetrics(d.Metrics, d.Route)
+	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,11 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 // path names, nil if it names none; known is false if there is none of that name. base
 // ends what is under way.
 func (s *Endpoint) Answer(base context.Context, http *fasthttp.RequestCtx, named *Policy, known bool) {
+	s.AnswerAs(base, http, named, known, s.Route)
+}
+
+// AnswerAs is Answer, and counts the request by route.
+func (s *Endpoint) AnswerAs(base context.Context, http *fasthttp.RequestCtx, named *Policy, known bool, route *server.RouteMetrics) {
 	start := time.Now()
 	v := verification{s: s, http: http}
 	v.answer(base, start, named, known)
@@ -127,7 +132,7 @@ func (s *Endpoint) Answer(base context.Context, http *fasthttp.RequestCtx, named
 		server.CloseUnread(http)
 	}
 	took := time.Since(start)
-	s.metrics.answered(v.reason, took)
+	s.metrics.answered(v.reason, route, took)
 	v.audit(base, took)
 }
 

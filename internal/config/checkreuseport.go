@@ -13,12 +13,12 @@ func checkReusePort(c *Config, wrong *usage.Faults) {
 	if !c.Listen.ReusePort || !c.good("reuse-port", "redis-url") {
 		return
 	}
-	for _, l := range []struct{ setting, addr string }{{"http-addr", c.Listen.HTTP}, {"verify-addr", c.Listen.Verify}} {
+	for _, l := range c.Listen.Shared() {
 		switch {
-		case c.Listen.Inherited[l.setting] != nil:
-			c.Warnings = append(c.Warnings, "--reuse-port changes nothing for --"+l.setting+", which the service manager has opened")
-		case strings.HasPrefix(l.addr, "unix:"):
-			wrong.Addf("--reuse-port shares ports, and --%s is %s: for a unix socket use a .socket of systemd (docs/deployment.md)", l.setting, l.addr)
+		case c.Listen.Inherited[l.Setting] != nil:
+			c.Warnings = append(c.Warnings, "--reuse-port changes nothing for --"+l.Setting+", which the service manager has opened")
+		case strings.HasPrefix(l.Addr, "unix:"):
+			wrong.Addf("--reuse-port shares ports, and --%s is %s: for a unix socket use a .socket of systemd (docs/deployment.md)", l.Setting, l.Addr)
 		}
 	}
 	switch {

@@ -8,51 +8,67 @@ import (
 
 // checkTLS reads the certificates of the listeners.
 func checkTLS(c *Config, wrong *usage.Faults) {
-	if !c.good("http-tls-cert-file", "http-tls-key-file", "http-tls-client-ca-file", "verify-tls-cert-file", "verify-tls-key-file", "verify-addr") {
+	if !c.good("http-tls-cert-file", "http-tls-key-file", "http-tls-client-ca-file", "verify-tls-cert-file", "verify-tls-key-file", "verify-addr",
+		"grpc-tls-cert-file", "grpc-tls-key-file", "grpc-addr") {
 		return
 	}
+	// Those of the other listeners, which have the API's certificate unless they have their own.
+	others := []struct {
+		name, addr string
+		files      followed.CertificateFiles
+		protocols  []string
+		to         **followed.Certificate
+	}{
+		{"verify", c.Listen.Verify, c.verifyTLSFiles, []string{"http/1.1"}, &c.VerifyTLS},
+		{"grpc", c.Listen.GRPC, c.grpcTLSFiles, []string{"h2", "http/1.1"}, &c.GRPCTLS},
+	}
 	before := len(*wrong)
-	for _, l := range []struct {
-		name  string
-		files followed.CertificateFiles
-	}{{"http", c.httpTLSFiles}, {"verify", c.verifyTLSFiles}} {
-		if (l.files.Cert == "") != (l.files.Key == "") {
-			wrong.Addf("--%[1]s-tls-cert-file and --%[1]s-tls-key-file must both be set, or neither", l.name)
+	paired := func(name string, files followed.CertificateFiles) {
+		if (files.Cert == "") != (files.Key == "") {
+			wrong.Addf("--%[1]s-tls-cert-file and --%[1]s-tls-key-file must both be set, or neither", name)
+		}
+	}
+	paired("http", c.httpTLSFiles)
+	anyTLS := c.httpTLSFiles.Cert != ""
+	for _, l := range others {
+		paired(l.name, l.files)
+		anyTLS = anyTLS || l.files.Cert != ""
+		if l.files.Cert != "" && l.addr == "" {
+			wrong.Addf("--%[1]s-tls-cert-file needs a listener: set --%[1]s-addr", l.name)
 		}
 	}
 	ca := c.httpTLSFiles.ClientCA
-	if ca != "" && c.httpTLSFiles.Cert == "" && c.verifyTLSFiles.Cert == "" {
+	if ca != "" && !anyTLS {
 		wrong.Addf("--http-tls-client-ca-file needs a listener with TLS: set --http-tls-cert-file and --http-tls-key-file")
-	}
-	if c.verifyTLSFiles.Cert != "" && c.Listen.Verify == "" {
-		wrong.Addf("--verify-tls-cert-file needs a listener: set --verify-addr")
 	}
 	if len(*wrong) > before {
 		return
 	}
-	open := func(name string, files followed.CertificateFiles) *followed.Certificate {
+	open := func(name string, files followed.CertificateFiles, protocols ...string) *followed.Certificate {
 		if files.Cert == "" {
 			return nil
 		}
 		files.ClientCA = ca
-		opened, err := followed.OpenCertificate(name, files, c.pipes)
+		opened, err := followed.OpenCertificate(name, files, c.pipes, protocols...)
 		if err != nil {
 			wrong.Addf("--%s-tls-cert-file: %v", name, err)
 		}
 		return opened
 	}
-	c.HTTPTLS = open("http", c.httpTLSFiles)
-	switch {
-	case c.verifyTLSFiles.Cert != "":
-		c.VerifyTLS = open("verify", c.verifyTLSFiles)
-	case c.HTTPTLS != nil && c.Listen.Verify != "" && !listen.Loopback(c.Listen.Verify):
-		c.VerifyTLS = open("verify", c.httpTLSFiles)
+	c.HTTPTLS = open("http", c.httpTLSFiles, "http/1.1")
+	for _, l := range others {
+		switch {
+		case l.files.Cert != "":
+			*l.to = open(l.name, l.files, l.protocols...)
+		case c.HTTPTLS != nil && l.addr != "" && !listen.Loopback(l.addr):
+			*l.to = open(l.name, c.httpTLSFiles, l.protocols...)
+		}
 	}
 }
 
 // Certificates are those of all listeners.
 func (c *Config) Certificates() (all []*followed.Certificate) {
-	for _, cert := range []*followed.Certificate{c.HTTPTLS, c.VerifyTLS} {
+	for _, cert := range []*followed.Certificate{c.HTTPTLS, c.VerifyTLS, c.GRPCTLS} {
 		if cert != nil {
 			all = append(all, cert)
 		}

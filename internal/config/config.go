@@ -14,6 +14,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 )
 
 // Config is the effective configuration. Every field belongs to one setting, or
@@ -24,8 +25,10 @@ type Config struct {
 
 	// Listen says where requests are taken.
 	Listen listen.Addresses
-	// HTTPTLS and VerifyTLS are the certificates of the listeners, nil without TLS.
-	HTTPTLS, VerifyTLS *followed.Certificate
+	// HTTPTLS, VerifyTLS and GRPCTLS are the certificates of the listeners, nil without TLS.
+	HTTPTLS, VerifyTLS, GRPCTLS *followed.Certificate
+	// GRPCServices are what the listener of gRPC serves.
+	GRPCServices rpc.Services
 	// API is how requests are answered; store, version, log and metrics are still to be
 	// filled in.
 	API httpapi.Config
@@ -50,11 +53,12 @@ type Config struct {
 	// Warnings are what is odd and no fault.
 	Warnings []string
 
-	configFile                   string
-	keysFile                     string
-	issuersFile                  string
-	httpTLSFiles, verifyTLSFiles followed.CertificateFiles
-	verifyReasons                bool
+	configFile    string
+	keysFile      string
+	issuersFile   string
+	verifyReasons bool
+
+	httpTLSFiles, verifyTLSFiles, grpcTLSFiles followed.CertificateFiles
 
 	corsFault, policyFault error
 	// proxiesFault is why the trusted proxies are nil.
@@ -108,7 +112,7 @@ func settings(c *Config) []Setting {
 		{"cors-origins", "", origins(&c.API.CORSOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.Listen.Admin), "where /livez, /readyz and /metrics listen", anywhere},
 		{"trusted-proxies", caller.DefaultTrustedProxies, proxies(&c.API.TrustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
-		{"reuse-port", "false", Boolean(&c.Listen.ReusePort), "let a second process listen at --http-addr and --verify-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
+		{"reuse-port", "false", Boolean(&c.Listen.ReusePort), "let a second process listen at --http-addr, --verify-addr and --grpc-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
 		{"pprof", "false", Boolean(&c.Pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
 		{"redis-url", "", redisAt(&c.RedisURL), "where the sessions are; required by serve", anywhere},
@@ -129,7 +133,10 @@ func settings(c *Config) []Setting {
 		{"near-cache-tracking", "broadcast", either(&c.Store.NearByKey, "keys", "broadcast"), "what Redis tells this process of: all changes, or, for many processes, those of keys that it has read; then Redis keeps in mind what each holds", anywhere},
 
 		{"verify-addr", "", optional(address(&c.Listen.Verify)), "where verify alone listens, for gateways: every path and method there is verify", anywhere},
-		{"grpc-addr", "", optional(address(&c.Listen.GRPC)), "where the session service is spoken by gRPC, gRPC-Web and Connect, and Envoy's external authorization by gRPC: HTTP/2 and HTTP/1.1 without TLS", anywhere},
+		{"grpc-addr", "", optional(address(&c.Listen.GRPC)), "where the session service is spoken by gRPC, gRPC-Web and Connect, and Envoy's external authorization by gRPC, over HTTP/2 and HTTP/1.1", anywhere},
+		{"grpc-services", "api,check", services(&c.GRPCServices), "what is served there: the session service (api), Envoy's external authorization (check), or both", anywhere},
+		{"grpc-tls-cert-file", "", Text(&c.grpcTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the listener of gRPC; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
+		{"grpc-tls-key-file", "", Text(&c.grpcTLSFiles.Key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-tls-cert-file", "", Text(&c.verifyTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
 		{"verify-tls-key-file", "", Text(&c.verifyTLSFiles.Key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.API.Verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},

@@ -97,11 +97,11 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB", "max-header-bytes": "32KiB", "cors-origins": "https://a.example;http://b.example:8080",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms", "near-cache-tracking": "keys",
-		"verify-addr": "unix:/tmp/v", "grpc-addr": "unix:/tmp/g", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
+		"verify-addr": "unix:/tmp/v", "grpc-addr": "unix:/tmp/g", "grpc-services": "check", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s", "shutdown-idle": "3s", "reuse-port": "true",
 		"revoke-wait-replicas": "1", "revoke-wait-timeout": "50ms", "remember-deletions": "7", "audit-interval": "1h", "max-in-flight": "9",
-		"http-tls-cert-file": tls.Cert, "http-tls-key-file": tls.Key, "http-tls-client-ca-file": tls.Cert, "verify-tls-cert-file": tls.Cert, "verify-tls-key-file": tls.Key,
+		"http-tls-cert-file": tls.Cert, "http-tls-key-file": tls.Key, "http-tls-client-ca-file": tls.Cert, "verify-tls-cert-file": tls.Cert, "verify-tls-key-file": tls.Key, "grpc-tls-cert-file": tls.Cert, "grpc-tls-key-file": tls.Key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
 		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true", "trusted-proxies": "unix,10.0.0.0/8,fd00::/8",
@@ -137,6 +137,9 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if strings.HasPrefix(s.Name, "http-tls-") {
 			values["http-tls-cert-file"], values["http-tls-key-file"] = tls.Cert, tls.Key
+		}
+		if strings.HasPrefix(s.Name, "grpc-tls-") {
+			values["grpc-tls-cert-file"], values["grpc-tls-key-file"], values["grpc-addr"] = tls.Cert, tls.Key, "unix:/tmp/g"
 		}
 		if strings.HasPrefix(s.Name, "verify-tls-") {
 			values["verify-tls-cert-file"], values["verify-tls-key-file"], values["verify-addr"] = tls.Cert, tls.Key, "unix:/tmp/v"

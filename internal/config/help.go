@@ -40,7 +40,7 @@ type flagGroup struct {
 var serveGroups = []flagGroup{
 	{"Configuration", []string{"config FILE", "print-config"}},
 	{"Listeners", []string{
-		"http-addr ADDRESS", "verify-addr ADDRESS", "grpc-addr ADDRESS", "admin-addr ADDRESS", "pprof", "reuse-port", "trusted-proxies LIST", "cors-origins ORIGIN",
+		"http-addr ADDRESS", "verify-addr ADDRESS", "grpc-addr ADDRESS", "grpc-services LIST", "admin-addr ADDRESS", "pprof", "reuse-port", "trusted-proxies LIST", "cors-origins ORIGIN",
 	}},
 	{"Redis", []string{
 		"redis-url URL", "redis-username NAME", "redis-password-file FILE", "redis-sentinel-username NAME", "redis-sentinel-password-file FILE",
@@ -61,6 +61,7 @@ var serveGroups = []flagGroup{
 	{"Deletions and audits", []string{"revoke-wait-replicas NUMBER", "revoke-wait-timeout DURATION", "remember-deletions NUMBER", "audit-interval DURATION"}},
 	{"TLS of the listeners", []string{
 		"http-tls-cert-file FILE", "http-tls-key-file FILE", "http-tls-client-ca-file FILE", "verify-tls-cert-file FILE", "verify-tls-key-file FILE",
+		"grpc-tls-cert-file FILE", "grpc-tls-key-file FILE",
 	}},
 	{"Logs", []string{"log-level LEVEL", "log-format FORMAT"}},
 	{"Shutdown", []string{"shutdown-timeout DURATION", "shutdown-delay DURATION", "shutdown-idle DURATION"}},

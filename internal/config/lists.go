@@ -8,6 +8,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -70,6 +71,15 @@ func origins(to *[]string, fault *error) Value {
 func credentials(to *[]verify.Credential) Value {
 	return Value{verify.CredentialForm, "!!str", func(s string) bool {
 		list, err := verify.ParseCredentials(s)
+		*to = list
+		return err == nil
+	}, false}
+}
+
+// services takes a list of what the listener of gRPC serves.
+func services(to *rpc.Services) Value {
+	return Value{rpc.ServicesForm, "!!str", func(s string) bool {
+		list, err := rpc.ParseServices(s)
 		*to = list
 		return err == nil
 	}, false}

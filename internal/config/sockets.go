@@ -16,7 +16,7 @@ func (c *Config) inherit(env []string, table []Setting, wrong *usage.Faults) {
 		c.Warnings = append(c.Warnings, warning)
 	}
 	c.Listen.Inherited = opened
-	addresses := map[string]*string{"http-addr": &c.Listen.HTTP, "verify-addr": &c.Listen.Verify, "admin-addr": &c.Listen.Admin}
+	addresses := map[string]*string{"http-addr": &c.Listen.HTTP, "verify-addr": &c.Listen.Verify, "grpc-addr": &c.Listen.GRPC, "admin-addr": &c.Listen.Admin}
 	for _, s := range table {
 		ln := opened[s.Name]
 		if ln == nil {

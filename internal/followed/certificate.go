@@ -27,7 +27,7 @@ type CertificateFiles struct {
 // change. It is safe for concurrent use.
 type Certificate struct {
 	*Files[*servedCertificate]
-	Listener string // "http" or "verify"
+	Listener string // "http", "verify" or "grpc"
 	Failed   prometheus.Counter
 
 	// Only Run uses these.
@@ -41,8 +41,8 @@ type servedCertificate struct {
 	from, until time.Time
 }
 
-// OpenCertificate reads the files of a listener.
-func OpenCertificate(listener string, files CertificateFiles, pipes Pipes) (*Certificate, error) {
+// OpenCertificate reads the files of a listener, which speaks these protocols (RFC 7301).
+func OpenCertificate(listener string, files CertificateFiles, pipes Pipes, protocols ...string) (*Certificate, error) {
 	c := &Certificate{Listener: listener, Files: &Files[*servedCertificate]{
 		Setting: listener + "-tls-cert-file",
 		Parse: func(read func(string) ([]byte, error)) (*servedCertificate, error) {
@@ -52,7 +52,7 @@ func OpenCertificate(listener string, files CertificateFiles, pipes Pipes) (*Cer
 			if err = errors.Join(err, keyErr, caErr); err != nil {
 				return nil, err
 			}
-			return serveCertificate(cert, key, clientCA)
+			return serveCertificate(cert, key, clientCA, protocols)
 		},
 		Done: "TLS certificate reloaded", Kept: "the TLS certificate was not reloaded, the old one stays",
 		Says: func(s *servedCertificate) []any { return []any{"listener", listener, "until", s.until} },
@@ -110,7 +110,7 @@ func (c *Certificate) warn(now time.Time) {
 // serveCertificate makes the configuration of a listener; clientCA is nil without
 // a file. A new one has new keys for resumed sessions, so that a client that it
 // does not trust any more is asked.
-func serveCertificate(cert, key, clientCA []byte) (*servedCertificate, error) {
+func serveCertificate(cert, key, clientCA []byte, protocols []string) (*servedCertificate, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate and its key: %w", err)
@@ -118,7 +118,7 @@ func serveCertificate(cert, key, clientCA []byte) (*servedCertificate, error) {
 	c := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{pair},
-		NextProtos:   []string{"http/1.1"},
+		NextProtos:   protocols,
 	}
 	if len(bytes.TrimSpace(clientCA)) > 0 {
 		c.ClientCAs = x509.NewCertPool()

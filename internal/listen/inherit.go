@@ -19,7 +19,7 @@ const firstInherited = 3
 // Inherit takes the listening sockets that the service manager has opened for
 // this process, as sd_listen_fds(3) says: by the setting of their address, nil if
 // there are none. FileDescriptorName= in the socket's unit says what one is for:
-// http, verify or admin. What is wrong with them goes to wrong; warning is why they
+// http, verify, grpc or admin. What is wrong with them goes to wrong; warning is why they
 // are not used, and no fault.
 func Inherit(env []string, wrong *usage.Faults) (opened map[string]net.Listener, warning string) {
 	get := func(name string) string {
@@ -47,15 +47,15 @@ func Inherit(env []string, wrong *usage.Faults) (opened map[string]net.Listener,
 		return nil, ""
 	}
 	if get("LISTEN_FDNAMES") == "" {
-		wrong.Addf("LISTEN_FDNAMES is missing: it names what each socket is for, http, verify or admin; set FileDescriptorName= in the socket's unit")
+		wrong.Addf("LISTEN_FDNAMES is missing: it names what each socket is for, http, verify, grpc or admin; set FileDescriptorName= in the socket's unit")
 		return nil, ""
 	}
 	opened = map[string]net.Listener{}
 	for i, name := range names {
 		setting := name + "-addr"
 		switch {
-		case !slices.Contains([]string{"http", "verify", "admin"}, name):
-			wrong.Addf("LISTEN_FDNAMES: %s is not http, verify or admin; set FileDescriptorName= in the socket's unit", usage.Quote(name))
+		case !slices.Contains([]string{"http", "verify", "grpc", "admin"}, name):
+			wrong.Addf("LISTEN_FDNAMES: %s is not http, verify, grpc or admin; set FileDescriptorName= in the socket's unit", usage.Quote(name))
 			continue
 		case opened[setting] != nil:
 			wrong.Addf("LISTEN_FDNAMES: there are two sockets called %s", name)

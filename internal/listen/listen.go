@@ -25,7 +25,7 @@ type Addresses struct {
 	HTTP, Admin string
 	// Verify and GRPC are "" where there is no such listener.
 	Verify, GRPC string
-	// ReusePort lets another process listen at http and verify.
+	// ReusePort lets another process listen where requests are taken.
 	ReusePort bool
 	// Inherited are the listeners that the service manager has opened, by setting.
 	Inherited map[string]net.Listener
@@ -36,14 +36,6 @@ type Addresses struct {
 // OpenAdmin opens the admin listener, unless the service manager has.
 func (a *Addresses) OpenAdmin(ctx context.Context) (net.Listener, error) {
 	return a.open(ctx, "admin-addr", a.Admin)
-}
-
-// OpenGRPC opens the listener of gRPC, nil if there is none.
-func (a *Addresses) OpenGRPC(ctx context.Context) (net.Listener, error) {
-	if a.GRPC == "" {
-		return nil, nil
-	}
-	return a.open(ctx, "grpc-addr", a.GRPC)
 }
 
 // open opens the listener of a setting, unless the service manager has.
@@ -58,7 +50,7 @@ func (a *Addresses) open(ctx context.Context, setting, addr string) (net.Listene
 	case unix:
 		ln, err = listenUnix(ctx, path)
 	case slices.Contains(a.Movable, setting):
-		ln, err = listenNext(ctx, addr, a.HTTP, a.Verify, a.Admin)
+		ln, err = listenNext(ctx, addr, a.HTTP, a.Verify, a.GRPC, a.Admin)
 	default:
 		ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	}
@@ -75,43 +67,68 @@ func listenFault(setting, addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s (--%s): %w", addr, setting, err)
 }
 
-// OpenForRequests opens the listeners of the API and of verify, which is nil if
-// there is none. With --reuse-port another process may listen there, and does until
-// it ends, but gets no new connection. If one cannot be opened, none has taken a
-// connection from another process: all are bound before one is listened on.
-func (a *Addresses) OpenForRequests(ctx context.Context) (api, verify net.Listener, err error) {
+// Address is where a listener is, by its setting.
+type Address struct{ Setting, Addr string }
+
+// Shared are the addresses at which requests are taken, which two processes may share
+// with --reuse-port.
+func (a *Addresses) Shared() (all []Address) {
+	for _, l := range []Address{{"http-addr", a.HTTP}, {"verify-addr", a.Verify}, {"grpc-addr", a.GRPC}} {
+		if l.Addr != "" {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// ForRequests are the listeners at which requests are taken; Verify and GRPC are nil where
+// there are none.
+type ForRequests struct{ HTTP, Verify, GRPC net.Listener }
+
+// OpenForRequests opens the listeners of requests. With --reuse-port another process may
+// listen there, and does until it ends, but gets no new connection. If one cannot be opened,
+// none has taken a connection from another process: all are bound before one is listened on.
+func (a *Addresses) OpenForRequests(ctx context.Context) (opened ForRequests, err error) {
 	shared := map[string]*os.File{}
 	if a.ReusePort {
-		for _, l := range []struct{ setting, addr string }{{"http-addr", a.HTTP}, {"verify-addr", a.Verify}} {
-			if l.addr == "" || a.Inherited[l.setting] != nil {
+		for _, l := range a.Shared() {
+			if a.Inherited[l.Setting] != nil {
 				continue
 			}
-			f, err := bindReusePort(l.addr)
+			f, err := bindReusePort(l.Addr)
 			if err != nil {
-				return nil, nil, listenFault(l.setting, l.addr, err)
+				return ForRequests{}, listenFault(l.Setting, l.Addr, err)
 			}
 			defer f.Close() // the listener has its own
-			shared[l.setting] = f
+			shared[l.Setting] = f
 		}
 	}
-	listen := func(setting, addr string) (net.Listener, error) {
-		f := shared[setting]
-		if f == nil {
-			return a.open(ctx, setting, addr)
-		}
-		ln, err := listenReusePort(f)
+	to := map[string]*net.Listener{"http-addr": &opened.HTTP, "verify-addr": &opened.Verify, "grpc-addr": &opened.GRPC}
+	for _, l := range a.Shared() {
+		ln, err := a.openShared(ctx, l, shared[l.Setting])
 		if err != nil {
-			return nil, listenFault(setting, addr, err)
+			for _, open := range to {
+				if *open != nil {
+					err = errors.Join(err, (*open).Close())
+				}
+			}
+			return ForRequests{}, err
 		}
-		return ln, nil
+		*to[l.Setting] = ln
 	}
-	if api, err = listen("http-addr", a.HTTP); err != nil || a.Verify == "" {
-		return api, nil, err
+	return opened, nil
+}
+
+// openShared listens at l, by f if that has it already.
+func (a *Addresses) openShared(ctx context.Context, l Address, f *os.File) (net.Listener, error) {
+	if f == nil {
+		return a.open(ctx, l.Setting, l.Addr)
 	}
-	if verify, err = listen("verify-addr", a.Verify); err != nil {
-		return nil, nil, errors.Join(err, api.Close())
+	ln, err := listenReusePort(f)
+	if err != nil {
+		return nil, listenFault(l.Setting, l.Addr, err)
 	}
-	return api, verify, nil
+	return ln, nil
 }
 
 // listenUnix listens on a unix socket, which gets the mode 0660, is removed when

@@ -25,7 +25,7 @@ func TestReusePortThatFails(t *testing.T) {
 	second := share(t, old.Addr().String())
 	defer second.Close()
 	c = &Addresses{ReusePort: true, HTTP: old.Addr().String()}
-	if _, _, err := c.OpenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+	if _, err := c.OpenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
 		t.Errorf("a third one: %v", err)
 	}
 }
@@ -37,7 +37,7 @@ func failing(t *testing.T, c *Addresses, told, addr string) {
 	go func() {
 		defer close(done)
 		for range 20 {
-			_, _, err := c.OpenForRequests(t.Context())
+			_, err := c.OpenForRequests(t.Context())
 			if err == nil || !strings.Contains(err.Error(), told) {
 				t.Errorf("got %v", err)
 				return
@@ -67,12 +67,13 @@ func failing(t *testing.T, c *Addresses, told, addr string) {
 func share(t *testing.T, http string, verify ...string) net.Listener {
 	t.Helper()
 	c := &Addresses{ReusePort: true, HTTP: http, Verify: strings.Join(verify, "")}
-	ln, other, err := c.OpenForRequests(t.Context())
+	opened, err := c.OpenForRequests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if other != nil {
-		t.Cleanup(func() { other.Close() })
+	ln := opened.HTTP
+	if opened.Verify != nil {
+		t.Cleanup(func() { opened.Verify.Close() })
 	}
 	go func() {
 		for {
@@ -109,7 +110,7 @@ func TestReusePortOfAThird(t *testing.T) {
 	defer also.Close()
 	for _, host := range []string{"127.0.0.1", "0.0.0.0", "localhost"} {
 		c := &Addresses{ReusePort: true, HTTP: host + ":" + number}
-		if _, _, err := c.OpenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
+		if _, err := c.OpenForRequests(t.Context()); err == nil || !strings.Contains(err.Error(), "2 processes with --reuse-port listen there already") {
 			t.Errorf("%s: got %v", host, err)
 		}
 	}

@@ -1,0 +1,43 @@
+package rpc
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+)
+
+// What is being received at a time is bounded, and what was answered counts no more.
+func TestBodies(t *testing.T) {
+	const most = 10
+	inner := func(int) {}
+	depth := 0
+	var reads []error
+	h := withBodies(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		reads = append(reads, err)
+		inner(len(reads))
+	}), most)
+	ask := func(body string) {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
+	}
+	inner = func(int) {
+		if depth++; depth == 1 {
+			ask("12345")
+			ask("1234")
+		}
+	}
+	ask("123456") // the two within it come while it is not answered yet
+	ask("1234567890")
+	if len(reads) != 4 || reads[0] != nil || reads[2] != nil || reads[3] != nil {
+		t.Fatalf("got %v", reads)
+	}
+	var refused *connect.Error
+	if !errors.As(reads[1], &refused) || refused.Code() != connect.CodeResourceExhausted {
+		t.Errorf("11 of 10 bytes: %v", reads[1])
+	}
+}
