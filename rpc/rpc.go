@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -101,9 +102,18 @@ func New(c Config) *Server {
 
 var errNoService = errors.New("there is no such service here")
 
-// unknown answers calls that there are none of, in the protocol that they come by.
+// unknown answers calls that there are none of: by gRPC with their code, else with 404.
 func unknown() http.Handler {
-	return refuseAll(connect.NewError(connect.CodeUnimplemented, errNoService), http.StatusNotFound)
+	byGRPC := refuseAll(connect.NewError(connect.CodeUnimplemented, errNoService), http.StatusNotFound)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			byGRPC.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = fmt.Fprintf(w, `{"code":"unimplemented","message":"%v"}`, errNoService) // the client may be away
+	})
 }
 
 // refuseAll answers every call with an error, and what is no call with a status.

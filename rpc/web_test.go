@@ -107,7 +107,7 @@ func TestHTTP1_Connect(t *testing.T) {
 	if answer.StatusCode != http.StatusOK || !bytes.HasPrefix(body, []byte(`{"session":{"id":"s1",`)) {
 		t.Errorf("%d, %s", answer.StatusCode, body)
 	}
-	for call, want := range map[string]int{"CreateSession": http.StatusMethodNotAllowed, "Nothing": http.StatusNotImplemented} {
+	for call, want := range map[string]int{"CreateSession": http.StatusMethodNotAllowed, "Nothing": http.StatusNotFound} {
 		if answer, body = f.web(http.MethodGet, "/zitadel.session.v2.SessionService/"+call+"?encoding=json&message=%7B%7D", nil); answer.StatusCode != want {
 			t.Errorf("GET of %s: %d, %s; want %d", call, answer.StatusCode, body, want)
 		}
