@@ -29,7 +29,8 @@ const module = "github.com/cloakroom-dev/cloakroom"
 var arrows = map[string][]string{
 	"internal/protojson":   {},
 	"internal/packed":      {"internal/protojson"},
-	"internal/session":     {"internal/protojson"},
+	"internal/protobuf":    {},
+	"internal/session":     {"internal/protobuf", "internal/protojson"},
 	"internal/keys":        {"internal/session"},
 	"internal/acl":         {"internal/keys"},
 	"internal/batch":       {"internal/resp"},
@@ -58,9 +59,8 @@ var arrows = map[string][]string{
 	"httpapi/caller":       {"httpapi/refusal", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/strictyaml"},
 	"httpapi/request":      {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/verify":       {"httpapi/server", "httpapi/caller", "cache", "internal/deadline", "internal/session", "internal/protojson"},
-	"rpc":                  {"httpapi", "httpapi/server", "httpapi/verify", "internal/session", "rpc/pb/check", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
+	"rpc":                  {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 	"rpc/pb/zitadel":       {},
-	"rpc/pb/check":         {},
 	"rpc/pb/objectv2":      {},
 	"rpc/pb/objectv2beta":  {},
 	"rpc/pb/sessionv2":     {"rpc/pb/objectv2", "rpc/pb/zitadel"},
@@ -118,7 +118,7 @@ var testOnly = []string{"bench/testserver", "internal/eventually", "internal/lea
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/peers", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
-	"connectrpc.com":                {"rpc"},
+	"connectrpc.com":                {"bench/baseline", "rpc"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
 	"github.com/redis/rueidis":      {"bench/peers"},

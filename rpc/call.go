@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // handedOn are the headers of a call that httpapi is told, and back those of the answer
 // that the caller is told.
 var (
-	handedOn = []string{"Authorization", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
+	handedOn = []string{"Authorization", "If-Match", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
 	back     = []string{"X-Request-Id", "Session-Replicas", "WWW-Authenticate", "Retry-After"}
 )
 
@@ -92,7 +93,7 @@ func (s *Server) unary(path string, p procedure) func(context.Context, *connect.
 
 		answer := x.http.Response.Body()
 		if x.http.Response.StatusCode() != http.StatusOK {
-			if err, ok := x.refusal(answer); ok {
+			if err, ok := x.refusal(answer, request.Msg.json); ok {
 				return nil, err
 			}
 			return nil, s.bug(path, errForm)
@@ -119,7 +120,7 @@ func (x *exchange) tell(to http.Header) {
 }
 
 // refusal returns the error that stands in an answer; ok is false if there is none.
-func (x *exchange) refusal(answer []byte) (_ error, ok bool) {
+func (x *exchange) refusal(answer []byte, asJSON bool) (_ error, ok bool) {
 	var said struct {
 		Code    connect.Code `json:"code"`
 		Message string       `json:"message"`
@@ -129,6 +130,9 @@ func (x *exchange) refusal(answer []byte) (_ error, ok bool) {
 	}
 	if json.Unmarshal(answer, &said) != nil {
 		return nil, false
+	}
+	if !asJSON {
+		said.Message = position.ReplaceAllString(said.Message, "proto: ")
 	}
 	e := connect.NewError(said.Code, errors.New(said.Message))
 	for _, d := range said.Details {
@@ -143,6 +147,9 @@ func (x *exchange) refusal(answer []byte) (_ error, ok bool) {
 	x.tell(e.Meta())
 	return e, true
 }
+
+// position is where JSON is wrong, which a client that has sent none cannot look up.
+var position = regexp.MustCompile(`^proto: \(line \d+:\d+\): `)
 
 func addDetail(e *connect.Error, detail proto.Message) {
 	if d, err := connect.NewErrorDetail(detail); err == nil {

@@ -2,22 +2,22 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
-	pb "github.com/cloakroom-dev/cloakroom/rpc/pb/check"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
+	"github.com/cloakroom-dev/cloakroom/internal/protobuf"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// policyKey is the context extension that names a policy. It is the route's; the client's
-// path decides nothing.
+// policyKey is the context extension that names the policy. Envoy's configuration sets
+// it; a client cannot.
 const policyKey = "policy"
 
-// asked are the headers of a client's request that verify looks at.
+// asked are the client's headers that decide, or are logged, by their name in lower case.
 var asked = map[string]string{
 	"authorization":   "Authorization",
 	"x-session-token": "X-Session-Token",
@@ -26,121 +26,251 @@ var asked = map[string]string{
 	"x-forwarded-for": "X-Forwarded-For",
 }
 
-// check answers Envoy's external authorization: verify decides, by the headers of the
-// client's request.
-func (s *Server) check(ctx context.Context, request *connect.Request[pb.CheckRequest]) (*connect.Response[pb.CheckResponse], error) {
-	attributes := request.Msg.GetAttributes()
-	client := attributes.GetRequest().GetHttp()
+// check answers envoy.service.auth.v3.Authorization/Check as verify answers HTTP. Only the
+// credential decides, and the policy. That the store is away is an error of the call, for
+// which Envoy has status_on_error: never an answer.
+func (s *Server) check(ctx context.Context, request *connect.Request[message]) (*connect.Response[message], error) {
+	if request.Msg.json {
+		return nil, connect.NewError(connect.CodeUnimplemented, errNotJSON)
+	}
+	asks, err := readCheck(request.Msg.data)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
 	x := begin(ctx, nil)
 	defer x.end()
-	var names []string                                           // of the client's headers
-	if raw := client.GetHeaderMap().GetHeaders(); len(raw) > 0 { // encode_raw_headers: one for each line
-		for _, h := range raw {
-			value := h.GetRawValue()
-			if len(value) == 0 {
-				value = []byte(h.GetValue())
-			}
-			x.ask(h.GetKey(), string(value), false)
-			names = append(names, strings.ToLower(h.GetKey()))
-		}
-	} else {
-		for name, value := range client.GetHeaders() {
-			x.ask(name, value, true)
-			names = append(names, strings.ToLower(name))
-		}
+	for _, h := range asks.headers {
+		x.ask(&h, asks.joined)
 	}
-	s.config.Verify(ctx, &x.http, attributes.GetContextExtensions()[policyKey])
+	s.config.Verify(ctx, &x.http, asks.policy)
 
-	answer := new(pb.CheckResponse)
-	h := &x.http.Response.Header
+	out := &message{data: make([]byte, 0, 1024)}
 	switch got := x.http.Response.StatusCode(); got {
 	case http.StatusOK:
-		ok := new(pb.OkHttpResponse)
-		for _, name := range verify.IdentityHeaders {
-			ok.Headers = append(ok.Headers, overwrite(name, string(h.Peek(name))))
-		}
-		if age := h.Peek(verify.StaleHeader); len(age) > 0 {
-			ok.Headers = append(ok.Headers, overwrite(verify.StaleHeader, string(age)))
-		}
-		for _, name := range names {
-			if isIdentity(name) && !slices.ContainsFunc(ok.Headers, func(o *pb.HeaderValueOption) bool { return o.Header.Key == name }) {
-				ok.HeadersToRemove = append(ok.HeadersToRemove, name)
-			}
-		}
-		answer.Status = new(pb.Status)
-		answer.HttpResponse = &pb.CheckResponse_OkResponse{OkResponse: ok}
-		answer.DynamicMetadata = new(structpb.Struct)
-		if err := protojson.Unmarshal(x.http.Response.Body(), answer.DynamicMetadata); err != nil {
+		if out.data, err = x.appendAllowed(out.data, asks.headers); err != nil {
 			return nil, s.bug(checkService, err)
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		denied := &pb.DeniedHttpResponse{Status: &pb.HttpStatus{Code: int32(got)}, Body: string(x.http.Response.Body())}
-		for _, name := range []string{"Content-Type", "Cache-Control", "WWW-Authenticate", "X-Auth-Reason"} {
-			if value := h.Peek(name); len(value) > 0 {
-				denied.Headers = append(denied.Headers, overwrite(name, string(value)))
-			}
-		}
-		refused := connect.CodeUnauthenticated
-		if got == http.StatusForbidden {
-			refused = connect.CodePermissionDenied
-		}
-		answer.Status = &pb.Status{Code: int32(refused)}
-		answer.HttpResponse = &pb.CheckResponse_DeniedResponse{DeniedResponse: denied}
+		out.data = x.appendDenied(out.data, got)
 	default: // an answer would be a denial to an Envoy that does not know error_response (I2)
 		return nil, connect.NewError(connect.CodeUnavailable, errUnavailable)
 	}
-	return connect.NewResponse(answer), nil
+	return connect.NewResponse(out), nil
 }
 
-// ask tells verify a header of the client's request. joined says that value may be that of
-// several lines, with commas between: of two credentials verify believes none.
-func (x *exchange) ask(name, value string, joined bool) {
-	canonical, is := asked[strings.ToLower(name)]
+var errName = errors.New("the name of a header is not UTF-8")
+
+// checkRequest is what is read of envoy.service.auth.v3.CheckRequest. Its texts point into
+// the message.
+type checkRequest struct {
+	// headers are the client's; joined says that those of one name are one, with commas
+	// between. With encode_raw_headers there is one for each line.
+	headers []checkHeader
+	joined  bool
+	policy  string
+}
+
+type checkHeader struct{ name, value []byte }
+
+// readCheck reads a CheckRequest: attributes (1) have request (4), which has http (2), and
+// context_extensions (10); http has headers (3), or header_map (13) with headers (1).
+func readCheck(data []byte) (r checkRequest, err error) {
+	var joined []checkHeader
+	err = eachField(data, func(number protowire.Number, attributes []byte) error {
+		if number != 1 {
+			return nil
+		}
+		return eachField(attributes, func(number protowire.Number, value []byte) error {
+			switch number {
+			case 4:
+				return eachField(value, func(number protowire.Number, client []byte) error {
+					if number != 2 {
+						return nil
+					}
+					return eachField(client, func(number protowire.Number, value []byte) (err error) {
+						switch number {
+						case 3:
+							joined, err = appendCheckHeader(joined, value)
+						case 13:
+							err = eachField(value, func(number protowire.Number, line []byte) (err error) {
+								if number == 1 {
+									r.headers, err = appendCheckHeader(r.headers, line)
+								}
+								return err
+							})
+						}
+						return err
+					})
+				})
+			case 10:
+				entry, err := appendCheckHeader(nil, value)
+				if err == nil && string(entry[0].name) == policyKey {
+					r.policy = string(entry[0].value)
+				}
+				return err
+			}
+			return nil
+		})
+	})
+	if len(r.headers) == 0 {
+		r.headers, r.joined = joined, true
+	}
+	return r, err
+}
+
+// appendCheckHeader reads an entry of a map, or a HeaderValue: key (1), value (2), raw_value (3).
+func appendCheckHeader(all []checkHeader, data []byte) ([]checkHeader, error) {
+	var h checkHeader
+	var raw []byte
+	err := eachField(data, func(number protowire.Number, text []byte) error {
+		switch number {
+		case 1:
+			h.name = text
+		case 2:
+			h.value = text
+		case 3:
+			raw = text
+		}
+		return nil
+	})
+	if len(raw) > 0 {
+		h.value = raw
+	}
+	if err == nil && !utf8.Valid(h.name) { // protobuf has no such text, and the answer may name it
+		err = errName
+	}
+	return append(all, h), err
+}
+
+// eachField calls do with each field of a message that is text, bytes or a message.
+func eachField(data []byte, do func(number protowire.Number, value []byte) error) error {
+	for len(data) > 0 {
+		number, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		data = data[n:]
+		if n = protowire.ConsumeFieldValue(number, kind, data); n < 0 {
+			return protowire.ParseError(n)
+		}
+		if kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(data[:n])
+			if err := do(number, value); err != nil {
+				return err
+			}
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// appendAllowed appends the CheckResponse that lets pass: status (1), ok_response (3) and
+// dynamic_metadata (4).
+func (x *exchange) appendAllowed(b []byte, headers []checkHeader) ([]byte, error) {
+	h := &x.http.Response.Header
+	b = protobuf.AppendText(b, 1, "") // the code 0 is not written
+	b, ok := protobuf.Begin(b, 3)
+	stale := h.Peek(verify.StaleHeader)
+	for _, name := range verify.IdentityHeaders {
+		b = appendOverwrite(b, 2, name, h.Peek(name))
+	}
+	if len(stale) > 0 {
+		b = appendOverwrite(b, 2, verify.StaleHeader, stale)
+	}
+	for i := range headers {
+		written, is := identityOf(headers[i].name)
+		if is && (written != string(headers[i].name) || written == staleHeader && len(stale) == 0) {
+			b = protobuf.AppendText(b, 5, headers[i].name)
+		}
+	}
+	return appendStruct(protobuf.End(b, ok), 4, x.http.Response.Body())
+}
+
+// appendDenied appends the CheckResponse that refuses: status (1) and denied_response (2).
+func (x *exchange) appendDenied(b []byte, got int) []byte {
+	code := connect.CodeUnauthenticated
+	if got == http.StatusForbidden {
+		code = connect.CodePermissionDenied
+	}
+	b, status := protobuf.Begin(b, 1)
+	b = protobuf.End(protobuf.AppendNumber(b, 1, uint64(code)), status)
+	b, denied := protobuf.Begin(b, 2)
+	b, status = protobuf.Begin(b, 1)
+	b = protobuf.End(protobuf.AppendNumber(b, 1, uint64(got)), status)
+	for _, name := range []string{"Content-Type", "Cache-Control", "WWW-Authenticate", "X-Auth-Reason"} {
+		if value := x.http.Response.Header.Peek(name); len(value) > 0 {
+			b = appendOverwrite(b, 2, name, value)
+		}
+	}
+	return protobuf.End(protobuf.AppendText(b, 3, x.http.Response.Body()), denied)
+}
+
+// appendOverwrite appends a HeaderValueOption that sets a header in the place of any that
+// the client has sent: header (1), append_action (3), keep_empty_value (4).
+func appendOverwrite(b []byte, number protowire.Number, name string, value []byte) []byte {
+	const overwriteIfExistsOrAdd = 2
+	b, option := protobuf.Begin(b, number)
+	b, header := protobuf.Begin(b, 1)
+	b = protobuf.AppendText(protobuf.AppendText(b, 1, strings.ToLower(name)), 2, value)
+	b = protobuf.AppendNumber(protobuf.End(b, header), 3, overwriteIfExistsOrAdd)
+	return protobuf.End(protobuf.AppendNumber(b, 4, 1), option)
+}
+
+// ask adds a header that verify looks at. joined says that it may have been several,
+// with commas between: of two credentials verify believes none.
+func (x *exchange) ask(header *checkHeader, joined bool) {
+	canonical, is := asked[lower(header.name)]
 	if !is {
 		return
 	}
 	h := &x.http.Request.Header
 	if joined && canonical == "Authorization" {
-		for part := range strings.SplitSeq(value, ",") {
+		for part := range strings.SplitSeq(string(header.value), ",") {
 			h.Add(canonical, strings.TrimSpace(part))
 		}
 		return
 	}
-	h.Add(canonical, value)
+	h.Add(canonical, string(header.value))
 }
 
-// isIdentity says whether an application may take a header of that name for one of ours:
-// some read a name without what is neither a letter nor a digit.
-func isIdentity(name string) bool {
-	return identities[plain(name)]
-}
+// lower is a header's name in lower case, as Envoy has it already.
+func lower(name []byte) string { return strings.ToLower(string(name)) }
 
-var identities = func() map[string]bool {
-	all := map[string]bool{plain(verify.StaleHeader): true}
-	for _, name := range verify.IdentityHeaders {
-		all[plain(name)] = true
+var (
+	// identities are the identity headers in lower case, by their letters and digits.
+	identities  = map[string]string{}
+	staleHeader = strings.ToLower(verify.StaleHeader)
+)
+
+func init() {
+	for _, name := range append([]string{staleHeader}, verify.IdentityHeaders...) {
+		name = strings.ToLower(name)
+		identities[string(appendPlain(nil, []byte(name)))] = name
 	}
-	return all
-}()
+}
 
-// plain is a name's letters and digits.
-func plain(name string) string {
-	return strings.Map(func(r rune) rune {
+// longestName is more than the letters and digits of any identity header.
+const longestName = 64
+
+// identityOf returns the identity header that an application may take a header for: some
+// read a name without what is neither a letter nor a digit.
+func identityOf(name []byte) (header string, is bool) {
+	var buffer [longestName]byte
+	header, is = identities[string(appendPlain(buffer[:0], name))]
+	return header, is
+}
+
+// appendPlain appends a name's letters and digits, in lower case, at most longestName.
+func appendPlain(b, name []byte) []byte {
+	for _, c := range name {
 		switch {
-		case 'A' <= r && r <= 'Z':
-			return r - 'A' + 'a'
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
+		case len(b) == longestName:
+			return b
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c-'A'+'a')
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			b = append(b, c)
 		}
-		return -1
-	}, name)
-}
-
-// overwrite is a header that takes the place of the client's.
-func overwrite(name, value string) *pb.HeaderValueOption {
-	return &pb.HeaderValueOption{
-		Header:         &pb.HeaderValue{Key: strings.ToLower(name), Value: value},
-		AppendAction:   pb.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		KeepEmptyValue: true,
 	}
+	return b
 }

@@ -1,16 +1,21 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // check asks as Envoy does that has a client's headers: lines of one name joined by
@@ -125,5 +130,65 @@ func TestI2_CheckWithoutRedis(t *testing.T) {
 	f.redis.Kill()
 	if answer, err := f.check(false, "", "authorization", "Bearer "+token); status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, %v", answer, err)
+	}
+}
+
+// rawMessage is sent as it is.
+type rawMessage struct{ data []byte }
+
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(v any) ([]byte, error) {
+	if m, ok := v.(*rawMessage); ok {
+		return m.data, nil
+	}
+	return proto.Marshal(v.(proto.Message))
+}
+
+func (rawCodec) Unmarshal(data []byte, v any) error { return proto.Unmarshal(data, v.(proto.Message)) }
+
+// Whatever the bytes of a CheckRequest are: nobody passes without the token, no answer is a
+// bug of ours, and each is one that Envoy can read.
+func TestCheck_AnyBytes(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	token := f.stored()
+	good, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
+		Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{"authorization": "Bearer " + token, "x-session-user": "root"}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	passed := 0
+	for range testdepth.Of(5000, 500) {
+		data := slices.Clone(good)
+		for range 1 + random.IntN(3) {
+			switch at := random.IntN(len(data)); random.IntN(3) {
+			case 0:
+				data[at] = byte(random.Uint32())
+			case 1:
+				data = data[:at+1]
+			case 2:
+				data = slices.Insert(data, at, byte(random.Uint32()))
+			}
+		}
+		answer := new(authv3.CheckResponse)
+		err := f.conn.Invoke(t.Context(), "/envoy.service.auth.v3.Authorization/Check", &rawMessage{data}, answer, grpc.ForceCodec(rawCodec{}))
+		switch code := status.Code(err); {
+		case code != codes.OK && code != codes.InvalidArgument:
+			t.Fatalf("%x: %v", data, err)
+		case code == codes.OK && answer.GetStatus().GetCode() == 0:
+			if passed++; !bytes.Contains(data, []byte(token)) || answer.GetOkResponse() == nil {
+				t.Fatalf("%x: %v", data, answer)
+			}
+		case code == codes.OK && answer.GetDeniedResponse() == nil:
+			t.Fatalf("%x: %v", data, answer)
+		}
+	}
+	if passed == 0 {
+		t.Error("none passed")
 	}
 }

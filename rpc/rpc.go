@@ -67,9 +67,9 @@ func New(c Config) *Server {
 	}
 	mux := http.NewServeMux()
 	limits := []connect.HandlerOption{connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered)}
+	options := append(limits, connect.WithCodec(codec("proto")), connect.WithCodec(codec("json")), connect.WithCodec(codec("json; charset=utf-8")))
 	var services []string
 	if c.Services.API {
-		options := append(limits, connect.WithCodec(codec("proto")), connect.WithCodec(codec("json")), connect.WithCodec(codec("json; charset=utf-8")))
 		for _, v := range versions {
 			services = append(services, v.service)
 			for _, p := range v.procedures {
@@ -83,14 +83,14 @@ func New(c Config) *Server {
 		}
 	}
 	if c.Services.Check {
-		services = append(services, checkService)
 		path := "/" + checkService + "/Check"
-		mux.Handle(path, connect.NewUnaryHandler(path, s.check, limits...))
+		mux.Handle(path, connect.NewUnaryHandler(path, s.check, options...))
 	}
 	serves := &health{services: map[string]bool{}, ready: c.Ready}
-	for _, name := range services {
+	for _, name := range services { // with descriptors
 		serves.services[name] = true
 	}
+	serves.services[checkService] = c.Services.Check
 	mux.Handle(grpchealth.NewHandler(serves, limits...))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, limits...))
@@ -100,11 +100,15 @@ func New(c Config) *Server {
 	return s
 }
 
-var errNoService = errors.New("there is no such service here")
+var (
+	errNoCall    = errors.New("there is no such call here")
+	errNotJSON   = errors.New("external authorization is spoken in protobuf")
+	errNoService = errors.New("there is no such service here")
+)
 
 // unknown answers calls that there are none of: by gRPC with their code, else with 404.
 func unknown() http.Handler {
-	byGRPC := refuseAll(connect.NewError(connect.CodeUnimplemented, errNoService), http.StatusNotFound)
+	byGRPC := refuseAll(connect.NewError(connect.CodeUnimplemented, errNoCall), http.StatusNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			byGRPC.ServeHTTP(w, r)
@@ -112,7 +116,7 @@ func unknown() http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = fmt.Fprintf(w, `{"code":"unimplemented","message":"%v"}`, errNoService) // the client may be away
+		_, _ = fmt.Fprintf(w, `{"code":"unimplemented","message":"%v"}`, errNoCall) // the client may be away
 	})
 }
 

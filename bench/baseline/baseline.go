@@ -5,16 +5,19 @@ package baseline
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
+	"golang.org/x/sync/errgroup"
 )
 
 const maxBaselineBytes = 64 << 20
@@ -27,6 +30,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
 	buffer := flags.Int("write-buffer", 4096, "bytes that one write takes; 4096 is what a bare server has, and cuts a longer answer in two")
+	library := flags.String("grpc", "", "answer calls of gRPC, too, on a port of its own, by this library: connect or grpc-go")
 	name := flags.String("peer", "", "answer searches by user and Gets from a store, as `NAME` does: "+strings.Join(peers.Names(), ", "))
 	var urls peers.URLs
 	flags.StringVar(&urls.Redis, "redis", "", "the Redis of a peer: `URL`")
@@ -34,6 +38,9 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	users := flags.Int("seed-users", 20_000, "store five sessions for so many users there first, apart from all else; 0 if they are there")
 	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err
+	}
+	if !slices.Contains(append(libraries, ""), *library) {
+		return fmt.Errorf("baseline: --grpc must be %s", strings.Join(libraries, " or "))
 	}
 	body, err := jsonOf(*size)
 	if err != nil {
@@ -55,8 +62,19 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listening on %s\n", listener.Addr())
-	return server.Serve(ctx, listener)
+	if *library == "" {
+		fmt.Fprintf(stdout, "listening on %s\n", listener.Addr())
+		return server.Serve(ctx, listener)
+	}
+	calls, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	fmt.Fprintf(stdout, "listening on %s, by gRPC on %s\n", listener.Addr(), calls.Addr())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Serve(ctx, listener) })
+	group.Go(func() error { return serveGRPC(ctx, calls, *library, *size) })
+	return group.Wait()
 }
 
 // seed stores five sessions for each of so many users in the store of a peer.

@@ -180,21 +180,61 @@ func parseChunks(b []byte, at int, a *Answer) (n, least int, err error) {
 
 // Fetch sends one request on a connection of its own, and waits for the answer,
 // ten seconds at most. Any status is an answer.
-func Fetch(ctx context.Context, e Endpoint, request []byte) (*Answer, error) {
+func Fetch(ctx context.Context, e Endpoint, request []byte) (a *Answer, err error) {
+	err = connected(ctx, e, func(conn io.ReadWriter) error {
+		a, err = Exchange(conn, request)
+		return err
+	})
+	return a, err
+}
+
+// Ask sends the next request of a client as Fetch does, and returns also the status that
+// its answer must have.
+func Ask(ctx context.Context, e Endpoint, c Client) (a *Answer, want int, err error) {
+	if own, ok := c.(interface{ Connected() }); ok {
+		own.Connected()
+	}
+	request, want := c.Next(nil)
+	err = connected(ctx, e, func(conn io.ReadWriter) error {
+		a, err = exchange(conn, request, parserOf(c))
+		return err
+	})
+	return a, want, err
+}
+
+// connected hands a connection to do, for ten seconds at most.
+func connected(ctx context.Context, e Endpoint, do func(io.ReadWriter) error) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	conn, err := e.Dial(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	return Exchange(conn, request)
+	return do(conn)
+}
+
+// parser reads the answer that b begins with, as Client says.
+type parser func(b []byte, a *Answer) (n, least int, err error)
+
+// parserOf returns what reads a client's answers.
+func parserOf(c Client) parser {
+	if own, ok := c.(interface {
+		Parse(b []byte, a *Answer) (n, least int, err error)
+	}); ok {
+		return own.Parse
+	}
+	return parseAnswer
 }
 
 // Exchange sends a request and waits for its answer as long as conn does.
 func Exchange(conn io.ReadWriter, request []byte) (*Answer, error) {
+	return exchange(conn, request, parseAnswer)
+}
+
+func exchange(conn io.ReadWriter, request []byte, parse parser) (*Answer, error) {
 	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
@@ -205,7 +245,7 @@ func Exchange(conn io.ReadWriter, request []byte) (*Answer, error) {
 		}
 		n, err := conn.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if n, _, perr := parseAnswer(b, a); perr != nil || n > 0 {
+		if n, _, perr := parse(b, a); perr != nil || n > 0 {
 			return a, perr
 		}
 		if err != nil {

@@ -12,8 +12,10 @@ type Scenario interface {
 // Client is what one connection sends, and what it must get. One that also has a
 // method Parse(b []byte, a *Answer) (n, least int, err error) reads its answers
 // itself: n is how long the answer is that b begins with, 0 if b has not all of it,
-// least how many bytes b must have before another try. A client is used by one
-// goroutine, which calls Next, Deep, Check.
+// least how many bytes b must have before another try. One that has a method Connected()
+// is told of each new connection, and one with Unasked(b []byte) bool is asked whether a
+// server may send b between two requests. A client is used by one goroutine, which calls Next,
+// Deep, Check.
 type Client interface {
 	// Next appends the next request to b, and returns the status that its answer must have.
 	Next(b []byte) (request []byte, want int)

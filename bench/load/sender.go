@@ -14,7 +14,7 @@ type sender struct {
 	engine *engine
 	n      int
 	client Client
-	parse  func(b []byte, a *Answer) (n, least int, err error)
+	parse  parser
 	socket socket
 
 	busy      bool          // a request is on its way
@@ -29,13 +29,8 @@ type sender struct {
 
 func newSender(e *engine, n int) *sender {
 	r := NewRand(e.load.Seed, uint64(n)+1)
-	sr := &sender{engine: e, n: n, client: e.load.Scenario.Client(n, r), parse: parseAnswer, socket: noSocket, buf: make([]byte, 0, 16<<10)}
-	if own, ok := sr.client.(interface {
-		Parse(b []byte, a *Answer) (n, least int, err error)
-	}); ok {
-		sr.parse = own.Parse
-	}
-	return sr
+	client := e.load.Scenario.Client(n, r)
+	return &sender{engine: e, n: n, client: client, parse: parserOf(client), socket: noSocket, buf: make([]byte, 0, 16<<10)}
 }
 
 // connected gives the sender a connection.
@@ -45,6 +40,9 @@ func (sr *sender) connected(s socket) error {
 		return err
 	}
 	sr.socket = s
+	if own, ok := sr.client.(interface{ Connected() }); ok {
+		own.Connected()
+	}
 	sr.engine.release(sr)
 	return nil
 }
@@ -95,7 +93,9 @@ func (sr *sender) ready() {
 		return
 	}
 	if !sr.busy {
-		sr.fail("bytes that no request asked for")
+		if own, ok := sr.client.(interface{ Unasked(b []byte) bool }); !ok || !own.Unasked(sr.buf[len(sr.buf)-n:]) {
+			sr.fail("bytes that no request asked for")
+		}
 		return
 	}
 	n, sr.least, err = sr.parse(sr.buf, &sr.answer)

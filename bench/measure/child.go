@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 )
 
@@ -19,6 +20,7 @@ import (
 type child struct {
 	cmd  *exec.Cmd
 	url  string
+	grpc string // HOST:PORT of its listener of gRPC, "" without
 	kind string // baseline, or the name of a peer
 }
 
@@ -41,11 +43,12 @@ func startBaseline(ctx context.Context, stderr io.Writer, bytes int, more ...str
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	addr, grpc, _ := strings.Cut(addr, ", by gRPC on ")
 	if err != nil || !ok {
 		_ = cmd.Process.Kill()
 		return nil, errors.Join(fmt.Errorf("the baseline did not start: %q", line), cmd.Wait())
 	}
-	return &child{cmd: cmd, url: "http://" + addr}, nil
+	return &child{cmd: cmd, url: "http://" + addr, grpc: grpc}, nil
 }
 
 func (c *child) stop() {
@@ -54,11 +57,11 @@ func (c *child) stop() {
 }
 
 // equalBody is how long a baseline's body must be for its answers to be as long, with their headers, as
-// those of a source.
+// those of a source. Where the source answers by gRPC, it is how long the messages are.
 func equalBody(ctx context.Context, s *source.Source) (int, error) {
 	want, err := answerBytes(ctx, s)
-	if err != nil {
-		return 0, err
+	if err != nil || scenario.ByGRPC(s.Flags.Scenario) {
+		return want, err
 	}
 	const most = 256 // of a baseline's headers
 	body := max(want-most, 64)
@@ -82,30 +85,19 @@ func equalBody(ctx context.Context, s *source.Source) (int, error) {
 	return body, nil
 }
 
-// answerBytes is the mean length of a hundred answers of a source, headers and all.
+// answerBytes is the mean length of a hundred answers of a source, headers and all, of
+// gRPC without.
 func answerBytes(ctx context.Context, s *source.Source) (int, error) {
 	const samples = 100
-	l, err := s.Load(0, 1, s.Flags.Seed)
-	if err != nil {
-		return 0, err
-	}
-	client := l.Scenario.Client(0, load.NewRand(s.Flags.Seed, 1))
 	total := 0
-	for range samples {
-		request, want := client.Next(nil)
-		a, err := load.Fetch(ctx, s.Target, request)
+	for n := range samples {
+		a, err := s.Answer(ctx, n)
 		if err != nil {
 			return 0, err
 		}
-		if s.Checking {
-			if a.Status != want {
-				return 0, fmt.Errorf("status %d, not %d: %.200s", a.Status, want, a.Body)
-			}
-			if err := client.Check(a); err != nil {
-				return 0, err
-			}
+		if total += a.Bytes; scenario.ByGRPC(s.Flags.Scenario) {
+			total += len(a.Body) - a.Bytes
 		}
-		total += a.Bytes
 	}
 	return total / samples, nil
 }

@@ -28,6 +28,7 @@ func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	seedUsers := flags.Int("seed-users", 0, "users that raw stores in Redis first, under bench:; 0 is as many as a has")
 	var how serving
 	flags.IntVar(&how.writeBuffer, "write-buffer", 4096, "that of a baseline or a peer that is started")
+	flags.StringVar(&how.grpc, "grpc-library", "", "what a baseline that is started serves gRPC by: connect, or grpc-go")
 	flags.StringVar(&how.urls.Postgres, "postgres", "", "the PostgreSQL of the peer postgres: `URL`")
 	flags.String("a", "", "target of a: `URL`; default --target")
 	flags.String("b", "", "target of b: `URL`; or baseline, or a peer ("+strings.Join(peers.Names(), ", ")+"): one that is started, with answers as long as a's; or raw: Redis itself")

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ type serving struct {
 	urls        peers.URLs
 	body        int // bytes
 	writeBuffer int
+	grpc        string // what serves gRPC
 }
 
 // answered are the scenarios that peers know.
@@ -45,12 +47,15 @@ func (s *side) serve(ctx context.Context, kind string, how serving, data scenari
 		}
 		more = append(more, "--peer", kind, "--seed-users", "0", "--redis", how.urls.Redis, "--postgres", how.urls.Postgres)
 	}
+	if scenario.ByGRPC(s.flags.Scenario) {
+		more = append(more, "--grpc", cmp.Or(how.grpc, "connect"))
+	}
 	var err error
 	if s.child, err = startBaseline(ctx, stderr, how.body, more...); err != nil {
 		return err
 	}
 	s.child.kind = kind
-	s.flags.Target, s.flags.Admin = s.child.url, ""
+	s.flags.Target, s.flags.GRPC, s.flags.Admin = s.child.url, s.child.grpc, ""
 	if peers.OnPostgres(kind) {
 		s.flags.Redis = ""
 	}

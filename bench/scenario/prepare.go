@@ -15,7 +15,7 @@ import (
 // it asks for each, so that a near cache can have them, and stores them all before
 // if one is not there. For others it does nothing.
 func Prepare(ctx context.Context, name string, target load.Endpoint, c Config) error {
-	if name != "verify-steady" {
+	if name != "verify-steady" && name != "verify-grpc" {
 		return nil
 	}
 	err := verifyAll(ctx, target, c)

@@ -35,6 +35,9 @@ var scenarios = map[string]func(Config) load.Scenario{
 	"create":        newCreate,
 	"login-storm":   newLoginStorm,
 	"verify-steady": newVerifySteady,
+	"get-grpc":      newGetGRPC,
+	"list-grpc":     newListGRPC,
+	"verify-grpc":   newVerifyGRPC,
 	"redis-raw":     func(c Config) load.Scenario { return raw{c} },
 }
 

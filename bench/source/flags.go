@@ -14,7 +14,8 @@ const (
 
 // Flags describe one run of load. Register says what each is.
 type Flags struct {
-	Target, Scenario, Schedule, KeyFile  string
+	Target, GRPC                         string
+	Scenario, Schedule, KeyFile          string
 	Admin, Redis, Placement, Newest      string
 	Rate, Zipf                           float64 // requests/s; the exponent of the skew
 	Seconds, Warmup, Timeout             float64 // in seconds
@@ -27,6 +28,7 @@ type Flags struct {
 // Register adds the flags, with their default values.
 func (f *Flags) Register(flags *flag.FlagSet) {
 	flags.StringVar(&f.Target, "target", "http://127.0.0.1:8080", "the program to measure: `URL`, http://HOST:PORT or unix:PATH")
+	flags.StringVar(&f.GRPC, "grpc", "", "get-grpc, list-grpc and verify-grpc: its listener of gRPC, `HOST:PORT`")
 	flags.StringVar(&f.Scenario, "scenario", "get-hot", "what to ask: `NAME`")
 	flags.StringVar(&f.KeyFile, "key-file", "", "`FILE` with the API key; default the environment's "+cli.KeyVariable)
 	flags.StringVar(&f.Admin, "admin", "", "the program's admin listener: `URL`; adds its CPU time and near cache to the result")

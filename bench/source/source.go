@@ -23,6 +23,7 @@ import (
 type Source struct {
 	Flags    Flags
 	Target   load.Endpoint
+	calls    load.Endpoint   // where the scenario's requests go
 	Config   scenario.Config // of every scenario
 	Checking bool            // the target has a truth: it is no baseline
 	version  map[string]string
@@ -57,6 +58,9 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 		return nil, err
 	}
 	s.Checking = !pad
+	if err := s.findCalls(); err != nil {
+		return nil, err
+	}
 	s.Config.Data = scenario.Dataset{Sessions: f.Sessions - f.Sessions%scenario.PerUser, Newest: time.Now().UTC()}
 	if f.Newest != "" {
 		s.Config.Data.Newest, err = time.Parse(time.RFC3339, f.Newest)
@@ -67,6 +71,35 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 		return nil, err
 	}
 	return s, s.Prepare(ctx, f.Scenario)
+}
+
+// findCalls says where the scenario's requests go.
+func (s *Source) findCalls() (err error) {
+	switch s.calls = s.Target; {
+	case scenario.ByGRPC(s.Flags.Scenario) && s.Flags.GRPC == "":
+		return fmt.Errorf("the scenario %s needs --grpc", s.Flags.Scenario)
+	case scenario.ByGRPC(s.Flags.Scenario):
+		s.calls, err = load.ParseEndpoint("http://" + s.Flags.GRPC)
+	}
+	return err
+}
+
+// Answer is one answer to the scenario, of a client and over a connection of its own. It
+// was checked, if the target has a truth.
+func (s *Source) Answer(ctx context.Context, n int) (*load.Answer, error) {
+	l, err := s.Load(0, 1, s.Flags.Seed)
+	if err != nil {
+		return nil, err
+	}
+	client := l.Scenario.Client(n, load.NewRand(s.Flags.Seed, uint64(n)+1))
+	a, want, err := load.Ask(ctx, s.calls, client)
+	if err != nil || !s.Checking {
+		return a, err
+	}
+	if a.Status != want {
+		return nil, fmt.Errorf("status %d, not %d: %.200s", a.Status, want, a.Body)
+	}
+	return a, client.Check(a)
 }
 
 // Prepare makes the target ready for the scenario with that name, as
@@ -112,7 +145,7 @@ func (s *Source) Load(rate, seconds float64, seed uint64) (*load.Load, error) {
 		backlog = max(int(rate), s.Flags.Connections)
 	}
 	return &load.Load{
-		Target: s.Target, Scenario: sc, Checking: s.Checking, DeepEvery: s.Flags.DeepEvery,
+		Target: s.calls, Scenario: sc, Checking: s.Checking, DeepEvery: s.Flags.DeepEvery,
 		Rate: rate, Schedule: s.Flags.Schedule, Backlog: backlog, Connections: s.Flags.Connections,
 		Warmup: Duration(s.Flags.Warmup), Length: Duration(seconds), Timeout: Duration(s.Flags.Timeout), Seed: seed, Urgent: true,
 	}, nil

@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/base64"
 
+	"github.com/cloakroom-dev/cloakroom/internal/protobuf"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -36,7 +37,7 @@ func (w *protoWriter) session() {
 	w.timestamp(3)
 	w.must(`,"sequence":`)
 	if n := w.uint64(); n != 0 {
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 4, protowire.VarintType), n)
+		w.b = protobuf.AppendNumber(w.b, 4, n)
 	}
 	if w.has(`,"factors":`) {
 		at := w.begin(5)
@@ -86,7 +87,7 @@ func (w *protoWriter) factors() {
 		}
 		if w.has(`,"userVerified":`) && !w.has("false") {
 			w.must("true")
-			w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 2, protowire.VarintType), 1)
+			w.b = protobuf.AppendNumber(w.b, 2, 1)
 		}
 		w.must("}")
 		w.end(at)
@@ -152,7 +153,7 @@ func (w *protoWriter) unquoted() []byte {
 }
 
 func (w *protoWriter) bytes(number protowire.Number, value []byte) {
-	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, number, protowire.BytesType), value)
+	w.b = protobuf.AppendText(w.b, number, value)
 }
 
 // base64 reads a string of base64, and writes the bytes that it stands for.
@@ -169,30 +170,17 @@ func (w *protoWriter) timestamp(number protowire.Number) {
 	t := w.time().Std()
 	at := w.begin(number)
 	if s := t.Unix(); s != 0 {
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 1, protowire.VarintType), uint64(s))
+		w.b = protobuf.AppendNumber(w.b, 1, uint64(s))
 	}
 	if n := t.Nanosecond(); n != 0 {
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, 2, protowire.VarintType), uint64(n))
+		w.b = protobuf.AppendNumber(w.b, 2, uint64(n))
 	}
 	w.end(at)
 }
 
-// begin begins a field of unknown length, which end must be told.
 func (w *protoWriter) begin(number protowire.Number) (at int) {
-	w.b = append(protowire.AppendTag(w.b, number, protowire.BytesType), 0)
-	return len(w.b)
+	w.b, at = protobuf.Begin(w.b, number)
+	return at
 }
 
-// end writes the length of the field that began at at: most need one byte.
-func (w *protoWriter) end(at int) {
-	n := len(w.b) - at
-	if n < 1<<7 {
-		w.b[at-1] = byte(n)
-		return
-	}
-	var length [10]byte
-	l := protowire.AppendVarint(length[:0], uint64(n))
-	w.b = append(w.b, l[1:]...) // makes room
-	copy(w.b[at-1+len(l):], w.b[at:at+n])
-	copy(w.b[at-1:], l)
-}
+func (w *protoWriter) end(at int) { w.b = protobuf.End(w.b, at) }

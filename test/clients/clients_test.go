@@ -38,7 +38,7 @@ func TestTypeScriptClient(t *testing.T) {
 	bin := build(t)
 	hasTurn := testdepth.OneIn(t, 4)
 	for i, shards := range []int{1, 4} {
-		for j, createdBy := range []string{"REST", "Connect"} {
+		for j, createdBy := range []string{"REST", "client"} {
 			if !hasTurn(2*i + j) {
 				continue
 			}
@@ -46,12 +46,37 @@ func TestTypeScriptClient(t *testing.T) {
 				t.Parallel()
 				redis := redistest.Start(t)
 				c := serve(t, bin, redis, shards)
-				c.node(t, createdBy, "sessions.test.mjs", "search.test.mjs", "values.test.mjs", "errors.test.mjs", "docs.test.mjs")
+				c.node(t, "connect", createdBy, "sessions.test.mjs", "search.test.mjs", "values.test.mjs", "errors.test.mjs", "connect.test.mjs", "docs.test.mjs")
 				redis.Stop()
-				c.node(t, createdBy, "away.test.mjs")
+				c.node(t, "connect", createdBy, "away.test.mjs")
 			})
 		}
 	}
+	hasTurn = testdepth.OneIn(t, 4)
+	var turns []string
+	for i, spoken := range transports {
+		if hasTurn(i) {
+			turns = append(turns, spoken)
+		}
+	}
+	t.Run("the listener of gRPC", func(t *testing.T) {
+		t.Parallel()
+		redis := redistest.Start(t)
+		c := serve(t, bin, redis, 1)
+		for _, spoken := range turns {
+			c.node(t, spoken, "client", "sessions.test.mjs", "search.test.mjs", "values.test.mjs", "errors.test.mjs")
+		}
+		redis.Stop()
+		for _, spoken := range turns {
+			c.node(t, spoken, "client", "away.test.mjs")
+		}
+	})
+}
+
+// transports are those of cloakroom.mjs that go to the listener of gRPC.
+var transports = []string{
+	"grpc", "grpc-web 1.1", "connect binary 1.1", "connect JSON 2", "createServerTransport", "createClientTransport", "grpc-web 2", "connect binary 2",
+	"connect binary GET", "connect JSON 1.1",
 }
 
 // haveNode says whether Node.js is there. It fails the test if it must be.
@@ -121,6 +146,7 @@ var callers = map[string][]string{
 // cloakroom is the running program.
 type cloakroom struct {
 	url    string
+	grpc   string // URL of the listener of gRPC
 	shards int
 	keys   map[string]string // secrets by name
 }
@@ -139,7 +165,7 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 		c.keys[name] = strings.TrimSpace(string(secret))
 	}
 	cmd := exec.Command(bin, "serve", "--redis-url", redis.URL(), "--redis-shards", fmt.Sprint(shards), "--auth-keys-file", file, "--http-addr=127.0.0.1:0",
-		"--admin-addr=127.0.0.1:0", "--log-format=json", "--instance-id=instance-1", "--search-max-candidates=25")
+		"--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--log-format=json", "--instance-id=instance-1", "--search-max-candidates=25")
 	cmd.Env = []string{}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -150,12 +176,12 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 	}
 	var log strings.Builder
 	var read sync.WaitGroup
-	ready := make(chan string, 1)
+	ready := make(chan [2]string, 1)
 	read.Go(func() {
 		for lines := bufio.NewScanner(io.TeeReader(stderr, &log)); lines.Scan(); {
-			var line struct{ Msg, HTTP string }
+			var line struct{ Msg, HTTP, GRPC string }
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
-				ready <- "http://" + line.HTTP
+				ready <- [2]string{"http://" + line.HTTP, "http://" + line.GRPC}
 			}
 		}
 		close(ready)
@@ -176,7 +202,8 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 		}
 	})
 	select {
-	case c.url = <-ready:
+	case urls := <-ready:
+		c.url, c.grpc = urls[0], urls[1]
 	case <-time.After(patience):
 	}
 	if c.url == "" {
@@ -185,19 +212,20 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 	return c
 }
 
-// node runs tests in Node.js, and fails with what they say.
-func (c *cloakroom) node(t *testing.T, createdBy string, files ...string) {
+// node runs tests in Node.js, and fails with what they say. spoken is a transport of
+// cloakroom.mjs.
+func (c *cloakroom) node(t *testing.T, spoken, createdBy string, files ...string) {
 	t.Helper()
 	keys, err := json.Marshal(c.keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test", "--test-reporter=tap"}, files)...)
-	cmd.Env = append(os.Environ(), "CLOAKROOM_URL="+c.url, "CLOAKROOM_KEYS="+string(keys), "CLOAKROOM_CREATED_BY="+createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards))
+	cmd.Env = append(os.Environ(), "CLOAKROOM_URL="+c.url, "CLOAKROOM_GRPC_URL="+c.grpc, "CLOAKROOM_TRANSPORT="+spoken, "CLOAKROOM_KEYS="+string(keys), "CLOAKROOM_CREATED_BY="+createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Errorf("node --test %v: %v\n%s", files, err, out)
+		t.Errorf("%s: node --test %v: %v\n%s", spoken, files, err, out)
 	} else if !strings.Contains(string(out), "# fail 0\n") || strings.Contains(string(out), "# pass 0\n") || !strings.Contains(string(out), "# skipped 0\n") {
-		t.Errorf("node --test %v did not run every test:\n%s", files, out)
+		t.Errorf("%s: node --test %v did not run every test:\n%s", spoken, files, out)
 	}
 }

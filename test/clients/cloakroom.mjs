@@ -7,9 +7,11 @@ import { randomUUID } from "node:crypto";
 import { create, createRegistry, equals, fromJson, toJson } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { NewAuthorizationBearerInterceptor, createClientFor } from "@zitadel/client";
+import { createServerTransport } from "@zitadel/client/node";
 import { createSessionServiceClient } from "@zitadel/client/v2";
+import { createClientTransport } from "@zitadel/client/web";
 import { ErrorDetailSchema } from "@zitadel/proto/zitadel/message_pb.js";
 import * as v2 from "@zitadel/proto/zitadel/session/v2/session_service_pb.js";
 import * as v2beta from "@zitadel/proto/zitadel/session/v2beta/session_service_pb.js";
@@ -17,20 +19,43 @@ import * as v2beta from "@zitadel/proto/zitadel/session/v2beta/session_service_p
 export const url = process.env.CLOAKROOM_URL;
 export const keys = JSON.parse(process.env.CLOAKROOM_KEYS);
 export const shards = Number(process.env.CLOAKROOM_SHARDS);
-/** How sessions are created: "REST" or "Connect". */
+/** How sessions are created: by "REST", or by the "client". */
 export const createdBy = process.env.CLOAKROOM_CREATED_BY;
-assert.ok(url && shards > 0 && ["REST", "Connect"].includes(createdBy), "go test ./test/clients runs these tests");
+assert.ok(url && shards > 0 && ["REST", "client"].includes(createdBy), "go test ./test/clients runs these tests");
 
 export const schemas = { v2, v2beta };
 export const versions = Object.keys(schemas);
 
 const clientsFor = { v2: createSessionServiceClient, v2beta: createClientFor(v2beta.SessionService) };
 
-/** A transport as the caller with an API key of that name, "" for none. */
-export function transport(as, options = {}) {
-  const interceptors = as === "" ? [] : [NewAuthorizationBearerInterceptor(keys[as] ?? as)];
-  return createConnectTransport({ baseUrl: url, httpVersion: "1.1", useBinaryFormat: false, interceptors, ...options });
+/** A transport by Connect and JSON, to the API, as the caller with an API key of that name, "" for none. */
+export function connect(as, options = {}) {
+  return createConnectTransport({ baseUrl: url, httpVersion: "1.1", useBinaryFormat: false, interceptors: bearer(as), ...options });
 }
+
+const bearer = (as) => (as === "" ? [] : [NewAuthorizationBearerInterceptor(keys[as] ?? as)]);
+
+const grpc = process.env.CLOAKROOM_GRPC_URL;
+const transports = {
+  connect,
+  "connect JSON 1.1": (as) => connect(as, { baseUrl: grpc }),
+  "connect JSON 2": (as) => connect(as, { baseUrl: grpc, httpVersion: "2" }),
+  "connect binary 1.1": (as) => connect(as, { baseUrl: grpc, useBinaryFormat: true }),
+  "connect binary 2": (as) => connect(as, { baseUrl: grpc, useBinaryFormat: true, httpVersion: "2" }),
+  "connect binary GET": (as) => connect(as, { baseUrl: grpc, useBinaryFormat: true, useHttpGet: true }),
+  grpc: (as) => createGrpcTransport({ baseUrl: grpc, interceptors: bearer(as) }),
+  "grpc-web 1.1": (as) => createGrpcWebTransport({ baseUrl: grpc, httpVersion: "1.1", interceptors: bearer(as) }),
+  "grpc-web 2": (as) => createGrpcWebTransport({ baseUrl: grpc, httpVersion: "2", interceptors: bearer(as) }),
+  // What ZITADEL's package has itself, which cannot be without a token.
+  createServerTransport: (as) => (as === "" ? transports.grpc(as) : createServerTransport(keys[as] ?? as, { baseUrl: grpc })),
+  createClientTransport: (as) => (as === "" ? transports["grpc-web 1.1"](as) : createClientTransport(keys[as] ?? as, { baseUrl: grpc })),
+};
+/** How this run's client speaks. */
+export const spoken = process.env.CLOAKROOM_TRANSPORT;
+assert.ok(transports[spoken], `there is no transport ${spoken}`);
+
+const made = {}; // one of each caller: connections of HTTP/2 are kept
+const transport = (as) => (made[as] ??= transports[spoken](as));
 
 /** ZITADEL's client of a version of the session service. */
 export const client = (version, as = "admin") => clientsFor[version](transport(as));
@@ -81,19 +106,19 @@ export async function restMessage(version, as, call, request) {
 
 /** Reads both ways what both must answer alike, and returns it. */
 export async function read(version, as, call, request) {
-  const byConnect = await client(version, as)[call](request);
+  const byClient = await client(version, as)[call](request);
   const byREST = await restMessage(version, as, call, request);
   if (call === "listSessions") {
-    byREST.details.timestamp = byConnect.details.timestamp; // two searches, two instants
+    byREST.details.timestamp = byClient.details.timestamp; // two searches, two instants
   }
   const schema = schemas[version].SessionService.method[call].output;
-  assert.ok(equals(schema, byConnect, byREST), `${call}: Connect and REST differ: ${JSON.stringify([toJson(schema, byConnect), toJson(schema, byREST)])}`);
-  return byConnect;
+  assert.ok(equals(schema, byClient, byREST), `${call}: the client and REST differ: ${JSON.stringify([toJson(schema, byClient), toJson(schema, byREST)])}`);
+  return byClient;
 }
 
 /** Creates a session, by REST or by Connect, as this run is about. */
 export async function createSession(version, request, as = "admin") {
-  if (createdBy === "Connect") {
+  if (createdBy === "client") {
     return client(version, as).createSession(request);
   }
   return restMessage(version, as, "createSession", request);

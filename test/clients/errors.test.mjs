@@ -1,13 +1,10 @@
-// Every error of the five calls: code, text and ZITADEL's ID, by Connect and by
+// Every error of the five calls: code, text and ZITADEL's ID, by the client and by
 // REST.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { compressionGzip } from "@connectrpc/connect-node";
-import { createClientFor } from "@zitadel/client";
-import { createUserServiceClient } from "@zitadel/client/v2";
-import { assertError, assertSameError, client, createSession, failure, newUser, rest, restCall, schemas, transport, userCheck, versions } from "./cloakroom.mjs";
+import { assertError, assertSameError, client, createSession, failure, newUser, restCall, spoken, userCheck, versions } from "./cloakroom.mjs";
 
 const length = "value length must be between 1 and 200 runes, inclusive";
 const long = "x".repeat(201);
@@ -30,7 +27,7 @@ for (const version of versions) {
       if (byREST) {
         assertSameError((await restCall(version, as, call, message, headers)).body, error);
       }
-      if (code === Code.Unauthenticated) {
+      if (code === Code.Unauthenticated && spoken.startsWith("connect")) { // HTTP has no such trailer
         assert.equal(error.metadata.get("www-authenticate"), 'Bearer realm="cloakroom"');
       }
     });
@@ -65,7 +62,7 @@ for (const version of versions) {
   fails("a limit above the maximum", "admin", "listSessions", () => ({ query: { limit: 1001 } }), Code.InvalidArgument, "Limit exceeded", "QUERY-4M0fs");
   fails("a query without a member", "admin", "listSessions", () => ({ queries: [{}] }), Code.InvalidArgument,
     "invalid ListSessionsRequest.Queries[0]: embedded message failed validation | caused by: invalid SearchQuery.Query: value is required");
-  fails("101 queries", "admin", "listSessions", () => ({ queries: Array(101).fill({ query: { case: "userIdQuery", value: {} } }) }), Code.InvalidArgument, /^proto: .*queries.*at most 100/);
+  fails("101 queries", "admin", "listSessions", () => ({ queries: Array(101).fill({ query: { case: "userIdQuery", value: {} } }) }), Code.InvalidArgument, /^proto: .*queries.*at most 100/, undefined, { byREST: spoken === "connect" }); // with a place in the JSON
   if (version === "v2") {
     fails("a creatorQuery with an empty ID", "admin", "listSessions", () => ({ queries: [{ query: { case: "creatorQuery", value: { id: "" } } }] }), Code.InvalidArgument, "List.Query.Invalid", "GRPC-x8n24uh");
     fails("a userAgentQuery with an empty fingerprint", "admin", "listSessions", () => ({ queries: [{ query: { case: "userAgentQuery", value: { fingerprintId: "" } } }] }), Code.InvalidArgument, "List.Query.Invalid", "GRPC-x8n23uh");
@@ -77,7 +74,8 @@ for (const version of versions) {
   fails("a long user ID", "admin", "createSession", () => ({ checks: userCheck(long) }), Code.InvalidArgument, /^invalid CreateSessionRequest.Checks: .*UserId/);
   fails("another user", "admin", "setSession", () => ({ sessionId, checks: userCheck("other") }), Code.InvalidArgument, /checks\.user\.userId.*cannot be changed/);
   fails("a session that is too large", "admin", "createSession", () => ({ metadata: { k: new Uint8Array(20_000) } }), Code.InvalidArgument, /16384/);
-  fails("a body that is too large", "admin", "createSession", () => ({ metadata: { k: new Uint8Array(300_000) } }), Code.ResourceExhausted, "request body too large: at most 262144 bytes");
+  fails("a body that is too large", "admin", "createSession", () => ({ metadata: { k: new Uint8Array(300_000) } }), Code.ResourceExhausted, /^(request body too large: at most|message size \d+ is larger than configured max) 262144( bytes)?$/, undefined,
+    { byREST: spoken === "connect" });
 
   const bytes = Uint8Array.of(1);
   for (const [name, checks] of Object.entries({
@@ -100,28 +98,7 @@ for (const version of versions) {
   fails("another sequence than If-Match asks for", "admin", "setSession", () => ({ sessionId, metadata: { k: bytes } }), Code.FailedPrecondition,
     "the stored session has another sequence than If-Match asks for", undefined, { headers: { "If-Match": '"7"' } });
   fails("another consistency", "admin", "getSession", it, Code.InvalidArgument, /Session-Consistency/, undefined, { headers: { "Session-Consistency": "eventual" } });
-
-  // What the protocol itself has to say.
-  const service = createClientFor(schemas[version].SessionService);
-  test(`${version}: binary messages`, async () => {
-    const error = await failure(service(transport("admin", { useBinaryFormat: true })).getSession({ sessionId }));
-    assertError(error, Code.InvalidArgument, "the Content-Type of a request must be application/json");
-    assert.equal(error.metadata.get("accept-post"), "application/json");
-  });
-  test(`${version}: a compressed request`, async () => {
-    const error = await failure(service(transport("admin", { sendCompression: compressionGzip, compressMinBytes: 1 })).getSession({ sessionId }));
-    assertError(error, Code.Unimplemented, /^compressed/);
-    assert.equal(error.metadata.get("accept-encoding"), "identity");
-  });
-  test(`${version}: the protocol's GET`, async () => {
-    const { status, body } = await rest("admin", "GET", `/zitadel.session.${version}.SessionService/GetSession?connect=v1&encoding=json&message=%7B%7D`);
-    assert.deepEqual([status, body], [405, { code: "unimplemented", message: "Method Not Allowed" }]);
-  });
 }
-
-test("another service", async () => {
-  assertError(await failure(createUserServiceClient(transport("admin")).getUserByID({ userId: "1" })), Code.Unimplemented, "Not Found");
-});
 
 test("a search that is too costly", async () => {
   const lines = Array.from({ length: 30 }, (_, i) => `{"id":"costly-${i}","factors":{"user":{"id":"u","organizationId":"org-2"}}}`);
