@@ -7,7 +7,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG LDFLAGS="-s -w"
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "${LDFLAGS}" -o /cloakroom ./cmd/cloakroom
+RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -buildvcs=false -ldflags "${LDFLAGS}" -o /cloakroom ./cmd/cloakroom
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -10,6 +10,9 @@ COMMIT  := $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-modi
 RELEASE := $(shell git describe --tags --exact-match 2>/dev/null)
 LDFLAGS := -s -w -X main.commit=$(COMMIT) -X main.release=$(RELEASE)
 
+# Without it grpc-go brings templates for pages that nobody serves, and the linker keeps every method for them: 38 MB in place of 25.
+TAGS    := grpcnotrace
+
 CADDY_VERSION ?= v2.11.9
 BUF_VERSION   ?= 1.75.0
 
@@ -34,7 +37,7 @@ run: build ## Build, and run with sample sessions in a private Redis
 .PHONY: build
 build: ## Build bin/cloakroom
 	@echo "building bin/cloakroom; the first time this takes a few minutes"
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
+	@CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 # Vet is part of make lint.
 TEST := go test -vet=off -count=1 -shuffle=on -timeout 20m

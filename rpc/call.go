@@ -33,28 +33,16 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // handedOn are the headers of a call that httpapi is told, and back those of the answer
 // that the caller is told.
 var (
-	handedOn = []string{"Authorization", "If-Match", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
-	back     = []string{"X-Request-Id", "Session-Replicas", "WWW-Authenticate", "Retry-After"}
+	handedOn = []string{"Host", "Authorization", "If-Match", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
+	back     = []string{"X-Request-Id", "Session-Replicas", "Www-Authenticate", "Retry-After"}
 )
 
-// begin makes a request to httpapi.
-func begin(ctx context.Context, header http.Header) *exchange {
+// begin makes a request to httpapi, of a caller with these addresses.
+func begin(remote, local net.Addr) *exchange {
 	x := exchanges.Get().(*exchange)
-	from, _ := ctx.Value(peerKey{}).(*http.Request)
-	if from != nil {
-		x.peer.remote, x.peer.local = remoteAddr(from), localAddr(from)
-	}
+	x.peer.remote, x.peer.local = remote, local
 	x.http.Init2(&x.peer, nil, false)
-	h := &x.http.Request.Header
-	h.SetMethod(http.MethodPost)
-	if from != nil {
-		h.SetHost(from.Host)
-	}
-	for _, name := range handedOn {
-		for _, value := range header[http.CanonicalHeaderKey(name)] {
-			h.Add(name, value)
-		}
-	}
+	x.http.Request.Header.SetMethod(http.MethodPost)
 	return x
 }
 
@@ -75,9 +63,14 @@ func (s *Server) unary(path string, p procedure) func(context.Context, *connect.
 		if err != nil {
 			return nil, connect.NewError(connect.CodeInvalidArgument, err)
 		}
-		x := begin(ctx, request.Header())
+		x := begin(addressesOf(ctx))
 		defer x.end()
 		h := &x.http.Request.Header
+		for _, name := range handedOn {
+			for _, value := range request.Header()[name] {
+				h.Add(name, value)
+			}
+		}
 		h.SetRequestURI(path)
 		h.SetContentType("application/json")
 		if deadline, has := ctx.Deadline(); has {
@@ -173,28 +166,26 @@ func (p *peer) LocalAddr() net.Addr { return p.local }
 // SetReadDeadline implements net.Conn.
 func (*peer) SetReadDeadline(time.Time) error { return nil }
 
-// peerKey is where a context has the request that a call came in.
-type peerKey struct{}
+type connKey struct{}
 
-func withPeer(next http.Handler) http.Handler {
+// withConn lets calls know their connection.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// addressesOf returns those of a call's connection.
+func addressesOf(ctx context.Context) (remote, local net.Addr) {
+	conn, ok := ctx.Value(connKey{}).(net.Conn)
+	if !ok {
+		return &net.TCPAddr{}, &net.TCPAddr{}
+	}
+	return conn.RemoteAddr(), conn.LocalAddr()
+}
+
+// withHost puts the host that a request is for among its headers, which calls are shown.
+func withHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r)))
+		r.Header["Host"] = []string{r.Host}
+		next.ServeHTTP(w, r)
 	})
-}
-
-func localAddr(r *http.Request) net.Addr {
-	a, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return a
-}
-
-// remoteAddr is the address of the peer, as net/http has it: a text.
-func remoteAddr(r *http.Request) net.Addr {
-	if _, unix := localAddr(r).(*net.UnixAddr); unix {
-		return &net.UnixAddr{Net: "unix", Name: r.RemoteAddr}
-	}
-	a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr)
-	if err != nil {
-		return &net.TCPAddr{}
-	}
-	return a
 }

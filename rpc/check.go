@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -10,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/protobuf"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -26,39 +28,54 @@ var asked = map[string]string{
 	"x-forwarded-for": "X-Forwarded-For",
 }
 
-// check answers envoy.service.auth.v3.Authorization/Check as verify answers HTTP. Only the
-// credential decides, and the policy. That the store is away is an error of the call, for
-// which Envoy has status_on_error: never an answer.
+// check is the handler of envoy.service.auth.v3.Authorization/Check.
 func (s *Server) check(ctx context.Context, request *connect.Request[message]) (*connect.Response[message], error) {
 	if request.Msg.json {
 		return nil, connect.NewError(connect.CodeUnimplemented, errNotJSON)
 	}
-	asks, err := readCheck(request.Msg.data)
+	remote, local := addressesOf(ctx)
+	answer, code, err := s.checked(ctx, remote, local, request.Msg.data)
 	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+		return nil, connect.NewError(connect.Code(code), err)
 	}
-	x := begin(ctx, nil)
+	return connect.NewResponse(&message{data: answer}), nil
+}
+
+// checked answers a CheckRequest as verify answers HTTP. Only the credential decides, and
+// the policy. That the store is away is an error of the call, for which Envoy has
+// status_on_error: never an answer.
+func (s *Server) checked(ctx context.Context, remote, local net.Addr, request []byte) (answer []byte, code codes.Code, err error) {
+	asks, err := readCheck(request)
+	if err != nil {
+		return nil, codes.InvalidArgument, err
+	}
+	x := begin(remote, local)
 	defer x.end()
-	for _, h := range asks.headers {
-		x.ask(&h, asks.joined)
+	for i := range asks.headers {
+		x.ask(&asks.headers[i], asks.joined)
 	}
 	s.config.Verify(ctx, &x.http, asks.policy)
 
-	out := &message{data: make([]byte, 0, 1024)}
+	answer = make([]byte, 0, 1024)
 	switch got := x.http.Response.StatusCode(); got {
 	case http.StatusOK:
-		if out.data, err = x.appendAllowed(out.data, asks.headers); err != nil {
-			return nil, s.bug(checkService, err)
+		answer, err = x.appendAllowed(answer, asks.headers)
+		if err != nil {
+			s.logBug(checkService, err)
+			return nil, codes.Internal, errBug
 		}
+		return answer, codes.OK, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		out.data = x.appendDenied(out.data, got)
+		return x.appendDenied(answer, got), codes.OK, nil
 	default: // an answer would be a denial to an Envoy that does not know error_response (I2)
-		return nil, connect.NewError(connect.CodeUnavailable, errUnavailable)
+		return nil, codes.Unavailable, errUnavailable
 	}
-	return connect.NewResponse(out), nil
 }
 
-var errName = errors.New("the name of a header is not UTF-8")
+var (
+	errName   = errors.New("the name of a header is not UTF-8")
+	errNumber = errors.New("a field has a number that none can have")
+)
 
 // checkRequest is what is read of envoy.service.auth.v3.CheckRequest. Its texts point into
 // the message.
@@ -148,6 +165,9 @@ func eachField(data []byte, do func(number protowire.Number, value []byte) error
 		number, kind, n := protowire.ConsumeTag(data)
 		if n < 0 {
 			return protowire.ParseError(n)
+		}
+		if number > protowire.MaxValidNumber {
+			return errNumber
 		}
 		data = data[n:]
 		if n = protowire.ConsumeFieldValue(number, kind, data); n < 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
@@ -59,7 +60,15 @@ func (f *fixture) stored() (token string) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	f := start(t)
+	for name, services := range checkListeners {
+		t.Run(name, func(t *testing.T) { checks(t, start(t, func(s *setup) { s.rpc.Services = services })) })
+	}
+}
+
+// checkListeners are the two kinds of listener that have Check.
+var checkListeners = map[string]rpc.Services{"alone": {Check: true}, "beside the API": {API: true, Check: true}}
+
+func checks(t *testing.T, f *fixture) {
 	token := f.stored()
 	for _, raw := range []bool{false, true} {
 		answer, err := f.check(raw, "", "authorization", "Bearer "+token, "x-session-user", "root", "x.session.user", "root", "x_session_user", "root", "x-session-stale", "1s", "accept", "*/*", ":path", "/")
@@ -125,11 +134,13 @@ func TestCheck(t *testing.T) {
 // Where Redis is away there is no answer: an Envoy might read one as a denial. (I2)
 func TestI2_CheckWithoutRedis(t *testing.T) {
 	t.Parallel()
-	f := start(t)
-	token := f.stored()
-	f.redis.Kill()
-	if answer, err := f.check(false, "", "authorization", "Bearer "+token); status.Code(err) != codes.Unavailable {
-		t.Errorf("got %v, %v", answer, err)
+	for name, services := range checkListeners {
+		f := start(t, func(s *setup) { s.rpc.Services = services })
+		token := f.stored()
+		f.redis.Kill()
+		if answer, err := f.check(false, "", "authorization", "Bearer "+token); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: got %v, %v", name, answer, err)
+		}
 	}
 }
 
@@ -153,7 +164,12 @@ func (rawCodec) Unmarshal(data []byte, v any) error { return proto.Unmarshal(dat
 // bug of ours, and each is one that Envoy can read.
 func TestCheck_AnyBytes(t *testing.T) {
 	t.Parallel()
-	f := start(t)
+	for name, services := range checkListeners {
+		t.Run(name, func(t *testing.T) { checksAnyBytes(t, start(t, func(s *setup) { s.rpc.Services = services })) })
+	}
+}
+
+func checksAnyBytes(t *testing.T, f *fixture) {
 	token := f.stored()
 	good, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
 		Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{"authorization": "Bearer " + token, "x-session-user": "root"}},

@@ -28,22 +28,24 @@ type procedure struct {
 	request func() proto.Message
 	// answer appends the answer that stands in the JSON of httpapi.
 	answer func(b, json []byte) ([]byte, error)
+	// form is that of request's JSON; New sets it.
+	form *jsonForm
 }
 
 var versions = []version{
 	{"zitadel.session.v2.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], list},
-		{"GetSession", true, empty[sessionv2.GetSessionRequest], get},
-		{"CreateSession", false, empty[sessionv2.CreateSessionRequest], written[sessionv2.CreateSessionResponse]},
-		{"SetSession", false, empty[sessionv2.SetSessionRequest], written[sessionv2.SetSessionResponse]},
-		{"DeleteSession", false, empty[sessionv2.DeleteSessionRequest], written[sessionv2.DeleteSessionResponse]},
+		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], list, nil},
+		{"GetSession", true, empty[sessionv2.GetSessionRequest], get, nil},
+		{"CreateSession", false, empty[sessionv2.CreateSessionRequest], written[sessionv2.CreateSessionResponse], nil},
+		{"SetSession", false, empty[sessionv2.SetSessionRequest], written[sessionv2.SetSessionResponse], nil},
+		{"DeleteSession", false, empty[sessionv2.DeleteSessionRequest], written[sessionv2.DeleteSessionResponse], nil},
 	}},
 	{"zitadel.session.v2beta.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], list},
-		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], get},
-		{"CreateSession", false, empty[sessionv2beta.CreateSessionRequest], written[sessionv2beta.CreateSessionResponse]},
-		{"SetSession", false, empty[sessionv2beta.SetSessionRequest], written[sessionv2beta.SetSessionResponse]},
-		{"DeleteSession", false, empty[sessionv2beta.DeleteSessionRequest], written[sessionv2beta.DeleteSessionResponse]},
+		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], list, nil},
+		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], get, nil},
+		{"CreateSession", false, empty[sessionv2beta.CreateSessionRequest], written[sessionv2beta.CreateSessionResponse], nil},
+		{"SetSession", false, empty[sessionv2beta.SetSessionRequest], written[sessionv2beta.SetSessionResponse], nil},
+		{"DeleteSession", false, empty[sessionv2beta.DeleteSessionRequest], written[sessionv2beta.DeleteSessionResponse], nil},
 	}},
 }
 
@@ -119,6 +121,9 @@ func list(b, json []byte) ([]byte, error) {
 func (p *procedure) requestJSON(m *message) ([]byte, error) {
 	if m.json {
 		return m.data, nil
+	}
+	if text, ok := p.form.appendJSON(make([]byte, 0, 2*len(m.data)+16), m.data); ok {
+		return text, nil
 	}
 	request := p.request()
 	if err := proto.Unmarshal(m.data, request); err != nil {

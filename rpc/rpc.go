@@ -75,6 +75,7 @@ func New(c Config) *Server {
 			for _, p := range v.procedures {
 				path := "/" + v.service + "/" + p.name
 				opts := options
+				p.form = formOf(p.request().ProtoReflect().Descriptor())
 				if p.reads {
 					opts = append(opts[:len(opts):len(opts)], connect.WithIdempotency(connect.IdempotencyNoSideEffects))
 				}
@@ -96,7 +97,7 @@ func New(c Config) *Server {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, limits...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limits...))
 	mux.Handle("/", unknown())
-	s.handler = withCORS(withBodies(withText(withPeer(mux)), maxBodies), c.Origins)
+	s.handler = withCORS(withBodies(withText(withHost(mux)), maxBodies), c.Origins)
 	return s
 }
 
@@ -136,12 +137,19 @@ func refuseAll(why *connect.Error, status int) http.Handler {
 // under way, for shutdownTimeout at most. Everything that it started has ended when it
 // returns. (I7)
 func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
-	bounded := newListener(ln, s.config.MaxConnections, func() {
+	if s.config.Services == (Services{Check: true}) {
+		return s.runCheck(ctx, s.bounded(ln), shutdownTimeout)
+	}
+	return serve(ctx, s.bounded(ln), s.handler, s.config.Logger, shutdownTimeout)
+}
+
+// bounded bounds the number of connections.
+func (s *Server) bounded(ln net.Listener) net.Listener {
+	return newListener(ln, s.config.MaxConnections, func() {
 		if left, tell := s.full.Tell(); tell {
 			s.config.Logger.Warn("gRPC: a connection was refused, because there are too many", "most", s.config.MaxConnections, "more_since_the_last_line", left)
 		}
 	})
-	return serve(ctx, bounded, s.handler, s.config.Logger, shutdownTimeout)
 }
 
 // unavailableEnd is how long calls may take that are under way at the end of RunUnavailable.
@@ -167,8 +175,9 @@ func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 	srv := &http.Server{
 		Handler: handler, Protocols: protocols,
 		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: withConn,
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -212,6 +221,10 @@ func (s *Server) recovered(_ context.Context, spec connect.Spec, _ http.Header, 
 
 // bug logs an error of ours, and returns the one that the caller is told: nothing of it.
 func (s *Server) bug(call string, err error) error {
-	s.config.Logger.Error("a call failed by a bug", "call", call, "error", err)
+	s.logBug(call, err)
 	return connect.NewError(connect.CodeInternal, errBug)
+}
+
+func (s *Server) logBug(call string, err error) {
+	s.config.Logger.Error("a call failed by a bug", "call", call, "error", err)
 }

@@ -170,7 +170,7 @@ func (s verifyGRPC) Client(_ int, r *rand.Rand) load.Client {
 	}
 	c := s.Config
 	c.Key = ""
-	caller := newGRPCCaller(c, "/envoy.service.auth.v3.Authorization/Check", request)
+	caller := newGRPCCaller(c, "/envoy.service.auth.v3.Authorization/Check", request, "grpc-timeout", "200m") // Envoy's default
 	return &grpcVerifier{
 		grpcCaller: caller, sessions: newZipf(s.VerifySessions, s.Zipf, r), secret: caller.message.at + sessionDigits + len("."),
 		id: newPattern([]byte(id)), user: newPattern([]byte(verifyUserPrefix + places(userDigits))),

@@ -41,13 +41,13 @@ const (
 	messageHead    = 5
 )
 
-// newGRPCCaller calls a procedure, with the API key of c unless that is "". message is a
-// pattern.
-func newGRPCCaller(c Config, procedure string, message []byte) *grpcCaller {
+// newGRPCCaller calls a procedure, with the API key of c unless that is "", and headers as
+// name and value by turns. message is a pattern.
+func newGRPCCaller(c Config, procedure string, message []byte, headers ...string) *grpcCaller {
 	block := []byte{0x83, 0x86} // :method POST, :scheme http, as the static table has them
 	block = appendHeader(append(block, 0x04), "", procedure)
 	block = appendHeader(append(block, 0x01), "", c.Host)
-	headers := []string{"content-type", "application/grpc+proto", "te", "trailers"}
+	headers = append(headers, "content-type", "application/grpc+proto", "te", "trailers")
 	if c.Key != "" {
 		headers = append(headers, "authorization", "Bearer "+c.Key)
 	}
