@@ -23,8 +23,9 @@ import (
 // takes for a call by HTTP/2, and speaks nothing else, which Envoy does not need
 // (docs/benchmarks.md has the figures).
 
-// maxCheckBytes is the size of the largest CheckRequest there: headers, and no body.
-const maxCheckBytes = 64 << 10
+// maxCheckBytes is the size of the largest CheckRequest there: headers, of which Envoy takes
+// 60 KiB unless it is told otherwise, and no body.
+const maxCheckBytes = 128 << 10
 
 // runCheck serves ln until ctx ends, and then answers what is under way, for
 // shutdownTimeout at most. Everything that it started has ended when it returns. (I7)

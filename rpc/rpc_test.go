@@ -41,6 +41,7 @@ type fixture struct {
 	conn   *grpc.ClientConn
 	redis  *redistest.Server
 	store  *cache.Store
+	api    *httpapi.Server
 }
 
 // setup is what a test may change before the program starts.
@@ -79,6 +80,7 @@ func start(t *testing.T, changes ...func(*setup)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.api = api
 	f.setKeys(api)
 
 	network, at := "tcp", "127.0.0.1:0"

@@ -23,9 +23,9 @@ const startTimeout = 20 * time.Second
 
 // cloakroom is a running cloakroom process.
 type cloakroom struct {
-	api, verify, admin string // addresses
-	key                string // an API key with all permissions
-	keys               string // the file that has it
+	api, verify, check, admin string // addresses
+	key                       string // an API key with all permissions
+	keys                      string // the file that has it
 }
 
 // startCloakroom starts the program over the Redis at redisAddr, with a verify-only listener.
@@ -39,12 +39,12 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 		t.Fatalf("cloakroom key new: %v", err)
 	}
 	c := &cloakroom{
-		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
+		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), check: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
 		key: strings.TrimSpace(string(secret)), keys: keys,
 	}
 	start(t, "cloakroom", "http://"+c.admin+"/readyz", cloakroomBin, append([]string{
 		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", c.admin,
-		"--verify-addr", c.verify, "--auth-keys-file", keys, "--log-level", "warn",
+		"--verify-addr", c.verify, "--grpc-addr", c.check, "--grpc-services", "check", "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
 	// It is ready before its near cache may keep anything.
 	eventually.Holds(t, "the near cache is used", func() bool {

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 	var mu sync.Mutex
 	cells := map[string]string{} // by gateway and case
 	t.Run("gateways", func(t *testing.T) {
-		forEach(t, gateways, func(t *testing.T, g gateway) {
+		forEach(t, withGRPC, func(t *testing.T, g gateway) {
 			w := newWorld(t, g)
 			for _, c := range conformances {
 				t.Run(c.name, func(t *testing.T) {
@@ -36,6 +36,13 @@ func TestConformance(t *testing.T) {
 		rows = append(rows, c.name)
 	}
 	tied(t, "conformance", table(rows, cells))
+	for _, row := range rows {
+		for _, g := range withGRPC[len(gateways):] {
+			if cell := cells[g.Name()+row]; cell != cells[envoy{}.Name()+row] {
+				t.Errorf("%s: %s: %s, and %s over HTTP", g.Name(), row, cell, cells[envoy{}.Name()+row])
+			}
+		}
+	}
 }
 
 // table returns a table with a column for each gateway. cells has them by the gateway's name and the row's.

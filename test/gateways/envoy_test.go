@@ -31,7 +31,6 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 	if v := at[[]any](t, manager, "upgrade_configs"); len(v) != 1 || at[string](t, v, "0/upgrade_type") != "websocket" {
 		t.Fatalf("upgrades are %v", v)
 	}
-	mutations := at[[]any](t, manager, "http_filters/0/typed_config/mutations/request_mutations")
 	authz := at[object](t, manager, "http_filters/1/typed_config")
 	asks := texts(at[[]any](t, authz, "allowed_headers/patterns"))
 	gives := texts(at[[]any](t, authz, "http_service/authorization_response/allowed_upstream_headers/patterns"))
@@ -44,17 +43,7 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 		t.Fatal(err)
 	}
 	d := &double{verify: verify, application: application, copyDenial: true}
-	d.clean = func(h http.Header) {
-		deleteMatching(h, func(name string) bool { return strings.Contains(name, "_") || strings.HasPrefix(name, "x-envoy-") })
-		for _, m := range mutations {
-			if name, ok := m.(object)["remove"].(string); ok {
-				h.Del(name)
-			} else if m.(object)["remove_on_match"] != nil {
-				whole := regexp.MustCompile("^(?:" + at[string](t, m, "remove_on_match/key_matcher/safe_regex/regex") + ")$")
-				deleteMatching(h, whole.MatchString)
-			}
-		}
-	}
+	d.clean = mutations(t, manager)
 	d.ask = func(r *http.Request) *http.Request {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		r.Header.Set("X-Forwarded-For", host) // with use_remote_address, and our mutation
@@ -85,6 +74,23 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 		return 0
 	}
 	return d.start(t, timeout)
+}
+
+// mutations returns what removes headers as the connection manager does.
+func mutations(t *testing.T, manager object) func(http.Header) {
+	t.Helper()
+	all := at[[]any](t, manager, "http_filters/0/typed_config/mutations/request_mutations")
+	return func(h http.Header) {
+		deleteMatching(h, func(name string) bool { return strings.Contains(name, "_") || strings.HasPrefix(name, "x-envoy-") })
+		for _, m := range all {
+			if name, ok := m.(object)["remove"].(string); ok {
+				h.Del(name)
+			} else if m.(object)["remove_on_match"] != nil {
+				whole := regexp.MustCompile("^(?:" + at[string](t, m, "remove_on_match/key_matcher/safe_regex/regex") + ")$")
+				deleteMatching(h, whole.MatchString)
+			}
+		}
+	}
 }
 
 func (envoy) Status(o outcome) int { return nginx{}.Status(o) }

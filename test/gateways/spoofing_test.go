@@ -127,7 +127,7 @@ func lastClient(h http.Header) string {
 
 // What "Connection" names is for the next hop only: a proxy that obeys a client there drops what we have set.
 func TestSpoofing_ConnectionDoesNotRemoveIdentity(t *testing.T) {
-	forEach(t, gateways, func(t *testing.T, g gateway) {
+	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g)
 		v := w.ours.login(t, "hop")
 		for _, name := range identityNames {
@@ -150,7 +150,7 @@ func TestSpoofing_ConnectionDoesNotRemoveIdentity(t *testing.T) {
 }
 
 func TestSpoofing_TwoCredentials(t *testing.T) {
-	forEach(t, gateways, func(t *testing.T, g gateway) {
+	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g)
 		a, b := w.ours.login(t, "a"), w.ours.login(t, "b")
 		cookie := func(v *visitor) string { return "session_token=" + v.token }
@@ -192,7 +192,7 @@ var lenient = []string{
 }
 
 func TestSpoofing_PoliciesInThePath(t *testing.T) {
-	forEach(t, gateways, func(t *testing.T, g gateway) {
+	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g, "--verify-default-policy", "strict")
 		v := w.ours.login(t, "path") // enough for lax
 		if status := w.asks(t, request{}.by(v)); status != http.StatusForbidden {
@@ -238,7 +238,7 @@ var oddly = []string{
 
 // However a client writes its headers, the application sees the identity that verify has told, or nothing.
 func TestSpoofing_OddLines(t *testing.T) {
-	forEach(t, gateways, func(t *testing.T, g gateway) {
+	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g)
 		v := w.ours.login(t, "odd")
 		for _, line := range oddly {
@@ -258,7 +258,7 @@ func TestSpoofing_OddLines(t *testing.T) {
 
 // A name that a user has chosen is text, also for a gateway whose configuration has such expressions.
 func TestSpoofing_NamesAreNotExpressions(t *testing.T) {
-	forEach(t, gateways, func(t *testing.T, g gateway) {
+	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g)
 		const name = `{env.HOME} {http.request.host} %[src] $host ${host} {{ .Subject }} "a,b";\`
 		v := w.ours.login(t, "expression", func(session map[string]any) {

@@ -39,7 +39,11 @@ func newWorld(t *testing.T, g gateway, flags ...string) *world {
 		"--verify-default-policy", "lax",
 	}, flags...)...)
 	w.other = startCloakroom(t, server.Addr)
-	w.verify = redistest.NewProxy(t, w.ours.verify)
+	asked := w.ours.verify
+	if _, ok := g.(envoyGRPC); ok {
+		asked = w.ours.check
+	}
+	w.verify = redistest.NewProxy(t, asked)
 	if g != nil {
 		w.addr = g.Start(t, w.verify.Addr, w.app.addr)
 	}

@@ -27,6 +27,7 @@ type results struct {
 	Soaks     []*soaking    `json:"soak"`
 	Overloads []*overloaded `json:"overload"`
 	Crowds    []*crowded    `json:"crowd"`
+	Streams   []*streamed   `json:"streams"`
 	Floods    []*flooded    `json:"flood"`
 }
 
@@ -109,6 +110,9 @@ func (r *results) markdown() string {
 		x.markdown(&b)
 	}
 	for _, x := range r.Crowds {
+		x.markdown(&b)
+	}
+	for _, x := range r.Streams {
 		x.markdown(&b)
 	}
 	for _, x := range r.Floods {
