@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
@@ -91,6 +92,7 @@ func TestStreams(t *testing.T) {
 // streams are calls over one connection that do not go on.
 type streams struct {
 	conn  net.Conn
+	begun chan struct{} // has one for each answer that has begun, or that there is none
 	ended atomic.Int64
 	wg    sync.WaitGroup
 }
@@ -102,7 +104,7 @@ func newStreams(t *testing.T, addr, id string, half bool) *streams {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &streams{conn: conn}
+	s := &streams{conn: conn, begun: make(chan struct{}, streamsEach+1)}
 	t.Cleanup(s.close)
 	framer := http2.NewFramer(conn, conn)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -116,6 +118,7 @@ func newStreams(t *testing.T, addr, id string, half bool) *streams {
 	}
 	var block strings.Builder
 	e := hpack.NewEncoder(&block)
+	s.wg.Go(func() { s.read(framer) })
 	message := append([]byte{0, 0, 0, 0, byte(len(id) + 2), 1<<3 | 2, byte(len(id))}, id...)
 	if half { // of 200 KiB a quarter of one comes
 		message = append([]byte{0, 0, 3, 0x20, 0}, make([]byte, 250)...)
@@ -142,11 +145,18 @@ func newStreams(t *testing.T, addr, id string, half bool) *streams {
 		if err == nil {
 			err = framer.WriteData(stream, !half, message)
 		}
+		if err != nil {
+			t.Fatal(fmt.Errorf("a call of many: %w", err))
+		}
+		if half {
+			continue
+		}
+		select { // one after the other: these are at work until their answers begin
+		case <-s.begun:
+		case <-time.After(patience):
+			t.Fatal("a call has no answer")
+		}
 	}
-	if err != nil {
-		t.Fatal(fmt.Errorf("a call of many: %w", err))
-	}
-	s.wg.Go(func() { s.read(framer) })
 	return s
 }
 
@@ -158,6 +168,8 @@ func (s *streams) read(framer *http2.Framer) {
 		case *http2.MetaHeadersFrame:
 			if f.StreamEnded() {
 				s.ended.Add(1)
+			} else {
+				s.begun <- struct{}{}
 			}
 		case *http2.RSTStreamFrame:
 			s.ended.Add(1)
