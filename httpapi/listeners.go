@@ -141,7 +141,8 @@ func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Con
 
 // Translated returns what answers requests that another protocol was translated into:
 // those to the API, by the protocol's name in metrics, and to verify, by a policy unless that
-// is "". Requests under way end with base, and verifies also with their own context.
+// is "". Requests under way end with base; a verify ends no later than its context, and not
+// because that is cancelled: the store is not away then.
 // loopbackOnly refuses without credentials what comes for other host names than this
 // machine's. Each request has its body as a stream, and its answer is good until it is reset.
 func (s *Server) Translated(base context.Context, loopbackOnly bool) (api func(protocol string) fasthttp.RequestHandler, check func(ctx context.Context, http *fasthttp.RequestCtx, policy string)) {
@@ -155,6 +156,12 @@ func (s *Server) Translated(base context.Context, loopbackOnly bool) (api func(p
 		if policy != "" {
 			named, known = s.config.Verify.Policies[policy]
 		}
-		s.verify.AnswerAs(ctx, http, named, known, counts)
+		until := base
+		if end, has := ctx.Deadline(); has && time.Until(end) < verify.DefaultTimeout {
+			timed, cancel := context.WithDeadline(base, end)
+			defer cancel()
+			until = timed
+		}
+		s.verify.AnswerAs(until, http, named, known, counts)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // What is being received at a time is bounded, and what was answered counts no more.
 func TestBodies(t *testing.T) {
-	const most = 10
+	const most = 10 // of all
 	inner := func(int) {}
 	depth := 0
 	var reads []error
@@ -21,7 +21,7 @@ func TestBodies(t *testing.T) {
 		_, err := io.ReadAll(r.Body)
 		reads = append(reads, err)
 		inner(len(reads))
-	}), most)
+	}), 8, most)
 	ask := func(body string) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
 	}
@@ -33,11 +33,15 @@ func TestBodies(t *testing.T) {
 	}
 	ask("123456") // the two within it come while it is not answered yet
 	ask("1234567890")
-	if len(reads) != 4 || reads[0] != nil || reads[2] != nil || reads[3] != nil {
+	ask(strings.Repeat("x", frameSlack+9))
+	if len(reads) != 5 || reads[0] != nil || reads[2] != nil || reads[3] != nil {
 		t.Fatalf("got %v", reads)
 	}
 	var refused *connect.Error
 	if !errors.As(reads[1], &refused) || refused.Code() != connect.CodeResourceExhausted {
 		t.Errorf("11 of 10 bytes: %v", reads[1])
+	}
+	if !errors.As(reads[4], &refused) || refused.Code() != connect.CodeResourceExhausted {
+		t.Errorf("9 of 8 bytes: %v", reads[4])
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -34,7 +35,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // that the caller is told.
 var (
 	handedOn = []string{"Host", "Authorization", "If-Match", "X-Request-Id", "Session-Consistency", "X-Forwarded-For", "Origin", "Sec-Fetch-Site"}
-	back     = []string{"X-Request-Id", "Session-Replicas", "Www-Authenticate", "Retry-After"}
+	back     = []string{"X-Request-Id", "Cache-Control", "Session-Replicas", "Www-Authenticate", "Retry-After"}
 )
 
 // begin makes a request to httpapi, of a caller with these addresses.
@@ -166,16 +167,22 @@ func (p *peer) LocalAddr() net.Addr { return p.local }
 // SetReadDeadline implements net.Conn.
 func (*peer) SetReadDeadline(time.Time) error { return nil }
 
+// connection is one of net/http's.
+type connection struct {
+	net.Conn
+	bodies atomic.Int64 // bytes, see withBodies
+}
+
 type connKey struct{}
 
 // withConn lets calls know their connection.
 func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
+	return context.WithValue(ctx, connKey{}, &connection{Conn: conn})
 }
 
 // addressesOf returns those of a call's connection.
 func addressesOf(ctx context.Context) (remote, local net.Addr) {
-	conn, ok := ctx.Value(connKey{}).(net.Conn)
+	conn, ok := ctx.Value(connKey{}).(*connection)
 	if !ok {
 		return &net.TCPAddr{}, &net.TCPAddr{}
 	}

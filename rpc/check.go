@@ -51,11 +51,15 @@ func (s *Server) checked(ctx context.Context, remote, local net.Addr, request []
 	}
 	x := begin(remote, local)
 	defer x.end()
+	x.http.Request.Header.DisableSpecialHeader() // cookies are read as they were written
 	for i := range asks.headers {
 		x.ask(&asks.headers[i], asks.joined)
 	}
 	s.config.Verify(ctx, &x.http, asks.policy)
 
+	if err := ctx.Err(); err != nil {
+		return nil, map[error]codes.Code{context.Canceled: codes.Canceled, context.DeadlineExceeded: codes.DeadlineExceeded}[err], err
+	}
 	answer = make([]byte, 0, 1024)
 	switch got := x.http.Response.StatusCode(); got {
 	case http.StatusOK:
@@ -244,7 +248,7 @@ func (x *exchange) ask(header *checkHeader, joined bool) {
 		return
 	}
 	h := &x.http.Request.Header
-	if joined && canonical == "Authorization" {
+	if joined && (canonical == "Authorization" || canonical == "Cookie") {
 		for part := range strings.SplitSeq(string(header.value), ",") {
 			h.Add(canonical, strings.TrimSpace(part))
 		}

@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -32,7 +34,7 @@ const maxCheckBytes = 128 << 10
 func (s *Server) runCheck(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	srv := grpc.NewServer(
 		grpc.ForceServerCodecV2(checkCodec{}), grpc.MaxRecvMsgSize(min(maxCheckBytes, s.config.MaxBytes)), grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(requestTimeout), grpc.InTapHandle(bounded), grpc.WaitForHandlers(true), // I7
+		grpc.MaxHeaderListSize(uint32(min(s.config.MaxHeaderBytes, math.MaxInt32))), grpc.ConnectionTimeout(requestTimeout), grpc.InTapHandle(bounded), grpc.WaitForHandlers(true), // I7
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: idleTimeout, Timeout: requestTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))), // which keep their stacks
@@ -64,16 +66,16 @@ func (s *Server) runCheck(ctx context.Context, ln net.Listener, shutdownTimeout 
 		srv.Stop()
 		<-drained
 	}
-	return <-served
+	if err := <-served; !errors.Is(err, grpc.ErrServerStopped) { // it ended before it began
+		return err
+	}
+	return nil
 }
 
-// bounded bounds how long a call may take that says nothing itself.
+// bounded bounds how long a call may take, whatever it says itself.
 func bounded(ctx context.Context, _ *tap.Info) (context.Context, error) {
-	if _, has := ctx.Deadline(); has {
-		return ctx, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	context.AfterFunc(ctx, cancel)
+	_ = cancel // the library's own context, which this one ends with, ends with the call
 	return ctx, nil
 }
 

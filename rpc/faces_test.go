@@ -30,9 +30,9 @@ type faces struct {
 }
 
 // bothFaces serves the API over HTTP beside the listener of gRPC.
-func bothFaces(t *testing.T) *faces {
+func bothFaces(t *testing.T, changes ...func(*setup)) *faces {
 	t.Helper()
-	f := &faces{fixture: start(t)}
+	f := &faces{fixture: start(t, changes...)}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

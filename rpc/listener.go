@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync/atomic"
 
@@ -58,6 +59,14 @@ type countedConn struct {
 	of     *listener
 	tls    *tls.Conn // above it; nil without TLS
 	closed atomic.Bool
+}
+
+// CloseWrite ends what is sent, and not what is received, where that can be done apart.
+func (c *countedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // Close implements net.Conn. A handshake that was not at its end by then has failed.

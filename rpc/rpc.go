@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -36,8 +37,11 @@ type Config struct {
 	Verify func(ctx context.Context, http *fasthttp.RequestCtx, policy string)
 	// Ready says why the program is not ready, nil if it is.
 	Ready func(context.Context) error
-	// MaxBytes is the size of the largest message that is taken.
-	MaxBytes int
+	// MaxBytes is the size of the largest message that is taken, MaxHeaderBytes that of the
+	// headers of a call.
+	MaxBytes, MaxHeaderBytes int
+	// Anonymous says that calls need no credentials.
+	Anonymous bool
 	// MaxConnections is how many connections a listener has; 0 is 8,192. One more is closed
 	// at once: a client of gRPC takes that for UNAVAILABLE, and tries another address.
 	MaxConnections int
@@ -61,17 +65,24 @@ func New(c Config) *Server {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = maxConnections
 	}
+	c.Ready = recently(c.Ready)
 	s := &Server{config: c, api: map[string]fasthttp.RequestHandler{}}
 	for spoken, name := range map[string]string{connect.ProtocolGRPC: "grpc", connect.ProtocolGRPCWeb: "grpc-web", connect.ProtocolConnect: "connect"} {
 		s.api[spoken] = c.API(name)
 	}
-	mux := http.NewServeMux()
-	limits := []connect.HandlerOption{connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered)}
+	mux, calls := http.NewServeMux(), http.NewServeMux()
+	limits := []connect.HandlerOption{connect.WithReadMaxBytes(c.MaxBytes), connect.WithRecover(s.recovered), connect.WithCompression("gzip", nil, nil)}
 	options := append(limits, connect.WithCodec(codec("proto")), connect.WithCodec(codec("json")), connect.WithCodec(codec("json; charset=utf-8")))
+	calls.Handle("/", unknown())
+	api := withBodies(calls, c.MaxBytes, maxBodies)
+	if !c.Anonymous {
+		api = withoutStrangers(api)
+	}
 	var services []string
 	if c.Services.API {
 		for _, v := range versions {
 			services = append(services, v.service)
+			mux.Handle("/"+v.service+"/", api)
 			for _, p := range v.procedures {
 				path := "/" + v.service + "/" + p.name
 				opts := options
@@ -79,15 +90,15 @@ func New(c Config) *Server {
 				if p.reads {
 					opts = append(opts[:len(opts):len(opts)], connect.WithIdempotency(connect.IdempotencyNoSideEffects))
 				}
-				mux.Handle(path, connect.NewUnaryHandler(path, s.unary(path, p), opts...))
+				calls.Handle(path, connect.NewUnaryHandler(path, s.unary(path, p), opts...))
 			}
 		}
 	}
 	if c.Services.Check {
 		path := "/" + checkService + "/Check"
-		mux.Handle(path, connect.NewUnaryHandler(path, s.check, options...))
+		mux.Handle(path, withBodies(connect.NewUnaryHandler(path, s.check, options...), maxCheckBytes, maxCheckBodies))
 	}
-	serves := &health{services: map[string]bool{}, ready: c.Ready}
+	serves := &health{services: map[string]bool{}, ready: s.config.Ready}
 	for _, name := range services { // with descriptors
 		serves.services[name] = true
 	}
@@ -97,7 +108,7 @@ func New(c Config) *Server {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, limits...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limits...))
 	mux.Handle("/", unknown())
-	s.handler = withCORS(withBodies(withText(withHost(mux)), maxBodies), c.Origins)
+	s.handler = withCORS(withText(withHost(mux)), c.Origins)
 	return s
 }
 
@@ -134,13 +145,13 @@ func refuseAll(why *connect.Error, status int) http.Handler {
 }
 
 // Run serves ln, which may be a *server.TLSListener, until ctx ends, and then answers what is
-// under way, for shutdownTimeout at most. Everything that it started has ended when it
-// returns. (I7)
-func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
+// under way, for shutdownTimeout at most; then it calls cut, which is to end the rest.
+// Everything that it started has ended when it returns. (I7)
+func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration, cut func()) error {
 	if s.config.Services == (Services{Check: true}) {
 		return s.runCheck(ctx, s.bounded(ln), shutdownTimeout)
 	}
-	return serve(ctx, s.bounded(ln), s.handler, s.config.Logger, shutdownTimeout)
+	return serve(ctx, s.bounded(ln), s.handler, s.config.MaxHeaderBytes, s.config.Logger, shutdownTimeout, cut)
 }
 
 // bounded bounds the number of connections.
@@ -164,19 +175,25 @@ func RunUnavailable(ctx context.Context, ln net.Listener, log *slog.Logger) erro
 		w.Header().Set("Connection", "close") // which HTTP/2 says in its own way
 		refuse.ServeHTTP(w, r)
 	})
-	return serve(ctx, newListener(ln, maxConnections, func() {}), closes, log, unavailableEnd)
+	return serve(ctx, newListener(ln, maxConnections, func() {}), closes, http.DefaultMaxHeaderBytes, log, unavailableEnd, func() {})
 }
 
-func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger, shutdownTimeout time.Duration) error {
+func serve(ctx context.Context, ln net.Listener, handler http.Handler, headerBytes int, log *slog.Logger, shutdownTimeout time.Duration, cut func()) error {
+	var working sync.WaitGroup
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
-		Handler: handler, Protocols: protocols,
-		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			working.Add(1)
+			defer working.Done()
+			handler.ServeHTTP(w, r)
+		}),
+		Protocols:         protocols,
+		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ConnContext: withConn,
-		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: requestTimeout},
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
@@ -190,7 +207,9 @@ func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 	defer cancel()
 	if srv.Shutdown(end) != nil {
 		_ = srv.Close()
+		cut()
 	}
+	working.Wait() // also for calls whose connections have ended
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -204,7 +223,6 @@ const (
 	// written, of each stream apart.
 	requestTimeout = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	maxHeaderBytes = 64 << 10
 	// maxStreams is how many calls of one connection are at work at a time.
 	maxStreams = 250
 )

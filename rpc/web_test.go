@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,6 +130,43 @@ func TestHTTP1_WebPages(t *testing.T) {
 		h = answer.Header
 		if got := h.Get("Access-Control-Allow-Origin") == origin && strings.Contains(h.Get("Access-Control-Expose-Headers"), "Grpc-Status,"); got != allowed || h.Get("Vary") != "Origin" {
 			t.Errorf("%s may read: %v; %v", origin, got, h)
+		}
+	}
+}
+
+// What is no message, or is over before it begins, has a status of its own, whatever the
+// protocol is, and the next call is answered.
+func TestHTTP1_BadFrames(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.stored()
+	whole := []byte{0, 0, 0, 0, 4, 1<<3 | 2, 2, 's', '1'}
+	for name, c := range map[string]struct {
+		frame   []byte
+		timeout string
+		want    string // of grpc-status
+	}{
+		"no frame":                   {nil, "", "12"},
+		"half of a frame's head":     {whole[:3], "", "13"},
+		"half of a message":          {whole[:7], "", "13"},
+		"two messages":               {append(slices.Clone(whole), whole...), "", "12"},
+		"compressed, and not said":   {append([]byte{1}, whole[1:]...), "", "13"},
+		"a message of 4 GiB":         {[]byte{0, 255, 255, 255, 255, 1}, "", "8"},
+		"a deadline that is over":    {whole, "0m", "4"},
+		"a deadline that is no time": {whole, "soon", "3"},
+		"whole":                      {whole, "", "0"},
+	} {
+		headers := []string{"Content-Type", "application/grpc-web+proto"}
+		if c.timeout != "" {
+			headers = append(headers, "Grpc-Timeout", c.timeout)
+		}
+		answer, body := f.web(http.MethodPost, "/zitadel.session.v2.SessionService/GetSession", c.frame, headers...)
+		told := answer.Header.Get("Grpc-Status")
+		if _, trailer, is := strings.Cut(strings.ToLower(string(body)), "grpc-status: "); is {
+			told, _, _ = strings.Cut(trailer, "\r")
+		}
+		if answer.StatusCode != http.StatusOK || told != c.want {
+			t.Errorf("%s: %d, status %s, want %s; %q", name, answer.StatusCode, told, c.want, body)
 		}
 	}
 }

@@ -224,8 +224,8 @@ func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 			calls, check := api.Translated(base, !isUnix)
 			return rpc.New(rpc.Config{
 				Services: s.c.GRPCServices, API: calls, Verify: check, Ready: s.ready.Check, MaxBytes: s.c.API.MaxBodyBytes,
-				Origins: s.c.API.CORSOrigins, Logger: s.log,
-			}).Run(ctx, secured(s.listens.GRPC, s.c.GRPCTLS), s.c.DrainTime())
+				MaxHeaderBytes: s.c.API.MaxHeaderBytes, Anonymous: s.c.API.Anonymous, Origins: s.c.API.CORSOrigins, Logger: s.log,
+			}).Run(ctx, secured(s.listens.GRPC, s.c.GRPCTLS), s.c.DrainTime(), cut)
 		}
 	}
 	s.startListeners(run, runVerify, runGRPC)

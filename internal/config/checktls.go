@@ -4,6 +4,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
+	"github.com/cloakroom-dev/cloakroom/rpc"
 )
 
 // checkTLS reads the certificates of the listeners.
@@ -11,6 +12,10 @@ func checkTLS(c *Config, wrong *usage.Faults) {
 	if !c.good("http-tls-cert-file", "http-tls-key-file", "http-tls-client-ca-file", "verify-tls-cert-file", "verify-tls-key-file", "verify-addr",
 		"grpc-tls-cert-file", "grpc-tls-key-file", "grpc-addr") {
 		return
+	}
+	byGRPC := []string{"h2", "http/1.1"}
+	if c.GRPCServices == (rpc.Services{Check: true}) {
+		byGRPC = byGRPC[:1] // it speaks nothing else
 	}
 	// Those of the other listeners, which have the API's certificate unless they have their own.
 	others := []struct {
@@ -20,7 +25,7 @@ func checkTLS(c *Config, wrong *usage.Faults) {
 		to         **followed.Certificate
 	}{
 		{"verify", c.Listen.Verify, c.verifyTLSFiles, []string{"http/1.1"}, &c.VerifyTLS},
-		{"grpc", c.Listen.GRPC, c.grpcTLSFiles, []string{"h2", "http/1.1"}, &c.GRPCTLS},
+		{"grpc", c.Listen.GRPC, c.grpcTLSFiles, byGRPC, &c.GRPCTLS},
 	}
 	before := len(*wrong)
 	paired := func(name string, files followed.CertificateFiles) {

@@ -23,7 +23,11 @@ import (
 // those that HTTP/2 has for method, path and host; joined with commas, where bytes that are not UTF-8 are "!", or each line
 // with its bytes. Status 0 and ok_response let pass, with headers set as append_action says, and those of headers_to_remove
 // gone; denied_response is the client's answer; an error of the call, or none in time, is status_on_error.
-type envoyGRPC struct{ joined bool }
+type envoyGRPC struct {
+	joined bool
+	bare   bool   // without header_mutation: all that removes headers is the answer
+	policy string // of check_settings
+}
 
 func (e envoyGRPC) Name() string {
 	if e.joined {
@@ -58,7 +62,9 @@ func (e envoyGRPC) Start(t *testing.T, check, application string) string {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	d := &checking{envoyGRPC: e, conn: conn, timeout: timeout, double: double{application: application, client: asker(t, 0, 32)}}
-	d.clean = mutations(t, manager)
+	if d.clean = mutations(t, manager); e.bare {
+		d.clean = func(http.Header) {}
+	}
 	return serve(t, d)
 }
 
@@ -127,7 +133,9 @@ func (d *checking) question(r *http.Request) *authv3.CheckRequest {
 			client.HeaderMap.Headers = append(client.HeaderMap.Headers, &corev3.HeaderValue{Key: name, RawValue: []byte(v)})
 		}
 	}
-	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: client}}}
+	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+		Request: &authv3.AttributeContext_Request{Http: client}, ContextExtensions: map[string]string{"policy": d.policy},
+	}}
 }
 
 // marked returns a text with "!" for each byte that is not UTF-8.
@@ -141,4 +149,36 @@ func marked(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Without anything before it that removes headers, Check has Envoy remove each that an
+// application could take for one of verify's, in every spelling.
+func TestSpoofing_CheckRemovesSpellings(t *testing.T) {
+	for _, joined := range []bool{false, true} {
+		t.Run(envoyGRPC{joined: joined}.Name(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, envoyGRPC{joined: joined, bare: true})
+			v := w.ours.login(t, "spoof")
+			for _, s := range spellings {
+				if got := w.spoofs(t, v, s); got != "dropped" {
+					t.Errorf("%s in the place of a hyphen: %s", s.name, got)
+				}
+			}
+		})
+	}
+}
+
+// The policy that the route's check_settings name holds, whatever the path is.
+func TestEnvoyGRPC_Policy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, envoyGRPC{policy: "strict"})
+	lax, strict := w.ours.login(t, "lax"), w.ours.login(t, "strict", func(session map[string]any) {
+		factors := session["factors"].(map[string]any)
+		factors["webAuthN"] = map[string]any{"verifiedAt": factors["password"].(map[string]any)["verifiedAt"], "userVerified": true}
+	})
+	strict.factors("password,webAuthN")
+	for _, target := range lenient {
+		w.refuses(t, request{target: target}.by(lax))
+		w.passes(t, request{target: target}.by(strict), strict)
+	}
 }

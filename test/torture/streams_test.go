@@ -19,7 +19,7 @@ import (
 // streamed is what TestStreams has measured.
 type streamed struct {
 	Half           int      `json:"half"`   // calls whose message never ends
-	Unread         int      `json:"unread"` // calls whose answer is never read
+	Unread         int      `json:"unread"` // calls whose answer is never read, of half by the connection, of half by the call
 	Ended          int      `json:"ended"`
 	Alone          *outcome `json:"gets_alone"`
 	Beside         *outcome `json:"gets_beside"`
@@ -53,13 +53,14 @@ func TestStreams(t *testing.T) {
 	getting.closed(getters, overloadTime/10) // connections are made
 	before := c.footprint(t)
 
-	conns := max(crowds/120, 4)
-	x := &streamed{Half: conns / 2 * streamsEach, Unread: (conns - conns/2) * streamsEach}
+	conns := max(crowds/120/4*4, 4)
+	x := &streamed{Half: conns / 2 * streamsEach, Unread: conns / 2 * streamsEach}
 	x.ResidentAlone = c.peak(t, func() { x.Alone = getting.open(gets, overloadTime, getters) })
 	var all []*streams
 	for i := range conns {
-		all = append(all, newStreams(t, grpc, known.id(i), i < conns/2))
+		all = append(all, newStreams(t, grpc, known.id(i), []kindOfStream{halfSent, windowShut, notRead, halfSent}[i%4]))
 	}
+	getting.closed(getters, max(overloadTime/10, time.Second/2)) // until those that could be answered have been at work
 	x.ResidentBeside = c.peak(t, func() { x.Beside = getting.open(gets, overloadTime, getters) })
 	for name, got := range map[string]*outcome{"gets alone": x.Alone, "gets beside the calls": x.Beside} {
 		got.noWrong(t, name)
@@ -76,8 +77,15 @@ func TestStreams(t *testing.T) {
 		}
 		return n
 	}
-	if longForm() && !eventually.Within(patience, func() bool { return ended() >= conns*streamsEach }) {
-		t.Errorf("of %d calls %d have ended", conns*streamsEach, ended())
+	if want := 3 * conns / 4 * streamsEach; longForm() && !eventually.Within(patience, func() bool { return ended() >= want }) {
+		t.Errorf("of %d calls %d have ended", want, ended())
+	}
+	// Of those that read nothing the program's goroutines tell.
+	if most := before.Goroutines + float64(20*conns); longForm() && !eventually.Within(patience, func() bool {
+		now, err := c.measure()
+		return err == nil && now.Goroutines <= most
+	}) {
+		t.Errorf("the process has more than %.0f goroutines", most)
 	}
 	x.Ended = ended()
 	for _, s := range all {
@@ -97,19 +105,34 @@ type streams struct {
 	wg    sync.WaitGroup
 }
 
-// newStreams makes streamsEach calls, for a session: with half of a message, or with a window of no bytes for the answers.
-func newStreams(t *testing.T, addr, id string, half bool) *streams {
+// kindOfStream is how a call does not go on: its message does not end, its window has no bytes for the answer, or nothing
+// that comes over the connection is read.
+type kindOfStream int
+
+const (
+	halfSent kindOfStream = iota
+	windowShut
+	notRead
+)
+
+// newStreams makes streamsEach calls for a session.
+func newStreams(t *testing.T, addr, id string, kind kindOfStream) *streams {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if tcp := conn.(*net.TCPConn); kind == notRead {
+		if err := tcp.SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := &streams{conn: conn, begun: make(chan struct{}, streamsEach+1)}
 	t.Cleanup(s.close)
 	framer := http2.NewFramer(conn, conn)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	window := uint32(1 << 16)
-	if !half {
+	if kind == windowShut {
 		window = 0
 	}
 	_, err = io.WriteString(conn, http2.ClientPreface)
@@ -118,9 +141,11 @@ func newStreams(t *testing.T, addr, id string, half bool) *streams {
 	}
 	var block strings.Builder
 	e := hpack.NewEncoder(&block)
-	s.wg.Go(func() { s.read(framer) })
+	if kind != notRead {
+		s.wg.Go(func() { s.read(framer) })
+	}
 	message := append([]byte{0, 0, 0, 0, byte(len(id) + 2), 1<<3 | 2, byte(len(id))}, id...)
-	if half { // of 200 KiB a quarter of one comes
+	if kind == halfSent { // of 200 KiB a quarter of one comes
 		message = append([]byte{0, 0, 3, 0x20, 0}, make([]byte, 250)...)
 	}
 	for i := range streamsEach {
@@ -143,12 +168,12 @@ func newStreams(t *testing.T, addr, id string, half bool) *streams {
 			err = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte(block.String()), EndHeaders: true})
 		}
 		if err == nil {
-			err = framer.WriteData(stream, !half, message)
+			err = framer.WriteData(stream, kind != halfSent, message)
 		}
 		if err != nil {
 			t.Fatal(fmt.Errorf("a call of many: %w", err))
 		}
-		if half {
+		if kind != windowShut {
 			continue
 		}
 		select { // one after the other: these are at work until their answers begin
