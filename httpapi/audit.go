@@ -31,7 +31,7 @@ func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error
 	status := c.http.Response.StatusCode()
 	failed := status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 	stranger := c.caller == nil // so nothing was done
-	if stranger && e != nil && !failed {
+	if stranger && e != nil && (!failed || e.Guessed) {
 		s.auditStranger(ctx, c, e)
 		return
 	}

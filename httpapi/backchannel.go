@@ -161,7 +161,11 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 		return nil, errNoIssuer // any more
 	}
 	l, err := issuers.Logout(ctx, token)
-	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
+	e, invalid := errors.AsType[*oidc.InvalidError](err)
+	if invalid && e.Later && !e.Expired { // a sender repeats what is answered so, and never what is refused
+		return nil, &refusal.Error{Code: refusal.Unavailable, Text: e.Error() + "; try again", Guessed: true}
+	}
+	if invalid {
 		return nil, &refusal.Error{Code: refusal.Invalid, Text: e.Error(), Guessed: !e.Expired}
 	}
 	if err != nil {

@@ -99,7 +99,7 @@ func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, erro
 
 // readIssuer reads one entry.
 func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issuerSettings {
-	s := issuerSettings{leeway: defaultLeeway, algorithms: []string{"RS256"}, userAt: path{"sub"}, permissionsAt: path{"scope"}}
+	s := issuerSettings{leeway: defaultLeeway, algorithms: algorithms, userAt: path{"sub"}, permissionsAt: path{"scope"}}
 	// It comes first, because URLs are looked at by it.
 	if allow := v.Field("allow_http"); allow.Given() {
 		allow.Boolean(&s.allowHTTP)

@@ -3,6 +3,7 @@ package oidc
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ issuers:
 		t.Errorf("got %+v, %+v", full, full.Introspection)
 	}
 	second := &s.issuers[1]
-	if second.Name != second.URL || second.leeway != defaultLeeway || strings.Join(second.algorithms, ",") != "RS256" || strings.Join(second.userAt, "/") != "sub" || second.logout != nil {
+	if second.Name != second.URL || second.leeway != defaultLeeway || !slices.Equal(second.algorithms, algorithms) || strings.Join(second.userAt, "/") != "sub" || second.logout != nil {
 		t.Errorf("got %+v", second)
 	}
 }

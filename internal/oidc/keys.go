@@ -244,7 +244,7 @@ func (i *issuer) keyOf(ctx context.Context, token *jwt.Token) (any, error) {
 		}
 	}
 	if !keys.has(token.Header) {
-		return nil, invalid("kid: the issuer has no such key")
+		return nil, &InvalidError{Reason: "kid: the issuer has no such key", Later: true}
 	}
 	return keys.byID.KeyfuncCtx(ctx)(token)
 }

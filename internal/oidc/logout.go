@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -31,7 +32,8 @@ type Logout struct {
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.4
 // and 2.6), with one exception: that its jti has not come before is for the
-// caller to know.
+// caller to know. An *InvalidError that is not Later is for good: senders do not repeat what
+// is refused so.
 func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
 	if len(token) > MaxTokenBytes {
 		return nil, invalid(fmt.Sprintf("it has more than %d bytes", MaxTokenBytes))
@@ -42,6 +44,9 @@ func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
 	}
 	if i.logout == nil {
 		return nil, invalid("iss: no logout is configured for this issuer")
+	}
+	if alg := algorithmOf(token); slices.Contains(algorithms, alg) && !slices.Contains(i.algorithms, alg) {
+		return nil, i.refused(ctx, &InvalidError{Reason: "alg: it is not among the algorithms of this issuer", Later: true})
 	}
 	claims := jwt.MapClaims{}
 	if _, err := i.verify(ctx, i.logouts, token, claims, "jwt", "logout+jwt"); err != nil {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -82,6 +83,11 @@ func TestLogout(t *testing.T) {
 	}
 	_, err := f.Logout(t.Context(), oidctest.NewKey(t, "RS256").Sign(t, f.logoutClaims(nil)))
 	f.refused(err, "kid")
+	f.later(err, true)
+	_, err = f.Logout(t.Context(), f.issuer.Sign(f.logoutClaims(map[string]any{"iat": now + 31})))
+	f.later(err, true)
+	_, err = f.Logout(t.Context(), f.issuer.Sign(f.logoutClaims(map[string]any{"exp": now - 30})))
+	f.later(err, false)
 	for _, text := range []string{"", "x", "a.b.c", strings.Repeat("x", MaxTokenBytes+1)} {
 		_, err = f.Logout(t.Context(), text)
 		f.refused(err, "")
@@ -145,4 +151,36 @@ func TestI2_LogoutWhileTheIssuerIsAway(t *testing.T) {
 	f.advance(MaxLogoutAge + defaultLeeway + time.Second)
 	_, err := f.Logout(t.Context(), token)
 	f.refused(err, "iat")
+}
+
+// later checks whether a refused token may be good later.
+func (f *fixture) later(err error, want bool) {
+	f.t.Helper()
+	if e, ok := errors.AsType[*InvalidError](err); !ok || e.Later != want {
+		f.t.Errorf("got %+v, later %v is wanted", err, want)
+	}
+}
+
+// An issuer may make a key of another algorithm at any time, and use it at once: where that is
+// only not configured, its logouts are not refused for good. Without a list each is taken.
+func TestLogout_AnotherAlgorithm(t *testing.T) {
+	for _, algorithm := range []string{"ES256", "EdDSA", "PS384"} {
+		f := newFixture(t, leaving)
+		f.issuer.Rotate(oidctest.NewKey(t, algorithm))
+		f.wanted()
+		if _, err := f.Logout(t.Context(), f.issuer.Sign(f.logoutClaims(nil))); err != nil {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+		f = newFixture(t, strings.Replace(leaving, basic, basic+"\n    algorithms: [RS256]", 1))
+		f.issuer.Rotate(oidctest.NewKey(t, algorithm))
+		f.wanted()
+		_, err := f.Logout(t.Context(), f.issuer.Sign(f.logoutClaims(nil)))
+		f.refused(err, "alg")
+		f.later(err, true)
+	}
+	f := newFixture(t, leaving)
+	_, rest, _ := strings.Cut(f.issuer.Sign(f.logoutClaims(nil)), ".")
+	_, err := f.Logout(t.Context(), base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))+"."+rest)
+	f.refused(err, "")
+	f.later(err, false)
 }

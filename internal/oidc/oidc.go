@@ -42,6 +42,9 @@ type InvalidError struct {
 	// Inactive says that the issuer was asked and does not take the token. It does
 	// not tell whether it ever did.
 	Inactive bool
+	// Later says that the same token may be good later: its key is not known yet, or its
+	// algorithm not configured, or the clocks differ.
+	Later bool
 }
 
 // Error returns the reason.

@@ -112,6 +112,18 @@ func (i *issuer) verify(ctx context.Context, p *jwt.Parser, token string, claims
 	return parsed, nil
 }
 
+// algorithmOf returns the algorithm that a JWT claims to be signed with, "" if it is none.
+func algorithmOf(token string) string {
+	header, _, _ := strings.Cut(token, ".")
+	var head struct {
+		Algorithm string `json:"alg"`
+	}
+	if !decodePart([]byte(header), &head) {
+		return ""
+	}
+	return head.Algorithm
+}
+
 // over says whether the time of a token is over by its own exp.
 func (i *issuer) over(claims jwt.MapClaims) bool {
 	expires, err := instant(claims.GetExpirationTime())
@@ -160,7 +172,10 @@ func reason(err error) error {
 		{jwt.ErrTokenRequiredClaimMissing, "exp or aud is missing"},
 	} {
 		if errors.Is(err, r.err) {
-			return &InvalidError{Reason: r.text, Expired: r.err == jwt.ErrTokenExpired}
+			return &InvalidError{
+				Reason: r.text, Expired: r.err == jwt.ErrTokenExpired,
+				Later: r.err == jwt.ErrTokenUnverifiable || r.err == jwt.ErrTokenNotValidYet || r.err == jwt.ErrTokenUsedBeforeIssued,
+			}
 		}
 	}
 	return invalid("a claim has another type than it should")

@@ -124,11 +124,11 @@ func TestJWTForged(t *testing.T) {
 	}
 	_, err = f.jwt(oidctest.SignWith(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, f.claims(nil), kid))
 	f.refused(err, "algorithm")
-	// The right key by an algorithm that is not configured.
+	// The right key by an algorithm that it is not for.
 	pss := *key
 	pss.Algorithm = "PS256"
 	_, err = f.jwt(pss.Sign(t, f.claims(nil)))
-	f.refused(err, "algorithm")
+	f.refused(err, "alg")
 	// A changed part.
 	parts := strings.Split(good, ".")
 	other := strings.Split(f.issuer.Sign(f.claims(map[string]any{"sub": "mallory"})), ".")
