@@ -21,10 +21,7 @@ const (
 	maxConnBodies = 4 << 20
 )
 
-var (
-	errBodies   = connect.NewError(connect.CodeResourceExhausted, errors.New("too much is being received at a time; try again"))
-	errTooLarge = connect.NewError(connect.CodeResourceExhausted, errors.New("the message is too large"))
-)
+var errBodies = connect.NewError(connect.CodeResourceExhausted, errors.New("too much is being received at a time; try again"))
 
 // withBodies bounds what next reads: of each request each bytes, and of all together most.
 func withBodies(next http.Handler, each int, most int64) http.Handler {
@@ -43,6 +40,15 @@ func withBodies(next http.Handler, each int, most int64) http.Handler {
 	})
 }
 
+// withBody returns r with another body. r itself stays as it is: the server looks at it to
+// see what is left of the body on the connection.
+func withBody(r *http.Request, b io.ReadCloser, length int64) *http.Request {
+	other := *r
+	other.Header.Del("Content-Length")
+	other.Body, other.ContentLength = b, length
+	return &other
+}
+
 // frameSlack is more than what a message has around it.
 const frameSlack = 64
 
@@ -56,8 +62,8 @@ type body struct {
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if b.left <= 0 { // connect would read on, and throw it away
-		return 0, errTooLarge
+	if b.left <= 0 { // connect knows that it is too large, and would read on to throw it away
+		return 0, io.EOF
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
@@ -77,8 +83,7 @@ func withoutStrangers(next http.Handler) http.Handler {
 			if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 				empty = make([]byte, 5) // a frame
 			}
-			r.Header.Del("Content-Length")
-			r.ContentLength, r.Body = int64(len(empty)), io.NopCloser(bytes.NewReader(empty))
+			r = withBody(r, io.NopCloser(bytes.NewReader(empty)), int64(len(empty)))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -21,7 +21,7 @@ func TestBodies(t *testing.T) {
 		_, err := io.ReadAll(r.Body)
 		reads = append(reads, err)
 		inner(len(reads))
-	}), 8, most)
+	}), 10, most)
 	ask := func(body string) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
 	}
@@ -33,15 +33,26 @@ func TestBodies(t *testing.T) {
 	}
 	ask("123456") // the two within it come while it is not answered yet
 	ask("1234567890")
-	ask(strings.Repeat("x", frameSlack+9))
-	if len(reads) != 5 || reads[0] != nil || reads[2] != nil || reads[3] != nil {
+	if len(reads) != 4 || reads[0] != nil || reads[2] != nil || reads[3] != nil {
 		t.Fatalf("got %v", reads)
 	}
 	var refused *connect.Error
 	if !errors.As(reads[1], &refused) || refused.Code() != connect.CodeResourceExhausted {
 		t.Errorf("11 of 10 bytes: %v", reads[1])
 	}
-	if !errors.As(reads[4], &refused) || refused.Code() != connect.CodeResourceExhausted {
-		t.Errorf("9 of 8 bytes: %v", reads[4])
+}
+
+// Of one request no more is read than a message and what is around it.
+func TestBodies_TooLarge(t *testing.T) {
+	var got int
+	h := withBodies(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if got = len(b); err != nil {
+			t.Error(err)
+		}
+	}), 8, 1<<20)
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 1000))))
+	if got != 8+frameSlack {
+		t.Errorf("%d bytes were read", got)
 	}
 }

@@ -23,9 +23,7 @@ func withText(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Set("Content-Type", webType+format)
-		r.Header.Del("Content-Length")
-		r.ContentLength = -1
-		r.Body = &textBody{base64.NewDecoder(base64.StdEncoding, r.Body), r.Body}
+		r = withBody(r, &textBody{base64.NewDecoder(base64.StdEncoding, r.Body), r.Body}, -1)
 		text := &textWriter{ResponseWriter: w}
 		text.encoder = base64.NewEncoder(base64.StdEncoding, w)
 		next.ServeHTTP(text, r)

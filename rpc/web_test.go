@@ -170,3 +170,29 @@ func TestHTTP1_BadFrames(t *testing.T) {
 		}
 	}
 }
+
+// A caller without credentials is refused, its body is not read, and the connection goes on.
+func TestHTTP1_Strangers(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.stored()
+	for range 3 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.addr+listCall, strings.NewReader(strings.Repeat("x", 1000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/proto")
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusUnauthorized || !bytes.Contains(text, []byte("auth header missing")) {
+			t.Errorf("%d, %s, %v", answer.StatusCode, text, err)
+		}
+		if answer, body := f.web(http.MethodPost, listCall, make([]byte, 5), "Content-Type", "application/grpc-web+proto"); answer.StatusCode != http.StatusOK || len(listed(t, body).Sessions) != 1 {
+			t.Errorf("afterwards: %d, %q", answer.StatusCode, body)
+		}
+	}
+}
