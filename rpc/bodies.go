@@ -18,7 +18,7 @@ const (
 	// for Checks: a crowd of the ones leaves the others alone.
 	maxBodies, maxCheckBodies = 256 << 20, 64 << 20
 	// maxConnBodies is for those of one connection.
-	maxConnBodies = 4 << 20
+	maxConnBodies = 8 << 20
 )
 
 var errBodies = connect.NewError(connect.CodeResourceExhausted, errors.New("too much is being received at a time; try again"))
