@@ -11,7 +11,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// What is being received at a time is bounded, and what was answered counts no more.
+// All requests together may receive only so many bytes. An answered one gives its bytes back.
 func TestBodies(t *testing.T) {
 	const most = 10 // of all
 	inner := func(int) {}

@@ -59,8 +59,9 @@ func (x *exchange) end() {
 
 // unary makes the handler of a procedure.
 func (s *Server) unary(path string, p procedure) func(context.Context, *connect.Request[message]) (*connect.Response[message], error) {
+	form := formOf(p.request().ProtoReflect().Descriptor())
 	return func(ctx context.Context, request *connect.Request[message]) (*connect.Response[message], error) {
-		body, err := p.requestJSON(request.Msg)
+		body, err := p.requestJSON(form, request.Msg)
 		if err != nil {
 			return nil, connect.NewError(connect.CodeInvalidArgument, err)
 		}

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -34,7 +33,7 @@ const maxCheckBytes = 128 << 10
 func (s *Server) runCheck(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
 	srv := grpc.NewServer(
 		grpc.ForceServerCodecV2(checkCodec{}), grpc.MaxRecvMsgSize(min(maxCheckBytes, s.config.MaxBytes)), grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(uint32(min(s.config.MaxHeaderBytes, math.MaxInt32))), grpc.ConnectionTimeout(requestTimeout), grpc.InTapHandle(bounded), grpc.WaitForHandlers(true), // I7
+		grpc.MaxHeaderListSize(uint32(min(s.config.MaxHeaderBytes, math.MaxInt32))), grpc.ConnectionTimeout(requestTimeout), grpc.InTapHandle(withinTime), grpc.WaitForHandlers(true), // I7
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: idleTimeout, Timeout: requestTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))), // which keep their stacks
@@ -45,35 +44,26 @@ func (s *Server) runCheck(ctx context.Context, ln net.Listener, shutdownTimeout 
 			return s.checkByGRPC(ctx, read)
 		}}},
 	}, s)
-	grpc_health_v1.RegisterHealthServer(srv, &checkHealth{ready: s.config.Ready})
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	drained := make(chan struct{})
-	go func() {
-		srv.GracefulStop()
-		close(drained)
-	}()
-	select {
-	case <-drained:
-	case <-end.Done():
-		srv.Stop()
-		<-drained
-	}
-	if err := <-served; !errors.Is(err, grpc.ErrServerStopped) { // it ended before it began
-		return err
-	}
-	return nil
+	grpc_health_v1.RegisterHealthServer(srv, &checkHealth{health: &health{map[string]bool{checkService: true}, s.config.Ready}})
+	return serveUntil(ctx, func() error { return srv.Serve(ln) }, grpc.ErrServerStopped, func() {
+		drained := make(chan struct{})
+		go func() {
+			srv.GracefulStop()
+			close(drained)
+		}()
+		late := time.NewTimer(shutdownTimeout)
+		defer late.Stop()
+		select {
+		case <-drained:
+		case <-late.C:
+			srv.Stop()
+			<-drained
+		}
+	})
 }
 
-// bounded bounds how long a call may take, whatever it says itself.
-func bounded(ctx context.Context, _ *tap.Info) (context.Context, error) {
+// withinTime bounds how long a call may take, whatever it says itself.
+func withinTime(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	_ = cancel // the library's own context, which this one ends with, ends with the call
 	return ctx, nil
@@ -126,19 +116,21 @@ func (checkCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 func protoCodec() encoding.CodecV2 { return encoding.GetCodecV2("proto") }
 
-// checkHealth answers grpc.health.v1.
+// checkHealth is health for grpc-go.
 type checkHealth struct {
 	grpc_health_v1.UnimplementedHealthServer
-	ready func(context.Context) error
+	*health
 }
 
 // Check implements grpc_health_v1.HealthServer.
 func (h *checkHealth) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
-	if r.GetService() != "" && r.GetService() != checkService {
+	serves, known := h.serves(ctx, r.GetService())
+	if !known {
 		return nil, status.Error(codes.NotFound, errNoService.Error())
 	}
-	if h.ready(ctx) != nil {
-		return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_NOT_SERVING}, nil
+	answer := &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_NOT_SERVING}
+	if serves {
+		answer.Status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
-	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, nil
+	return answer, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 )
 
-// What pages may send and read more than those of httpapi: gRPC-Web's own headers.
+// Pages may send and read gRPC-Web's own headers, in addition to those of httpapi.
 const (
 	corsHeaders = httpapi.CORSHeaders + ", Connect-Accept-Encoding, Connect-Content-Encoding, Grpc-Accept-Encoding, Grpc-Encoding, Grpc-Timeout, X-Grpc-Web"
 	corsExposed = httpapi.CORSExposed + ", Grpc-Message, Grpc-Status, Grpc-Status-Details-Bin"

@@ -35,13 +35,23 @@ func recently(ready func(context.Context) error) func(context.Context) error {
 	}
 }
 
+// serves says whether a service serves, "" for all of them, and whether there is one.
+func (h *health) serves(ctx context.Context, service string) (serves, known bool) {
+	if service != "" && !h.services[service] {
+		return false, false
+	}
+	return h.ready(ctx) == nil, true
+}
+
 // Check implements grpchealth.Checker.
 func (h *health) Check(ctx context.Context, r *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
-	if r.Service != "" && !h.services[r.Service] {
+	serves, known := h.serves(ctx, r.Service)
+	if !known {
 		return nil, connect.NewError(connect.CodeNotFound, errNoService)
 	}
-	if h.ready(ctx) != nil {
-		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+	answer := &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}
+	if serves {
+		answer.Status = grpchealth.StatusServing
 	}
-	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+	return answer, nil
 }

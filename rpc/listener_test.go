@@ -199,7 +199,7 @@ func TestI2_Unavailable(t *testing.T) {
 	}
 }
 
-// What a protocol spoken here is counted as.
+// Metrics name the protocol of each call.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()

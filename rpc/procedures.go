@@ -28,24 +28,22 @@ type procedure struct {
 	request func() proto.Message
 	// answer appends the answer that stands in the JSON of httpapi.
 	answer func(b, json []byte) ([]byte, error)
-	// form is that of request's JSON; New sets it.
-	form *jsonForm
 }
 
 var versions = []version{
 	{"zitadel.session.v2.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], list, nil},
-		{"GetSession", true, empty[sessionv2.GetSessionRequest], get, nil},
-		{"CreateSession", false, empty[sessionv2.CreateSessionRequest], written[sessionv2.CreateSessionResponse], nil},
-		{"SetSession", false, empty[sessionv2.SetSessionRequest], written[sessionv2.SetSessionResponse], nil},
-		{"DeleteSession", false, empty[sessionv2.DeleteSessionRequest], written[sessionv2.DeleteSessionResponse], nil},
+		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], list},
+		{"GetSession", true, empty[sessionv2.GetSessionRequest], get},
+		{"CreateSession", false, empty[sessionv2.CreateSessionRequest], written[sessionv2.CreateSessionResponse]},
+		{"SetSession", false, empty[sessionv2.SetSessionRequest], written[sessionv2.SetSessionResponse]},
+		{"DeleteSession", false, empty[sessionv2.DeleteSessionRequest], written[sessionv2.DeleteSessionResponse]},
 	}},
 	{"zitadel.session.v2beta.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], list, nil},
-		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], get, nil},
-		{"CreateSession", false, empty[sessionv2beta.CreateSessionRequest], written[sessionv2beta.CreateSessionResponse], nil},
-		{"SetSession", false, empty[sessionv2beta.SetSessionRequest], written[sessionv2beta.SetSessionResponse], nil},
-		{"DeleteSession", false, empty[sessionv2beta.DeleteSessionRequest], written[sessionv2beta.DeleteSessionResponse], nil},
+		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], list},
+		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], get},
+		{"CreateSession", false, empty[sessionv2beta.CreateSessionRequest], written[sessionv2beta.CreateSessionResponse]},
+		{"SetSession", false, empty[sessionv2beta.SetSessionRequest], written[sessionv2beta.SetSessionResponse]},
+		{"DeleteSession", false, empty[sessionv2beta.DeleteSessionRequest], written[sessionv2beta.DeleteSessionResponse]},
 	}},
 }
 
@@ -117,12 +115,12 @@ func list(b, json []byte) ([]byte, error) {
 	return b, nil
 }
 
-// requestJSON translates a request.
-func (p *procedure) requestJSON(m *message) ([]byte, error) {
+// requestJSON translates a request, whose form is that of p.
+func (p *procedure) requestJSON(form *jsonForm, m *message) ([]byte, error) {
 	if m.json {
 		return m.data, nil
 	}
-	if text, ok := p.form.appendJSON(make([]byte, 0, 2*len(m.data)+16), m.data); ok {
+	if text, ok := form.appendJSON(make([]byte, 0, 2*len(m.data)+16), m.data); ok {
 		return text, nil
 	}
 	request := p.request()

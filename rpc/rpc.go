@@ -5,6 +5,11 @@
 // what httpapi answers becomes the answer to the call. So who may do what, how many
 // requests are at work and for how long, what is logged and what is counted is decided
 // there, for all protocols alike.
+//
+// A listener speaks all of it, by connect over net/http, or Envoy's authorization alone, by
+// grpc-go (checklistener.go). Look in call.go for how a call becomes a request, in
+// requestjson.go and procedures.go for how messages become JSON and back, in check.go for
+// Envoy's messages.
 package rpc
 
 import (
@@ -86,7 +91,6 @@ func New(c Config) *Server {
 			for _, p := range v.procedures {
 				path := "/" + v.service + "/" + p.name
 				opts := options
-				p.form = formOf(p.request().ProtoReflect().Descriptor())
 				if p.reads {
 					opts = append(opts[:len(opts):len(opts)], connect.WithIdempotency(connect.IdempotencyNoSideEffects))
 				}
@@ -196,21 +200,28 @@ func serve(ctx context.Context, ln net.Listener, handler http.Handler, headerByt
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: requestTimeout},
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	return serveUntil(ctx, func() error { return srv.Serve(ln) }, http.ErrServerClosed, func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if srv.Shutdown(end) != nil {
+			_ = srv.Close()
+			cut()
+		}
+		working.Wait() // also for calls whose connections have ended
+	})
+}
+
+// serveUntil runs serve until ctx ends, and then stop, which has it return ended.
+func serveUntil(ctx context.Context, serve func() error, ended error, stop func()) error {
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- serve() }()
 	select {
 	case err := <-served:
 		return err
 	case <-ctx.Done():
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if srv.Shutdown(end) != nil {
-		_ = srv.Close()
-		cut()
-	}
-	working.Wait() // also for calls whose connections have ended
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+	stop()
+	if err := <-served; !errors.Is(err, ended) { // I7
 		return err
 	}
 	return nil

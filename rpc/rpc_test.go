@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type fixture struct {
 	redis  *redistest.Server
 	store  *cache.Store
 	api    *httpapi.Server
+	stop   func() error // stops the listener of gRPC, and waits for it
 }
 
 // setup is what a test may change before the program starts.
@@ -103,10 +105,16 @@ func start(t *testing.T, changes ...func(*setup)) *fixture {
 	s.rpc.API, s.rpc.Verify = api.Translated(ctx, !s.unix)
 	served := rpc.New(s.rpc)
 	ended := make(chan error, 1)
-	go func() { ended <- served.Run(ctx, ln, 10*time.Second, stop) }()
-	t.Cleanup(func() {
+	run, end := context.WithCancel(ctx)
+	go func() { ended <- served.Run(run, ln, 10*time.Second, stop) }()
+	f.stop = sync.OnceValue(func() error {
+		end()
+		err := <-ended
 		stop()
-		if err := <-ended; err != nil {
+		return err
+	})
+	t.Cleanup(func() {
+		if err := f.stop(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -134,8 +134,8 @@ func TestHTTP1_WebPages(t *testing.T) {
 	}
 }
 
-// What is no message, or is over before it begins, has a status of its own, whatever the
-// protocol is, and the next call is answered.
+// A broken frame, and a deadline that is over, get a status that says so. The next call is
+// answered.
 func TestHTTP1_BadFrames(t *testing.T) {
 	t.Parallel()
 	f := start(t)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -38,18 +39,14 @@ func serveConnect(ctx context.Context, ln net.Listener, message proto.Message) e
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{Handler: connect.NewUnaryHandler("/", answer, connect.WithCodec(oneMessage{})), Protocols: protocols}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	select {
-	case err := <-served:
+	serve := func() error {
+		err := srv.Serve(ln)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
 		return err
-	case <-ctx.Done():
 	}
-	err := srv.Close()
-	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) { // I7
-		err = errors.Join(err, ended)
-	}
-	return err
+	return cli.ServeUntil(ctx, serve, srv.Close)
 }
 
 // oneMessage reads and writes protobuf, and answers a *proto.Message.
@@ -71,13 +68,8 @@ func serveGRPCGo(ctx context.Context, ln net.Listener, message proto.Message) er
 		return stream.SendMsg(message)
 	}
 	srv := grpc.NewServer(grpc.UnknownServiceHandler(answer))
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	srv.Stop()
-	return <-served // I7
+	return cli.ServeUntil(ctx, func() error { return srv.Serve(ln) }, func() error {
+		srv.Stop()
+		return nil
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/valyala/fasthttp"
 )
@@ -38,17 +39,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ReadTimeout:           time.Minute,
 		WriteTimeout:          time.Minute,
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	err := server.ShutdownWithContext(shutdownCtx)
-	return errors.Join(err, <-served) // I7
+	return cli.ServeUntil(ctx, func() error { return server.Serve(listener) }, func() error {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		return server.ShutdownWithContext(end)
+	})
 }
 
 func (s *Server) handle(http *fasthttp.RequestCtx) {

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What is written and read of protobuf, by the numbers of the fields: the harness shares no
-// message definitions with the program.
+// Here protobuf is written and read by field numbers: the harness shares no message
+// definitions with the program.
 
 // text appends a field of text, or of bytes, or a message.
 func text(b []byte, number protowire.Number, value string) []byte {

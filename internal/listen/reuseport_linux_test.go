@@ -89,6 +89,24 @@ func share(t *testing.T, http string, verify ...string) net.Listener {
 	return ln
 }
 
+// The listener of gRPC is shared as the others are.
+func TestReusePortOfGRPC(t *testing.T) {
+	t.Parallel()
+	port := redistest.FreeAddr(t)
+	for range 2 {
+		c := &Addresses{ReusePort: true, HTTP: "127.0.0.1:0", GRPC: port}
+		opened, err := c.OpenForRequests(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer opened.HTTP.Close()
+		defer opened.GRPC.Close()
+		if got := opened.GRPC.Addr().String(); got != port {
+			t.Errorf("it listens at %s, not %s", got, port)
+		}
+	}
+}
+
 // A process that is the third at one of its ports takes no connection at the other.
 func TestReusePortOfAThird(t *testing.T) {
 	t.Parallel()

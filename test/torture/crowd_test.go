@@ -17,13 +17,44 @@ import (
 
 // crowded is what TestCrowd has measured.
 type crowded struct {
-	Idle           int      `json:"idle"`
-	Slow           int      `json:"slow"`
-	Cut            int      `json:"slow_cut"`
+	Idle int `json:"idle"`
+	Slow int `json:"slow"`
+	Cut  int `json:"slow_cut"`
+	getsBeside
+}
+
+// getsBeside are Gets alone, and beside something else, and what memory the process took.
+type getsBeside struct {
 	Alone          *outcome `json:"gets_alone"`
 	Beside         *outcome `json:"gets_beside"`
 	ResidentAlone  float64  `json:"resident_alone_bytes"`
 	ResidentBeside float64  `json:"resident_beside_bytes"`
+}
+
+// good checks that all Gets were answered, and rightly, in no more memory than most.
+func (x *getsBeside) good(t *testing.T, most float64) {
+	t.Helper()
+	for name, got := range map[string]*outcome{"gets alone": x.Alone, "gets beside": x.Beside} {
+		got.noWrong(t, name)
+		if got.Shed > 0 || got.Right+got.After == 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if x.ResidentBeside > most {
+		t.Errorf("the process takes %.0f MiB, more than %.0f", x.ResidentBeside/mib, most/mib)
+	}
+}
+
+// table writes a row for each.
+func (x *getsBeside) table(b *strings.Builder) {
+	b.WriteString("| | asked | unasked | answered | late | wrong | p50, p99 | memory, MiB |\n|---|---|---|---|---|---|---|---|\n")
+	for _, row := range []struct {
+		name string
+		*outcome
+		resident float64
+	}{{"gets alone", x.Alone, x.ResidentAlone}, {"gets beside them", x.Beside, x.ResidentBeside}} {
+		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %.2f, %.2f ms | %.1f |\n", row.name, row.Asked, row.Unasked, row.Right+row.After, row.Late, row.Wrong, row.P50, row.P99, row.resident/mib)
+	}
 }
 
 const (
@@ -59,15 +90,7 @@ func TestCrowd(t *testing.T) {
 	idle.ask()
 	slow := newSlowOnes(t, c, x.Slow)
 	x.ResidentBeside = c.peak(t, func() { x.Beside = getting.open(gets, overloadTime, getters) })
-	for name, got := range map[string]*outcome{"gets alone": x.Alone, "gets beside the crowd": x.Beside} {
-		got.noWrong(t, name)
-		if got.Shed > 0 || got.Right+got.After == 0 {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-	if most := mostMemory(crowds); x.ResidentBeside > most {
-		t.Errorf("the process takes %.0f MiB, more than %.0f", x.ResidentBeside/mib, most/mib)
-	}
+	x.good(t, mostMemory(crowds))
 	idle.ask() // they are still good
 	idle.close()
 	if longForm() && !eventually.Within(patience, func() bool { return slow.cut() == x.Slow }) {
@@ -239,12 +262,5 @@ func (x *slowOnes) trickle(conn net.Conn, begin string) {
 
 func (x *crowded) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## Idle and slow connections\n\n%d idle and %d slow ones, which sent a byte every %v; %d of these were cut. `--max-in-flight 16`, near cache off.\n\n", x.Idle, x.Slow, slowPause, x.Cut)
-	b.WriteString("| | asked | unasked | answered | late | wrong | p50, p99 | memory, MiB |\n|---|---|---|---|---|---|---|---|\n")
-	for _, row := range []struct {
-		name string
-		*outcome
-		resident float64
-	}{{"gets alone", x.Alone, x.ResidentAlone}, {"gets beside them", x.Beside, x.ResidentBeside}} {
-		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %.2f, %.2f ms | %.1f |\n", row.name, row.Asked, row.Unasked, row.Right+row.After, row.Late, row.Wrong, row.P50, row.P99, row.resident/mib)
-	}
+	x.table(b)
 }

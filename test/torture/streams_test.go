@@ -18,13 +18,10 @@ import (
 
 // streamed is what TestStreams has measured.
 type streamed struct {
-	Half           int      `json:"half"`   // calls whose message never ends
-	Unread         int      `json:"unread"` // calls whose answer is never read, of half by the connection, of half by the call
-	Ended          int      `json:"ended"`
-	Alone          *outcome `json:"gets_alone"`
-	Beside         *outcome `json:"gets_beside"`
-	ResidentAlone  float64  `json:"resident_alone_bytes"`
-	ResidentBeside float64  `json:"resident_beside_bytes"`
+	Half   int `json:"half"`   // calls whose message never ends
+	Unread int `json:"unread"` // calls whose answer is never read, of half by the connection, of half by the call
+	Ended  int `json:"ended"`
+	getsBeside
 }
 
 const (
@@ -62,15 +59,7 @@ func TestStreams(t *testing.T) {
 	}
 	getting.closed(getters, max(overloadTime/10, time.Second/2)) // until those that could be answered have been at work
 	x.ResidentBeside = c.peak(t, func() { x.Beside = getting.open(gets, overloadTime, getters) })
-	for name, got := range map[string]*outcome{"gets alone": x.Alone, "gets beside the calls": x.Beside} {
-		got.noWrong(t, name)
-		if got.Shed > 0 || got.Right+got.After == 0 {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-	if most := x.ResidentAlone + 64*mib + float64(conns*streamsEach*mostOfAStream); x.ResidentBeside > most {
-		t.Errorf("the process takes %.0f MiB, more than %.0f", x.ResidentBeside/mib, most/mib)
-	}
+	x.good(t, x.ResidentAlone+64*mib+float64(conns*streamsEach*mostOfAStream))
 	ended := func() (n int) {
 		for _, s := range all {
 			n += int(s.ended.Load())
@@ -216,12 +205,5 @@ func (s *streams) close() {
 func (x *streamed) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## Calls of gRPC that do not go on\n\n%d whose message never ended and %d whose answer was not read, %d of a connection; %d of these had ended. `--max-in-flight 16`, near cache off.\n\n",
 		x.Half, x.Unread, streamsEach, x.Ended)
-	b.WriteString("| | asked | unasked | answered | late | wrong | p50, p99 | memory, MiB |\n|---|---|---|---|---|---|---|---|\n")
-	for _, row := range []struct {
-		name string
-		*outcome
-		resident float64
-	}{{"gets alone", x.Alone, x.ResidentAlone}, {"gets beside them", x.Beside, x.ResidentBeside}} {
-		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %.2f, %.2f ms | %.1f |\n", row.name, row.Asked, row.Unasked, row.Right+row.After, row.Late, row.Wrong, row.P50, row.P99, row.resident/mib)
-	}
+	x.table(b)
 }
