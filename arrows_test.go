@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"httpapi/imports":      {"httpapi/refusal", "internal/protojson"},
 	"httpapi/caller":       {"httpapi/refusal", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/strictyaml"},
 	"httpapi/request":      {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
-	"httpapi/verify":       {"httpapi/server", "httpapi/caller", "cache", "internal/deadline", "internal/session", "internal/protojson"},
+	"httpapi/verify":       {"httpapi/server", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"rpc":                  {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 	"rpc/pb/zitadel":       {},
 	"rpc/pb/objectv2":      {},

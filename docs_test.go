@@ -32,7 +32,7 @@ func TestRedisDocumentNamesScriptsAndKeys(t *testing.T) {
 	}
 	for _, key := range []string{
 		space.Meta(), space.Session("i"), space.Created(0), space.Creator(0, "c"), space.Catalogue(0), space.User("u"),
-		space.Agent("a"), space.Token(session.TokenHash{}), space.Used(session.TokenHash{}), space.Tombstone("i"), space.Pending(0), space.Never(0),
+		space.Agent("a"), space.Token(session.TokenHash{}), space.Used(session.TokenHash{}), space.Tombstone("i"), space.End("i"), space.Pending(0), space.Never(0),
 	} {
 		family, _, _ := strings.Cut(key, "{")
 		if !strings.Contains(text, "`"+family) {

@@ -102,7 +102,8 @@ func (s *testStore) faultsOf(t rapid.TB, live []*session.Stored, swept bool) (fa
 		}
 	}
 	for key := range got.others {
-		if swept && !hashes[key] && key != s.keys.Meta() && !strings.HasPrefix(key, s.keys.Prefix()+"d:") {
+		kind, _, _, _, _ := s.keys.Spelled(key)
+		if swept && !hashes[key] && key != s.keys.Meta() && kind != 'd' && kind != keys.KindEnd {
 			fault("the key %q is left over", key)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 // the rights of the table and no others: nothing is refused, and of the table nothing is unused.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	table := acl.Needed(cache.Rights(), acl.Near|acl.Waits)
+	table := acl.Needed(cache.Rights(), acl.JWTs|acl.Near|acl.Waits)
 	var mu sync.Mutex
 	used, done := map[string]bool{}, 0
 	t.Cleanup(func() {
@@ -207,6 +207,7 @@ func openConfig(t rapid.TB, clock *storetest.Clock, c cache.Config) *testStore {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store.SetEndsFor(storetest.EndsFor)
 	return &testStore{Store: store, client: c.Redis, clock: clock, keys: space}
 }
 

@@ -21,7 +21,7 @@ func startLeastCluster(t *testing.T) (*least, *redistest.Cluster) {
 	t.Helper()
 	cluster := redistest.StartCluster(t, redistest.ClusterConfig{Access: ofAdmin(t), Conf: []string{longLog}})
 	cluster.NeverFailOver()
-	l := &least{all: cluster.Client(t), rights: acl.Needed(cache.Rights(), acl.Near|acl.Cluster|acl.Waits)}
+	l := &least{all: cluster.Client(t), rights: acl.Needed(cache.Rights(), acl.JWTs|acl.Near|acl.Cluster|acl.Waits)}
 	for _, n := range cluster.Nodes {
 		l.admins = append(l.admins, socketClient(t, n.Server))
 	}
@@ -41,7 +41,7 @@ func startLeastSentinels(t *testing.T) *least {
 	t.Helper()
 	watched := redistest.StartSentinels(t, redistest.SentinelConfig{Access: ofAdmin(t), Conf: []string{longLog}})
 	watched.NeverFailOver()
-	l := &least{all: watched.Client(t), rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
+	l := &least{all: watched.Client(t), rights: acl.Needed(cache.Rights(), acl.JWTs|acl.Near|acl.Waits)}
 	for _, server := range watched.Servers {
 		l.admins = append(l.admins, socketClient(t, server))
 	}

@@ -36,6 +36,8 @@ type Deleted struct {
 // It waits for Config.RevokeWaitReplicas, and says how many have it then.
 // However many these are, it has happened, and this process remembers it.
 //
+// Where JWTs may name the session (SetEndsFor), it leaves an end, too.
+//
 // An old without a Version says that nothing is stored: then only the
 // tombstone is left, with the sequence above old.Sequence.
 func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) (Deleted, error) {
@@ -65,12 +67,20 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
 	args := []any{
 		old.Version, string(old.ID), card.Pack(), deletions.NewTombstone(sequence, reason, deleted.ChangeDate), deletions.TombstoneFor.Milliseconds(),
-		session.Score(deleted.ChangeDate), note,
+		session.Score(deleted.ChangeDate), note, "", 0,
+	}
+	end, ends := s.endOf(old.ID)
+	if ends {
+		name := session.EndOfSession(old.ID)
+		s.near.ForgetEnd(name)
+		defer s.near.ForgetEnd(name) // I4
+		scriptKeys = append(scriptKeys, s.keys.End(name))
+		args[len(args)-2], args[len(args)-1] = end.String(), endMillis(end)
 	}
 	var result string
 	var err error
 	if wait && s.acks != nil {
-		result, deleted.Acknowledged, err = s.acks.run(ctx, scriptKeys, args)
+		result, deleted.Acknowledged, err = s.acks.run(ctx, deleteScript, deleteLua, scriptKeys, args)
 	} else {
 		result, _, err = s.runScript(ctx, deleteScript, scriptKeys, args)
 	}
@@ -80,6 +90,9 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	switch result {
 	case "ok", "done":
 		s.remembered.Add(old.ID, sequence, deleted.ChangeDate, s.clock())
+		if ends {
+			s.ends.Add(session.EndOfSession(old.ID), end, s.clock())
+		}
 		if note != "" {
 			// It is noted: what fails now is done by the sweeper.
 			_ = s.index.DropNamed(ctx, shard, card)
@@ -100,7 +113,11 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 // redeletion says how to delete again what was deleted and has come back.
 func (s *Store) redeletion() deletions.Config {
 	return deletions.Config{
-		Redis: s.rdb, Keys: s.keys, Clock: s.clock, Read: s.readFresh, Logger: s.log,
+		Redis: s.rdb, Keys: s.keys, Clock: s.clock, Read: s.readFresh, Logger: s.log, Ends: s.ends,
+		WriteEnd: func(ctx context.Context, name session.EndName, e session.End) error {
+			_, err := s.writeEnd(ctx, name, e, false)
+			return err
+		},
 		Delete: func(ctx context.Context, back *session.Stored, sequence uint64) error {
 			_, err := s.delete(ctx, back, reasonReturned, sequence, false)
 			if err == nil {

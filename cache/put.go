@@ -31,6 +31,8 @@ const (
 	noteFor = time.Minute
 	// putNote is where put.lua's argument 11 stands.
 	putNote = 10
+	// putEnd is where put.lua's argument 16 stands.
+	putEnd = 15
 	// versionLen is the length of a version, in random bytes.
 	versionLen = 8
 )
@@ -38,7 +40,7 @@ const (
 // Put stores next in place of old, the version that the caller read with
 // GetFresh; a nil old says that there is none. It answers session.ErrConflict if that is not so,
 // session.ErrDeleted if the session was deleted with a sequence not below
-// next.Sequence, session.ErrFull if no further session fits. next must not be
+// next.Sequence, session.ErrEnded if it has ended for good, session.ErrFull if no further session fits. next must not be
 // due.
 //
 // A write that gives a user one more session than Config.MaxSessionsPerUser
@@ -57,6 +59,9 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			return session.ErrConflict // it was deleted since the caller read it
 		}
 		return session.ErrDeleted // also if a failover has lost the tombstone
+	}
+	if s.hasEnded(next.ID) {
+		return session.ErrEnded
 	}
 	inTheWay := old == nil // what the caller did not see may be cleared
 	var twins []any
@@ -91,6 +96,8 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			}
 		case result == "deleted":
 			return session.ErrDeleted
+		case result == "ended":
+			return session.ErrEnded
 		case result == "full":
 			return session.ErrFull
 		case result == "late":
@@ -218,7 +225,10 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), session.Score(facts.Creation),
 		ends, w.card.Pack(), session.Score(facts.Expiration), oldPacked,
 		len(gets), w.note, w.dropNote, session.Score(s.clock()),
-		s.maxSessions, localLimit, fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
+		s.maxSessions, localLimit, 0, fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
+	}
+	if _, ends := s.endsOf(next.ID); ends {
+		w.keys, w.args[putEnd] = append(w.keys, s.keys.End(session.EndOfSession(next.ID))), 1
 	}
 	if w.card.Tag != w.oldCard.Tag { // with one shard there is none
 		w.args = append(w.args, fieldTag, w.card.Tag)

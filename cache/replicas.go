@@ -82,15 +82,15 @@ func (a *acknowledging) close() {
 	}
 }
 
-// run runs delete.lua as runScript does, and waits for replicas. If a lost
+// run runs a script as runScript does, and waits for replicas. If a lost
 // reply is asked for again, it is waited again too.
-func (a *acknowledging) run(ctx context.Context, keys []string, args []any) (result string, got Acknowledged, err error) {
+func (a *acknowledging) run(ctx context.Context, script *redis.Script, text string, keys []string, args []any) (result string, got Acknowledged, err error) {
 	got.Wanted = a.wanted
 	err = repeat(ctx, func(bool) error {
-		reply := redis.NewCmd(ctx, evalWords("evalsha", deleteScript.Hash(), keys, args)...)
+		reply := redis.NewCmd(ctx, evalWords("evalsha", script.Hash(), keys, args)...)
 		last, err := a.trips.DoLast(ctx, reply)
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			reply = redis.NewCmd(ctx, evalWords("eval", deleteLua, keys, args)...)
+			reply = redis.NewCmd(ctx, evalWords("eval", text, keys, args)...)
 			last, err = a.trips.DoLast(ctx, reply)
 		}
 		if err != nil {
@@ -183,7 +183,7 @@ const noVersion = "-"
 func (s *Store) ConfirmDeleted(ctx context.Context, id session.ID) (got Acknowledged, err error) {
 	shard := s.keys.ShardOf(id)
 	scriptKeys := []string{s.keys.Session(id), s.keys.Tombstone(id), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
-	args := []any{noVersion, string(id), "", "", 0, 0, ""}
+	args := []any{noVersion, string(id), "", "", 0, 0, "", "", 0}
 	var result, tombstone *redis.StringCmd
 	ask := func(verb, script string) error {
 		result = redis.NewStringCmd(ctx, evalWords(verb, script, scriptKeys, args)...)

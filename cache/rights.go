@@ -47,6 +47,12 @@ func Rights() []acl.Right {
 		{Command: "exists", Args: "KEY", Keys: "j", Access: acl.Looks, Why: "was a logout token used"},
 		{Command: "set", Args: "KEY 0 NX XX", Keys: "j", Access: acl.Writes, Why: "it is now"},
 
+		{Command: "get", Args: "KEY", Keys: "e", Access: acl.Reads, When: acl.JWTs, Why: "has the login of a JWT ended"},
+		{Command: "set", Args: "KEY 0 PXAT 1", Keys: "e", Access: acl.Writes, When: acl.JWTs, Why: "end.lua, delete.lua: it has"},
+		{Command: "exists", Args: "KEY", Keys: "e", Access: acl.Looks, When: acl.JWTs, Why: "put.lua: has a session ended for good"},
+		{Command: "evalsha", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "run end.lua"},
+		{Command: "eval", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "the same, when Redis has forgotten it"},
+
 		{Command: "cluster|slots", When: acl.Cluster, Why: "which master has which slots"},
 		{Command: "command", When: acl.Cluster, Why: "where the keys of a command are; the client asks once"},
 		{Command: "readonly", When: acl.Cluster | acl.Replicas, Why: "read from replicas"},

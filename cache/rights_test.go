@@ -42,7 +42,7 @@ func startLeast(t *testing.T) *least {
 	t.Helper()
 	server := redistest.Start(t, longLog)
 	admin := socketClient(t, server)
-	l := &least{all: admin, admins: []*redis.Client{admin}, rights: acl.Needed(cache.Rights(), acl.Near|acl.Waits)}
+	l := &least{all: admin, admins: []*redis.Client{admin}, rights: acl.Needed(cache.Rights(), acl.JWTs|acl.Near|acl.Waits)}
 	l.allow(t, rule(l.rights))
 	user := server.Client(t, func(o *redis.Options) {
 		o.Network, o.Addr, o.Username, o.Password = "unix", server.Socket, leastUser, "secret"
@@ -198,6 +198,11 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 		_, _ = store.Delete(ctx, s, "revoked")
 	}
 	_ = store.RedeleteReturned(ctx)
+	store.SetEndsFor(storetest.EndsFor)
+	_ = store.Put(ctx, storetest.New("kc:1", store.Now()), nil)
+	login := &session.Login{Session: session.EndOfSession("kc:1"), User: session.EndOfUser("kc:u"), Began: store.Now()}
+	_, _ = store.End(ctx, login.User, session.End{NotAfter: login.Began, Until: store.Now().Add(time.Minute)})
+	_, _ = store.Ended(ctx, login)
 	_ = store.Put(ctx, storetest.New("short", store.Now(), storetest.Expires(store.Now().Add(time.Millisecond))), nil)
 	_, _ = store.Sweep(ctx)
 }

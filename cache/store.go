@@ -93,8 +93,10 @@ type Config struct {
 	// RevokeWaitTimeout is how long it waits at most; default 100 ms. It must be
 	// less than half of a second.
 	RevokeWaitTimeout time.Duration
+	// JWTs says that ends are asked for (Ended), so that the near cache has a part for them.
+	JWTs bool
 	// RememberDeletions is about how many deletions this process remembers, so
-	// that a failover brings none of those sessions back; 0 remembers none.
+	// that a failover brings none of those sessions back, and about how many ends; 0 remembers none.
 	RememberDeletions int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
@@ -119,9 +121,12 @@ type Store struct {
 	maxPerUser  int  // 0 has no limit
 	evictOldest bool // to make room within maxPerUser
 	// maxCandidates is what a search may examine, and an audit keep in mind; 0 as in Config.
-	maxCandidates   int
-	remembered      *deletions.Remembered // nil if no deletion is remembered
-	acks            *acknowledging        // nil if no replica is waited for
+	maxCandidates int
+	remembered    *deletions.Remembered // nil if no deletion is remembered
+	ends          *deletions.Ends       // nil if no end is remembered
+	// endsFor is what SetEndsFor was told; nil before.
+	endsFor         atomic.Pointer[func(session.ID) (time.Duration, bool)]
+	acks            *acknowledging // nil if no replica is waited for
 	log             *slog.Logger
 	swept           atomic.Uint64
 	backlog         atomic.Int64
@@ -171,6 +176,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.gets, s.searchReads, s.costlyReads = newReads(c.Redis, 0), newReads(c.Searches, searchesQueued/2), newReads(s.costly, 0)
 	s.remembered, s.acks = deletions.NewRemembered(c.RememberDeletions), newAcknowledging(c.Redis, c.RevokeWaitReplicas, c.RevokeWaitTimeout, s.log)
+	s.ends = deletions.NewEnds(c.RememberDeletions)
 	if err := CheckKind(ctx, s.rdb, c.Prefix); err != nil {
 		return nil, err
 	}
@@ -188,7 +194,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.near = near.New(near.Config{
 			Redis: c.Redis, Searches: c.Searches, ClientName: c.ClientName, Keys: s.keys,
 			MaxBytes: c.NearBytes, Bound: cmp.Or(c.NearStaleness, defaultStaleness), StaleFor: c.StaleIfError,
-			Clock: s.Now, ByKey: c.NearByKey, Read: s.readCopy, ReadByToken: s.getByForeignToken, Lists: s.searchReads, Logger: s.log,
+			Clock: s.Now, ByKey: c.NearByKey, Read: s.readCopy, ReadByToken: s.getByForeignToken, ReadEnds: s.readEnds, Ends: c.JWTs, Lists: s.searchReads, Logger: s.log,
 		})
 	}
 	indexConfig := index.Config{Redis: c.Redis, Searches: c.Searches, Trips: s.searches, Lists: s.readLists, Costly: c.Costly, Replicas: c.Replicas, Keys: s.keys, Resolve: s.resolve, MaxCandidates: c.MaxCandidates}

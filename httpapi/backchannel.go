@@ -30,7 +30,7 @@ const (
 	maxLogoutHeader = 16 << 10
 	// logoutTimeout bounds how long one may take. What it has done by then is
 	// done; the sender is told to come again.
-	logoutTimeout = 10 * time.Second
+	logoutTimeout = time.Second
 	// maxLogouts bounds how many run at a time.
 	maxLogouts = 64
 )
@@ -93,9 +93,7 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	}
 	defer s.logouts.Leave()
 	c.caller = &caller.Caller{Name: "issuer " + l.Issuer, UserID: l.UserID}
-	if id, err := session.ParseID(l.SessionID); err == nil {
-		c.session = id
-	}
+	c.session = l.SessionID
 	used, err := s.config.Store.Used(ctx, l.ID)
 	if err != nil {
 		return err
@@ -174,26 +172,45 @@ func (s *Server) logoutOf(ctx context.Context, token string) (*oidc.Logout, erro
 	return l, nil
 }
 
-// endSessions deletes what a logout token names: one session, or all sessions
-// of a user. A session must belong to the user, if the token names one as well.
+// endSessions ends what a logout token names: one session, seen here or not, or all sessions
+// of a user, and the logins that JWTs name. A stored session must belong to the user, if the token names one as
+// well.
 func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ended uint64, err error) {
 	var replicas acknowledgements
 	defer func() {
 		least, _ := replicas.sum()
 		c.acknowledged(least)
 	}()
+	end := func(name session.EndName, notAfter session.Time) error {
+		got, err := s.config.Store.End(ctx, name, session.End{NotAfter: notAfter, Until: s.config.Store.Now().Add(l.Lifetime)})
+		replicas.add(got)
+		return err
+	}
 	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked", Replicated: replicas.add}
 	if l.SessionID == "" {
+		if l.Bears {
+			if err := end(session.EndOfUser(l.UserID), l.Issued); err != nil {
+				return 0, err
+			}
+		}
 		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
 		return s.config.Store.Revoke(ctx, what)
 	}
-	id, err := session.ParseID(l.SessionID)
-	if err != nil {
-		return 0, nil // no session has such an ID
+	if l.Bears {
+		if err := end(session.EndOfSession(l.SessionID), session.Never); err != nil {
+			return 0, err
+		}
 	}
-	what.Query.Predicates = []index.Predicate{index.ByIDs(id)}
+	what.Query.Predicates = []index.Predicate{index.ByIDs(l.SessionID)}
 	if l.UserID != "" {
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
 	}
-	return s.config.Store.Revoke(ctx, what)
+	if ended, err = s.config.Store.Revoke(ctx, what); err != nil || l.Bears {
+		return ended, err
+	}
+	// It may be stored later than it ends. Another user's under this ID stays.
+	if _, err = s.config.Store.GetFresh(ctx, l.SessionID); errors.Is(err, session.ErrNotFound) {
+		err = end(session.EndOfSession(l.SessionID), session.Never)
+	}
+	return ended, err
 }

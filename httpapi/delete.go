@@ -42,6 +42,9 @@ func (s *Server) deleteSession(ctx context.Context, c *call, token string) error
 					return err
 				}
 				c.acknowledged(confirmed)
+				if err := s.endUnseen(ctx, c, id); err != nil {
+					return err
+				}
 			}
 			return s.deleted(c, details{changeDate: s.config.Store.Now()})
 		}

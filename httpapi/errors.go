@@ -26,6 +26,7 @@ var (
 	errConflict     = &refusal.Error{Code: refusal.Aborted, Text: "the session is being changed by others; try again"}
 	errStale        = &refusal.Error{Code: refusal.Exists, Text: "a version with a higher sequence is stored"}
 	errDeleted      = &refusal.Error{Code: refusal.Exists, Text: session.ErrDeleted.Error()}
+	errEnded        = &refusal.Error{Code: refusal.Precondition, Text: session.ErrEnded.Error()}
 	errFull         = &refusal.Error{Code: refusal.Exhausted, Text: session.ErrFull.Error() + ": it holds as many sessions as it may, which are 10,000 with memory:"}
 	errPrecondition = &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusPreconditionFailed, Text: "the stored session has another sequence than If-Match asks for"}
 )
@@ -63,6 +64,8 @@ func asAPIError(err error) *refusal.Error {
 		return errConflict
 	case errors.Is(err, session.ErrDeleted):
 		return errDeleted
+	case errors.Is(err, session.ErrEnded):
+		return errEnded
 	case errors.Is(err, session.ErrFull):
 		return errFull
 	}

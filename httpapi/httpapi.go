@@ -197,7 +197,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	if s.verify, err = verify.New(c.Verify, verify.Dependencies{
-		Store: c.Store, Reads: s.budgets[classRead], Overloaded: s.tellShed, Proxies: c.TrustedProxies, Timeout: verify.DefaultTimeout,
+		Store: c.Store, Issuers: s.Callers.Issuers, Reads: s.budgets[classRead], Overloaded: s.tellShed, Proxies: c.TrustedProxies, Timeout: verify.DefaultTimeout,
 		Logger: c.Logger, Route: m.Of(verify.Path, protocol.REST.String()), Metrics: c.Metrics,
 	}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

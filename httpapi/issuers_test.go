@@ -55,13 +55,14 @@ func (f *fixture) issuers(issuer *oidctest.Issuer, file string) *oidc.Verifier {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	v := oidc.New(oidc.Config{Clock: func() time.Time { return f.now().Std() }, Logger: f.server.log})
+	v := oidc.New(oidc.Config{Clock: func() time.Time { return f.now().Std() }, Claims: f.server.config.Verify.Claims, Logger: f.server.log})
 	v.Set(settings)
 	return v
 }
 
 // follow runs v for s until the test ends, after the server has.
 func (f *fixture) follow(s *Server, v *oidc.Verifier) {
+	f.store.SetEndsFor(v.EndsFor)
 	s.Callers.SetIssuers(v)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

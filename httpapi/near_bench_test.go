@@ -61,6 +61,16 @@ func nearRequests(f *fixture) map[string]func() {
 
 // startNear runs the store until the near cache is in use.
 func startNear(f *fixture, hit func()) {
+	f.runStore()
+	for begin := time.Now(); f.store.NearStats().Lists.Hits == 0; hit() {
+		if time.Since(begin) > 20*time.Second {
+			f.t.Fatalf("the near cache is not used: %s", f.store.NearStats().State)
+		}
+	}
+}
+
+// runStore runs the store until the test ends.
+func (f *fixture) runStore() {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.store.Run(ctx) }()
@@ -70,11 +80,6 @@ func startNear(f *fixture, hit func()) {
 			f.t.Error(err)
 		}
 	})
-	for begin := time.Now(); f.store.NearStats().Lists.Hits == 0; hit() {
-		if time.Since(begin) > 20*time.Second {
-			f.t.Fatalf("the near cache is not used: %s", f.store.NearStats().State)
-		}
-	}
 }
 
 func withNear(s *setup) { s.store.NearBytes, s.store.NearStaleness = 1<<20, time.Minute }

@@ -39,6 +39,8 @@ type revokeRun struct {
 // revokeSessions answers POST /v2/sessions/revoke: it deletes every session
 // that matches and that the caller may delete, however many these are.
 //
+// JWTs of sessions that are not stored end as well, as endLogins says; the answer then has notBefore.
+//
 // If the store stays away, or the server is told to end, the revocation ends
 // with 503, and the message has the count. To send it again is to go on.
 func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke) error {
@@ -59,7 +61,11 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	}
 	ctx, ended, stop := server.UntilDrained(base)
 	defer stop()
-	revoked, err := run.run(ctx)
+	until, err := s.endLogins(ctx, c.caller, q, run.replicas.add)
+	var revoked uint64
+	if err == nil {
+		revoked, err = run.run(ctx)
+	}
 	c.logged = append(c.logged, slog.Uint64("revoked", revoked))
 	if err != nil {
 		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.DryRun, "error", err)
@@ -80,6 +86,10 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	if _, fewer := run.replicas.sum(); fewer > 0 {
 		c.out = append(c.out, `,"unreplicated":`...)
 		c.out = protojson.AppendUint64(c.out, fewer)
+	}
+	if until != 0 {
+		c.out = append(c.out, `,"notBefore":`...)
+		c.out = protojson.AppendTime(c.out, int64(until))
 	}
 	return c.end(http.StatusOK)
 }

@@ -3,11 +3,13 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 )
@@ -147,4 +149,12 @@ func (r *route) label() string {
 		return server.NoRoute
 	}
 	return r.method + " " + r.path
+}
+
+// version answers GET /version.
+func (s *Server) version(_ context.Context, c *call) error {
+	c.begin(0)
+	c.out = append(c.out, `{"version":`...)
+	c.out = protojson.AppendString(c.out, s.config.Version)
+	return c.end(http.StatusOK)
 }

@@ -1,10 +1,12 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -201,9 +203,21 @@ func (x *exchange) appendAllowed(b []byte, headers []checkHeader) ([]byte, error
 	if len(stale) > 0 {
 		b = appendOverwrite(b, 2, verify.StaleHeader, stale)
 	}
+	var claims []string // in lower case
+	for name, value := range h.All() {
+		if strings.HasPrefix(string(name), verify.ClaimHeader) {
+			b = appendOverwrite(b, 2, string(name), value)
+			claims = append(claims, lower(name))
+		}
+	}
 	for i := range headers {
 		written, is := identityOf(headers[i].name)
-		if is && (written != string(headers[i].name) || written == staleHeader && len(stale) == 0) {
+		switch {
+		case !is:
+			continue
+		case written == claimHeader && slices.Contains(claims, string(headers[i].name)):
+		case written == string(headers[i].name) && (written != staleHeader || len(stale) > 0):
+		default:
 			b = protobuf.AppendText(b, 5, headers[i].name)
 		}
 	}
@@ -264,6 +278,9 @@ var (
 	// identities are the identity headers in lower case, by their letters and digits.
 	identities  = map[string]string{}
 	staleHeader = strings.ToLower(verify.StaleHeader)
+	// claimHeader stands for all headers of claims, whose plain names begin with claimPlain.
+	claimHeader = strings.ToLower(verify.ClaimHeader)
+	claimPlain  = appendPlain(nil, []byte(verify.ClaimHeader))
 )
 
 func init() {
@@ -280,7 +297,11 @@ const longestName = 64
 // read a name without what is neither a letter nor a digit.
 func identityOf(name []byte) (header string, is bool) {
 	var buffer [longestName]byte
-	header, is = identities[string(appendPlain(buffer[:0], name))]
+	plain := appendPlain(buffer[:0], name)
+	if bytes.HasPrefix(plain, claimPlain) {
+		return claimHeader, true
+	}
+	header, is = identities[string(plain)]
 	return header, is
 }
 

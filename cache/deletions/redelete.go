@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -24,6 +26,8 @@ const (
 	redeleteTries = 5
 	// stepTimeout bounds one step.
 	stepTimeout = 5 * time.Second
+	// endsAtOnce is how many ends are written again side by side.
+	endsAtOnce = 32
 	// askedAtOnce is how many sessions are asked for in one round trip.
 	askedAtOnce = 250
 )
@@ -41,7 +45,10 @@ type Config struct {
 	// is remembered. It answers session.ErrConflict if another version is stored, and
 	// session.ErrNotFound if none is.
 	Delete func(ctx context.Context, back *session.Stored, sequence uint64) error
-	Logger *slog.Logger
+	// Ends are the ends that this process remembers, nil if it remembers none. WriteEnd writes one.
+	Ends     *Ends
+	WriteEnd func(ctx context.Context, name session.EndName, e session.End) error
+	Logger   *slog.Logger
 }
 
 // redeleter deletes again what was deleted and has come back: what reads have found,
@@ -77,8 +84,11 @@ func (r *Remembered) Run(ctx context.Context, c Config) error {
 			cancel()
 			r.unqueue(id)
 			b.failed = b.failed || err != nil
+		case name := <-c.Ends.lost():
+			b.failed = !b.writeEnds(ctx, name) || b.failed
 		case <-ticker.C:
 			r.expire(c.Clock())
+			c.Ends.expire(c.Clock())
 			b.watch(ctx)
 		}
 		b.log(false)
@@ -98,7 +108,7 @@ func (r *Remembered) Look(ctx context.Context, c Config) error {
 
 // watch looks for returned sessions if there is a reason to.
 func (b *redeleter) watch(ctx context.Context) {
-	if b.remembered.count.Load() == 0 {
+	if b.remembered.count.Load() == 0 && b.Ends.Len() == 0 {
 		return
 	}
 	askCtx, cancel := context.WithTimeout(ctx, stepTimeout)
@@ -118,6 +128,31 @@ func (b *redeleter) watch(ctx context.Context) {
 		b.server, b.second = server, now.Add(secondRound)
 	}
 	b.look(ctx)
+	b.failed = !b.writeEnds(ctx, b.Ends.names()...) || b.failed
+}
+
+// writeEnds writes ends again, side by side, and says whether all were written. What Redis has
+// stays, if it refuses more.
+func (b *redeleter) writeEnds(ctx context.Context, names ...session.EndName) (all bool) {
+	var group errgroup.Group
+	group.SetLimit(endsAtOnce)
+	var failed atomic.Bool
+	for _, name := range names {
+		group.Go(func() error {
+			e, ok := b.Ends.get(name, b.Clock())
+			if !ok || failed.Load() {
+				return nil
+			}
+			stepCtx, cancel := context.WithTimeout(ctx, stepTimeout)
+			defer cancel()
+			if b.WriteEnd(stepCtx, name, e) != nil {
+				failed.Store(true)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // I7
+	return !failed.Load()
 }
 
 // look asks for the session of every remembered deletion, askedAtOnce at a time. Hardly

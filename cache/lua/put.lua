@@ -4,7 +4,8 @@
 -- a Redis that is full, refuse it before it begins.
 --
 -- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
---       6... lists that get the entry, then lists that lose it
+--       6... lists that get the entry, then lists that lose it, and at last, where
+--       there may be one, the end of the session
 -- ARGV: 1 version, 2 version that the caller read ('' = none),
 --       3 session ID, 4 sequence, 5 creation date (score),
 --       6 TTL's end in ms ('' = none), 7 card, 8 its score, 9 card that it replaces ('' = none),
@@ -13,9 +14,9 @@
 --       14 how many sessions may be stored (0 = no limit),
 --       15 how many other sessions the list of the session's user, which is
 --       key 6 then, must be short of (0 = no limit),
---       16... fields and values
+--       16 whether the last key is the end (1), 17... fields and values
 -- Returns ok; done: this very write has happened before; conflict: another
--- version is stored; deleted: a tombstone forbids it; unswept: entries of an
+-- version is stored; deleted: a tombstone forbids it; ended: an end does; unswept: entries of an
 -- expired session with this ID remain; late: the note has been condemned; full:
 -- no further session may be stored; userlimit: the user may have no further one.
 local call, may = redis.call, redis.acl_check_cmd or function() return true end -- which a look-alike may lack
@@ -25,6 +26,13 @@ if stored == ARGV[1] then
 end
 if stored ~= ARGV[2] then
   return 'conflict'
+end
+local keys = #KEYS
+if ARGV[16] == '1' then
+  if call('EXISTS', KEYS[keys]) == 1 then
+    return 'ended'
+  end
+  keys = keys - 1
 end
 local tombstone = call('GET', KEYS[2])
 if tombstone then
@@ -60,14 +68,14 @@ end
 -- are asked for before it, with any key: EVALSHA has asked for all of them. (I5)
 local gets = 5 + tonumber(ARGV[10])
 local ttl = ARGV[6] == '' and 'PERSIST' or 'PEXPIREAT'
-local removes = ARGV[2] ~= '' or ARGV[11] ~= '' or #KEYS > gets
+local removes = ARGV[2] ~= '' or ARGV[11] ~= '' or keys > gets
 local missing = not may('ZADD', KEYS[1]) and 'ZADD' or not may(ttl, KEYS[1]) and ttl
   or removes and not may('ZREM', KEYS[1]) and 'ZREM'
 if missing then
   return redis.error_reply('NOPERM put.lua may not use ' .. missing)
 end
 
-call('HSET', KEYS[1], unpack(ARGV, 16))
+call('HSET', KEYS[1], unpack(ARGV, 17))
 if ARGV[6] == '' then
   call('PERSIST', KEYS[1])
 else
@@ -78,7 +86,7 @@ call('ZADD', KEYS[3], ARGV[5], ARGV[3])
 for i = 6, gets do
   call('ZADD', KEYS[i], ARGV[5], ARGV[3])
 end
-for i = gets + 1, #KEYS do
+for i = gets + 1, keys do
   call('ZREM', KEYS[i], ARGV[3])
 end
 if ARGV[9] ~= '' and ARGV[9] ~= ARGV[7] then

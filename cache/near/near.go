@@ -48,6 +48,10 @@ type Config struct {
 	// ReadByToken finds the session that has a token which somebody else made, or
 	// answers session.ErrNotFound. It reads the token's list as Read does.
 	ReadByToken func(ctx context.Context, over batch.Doer, token string) (*session.Stored, error)
+	// ReadEnds reads ends, as Read reads a session; those that there are none of are zero.
+	ReadEnds func(ctx context.Context, over batch.Doer, names []session.EndName) ([]session.End, error)
+	// Ends says that ends are asked for, so that a part of MaxBytes is for them.
+	Ends bool
 	// Lists reads users' lists over ordinary connections, those of searches.
 	Lists  batch.Doer
 	Logger *slog.Logger
@@ -80,6 +84,7 @@ type Cache struct {
 	sessions *copies[session.ID, *session.Stored]
 	lists    *copies[string, *userList] // by user ID
 	tokens   *copies[session.TokenHash, session.ID]
+	ends     *copies[session.EndName, session.End]
 	pages    *otter.Cache[string, *keptPage] // by what was asked
 
 	flushes atomic.Uint64
@@ -93,8 +98,10 @@ type Cache struct {
 
 const (
 	// Of the near cache's bytes, so many 32nds are for the lists of users, for
-	// tokens, for unknown IDs and for pages.
-	listShare, tokenShare, absentShare, pageShare = 6, 1, 1, 1
+	// tokens, for unknown IDs, for pages, and for ends where there are any.
+	listShare, tokenShare, absentShare, pageShare, endShare = 6, 1, 1, 1, 8
+	// endBytes is about what an end takes in addition to its name.
+	endBytes = 160
 	// absentBytes is about what an unknown ID takes.
 	absentBytes = 256
 	// copyBytes is about what a copy takes in addition to its texts.
@@ -109,15 +116,21 @@ func New(c Config) *Cache {
 	n.fresh = newFreshness(c.Bound, func() instant { return instant(time.Since(start)) })
 	n.tracker = newTracker(n, c.Logger)
 	part := func(share int) uint64 { return max(uint64(c.MaxBytes)/32*uint64(share), 1) }
+	ends := 0
+	if c.Ends {
+		ends = endShare
+	}
 	absent := max(int(part(absentShare)/absentBytes), 1)
-	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare-pageShare), absent, weighSession)
+	n.sessions = newCopies(&n.epochs, part(32-listShare-tokenShare-absentShare-pageShare-ends), absent, weighSession)
 	n.sessions.keyOf = func(s *session.Stored) session.ID { return s.ID }
 	n.sessions.own = ownID
 	n.lists = newCopies(&n.epochs, part(listShare), 0, weighList)
 	n.lists.own = strings.Clone
 	n.sessions.marks, n.lists.marks = new(marks), new(marks)
 	n.tokens = newCopies(&n.epochs, part(tokenShare), 0, weighToken)
-	n.sessions.source, n.lists.source, n.tokens.source = &n.source, &n.source, &n.source
+	n.ends = newCopies(&n.epochs, part(ends), 0, weighEnd)
+	n.ends.own = ownEnd
+	n.sessions.source, n.lists.source, n.tokens.source, n.ends.source = &n.source, &n.source, &n.source, &n.source
 	n.pages = otter.Must(&otter.Options[string, *keptPage]{MaximumWeight: part(pageShare), Weigher: weighPage, Executor: runInline})
 	return n
 }
@@ -219,6 +232,8 @@ func (n *Cache) invalidateKey(key []byte) {
 		if copy(h[:], name) == len(h) && len(name) == len(h) {
 			held = n.tokens.invalidate(h)
 		}
+	case keys.KindEnd:
+		held = n.ends.invalidate(session.EndName(name))
 	}
 	if held {
 		n.toldHeld.Add(1)
@@ -236,6 +251,7 @@ func (n *Cache) flush() {
 	n.sessions.flush()
 	n.lists.flush()
 	n.tokens.flush()
+	n.ends.flush()
 	n.pages.InvalidateAll()
 	n.saw(Event{What: "flush"})
 }

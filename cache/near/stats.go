@@ -14,8 +14,8 @@ type Stats struct {
 	State string
 	// Sessions, Lists and Tokens are the copies by kind. Pages are the pages of searches,
 	// whose answers count as hits of a list and of sessions, too; a miss is one that did not
-	// hold any more.
-	Sessions, Lists, Tokens, Pages KindStats
+	// hold any more. Ends are those of sessions and of users that JWTs name.
+	Sessions, Lists, Tokens, Pages, Ends KindStats
 	// ToldHeld counts the keys that Redis has told of and there was a copy of, ToldOther the
 	// others: where nearly all are those, and processes are many, Config.ByKey spares Redis work.
 	ToldHeld, ToldOther uint64
@@ -56,7 +56,7 @@ func (n *Cache) Stats() Stats {
 	}
 	return Stats{
 		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
-		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(),
+		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(), Ends: n.ends.stats(),
 		Pages:    KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
 		ToldHeld: n.toldHeld.Load(), ToldOther: n.toldOther.Load(), LinkReads: n.source.reads.Load(), LinkFails: n.source.failed.Load(), Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),
 		Lag: time.Duration(lag), ProofAge: n.fresh.age(), StaleAge: n.staleAge(),

@@ -135,6 +135,9 @@ func needs(c *config.Config) acl.When {
 	if c.Store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
+	if c.Issuers != nil {
+		when |= acl.JWTs
+	}
 	if c.Redis.ReplicaReads {
 		when |= acl.Replicas
 	}

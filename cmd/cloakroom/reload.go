@@ -80,9 +80,10 @@ func (s *sidecar) startIssuers(api *httpapi.Server, store *cache.Store) {
 	if s.c.Issuers == nil {
 		return
 	}
-	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Logger: s.log})
+	v := oidc.New(oidc.Config{Clock: func() time.Time { return store.Now().Std() }, Claims: s.c.API.Verify.Claims, Logger: s.log})
 	v.Set(s.c.Issuers.Value())
 	s.c.Issuers.Then = v.Set
+	store.SetEndsFor(v.EndsFor)
 	api.Callers.SetIssuers(v)
 	s.parts.Start("issuers", v.Run)
 }

@@ -66,7 +66,7 @@ func (v *verification) accept() {
 	h.SetCanonical(cacheControlName, noStore)
 	var buffer [maxIdentityHeader]byte
 	var dateBuffers [2][len(`"2006-01-02T15:04:05.000000Z"`)]byte
-	dates := verifyDates{appendDate(dateBuffers[0][:0], v.proof.AuthTime), appendDate(dateBuffers[1][:0], s.Expiration)}
+	dates := verifyDates{appendDate(dateBuffers[0][:0], v.proof.AuthTime), appendDate(dateBuffers[1][:0], v.expiration())}
 	h.SetCanonical(sessionIDName, appendHeader(buffer[:0], string(s.ID)))
 	h.SetCanonical(sessionUserName, appendHeader(buffer[:0], s.UserID))
 	h.SetCanonical(sessionLoginName, appendHeader(buffer[:0], v.proof.LoginName))
@@ -74,15 +74,18 @@ func (v *verification) accept() {
 	h.SetCanonical(sessionFactorsName, appendFactors(buffer[:0], v.proof.Factors))
 	h.SetCanonical(sessionAuthTimeName, dates.authTime)
 	h.SetCanonical(sessionExpiresName, dates.expires)
+	for i := range v.s.claims {
+		h.SetCanonical(v.s.claims[i].header, appendHeader(buffer[:0], v.claim(i)))
+	}
 	if v.reason == reasonStale {
 		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(buffer[:0], int64(v.stale/time.Second), 10), 's'))
 	}
 	v.http.SetStatusCode(http.StatusOK)
 	body := v.http.Response.SwapBody(nil)
 	metadata := v.metadata()
-	b := v.appendBody(body[:0], &dates, s.OrgID, v.proof.LoginName, metadata)
+	b := v.appendBody(body[:0], &dates, s.OrgID, v.proof.LoginName, metadata, true)
 	if len(b) > maxVerifyBody {
-		b = v.appendBody(b[:0], &dates, s.OrgID, "", nil)
+		b = v.appendBody(b[:0], &dates, s.OrgID, "", nil, false)
 	}
 	if len(b) > maxVerifyBody {
 		// Never without the user and the session: Oathkeeper takes what is missing
@@ -97,7 +100,7 @@ func (v *verification) accept() {
 
 // appendBody appends the answer for those who read bodies (Oathkeeper's
 // authenticators read subject, or sub, and extra).
-func (v *verification) appendBody(b []byte, dates *verifyDates, org, login string, metadata []member) []byte {
+func (v *verification) appendBody(b []byte, dates *verifyDates, org, login string, metadata []member, withClaims bool) []byte {
 	s := v.stored
 	b = append(b, `{"active":true,"subject":`...)
 	from := len(b)
@@ -131,8 +134,19 @@ func (v *verification) appendBody(b []byte, dates *verifyDates, org, login strin
 	if v.proof.AuthTime != 0 {
 		b = strconv.AppendInt(append(b, `,"auth_time":`...), int64(v.proof.AuthTime)/1e6, 10)
 	}
-	if s.Expiration != session.Never {
-		b = strconv.AppendInt(append(b, `,"exp":`...), int64(s.Expiration)/1e6, 10)
+	if end := v.expiration(); end != session.Never {
+		b = strconv.AppendInt(append(b, `,"exp":`...), int64(end)/1e6, 10)
+	}
+	if v.bearer != nil && len(v.s.claims) > 0 && withClaims {
+		b = append(b, `,"claims":{`...)
+		for i := range v.s.claims {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = protojson.AppendString(b, v.s.claims[i].name)
+			b = protojson.AppendString(append(b, ':'), v.claim(i))
+		}
+		b = append(b, '}')
 	}
 	if len(metadata) > 0 {
 		b = append(b, `,"metadata":{`...)

@@ -72,13 +72,14 @@ func cookieName(name string) bool {
 	})
 }
 
-// maxTokenLen is the longest token that is looked up, in bytes.
+// maxTokenLen is the longest session token that is looked up, in bytes.
 const maxTokenLen = 4 << 10
 
 // findCredential returns the first token that is present, in the order of list.
 // One that is present and wrong does not let the next decide. Of two different
 // ones in one header or cookie none is believed: a client may have added the other.
-func findCredential(h *fasthttp.RequestHeader, list []Credential) (token string, why reason) {
+// It has at most longest bytes, and is a part of h. (I8)
+func findCredential(h *fasthttp.RequestHeader, list []Credential, longest int) (token []byte, why reason) {
 	for _, c := range list {
 		var found []byte
 		var present, clear bool
@@ -93,12 +94,12 @@ func findCredential(h *fasthttp.RequestHeader, list []Credential) (token string,
 		switch {
 		case !present:
 			continue
-		case !clear || !plainToken(found):
-			return "", reasonMalformed
+		case !clear || len(found) > longest || !plainToken(found):
+			return nil, reasonMalformed
 		}
-		return string(found), reasonGood // I8
+		return found, reasonGood
 	}
-	return "", reasonMissing
+	return nil, reasonMissing
 }
 
 // headerSessionToken brings a session token where Authorization is taken.
@@ -158,7 +159,7 @@ func cookie(headers [][]byte, name string) (value []byte, present, clear bool) {
 // plainToken says whether b can be a token: visible ASCII without what
 // separates things in headers and cookies.
 func plainToken(b []byte) bool {
-	if len(b) == 0 || len(b) > maxTokenLen {
+	if len(b) == 0 {
 		return false
 	}
 	for _, c := range b {

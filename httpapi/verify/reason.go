@@ -21,10 +21,12 @@ const (
 	reasonExpired
 	reasonRevoked
 	reasonWrongToken
+	reasonInvalidJWT
 	reasonUnproven
 	reasonPredicate
 	reasonTooLarge
 	reasonUnavailable
+	reasonIssuer
 	reasonOverloaded
 	reasons
 )
@@ -43,18 +45,23 @@ var refusals = [reasons]struct {
 	reasonExpired:    {"expired", http.StatusUnauthorized, "the session has expired"},
 	reasonRevoked:    {"revoked", http.StatusUnauthorized, "the session was revoked"},
 	reasonWrongToken: {"wrong_token", http.StatusUnauthorized, "the session has another token now"},
+	reasonInvalidJWT: {"invalid_jwt", http.StatusUnauthorized, "the JWT is not good: its signature, or what it says"},
 	// A user who has only typed a name is about to log in: gateways send users to
 	// the login for a 401, not for a 403.
 	reasonUnproven:    {"predicate", http.StatusUnauthorized, "the session's user has not proven anything yet"},
 	reasonPredicate:   {"predicate", http.StatusForbidden, "the session does not prove what is asked for"},
 	reasonTooLarge:    {"too_large", http.StatusForbidden, "the headers of the request are too large, or too many"},
 	reasonUnavailable: {"store_unavailable", http.StatusServiceUnavailable, "the session store is unavailable"},
+	reasonIssuer:      {"issuer_unavailable", http.StatusServiceUnavailable, "the issuer of the token is unavailable"},
 	reasonOverloaded:  {"overloaded", http.StatusServiceUnavailable, "too many requests at a time"},
 }
 
 func (r reason) String() string { return refusals[r].name }
 
 func (r reason) passes() bool { return r == reasonGood || r == reasonStale }
+
+// unknown says that it is not known what the token is worth. (I2)
+func (r reason) unknown() bool { return r == reasonUnavailable || r == reasonIssuer }
 
 // metrics counts verifies. A nil *metrics counts nothing.
 type metrics struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/deadline"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -35,6 +36,8 @@ type Config struct {
 	// the first that is present decides. Default: CredentialBearer,
 	// CredentialHeader.
 	Credentials []Credential
+	// Accepts is what may stand there; default AcceptSessions.
+	Accepts Accepts
 	// Policies are what else may be asked of a session, by name.
 	Policies map[string]*Policy
 	// Default is the name of the policy that holds for every request; "" has none.
@@ -47,7 +50,13 @@ type Config struct {
 	HideReason bool
 	// Metadata are the keys of session metadata that answers have.
 	Metadata []string
+	// Claims are those of JWTs whose values answers have, in a header each. The issuers are asked for the
+	// same ones.
+	Claims []oidc.NamedClaim
 }
+
+// MaxClaims is how many Claims there may be.
+const MaxClaims = 20
 
 // Check says what is wrong with c.
 func (c *Config) Check() error {
@@ -69,11 +78,14 @@ const (
 	policyPath = Path + "/p/"
 )
 
-// Dependencies are what an endpoint works with. All but Reads, Route and Metrics
-// are required.
+// Dependencies are what an endpoint works with. All but Issuers, Reads,
+// Route and Metrics are required.
 type Dependencies struct {
 	// Store knows the sessions.
 	Store *cache.Store
+	// Issuers returns those whose JWTs are accepted; nil if there are none. It is not asked
+	// unless Config.Accepts has AcceptJWTs.
+	Issuers func() *oidc.Verifier
 	// Reads are the places of verifies that no copy answers; nil has any number.
 	Reads *server.Budget
 	// Overloaded is called for each verify that finds no place, by its goroutine.
@@ -96,6 +108,8 @@ type Endpoint struct {
 	Dependencies
 	config   Config
 	fallback *Policy // that of every request; nil if there is none
+	longest  int     // token, in bytes
+	claims   []claimHeader
 	metrics  *metrics
 	away     server.OncePerSecond
 }
@@ -108,11 +122,18 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	if len(c.Credentials) == 0 {
 		c.Credentials = []Credential{CredentialBearer, CredentialHeader}
 	}
+	if c.Accepts == 0 {
+		c.Accepts = AcceptSessions
+	}
+	longest := maxTokenLen
+	if c.Accepts&AcceptJWTs != 0 {
+		longest = oidc.MaxTokenBytes
+	}
 	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], metrics: m}, nil
+	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), metrics: m}, nil
 }
 
 // Answer answers whether the request's session token is good. Its answer is 200,
@@ -141,9 +162,11 @@ type verification struct {
 	s      *Endpoint
 	http   *fasthttp.RequestCtx
 	reason reason
-	// stored and proof are of the session, if one was found.
+	// stored and proof are of the session, if one was found, or what a JWT says in place of one.
 	stored *session.Stored
 	proof  session.Proof
+	// bearer is what the token says, if it is a JWT; nil if it is none.
+	bearer *oidc.Bearer
 	// stale is how old the answer is, 0 if it is not.
 	stale time.Duration
 	// err is why the store could not answer.
@@ -172,28 +195,24 @@ func (v *verification) answer(base context.Context, start time.Time, named *Poli
 
 // decide says why, or why not.
 func (v *verification) decide(base context.Context, start time.Time, named *Policy, known bool) (why reason) {
-	var err error
 	config := &v.s.config
-	token, why := findCredential(&v.http.Request.Header, config.Credentials)
+	token, why := findCredential(&v.http.Request.Header, config.Credentials, v.s.longest)
 	if why != reasonGood {
 		return why
 	}
-	stored, held := v.s.Store.VerifyCopy(token)
-	if !held {
-		stored, err = v.ask(base, start, token)
-	}
+	stored, err := v.find(base, start, token)
 	if err != nil {
-		if why = reasonOf(err); why != reasonUnavailable {
-			v.guessed = caller.Guess([]byte(token), why == reasonNotFound)
+		if why = reasonOf(err); why == reasonOverloaded { // asked again, it is answered right
 			return why
 		}
-		if err == errNoPlace {
-			return reasonOverloaded // asked again, it is answered right
+		if !why.unknown() {
+			v.guessed = v.guesses(token, why, err)
+			return why
 		}
 		var ok bool
 		v.err = err
-		if stored, v.stale, ok = v.s.Store.Stale(token); !ok {
-			return reasonUnavailable // I2
+		if stored, v.stale, ok = v.findStale(token); !ok {
+			return why // I2
 		}
 		why = reasonStale
 	}
@@ -205,7 +224,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 		return reasonUnavailable
 	}
 	// A user who has only typed a name has proven nothing.
-	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven {
+	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven && !v.issuerProves() {
 		return reasonUnproven
 	}
 	// An empty header for a name that is too long would be nobody to an application.
@@ -219,8 +238,34 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 	return why
 }
 
-// ask asks the store, for as long as the gateway waits.
-func (v *verification) ask(base context.Context, start time.Time, token string) (*session.Stored, error) {
+// find finds the session of a token, or what a JWT says in place of one.
+func (v *verification) find(base context.Context, start time.Time, token []byte) (*session.Stored, error) {
+	if issuers := v.s.jwtsOf(token); issuers != nil {
+		stored, err := v.findJWT(base, start, issuers, token)
+		if !errors.Is(err, oidc.ErrForeign) {
+			return stored, err
+		}
+	}
+	if v.s.config.Accepts&AcceptSessions == 0 {
+		return nil, session.ErrNotFound
+	}
+	text := string(token) // I8
+	if stored, held := v.s.Store.VerifyCopy(text); held {
+		return stored, nil
+	}
+	return v.ask(base, start, func(ctx context.Context) (*session.Stored, error) { return v.s.Store.GetByToken(ctx, text) })
+}
+
+// findStale finds the session of a token by what was last known, if that may be answered.
+func (v *verification) findStale(token []byte) (stored *session.Stored, age time.Duration, ok bool) {
+	if v.bearer != nil {
+		return v.staleJWT()
+	}
+	return v.s.Store.Stale(string(token))
+}
+
+// ask asks, for as long as the gateway waits.
+func (v *verification) ask(base context.Context, start time.Time, question func(context.Context) (*session.Stored, error)) (*session.Stored, error) {
 	reads := v.s.Reads
 	if !reads.Enter() {
 		return nil, errNoPlace
@@ -228,7 +273,7 @@ func (v *verification) ask(base context.Context, start time.Time, token string) 
 	defer reads.Leave()
 	ctx := deadline.Lazy(base, start.Add(v.patience()))
 	defer ctx.End()
-	return v.s.Store.GetByToken(ctx, token)
+	return question(ctx)
 }
 
 // errNoPlace says that too many verifies ask the store.
@@ -265,6 +310,16 @@ func reasonOf(err error) reason {
 		return reasonWrongToken
 	case errors.Is(err, session.ErrNotFound):
 		return reasonNotFound
+	case errors.Is(err, oidc.ErrUnavailable):
+		return reasonIssuer
+	case err == errNoPlace:
+		return reasonOverloaded
+	}
+	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
+		if e.Expired {
+			return reasonExpired
+		}
+		return reasonInvalidJWT
 	}
 	return reasonUnavailable
 }
@@ -277,9 +332,9 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 	case reasonGood:
 	case reasonOverloaded:
 		v.s.Overloaded()
-	case reasonStale, reasonUnavailable:
+	case reasonStale, reasonUnavailable, reasonIssuer:
 		if left, tell := v.s.away.Tell(); tell {
-			v.s.Logger.LogAttrs(ctx, slog.LevelWarn, "verify: the session store is unavailable", v.withRequestID(
+			v.s.Logger.LogAttrs(ctx, slog.LevelWarn, awayText(v.reason), v.withRequestID(
 				slog.String("reason", v.reason.String()), slog.Any("error", v.err),
 				slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.Int("more_since_the_last_line", left))...)
 		}
@@ -297,6 +352,14 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 				slog.String("reason", v.reason.String()), slog.String("session_id", string(id)), slog.Int("status", refusals[v.reason].status))...)
 		}
 	}
+}
+
+// awayText says what is away.
+func awayText(why reason) string {
+	if why == reasonIssuer {
+		return "verify: the issuer of a token is unavailable"
+	}
+	return "verify: the session store is unavailable"
 }
 
 // withRequestID puts the ID that the gateway has given to the request before

@@ -23,7 +23,7 @@ const (
 )
 
 // When says in which deployments a right is needed.
-type When uint8
+type When uint16
 
 // A right with several of them is needed where all of them hold.
 const (
@@ -35,6 +35,7 @@ const (
 	Doctor                    // by cloakroom doctor
 	Audit                     // by cloakroom audit
 	Waits                     // where deletions wait for replicas
+	JWTs                      // where sessions have JWTs
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
@@ -160,4 +161,7 @@ func checkIssuers(c *Config, wrong *usage.Faults) {
 		return
 	}
 	c.Issuers = r
+	if c.API.Verify.Accepts&verify.AcceptJWTs != 0 {
+		c.Store.JWTs = true
+	}
 }

@@ -140,11 +140,13 @@ func settings(c *Config) []Setting {
 		{"verify-tls-cert-file", "", Text(&c.verifyTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
 		{"verify-tls-key-file", "", Text(&c.verifyTLSFiles.Key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.API.Verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
+		{"verify-accept", "session", accepts(&c.API.Verify.Accepts), "what verify takes there: session tokens, and JWTs of issuers with verify", anywhere},
 		{"verify-policy", "", policies(&c.API.Verify.Policies, &c.policyFault), "what else verify may ask of a good session; may be repeated", anywhere},
 		{"verify-default-policy", "", Text(&c.API.Verify.Default, 64), "policy that holds for every verify; one that the path names must hold, too", anywhere},
 		{"verify-allow-unproven", "false", Boolean(&c.API.Verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
 		{"verify-reasons", "true", Boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
 		{"verify-metadata", "", nameList(&c.API.Verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
+		{"verify-claims", "", claims(&c.API.Verify.Claims), "claims of a JWT that the answer of verify has, as X-Session-Claim-NAME", anywhere},
 		{"stale-if-error", "0", duration(&c.Store.StaleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
 		{"revoke-wait-replicas", "0", Number(&c.Store.RevokeWaitReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},

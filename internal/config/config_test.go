@@ -98,7 +98,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms", "near-cache-tracking": "keys",
 		"verify-addr": "unix:/tmp/v", "grpc-addr": "unix:/tmp/g", "grpc-services": "check", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
-		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "stale-if-error": "30s",
+		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "verify-accept": "session,jwt", "verify-claims": "email,roles=realm_access.roles", "stale-if-error": "30s",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s", "shutdown-idle": "3s", "reuse-port": "true",
 		"revoke-wait-replicas": "1", "revoke-wait-timeout": "50ms", "remember-deletions": "7", "audit-interval": "1h", "max-in-flight": "9",
 		"http-tls-cert-file": tls.Cert, "http-tls-key-file": tls.Key, "http-tls-client-ca-file": tls.Cert, "verify-tls-cert-file": tls.Cert, "verify-tls-key-file": tls.Key, "grpc-tls-cert-file": tls.Cert, "grpc-tls-key-file": tls.Key,

@@ -49,7 +49,8 @@ var serveGroups = []flagGroup{
 	}},
 	{"Who may call", []string{"auth-keys-file FILE", "auth-issuers-file FILE", "auth-anonymous", "key-rate-limit NUMBER", "key-rate-burst NUMBER"}},
 	{"Verify", []string{
-		"verify-credentials LIST", "verify-policy POLICY", "verify-default-policy NAME", "verify-allow-unproven", "verify-reasons", "verify-metadata LIST",
+		"verify-credentials LIST", "verify-accept LIST", "verify-policy POLICY", "verify-default-policy NAME", "verify-allow-unproven", "verify-reasons", "verify-metadata LIST",
+		"verify-claims LIST",
 		"stale-if-error DURATION",
 	}},
 	{"Sessions and limits", []string{

@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	"go.yaml.in/yaml/v3"
 )
@@ -73,6 +75,33 @@ func credentials(to *[]verify.Credential) Value {
 		list, err := verify.ParseCredentials(s)
 		*to = list
 		return err == nil
+	}, false}
+}
+
+// accepts takes a list of the tokens that verify accepts.
+func accepts(to *verify.Accepts) Value {
+	return Value{verify.AcceptsForm, "!!str", func(s string) bool {
+		a, err := verify.ParseAccepts(s)
+		*to = a
+		return err == nil
+	}, false}
+}
+
+// claims takes a list of claims whose values answers of verify have.
+func claims(to *[]oidc.NamedClaim) Value {
+	return Value{fmt.Sprintf("at most %d claims, with commas between, each %s", verify.MaxClaims, oidc.NamedClaimForm), "!!str", func(s string) bool {
+		*to = nil
+		if s == "" {
+			return true
+		}
+		for part := range strings.SplitSeq(s, ",") {
+			c, err := oidc.ParseNamedClaim(strings.TrimSpace(part))
+			if err != nil || slices.ContainsFunc(*to, func(other oidc.NamedClaim) bool { return strings.EqualFold(other.Name, c.Name) }) {
+				return false
+			}
+			*to = append(*to, c)
+		}
+		return len(*to) <= verify.MaxClaims
 	}, false}
 }
 

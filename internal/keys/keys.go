@@ -12,6 +12,7 @@
 //	cr:k:{tag}:<token hash>      sessions with a token of somebody else's making
 //	cr:j:{tag}:<token hash>      a token that counts once, and was used
 //	cr:d:{tag}:<session ID>      tombstone
+//	cr:e:{tag}:<end name>        what refuses JWTs of a session, or of a user
 //	cr:p:{tag}                   writes under way across shards
 //	cr:n:{tag}                   never there: who answers for it has the shard
 //
@@ -86,6 +87,9 @@ func (s *Space) Session(id session.ID) string { return s.named("s:", string(id))
 // Tombstone is the key that a deleted session leaves behind.
 func (s *Space) Tombstone(id session.ID) string { return s.named("d:", string(id)) }
 
+// End is what refuses JWTs of a session, in its shard, or of a user.
+func (s *Space) End(name session.EndName) string { return s.named("e:", string(name)) }
+
 // User is the list of a user's sessions.
 func (s *Space) User(id string) string { return s.named("u:", id) }
 
@@ -122,11 +126,12 @@ const (
 	KindSession = 's'
 	KindUser    = 'u'
 	KindToken   = 'k'
+	KindEnd     = 'e'
 )
 
 // Followed returns the prefixes of the keys that near caches follow.
 func (s *Space) Followed() []string {
-	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:"}
+	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:", s.prefix + "e:"}
 }
 
 // Follows says whether near caches follow a key.
@@ -136,11 +141,11 @@ func (s *Space) Follows(key string) bool {
 }
 
 func followed(kind byte) bool {
-	return kind == KindSession || kind == KindUser || kind == KindToken
+	return kind == KindSession || kind == KindUser || kind == KindToken || kind == KindEnd
 }
 
 // Parse returns what a key that near caches follow is about: a session ID, a
-// user ID, or the bytes of a token's hash. ok is false for any other key.
+// user ID, the bytes of a token's hash, or the name of an end. ok is false for any other key.
 func (s *Space) Parse(key []byte) (kind byte, name string, ok bool) {
 	rest, ok := strings.CutPrefix(string(key), s.prefix)
 	if !ok || len(rest) < 3 || rest[1] != ':' || rest[2] != '{' {
@@ -167,7 +172,7 @@ const (
 // somebody looks for it there.
 func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
 	rest, ok := strings.CutPrefix(key, s.prefix)
-	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdp", rune(rest[0])) {
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdep", rune(rest[0])) {
 		return 0, 0, "", false, false
 	}
 	kind = rest[0]

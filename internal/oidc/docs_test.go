@@ -68,10 +68,10 @@ func TestDocumentedFields(t *testing.T) {
 	}
 	// What is known here is what a file with a wrong field is told.
 	known := map[string]bool{}
-	for _, at := range []string{"", "claims", "introspection", "logout"} {
+	for _, at := range []string{"", "claims", "introspection", "logout", "verify", "verify.claims"} {
 		file := "issuers: [{wrong: x}]"
 		if at != "" {
-			file = "issuers: [{" + at + ": {wrong: x}}]"
+			file = "issuers: [{" + strings.ReplaceAll(at, ".", ": {") + ": {wrong: x}" + strings.Repeat("}", strings.Count(at, ".")) + "}]"
 		}
 		_, err := parse([]byte(file), os.ReadFile)
 		m := regexp.MustCompile(`known are (.*)`).FindStringSubmatch(err.Error())
@@ -85,7 +85,7 @@ func TestDocumentedFields(t *testing.T) {
 			known[name] = true
 		}
 	}
-	for _, section := range []string{"claims", "introspection", "logout"} {
+	for _, section := range []string{"claims", "introspection", "logout", "verify", "verify.claims"} {
 		delete(known, section)
 	}
 	for name := range known {

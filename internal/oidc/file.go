@@ -91,6 +91,7 @@ func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, erro
 			}
 		}
 	}
+	separate(s.issuers, entries)
 	if err := root.Err(); err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, erro
 
 // readIssuer reads one entry.
 func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issuerSettings {
-	s := issuerSettings{leeway: defaultLeeway, algorithms: algorithms, userAt: path{"sub"}, permissionsAt: path{"scope"}}
+	s := issuerSettings{leeway: defaultLeeway, lifetime: defaultLifetime, algorithms: algorithms, userAt: path{"sub"}, permissionsAt: path{"scope"}}
 	// It comes first, because URLs are looked at by it.
 	if allow := v.Field("allow_http"); allow.Given() {
 		allow.Boolean(&s.allowHTTP)
@@ -139,12 +140,20 @@ func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issu
 		"permissions":   func(v strictyaml.Value) { s.rules = readRules(v) },
 		"introspection": func(v strictyaml.Value) { s.Introspection = readIntrospection(v, s.allowHTTP, read) },
 		"logout":        func(v strictyaml.Value) { s.logout = readLogout(v) },
-	}, "issuer", "audience")
+		"verify":        func(v strictyaml.Value) { s.verify = readVerify(v) },
+		"session_max_lifetime": func(v strictyaml.Value) {
+			v.Duration(minLifetime, maxLifetime, &s.lifetime)
+		},
+	}, "issuer")
+	completeVerify(v, &s)
 	if !v.Field("name").Given() {
 		s.Name = s.URL
 	}
 	if s.noKeys && !v.Field("introspection").Given() {
 		v.Field("jwks_url").Fault("is none: then introspection is required")
+	}
+	if s.noKeys && s.verify != nil {
+		v.Field("verify").Fault("needs the issuer's keys, and jwks_url is none")
 	}
 	if s.noKeys && s.logout != nil {
 		v.Field("logout").Fault("needs the issuer's keys, and jwks_url is none")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -30,6 +31,14 @@ type issuerSettings struct {
 
 	Introspection *introspection
 	logout        *logoutSettings
+	// verify says which JWTs gateways may bring; nil: none.
+	verify *verifySettings
+	// lifetime is how long after its login a session may still get tokens.
+	lifetime time.Duration
+	// prefix begins the IDs of this issuer's users and sessions here, and others those of other
+	// issuers. Both are empty unless an issuer has verify.
+	prefix string
+	others []string
 }
 
 // introspection says how the issuer is asked about opaque tokens.
@@ -61,6 +70,8 @@ type issuer struct {
 	patience time.Duration
 
 	access, logouts *jwt.Parser
+	bearers         *jwt.Parser // nil without verify
+	sessionPattern  *regexp.Regexp
 
 	asking singleflight.Group
 	places chan struct{}
@@ -78,6 +89,12 @@ func newIssuer(s *issuerSettings, v *Verifier) *issuer {
 		jwt.WithTimeFunc(v.clock), jwt.WithStrictDecoding(),
 	}
 	i.access = jwt.NewParser(append(options, jwt.WithAudience(s.audience...), jwt.WithExpirationRequired())...)
+	if s.verify != nil {
+		i.bearers = jwt.NewParser(append(options, jwt.WithAudience(s.verify.audience...), jwt.WithExpirationRequired(), jwt.WithJSONNumber())...)
+		if s.verify.sessionPattern != "" {
+			i.sessionPattern = regexp.MustCompile(s.verify.sessionPattern)
+		}
+	}
 	if s.logout != nil {
 		i.logouts = jwt.NewParser(append(options, jwt.WithAudience(s.logout.audience...))...)
 	}

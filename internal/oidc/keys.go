@@ -2,12 +2,14 @@ package oidc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -64,8 +66,29 @@ type keyring struct {
 // keySet are the keys of one fetch.
 type keySet struct {
 	byID    keyfunc.Keyfunc
-	ids     map[string]bool
+	ids     map[string]*publicKey
 	fetched time.Time
+}
+
+// publicKey is a key of an issuer, as long as that publishes it.
+type publicKey struct {
+	text      string // as it is published
+	withdrawn atomic.Bool
+}
+
+// replaces says that k are an issuer's keys now: of those before, which are nil at first, the
+// same keys stay, and the others are withdrawn.
+func (k *keySet) replaces(before *keySet) {
+	if before == nil {
+		return
+	}
+	for id, old := range before.ids {
+		if k != nil && k.ids[id] != nil && k.ids[id].text == old.text {
+			k.ids[id] = old
+		} else {
+			old.withdrawn.Store(true)
+		}
+	}
 }
 
 func newKeyring() keyring {
@@ -131,10 +154,11 @@ func (i *issuer) fetch(ctx context.Context) error {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err == nil {
+	if usable, _ := i.usable(); err == nil {
+		keys.replaces(r.keys)
 		r.keys, r.keysURL, r.discovered = keys, keysURL, discovered
-	}
-	if errors.Is(err, errNoKeys) { // it has withdrawn those that we have
+	} else if errors.Is(err, errNoKeys) || usable == nil { // it has withdrawn those that we have, or they are too old
+		(*keySet)(nil).replaces(r.keys)
 		r.keys = nil
 	}
 	r.done, r.failed = number, err != nil
@@ -192,7 +216,7 @@ func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time)
 		return nil, fmt.Errorf("there are more than %d keys", maxKeys)
 	}
 	store := jwkset.NewMemoryStorage()
-	set := &keySet{ids: make(map[string]bool, len(list)), fetched: fetched}
+	set := &keySet{ids: make(map[string]*publicKey, len(list)), fetched: fetched}
 	for _, m := range list {
 		if m.KTY == jwkset.KtyOct || m.USE != "" && m.USE != jwkset.UseSig {
 			continue
@@ -200,13 +224,17 @@ func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time)
 		// Certificates are not looked at, least of all fetched.
 		m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", ""
 		key, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
-		if err != nil || set.ids[m.KID] {
+		if err != nil || set.ids[m.KID] != nil {
 			continue
 		}
 		if err := store.KeyWrite(ctx, key); err != nil {
 			return nil, err
 		}
-		set.ids[m.KID] = true
+		text, err := json.Marshal(m)
+		if err != nil {
+			return nil, err
+		}
+		set.ids[m.KID] = &publicKey{text: string(text)}
 	}
 	if len(set.ids) == 0 {
 		return nil, errNoKeys
@@ -216,37 +244,46 @@ func newKeySet(ctx context.Context, list []jwkset.JWKMarshal, fetched time.Time)
 	return set, err
 }
 
-// has says whether the key of a token is there. A token need not name its key
-// where there is only one.
-func (k *keySet) has(header map[string]any) bool {
+// has says whether the key of a token is there.
+func (k *keySet) has(header map[string]any) bool { return k.of(header) != nil }
+
+// of returns the key of a token, nil if it is not there. A token need not name its key where there is
+// only one.
+func (k *keySet) of(header map[string]any) *publicKey {
 	id, named := header["kid"]
-	if !named {
-		return len(k.ids) == 1
+	if !named && len(k.ids) == 1 {
+		for _, key := range k.ids {
+			return key
+		}
 	}
 	text, ok := id.(string)
-	return ok && k.ids[text]
+	if !ok {
+		return nil
+	}
+	return k.ids[text]
 }
 
 // keyOf returns the key that a token names. If it is not known it may be new:
 // the keys are fetched again, but not often, and waited for, but not long.
-func (i *issuer) keyOf(ctx context.Context, token *jwt.Token) (any, error) {
+func (i *issuer) keyOf(ctx context.Context, token *jwt.Token) (verifies any, key *publicKey, err error) {
 	if i.noKeys {
-		return nil, invalid("the issuer's keys are not configured")
+		return nil, nil, invalid("the issuer's keys are not configured")
 	}
 	keys, failing := i.usableKeys()
 	if keys == nil && failing {
-		return nil, ErrUnavailable
+		return nil, nil, ErrUnavailable
 	}
 	if keys == nil || !keys.has(token.Header) {
 		var current bool
 		if keys, current = i.await(ctx, token.Header); keys == nil || !current && !keys.has(token.Header) {
-			return nil, ErrUnavailable
+			return nil, nil, ErrUnavailable
 		}
 	}
-	if !keys.has(token.Header) {
-		return nil, &InvalidError{Reason: "kid: the issuer has no such key", Later: true}
+	if key = keys.of(token.Header); key == nil {
+		return nil, nil, &InvalidError{Reason: "kid: the issuer has no such key", Later: true}
 	}
-	return keys.byID.KeyfuncCtx(ctx)(token)
+	verifies, err = keys.byID.KeyfuncCtx(ctx)(token)
+	return verifies, key, err
 }
 
 // usableKeys returns the keys, nil if there are none or they are too old, and

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -15,15 +16,23 @@ const (
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 	// MaxLogoutAge is how old a logout token may be.
 	MaxLogoutAge = 10 * time.Minute
+	// maxLogoutTokenBytes is the longest logout token that is looked at.
+	maxLogoutTokenBytes = 8 << 10
 )
 
 // Logout is what a logout token asks for.
 type Logout struct {
 	// Issuer is the configured name of the issuer.
 	Issuer string
-	// UserID and SessionID are what the configured claims name; at least one is
+	// UserID and SessionID are the IDs here of what the configured claims name; at least one is
 	// there. A SessionID means that session alone.
-	UserID, SessionID string
+	UserID    string
+	SessionID session.ID
+	// Issued is the token's iat. Lifetime is how long ends of the issuer's logins are kept, and Bears says
+	// that gateways bring its JWTs.
+	Issued   session.Time
+	Lifetime time.Duration
+	Bears    bool
 	// ID names the token: a hash of its issuer and its jti.
 	ID [sha256.Size]byte
 	// Until is the instant from which on the token is too old to be taken.
@@ -35,8 +44,8 @@ type Logout struct {
 // caller to know. An *InvalidError that is not Later is for good: senders do not repeat what
 // is refused so.
 func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
-	if len(token) > MaxTokenBytes {
-		return nil, invalid(fmt.Sprintf("it has more than %d bytes", MaxTokenBytes))
+	if len(token) > maxLogoutTokenBytes {
+		return nil, invalid(fmt.Sprintf("it has more than %d bytes", maxLogoutTokenBytes))
 	}
 	i := v.current.Load().byURL[issuerOf([]byte(token))]
 	if i == nil {
@@ -49,7 +58,7 @@ func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
 		return nil, i.refused(ctx, &InvalidError{Reason: "alg: it is not among the algorithms of this issuer", Later: true})
 	}
 	claims := jwt.MapClaims{}
-	if _, err := i.verify(ctx, i.logouts, token, claims, "jwt", "logout+jwt"); err != nil {
+	if _, err := i.check(ctx, i.logouts, token, claims, "jwt", "logout+jwt"); err != nil {
 		return nil, i.refused(ctx, err)
 	}
 	l, err := i.logoutOf(claims, v.clock())
@@ -83,13 +92,23 @@ func (i *issuer) logoutOf(claims jwt.MapClaims, now time.Time) (*Logout, error) 
 	if claims["sub"] == nil && claims["sid"] == nil {
 		return nil, invalid("sub or sid must be there")
 	}
-	l := &Logout{Issuer: i.Name, Until: until}
-	var user, session bool
-	if l.UserID, user = i.logout.userAt.text(claims); !user {
+	l := &Logout{Issuer: i.Name, Until: until, Issued: session.TimeOf(issued), Lifetime: i.lifetime, Bears: i.verify != nil}
+	user, ok := i.logout.userAt.text(claims)
+	if ok && user != "" {
+		l.UserID, ok = i.userID(user)
+	}
+	if !ok {
 		return nil, invalid("the claim of the user is no name of a user")
 	}
-	if l.SessionID, session = i.logout.sessionAt.text(claims); !session {
-		return nil, invalid("the claim of the session is no name of a session")
+	switch sid := i.logout.sessionAt.find(claims).(type) {
+	case nil:
+	case string:
+		if sid == "" {
+			return nil, invalid("the claim of the session is empty")
+		}
+		l.SessionID = i.sessionID(sid)
+	default:
+		return nil, invalid("the claim of the session is no text")
 	}
 	if l.UserID == "" && l.SessionID == "" {
 		return nil, invalid("the claims that are configured for user and session are missing")

@@ -77,7 +77,7 @@ func TestLogout(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || l.Issuer != "test" || l.UserID != c.user || l.SessionID != c.session {
+		if err != nil || l.Issuer != "test" || l.UserID != c.user || string(l.SessionID) != c.session {
 			t.Errorf("%s: got %+v, %v", c.name, l, err)
 		}
 	}

@@ -20,10 +20,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/maypok86/otter/v2"
 )
 
 // MaxTokenBytes is the longest token that is looked at.
-const MaxTokenBytes = 8 << 10
+const MaxTokenBytes = 16 << 10
 
 // ErrUnavailable says that the issuer could not be asked, so that it is not
 // known what the token is worth.
@@ -74,6 +76,8 @@ type Grant struct {
 type Config struct {
 	// Clock tells whether a token has expired; default time.Now.
 	Clock func() time.Time
+	// Claims are those whose values Bearer answers.
+	Claims []NamedClaim
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -81,6 +85,7 @@ type Config struct {
 // Verifier verifies tokens. Make it with New. It is safe for concurrent use.
 type Verifier struct {
 	clock   func() time.Time
+	claims  []NamedClaim
 	log     *slog.Logger
 	client  *http.Client
 	current atomic.Pointer[issuers]
@@ -101,12 +106,14 @@ type issuers struct {
 	// asked says that some issuer is asked about opaque tokens.
 	asked bool
 	known results
+	// bearers are the JWTs that gateways have brought; nil if no issuer has verify.
+	bearers *otter.Cache[tokenHash, knownBearer]
 }
 
 // New returns a Verifier without issuers. It starts no goroutine; Run does the
 // work in the background.
 func New(c Config) *Verifier {
-	v := &Verifier{clock: c.Clock, log: c.Logger, client: newClient(), changed: make(chan struct{}, 1), age: time.Now, patience: unknownWait}
+	v := &Verifier{clock: c.Clock, claims: c.Claims, log: c.Logger, client: newClient(), changed: make(chan struct{}, 1), age: time.Now, patience: unknownWait}
 	if v.clock == nil {
 		v.clock = time.Now
 	}
@@ -122,6 +129,9 @@ func newIssuers(list []*issuer) *issuers {
 	for _, i := range list {
 		s.byURL[i.URL] = i
 		s.asked = s.asked || i.Introspection != nil
+		if i.verify != nil && s.bearers == nil {
+			s.bearers = otter.Must(&otter.Options[tokenHash, knownBearer]{MaximumWeight: knownBearerBytes, Weigher: weighBearer, Executor: runInline})
+		}
 	}
 	return s
 }

@@ -21,6 +21,8 @@ const (
 	// number of refused ones.
 	knownBytes = 16 << 20
 	maxRefused = 10_000
+	// knownBearerBytes is about how much memory the JWTs may take that gateways have brought.
+	knownBearerBytes = 64 << 20
 )
 
 // tokenHash is the SHA-256 of a token, which is all that is kept of one. (I6)

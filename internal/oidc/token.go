@@ -34,8 +34,11 @@ func (v *Verifier) JWT(ctx context.Context, token []byte) (*Access, error) {
 	if i.noKeys {
 		return s.introspect(ctx, []*issuer{i}, string(token), hash, now)
 	}
+	if len(i.audience) == 0 {
+		return nil, i.refused(ctx, invalid("aud: no audience is configured for callers of the API"))
+	}
 	claims := jwt.MapClaims{}
-	if _, err := i.verify(ctx, i.access, string(token), claims, "jwt", "at+jwt"); err != nil {
+	if _, err := i.check(ctx, i.access, string(token), claims, "jwt", "at+jwt"); err != nil {
 		return nil, i.refused(ctx, err)
 	}
 	a, err := i.accessOf(claims)
@@ -91,14 +94,15 @@ func decodePart(part []byte, to any) bool {
 	return err == nil && json.Unmarshal(text[:n], to) == nil
 }
 
-// verify checks a JWT by a parser that knows what to ask for, and reads its
-// claims. types are the values that typ in its header may have.
-func (i *issuer) verify(ctx context.Context, p *jwt.Parser, token string, claims jwt.MapClaims, types ...string) (*jwt.Token, error) {
-	parsed, err := p.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+// check checks a JWT by a parser that knows what to ask for, reads its claims, and returns the key that
+// has signed it. types are the values that typ in its header may have.
+func (i *issuer) check(ctx context.Context, p *jwt.Parser, token string, claims jwt.MapClaims, types ...string) (key *publicKey, err error) {
+	_, err = p.ParseWithClaims(token, claims, func(t *jwt.Token) (verifies any, err error) {
 		if err := checkHeader(t.Header, types); err != nil {
 			return nil, err
 		}
-		return i.keyOf(ctx, t)
+		verifies, key, err = i.keyOf(ctx, t)
+		return verifies, err
 	})
 	if err != nil {
 		err = reason(err)
@@ -109,7 +113,7 @@ func (i *issuer) verify(ctx context.Context, p *jwt.Parser, token string, claims
 		}
 		return nil, err
 	}
-	return parsed, nil
+	return key, nil
 }
 
 // algorithmOf returns the algorithm that a JWT claims to be signed with, "" if it is none.
@@ -185,25 +189,52 @@ func reason(err error) error {
 // are no access tokens.
 var otherKinds = []string{"ID", "Refresh", "Offline", "Logout"}
 
-// accessOf reads the claims of a token that is verified.
-func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
-	if kind, ok := claims["typ"].(string); ok && slices.Contains(otherKinds, kind) {
-		return nil, invalid("typ: it is a token of another kind")
-	}
+// checkNeverBearer refuses what nobody may show as a bearer token.
+func checkNeverBearer(claims map[string]any) error {
 	if events, ok := claims["events"].(map[string]any); ok && events[logoutEvent] != nil {
-		return nil, invalid("events: it is a logout token")
-	}
-	if claims["at_hash"] != nil || claims["c_hash"] != nil {
-		return nil, invalid("at_hash, c_hash: it is an ID token")
+		return invalid("events: it is a logout token")
 	}
 	if claims["cnf"] != nil {
-		return nil, invalid("cnf: it is bound to a key, whose proof is not checked here")
+		return invalid("cnf: it is bound to a key, whose proof is not checked here")
+	}
+	return nil
+}
+
+// checkAccessKind refuses what is no access token.
+func checkAccessKind(claims map[string]any) error {
+	if kind, ok := claims["typ"].(string); ok && slices.Contains(otherKinds, kind) {
+		return invalid("typ: it is a token of another kind")
+	}
+	if claims["at_hash"] != nil || claims["c_hash"] != nil {
+		return invalid("at_hash, c_hash: it is an ID token")
+	}
+	return nil
+}
+
+// userOf returns what the user of a token is called here.
+func (i *issuer) userOf(claims map[string]any) (string, error) {
+	if sub, ok := i.userAt.text(claims); ok && sub != "" {
+		if id, ok := i.userID(sub); ok {
+			return id, nil
+		}
+	}
+	return "", invalid("the claim of the user is missing, or is no name of a user")
+}
+
+// accessOf reads the claims of a token that is verified.
+func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
+	if err := checkNeverBearer(claims); err != nil {
+		return nil, err
+	}
+	if err := checkAccessKind(claims); err != nil {
+		return nil, err
 	}
 	a := &Access{Issuer: i.Name}
-	var ok bool
-	if a.UserID, ok = i.userAt.text(claims); !ok || a.UserID == "" {
-		return nil, invalid("the claim of the user is missing, or is no name of a user")
+	var err error
+	if a.UserID, err = i.userOf(claims); err != nil {
+		return nil, err
 	}
+	var ok bool
 	if a.AgentID, ok = i.agentAt.text(claims); !ok {
 		return nil, invalid("the claim of the user agent is no name of one")
 	}

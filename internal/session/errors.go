@@ -21,6 +21,9 @@ var (
 	// ErrDeleted: the session was deleted at this sequence or a later one, so
 	// this older version is not let in.
 	ErrDeleted = errors.New("the session was deleted with a higher sequence")
+	// ErrEnded: the session has ended for good, by a deletion or by its identity
+	// provider, so that no version of it is let in.
+	ErrEnded = errors.New("the session has ended: it was deleted, or its identity provider has ended it")
 	// ErrUnavailable: Redis is away, late or out of order. It says nothing
 	// about the session.
 	ErrUnavailable = errors.New("the session store is unavailable")

@@ -59,6 +59,22 @@ func (f *fixture) is(got *session.Stored, s *session.Session) {
 	}
 }
 
+// end notes that logins have ended.
+func (f *fixture) end(name session.EndName, notAfter, until session.Time) {
+	f.Helper()
+	if _, err := f.store.End(f.Context(), name, session.End{NotAfter: notAfter, Until: until}); err != nil {
+		f.Fatalf("End(%s): %v", name, err)
+	}
+}
+
+// ended checks whether a login has ended.
+func (f *fixture) ended(l session.Login, want bool) {
+	f.Helper()
+	if got, err := f.store.Ended(f.Context(), &l); got != want || err != nil {
+		f.Fatalf("Ended(%+v): %v, %v, want %v", l, got, err, want)
+	}
+}
+
 // refused checks that Put(s, old) fails with want and changes nothing.
 func (f *fixture) refused(want error, s *session.Session, old *session.Stored) {
 	f.Helper()

@@ -23,6 +23,7 @@ type Model struct {
 	mu         sync.Mutex
 	sessions   map[session.ID]*session.Stored
 	tombstones map[session.ID]tombstone
+	ends       map[session.EndName]session.End
 	versions   int
 }
 
@@ -41,6 +42,7 @@ func NewModel(clock func() session.Time, l Limits) *Model {
 		limits:     l,
 		sessions:   make(map[session.ID]*session.Stored),
 		tombstones: make(map[session.ID]tombstone),
+		ends:       make(map[session.EndName]session.End),
 	}
 }
 
@@ -104,6 +106,8 @@ func (m *Model) Put(_ context.Context, next *session.Session, old *session.Store
 	switch {
 	case s == nil && old != nil, s != nil && (old == nil || old.Version != s.Version):
 		return session.ErrConflict
+	case m.ends[session.EndOfSession(next.ID)].Until > m.clock():
+		return session.ErrEnded
 	case deleted && t.until > m.clock() && t.sequence >= next.Sequence:
 		return session.ErrDeleted
 	case s == nil && m.limits.MaxSessions > 0 && m.count() >= m.limits.MaxSessions:
@@ -164,6 +168,9 @@ func (m *Model) remove(s *session.Stored) cache.Deleted {
 	delete(m.sessions, s.ID)
 	d := cache.Deleted{Sequence: s.Sequence + 1, ChangeDate: m.clock()}
 	m.tombstones[s.ID] = tombstone{d.Sequence, d.ChangeDate.Add(TombstoneTTL)}
+	if lifetime, ends := EndsFor(s.ID); ends {
+		m.end(session.EndOfSession(s.ID), session.End{NotAfter: session.Never, Until: d.ChangeDate.Add(lifetime)})
+	}
 	return d
 }
 
@@ -179,6 +186,37 @@ func (m *Model) Delete(_ context.Context, old *session.Stored, _ string) (cache.
 		return cache.Deleted{}, session.ErrConflict
 	}
 	return m.remove(s), nil
+}
+
+// End is Store's.
+func (m *Model) End(_ context.Context, name session.EndName, e session.End) (cache.Acknowledged, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end(name, e)
+	return cache.Acknowledged{}, nil
+}
+
+// end adds to what has ended.
+func (m *Model) end(name session.EndName, e session.End) {
+	if e.Until > m.clock() {
+		m.ends[name] = m.ends[name].Over(e)
+	}
+}
+
+// Ended is Store's.
+func (m *Model) Ended(_ context.Context, l *session.Login) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ended, now := false, m.clock()
+	for _, name := range []session.EndName{l.Session, l.User} {
+		if e := m.ends[name]; name != "" && now < e.Until && l.Began <= e.NotAfter {
+			ended = true
+			if e.Until.Sub(now) < l.Lifetime/10 {
+				m.ends[name] = session.End{NotAfter: e.NotAfter, Until: now.Add(l.Lifetime)}
+			}
+		}
+	}
+	return ended, nil
 }
 
 // Revoke is Store's.

@@ -67,6 +67,8 @@ func Property(t *rapid.T, s Subject) int {
 		"delete":          p.delete,
 		"delete stale":    p.deleteStale,
 		"revoke":          p.revoke,
+		"end":             p.endLogins,
+		"ended":           p.ended,
 		"get":             p.get,
 		"token":           p.token,
 		"advance":         p.advance,
@@ -225,6 +227,44 @@ func (p *property) revoke(t *rapid.T) {
 	if got, err := p.Store.Revoke(p.ctx, r); err != nil || got != want {
 		t.Fatalf("Revoke(%+v, %+v): %d, %v, want %d", r, q, got, err, want)
 	}
+}
+
+// endLogins ends a session that has JWTs, known or not, or a user's logins.
+func (p *property) endLogins(t *rapid.T) {
+	p.ops++
+	l := p.login(t)
+	name, e := l.Session, session.End{NotAfter: session.Never, Until: p.Clock.Now().Add(endLifetime)}
+	if rapid.Bool().Draw(t, "of a user") {
+		name, e.NotAfter = l.User, l.Began
+	}
+	for _, s := range []Store{p.Store, p.model} {
+		if _, err := s.End(p.ctx, name, e); err != nil {
+			t.Fatalf("End(%s, %v): %v", name, e, err)
+		}
+	}
+}
+
+func (p *property) ended(t *rapid.T) {
+	p.ops++
+	l := p.login(t)
+	want, _ := p.model.Ended(p.ctx, l)
+	if got, err := p.Store.Ended(p.ctx, l); got != want || err != nil {
+		t.Fatalf("Ended(%+v): %v, %v, want %v", l, got, err, want)
+	}
+}
+
+func (p *property) login(t *rapid.T) *session.Login {
+	return &session.Login{
+		Session:  session.EndOfSession(p.jwtID(t)),
+		User:     session.EndOfUser(jwtPrefix + strconv.Itoa(rapid.IntRange(0, 5).Draw(t, "user"))),
+		Began:    p.start.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "began")) * time.Second),
+		Lifetime: endLifetime,
+	}
+}
+
+// jwtID is the ID of a session that JWTs may name.
+func (p *property) jwtID(t *rapid.T) session.ID {
+	return nth(8*rapid.IntRange(0, 9).Draw(t, "session with JWTs") + 7)
 }
 
 func (p *property) get(t *rapid.T) {

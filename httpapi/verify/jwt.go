@@ -1,0 +1,118 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// Accepts says which tokens are accepted.
+type Accepts uint8
+
+// The kinds of tokens that verify knows.
+const (
+	AcceptSessions Accepts = 1 << iota // session tokens
+	AcceptJWTs                         // JWTs of issuers with verify
+)
+
+// AcceptsForm is how it is written which tokens are accepted.
+const AcceptsForm = "session, jwt, or both with a comma between"
+
+// ParseAccepts reads a list in AcceptsForm.
+func ParseAccepts(text string) (a Accepts, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		kind := map[string]Accepts{"session": AcceptSessions, "jwt": AcceptJWTs}[strings.TrimSpace(part)]
+		if kind == 0 || a&kind != 0 {
+			return 0, fmt.Errorf("must be %s", AcceptsForm)
+		}
+		a |= kind
+	}
+	return a, nil
+}
+
+var jwtBeginning = []byte("ey") // of an object, in base64url
+
+// jwtsOf returns the issuers that a token may be a JWT of, nil if it is none for sure: three
+// parts, of which the first is an object. One of five parts is encrypted, and opaque here.
+func (s *Endpoint) jwtsOf(token []byte) *oidc.Verifier {
+	if s.config.Accepts&AcceptJWTs == 0 || !bytes.HasPrefix(token, jwtBeginning) || bytes.Count(token, []byte(".")) != 2 {
+		return nil
+	}
+	if issuers := s.Issuers(); issuers != nil && issuers.Bears() {
+		return issuers
+	}
+	return nil
+}
+
+// findJWT finds what a JWT says, or the session that it names where that must live, unless its
+// login has ended. It is oidc.ErrForeign for a token of no issuer whose JWTs gateways bring.
+func (v *verification) findJWT(base context.Context, start time.Time, issuers *oidc.Verifier, token []byte) (*session.Stored, error) {
+	store := v.s.Store
+	var hash oidc.TokenHash
+	v.bearer, hash = issuers.KnownBearer(token, store.Now())
+	if v.bearer != nil {
+		if ended, known := store.EndedCopy(&v.bearer.Login); known && ended {
+			return nil, session.ErrRevoked
+		} else if known && !v.bearer.Required {
+			return &v.bearer.Session, nil
+		}
+	}
+	return v.ask(base, start, func(ctx context.Context) (*session.Stored, error) {
+		if v.bearer == nil {
+			var err error
+			if v.bearer, err = issuers.Bearer(ctx, token, hash); err != nil {
+				return nil, err
+			}
+		}
+		ended, err := store.Ended(ctx, &v.bearer.Login)
+		switch {
+		case err != nil:
+			return nil, err
+		case ended:
+			return nil, session.ErrRevoked
+		case !v.bearer.Required:
+			return &v.bearer.Session, nil
+		}
+		stored, err := store.Get(ctx, v.bearer.Session.ID)
+		if err == nil && stored.UserID != v.bearer.Session.UserID {
+			err = session.ErrNotFound // it is another user's
+		}
+		return stored, err
+	})
+}
+
+// staleJWT is findJWT by what was last known. Of a session that must live nothing is known
+// by its JWTs.
+func (v *verification) staleJWT() (stored *session.Stored, age time.Duration, ok bool) {
+	if v.bearer.Required {
+		return nil, 0, false
+	}
+	ended, age, ok := v.s.Store.EndedStale(&v.bearer.Login)
+	return &v.bearer.Session, age, ok && !ended
+}
+
+// issuerProves says that an issuer has vouched for the user, whatever factors its token names.
+func (v *verification) issuerProves() bool { return v.bearer != nil && !v.bearer.Required }
+
+// expiration is when what is answered ends: with the session, and with the token.
+func (v *verification) expiration() session.Time {
+	if v.bearer == nil {
+		return v.stored.Expiration
+	}
+	return min(v.stored.Expiration, v.bearer.Session.Expiration)
+}
+
+// guesses says whether a token that is refused may have been guessed.
+func (v *verification) guesses(token []byte, why reason, err error) bool {
+	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
+		return !e.Expired
+	}
+	return v.bearer == nil && caller.Guess(token, why == reasonNotFound)
+}
