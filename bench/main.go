@@ -14,6 +14,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/baseline"
 	"github.com/cloakroom-dev/cloakroom/bench/compare"
+	"github.com/cloakroom-dev/cloakroom/bench/issuer"
 	"github.com/cloakroom-dev/cloakroom/bench/measure"
 	"github.com/cloakroom-dev/cloakroom/bench/redisproxy"
 	"github.com/cloakroom-dev/cloakroom/bench/report"
@@ -28,6 +29,7 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   max          find the highest rate that holds an objective
   raw          ask Redis itself for users' sessions: the least that a search can cost it
   redis-proxy  stand between a program and its Redis, and silence its invalidations when told
+  issuer       make JWTs, and serve the keys of their issuer
   start        measure how long a program takes to be ready, and its memory
   seed         store sessions through the import API
   baseline     serve a constant JSON body with a bare fasthttp handler, the ceiling to compare with; or a peer
@@ -69,6 +71,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return measure.Raw(ctx, rest, stdout, stderr)
 	case "redis-proxy":
 		return redisproxy.Command(ctx, rest, stdout, stderr)
+	case "issuer":
+		return issuer.Command(ctx, rest, stdout, stderr)
 	case "start":
 		return measure.Start(ctx, rest, stdout, stderr)
 	case "seed":

@@ -24,14 +24,15 @@ const maxBaselineBytes = 64 << 20
 
 // Command is bench baseline: it serves a constant JSON body to every request: what fasthttp alone can
 // do on this machine with as many bytes. With --peer it answers searches by
-// user, and Gets, from a store in an ordinary way, with as many bytes.
+// user, and Gets, from a store in an ordinary way, or verifies, with as many bytes.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("baseline", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8090", "listen on this `HOST:PORT`; port 0 takes a free one")
 	size := flags.Int("bytes", 950, "answer with a body of this many bytes")
 	buffer := flags.Int("write-buffer", 4096, "bytes that one write takes; 4096 is what a bare server has, and cuts a longer answer in two")
 	library := flags.String("grpc", "", "answer calls of gRPC, too, on a port of its own, by this library: connect or grpc-go")
-	name := flags.String("peer", "", "answer searches by user and Gets from a store, as `NAME` does: "+strings.Join(peers.Names(), ", "))
+	name := flags.String("peer", "", "answer searches by user and Gets from a store, as `NAME` does: "+strings.Join(peers.Names(), ", ")+"; or verify: "+strings.Join(peers.Gates(), ", "))
+	tokens := flags.String("issuer", "", "verify tokens of the bench issuer with this `DIR`")
 	var urls peers.URLs
 	flags.StringVar(&urls.Redis, "redis", "", "the Redis of a peer: `URL`")
 	flags.StringVar(&urls.Postgres, "postgres", "", "the PostgreSQL of the peer postgres: `URL`")
@@ -47,7 +48,15 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	server := peers.Server{Pad: body, WriteBuffer: *buffer}
-	if *name != "" {
+	switch {
+	case peers.IsGate(*name):
+		gate, err := peers.OpenGate(*name, *tokens)
+		if err != nil {
+			return err
+		}
+		defer gate.Close()
+		server.Gate = gate
+	case *name != "":
 		if err := seed(ctx, *name, urls, *users, stderr); err != nil {
 			return err
 		}

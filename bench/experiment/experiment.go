@@ -31,12 +31,12 @@ type Flags struct {
 
 // Register adds the flags, with their default values.
 func (f *Flags) Register(flags *flag.FlagSet) {
-	flags.StringVar(&f.other, "other", "", "logout, logout-nginx: another process on the same Redis, which must refuse: `URL`")
-	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx: its admin listener: `URL`")
-	flags.StringVar(&f.proxy, "redis-proxy", "", "logout-nginx: control of the bench redis-proxy that it reaches Redis through, to silence invalidations: `URL`")
-	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
-	flags.StringVar(&f.background, "background", "search-user", "logout, logout-nginx, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd, new-connections: what is asked")
-	flags.IntVar(&f.workers, "workers", 1, "logout, logout-nginx, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood; new-connections: as many as there may be at a time")
+	flags.StringVar(&f.other, "other", "", "logout, logout-nginx, logout-jwt, logout-jwt-nginx: another process on the same Redis, which must refuse: `URL`")
+	flags.StringVar(&f.otherAdmin, "other-admin", "http://127.0.0.1:9090", "logout-nginx, logout-jwt-nginx: its admin listener: `URL`")
+	flags.StringVar(&f.proxy, "redis-proxy", "", "logout-nginx, logout-jwt-nginx: control of the bench redis-proxy that it reaches Redis through, to silence invalidations: `URL`")
+	flags.Float64Var(&f.bound, "bound", 1, "logout-nginx, logout-jwt-nginx: its --near-cache-staleness in seconds; to let pass later is wrong")
+	flags.StringVar(&f.background, "background", "search-user", "logout, logout-nginx, the same with jwt, expiry-cliff: scenario of the load at --rate beside it; overload, costly-flood, crowd, new-connections: what is asked")
+	flags.IntVar(&f.workers, "workers", 1, "logout, logout-nginx, the same with jwt, expiry-cliff: how many connections; overload: as many as the program lets work at a time; costly-flood: of the flood; new-connections: as many as there may be at a time")
 	flags.IntVar(&f.idle, "idle", 10_000, "crowd: connections that send nothing")
 	flags.IntVar(&f.slow, "slow", 2_000, "crowd: connections that send a byte of a request now and then")
 	flags.Float64Var(&f.flood, "flood", 100, "costly-flood: searches/s that are due, without waiting after a 503; new-connections: connections/s that are made for one request")
@@ -50,10 +50,18 @@ type experiment interface {
 	run(ctx context.Context, seconds float64, run *result.Run) error
 }
 
+// The scenarios that end logins of JWTs.
+const (
+	logoutJWTName      = "logout-jwt"
+	logoutJWTNginxName = "logout-jwt-nginx"
+)
+
+func byJWT(scenario string) bool { return scenario == logoutJWTName || scenario == logoutJWTNginxName }
+
 // Is says whether the scenario with that name is one of these.
 func Is(name string) bool {
 	switch name {
-	case "logout", "logout-nginx", "expiry-cliff", "overload", "costly-flood", "crowd", "new-connections":
+	case "logout", "logout-nginx", logoutJWTName, logoutJWTNginxName, "expiry-cliff", "overload", "costly-flood", "crowd", "new-connections":
 		return true
 	}
 	return false
@@ -84,10 +92,14 @@ func newExperiment(ctx context.Context, s *source.Source, f *Flags, m *source.Me
 	if err != nil {
 		return nil, nil, fmt.Errorf("--other: %w", err)
 	}
-	if s.Flags.Scenario == "logout-nginx" {
-		return newLogoutNginx(ctx, s, f, other)
+	l, err := newLogins(s)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &logout{source: s, flags: f, other: other}, end, nil
+	if s.Flags.Scenario == "logout-nginx" || s.Flags.Scenario == logoutJWTNginxName {
+		return newLogoutNginx(ctx, s, f, l, other)
+	}
+	return &logout{source: s, flags: f, logins: l, other: other}, end, nil
 }
 
 // Measure makes one run of the source's scenario, which Is must say yes to, beside a

@@ -18,12 +18,13 @@ const (
 	logoutUser    = "9184809" // begins the IDs of its users
 )
 
-// logout deletes sessions in one process, and asks another one, which has
-// just served the session, until it refuses. The time is that from the answer to
-// the delete until the answer that refuses, so it is at least a round trip.
+// logout ends logins in one process, and asks another one, which has
+// just served the login, until it refuses. The time is that from the answer to
+// the end until the answer that refuses, so it is at least a round trip.
 type logout struct {
 	source *source.Source
 	flags  *Flags
+	logins logins
 	other  load.Endpoint
 }
 
@@ -41,17 +42,25 @@ func (w *logout) run(ctx context.Context, seconds float64, run *result.Run) erro
 			record(refused, until)
 			if until >= refusedWithin {
 				run.Wrong++
-				run.FirstError = fmt.Sprintf("a session was served %v after its end", until)
+				run.FirstError = fmt.Sprintf("a login was served %v after its end", until)
 			}
 		})
 	})
 	if err != nil {
 		return err
 	}
-	return fillRun(run, refused, deleted, "revocation", "delete")
+	return fillRun(run, refused, deleted, "revocation", endName(w.source))
 }
 
-// work creates, gets, deletes and polls until the end.
+// endName is what the figures of the requests that end logins are called.
+func endName(s *source.Source) string {
+	if byJWT(s.Flags.Scenario) {
+		return "logout"
+	}
+	return "delete"
+}
+
+// work logs in, asks, logs out and asks until the end.
 func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls uint64, deleted, refused time.Duration)) error {
 	here, err := scenario.NewCaller(ctx, w.source.Target, w.source.Config)
 	if err != nil {
@@ -64,25 +73,25 @@ func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls
 	}
 	defer there.Close()
 	for i := 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
-		session, err := logIn(here, fmt.Sprintf(`{"checks":{"user":{"userId":"%s%05d%06d"}},"lifetime":"3600s"}`, logoutUser, n, i))
+		login, err := w.logins.logIn(here, n, i)
 		if err != nil {
 			return err
 		}
 		for range 2 { // the second is from the near cache
-			a, err := there.Call("GET", session.path, "")
+			a, err := login.look(there)
 			if err != nil {
 				return err
 			}
 			if a.Status != 200 {
-				return fmt.Errorf("a new session is not served: status %d: %.200s", a.Status, a.Body)
+				return fmt.Errorf("a new login is not served: status %d: %.200s", a.Status, a.Body)
 			}
 		}
-		deleted, took, err := session.end()
+		deleted, took, err := login.end()
 		if err != nil {
 			return err
 		}
 		for polls := uint64(1); ; polls++ {
-			a, err := there.Call("GET", session.path, "")
+			a, err := login.look(there)
 			if err != nil {
 				return err
 			}
@@ -90,8 +99,8 @@ func (w *logout) work(ctx context.Context, n int, end time.Time, done func(polls
 			if a.Status == 200 && since < refusedWithin {
 				continue
 			}
-			if a.Status != 404 && a.Status != 200 {
-				return fmt.Errorf("get after delete: status %d: %.200s", a.Status, a.Body)
+			if a.Status != login.gone && a.Status != 200 {
+				return fmt.Errorf("after the end: status %d: %.200s", a.Status, a.Body)
 			}
 			done(polls, took, since)
 			break

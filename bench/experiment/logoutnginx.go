@@ -21,27 +21,28 @@ const (
 	stallPoll = time.Millisecond
 )
 
-// logoutNginx deletes sessions in one process, and sends requests with their
+// logoutNginx ends logins in one process, and sends requests with their
 // tokens through nginx, which asks another process, until they are refused. With
-// a link (bench link), the other process' connection for invalidations is
-// silenced before each delete.
+// a proxy (bench redis-proxy), the other process' connection for invalidations is
+// silenced before each end.
 //
-// A request that was sent later than the bound after the answer to the delete
+// A request that was sent later than the bound after the answer to the end
 // and is let pass is wrong.
 type logoutNginx struct {
 	source       *source.Source
 	flags        *Flags
+	logins       logins
 	nginx        load.Endpoint // of nginx
 	process      *nginx
 	admin, proxy load.Endpoint // of the other process; proxy has no network if there is none
 }
 
 // newLogoutNginx starts nginx. end stops it.
-func newLogoutNginx(ctx context.Context, s *source.Source, f *Flags, other load.Endpoint) (w *logoutNginx, end func(), err error) {
+func newLogoutNginx(ctx context.Context, s *source.Source, f *Flags, l logins, other load.Endpoint) (w *logoutNginx, end func(), err error) {
 	if f.bound <= 0 {
 		return nil, nil, errors.New("--bound must be positive")
 	}
-	w = &logoutNginx{source: s, flags: f}
+	w = &logoutNginx{source: s, flags: f, logins: l}
 	if w.admin, err = load.ParseEndpoint(f.otherAdmin); err != nil {
 		return nil, nil, fmt.Errorf("--other-admin: %w", err)
 	}
@@ -63,10 +64,10 @@ func newLogoutNginx(ctx context.Context, s *source.Source, f *Flags, other load.
 
 // logoutRound is what one logout came to.
 type logoutRound struct {
-	asked, unavailable      uint64 // requests after the delete; of them, neither let pass nor refused
+	asked, unavailable      uint64 // requests after the end; of them, neither let pass nor refused
 	first                   bool   // the first request was refused
 	deleted, refused, since time.Duration
-	passed                  time.Duration // when the last that was let pass was sent, after the answer to the delete
+	passed                  time.Duration // when the last that was let pass was sent, after the answer to the end
 	wrong                   bool          // a request sent since after the answer was let pass
 }
 
@@ -76,8 +77,8 @@ func (w *logoutNginx) run(ctx context.Context, seconds float64, run *result.Run)
 	var mu sync.Mutex
 	var first, unavailable float64
 	var passed time.Duration
-	err := together(ctx, run, begin, w.flags.workers, func(int) error {
-		return w.work(ctx, begin.Add(source.Duration(seconds)), func(r *logoutRound) {
+	err := together(ctx, run, begin, w.flags.workers, func(n int) error {
+		return w.work(ctx, n, begin.Add(source.Duration(seconds)), func(r *logoutRound) {
 			mu.Lock()
 			defer mu.Unlock()
 			run.Due += r.asked + 1
@@ -91,7 +92,7 @@ func (w *logoutNginx) run(ctx context.Context, seconds float64, run *result.Run)
 			}
 			if r.wrong {
 				run.Wrong++
-				run.FirstError = fmt.Sprintf("a request sent %v after the session was deleted was let pass", r.since)
+				run.FirstError = fmt.Sprintf("a request sent %v after the login was ended was let pass", r.since)
 			}
 		})
 	})
@@ -105,11 +106,11 @@ func (w *logoutNginx) run(ctx context.Context, seconds float64, run *result.Run)
 	run.Figures["gateway_errors"] = unavailable
 	run.Figures["last_let_pass_ms"] = float64(passed.Microseconds()) / 1000
 	run.Figures["bound_ms"] = w.flags.bound * 1000
-	return fillRun(run, refused, deleted, "revocation", "delete")
+	return fillRun(run, refused, deleted, "revocation", endName(w.source))
 }
 
 // work logs in, waits for a copy, logs out and asks until it is refused.
-func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logoutRound)) error {
+func (w *logoutNginx) work(ctx context.Context, n int, end time.Time, done func(*logoutRound)) error {
 	here, err := scenario.NewCaller(ctx, w.source.Target, w.source.Config)
 	if err != nil {
 		return err
@@ -117,12 +118,12 @@ func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logout
 	defer here.Close()
 	through := &visitor{nginx: w.nginx, config: w.source.Config}
 	defer through.close()
-	for time.Now().Before(end) && ctx.Err() == nil {
-		session, err := logIn(here, `{"checks":{"user":{"userId":"`+logoutUser+`00000000000"}},"factors":{"user":{"loginName":"visitor@nordwind.example"},"password":{}},"lifetime":"3600s"}`)
+	for i := 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
+		login, err := w.logins.logIn(here, n, i)
 		if err != nil {
 			return err
 		}
-		through.token(session.token)
+		through.token(login.token)
 		if err := w.untilNear(ctx, through); err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logout
 		}
 		var r logoutRound
 		var deleted time.Time
-		if deleted, r.deleted, err = session.end(); err != nil {
+		if deleted, r.deleted, err = login.end(); err != nil {
 			return err
 		}
 		if err := w.untilRefused(ctx, through, deleted, &r); err != nil {
@@ -149,7 +150,7 @@ func (w *logoutNginx) work(ctx context.Context, end time.Time, done func(*logout
 // copy in the other process.
 func (w *logoutNginx) untilNear(ctx context.Context, through *visitor) error {
 	for begin := time.Now(); time.Since(begin) < nearWithin; {
-		before, err := w.nearHits(ctx)
+		before, err := w.read(ctx)
 		if err != nil {
 			return err
 		}
@@ -161,28 +162,27 @@ func (w *logoutNginx) untilNear(ctx context.Context, through *visitor) error {
 			continue
 		}
 		if a.Status != 200 {
-			return fmt.Errorf("a new session is not let pass: status %d: %.200s", a.Status, a.Body)
+			return fmt.Errorf("a new login is not let pass: status %d: %.200s", a.Status, a.Body)
 		}
-		if after, err := w.nearHits(ctx); err != nil || after > before {
+		if after, err := w.read(ctx); err != nil || w.logins.copied(before, after) {
 			return err
 		}
 	}
 	return fmt.Errorf("no copy answers within %v", nearWithin)
 }
 
-// nearHits is how many copies of sessions the other process has answered with.
-func (w *logoutNginx) nearHits(ctx context.Context) (float64, error) {
+// read reads the metrics of the other process.
+func (w *logoutNginx) read(ctx context.Context) (source.Reading, error) {
 	a, err := load.Fetch(ctx, w.admin, []byte("GET /metrics HTTP/1.1\r\nHost: "+w.admin.Host+"\r\nConnection: close\r\n\r\n"))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	r := source.Reading{}
 	r.ParseMetrics(a.Body)
-	hits, ok := r[`cloakroom_near_hits_total{kind="session"}`]
-	if a.Status != 200 || !ok {
-		return 0, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.Status)
+	if _, ok := r[`cloakroom_near_hits_total{kind="session"}`]; a.Status != 200 || !ok {
+		return nil, fmt.Errorf("--other-admin: the metrics do not have the near cache: status %d", a.Status)
 	}
-	return hits, nil
+	return r, nil
 }
 
 // untilRefused sends requests until one is refused, or is let pass too late.
@@ -208,7 +208,7 @@ func (w *logoutNginx) untilRefused(ctx context.Context, through *visitor, delete
 		case a.Status == 500 && r.since < refusedWithin: // nginx' word for what is neither
 			r.unavailable++
 		case a.Status != 200:
-			return fmt.Errorf("a request after the delete: status %d: %.200s", a.Status, a.Body)
+			return fmt.Errorf("a request after the end: status %d: %.200s", a.Status, a.Body)
 		}
 		if w.proxy.Network != "" {
 			pauseFor(ctx, stallPoll)

@@ -77,7 +77,7 @@ func logOut(t *testing.T, g *fakeNginx, bound float64, silenced bool) *result.Ru
 	}
 	w := &logoutNginx{
 		source: &source.Source{Target: e, Config: scenario.Config{Host: e.Host, Key: "k"}, Checking: true},
-		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e,
+		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e, logins: sessionLogins{},
 	}
 	if silenced {
 		w.proxy = e

@@ -31,7 +31,7 @@ func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&how.grpc, "grpc-library", "", "what a baseline that is started serves gRPC by: connect, or grpc-go")
 	flags.StringVar(&how.urls.Postgres, "postgres", "", "the PostgreSQL of the peer postgres: `URL`")
 	flags.String("a", "", "target of a: `URL`; default --target")
-	flags.String("b", "", "target of b: `URL`; or baseline, or a peer ("+strings.Join(peers.Names(), ", ")+"): one that is started, with answers as long as a's; or raw: Redis itself")
+	flags.String("b", "", "target of b: `URL`; or baseline, or a peer ("+strings.Join(append(peers.Names(), peers.Gates()...), ", ")+"): one that is started, with answers as long as a's; or raw: Redis itself")
 	addSideFlags(flags)
 	if err := cli.Parse(flags, args, stderr); err != nil {
 		return err

@@ -37,7 +37,8 @@ func Peers(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&f.Redis, "redis", "", "its Redis, which must have nothing but its sessions: `URL`; adds Redis' CPU time and memory")
 	flags.StringVar(&f.KeyFile, "key-file", "", "`FILE` with the API key; default the environment's "+cli.KeyVariable)
 	flags.StringVar(&f.Placement, "placement", "load, programs and stores on one machine", "what runs where, in words")
-	flags.StringVar(&f.Scenario, "scenario", "search-user", "what to ask: `NAME`, "+strings.Join(answered, ", "))
+	flags.StringVar(&f.Scenario, "scenario", "search-user", "what to ask: `NAME`, "+strings.Join(answered, ", ")+", or verify-jwt of gates")
+	f.RegisterJWTs(flags)
 	flags.Float64Var(&f.Seconds, "seconds", 5, "how long to measure each in a round")
 	flags.Float64Var(&f.Warmup, "warmup", 1, "seconds of load before it that do not count")
 	flags.Float64Var(&f.Zipf, "zipf", f.Zipf, "exponent of the skew; 0 is uniform")
@@ -50,7 +51,7 @@ func Peers(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.serving.urls.Postgres, "postgres", "", "a PostgreSQL for the peer postgres, which makes the schema cloakroom_bench there: `URL`")
 	flags.IntVar(&s.serving.writeBuffer, "write-buffer", 8192, "bytes that one write of a peer's server takes; Cloakroom's takes 8192")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many rounds; each measures all of them once")
-	names := flags.String("peers", strings.Join(peers.Names(), ","), "which peers: `NAMES` with commas between them")
+	names := flags.String("peers", strings.Join(peers.Names(), ","), "which peers: `NAMES` with commas between them; for verify-jwt of "+strings.Join(peers.Gates(), ", ")+"; baseline is a bare server")
 	connections := flags.String("connections", "64,8,1", "over how many connections: `NUMBERS` with commas between them")
 	out := flags.String("out", "", "write the result to `NAME`.json and NAME-RUN.hgrm")
 	err := cli.Parse(flags, args, stderr)
@@ -62,15 +63,15 @@ func Peers(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	s.names = strings.Split(*names, ",")
 	for _, name := range s.names {
-		if !peers.Is(name) {
-			return fmt.Errorf("--peers: unknown peer %q: %s", name, strings.Join(peers.Names(), ", "))
+		if name != baselineKind && !peers.Is(name) && !peers.IsGate(name) {
+			return fmt.Errorf("--peers: unknown peer %q: %s", name, strings.Join(append(peers.Names(), peers.Gates()...), ", "))
+		}
+		if err := canAnswer(name, f.Scenario); err != nil {
+			return err
 		}
 	}
 	if s.rounds < 1 {
 		return fmt.Errorf("--rounds must be at least 1, not %d", s.rounds)
-	}
-	if err := canAnswer(f.Scenario); err != nil {
-		return err
 	}
 	f.Connections = slices.Max(s.connections)
 
@@ -163,8 +164,10 @@ func (s *sideBySide) storeOf(name string) string {
 		return peersPostgres
 	case peers.Is(name):
 		return peersRedis
-	default:
+	case strings.HasPrefix(name, result.Cloakroom):
 		return ownRedis
+	default:
+		return ""
 	}
 }
 
@@ -193,6 +196,9 @@ func (s *sideBySide) storeBytes(ctx context.Context, f *source.Flags, res *resul
 		}
 	}
 	for _, name := range s.names {
+		if !peers.Is(name) {
+			continue // it has no store
+		}
 		if what := s.storeOf(name); bytes[what] == 0 {
 			if err := ask(what, name, s.serving.urls); err != nil {
 				return nil, err

@@ -21,13 +21,19 @@ type serving struct {
 	grpc        string // what serves gRPC
 }
 
+// baselineKind is the kind of a bare server.
+const baselineKind = "baseline"
+
 // answered are the scenarios that peers know.
 var answered = []string{"cold-start", "get-hot", "search-user"}
 
-// canAnswer says whether peers know a scenario.
-func canAnswer(scenario string) error {
-	if slices.Contains(answered, scenario) {
+// canAnswer says whether a peer knows a scenario.
+func canAnswer(kind, scenario string) error {
+	if kind == baselineKind || peers.Answers(kind, scenario) || !peers.IsGate(kind) && slices.Contains(answered, scenario) {
 		return nil
+	}
+	if peers.IsGate(kind) {
+		return fmt.Errorf("%s does not know the scenario %q", kind, scenario)
 	}
 	return fmt.Errorf("peers know only the scenarios %s, not %q", strings.Join(answered, ", "), scenario)
 }
@@ -37,11 +43,15 @@ func canAnswer(scenario string) error {
 func (s *side) serve(ctx context.Context, kind string, how serving, data scenario.Dataset, stderr io.Writer) error {
 	more := []string{"--write-buffer", fmt.Sprint(how.writeBuffer)}
 	var postgres int
-	if kind != "baseline" {
-		err := canAnswer(s.flags.Scenario)
-		if err != nil {
-			return err
-		}
+	if err := canAnswer(kind, s.flags.Scenario); err != nil {
+		return err
+	}
+	switch {
+	case kind == baselineKind:
+	case peers.IsGate(kind):
+		more = append(more, "--peer", kind, "--issuer", s.flags.Issuer)
+	default:
+		var err error
 		if postgres, err = seedPeer(ctx, kind, how.urls, data, stderr); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
@@ -65,8 +75,13 @@ func (s *side) serve(ctx context.Context, kind string, how serving, data scenari
 	}
 	s.meters.PID, s.meters.Postgres = s.child.cmd.Process.Pid, postgres
 	s.source.Config.Data.Newest = data.Newest
-	if kind != "baseline" {
-		s.source.Checking, s.source.Flags.DeepEvery = true, 0
+	if kind == baselineKind {
+		return nil
+	}
+	s.source.Checking, s.source.Flags.DeepEvery = true, 0
+	if err := s.source.Prepare(ctx, s.flags.Scenario); err != nil {
+		s.close()
+		return fmt.Errorf("%s: %w", kind, err)
 	}
 	return nil
 }

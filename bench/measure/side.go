@@ -87,7 +87,7 @@ func (s *side) start(ctx context.Context, a *side, how serving, seedUsers int, s
 		s.flags.Admin = ""
 		s.meters, err = source.OpenMeters(ctx, &s.flags)
 		return err
-	case kind == "baseline" || peers.Is(kind):
+	case kind == baselineKind || peers.Is(kind) || peers.IsGate(kind):
 		var err error
 		if how.body, err = equalBody(ctx, a.source); err != nil {
 			return err

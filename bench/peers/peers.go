@@ -1,6 +1,6 @@
 // Package peers has the ordinary ways to keep sessions that Cloakroom is measured against: Redis
 // by one script call a search, by a plain client, by one with its own cache, and PostgreSQL in the
-// shape of ZITADEL's tables. All answer through the same HTTP server. Look here when you doubt that
+// shape of ZITADEL's tables; and of the ordinary gates that say whether a JWT is good. All answer through the same HTTP server. Look here when you doubt that
 // one of them is used well.
 package peers
 

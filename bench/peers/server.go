@@ -20,11 +20,12 @@ const (
 	askTimeout = 5 * time.Second
 )
 
-// Server is the bare HTTP server before every peer. It answers a search by user and date, and a Get, with
-// as many bytes as Pad has: shorter answers are filled up, longer ones cut off. To all else, and without a
-// peer to everything, it answers Pad.
+// Server is the bare HTTP server before every peer. It answers a search by user and date, and a Get, by Peer, and
+// a verify by Gate, with as many bytes as Pad has: shorter answers are filled up, longer ones cut off. To all else,
+// and to everything if there is neither, it answers Pad.
 type Server struct {
 	Peer        Peer
+	Gate        Gate
 	Pad         []byte
 	WriteBuffer int // bytes that one write takes
 }
@@ -48,6 +49,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 func (s *Server) handle(http *fasthttp.RequestCtx) {
 	http.SetContentType("application/json")
+	if s.Gate != nil && string(http.Path()) == scenario.VerifyPath {
+		s.pass(http)
+		return
+	}
 	if s.Peer != nil {
 		path := string(http.Path())
 		if http.IsPost() && path == scenario.SearchPath {
@@ -73,10 +78,7 @@ func (s *Server) answer(http *fasthttp.RequestCtx, ask func(ctx context.Context,
 	case err != nil:
 		http.Error(fmt.Sprintf(`{"pad":%q}`, err.Error()), fasthttp.StatusServiceUnavailable)
 	default:
-		for len(body) < len(s.Pad) {
-			body = append(body, ' ')
-		}
-		http.Response.SetBodyRaw(body[:len(s.Pad)])
+		http.Response.SetBodyRaw(exactly(body, len(s.Pad)))
 	}
 }
 

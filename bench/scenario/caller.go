@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"fmt"
 	"net"
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
@@ -30,6 +31,11 @@ func NewCaller(ctx context.Context, e load.Endpoint, c Config) (*Caller, error) 
 func (c *Caller) Close() {
 	c.end()
 	_ = c.conn.Close()
+}
+
+// PostForm sends a form, whose fields are escaped, and waits for its answer, whatever its status.
+func (c *Caller) PostForm(path, form string) (*load.Answer, error) {
+	return load.Exchange(c.conn, fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", path, c.Config.Host, len(form), form))
 }
 
 // Call sends a request, and waits for its answer, whatever its status; body may be

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/bench/issuer"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 )
 
@@ -23,29 +24,34 @@ type Config struct {
 	Limit  int     // of search-admin
 
 	VerifySessions int // that verify-steady asks for
+
+	// Live and Cold are the tokens that verify-jwt and verify-jwt-cold show; nil where they are not asked for.
+	Live, Cold *issuer.Tokens
 }
 
 var scenarios = map[string]func(Config) load.Scenario{
-	"get-hot":       newGetHot,
-	"cold-start":    newColdStart,
-	"search-user":   newSearchUser,
-	"search-mixed":  newSearchMixed,
-	"search-admin":  newSearchAdmin,
-	"search-costly": newSearchCostly,
-	"create":        newCreate,
-	"login-storm":   newLoginStorm,
-	"verify-steady": newVerifySteady,
-	"get-grpc":      newGetGRPC,
-	"list-grpc":     newListGRPC,
-	"verify-grpc":   newVerifyGRPC,
-	"redis-raw":     func(c Config) load.Scenario { return raw{c} },
+	"get-hot":         newGetHot,
+	"cold-start":      newColdStart,
+	"search-user":     newSearchUser,
+	"search-mixed":    newSearchMixed,
+	"search-admin":    newSearchAdmin,
+	"search-costly":   newSearchCostly,
+	"create":          newCreate,
+	"login-storm":     newLoginStorm,
+	"verify-steady":   newVerifySteady,
+	"verify-jwt":      newVerifyJWT,
+	"verify-jwt-cold": newVerifyColdJWT,
+	"get-grpc":        newGetGRPC,
+	"list-grpc":       newListGRPC,
+	"verify-grpc":     newVerifyGRPC,
+	"redis-raw":       func(c Config) load.Scenario { return raw{c} },
 }
 
 // New returns the scenario with that name. It fails if there is none.
 func New(name string, c Config) (load.Scenario, error) {
 	make, ok := scenarios[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout, logout-nginx, expiry-cliff, overload, costly-flood, crowd and new-connections (run only)"), ", "))
+		return nil, fmt.Errorf("unknown scenario %q: %s", name, strings.Join(append(slices.Sorted(maps.Keys(scenarios)), "logout, logout-nginx, logout-jwt, logout-jwt-nginx, expiry-cliff, overload, costly-flood, crowd and new-connections (run only)"), ", "))
 	}
 	return make(c), nil
 }

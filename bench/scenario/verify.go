@@ -86,6 +86,7 @@ type verifiedJSON struct {
 	AuthenticatedAt  string `json:"authenticated_at"`
 	Extra            struct {
 		SessionID string `json:"session_id"`
+		LoginName string `json:"login_name"`
 		Factors   []string
 		Exp       int64
 	}

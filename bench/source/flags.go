@@ -2,9 +2,11 @@ package source
 
 import (
 	"flag"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/issuer"
 )
 
 const (
@@ -20,7 +22,8 @@ type Flags struct {
 	Rate, Zipf                           float64 // requests/s; the exponent of the skew
 	Seconds, Warmup, Timeout             float64 // in seconds
 	Connections, Sessions, Offset, Limit int
-	VerifySessions                       int
+	VerifySessions, JWTs                 int
+	Issuer, Algorithm                    string
 	Backlog, DeepEvery                   int
 	Seed                                 uint64
 }
@@ -48,7 +51,15 @@ func (f *Flags) Register(flags *flag.FlagSet) {
 	flags.IntVar(&f.Offset, "offset", -1, "search-admin: offset of the page; -1 is a random one each time")
 	flags.IntVar(&f.Limit, "limit", 100, "search-admin: length of the page")
 	flags.IntVar(&f.VerifySessions, "verify-sessions", 20_000, "verify-steady: how many sessions, which it stores itself")
+	f.RegisterJWTs(flags)
 	flags.IntVar(&f.DeepEvery, "check-every", checkedDeep, "check one of so many answers in full, all others by a few bytes; 0 none in full")
+}
+
+// RegisterJWTs adds the flags of scenarios with JWTs.
+func (f *Flags) RegisterJWTs(flags *flag.FlagSet) {
+	flags.StringVar(&f.Issuer, "issuer", "", "verify-jwt, verify-jwt-cold, logout-jwt, logout-jwt-nginx: `DIR` of a bench issuer that runs")
+	flags.StringVar(&f.Algorithm, "jwt-alg", "RS256", "what its tokens are signed by: "+strings.Join(issuer.Algorithms, " or "))
+	flags.IntVar(&f.JWTs, "jwts", 10_000, "verify-jwt: how many of its tokens")
 }
 
 // Duration returns so many seconds as a duration.

@@ -35,7 +35,7 @@ func (s *Source) Measure(ctx context.Context, stderr io.Writer, m *Meters, rate,
 	if err := o.Fill(run); err != nil {
 		return nil, err
 	}
-	if checker, ok := l.Scenario.(interface{ Invalid() string }); ok && run.Invalid == "" {
+	if checker, ok := l.Scenario.(interface{ Invalid() string }); ok && s.Checking && run.Invalid == "" {
 		run.Invalid = checker.Invalid()
 	}
 	run.Figures = map[string]float64{}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
+	"github.com/cloakroom-dev/cloakroom/bench/issuer"
 	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
@@ -61,6 +62,9 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 	if err := s.findCalls(); err != nil {
 		return nil, err
 	}
+	if err := s.readTokens(); err != nil {
+		return nil, err
+	}
 	s.Config.Data = scenario.Dataset{Sessions: f.Sessions - f.Sessions%scenario.PerUser, Newest: time.Now().UTC()}
 	if f.Newest != "" {
 		s.Config.Data.Newest, err = time.Parse(time.RFC3339, f.Newest)
@@ -71,6 +75,24 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 		return nil, err
 	}
 	return s, s.Prepare(ctx, f.Scenario)
+}
+
+// readTokens reads the tokens that the issuer has signed, where one is named.
+func (s *Source) readTokens() (err error) {
+	f := &s.Flags
+	switch {
+	case f.Issuer == "" && scenario.ByJWT(f.Scenario):
+		return fmt.Errorf("the scenario %s needs --issuer", f.Scenario)
+	case f.Issuer == "":
+		return nil
+	case f.JWTs < 1:
+		return errors.New("--jwts must be at least 1")
+	case f.Scenario == "verify-jwt-cold":
+		s.Config.Cold, err = issuer.ReadTokens(f.Issuer, f.Algorithm, issuer.Cold, 0)
+	default:
+		s.Config.Live, err = issuer.ReadTokens(f.Issuer, f.Algorithm, issuer.Live, f.JWTs)
+	}
+	return err
 }
 
 // findCalls says where the scenario's requests go.
