@@ -18,6 +18,7 @@ func TestRun_RefusesBadArguments(t *testing.T) {
 	f(`unknown subcommand "nope"`, "nope")
 	f("not defined: -nope", "baseline", "--nope")
 	f(`unexpected argument "x"`, "baseline", "x")
+	f("--dir is required", "issuer")
 	f("--bytes must be between 12 and 67108864, not 9", "baseline", "--bytes", "9")
 	f("--bytes must be between", "baseline", "--bytes", "67108865")
 	f("invalid port", "baseline", "--addr", "127.0.0.1:99999")

@@ -118,6 +118,6 @@ func (l *jwtLogins) logIn(here *scenario.Caller, _, _ int) (*login, error) {
 }
 
 func (*jwtLogins) copied(before, after source.Reading) bool {
-	const reads, up = "cloakroom_batch_calls_total", "cloakroom_near_link_up"
-	return before[up] == 1 && after[up] == 1 && after[reads] == before[reads]
+	const reads, linkReads, up = "cloakroom_batch_calls_total", `cloakroom_near_link_reads_total{answered="true"}`, "cloakroom_near_link_up"
+	return before[up] == 1 && after[up] == 1 && after[reads] == before[reads] && after[linkReads] == before[linkReads]
 }

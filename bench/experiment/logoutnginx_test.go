@@ -69,6 +69,12 @@ func (g *fakeNginx) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // logOut runs logout-nginx against g for a moment.
 func logOut(t *testing.T, g *fakeNginx, bound float64, silenced bool) *result.Run {
 	t.Helper()
+	return logOutOf(t, g, "logout-nginx", sessionLogins{}, bound, silenced)
+}
+
+// logOutOf is logOut of logins of one kind.
+func logOutOf(t *testing.T, g http.Handler, name string, of logins, bound float64, silenced bool) *result.Run {
+	t.Helper()
 	server := httptest.NewServer(g)
 	defer server.Close()
 	e, err := load.ParseEndpoint(server.URL)
@@ -76,8 +82,8 @@ func logOut(t *testing.T, g *fakeNginx, bound float64, silenced bool) *result.Ru
 		t.Fatal(err)
 	}
 	w := &logoutNginx{
-		source: &source.Source{Target: e, Config: scenario.Config{Host: e.Host, Key: "k"}, Checking: true},
-		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e, logins: sessionLogins{},
+		source: &source.Source{Target: e, Config: scenario.Config{Host: e.Host, Key: "k"}, Checking: true, Flags: source.Flags{Scenario: name}},
+		flags:  &Flags{workers: 1, bound: bound}, nginx: e, admin: e, logins: of,
 	}
 	if silenced {
 		w.proxy = e

@@ -119,7 +119,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	return cli.ServeUntil(ctx, func() error { return srv.Serve(listener) }, func() error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		return srv.ShutdownWithContext(end)
+		err := srv.ShutdownWithContext(end)
+		_ = listener.Close() // Shutdown ends nothing where Serve has not begun yet
+		return err
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/baseline"
+	"github.com/cloakroom-dev/cloakroom/bench/issuer"
+	"github.com/cloakroom-dev/cloakroom/bench/peers"
 	"github.com/cloakroom-dev/cloakroom/bench/report"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// cloakroom answers Gets and searches by user as Cloakroom does.
+// cloakroom answers Gets, searches by user, and verifies of JWTs as Cloakroom does.
 func cloakroom(t *testing.T, d scenario.Dataset) string {
 	t.Helper()
 	session := func(i int) string { return strings.TrimSpace(string(d.AppendSession(nil, i))) }
@@ -60,9 +62,64 @@ func cloakroom(t *testing.T, d scenario.Dataset) string {
 			_, _ = fmt.Fprintf(w, `{"details":{"totalResult":"%d"},"sessions":[%s]}`, len(all), strings.Join(all, ","))
 		}
 	})
+	mux.HandleFunc("GET "+scenario.VerifyPath, func(w http.ResponseWriter, r *http.Request) {
+		c, err := issuer.ClaimsOf(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		session, user := issuer.Name+":"+c.SessionID, issuer.Name+":"+c.Subject
+		w.Header().Set("X-Session-Id", session)
+		w.Header().Set("X-Session-User", user)
+		_, _ = fmt.Fprintf(w, `{"active":true,"subject":"%[2]s","sub":"%[2]s","id":"%[1]s","expires_at":"%[3]s","authenticated_at":"%[4]s",`+
+			`"extra":{"session_id":"%[1]s","login_name":"%[5]s","factors":["password","totp"],"exp":%[6]d}}`,
+			session, user, c.ExpiresAt.UTC().Format(time.RFC3339), time.Unix(c.AuthTime, 0).UTC().Format(time.RFC3339), c.Username, c.ExpiresAt.Unix())
+	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// One run has Cloakroom, a bare server, and the gates.
+func TestPeers_GatesAreMeasuredSideBySide(t *testing.T) {
+	data := scenario.Dataset{Sessions: 5, Newest: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
+	target, dir := cloakroom(t, data), testserver.Issuer(t, 20)
+	out := filepath.Join(t.TempDir(), "gates")
+	args := []string{
+		"--target", target, "--peers", "baseline," + strings.Join(peers.Gates(), ","), "--sessions", "5", "--scenario", "verify-jwt", "--issuer", dir, "--jwt-alg", "ES256",
+		"--jwts", "20", "--rounds", "1", "--seconds", "0.2", "--warmup", "0", "--connections", "2", "--out", out,
+	}
+	var stdout strings.Builder
+	if err := Peers(t.Context(), args, &stdout, io.Discard); err != nil {
+		t.Fatal(err, stdout.String())
+	}
+	r, err := result.Read(out + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Runs) != 2+len(peers.Gates()) {
+		t.Errorf("%d runs", len(r.Runs))
+	}
+	for i := range r.Runs {
+		if run := &r.Runs[i]; run.Answered == 0 || run.Errors+run.Wrong > 0 || run.Invalid != "" {
+			t.Errorf("%s: %d answered, %d errors, %d wrong, %q; %s", run.Peer, run.Answered, run.Errors, run.Wrong, run.Invalid, run.FirstError)
+		}
+	}
+}
+
+// A bare server may be shown tokens twice; a program that may know them may not.
+func TestPairs_ColdTokens(t *testing.T) {
+	data := scenario.Dataset{Sessions: 5, Newest: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
+	target, dir := cloakroom(t, data), testserver.Issuer(t, 150)
+	args := []string{
+		"--a", target, "--b", "baseline", "--sessions", "5", "--scenario", "verify-jwt-cold", "--issuer", dir, "--jwt-alg", "ES256",
+		"--pairs", "1", "--seconds", "0.2", "--warmup", "0", "--connections", "2",
+	}
+	var stdout strings.Builder
+	err := Pairs(t.Context(), args, &stdout, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "some were known") {
+		t.Errorf("%v\n%s", err, stdout.String())
+	}
 }
 
 func TestPeers_AreMeasuredSideBySide(t *testing.T) {
@@ -134,5 +191,8 @@ func TestPeers_RefusesBadArguments(t *testing.T) {
 	f("must be another Redis", "--redis", redis)
 	f("--postgres is required", "--peers", "postgres")
 	f("know only the scenarios", "--scenario", "search-mixed")
+	f("know only the scenarios", "--scenario", "verify-jwt")
+	f("introspection does not know", "--peers", "introspection")
+	f("needs --issuer", "--peers", "introspection", "--scenario", "verify-jwt")
 	f("does not have 10 sessions", "--sessions", "10")
 }

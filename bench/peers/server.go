@@ -43,7 +43,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return cli.ServeUntil(ctx, func() error { return server.Serve(listener) }, func() error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		return server.ShutdownWithContext(end)
+		err := server.ShutdownWithContext(end)
+		_ = listener.Close() // Shutdown ends nothing where Serve has not begun yet
+		return err
 	})
 }
 
