@@ -228,11 +228,13 @@ func claimText(claim any) string {
 			return strings.Join(list, ",")
 		}
 	}
-	text, err := json.Marshal(claim)
-	if err != nil {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if e.Encode(claim) != nil {
 		return "" // never: it was JSON
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // maxKnown bounds how long a token is known without its signature being looked at again,
