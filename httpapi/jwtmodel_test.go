@@ -17,6 +17,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
@@ -334,6 +335,30 @@ func (w *jwtWorld) checkAll() {
 	}
 }
 
+// stored says whether Redis has all that has ended, and so much of it as it must.
+func (w *jwtWorld) stored(raw *redis.Client) bool {
+	space, err := keys.NewSpace(keys.DefaultPrefix, 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	has := func(name session.EndName, until session.Time) bool {
+		text, _ := raw.Get(w.t.Context(), space.End(name)).Result()
+		e, err := session.ParseEnd(text)
+		return err == nil && e.NotAfter >= until
+	}
+	for sid := range w.gone {
+		if !has(session.EndOfSession(session.ID("kc:"+sid)), session.Never) {
+			return false
+		}
+	}
+	for user, until := range w.before {
+		if !has(session.EndOfUser("kc:"+user), until) {
+			return false
+		}
+	}
+	return true
+}
+
 // No token passes whose login has ended, by the time that the process must know; every other one does.
 // Processes start anew, and Redis loses what it had since a snapshot.
 func TestI4_JWTsAsTheModel(t *testing.T) {
@@ -347,7 +372,8 @@ func TestI4_JWTsAsTheModel(t *testing.T) {
 			switch w.r.IntN(60) {
 			case 0:
 				raw.Save(t.Context())
-			case 1: // what a process knows goes with it, so Redis must not lose it
+			case 1: // what a process knows goes with it, so Redis must have it, and not lose it
+				eventually.Holds(t, "all ends are in Redis", func() bool { return w.stored(raw) })
 				raw.Save(t.Context())
 				i, p := w.some()
 				p.stop()
