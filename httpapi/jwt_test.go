@@ -287,6 +287,23 @@ func TestJWT_OwnIDs(t *testing.T) {
 	f.revoked(token)
 }
 
+// A JWT whose login has ended is no caller of the API either.
+func TestJWT_EndedIsNoCaller(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*setup)) {
+		f := newJWTFixture(t, "", change)
+		token := f.token(nil)
+		f.good(token)
+		f.good(token)
+		f.want(http.StatusOK, token, "POST", "/v2/sessions/search", `{}`)
+		loggedOut(t, f.sendLogout(f.logoutToken(f.issuer, map[string]any{"sid": "s1"})))
+		f.want(http.StatusUnauthorized, token, "POST", "/v2/sessions/search", `{}`)
+		other := f.token(map[string]any{"sid": "s2"})
+		f.want(http.StatusOK, other, "POST", "/v2/sessions/search", `{}`)
+		f.redis.Kill()
+		f.want(http.StatusServiceUnavailable, f.token(map[string]any{"sid": "s3"}), "DELETE", "/v2/sessions/x", "")
+	})
+}
+
 // Who may end a session that is not stored.
 func TestJWT_WhoEndsWhatIsNotStored(t *testing.T) {
 	f := newJWTFixture(t, "")
@@ -297,16 +314,17 @@ func TestJWT_WhoEndsWhatIsNotStored(t *testing.T) {
 	f.want(http.StatusOK, alice, "DELETE", "/v2/sessions/none", "") // no JWT names it
 	f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/kc:s1", "")
 	f.want(http.StatusOK, alice, "DELETE", "/v2/sessions/kc:s1", "") // it has ended
-	// Everybody may end all of one's own.
+	r := f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:bob"}}]}`)
+	if strings.Contains(r.body, "notBefore") {
+		t.Errorf("alice has ended bob's logins: %s", r.body)
+	}
+	// Everybody may end all of one's own, and is no caller then.
 	other := f.token(map[string]any{"sid": "s2"})
 	var got struct{ NotBefore string }
-	r := f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:alice"}}]}`)
+	r = f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:alice"}}]}`)
 	if err := json.Unmarshal([]byte(r.body), &got); err != nil || got.NotBefore == "" {
 		t.Errorf("%s: %v", r.body, err)
 	}
 	f.revoked(other)
-	r = f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:bob"}}]}`)
-	if strings.Contains(r.body, "notBefore") {
-		t.Errorf("alice has ended bob's logins: %s", r.body)
-	}
+	f.want(http.StatusUnauthorized, alice, "POST", "/v2/sessions/search", `{}`)
 }
