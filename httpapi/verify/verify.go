@@ -206,7 +206,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 			return why
 		}
 		if !why.unknown() {
-			v.guessed = v.guesses(token, why, err)
+			v.guessed = why != reasonMalformed && v.guesses(token, why, err)
 			return why
 		}
 		var ok bool
@@ -240,9 +240,20 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 
 // find finds the session of a token, or what a JWT says in place of one.
 func (v *verification) find(base context.Context, start time.Time, token []byte) (*session.Stored, error) {
-	if issuers := v.s.jwtsOf(token); issuers != nil {
-		stored, err := v.findJWT(base, start, issuers, token)
-		if !errors.Is(err, oidc.ErrForeign) {
+	issuers := v.s.jwtsOf(token)
+	var hash oidc.TokenHash
+	if issuers != nil {
+		var stored *session.Stored
+		var err error
+		if stored, hash, err = v.knownJWT(issuers, token); stored != nil || err != nil {
+			return stored, err
+		}
+	}
+	if !plainToken(token) { // what is known was found to be plain before
+		return nil, errMalformed
+	}
+	if issuers != nil {
+		if stored, err := v.findJWT(base, start, issuers, token, hash); !errors.Is(err, oidc.ErrForeign) {
 			return stored, err
 		}
 	}
@@ -275,6 +286,9 @@ func (v *verification) ask(base context.Context, start time.Time, question func(
 	defer ctx.End()
 	return question(ctx)
 }
+
+// errMalformed says that a token has bytes that no token has.
+var errMalformed = errors.New("the token is malformed")
 
 // errNoPlace says that too many verifies ask the store.
 var errNoPlace = errors.New("no place")
@@ -314,6 +328,8 @@ func reasonOf(err error) reason {
 		return reasonIssuer
 	case err == errNoPlace:
 		return reasonOverloaded
+	case err == errMalformed:
+		return reasonMalformed
 	}
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
 		if e.Expired {
