@@ -8,6 +8,7 @@
 package assertion
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -38,6 +39,8 @@ const (
 	DefaultIssuer   = "cloakroom"
 	DefaultLifetime = 30 * time.Second
 
+	// maxBegin is how many bytes issuer and audience take as JSON, at most: they are in every assertion.
+	maxBegin = 2200
 	// maxMade is about how many bytes assertions take that may be answered again, madeBytes
 	// how many each takes beside its texts.
 	maxMade   = 32 << 20
@@ -67,7 +70,23 @@ func (c *Config) Check() error {
 	case c.Lifetime != 0 && (c.Lifetime < LeastLifetime || c.Lifetime > MostLifetime):
 		return fmt.Errorf("the lifetime must be from %v to %v", LeastLifetime, MostLifetime)
 	}
+	if n := len(c.appendBegin(nil)); n > maxBegin {
+		return fmt.Errorf("issuer and audience must together have at most %d bytes as JSON, not %d: they are in every assertion", maxBegin, n)
+	}
 	return nil
+}
+
+// appendBegin appends the beginning of every payload.
+func (c *Config) appendBegin(b []byte) []byte {
+	b = protojson.AppendString(append(b, `{"iss":`...), cmp.Or(c.Issuer, DefaultIssuer))
+	b = append(b, `,"aud":`...)
+	if len(c.Audience) == 1 {
+		return protojson.AppendString(b, c.Audience[0])
+	}
+	for i, name := range c.Audience {
+		b = protojson.AppendString(append(b, "[,"[min(i, 1)]), name)
+	}
+	return append(b, ']')
 }
 
 // Signer makes assertions. Make it with New. It is safe for concurrent use.
@@ -101,24 +120,7 @@ func New(c Config, keys *Keys) (*Signer, error) {
 	if keys == nil {
 		return nil, errors.New("keys are missing")
 	}
-	if c.Issuer == "" {
-		c.Issuer = DefaultIssuer
-	}
-	if c.Lifetime == 0 {
-		c.Lifetime = DefaultLifetime
-	}
-	s := &Signer{lifetime: c.Lifetime.Microseconds(), seed: maphash.MakeSeed()}
-	b := protojson.AppendString([]byte(`{"iss":`), c.Issuer)
-	b = append(b, `,"aud":`...)
-	if len(c.Audience) == 1 {
-		b = protojson.AppendString(b, c.Audience[0])
-	} else {
-		for i, name := range c.Audience {
-			b = protojson.AppendString(append(b, "[,"[min(i, 1)]), name)
-		}
-		b = append(b, ']')
-	}
-	s.begin = b
+	s := &Signer{lifetime: cmp.Or(c.Lifetime, DefaultLifetime).Microseconds(), begin: c.appendBegin(nil), seed: maphash.MakeSeed()}
 	s.SetKeys(keys)
 	return s, nil
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,7 @@ func TestConfigFaults(t *testing.T) {
 		"1 to 10":  {Audience: make([]string, 11)},
 		"names":    {Audience: []string{strings.Repeat("a", 201)}},
 		"1 to 200": {Audience: []string{"\xff"}},
+		"JSON":     {Audience: slices.Repeat([]string{strings.Repeat(`"`, 200)}, 6)},
 		"issuer":   {Audience: []string{"a"}, Issuer: strings.Repeat("ü", 101)},
 		"lifetime": {Audience: []string{"a"}, Lifetime: time.Second},
 		"to 1m0s":  {Audience: []string{"a"}, Lifetime: 61 * time.Second},
