@@ -314,7 +314,7 @@ func TestAssertion_VerifyListener(t *testing.T) {
 	addr := f.verifyListener("unix", filepath.Join(t.TempDir(), "v"))
 	for request, status := range map[string]int{
 		"POST /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\nX-Session-Assertion: a\r\n\r\n": 200,
-		"GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n":                                              401,
+		"GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n":                                               401,
 	} {
 		res, body := rawExchange(t, addr, request)
 		if res.StatusCode != status || status != 200 && res.Header.Values("X-Session-Assertion") != nil {
