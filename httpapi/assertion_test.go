@@ -254,7 +254,7 @@ func TestAssertion_JWTs(t *testing.T) {
 		f.application(f.good(f.token(map[string]any{"sid": nil, "org": nil, "preferred_username": nil, "amr": nil, "auth_time": nil})))
 		b := f.application(f.good(f.token(map[string]any{"sid": nil, "org": nil, "preferred_username": nil, "amr": nil, "auth_time": nil, "exp": now + 600})))
 		b.want(t, map[string]any{"sub": "kc:alice", "session_expiry": float64(now + 600)})
-		// What does not fit is left out, and named.
+		// Claims that do not fit are left out, and named.
 		c := f.application(f.good(f.token(map[string]any{"email": strings.Repeat("e", 4000)})))
 		if !reflect.DeepEqual(c.says["omitted"], []any{"preferred_username", "claims"}) || c.says["claims"] != nil || c.says["sid"] != "kc:s1" {
 			t.Errorf("it says %v", c.says)

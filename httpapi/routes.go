@@ -160,7 +160,7 @@ func (s *Server) version(_ context.Context, c *call) error {
 	return c.end(http.StatusOK)
 }
 
-// forFiveMinutes is how long the keys of assertions may be kept by who has asked for them.
+// forFiveMinutes lets applications keep the keys of assertions.
 var forFiveMinutes = []byte("public, max-age=300")
 
 // assertionKeys answers GET /.well-known/jwks.json: the public keys that assertions are signed with.

@@ -70,7 +70,7 @@ func TestKeysAreFollowed(t *testing.T) {
 	}
 }
 
-// Keys of assertions in a mounted Secret are followed: what is published changes, and then what signs.
+// Keys of assertions in a mounted Secret are followed: a second key is published, and then signs.
 func TestAssertionKeysAreFollowed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

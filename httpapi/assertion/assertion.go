@@ -1,5 +1,5 @@
-// Package assertion makes assertions: JWTs of at most a minute that say whom a request comes
-// from, for applications that check a signature and so need not trust any header's name. Look
+// Package assertion makes assertions: JWTs of at most a minute with the identity behind a
+// request, for applications that check a signature and so need not trust any header's name. Look
 // here for the claims, the keys, and for how long an assertion is answered again; when one is
 // made is in httpapi/verify.
 //
@@ -35,7 +35,7 @@ const (
 	// LeastLifetime and MostLifetime are the bounds of Lifetime. Dates are whole seconds, and the
 	// clocks of two machines differ: less than a few seconds is refused where it should not be.
 	LeastLifetime, MostLifetime = 5 * time.Second, time.Minute
-	// DefaultIssuer and DefaultLifetime are what zero fields of Config mean.
+	// DefaultIssuer and DefaultLifetime are the defaults of Config.
 	DefaultIssuer   = "cloakroom"
 	DefaultLifetime = 30 * time.Second
 
@@ -59,7 +59,7 @@ type Config struct {
 	Lifetime time.Duration
 }
 
-// Check says what is wrong with c.
+// Check returns the first fault of c.
 func (c *Config) Check() error {
 	bad := func(name string) bool { return name == "" || len(name) > MaxName || !utf8.ValidString(name) }
 	switch {
@@ -104,7 +104,7 @@ type signing struct {
 }
 
 // made is an assertion that may be answered again. It is found by a hash of its claims, and
-// its own are compared: so it says what a new one would.
+// its own are compared: so it says the same as a new one.
 type made struct {
 	claims string
 	text   []byte
@@ -140,7 +140,7 @@ func (s *Signer) Keys() *Keys { return s.current.Load().keys }
 // Of returns an assertion with these claims, which must not be changed. One that was made with
 // the same ones is returned again for the first half of its time. now is the time by the clock
 // that sessions end by. ok is false if it would be longer than MaxBytes, even without
-// what may be left out.
+// the claims that may be left out.
 func (s *Signer) Of(c *Claims, now session.Time) (assertion []byte, ok bool) {
 	var buffer [1 << 10]byte
 	claims := c.append(append(buffer[:0], s.begin...), true)

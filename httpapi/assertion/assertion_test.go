@@ -174,7 +174,7 @@ func TestOf(t *testing.T) {
 	if random, err := base64.RawURLEncoding.DecodeString(id); issued != base || until != base+30 || err != nil || len(random) != idBytes {
 		t.Errorf("iat %v, exp %v, jti %s", issued, until, id)
 	}
-	// What is not known is not there.
+	// Unknown values are left out.
 	s = newSigner(t, Config{Audience: []string{"shop"}, Lifetime: time.Minute})
 	text, _ = s.Of(&Claims{User: "u", Expiration: session.Never, Names: []string{"a"}, Values: []string{""}}, now)
 	said, _, until, _ = claimsOf(t, s, text, now)
@@ -248,7 +248,7 @@ func TestOf_Again(t *testing.T) {
 }
 
 // However long the texts are, an assertion is short and names user, session and organization,
-// and says what it leaves out; or there is none.
+// and names the claims that it leaves out; or there is none.
 func TestOf_IsBounded(t *testing.T) {
 	s := newSigner(t, Config{Audience: []string{"a"}})
 	text := rapid.Custom(func(t *rapid.T) string {

@@ -8,7 +8,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// Claims are what an assertion says. Zero values are left out; only User must be there.
+// Claims are the identity in an assertion. Zero values are left out; only User must be there.
 type Claims struct {
 	Session session.ID
 	User    string
@@ -27,8 +27,8 @@ type Claims struct {
 	Names, Values []string
 }
 
-// append appends what stands behind the claims that are the same in all assertions, up to those
-// that are made anew for each. Unless all, login name and Values are left out, and named as such.
+// append appends the claims, without those that are the same in all assertions and those that are
+// made anew for each. Unless all, login name and Values are left out, and named as such.
 func (c *Claims) append(b []byte, all bool) []byte {
 	b = appendText(b, `,"sub":`, c.User)
 	b = appendText(b, `,"sid":`, string(c.Session))
@@ -75,7 +75,7 @@ func (c *Claims) appendValues(b []byte) []byte {
 	return b
 }
 
-// appendOmitted says what is left out of an assertion that would be too long.
+// appendOmitted names the claims that are left out of an assertion that would be too long.
 func (c *Claims) appendOmitted(b []byte) []byte {
 	b = append(b, `,"omitted":[`...)
 	from := len(b)

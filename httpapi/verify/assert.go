@@ -2,8 +2,8 @@ package verify
 
 import "github.com/cloakroom-dev/cloakroom/httpapi/assertion"
 
-// assert makes the assertion of an answer that lets pass. It is false if there is none that is
-// short enough: an application could not tell who it is.
+// assert makes the assertion of an answer that lets pass. It is false if none is short enough:
+// an application that goes by assertions would have no identity.
 func (v *verification) assert() (ok bool) {
 	s := v.stored
 	c := assertion.Claims{

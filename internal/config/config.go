@@ -153,9 +153,9 @@ func settings(c *Config) []Setting {
 		{"verify-reasons", "true", Boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
 		{"verify-metadata", "", nameList(&c.API.Verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
 		{"verify-claims", "", claims(&c.API.Verify.Claims), "claims of a JWT that the answer of verify has, as X-Session-Claim-NAME", anywhere},
-		{"assertion-key-file", "", Text(&c.assertionKeyFile, 4096), "PEM file with Ed25519 private keys: the first signs an assertion, a JWT that says who it is, for each request that verify lets pass; read again when it changes", anywhere},
+		{"assertion-key-file", "", Text(&c.assertionKeyFile, 4096), "PEM file with Ed25519 private keys: the first signs an assertion, a JWT with the identity, for each request that verify lets pass; read again when it changes", anywhere},
 		{"assertion-audience", "", nameList(&c.assertion.Audience, assertion.MaxAudience, assertion.MaxName), "names of the applications that assertions are for, their aud", anywhere},
-		{"assertion-issuer", assertion.DefaultIssuer, Text(&c.assertion.Issuer, assertion.MaxName), "name of who makes assertions, their iss", anywhere},
+		{"assertion-issuer", assertion.DefaultIssuer, Text(&c.assertion.Issuer, assertion.MaxName), "the issuer of assertions, their iss", anywhere},
 		{"assertion-lifetime", assertion.DefaultLifetime.String(), duration(&c.assertion.Lifetime, assertion.LeastLifetime, assertion.MostLifetime), "how long an assertion lasts, in whole seconds, unless its session ends earlier", anywhere},
 		{"stale-if-error", "0", duration(&c.Store.StaleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
