@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/assertion"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/deadline"
@@ -53,6 +54,8 @@ type Config struct {
 	// Claims are those of JWTs whose values answers have, in a header each. The issuers are asked for the
 	// same ones.
 	Claims []oidc.NamedClaim
+	// Assertions makes the assertion of each answer that lets pass; nil has none.
+	Assertions *assertion.Signer
 }
 
 // MaxClaims is how many Claims there may be.
@@ -110,6 +113,7 @@ type Endpoint struct {
 	fallback *Policy // that of every request; nil if there is none
 	longest  int     // token, in bytes
 	claims   []claimHeader
+	names    []string // of claims
 	metrics  *metrics
 	away     server.OncePerSecond
 }
@@ -129,11 +133,15 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	if c.Accepts&AcceptJWTs != 0 {
 		longest = oidc.MaxTokenBytes
 	}
+	names := make([]string, len(c.Claims))
+	for i, claim := range c.Claims {
+		names[i] = claim.Name
+	}
 	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), metrics: m}, nil
+	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), names: names, metrics: m}, nil
 }
 
 // Answer answers whether the request's session token is good. Its answer is 200,
@@ -169,6 +177,8 @@ type verification struct {
 	bearer *oidc.Bearer
 	// stale is how old the answer is, 0 if it is not.
 	stale time.Duration
+	// assertion is that of the answer, nil if it has none.
+	assertion []byte
 	// err is why the store could not answer.
 	err error
 	// guessed says that the token that is refused may have been guessed.
@@ -233,6 +243,9 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 	}
 	now := v.s.Store.Now
 	if !known || !v.s.fallback.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
+		return reasonPredicate
+	}
+	if config.Assertions != nil && !v.assert() {
 		return reasonPredicate
 	}
 	return why

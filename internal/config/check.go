@@ -67,6 +67,7 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	checkReusePort(c, wrong)
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
+	checkAssertion(c, wrong)
 	checkTLS(c, wrong)
 	checkShutdown(c, wrong)
 }
