@@ -145,6 +145,12 @@ func openKeys(path string, pipes followed.Pipes) (*followed.Files[*caller.APIKey
 	return r, r.Open(pipes)
 }
 
+// LoginsEnd says whether logins may end that JWTs name: by the issuers, or, for a subcommand that does not
+// read these, where there may be some.
+func (c *Config) LoginsEnd() bool {
+	return c.Store.JWTs || c.issuersFile != "" && (c.Issuers == nil || c.Issuers.Value().LoginsEnd())
+}
+
 // checkIssuers reads the issuers.
 func checkIssuers(c *Config, wrong *usage.Faults) {
 	if !c.good("auth-issuers-file") || c.issuersFile == "" {

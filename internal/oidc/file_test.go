@@ -68,6 +68,8 @@ func TestFileFaults(t *testing.T) {
 		{"issuers: [7]\n", "issuers[0]: line 1: must have fields"},
 		{"issuers: [{}]\n", "issuers[0].issuer: is missing"},
 		{"issuers: [{}]\n", "issuers[0].audience: is missing"},
+		{head + "    permissions: {admin: {instance: [session.read]}}\n", "claims.permissions: is missing: name the claim"},
+		{head + "    claims: {user: uid}\n    permissions: {admin: {instance: [session.read]}}\n", "claims.permissions: is missing: name the claim"},
 		{head + "    verify: 7\n", "verify: line 4: must have fields"},
 		{head + "    verify: {}\n", "issuers[0].name: must have 1 to 32"},
 		{head + "    name: 'a:b'\n    verify: {}\n", "name: line 4: must have 1 to 32 letters"},
