@@ -41,6 +41,8 @@ type Config struct {
 	APIKeys *followed.Files[*caller.APIKeys]
 	// Issuers are those of access tokens, nil without any.
 	Issuers *followed.Files[*oidc.Settings]
+	// IssuersFault is why doctor has no Issuers though there is a file; nil for all others.
+	IssuersFault error
 	// Pprof serves profiles on any admin listener.
 	Pprof bool
 
