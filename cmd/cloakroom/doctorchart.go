@@ -13,7 +13,8 @@ import (
 type chart struct {
 	w      io.Writer
 	colour bool
-	// issuer is the one whose findings are printed, "" at first.
+	// begun says that something was printed. issuer is the one whose findings are, "" at first.
+	begun  bool
 	issuer string
 	err    error
 }
@@ -21,6 +22,7 @@ type chart struct {
 func (c *chart) printf(format string, args ...any) {
 	if c.err == nil {
 		_, c.err = fmt.Fprintf(c.w, format, args...)
+		c.begun = true
 	}
 }
 
@@ -36,8 +38,11 @@ func (c *chart) finding(f doctor.Finding) {
 
 // line prints a finding that is not about Redis, the first one below a heading.
 func (c *chart) line(first bool, heading string, f *doctor.Finding) {
+	if first && c.begun {
+		c.printf("\n")
+	}
 	if first {
-		c.printf("\n%s\n", heading)
+		c.printf("%s\n", heading)
 	}
 	c.status(13, f)
 }

@@ -112,17 +112,17 @@ func doctorCommand(ctx context.Context, p *program) error {
 		err = examine(ctx, p, c, tell)
 	}
 	r.Token = examineIssuers(ctx, c, token, tell) // whatever is wrong with Redis
-	for i := range r.Token {
-		out.line(i == 0, "token", &r.Token[i])
-	}
 	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	r.OK = r.count(doctor.Fail)+countOf(r.Token, doctor.Fail) == 0
 	out.printf("\n%s\n", r.summary())
+	for i := range r.Token {
+		out.line(i == 0, "token", &r.Token[i])
+	}
+	r.OK = r.count(doctor.Fail)+countOf(r.Token, doctor.Fail) == 0
 	if asJSON {
 		text, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +23,7 @@ const soundIssuer = `issuers:
 - name: test
   issuer: ISSUER
   audience: [cloakroom]
-  introspection: {url: ISSUER/introspect, client_id: "cloak:room", client_secret_file: SECRET, timeout: 5s}
+  introspection: {url: ISSUER/introspect, client_id: "cloak:room", client_secret_file: "SECRET", timeout: 5s}
   logout: {audience: [gateway]}
   verify: {tokens: id, audience: [gateway]}
 `
@@ -112,8 +114,10 @@ func secureIssuer(t *testing.T, left time.Duration) (url string, trust string, r
 			_, _ = fmt.Fprintf(w, `{"keys":[%s]}`, key.JSON(t))
 		}
 	}))
-	server.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }}
-	server.Config.ErrorLog = nil
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+	}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server.URL, "SSL_CERT_FILE=" + testfile.Write(t, string(authority.PEM)), renew
@@ -253,16 +257,21 @@ func issuerRows() []consultation {
 			args := issuerArgs(t, startIssuer(t).URL, soundIssuer)
 			return args[:1], func(*testing.T, string) []string { return args }
 		}},
-		{"look at a token that the gateway brings", func(t *testing.T) ([]string, follow) {
+		{"look whether a token that the gateway brings", func(t *testing.T) ([]string, follow) {
 			issuer := startIssuer(t)
 			issuer.Say("claims_supported", []string{"sub"})
 			args := issuerArgs(t, issuer.URL, soundIssuer)
 			return args, func(t *testing.T, _ string) []string {
-				now := time.Now().Unix()
-				token := issuer.Sign(map[string]any{
-					"iss": issuer.URL, "aud": "gateway", "sub": "alice", "iat": now, "exp": now + 3600, "auth_time": now, "sid": "s1", "at_hash": "h",
-				})
-				return append(args, "--token="+testfile.Write(t, "Bearer "+token+"\n"))
+				return append(args, "--token="+testfile.Write(t, "Bearer "+idToken(issuer)+"\n"))
+			}
+		}},
+		{"bring ID tokens", func(t *testing.T) ([]string, follow) {
+			issuer := startIssuer(t)
+			now := time.Now().Unix()
+			access := issuer.Sign(map[string]any{"iss": issuer.URL, "aud": "cloakroom", "sub": "alice", "iat": now, "exp": now + 3600})
+			file := strings.Replace(soundIssuer, "verify: {tokens: id, audience: [gateway]}", "verify: {}", 1)
+			return issuerArgs(t, issuer.URL, file, "--token="+testfile.Write(t, access)), func(t *testing.T, _ string) []string {
+				return issuerArgs(t, issuer.URL, soundIssuer, "--token="+testfile.Write(t, idToken(issuer)))
 			}
 		}},
 		changedFile("claims: {permissions: CLAIM}", "  audience: [cloakroom]\n", "  audience: [cloakroom]\n  permissions: {admin: {instance: [session.read]}}\n"),

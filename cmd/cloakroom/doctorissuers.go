@@ -12,6 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
@@ -26,25 +27,12 @@ func (p *program) token(ctx context.Context, c *config.Config, at string) (strin
 	if c.Issuers == nil && c.IssuersFault == nil {
 		return fault("needs --auth-issuers-file")
 	}
-	from := p.stdin
-	if at != "-" {
-		f, err := os.Open(at)
-		if err != nil {
-			if e, ok := errors.AsType[*fs.PathError](err); ok {
-				err = e.Err
-			}
-			return fault("takes - for standard input, or the path of a file, which cannot be read: " + err.Error() + "; a token as an argument could be seen by others")
-		}
-		defer f.Close()
-		from = f
-	}
-	if f, ok := from.(*os.File); ok {
-		from = p.pipes(ctx)(f)
-	}
-	text, err := io.ReadAll(io.LimitReader(from, oidc.MaxTokenBytes+1<<10))
-	switch {
+	text, err := p.tokenText(ctx, at)
+	switch e, ok := errors.AsType[*fs.PathError](err); {
 	case ctx.Err() != nil:
 		return "", errors.New("interrupted")
+	case ok:
+		return fault("takes - for standard input, or the path of a file, which cannot be read: " + e.Err.Error() + "; a token as an argument could be seen by others")
 	case err != nil:
 		return fault("cannot be read")
 	}
@@ -61,6 +49,18 @@ func (p *program) token(ctx context.Context, c *config.Config, at string) (strin
 		return fault("has spaces or several lines: give the token alone")
 	}
 	return token, nil
+}
+
+// tokenText reads what is to be a token, and not much more.
+func (p *program) tokenText(ctx context.Context, at string) ([]byte, error) {
+	if at != "-" {
+		return followed.Read(at, p.pipes(ctx))
+	}
+	from := p.stdin
+	if f, ok := from.(*os.File); ok {
+		from = p.pipes(ctx)(f)
+	}
+	return io.ReadAll(io.LimitReader(from, oidc.MaxTokenBytes+1<<10))
 }
 
 // examineIssuers has the doctor look at the issuers, if there are any, and returns what is made of token, which may be

@@ -36,7 +36,7 @@ const (
 type Finding struct {
 	Check string `json:"check"`
 	// Node is the server, "" if there is one, or if it holds for all.
-	Node   string `json:"node,omitempty"`
+	Node string `json:"node,omitempty"`
 	// Issuer is the name of the issuer of tokens that was examined, "" if none was.
 	Issuer string `json:"issuer,omitempty"`
 	Status Status `json:"status"`

@@ -33,7 +33,7 @@ func (i *inspection) checkKeys(ctx context.Context) []Finding {
 		return []Finding{i.unreached(err, at, field)}
 	}
 	i.heard = keys.Heard
-	text := fmt.Sprintf("%d, of which %d can check signatures (%s)", keys.All, keys.Usable, strings.Join(keys.Algorithms, ", "))
+	text := fmt.Sprintf("%d of %d can check signatures (%s)", keys.Usable, keys.All, strings.Join(keys.Algorithms, ", "))
 	if keys.Private > 0 {
 		text += fmt.Sprintf("; %d to encrypt, or secret, do not count", keys.Private)
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
@@ -80,7 +81,7 @@ func (i *inspection) shown() *oidc.Explanation {
 
 // BadIssuers is the finding where the file of issuers cannot be used.
 func BadIssuers(err error) Finding {
-	f := fail("no issuer is looked at: "+plain(err), remedy("correct the file of --auth-issuers-file; docs/credentials.md has its fields"))
+	f := fail("no issuer is looked at: "+strings.ReplaceAll(err.Error(), "\n", "; "), remedy("correct the file of --auth-issuers-file; docs/credentials.md has its fields"))
 	f.Check = "issuers"
 	return f
 }
@@ -96,7 +97,11 @@ func ExplainToken(e *oidc.Explanation) (found []Finding) {
 
 // OwnToken is the line about a token of our own making, of which no issuer knows anything.
 func OwnToken(kind string) Finding {
-	f := ok("%s, made by cloakroom: no issuer is asked about it", kind)
+	article := "a"
+	if kind == "API key" {
+		article = "an"
+	}
+	f := ok("by its form %s %s that cloakroom makes: no issuer is asked about it", article, kind)
 	f.Check = "token"
 	return f
 }

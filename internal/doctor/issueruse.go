@@ -32,7 +32,7 @@ func (i *inspection) checkIntrospection(ctx context.Context) []Finding {
 	case err == nil && active:
 		return []Finding{fail(s.URL+" says that a made-up token is active", remedy("whatever answers there takes every token: set introspection.url to %s", i.endpoint()))}
 	case err == nil:
-		return []Finding{ok("the issuer takes client_id and secret, and knows that a made-up token is not active; it took %v, timeout is %v", took.Round(time.Millisecond), s.Timeout)}
+		return []Finding{ok("the issuer takes client_id and secret, and knows that a made-up token is not active; it took %v, timeout is %v", took.Round(100*time.Microsecond), s.Timeout)}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return []Finding{fail(fmt.Sprintf("the issuer refuses client_id or the secret in client_secret_file (%d): no opaque token is taken", status),
 			remedy("give the id and the secret of a client that may introspect, by client_secret_basic: introspection.client_id, and the file client_secret_file"))}
@@ -134,7 +134,7 @@ func (i *inspection) checkVerify(context.Context) []Finding {
 	if v.Required {
 		mode = "while their session is stored here"
 	}
-	ids := "IDs of its sessions and users begin with " + v.Prefix
+	ids := fmt.Sprintf("IDs of its sessions and users begin with %q", v.Prefix)
 	if v.Prefix == "" {
 		ids = "IDs of its sessions and users are those of the store"
 	}
@@ -156,16 +156,25 @@ func (i *inspection) checkVerify(context.Context) []Finding {
 			continue
 		}
 		why := "many access tokens have none"
-		if v.IDTokens {
+		switch {
+		case i.shown() != nil:
+			why = "the token that was shown has none"
+		case v.IDTokens && i.said == nil:
+			why = "what the issuer says of it is not known, see discovery"
+		case v.IDTokens:
 			why = "the issuer does not say that its tokens have it (claims_supported), which some have though"
 		}
 		lacks = append(lacks, fmt.Sprintf("%s: %s; %s", c.claim, why, c.means))
 	}
-	if len(lacks) == 0 {
+	switch {
+	case len(lacks) == 0:
 		return []Finding{ok("%s", text)}
+	case i.shown() != nil:
+		return []Finding{warn(text+"; "+strings.Join(lacks, "; "),
+			remedy("bring ID tokens (verify: {tokens: id, audience: [CLIENT]}), or have the issuer add the claims to the tokens that the gateway brings"))}
 	}
-	return []Finding{warn(text+". "+strings.Join(lacks, ". "),
-		remedy("look at a token that the gateway brings, by `cloakroom doctor … --token -`; if it lacks them, bring ID tokens (verify.tokens: id), or have the issuer add them"))}
+	return []Finding{warn(text+"; "+strings.Join(lacks, "; "),
+		remedy("look whether a token that the gateway brings has the claims: `cloakroom doctor --auth-issuers-file FILE --token -`"))}
 }
 
 // checkPermissions looks at what roles grant.
@@ -179,7 +188,7 @@ func (i *inspection) checkPermissions(context.Context) []Finding {
 		return []Finding{warn("they are given by scope, which says what a client asked for, and not what was granted: an introspection of ZITADEL lists role scopes that nobody granted",
 			remedy("claims: {permissions: CLAIM} with the claim that has the roles: urn:zitadel:iam:org:project:roles at ZITADEL, realm_access.roles at Keycloak"))}
 	}
-	return []Finding{ok("%d roles of %s grant some", i.Roles, i.PermissionsAt)}
+	return []Finding{ok("by the roles in %s, for which there are rules: %d", i.PermissionsAt, i.Roles)}
 }
 
 // checkLifetime looks how long it is kept that a login has ended.
@@ -188,12 +197,24 @@ func (i *inspection) checkLifetime(context.Context) []Finding {
 		return nil
 	}
 	longer := remedy("session_max_lifetime in the issuers file: as long as the issuer gives tokens to a login; 2160h for ZITADEL's 90 days")
-	text := fmt.Sprintf("it is kept for %v that a login has ended", i.Lifetime)
+	text := fmt.Sprintf("it is kept for %s that a login has ended", plainDuration(i.Lifetime))
 	if shown := i.shown(); shown != nil && shown.Lasts > i.Lifetime {
-		return []Finding{fail(fmt.Sprintf("%s, and the token that was shown lasts longer, %v: it passes again then", text, shown.Lasts.Round(time.Second)), longer)}
+		return []Finding{fail(fmt.Sprintf("%s, and the token that was shown lasts longer, %s: it passes again then", text, plainDuration(shown.Lasts.Round(time.Second))), longer)}
 	}
 	if i.Lifetime < shortLifetime {
 		return []Finding{warn(text+": if the issuer refreshes its tokens for longer, they pass again then", longer)}
 	}
 	return []Finding{ok("%s: no login may be given tokens for longer", text)}
+}
+
+// plainDuration is d without the minutes and seconds that are zero.
+func plainDuration(d time.Duration) string {
+	text := d.String()
+	if d >= time.Minute && d%time.Minute == 0 {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d >= time.Hour && d%time.Hour == 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

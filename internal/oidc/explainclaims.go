@@ -101,13 +101,11 @@ func (e *Explanation) explainAudience(i *issuer, claims map[string]any) {
 		e.say("aud", Bad, "is not there, or no text and no list of texts")
 		return
 	}
-	var found []string
-	known := map[string]bool{}
+	fields := map[string][]string{} // of the file, by the name that they have
 	look := func(field string, list []string) {
 		for _, a := range list {
 			if slices.Contains(names, a) {
-				known[a] = true
-				found = append(found, fmt.Sprintf("%s of %s", a, field))
+				fields[a] = append(fields[a], field)
 			}
 		}
 	}
@@ -118,12 +116,16 @@ func (e *Explanation) explainAudience(i *issuer, claims map[string]any) {
 	if i.logout != nil {
 		look("logout.audience", i.logout.audience)
 	}
+	var found []string
+	for _, a := range slices.Sorted(maps.Keys(fields)) {
+		found = append(found, a+" of "+strings.Join(fields[a], " and "))
+	}
 	if len(found) == 0 {
 		e.say("aud", Bad, "has %s, and none that is configured for %s", counted(len(names), "name"), i.Name)
 		return
 	}
 	text := strings.Join(found, ", ")
-	if others := len(names) - len(known); others > 0 {
+	if others := len(names) - len(fields); others > 0 {
 		text += fmt.Sprintf(", and %s", counted(others, "other"))
 	}
 	e.say("aud", Good, "%s", text)
@@ -309,4 +311,3 @@ func (e *Explanation) explainPermissions(i *issuer, claims map[string]any) {
 	}
 	e.say("permissions", Good, "%s", text)
 }
-
