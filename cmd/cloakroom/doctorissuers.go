@@ -81,7 +81,7 @@ func examineIssuers(ctx context.Context, c *config.Config, token string, tell fu
 		explained = []doctor.Finding{doctor.OwnToken(kind)}
 	default:
 		look.Token = inspector.Explain(ctx, token)
-		explained = doctor.ExplainToken(look.Token)
+		explained = doctor.ExplainToken(look.Token, look.JWTs)
 	}
 	doctor.ExamineIssuers(ctx, look, tell)
 	return explained

@@ -103,6 +103,10 @@ func TestDoctor_TokenIsExplained(t *testing.T) {
 	}
 	hides(text)
 
+	if code, text, _ = onceReading(t, strings.NewReader(token), append(args[:2:2], "--token=-")...); code != exitOK || !strings.Contains(text, "\nwarn  verify         is taken until") {
+		t.Errorf("without --verify-accept: exit code %d:\n%s", code, text)
+	}
+
 	// A token that nobody takes is a fault.
 	expired := issuer.Sign(map[string]any{"iss": issuer.URL, "aud": "gateway", "sub": "a", "exp": 1, "iat": 1})
 	if code, text, _ = onceReading(t, strings.NewReader(expired), append(args, "--token=-")...); code != exitFailed || !strings.Contains(text, "FAIL  exp            1970-01-01T00:00:01Z, ") {

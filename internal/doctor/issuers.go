@@ -86,10 +86,13 @@ func BadIssuers(err error) Finding {
 	return f
 }
 
-// ExplainToken returns the lines about a token.
-func ExplainToken(e *oidc.Explanation) (found []Finding) {
+// ExplainToken returns the lines about a token. jwts says that verify takes JWTs.
+func ExplainToken(e *oidc.Explanation, jwts bool) (found []Finding) {
 	for _, l := range e.Lines {
 		status := map[oidc.Verdict]Status{oidc.Good: OK, oidc.Odd: Warn, oidc.Bad: Fail, oidc.Absent: Skip}[l.Verdict]
+		if l.Name == "verify" && status == OK && !jwts {
+			status, l.Text = Warn, l.Text+"; but --verify-accept has no jwt, so verify takes none"
+		}
 		found = append(found, Finding{Check: l.Name, Status: status, Found: l.Text})
 	}
 	return found

@@ -126,13 +126,15 @@ func (e *Explanation) explainForeign(s *issuers, token string) {
 		e.say("iss", Bad, "is not there, or no text: the token is of no issuer")
 		return
 	}
+	var urls []string
 	for _, i := range s.list {
+		urls = append(urls, i.URL)
 		if strings.EqualFold(strings.TrimSuffix(iss, "/"), strings.TrimSuffix(i.URL, "/")) {
 			e.say("iss", Bad, "is that of %s but for a slash at its end or capital letters: it is compared as it is", i.Name)
 			return
 		}
 	}
-	e.say("iss", Bad, "%s is no configured issuer", short(iss))
+	e.say("iss", Bad, "%s is no configured issuer: %s", short(iss), strings.Join(urls, ", "))
 }
 
 // explainJWT is about a JWT whose iss is that of i.
@@ -163,7 +165,11 @@ func (in *Inspector) explainSignature(ctx context.Context, e *Explanation, i *is
 	alg, _ := header["alg"].(string)
 	switch {
 	case !slices.Contains(algorithms, alg):
-		e.say("alg", Bad, "%s is none that is ever taken: %s", short(alg), strings.Join(algorithms, ", "))
+		shown := short(alg)
+		if slices.Contains([]string{"none", "HS256", "HS384", "HS512"}, alg) {
+			shown = alg
+		}
+		e.say("alg", Bad, "%s is none that is ever taken: %s", shown, strings.Join(algorithms, ", "))
 	case !slices.Contains(i.algorithms, alg):
 		e.say("alg", Bad, "%s is not among algorithms: %s", alg, strings.Join(i.algorithms, ", "))
 	default:
