@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
@@ -86,6 +87,17 @@ func accessCaller(a *oidc.Access, err error) (*Caller, error) {
 		Name: "issuer " + a.Issuer, UserID: a.UserID, AgentID: a.AgentID, Remote: true,
 		Read: granted(a.Read), Write: granted(a.Write), Delete: granted(a.Delete),
 	}, nil
+}
+
+// OwnKind says which credential of our own making a token is: "API key" or "session token", "" if it is neither.
+func OwnKind(token string) string {
+	switch {
+	case !ownToken([]byte(token)):
+		return ""
+	case strings.HasPrefix(token, apiKeyPrefix):
+		return "API key"
+	}
+	return "session token"
 }
 
 // ownToken says whether a token is an API key or a session token of our own

@@ -45,6 +45,8 @@ type Config struct {
 	// AssertionKeys are those that assertions are signed with, nil without any. The signer in API
 	// has every change of them.
 	AssertionKeys *followed.Files[*assertion.Keys]
+	// IssuersFault is why doctor has no Issuers though there is a file; nil for all others.
+	IssuersFault error
 	// Pprof serves profiles on any admin listener.
 	Pprof bool
 
