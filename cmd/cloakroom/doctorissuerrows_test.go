@@ -274,7 +274,7 @@ func issuerRows() []consultation {
 				return issuerArgs(t, issuer.URL, soundIssuer, "--token="+testfile.Write(t, idToken(issuer)))
 			}
 		}},
-		changedFile("claims: {permissions: CLAIM}", "  audience: [cloakroom]\n", "  audience: [cloakroom]\n  permissions: {admin: {instance: [session.read]}}\n"),
+		changedFile("claims: {permissions: CLAIM}", "  audience: [cloakroom]\n", "  audience: [cloakroom]\n  claims: {permissions: scope}\n  permissions: {admin: {instance: [session.read]}}\n"),
 		changedFile("session_max_lifetime in the issuers file", "  audience: [cloakroom]\n", "  audience: [cloakroom]\n  session_max_lifetime: 1h\n"),
 	}
 }

@@ -115,7 +115,7 @@ func TestIssuers_EachCheck(t *testing.T) {
 		{"a token of nobody", base + "  verify: {}\n", nil, func(c *Issuers) { c.Token = &oidc.Explanation{Issuer: "test", HasSession: true} }, []string{"warn verify: takes access tokens"}},
 		{"no callers", strings.Replace(base, "audience: [cloakroom]", "verify: {audience: [a]}", 1), nil, nil, []string{"ok permissions: no access token of this issuer is a caller"}},
 		{"roles", base + "  claims: {permissions: roles}\n  permissions: {a: {instance: [session.read]}}\n", nil, nil, []string{"ok permissions: by the roles in roles, for which there are rules: 1"}},
-		{"scopes", base + "  permissions: {a: {instance: [session.read]}}\n", nil, nil, []string{"warn permissions: they are given by scope"}},
+		{"scopes", base + "  claims: {permissions: scope}\n  permissions: {a: {instance: [session.read]}}\n", nil, nil, []string{"warn permissions: they are given by scope"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			issuer := oidctest.Start(t)
