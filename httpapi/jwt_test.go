@@ -181,6 +181,15 @@ func TestJWT_SessionEnds(t *testing.T) {
 		f.revoked(f.token(map[string]any{"sid": "s3"}))
 		f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/kc:s4", "")
 		f.revoked(f.token(map[string]any{"sid": "s4"}))
+		for _, c := range []struct{ more, want string }{
+			{`,"dryRun":true`, `{"revoked":"0","sessionsOfJwts":"2"}`}, {`,"exceptIds":["kc:s6"]`, `{"revoked":"0","sessionsOfJwts":"1"}`},
+		} {
+			f.good(f.token(map[string]any{"sid": "s6"}))
+			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"queries":[{"idsQuery":{"ids":["kc:s5","kc:s6","other"]}}]`+c.more+`}`); r.body != c.want {
+				t.Errorf("got %s, want %s", r.body, c.want)
+			}
+		}
+		f.good(f.token(map[string]any{"sid": "s6"}))
 		f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"queries":[{"idsQuery":{"ids":["kc:s5","kc:s6"]}}]}`)
 		f.revoked(f.token(map[string]any{"sid": "s5"}))
 		f.revoked(f.token(map[string]any{"sid": "s6"}))
@@ -238,7 +247,7 @@ func TestJWT_UserEnds(t *testing.T) {
 			`{"queries":[{"userIdQuery":{"id":"kc:carol"}}],"exceptIds":["kc:s3"]}`,
 			`{"queries":[{"userIdQuery":{"id":"kc:carol"}},{"creationDateQuery":{"creationDate":"2100-01-01T00:00:00Z","method":"TIMESTAMP_QUERY_METHOD_LESS"}}]}`,
 		} {
-			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", body); strings.Contains(r.body, "notBefore") {
+			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", body); strings.Contains(r.body, "notBefore") != strings.Contains(body, "dryRun") {
 				t.Errorf("%s: %s", body, r.body)
 			}
 		}
