@@ -48,7 +48,8 @@ RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/e
 
 # These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
 ALONE    := ./test/gateways ./test/torture
-TOGETHER  = $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
+# Those that take longest begin first, so that none is left over in the end, alone on the machine.
+TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
 .PHONY: test
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race

@@ -379,3 +379,22 @@ func dump(t *testing.T, client redis.UniversalClient) map[string]string {
 	}
 	return all
 }
+
+// Ends of logins are counted, and none is drift.
+func TestAudit_CountsEnds(t *testing.T) {
+	t.Parallel()
+	eachShards(t, func(t *testing.T, shards int) {
+		s := openEmpty(t, startRedis(t), shards, storetest.Limits{})
+		for i := range 5 {
+			for _, name := range []session.EndName{session.EndOfUser(fmt.Sprint("}:{", i)), session.EndOfSession(session.ID(fmt.Sprint("kc:", i)))} {
+				if _, err := s.End(t.Context(), name, session.End{NotAfter: 1, Until: s.Now().Add(time.Hour)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		report, err := s.Audit(t.Context(), cache.AuditConfig{Repair: true})
+		if err != nil || report.Ends != 10 || !report.Clean() || len(report.Drift) != 0 {
+			t.Errorf("got %+v, %v", report, err)
+		}
+	})
+}

@@ -58,7 +58,7 @@ func isByKey(t *testing.T) bool {
 // change where the connection for invalidations goes.
 func startNear(t *testing.T, rdb redis.UniversalClient, shards int, link ...func(*redis.Options)) *nearProcess {
 	t.Helper()
-	p := openNear(t, Config{Redis: rdb, Shards: shards, NearBytes: 16 << 20, NearStaleness: testBound}, link...)
+	p := openNear(t, Config{Redis: rdb, Shards: shards, NearBytes: 16 << 20, NearStaleness: testBound, JWTs: true}, link...)
 	p.run()
 	p.await("the near cache is usable", p.usable)
 	return p

@@ -239,6 +239,8 @@ type FailoverStats struct {
 	Unreplicated uint64
 	// Remembered is how many deletions are remembered now.
 	Remembered int
+	// Ends is how many ends of logins are remembered now.
+	Ends int
 	// Resurrected counts the deleted sessions that were in Redis again, and were
 	// deleted again.
 	Resurrected uint64
@@ -248,7 +250,7 @@ type FailoverStats struct {
 
 // FailoverStats returns what is known of deletions that a failover undid or may undo.
 func (s *Store) FailoverStats() FailoverStats {
-	f := FailoverStats{Remembered: s.remembered.Len(), Resurrected: s.redeleted.Load(), Wait: s.acks.state()}
+	f := FailoverStats{Remembered: s.remembered.Len(), Ends: s.ends.Len(), Resurrected: s.redeleted.Load(), Wait: s.acks.state()}
 	if s.acks != nil {
 		f.Unreplicated = s.acks.fewer.Load()
 	}

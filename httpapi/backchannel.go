@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -18,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
@@ -69,15 +71,23 @@ func isLogout(uri []byte) bool {
 //   - a note whose answer is lost: the sessions have ended, the sender is told
 //     503, and its next try that the token was used.
 func (s *Server) backchannelLogout(base context.Context, c *call) error {
+	issuer, err := s.takeLogout(base, c)
+	s.logoutCounts.count(issuer, err)
+	return err
+}
+
+// takeLogout does what a logout asks for, and returns the name of the token's issuer, "" if it is not of
+// one.
+func (s *Server) takeLogout(base context.Context, c *call) (issuer string, err error) {
 	if err := s.refuseLogout(&c.http.Request.Header); err != nil {
-		return err
+		return "", err
 	}
 	if server.Expected(c.http) {
-		return server.ErrContinue
+		return "", server.ErrContinue
 	}
 	token, err := c.logoutToken()
 	if err != nil {
-		return err
+		return "", err
 	}
 	drained, _, stop := server.UntilDrained(base)
 	defer stop()
@@ -85,38 +95,38 @@ func (s *Server) backchannelLogout(base context.Context, c *call) error {
 	defer cancel()
 	l, err := s.logoutOf(ctx, token)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// Only a verified token gets a place: made-up ones must not keep an issuer out.
 	if !s.logouts.Enter() {
-		return errLogoutBusy
+		return l.Issuer, errLogoutBusy
 	}
 	defer s.logouts.Leave()
 	c.caller = &caller.Caller{Name: "issuer " + l.Issuer, UserID: l.UserID}
 	c.session = l.SessionID
 	used, err := s.config.Store.Used(ctx, l.ID)
 	if err != nil {
-		return err
+		return l.Issuer, err
 	}
 	if used {
-		return errLogoutUsed
+		return l.Issuer, errLogoutUsed
 	}
 	ended, err := s.endSessions(ctx, c, l)
 	c.logged = append(c.logged, slog.Uint64("revoked", ended))
 	if err != nil {
-		return err
+		return l.Issuer, err
 	}
 	first, err := s.config.Store.Use(ctx, l.ID, session.TimeOf(l.Until))
 	if err != nil {
-		return err
+		return l.Issuer, err
 	}
 	if !first {
-		return errLogoutUsed
+		return l.Issuer, errLogoutUsed
 	}
 	c.http.Response.Header.SetNoDefaultContentType(true)
 	c.http.Response.Header.SetContentTypeBytes(nil)
 	c.http.SetStatusCode(http.StatusOK)
-	return nil
+	return l.Issuer, nil
 }
 
 // refuseLogout refuses a logout by its headers alone: nothing is to be kept for
@@ -213,4 +223,68 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		err = end(session.EndOfSession(l.SessionID), session.Never)
 	}
 	return ended, err
+}
+
+// logoutResults are how a logout may end: done; used before; to come again; refused for good.
+var logoutResults = [...]string{"done", "used", "later", "refused"}
+
+// logoutCounts counts logouts by issuer and result. It shows each issuer whose logouts are taken from
+// the start, so that one whose logouts do not arrive can be seen. The zero value has no issuers.
+type logoutCounts struct {
+	issuers func() *oidc.Verifier
+	mu      sync.Mutex
+	counts  map[string]*[len(logoutResults)]uint64
+}
+
+var logoutsDesc = prometheus.NewDesc("cloakroom_logouts_total",
+	"Back-channel logouts by issuer, empty if it is not known, and result: done, used before, to come again later, refused for good.", []string{"issuer", "result"}, nil)
+
+// count counts a logout that has ended with err.
+func (l *logoutCounts) count(issuer string, err error) {
+	result := 0
+	e, refused := errors.AsType[*refusal.Error](err)
+	switch {
+	case err == server.ErrContinue:
+		return // it has only begun
+	case err == nil:
+	case err == errLogoutUsed:
+		result = 1
+	case refused && e.Code == refusal.Invalid:
+		result = 3
+	default:
+		result = 2
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(issuer)[result]++
+}
+
+// of returns the counts of an issuer. The lock is held.
+func (l *logoutCounts) of(issuer string) *[len(logoutResults)]uint64 {
+	if l.counts == nil {
+		l.counts = map[string]*[len(logoutResults)]uint64{}
+	}
+	if l.counts[issuer] == nil {
+		l.counts[issuer] = new([len(logoutResults)]uint64)
+	}
+	return l.counts[issuer]
+}
+
+// Describe implements prometheus.Collector.
+func (l *logoutCounts) Describe(to chan<- *prometheus.Desc) { to <- logoutsDesc }
+
+// Collect implements prometheus.Collector.
+func (l *logoutCounts) Collect(to chan<- prometheus.Metric) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v := l.issuers(); v != nil {
+		for _, issuer := range v.LogoutIssuers() {
+			l.of(issuer)
+		}
+	}
+	for issuer, counts := range l.counts {
+		for i, n := range counts {
+			to <- prometheus.MustNewConstMetric(logoutsDesc, prometheus.CounterValue, float64(n), issuer, logoutResults[i])
+		}
+	}
 }

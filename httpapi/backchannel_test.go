@@ -17,6 +17,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -434,4 +436,34 @@ func TestTooManyLogouts(t *testing.T) {
 	notLoggedOut(t, f.sendLogout(token[:len(token)-4]), http.StatusBadRequest, "invalid_request", "invalid token")
 	f.server.logouts.Leave()
 	loggedOut(t, f.sendLogout(token))
+}
+
+// Each issuer whose logouts are taken is counted from the start, and each way in which one may end.
+func TestLogoutsAreCounted(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, func(s *setup) { s.config.Metrics = registry })
+	issuer := f.trust(issuersFile)
+	want := func(counts string) {
+		t.Helper()
+		text := "# HELP cloakroom_logouts_total Back-channel logouts by issuer, empty if it is not known, and result: done, used before, to come again later, refused for good.\n" +
+			"# TYPE cloakroom_logouts_total counter\n" + counts
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(text), "cloakroom_logouts_total"); err != nil {
+			t.Error(err)
+		}
+	}
+	counted := func(issuer string, done, used, later, refused int) (text string) {
+		for result, n := range map[string]int{"done": done, "used": used, "later": later, "refused": refused} {
+			text += fmt.Sprintf("cloakroom_logouts_total{issuer=%q,result=%q} %d\n", issuer, result, n)
+		}
+		return text
+	}
+	want(counted("test", 0, 0, 0, 0))
+	token := f.logoutToken(issuer, map[string]any{"sub": "alice"})
+	loggedOut(t, f.sendLogout(token))
+	f.sendLogout(token)
+	f.sendLogout("x")
+	f.sendLogout(f.logoutToken(issuer, map[string]any{"iat": f.now().Std().Unix() + 60})) // of the future
+	f.redis.Kill()
+	f.sendLogout(f.logoutToken(issuer, map[string]any{"sub": "bob"}))
+	want(counted("", 0, 0, 1, 1) + counted("test", 1, 1, 1, 0))
 }

@@ -57,13 +57,21 @@ func (s *Server) endSession(ctx context.Context, issuers *oidc.Verifier, id sess
 	return err
 }
 
+// endedLogins is what a revocation ends beyond the sessions that are stored.
+type endedLogins struct {
+	// until is the instant up to which all logins of the user have ended, zero if it ends none.
+	until session.Time
+	// sessions are those with the IDs that it names, stored or not, that JWTs may name.
+	sessions int
+}
+
 // endLogins notes what a revocation ends beyond the sessions that are stored: those that it
-// names by their IDs, and all logins of a user, if the user is all that it asks for. until is the instant
-// up to which these have ended, zero if that is not noted.
-func (s *Server) endLogins(ctx context.Context, c *caller.Caller, q *request.Revoke, acknowledged func(cache.Acknowledged)) (until session.Time, err error) {
+// names by their IDs, and all logins of a user, if the user is all that it asks for. A dry run
+// notes nothing.
+func (s *Server) endLogins(ctx context.Context, c *caller.Caller, q *request.Revoke, acknowledged func(cache.Acknowledged)) (ended endedLogins, err error) {
 	issuers := s.jwtIssuers()
-	if issuers == nil || q.DryRun || len(q.Query.Predicates) == 0 {
-		return 0, nil
+	if issuers == nil || len(q.Query.Predicates) == 0 {
+		return ended, nil
 	}
 	first := &q.Query.Predicates[0]
 	switch {
@@ -71,24 +79,31 @@ func (s *Server) endLogins(ctx context.Context, c *caller.Caller, q *request.Rev
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(endsAtOnce)
 		for _, id := range first.IDs() {
-			if !slices.Contains(q.Except, id) {
+			if kept, _ := issuers.EndsFor(id); kept == 0 || slices.Contains(q.Except, id) {
+				continue
+			}
+			ended.sessions++
+			if !q.DryRun {
 				group.Go(func() error { return s.endSession(ctx, issuers, id, acknowledged) })
 			}
 		}
-		return 0, group.Wait() // I7
+		return ended, group.Wait() // I7
 	case first.Kind == index.KindUser && len(q.Except) == 0 && onlyUser(q.Query.Predicates) && (c.Delete.All || first.Value == c.UserID):
 		name, e, ok := issuers.EndOfUser(first.Value, s.config.Store.Now())
 		if !ok {
-			return 0, nil
+			return ended, nil
+		}
+		ended.until = e.NotAfter
+		if q.DryRun {
+			return ended, nil
 		}
 		got, err := s.config.Store.End(ctx, name, e)
-		if err != nil {
-			return 0, err
+		if err == nil {
+			acknowledged(got)
 		}
-		acknowledged(got)
-		return e.NotAfter, nil
+		return ended, err
 	}
-	return 0, nil
+	return ended, nil
 }
 
 // onlyUser says whether predicates ask for one user and for nothing else.

@@ -109,6 +109,7 @@ type Server struct {
 	shedTold server.OncePerSecond
 	// Imports, back-channel logouts and revocations have places of their own.
 	imports, logouts, revocations server.Budget
+	logoutCounts                  logoutCounts
 }
 
 // New checks c and returns a server without API keys and issuers. It starts no goroutine;
@@ -192,6 +193,12 @@ func New(c Config) (*Server, error) {
 	s.metrics = m
 	if s.Callers, err = caller.New(caller.Config{Store: c.Store, Anonymous: c.Anonymous, KeyRate: c.KeyRate, Metrics: c.Metrics}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s.logoutCounts.issuers = s.Callers.Issuers
+	if c.Metrics != nil {
+		if err := c.Metrics.Register(&s.logoutCounts); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
 	}
 	if s.budgets, err = newBudgets(c.MaxInFlight, c.Metrics); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

@@ -181,6 +181,15 @@ func TestJWT_SessionEnds(t *testing.T) {
 		f.revoked(f.token(map[string]any{"sid": "s3"}))
 		f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/kc:s4", "")
 		f.revoked(f.token(map[string]any{"sid": "s4"}))
+		for _, c := range []struct{ more, want string }{
+			{`,"dryRun":true`, `{"revoked":"0","sessionsOfJwts":"2"}`}, {`,"exceptIds":["kc:s6"]`, `{"revoked":"0","sessionsOfJwts":"1"}`},
+		} {
+			f.good(f.token(map[string]any{"sid": "s6"}))
+			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"queries":[{"idsQuery":{"ids":["kc:s5","kc:s6","other"]}}]`+c.more+`}`); r.body != c.want {
+				t.Errorf("got %s, want %s", r.body, c.want)
+			}
+		}
+		f.good(f.token(map[string]any{"sid": "s6"}))
 		f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"queries":[{"idsQuery":{"ids":["kc:s5","kc:s6"]}}]}`)
 		f.revoked(f.token(map[string]any{"sid": "s5"}))
 		f.revoked(f.token(map[string]any{"sid": "s6"}))
@@ -238,7 +247,7 @@ func TestJWT_UserEnds(t *testing.T) {
 			`{"queries":[{"userIdQuery":{"id":"kc:carol"}}],"exceptIds":["kc:s3"]}`,
 			`{"queries":[{"userIdQuery":{"id":"kc:carol"}},{"creationDateQuery":{"creationDate":"2100-01-01T00:00:00Z","method":"TIMESTAMP_QUERY_METHOD_LESS"}}]}`,
 		} {
-			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", body); strings.Contains(r.body, "notBefore") {
+			if r := f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", body); strings.Contains(r.body, "notBefore") != strings.Contains(body, "dryRun") {
 				t.Errorf("%s: %s", body, r.body)
 			}
 		}
@@ -287,6 +296,23 @@ func TestJWT_OwnIDs(t *testing.T) {
 	f.revoked(token)
 }
 
+// A JWT whose login has ended is no caller of the API either.
+func TestJWT_EndedIsNoCaller(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*setup)) {
+		f := newJWTFixture(t, "", change)
+		token := f.token(nil)
+		f.good(token)
+		f.good(token)
+		f.want(http.StatusOK, token, "POST", "/v2/sessions/search", `{}`)
+		loggedOut(t, f.sendLogout(f.logoutToken(f.issuer, map[string]any{"sid": "s1"})))
+		f.want(http.StatusUnauthorized, token, "POST", "/v2/sessions/search", `{}`)
+		other := f.token(map[string]any{"sid": "s2"})
+		f.want(http.StatusOK, other, "POST", "/v2/sessions/search", `{}`)
+		f.redis.Kill()
+		f.want(http.StatusServiceUnavailable, f.token(map[string]any{"sid": "s3"}), "DELETE", "/v2/sessions/x", "")
+	})
+}
+
 // Who may end a session that is not stored.
 func TestJWT_WhoEndsWhatIsNotStored(t *testing.T) {
 	f := newJWTFixture(t, "")
@@ -297,16 +323,17 @@ func TestJWT_WhoEndsWhatIsNotStored(t *testing.T) {
 	f.want(http.StatusOK, alice, "DELETE", "/v2/sessions/none", "") // no JWT names it
 	f.want(http.StatusOK, "admin", "DELETE", "/v2/sessions/kc:s1", "")
 	f.want(http.StatusOK, alice, "DELETE", "/v2/sessions/kc:s1", "") // it has ended
-	// Everybody may end all of one's own.
+	r := f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:bob"}}]}`)
+	if strings.Contains(r.body, "notBefore") {
+		t.Errorf("alice has ended bob's logins: %s", r.body)
+	}
+	// Everybody may end all of one's own, and is no caller then.
 	other := f.token(map[string]any{"sid": "s2"})
 	var got struct{ NotBefore string }
-	r := f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:alice"}}]}`)
+	r = f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:alice"}}]}`)
 	if err := json.Unmarshal([]byte(r.body), &got); err != nil || got.NotBefore == "" {
 		t.Errorf("%s: %v", r.body, err)
 	}
 	f.revoked(other)
-	r = f.want(http.StatusOK, alice, "POST", "/v2/sessions/revoke", `{"queries":[{"userIdQuery":{"id":"kc:bob"}}]}`)
-	if strings.Contains(r.body, "notBefore") {
-		t.Errorf("alice has ended bob's logins: %s", r.body)
-	}
+	f.want(http.StatusUnauthorized, alice, "POST", "/v2/sessions/search", `{}`)
 }

@@ -39,7 +39,7 @@ type revokeRun struct {
 // revokeSessions answers POST /v2/sessions/revoke: it deletes every session
 // that matches and that the caller may delete, however many these are.
 //
-// JWTs of sessions that are not stored end as well, as endLogins says; the answer then has notBefore.
+// JWTs of sessions that are not stored end as well, as endLogins says; the answer then has notBefore or sessionsOfJwts.
 //
 // If the store stays away, or the server is told to end, the revocation ends
 // with 503, and the message has the count. To send it again is to go on.
@@ -61,7 +61,7 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	}
 	ctx, ended, stop := server.UntilDrained(base)
 	defer stop()
-	until, err := s.endLogins(ctx, c.caller, q, run.replicas.add)
+	logins, err := s.endLogins(ctx, c.caller, q, run.replicas.add)
 	var revoked uint64
 	if err == nil {
 		revoked, err = run.run(ctx)
@@ -87,9 +87,13 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 		c.out = append(c.out, `,"unreplicated":`...)
 		c.out = protojson.AppendUint64(c.out, fewer)
 	}
-	if until != 0 {
+	if logins.until != 0 {
 		c.out = append(c.out, `,"notBefore":`...)
-		c.out = protojson.AppendTime(c.out, int64(until))
+		c.out = protojson.AppendTime(c.out, int64(logins.until))
+	}
+	if logins.sessions > 0 {
+		c.out = append(c.out, `,"sessionsOfJwts":`...)
+		c.out = protojson.AppendUint64(c.out, uint64(logins.sessions))
 	}
 	return c.end(http.StatusOK)
 }

@@ -49,6 +49,7 @@ var routes = slices.Concat(
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions)},
 		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, protocol: protocol.OAuth, writes: true, do: (*Server).backchannelLogout},
+		{method: fasthttp.MethodGet, path: "/.well-known/jwks.json", call: "AssertionKeys", open: true, do: (*Server).assertionKeys},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
 )
@@ -157,4 +158,17 @@ func (s *Server) version(_ context.Context, c *call) error {
 	c.out = append(c.out, `{"version":`...)
 	c.out = protojson.AppendString(c.out, s.config.Version)
 	return c.end(http.StatusOK)
+}
+
+// forFiveMinutes lets applications keep the keys of assertions.
+var forFiveMinutes = []byte("public, max-age=300")
+
+// assertionKeys answers GET /.well-known/jwks.json: the public keys that assertions are signed with.
+func (s *Server) assertionKeys(_ context.Context, c *call) error {
+	if s.config.Verify.Assertions == nil {
+		return errNoRoute
+	}
+	c.http.Response.Header.SetCanonical(cacheControlName, forFiveMinutes)
+	c.http.SetBody(s.config.Verify.Assertions.Keys().Set())
+	return nil
 }

@@ -196,12 +196,16 @@ func (x *exchange) appendAllowed(b []byte, headers []checkHeader) ([]byte, error
 	h := &x.http.Response.Header
 	b = protobuf.AppendText(b, 1, "") // the code 0 is not written
 	b, ok := protobuf.Begin(b, 3)
-	stale := h.Peek(verify.StaleHeader)
 	for _, name := range verify.IdentityHeaders {
 		b = appendOverwrite(b, 2, name, h.Peek(name))
 	}
-	if len(stale) > 0 {
-		b = appendOverwrite(b, 2, verify.StaleHeader, stale)
+	absent := make([]string, 0, len(occasional)) // in lower case
+	for _, name := range occasional {
+		if value := h.Peek(name); len(value) > 0 {
+			b = appendOverwrite(b, 2, name, value)
+		} else {
+			absent = append(absent, strings.ToLower(name))
+		}
 	}
 	var claims []string // in lower case
 	for name, value := range h.All() {
@@ -216,7 +220,7 @@ func (x *exchange) appendAllowed(b []byte, headers []checkHeader) ([]byte, error
 		case !is:
 			continue
 		case written == claimHeader && slices.Contains(claims, string(headers[i].name)):
-		case written == string(headers[i].name) && (written != staleHeader || len(stale) > 0):
+		case written == string(headers[i].name) && !slices.Contains(absent, written):
 		default:
 			b = protobuf.AppendText(b, 5, headers[i].name)
 		}
@@ -275,16 +279,17 @@ func (x *exchange) ask(header *checkHeader, joined bool) {
 func lower(name []byte) string { return strings.ToLower(string(name)) }
 
 var (
-	// identities are the identity headers in lower case, by their letters and digits.
-	identities  = map[string]string{}
-	staleHeader = strings.ToLower(verify.StaleHeader)
+	// identities are the headers that applications believe, in lower case, by their letters and digits.
+	identities = map[string]string{}
+	// occasional are those of them that not every answer has: a client's must go then.
+	occasional = []string{verify.StaleHeader, verify.AssertionHeader}
 	// claimHeader stands for all headers of claims, whose plain names begin with claimPlain.
 	claimHeader = strings.ToLower(verify.ClaimHeader)
 	claimPlain  = appendPlain(nil, []byte(verify.ClaimHeader))
 )
 
 func init() {
-	for _, name := range append([]string{staleHeader}, verify.IdentityHeaders...) {
+	for _, name := range slices.Concat(occasional, verify.IdentityHeaders) {
 		name = strings.ToLower(name)
 		identities[string(appendPlain(nil, []byte(name)))] = name
 	}

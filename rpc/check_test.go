@@ -6,10 +6,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/assertion"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -71,7 +74,7 @@ var checkListeners = map[string]rpc.Services{"alone": {Check: true}, "beside the
 func checks(t *testing.T, f *fixture) {
 	token := f.stored()
 	for _, raw := range []bool{false, true} {
-		answer, err := f.check(raw, "", "authorization", "Bearer "+token, "x-session-user", "root", "x.session.user", "root", "x_session_user", "root", "x-session-stale", "1s", "accept", "*/*", ":path", "/")
+		answer, err := f.check(raw, "", "authorization", "Bearer "+token, "x-session-user", "root", "x.session.user", "root", "x_session_user", "root", "x-session-stale", "1s", "x-session-assertion", "a", "x_session.assertion", "a", "accept", "*/*", ":path", "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +93,7 @@ func checks(t *testing.T, f *fixture) {
 			t.Errorf("raw %v: headers %v", raw, got)
 		}
 		slices.Sort(ok.HeadersToRemove)
-		if want := []string{"x-session-stale", "x.session.user", "x_session_user"}; !slices.Equal(ok.GetHeadersToRemove(), want) {
+		if want := []string{"x-session-assertion", "x-session-stale", "x.session.user", "x_session.assertion", "x_session_user"}; !slices.Equal(ok.GetHeadersToRemove(), want) {
 			t.Errorf("raw %v: removed %q, want %q", raw, ok.GetHeadersToRemove(), want)
 		}
 		if user := answer.GetDynamicMetadata().GetFields()["subject"].GetStringValue(); user != "u1" {
@@ -126,6 +129,52 @@ func checks(t *testing.T, f *fixture) {
 			}
 			if reason != c.reason {
 				t.Errorf("raw %v, %s: the reason %q, want %q", raw, name, reason, c.reason)
+			}
+		}
+	}
+}
+
+// With assertions each answer that lets pass has one, in the place of whatever the client has sent.
+func TestCheck_Assertion(t *testing.T) {
+	t.Parallel()
+	keys, err := assertion.ParseKeys([]byte(testfile.SigningKey(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := assertion.New(assertion.Config{Audience: []string{"shop"}}, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(s *setup) { s.api.Verify.Assertions = signer })
+	token := f.stored()
+	for _, raw := range []bool{false, true} {
+		answer, err := f.check(raw, "", "authorization", "Bearer "+token, "x-session-assertion", "a", "x_session_assertion", "a", "xsessionassertion", "a", "x-session-assertions", "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok := answer.GetOkResponse()
+		var got []string
+		for _, h := range ok.GetHeaders() {
+			if h.GetHeader().GetKey() == "x-session-assertion" {
+				got = append(got, h.GetHeader().GetValue())
+				if h.GetAppendAction() != corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
+					t.Errorf("raw %v: %v", raw, h)
+				}
+			}
+		}
+		if len(got) != 1 || strings.Count(got[0], ".") != 2 {
+			t.Errorf("raw %v: the assertions %q", raw, got)
+		}
+		slices.Sort(ok.HeadersToRemove)
+		if want := []string{"x_session_assertion", "xsessionassertion"}; !slices.Equal(ok.GetHeadersToRemove(), want) {
+			t.Errorf("raw %v: removed %q, want %q", raw, ok.GetHeadersToRemove(), want)
+		}
+		if answer, err = f.check(raw, "", "authorization", "Bearer x"); err != nil || answer.GetDeniedResponse() == nil {
+			t.Fatalf("raw %v: %v, %v", raw, answer, err)
+		}
+		for _, h := range answer.GetDeniedResponse().GetHeaders() {
+			if h.GetHeader().GetKey() == "x-session-assertion" {
+				t.Errorf("raw %v: a refusal has an assertion", raw)
 			}
 		}
 	}

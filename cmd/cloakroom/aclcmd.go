@@ -135,7 +135,7 @@ func needs(c *config.Config) acl.When {
 	if c.Store.RevokeWaitReplicas > 0 {
 		when |= acl.Waits
 	}
-	if c.Issuers != nil {
+	if c.LoginsEnd() {
 		when |= acl.JWTs
 	}
 	if c.Redis.ReplicaReads {

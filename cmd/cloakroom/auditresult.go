@@ -24,6 +24,7 @@ type auditResult struct {
 	Cards    uint64       `json:"cards"`
 	Entries  uint64       `json:"entries"`
 	Notes    uint64       `json:"notes"`
+	Ends     uint64       `json:"ends"`
 	Unknown  uint64       `json:"unsettled"`
 	Drift    []auditDrift `json:"drift"`
 
@@ -64,7 +65,7 @@ func (r *auditResult) found(f *audit.Finding) {
 // fill takes the figures of a report.
 func (r *auditResult) fill(report *audit.Report) {
 	r.Complete, r.Clean, r.Seconds = report.Complete, report.Clean(), r.took.Seconds()
-	r.Sessions, r.Cards, r.Entries, r.Notes, r.Unknown = report.Sessions, report.Cards, report.Entries, report.Notes, report.Unsettled
+	r.Sessions, r.Cards, r.Entries, r.Notes, r.Ends, r.Unknown = report.Sessions, report.Cards, report.Entries, report.Notes, report.Ends, report.Unsettled
 	r.Drift = []auditDrift{}
 	for _, kind := range audit.Drifts() {
 		if c, ok := report.Drift[kind]; ok {
@@ -86,6 +87,9 @@ func (r *auditResult) print(w io.Writer, asJSON bool) error {
 	fmt.Fprintf(&b, "%s, key prefix %s, %s: looked at %s, %s, %d entries and %s in %v (%.0f a second)\n",
 		r.Redis, r.Prefix, plural(uint64(r.Shards), "shard"), plural(r.Sessions, "session"), plural(r.Cards, "card"), r.Entries, plural(r.Notes, "note"),
 		r.took.Round(time.Millisecond), float64(looked)/max(r.Seconds, 1e-6))
+	if r.Ends > 0 {
+		fmt.Fprintf(&b, "%s of logins, which refuse JWTs\n", plural(r.Ends, "end"))
+	}
 	if r.Unknown > 0 {
 		fmt.Fprintf(&b, "%d cards and entries of sessions that have ended are not known yet\n", r.Unknown)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,12 +42,28 @@ func consult(t *testing.T, args []string) *report {
 			env = append(env, a)
 		}
 	}
-	code, text, stderr := onceWith(t, env, flags...)
+	code, text, stderr := examined(t, env, flags)
 	r := &report{}
 	if err := json.Unmarshal([]byte(text), r); err != nil || code == exitUsage {
 		t.Fatalf("doctor %q: exit code %d, %v: %s%s", args, code, err, text, stderr)
 	}
 	return r
+}
+
+// examined runs doctor with an environment: in a process of its own if that names certificates, which are read once.
+func examined(t *testing.T, env, flags []string) (code int, text, stderr string) {
+	t.Helper()
+	if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "SSL_CERT_FILE=") }) {
+		return onceWith(t, env, flags...)
+	}
+	cmd := selfCommand(t, flags...)
+	cmd.Env = append(cmd.Env, env...)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), log.String()
 }
 
 // found finds who gives an advice.

@@ -19,25 +19,30 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
-	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
 
 const doctorHelp = `Usage: cloakroom doctor --redis-url URL [flags]
+       cloakroom doctor --auth-issuers-file FILE [--token -] [flags]
 
 Looks at a Redis before you trust it with sessions, or when something is wrong:
 is it there and does it let us in; version; rights of the user; invalidations;
 eviction, memory, persistence, replicas; clocks and round trips; what is stored.
-One line per check, and for each fault what to do.
+With --auth-issuers-file it looks at issuers of tokens as well: discovery, keys,
+clock, introspection, logouts, verify, permissions. Without --redis-url it looks
+at them alone. One line per check, and for each fault what to do.
 
 It is safe beside a running cloakroom: it changes nothing. To see invalidations
 it sets and deletes a key of its own in one transaction.
 
   --json    print one JSON object, for machines
+  --token   explain a token, claim by claim, as serve would take it: - reads it
+            from standard input, else the path of a file; it is never printed
 
 All settings of serve count, from flags, environment and --config: above all
---redis-url, --redis-key-prefix, --redis-shards and --near-cache-bytes.
+--redis-url, --redis-key-prefix, --redis-shards, --near-cache-bytes,
+--auth-issuers-file, --verify-accept and --http-addr.
 
 Exit code: 0 all is well, or there are only warnings; 1 something is wrong;
 2 it was called wrongly.
@@ -47,19 +52,25 @@ Exit code: 0 all is well, or there are only warnings; 1 something is wrong;
 const doctorStart = 30 * time.Second
 
 // errUnwell says that an examination has found faults, which are printed.
-var errUnwell = errors.New("something is wrong with this Redis")
+var errUnwell = errors.New("something is wrong")
 
 // report is what doctor has found, for machines.
 type report struct {
-	Redis    string           `json:"redis"`
-	Prefix   string           `json:"keyPrefix"`
+	// Redis and Prefix are "" where only issuers are looked at.
+	Redis    string           `json:"redis,omitempty"`
+	Prefix   string           `json:"keyPrefix,omitempty"`
 	OK       bool             `json:"ok"`
 	Findings []doctor.Finding `json:"checks"`
+	// Token is what is made of a token that was shown.
+	Token []doctor.Finding `json:"token,omitempty"`
 }
 
-func (r *report) count(s doctor.Status) (n int) {
-	for i := range r.Findings {
-		if r.Findings[i].Status == s {
+// count is how many checks ended so.
+func (r *report) count(s doctor.Status) int { return countOf(r.Findings, s) }
+
+func countOf(findings []doctor.Finding, s doctor.Status) (n int) {
+	for i := range findings {
+		if findings[i].Status == s {
 			n++
 		}
 	}
@@ -68,8 +79,8 @@ func (r *report) count(s doctor.Status) (n int) {
 
 // doctorCommand is the subcommand.
 func doctorCommand(ctx context.Context, p *program) error {
-	asJSON := false
-	c, err := p.load(ctx, config.Own("json", "false", config.Boolean(&asJSON), "print JSON"))
+	asJSON, tokenAt := false, ""
+	c, err := p.load(ctx, config.Own("json", "false", config.Boolean(&asJSON), "print JSON"), config.Own("token", "", config.Input(&tokenAt), "explain a token"))
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, doctorHelp)
 		return err
@@ -80,34 +91,45 @@ func doctorCommand(ctx context.Context, p *program) error {
 	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom doctor: warning: %s\n", w)
 	}
-	r := &report{Redis: c.RedisURL.Masked, Prefix: c.Store.Prefix}
+	token, err := p.token(ctx, c, tokenAt)
+	if err != nil {
+		return err
+	}
+	r := &report{Redis: c.RedisURL.Masked}
 	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
 		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
 	})}
+	if asJSON {
+		out.w = io.Discard
+	}
 	tell := func(f doctor.Finding) {
 		r.Findings = append(r.Findings, f)
-		if !asJSON {
-			out.finding(f)
-		}
+		out.finding(f)
 	}
-	if !asJSON {
+	if r.Redis != "" {
+		r.Prefix = c.Store.Prefix
 		out.printf("%s, key prefix %s\n\n", r.Redis, r.Prefix)
+		err = examine(ctx, p, c, tell)
 	}
-	if err := examine(ctx, p, c, tell); err != nil {
+	r.Token = examineIssuers(ctx, c, token, tell) // whatever is wrong with Redis
+	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	r.OK = r.count(doctor.Fail) == 0
+	out.printf("\n%s\n", r.summary())
+	for i := range r.Token {
+		out.line(i == 0, "token", &r.Token[i])
+	}
+	r.OK = r.count(doctor.Fail)+countOf(r.Token, doctor.Fail) == 0
 	if asJSON {
 		text, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
 			return err
 		}
+		out.w = p.stdout
 		out.printf("%s\n", text)
-	} else {
-		out.printf("\n%s\n", r.summary())
 	}
 	if out.err == nil && !r.OK {
 		return &loggedError{errUnwell}
@@ -200,42 +222,4 @@ func whereTo(c *config.Config, d *doctor.Config, client redis.UniversalClient) e
 		}
 	}
 	return nil
-}
-
-// chart prints findings.
-type chart struct {
-	w      io.Writer
-	colour bool
-	err    error
-}
-
-func (c *chart) printf(format string, args ...any) {
-	if c.err == nil {
-		_, c.err = fmt.Fprintf(c.w, format, args...)
-	}
-}
-
-// finding prints one: status, check, what was found, and what to do.
-func (c *chart) finding(f doctor.Finding) {
-	word, colour := string(f.Status), "32"
-	switch f.Status {
-	case doctor.Fail:
-		word, colour = "FAIL", "1;31"
-	case doctor.Warn:
-		colour = "33"
-	case doctor.Skip:
-		colour = "2"
-	}
-	word = fmt.Sprintf("%-4s", word)
-	if c.colour {
-		word = "\x1b[" + colour + "m" + word + "\x1b[0m"
-	}
-	found := usage.Printable(f.Found)
-	if f.Node != "" {
-		found = f.Node + ": " + found
-	}
-	c.printf("%s  %-11s  %s\n", word, f.Check, found)
-	for _, fix := range f.Fix {
-		c.printf("%s→ %s\n", strings.Repeat(" ", 19), usage.Printable(fix))
-	}
 }

@@ -79,18 +79,18 @@ func revoke(ctx context.Context, p *program) error {
 		return err
 	}
 	switch counted := found.Sessions; {
-	case counted == 0:
+	case counted == 0 && found.NotBefore == "" && found.SessionsOfJWTs == 0:
 		_, err = fmt.Fprintf(p.stdout, "there is nothing to revoke: %s\n", r.which(0))
 		return err
 	case r.dryRun:
-		_, err = fmt.Fprintf(p.stdout, "%s would be revoked\n", r.which(counted))
+		_, err = fmt.Fprintf(p.stdout, "%s would be revoked%s\n", r.which(counted), jwts(found))
 		return err
 	case !r.yes:
 		tty := terminal(p)
 		if tty == nil {
-			return &usage.Error{Faults: []string{fmt.Sprintf("%s would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted))}}
+			return &usage.Error{Faults: []string{fmt.Sprintf("%s would be revoked%s, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted), jwts(found))}}
 		}
-		yes, err := ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s? [y/N] ", r.which(counted)))
+		yes, err := ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s%s? [y/N] ", r.which(counted), jwts(found)))
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func revoke(ctx context.Context, p *program) error {
 	if done.Unreplicated > 0 {
 		_, _ = fmt.Fprintf(p.stderr, "warning: fewer replicas than --revoke-wait-replicas have %d of these deletions\n", done.Unreplicated)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s revoked\n", plural(done.Sessions, "session"))
+	_, err = fmt.Fprintf(p.stdout, "%s revoked%s\n", plural(done.Sessions, "session"), jwts(done))
 	return err
 }
 
@@ -228,6 +228,17 @@ func (r *revocation) which(n uint64) string {
 		text += fmt.Sprintf(", except %d sessions", except)
 	}
 	return text
+}
+
+// jwts says which JWTs end as well, "" if none do.
+func jwts(r apiclient.Revoked) string {
+	switch {
+	case r.NotBefore != "":
+		return ", and all JWTs of logins until " + plain(r.NotBefore)
+	case r.SessionsOfJWTs > 0:
+		return ", and all JWTs of " + plural(r.SessionsOfJWTs, "session")
+	}
+	return ""
 }
 
 // send asks the sidecar to count, or to revoke.

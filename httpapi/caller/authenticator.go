@@ -59,7 +59,7 @@ func (a *Authenticator) SetKeys(k *APIKeys) {
 }
 
 // Authenticate identifies the caller. authorization is the value of the header, of
-// which nothing is kept. Only a session token needs the store, which has the time
+// which nothing is kept. Only a session token, or a JWT whose login may have ended, needs the store, which has the time
 // within for it; if fresh, no copy of its session decides. Its error is a
 // *refusal.Error, or one of the store that says nothing about the token. (I2)
 // An API key goes first, then a JWT of a configured issuer, then a session
@@ -82,9 +82,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, 
 	if c := a.keys.Load().find(token); c != nil {
 		return c, nil
 	}
-	access, err := a.jwtCaller(ctx, token)
-	if access != nil || err != nil {
-		return access, err
+	access, err := a.jwtCaller(ctx, token, within)
+	if err != nil {
+		return nil, err
+	}
+	if access != nil {
+		return access, nil
 	}
 	timed := deadline.Lazy(ctx, time.Now().Add(within))
 	defer timed.End()

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/internal/deadline"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
 // ErrIssuer is the answer where a token can be judged only by an issuer that is
@@ -23,7 +27,7 @@ func (a *Authenticator) Issuers() *oidc.Verifier { return a.issuers.Load() }
 // jwtCaller is the caller behind an access token that is a JWT of a configured
 // issuer, or that was found good a moment ago. It is nil for any other token.
 // Such a JWT is no session token, whatever the store holds.
-func (a *Authenticator) jwtCaller(ctx context.Context, token []byte) (*Caller, error) {
+func (a *Authenticator) jwtCaller(ctx context.Context, token []byte, within time.Duration) (*Caller, error) {
 	issuers := a.issuers.Load()
 	if issuers == nil || ownToken(token) {
 		return nil, nil
@@ -32,7 +36,28 @@ func (a *Authenticator) jwtCaller(ctx context.Context, token []byte) (*Caller, e
 	if errors.Is(err, oidc.ErrForeign) {
 		return nil, nil
 	}
-	return accessCaller(access, err)
+	c, err := accessCaller(access, err)
+	if err != nil || access.Login == nil {
+		return c, err
+	}
+	timed := deadline.Lazy(ctx, time.Now().Add(within))
+	defer timed.End()
+	return c, a.goesOn(timed, access.Login)
+}
+
+// goesOn is nil unless the login of an access token has ended, as verify would say of a JWT.
+func (a *Authenticator) goesOn(ctx context.Context, l *session.Login) error {
+	ended, known := a.config.Store.EndedCopy(l)
+	if !known {
+		var err error
+		if ended, err = a.config.Store.Ended(ctx, l); err != nil {
+			return err // I2
+		}
+	}
+	if ended {
+		return errEndedToken
+	}
+	return nil
 }
 
 // opaqueCaller is the caller behind a token that is neither an API key nor a
@@ -62,6 +87,17 @@ func accessCaller(a *oidc.Access, err error) (*Caller, error) {
 		Name: "issuer " + a.Issuer, UserID: a.UserID, AgentID: a.AgentID, Remote: true,
 		Read: granted(a.Read), Write: granted(a.Write), Delete: granted(a.Delete),
 	}, nil
+}
+
+// OwnKind says which credential of our own making a token is: "API key" or "session token", "" if it is neither.
+func OwnKind(token string) string {
+	switch {
+	case !ownToken([]byte(token)):
+		return ""
+	case strings.HasPrefix(token, apiKeyPrefix):
+		return "API key"
+	}
+	return "session token"
 }
 
 // ownToken says whether a token is an API key or a session token of our own

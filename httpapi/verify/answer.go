@@ -24,15 +24,18 @@ var (
 	sessionExpiresName  = []byte("X-Session-Expires")
 )
 
-// IdentityHeaders are the identity headers, and StaleHeader says how old an answer is, if
-// it is: applications believe all of them.
+// IdentityHeaders are the identity headers. StaleHeader says how old an answer is, if
+// it is, and AssertionHeader is on every 200 with Config.Assertions. Applications believe all of them.
 var (
 	IdentityHeaders = []string{"X-Session-Id", "X-Session-User", "X-Session-Login", "X-Session-Org", "X-Session-Factors", "X-Session-Auth-Time", "X-Session-Expires"}
 	StaleHeader     = "X-Session-Stale"
+	AssertionHeader = "X-Session-Assertion"
 )
 
 var (
-	sessionStaleName = []byte("X-Session-Stale")
+	sessionStaleName     = []byte(StaleHeader)
+	sessionAssertionName = []byte(AssertionHeader)
+
 	authReasonName   = []byte("X-Auth-Reason")
 	wwwAuthName      = []byte("Www-Authenticate")
 	retryAfterName   = []byte(fasthttp.HeaderRetryAfter)
@@ -76,6 +79,9 @@ func (v *verification) accept() {
 	h.SetCanonical(sessionExpiresName, dates.expires)
 	for i := range v.s.claims {
 		h.SetCanonical(v.s.claims[i].header, appendHeader(buffer[:0], v.claim(i)))
+	}
+	if v.assertion != nil {
+		h.SetCanonical(sessionAssertionName, v.assertion)
 	}
 	if v.reason == reasonStale {
 		h.SetCanonical(sessionStaleName, append(strconv.AppendInt(buffer[:0], int64(v.stale/time.Second), 10), 's'))

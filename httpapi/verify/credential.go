@@ -78,7 +78,7 @@ const maxTokenLen = 4 << 10
 // findCredential returns the first token that is present, in the order of list.
 // One that is present and wrong does not let the next decide. Of two different
 // ones in one header or cookie none is believed: a client may have added the other.
-// It has at most longest bytes, and is a part of h. (I8)
+// It has 1 to longest bytes, whichever these are, and is a part of h. (I8)
 func findCredential(h *fasthttp.RequestHeader, list []Credential, longest int) (token []byte, why reason) {
 	for _, c := range list {
 		var found []byte
@@ -94,7 +94,7 @@ func findCredential(h *fasthttp.RequestHeader, list []Credential, longest int) (
 		switch {
 		case !present:
 			continue
-		case !clear || len(found) > longest || !plainToken(found):
+		case !clear || len(found) == 0 || len(found) > longest:
 			return nil, reasonMalformed
 		}
 		return found, reasonGood
@@ -159,9 +159,6 @@ func cookie(headers [][]byte, name string) (value []byte, present, clear bool) {
 // plainToken says whether b can be a token: visible ASCII without what
 // separates things in headers and cookies.
 func plainToken(b []byte) bool {
-	if len(b) == 0 {
-		return false
-	}
 	for _, c := range b {
 		if !plainInToken[c] {
 			return false

@@ -51,19 +51,26 @@ func (s *Endpoint) jwtsOf(token []byte) *oidc.Verifier {
 	return nil
 }
 
+// knownJWT finds what a JWT says that is known, unless its login has ended; with neither, somebody has to
+// be asked. Its hash is for findJWT.
+func (v *verification) knownJWT(issuers *oidc.Verifier, token []byte) (stored *session.Stored, hash oidc.TokenHash, err error) {
+	v.bearer, hash = issuers.KnownBearer(token, v.s.Store.Now())
+	if v.bearer == nil {
+		return nil, hash, nil
+	}
+	switch ended, known := v.s.Store.EndedCopy(&v.bearer.Login); {
+	case ended && known:
+		return nil, hash, session.ErrRevoked
+	case known && !v.bearer.Required:
+		return &v.bearer.Session, hash, nil
+	}
+	return nil, hash, nil
+}
+
 // findJWT finds what a JWT says, or the session that it names where that must live, unless its
 // login has ended. It is oidc.ErrForeign for a token of no issuer whose JWTs gateways bring.
-func (v *verification) findJWT(base context.Context, start time.Time, issuers *oidc.Verifier, token []byte) (*session.Stored, error) {
+func (v *verification) findJWT(base context.Context, start time.Time, issuers *oidc.Verifier, token []byte, hash oidc.TokenHash) (*session.Stored, error) {
 	store := v.s.Store
-	var hash oidc.TokenHash
-	v.bearer, hash = issuers.KnownBearer(token, store.Now())
-	if v.bearer != nil {
-		if ended, known := store.EndedCopy(&v.bearer.Login); known && ended {
-			return nil, session.ErrRevoked
-		} else if known && !v.bearer.Required {
-			return &v.bearer.Session, nil
-		}
-	}
 	return v.ask(base, start, func(ctx context.Context) (*session.Stored, error) {
 		if v.bearer == nil {
 			var err error

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/assertion"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/deadline"
@@ -53,6 +54,8 @@ type Config struct {
 	// Claims are those of JWTs whose values answers have, in a header each. The issuers are asked for the
 	// same ones.
 	Claims []oidc.NamedClaim
+	// Assertions makes the assertion of each answer that lets pass; nil has none.
+	Assertions *assertion.Signer
 }
 
 // MaxClaims is how many Claims there may be.
@@ -110,6 +113,7 @@ type Endpoint struct {
 	fallback *Policy // that of every request; nil if there is none
 	longest  int     // token, in bytes
 	claims   []claimHeader
+	names    []string // of claims
 	metrics  *metrics
 	away     server.OncePerSecond
 }
@@ -129,11 +133,15 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	if c.Accepts&AcceptJWTs != 0 {
 		longest = oidc.MaxTokenBytes
 	}
+	names := make([]string, len(c.Claims))
+	for i, claim := range c.Claims {
+		names[i] = claim.Name
+	}
 	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), metrics: m}, nil
+	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), names: names, metrics: m}, nil
 }
 
 // Answer answers whether the request's session token is good. Its answer is 200,
@@ -169,6 +177,8 @@ type verification struct {
 	bearer *oidc.Bearer
 	// stale is how old the answer is, 0 if it is not.
 	stale time.Duration
+	// assertion is that of the answer, nil if it has none.
+	assertion []byte
 	// err is why the store could not answer.
 	err error
 	// guessed says that the token that is refused may have been guessed.
@@ -206,7 +216,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 			return why
 		}
 		if !why.unknown() {
-			v.guessed = v.guesses(token, why, err)
+			v.guessed = why != reasonMalformed && v.guesses(token, why, err)
 			return why
 		}
 		var ok bool
@@ -235,14 +245,28 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 	if !known || !v.s.fallback.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
 		return reasonPredicate
 	}
+	if config.Assertions != nil && !v.assert() {
+		return reasonPredicate
+	}
 	return why
 }
 
 // find finds the session of a token, or what a JWT says in place of one.
 func (v *verification) find(base context.Context, start time.Time, token []byte) (*session.Stored, error) {
-	if issuers := v.s.jwtsOf(token); issuers != nil {
-		stored, err := v.findJWT(base, start, issuers, token)
-		if !errors.Is(err, oidc.ErrForeign) {
+	issuers := v.s.jwtsOf(token)
+	var hash oidc.TokenHash
+	if issuers != nil {
+		var stored *session.Stored
+		var err error
+		if stored, hash, err = v.knownJWT(issuers, token); stored != nil || err != nil {
+			return stored, err
+		}
+	}
+	if !plainToken(token) { // what is known was found to be plain before
+		return nil, errMalformed
+	}
+	if issuers != nil {
+		if stored, err := v.findJWT(base, start, issuers, token, hash); !errors.Is(err, oidc.ErrForeign) {
 			return stored, err
 		}
 	}
@@ -275,6 +299,9 @@ func (v *verification) ask(base context.Context, start time.Time, question func(
 	defer ctx.End()
 	return question(ctx)
 }
+
+// errMalformed says that a token has bytes that no token has.
+var errMalformed = errors.New("the token is malformed")
 
 // errNoPlace says that too many verifies ask the store.
 var errNoPlace = errors.New("no place")
@@ -314,6 +341,8 @@ func reasonOf(err error) reason {
 		return reasonIssuer
 	case err == errNoPlace:
 		return reasonOverloaded
+	case err == errMalformed:
+		return reasonMalformed
 	}
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
 		if e.Expired {

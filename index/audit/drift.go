@@ -95,6 +95,9 @@ func (c *DriftCount) Left() uint64 { return c.Found - c.Repaired }
 type Report struct {
 	// Sessions, Cards, Entries and Notes count what was looked at.
 	Sessions, Cards, Entries, Notes uint64
+	// Ends counts the ends of logins that were met. They follow from nothing else, so
+	// nothing is held against them.
+	Ends uint64
 	// Unsettled is how many cards and entries of sessions without a hash it could
 	// not tell anything of, because more than Config.MaxCandidates sessions have
 	// ended in their shard and are being cleared.

@@ -97,6 +97,8 @@ func (au *audit) auditSessions(ctx context.Context) error {
 			switch {
 			case ours && !ok:
 				au.found(Finding{Drift: KeyForeign, Where: "key " + key[:len(au.Keys.Prefix())+1]})
+			case ok && kind == keys.KindEnd:
+				au.report.Ends++
 			case ok && kind == keys.KindSession:
 				if ids = append(ids, session.ID(name)); len(ids) == auditBatch {
 					if err := look(ctx); err != nil {

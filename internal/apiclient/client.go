@@ -104,6 +104,10 @@ type Revoked struct {
 	// Sessions is how many were revoked, or only counted; Unreplicated is how many of
 	// these deletions too few replicas have.
 	Sessions, Unreplicated uint64
+	// NotBefore is the instant up to which JWTs of the user's logins are refused; "" if none are.
+	NotBefore string
+	// SessionsOfJWTs is how many of the IDs, stored or not, JWTs may name, which are refused.
+	SessionsOfJWTs uint64
 }
 
 // Revoke sends a revocation. Its errors are for people, and say what to do.
@@ -131,11 +135,13 @@ func (c *Client) Revoke(ctx context.Context, r *Request) (done Revoked, err erro
 	if res.StatusCode != http.StatusOK {
 		return done, c.refused(res.StatusCode, text)
 	}
-	var answer struct{ Revoked, Unreplicated string }
+	var answer struct{ Revoked, Unreplicated, NotBefore, SessionsOfJwts string }
 	if err := json.Unmarshal(text, &answer); err == nil {
 		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
 			done.Sessions = n
 			done.Unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
+			done.SessionsOfJWTs, _ = strconv.ParseUint(answer.SessionsOfJwts, 10, 64)
+			done.NotBefore = answer.NotBefore
 			return done, nil
 		}
 	}

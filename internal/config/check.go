@@ -15,11 +15,17 @@ import (
 )
 
 // crossCheck looks at settings together, each of which is good alone, and
-// reads the API keys. A subcommand that does not serve needs no callers, and acl
-// needs no Redis.
+// reads the API keys and the issuers. A subcommand that does not serve needs no callers, acl needs no Redis,
+// and doctor none if there are issuers.
 func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
-	if c.good("redis-url") && c.RedisURL.IsZero() && subcommand != "acl" && !c.misspelt {
-		wrong.Addf("--redis-url is required; `cloakroom serve --help` says what it takes")
+	if c.good("redis-url") && c.RedisURL.IsZero() && !c.misspelt {
+		switch {
+		case subcommand == "acl", subcommand == "doctor" && c.issuersFile != "":
+		case subcommand == "doctor":
+			wrong.Addf("--redis-url or --auth-issuers-file is required; `cloakroom serve --help` says what they take")
+		default:
+			wrong.Addf("--redis-url is required; `cloakroom serve --help` says what it takes")
+		}
 	}
 	if _, err := keys.NewSpace(c.Store.Prefix, 1); err != nil {
 		wrong.Addf("--redis-key-prefix: %v", err)
@@ -31,7 +37,11 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 		return
 	}
 	checkRedis(c, wrong)
-	if subcommand == "doctor" || subcommand == "audit" {
+	switch subcommand {
+	case "doctor": // a fault there must not hide what is wrong with Redis
+		c.IssuersFault = openIssuers(c)
+		return
+	case "audit":
 		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.API.DefaultLimit > c.API.MaxLimit {
@@ -67,6 +77,7 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	checkReusePort(c, wrong)
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
+	checkAssertion(c, wrong)
 	checkTLS(c, wrong)
 	checkShutdown(c, wrong)
 }
@@ -144,10 +155,23 @@ func openKeys(path string, pipes followed.Pipes) (*followed.Files[*caller.APIKey
 	return r, r.Open(pipes)
 }
 
+// LoginsEnd says whether logins may end that JWTs name: by the issuers, or, for a subcommand that does not
+// read these, where there may be some.
+func (c *Config) LoginsEnd() bool {
+	return c.Store.JWTs || c.issuersFile != "" && (c.Issuers == nil || c.Issuers.Value().LoginsEnd())
+}
+
 // checkIssuers reads the issuers.
 func checkIssuers(c *Config, wrong *usage.Faults) {
+	if err := openIssuers(c); err != nil {
+		wrong.Addf("--auth-issuers-file: %v", err)
+	}
+}
+
+// openIssuers reads the issuers, if there is a file.
+func openIssuers(c *Config) error {
 	if !c.good("auth-issuers-file") || c.issuersFile == "" {
-		return
+		return nil
 	}
 	file := c.issuersFile
 	r := &followed.Files[*oidc.Settings]{
@@ -157,11 +181,11 @@ func checkIssuers(c *Config, wrong *usage.Faults) {
 		Says: func(s *oidc.Settings) []any { return []any{"issuers", s.Len()} },
 	}
 	if err := r.Open(c.pipes); err != nil {
-		wrong.Addf("--auth-issuers-file: %v", err)
-		return
+		return err
 	}
 	c.Issuers = r
 	if c.API.Verify.Accepts&verify.AcceptJWTs != 0 {
 		c.Store.JWTs = true
 	}
+	return nil
 }

@@ -92,5 +92,8 @@ func (c *Config) Followed() (all []followed.Follower) {
 	if c.Issuers != nil {
 		all = append(all, c.Issuers)
 	}
+	if c.AssertionKeys != nil {
+		all = append(all, c.AssertionKeys)
+	}
 	return all
 }

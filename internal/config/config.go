@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/assertion"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -41,6 +42,11 @@ type Config struct {
 	APIKeys *followed.Files[*caller.APIKeys]
 	// Issuers are those of access tokens, nil without any.
 	Issuers *followed.Files[*oidc.Settings]
+	// AssertionKeys are those that assertions are signed with, nil without any. The signer in API
+	// has every change of them.
+	AssertionKeys *followed.Files[*assertion.Keys]
+	// IssuersFault is why doctor has no Issuers though there is a file; nil for all others.
+	IssuersFault error
 	// Pprof serves profiles on any admin listener.
 	Pprof bool
 
@@ -53,10 +59,12 @@ type Config struct {
 	// Warnings are what is odd and no fault.
 	Warnings []string
 
-	configFile    string
-	keysFile      string
-	issuersFile   string
-	verifyReasons bool
+	configFile       string
+	keysFile         string
+	issuersFile      string
+	assertionKeyFile string
+	assertion        assertion.Config
+	verifyReasons    bool
 
 	httpTLSFiles, verifyTLSFiles, grpcTLSFiles followed.CertificateFiles
 
@@ -147,6 +155,10 @@ func settings(c *Config) []Setting {
 		{"verify-reasons", "true", Boolean(&c.verifyReasons), "say in X-Auth-Reason why verify refuses", anywhere},
 		{"verify-metadata", "", nameList(&c.API.Verify.Metadata, 20, 200), "keys of session metadata that the answer of verify has", anywhere},
 		{"verify-claims", "", claims(&c.API.Verify.Claims), "claims of a JWT that the answer of verify has, as X-Session-Claim-NAME", anywhere},
+		{"assertion-key-file", "", Text(&c.assertionKeyFile, 4096), "PEM file with Ed25519 private keys: the first signs an assertion, a JWT with the identity, for each request that verify lets pass; read again when it changes", anywhere},
+		{"assertion-audience", "", nameList(&c.assertion.Audience, assertion.MaxAudience, assertion.MaxName), "names of the applications that assertions are for, their aud", anywhere},
+		{"assertion-issuer", assertion.DefaultIssuer, Text(&c.assertion.Issuer, assertion.MaxName), "the issuer of assertions, their iss", anywhere},
+		{"assertion-lifetime", assertion.DefaultLifetime.String(), duration(&c.assertion.Lifetime, assertion.LeastLifetime, assertion.MostLifetime), "how long an assertion lasts, in whole seconds, unless its session ends earlier", anywhere},
 		{"stale-if-error", "0", duration(&c.Store.StaleIfError, 0, 24*time.Hour), "while Redis is away, verify lets pass by copies that were right so long ago; 0 refuses", anywhere},
 
 		{"revoke-wait-replicas", "0", Number(&c.Store.RevokeWaitReplicas, 0, 16), "replicas of Redis that a deletion waits for; the answer says if fewer have it", anywhere},

@@ -90,6 +90,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	tls := authority.Mounted(t.TempDir(), tlstest.Pair(authority.Issue(time.Hour)))
 	password := testfile.Write(t, "password of a test\n")
+	assertionKey := testfile.Write(t, testfile.SigningKey(t))
 	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
 		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
@@ -99,6 +100,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"shutdown-timeout": "3s", "near-cache-bytes": "1GiB", "near-cache-staleness": "500ms", "near-cache-tracking": "keys",
 		"verify-addr": "unix:/tmp/v", "grpc-addr": "unix:/tmp/g", "grpc-services": "check", "verify-credentials": "cookie:s,bearer", "verify-policy": "strict=max_age:1h;lax=factors:totp",
 		"verify-default-policy": "p", "verify-allow-unproven": "true", "verify-reasons": "false", "verify-metadata": "a,b", "verify-accept": "session,jwt", "verify-claims": "email,roles=realm_access.roles", "stale-if-error": "30s",
+		"assertion-key-file": assertionKey, "assertion-audience": "shop,intranet", "assertion-issuer": "https://gateway.example", "assertion-lifetime": "1m",
 		"max-sessions-per-user": "5", "max-sessions-policy": "refuse", "key-rate-limit": "0.5", "key-rate-burst": "7", "shutdown-delay": "2s", "shutdown-idle": "3s", "reuse-port": "true",
 		"revoke-wait-replicas": "1", "revoke-wait-timeout": "50ms", "remember-deletions": "7", "audit-interval": "1h", "max-in-flight": "9",
 		"http-tls-cert-file": tls.Cert, "http-tls-key-file": tls.Key, "http-tls-client-ca-file": tls.Cert, "verify-tls-cert-file": tls.Cert, "verify-tls-key-file": tls.Key, "grpc-tls-cert-file": tls.Cert, "grpc-tls-key-file": tls.Key,
@@ -108,7 +110,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	}
 	// What else a setting needs.
 	with := map[string][2]string{
-		"reuse-port":     {"redis-url", "redis://h/1"},
+		"reuse-port":         {"redis-url", "redis://h/1"},
+		"assertion-key-file": {"assertion-audience", "shop"}, "assertion-audience": {"assertion-key-file", assertionKey},
 		"redis-username": {"redis-password-file", password}, "redis-sentinel-username": {"redis-sentinel-password-file", password},
 		"redis-tls-cert-file": {"redis-tls-key-file", certificates.Key}, "redis-tls-key-file": {"redis-tls-cert-file", certificates.Cert},
 	}

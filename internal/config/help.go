@@ -50,7 +50,7 @@ var serveGroups = []flagGroup{
 	{"Who may call", []string{"auth-keys-file FILE", "auth-issuers-file FILE", "auth-anonymous", "key-rate-limit NUMBER", "key-rate-burst NUMBER"}},
 	{"Verify", []string{
 		"verify-credentials LIST", "verify-accept LIST", "verify-policy POLICY", "verify-default-policy NAME", "verify-allow-unproven", "verify-reasons", "verify-metadata LIST",
-		"verify-claims LIST",
+		"verify-claims LIST", "assertion-key-file FILE", "assertion-audience LIST", "assertion-issuer TEXT", "assertion-lifetime DURATION",
 		"stale-if-error DURATION",
 	}},
 	{"Sessions and limits", []string{

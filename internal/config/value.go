@@ -40,6 +40,15 @@ func Text(to *string, most int) Value {
 	}, false}
 }
 
+// Input takes the path of a file, or - for the standard input. It is never shown as given: it may be the secret that
+// was to be in the file. (I6)
+func Input(to *string) Value {
+	return Value{"- for standard input, and the path of a file", "!!str", func(s string) bool {
+		*to = s
+		return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
+	}, true}
+}
+
 // Boolean takes true or false.
 func Boolean(to *bool) Value {
 	return Value{"true or false", "!!bool", func(s string) bool {

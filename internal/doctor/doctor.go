@@ -1,5 +1,5 @@
-// Package doctor looks at a Redis that is to keep sessions, and says what is
-// wrong with it and what to do. It changes nothing that stays: one key is set
+// Package doctor looks at a Redis that is to keep sessions, and at issuers of tokens, and says what is
+// wrong with them and what to do. It changes nothing that stays: one key is set
 // and deleted in one transaction, to see whether Redis tells of it.
 //
 // It reports everything that it cannot see. A check that fails or hangs hides no other.
@@ -36,7 +36,9 @@ const (
 type Finding struct {
 	Check string `json:"check"`
 	// Node is the server, "" if there is one, or if it holds for all.
-	Node   string `json:"node,omitempty"`
+	Node string `json:"node,omitempty"`
+	// Issuer is the name of the issuer of tokens that was examined, "" if none was.
+	Issuer string `json:"issuer,omitempty"`
 	Status Status `json:"status"`
 	Found  string `json:"found"`
 	// Fix says what to do, a step each; none if there is nothing to do.

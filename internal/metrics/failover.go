@@ -20,5 +20,9 @@ func registerFailover(r prometheus.Registerer, store *cache.Store) {
 			Name: "cloakroom_remembered_deletions",
 			Help: "Deletions that this process remembers.",
 		}, func() float64 { return float64(store.FailoverStats().Remembered) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_remembered_ends",
+			Help: "Ends of logins, which refuse JWTs, that this process remembers.",
+		}, func() float64 { return float64(store.FailoverStats().Ends) }),
 	)
 }

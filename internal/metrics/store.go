@@ -121,7 +121,7 @@ func (c nearCollector) Collect(to chan<- prometheus.Metric) {
 	for _, k := range []struct {
 		name string
 		of   *near.KindStats
-	}{{"session", &s.Sessions}, {"list", &s.Lists}, {"token", &s.Tokens}, {"page", &s.Pages}} {
+	}{{"session", &s.Sessions}, {"list", &s.Lists}, {"token", &s.Tokens}, {"page", &s.Pages}, {"end", &s.Ends}} {
 		counter(nearHits, k.of.Hits, k.name)
 		counter(nearMisses, k.of.Misses, k.name)
 		counter(nearInvalidations, k.of.Invalidations, k.name)

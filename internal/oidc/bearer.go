@@ -111,7 +111,6 @@ func (i *issuer) bearerOf(claims map[string]any, now session.Time, extra []Named
 	}
 	if sid := i.sidOf(claims); sid != "" {
 		as.ID = i.sessionID(sid)
-		b.Login.Session = session.EndOfSession(as.ID)
 	} else if b.Required {
 		return nil, invalid("the claim of the session is missing, and session is required")
 	}
@@ -120,25 +119,37 @@ func (i *issuer) bearerOf(claims map[string]any, now session.Time, extra []Named
 		return nil, invalid("the claim of the organization is no name of one")
 	}
 	proof.LoginName, _ = i.verify.loginAt.find(claims).(string)
-	issued, issuedOK := date(claims["iat"])
-	if proof.AuthTime, ok = date(i.verify.authTimeAt.find(claims)); !ok || !issuedOK {
-		return nil, invalid("a date is not a number")
-	}
-	if proof.AuthTime > now.Add(i.leeway) {
-		return nil, &InvalidError{Reason: "auth_time: it is of the future", Later: true}
-	}
-	b.Login.User, b.Login.Lifetime, b.Login.Began = session.EndOfUser(as.UserID), i.lifetime, proof.AuthTime
-	if b.Login.Began == 0 { // a token that was refreshed has a later one then
-		b.Login.Began = issued
-	}
-	if b.Login.Began == 0 {
-		return nil, invalid("iat is missing")
+	if b.Login, proof.AuthTime, err = i.loginOf(claims, as.UserID, now); err != nil {
+		return nil, err
 	}
 	as.Expiration, _ = date(claims["exp"])
 	for _, c := range extra {
 		b.Claims = append(b.Claims, claimText(c.At.find(claims)))
 	}
 	return b, nil
+}
+
+// loginOf returns the login that a token is of, and when the user authenticated, zero if it does not
+// tell.
+func (i *issuer) loginOf(claims map[string]any, userID string, now session.Time) (l session.Login, authenticated session.Time, err error) {
+	issued, issuedOK := date(claims["iat"])
+	authenticated, ok := date(i.verify.authTimeAt.find(claims))
+	l = session.Login{User: session.EndOfUser(userID), Lifetime: i.lifetime, Began: authenticated}
+	if sid := i.sidOf(claims); sid != "" {
+		l.Session = session.EndOfSession(i.sessionID(sid))
+	}
+	if l.Began == 0 { // a token that was refreshed has a later one then
+		l.Began = issued
+	}
+	switch {
+	case !ok || !issuedOK:
+		err = invalid("a date is not a number")
+	case authenticated > now.Add(i.leeway):
+		err = &InvalidError{Reason: "auth_time: it is of the future", Later: true}
+	case l.Began == 0:
+		err = invalid("iat is missing")
+	}
+	return l, authenticated, err
 }
 
 // sidOf returns the session that a token names, "" if it names none.
@@ -176,12 +187,13 @@ func date(claim any) (t session.Time, ok bool) {
 	if claim == nil {
 		return 0, true
 	}
-	number, ok := claim.(json.Number)
-	if !ok {
-		return 0, false
+	seconds, ok := claim.(float64)
+	if number, is := claim.(json.Number); is {
+		var err error
+		seconds, err = number.Float64()
+		ok = err == nil
 	}
-	seconds, err := number.Float64()
-	if err != nil || seconds < 0 || seconds > float64(maxDate) {
+	if !ok || seconds < 0 || seconds > float64(maxDate) {
 		return 0, false
 	}
 	return session.Time(seconds * 1e6), true
@@ -228,11 +240,13 @@ func claimText(claim any) string {
 			return strings.Join(list, ",")
 		}
 	}
-	text, err := json.Marshal(claim)
-	if err != nil {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if e.Encode(claim) != nil {
 		return "" // never: it was JSON
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // maxKnown bounds how long a token is known without its signature being looked at again,

@@ -40,6 +40,14 @@ func (s *Settings) Len() int {
 	return len(s.issuers)
 }
 
+// LoginsEnd says whether what an issuer ends is noted for good: of some, gateways bring JWTs, or logouts name
+// sessions.
+func (s *Settings) LoginsEnd() bool {
+	return s != nil && slices.ContainsFunc(s.issuers, func(i issuerSettings) bool {
+		return i.verify != nil || i.logout != nil && i.logout.sessionAt != nil
+	})
+}
+
 // Load reads an issuers file, and the files with secrets that it names, with
 // read. The error lists all faults, each with its field, and repeats no value.
 // (I6)
@@ -100,7 +108,7 @@ func parse(text []byte, read func(name string) ([]byte, error)) (*Settings, erro
 
 // readIssuer reads one entry.
 func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issuerSettings {
-	s := issuerSettings{leeway: defaultLeeway, lifetime: defaultLifetime, algorithms: algorithms, userAt: path{"sub"}, permissionsAt: path{"scope"}}
+	s := issuerSettings{leeway: defaultLeeway, lifetime: defaultLifetime, algorithms: algorithms, userAt: path{"sub"}}
 	// It comes first, because URLs are looked at by it.
 	if allow := v.Field("allow_http"); allow.Given() {
 		allow.Boolean(&s.allowHTTP)
@@ -148,6 +156,9 @@ func readIssuer(v strictyaml.Value, read func(name string) ([]byte, error)) issu
 	completeVerify(v, &s)
 	if !v.Field("name").Given() {
 		s.Name = s.URL
+	}
+	if v.Field("permissions").Given() && s.permissionsAt == nil {
+		v.Field("claims").Field("permissions").Fault("is missing: name the claim that has the roles. A scope is only what a client asked for, and no permission")
 	}
 	if s.noKeys && !v.Field("introspection").Given() {
 		v.Field("jwks_url").Fault("is none: then introspection is required")

@@ -187,13 +187,18 @@ func (i *issuer) get(ctx context.Context, keysURL string) (*keySet, string, erro
 	return keys, keysURL, err
 }
 
+// discoveryURL is where the issuer says what it is.
+func (s *issuerSettings) discoveryURL() string {
+	return strings.TrimSuffix(s.URL, "/") + "/.well-known/openid-configuration"
+}
+
 // discover asks the issuer where its keys are (OpenID Connect Discovery 1.0).
 func (i *issuer) discover(ctx context.Context) (keysURL string, err error) {
 	var answer struct {
 		Issuer  string `json:"issuer"`
 		KeysURL string `json:"jwks_uri"`
 	}
-	if err := getJSON(ctx, i.client, strings.TrimSuffix(i.URL, "/")+"/.well-known/openid-configuration", &answer); err != nil {
+	if err := getJSON(ctx, i.client, i.discoveryURL(), &answer); err != nil {
 		return "", err
 	}
 	if answer.Issuer != i.URL {

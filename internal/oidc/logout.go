@@ -68,6 +68,17 @@ func (v *Verifier) Logout(ctx context.Context, token string) (*Logout, error) {
 	return l, nil
 }
 
+// LogoutIssuers returns the names of the issuers whose logout tokens are taken.
+func (v *Verifier) LogoutIssuers() []string {
+	var names []string
+	for _, i := range v.current.Load().list {
+		if i.logout != nil {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
 // logoutOf reads the claims of a token that is verified.
 func (i *issuer) logoutOf(claims jwt.MapClaims, now time.Time) (*Logout, error) {
 	issued, err := instant(claims.GetIssuedAt())

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 )
 
@@ -64,6 +65,8 @@ type Access struct {
 	// Read, Write and Delete are the permissions session.read, session.write
 	// and session.delete.
 	Read, Write, Delete Grant
+	// Login is what may have ended; nil where the issuer has no verify.
+	Login *session.Login
 }
 
 // Grant is one permission: for the whole instance, or for organizations.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -239,6 +240,13 @@ func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
 		return nil, invalid("the claim of the user agent is no name of one")
 	}
 	i.grant(a, claims)
+	if i.verify != nil {
+		l, _, err := i.loginOf(claims, a.UserID, session.TimeOf(i.clock()))
+		if err != nil {
+			return nil, err
+		}
+		a.Login = &l
+	}
 	return a, nil
 }
 

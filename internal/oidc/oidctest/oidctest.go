@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -41,6 +42,7 @@ type Issuer struct {
 	key       *Key            // signs
 	published map[string]*Key // by ID
 	tokens    map[string]any  // what introspection answers, by token
+	said      map[string]any  // in the discovery document, besides where things are
 	override  map[string]http.HandlerFunc
 	counts    map[string]int
 	stalled   chan struct{} // closed when it goes on; nil if it does
@@ -50,7 +52,7 @@ type Issuer struct {
 func Start(t testing.TB) *Issuer {
 	t.Helper()
 	i := &Issuer{
-		t: t, published: map[string]*Key{}, tokens: map[string]any{},
+		t: t, published: map[string]*Key{}, tokens: map[string]any{}, said: map[string]any{},
 		override: map[string]http.HandlerFunc{}, counts: map[string]int{},
 	}
 	i.Rotate(NewKey(t, "RS256"))
@@ -153,7 +155,7 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method + " " + r.URL.Path {
 	case "GET " + DiscoveryPath:
-		write(w, map[string]any{"issuer": i.URL, "jwks_uri": i.URL + KeysPath, "introspection_endpoint": i.URL + IntrospectPath})
+		write(w, i.discovery())
 	case "GET " + KeysPath:
 		write(w, map[string]any{"keys": i.keys()})
 	case "POST " + IntrospectPath:
@@ -161,6 +163,24 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+func (i *Issuer) discovery() map[string]any {
+	document := map[string]any{
+		"issuer": i.URL, "jwks_uri": i.URL + KeysPath, "introspection_endpoint": i.URL + IntrospectPath,
+		"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	maps.Copy(document, i.said)
+	return document
+}
+
+// Say has the discovery document say something else.
+func (i *Issuer) Say(field string, value any) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.said[field] = value
 }
 
 func write(w http.ResponseWriter, answer any) {
