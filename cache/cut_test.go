@@ -45,7 +45,11 @@ func (c *cutServer) open(t *testing.T) *cutStore {
 	t.Helper()
 	c.faults.Arm(redistest.Cut{})
 	s := openEmpty(t, c.well, c.shards, storetest.Limits{})
-	return &cutStore{testStore: s, frail: open(t, c.frail, c.shards, s.clock, storetest.Limits{}).Store, faults: c.faults}
+	frail := open(t, c.frail, c.shards, s.clock, storetest.Limits{}).Store
+	for _, store := range []*cache.Store{s.Store, frail} { // JWTs may name the sessions
+		store.SetEndsFor(func(session.ID) (time.Duration, bool) { return time.Hour, true })
+	}
+	return &cutStore{testStore: s, frail: frail, faults: c.faults}
 }
 
 // operation is a write that can be repeated: it reads again, and does what is
