@@ -45,11 +45,15 @@ func (c *cutServer) open(t *testing.T) *cutStore {
 	t.Helper()
 	c.faults.Arm(redistest.Cut{})
 	s := openEmpty(t, c.well, c.shards, storetest.Limits{})
-	frail := open(t, c.frail, c.shards, s.clock, storetest.Limits{}).Store
-	for _, store := range []*cache.Store{s.Store, frail} { // JWTs may name the sessions
+	return &cutStore{testStore: s, frail: open(t, c.frail, c.shards, s.clock, storetest.Limits{}).Store, faults: c.faults}
+}
+
+// nameable has JWTs name the sessions of s, so that a delete leaves an end.
+func (s *cutStore) nameable() *cutStore {
+	for _, store := range []*cache.Store{s.Store, s.frail} {
 		store.SetEndsFor(func(session.ID) (time.Duration, bool) { return time.Hour, true })
 	}
-	return &cutStore{testStore: s, frail: frail, faults: c.faults}
+	return s
 }
 
 // operation is a write that can be repeated: it reads again, and does what is
@@ -230,7 +234,7 @@ func TestI5_CutAnywhere(t *testing.T) {
 // cutEverywhere cuts an operation at its first trip, at its second, … until it is through.
 func cutEverywhere(t *testing.T, c *cutServer, o *operation, cut func(int) redistest.Cut, again bool) {
 	for trip := 1; ; trip++ {
-		s := c.open(t)
+		s := c.open(t).nameable()
 		o.prepare(t, s)
 		s.faults.Arm(cut(trip))
 		err := o.run(t.Context(), s, s.frail)

@@ -223,7 +223,7 @@ func TestI5_ARightIsMissing(t *testing.T) {
 					continue
 				}
 				what := difference(whole, denial)
-				s := d.open(t)
+				s := d.open(t).nameable()
 				o.prepare(t, s)
 				d.allow(t, denial)
 				err := o.run(t.Context(), s, s.frail)
