@@ -42,7 +42,8 @@ func (s *Store) hasEnded(id session.ID) bool {
 	if _, ends := s.endsOf(id); !ends {
 		return false
 	}
-	return s.ends.Over(session.EndOfSession(id), session.End{}, s.clock()).NotAfter == session.Never
+	e := s.ends.Over(session.EndOfSession(id), session.End{}, s.clock())
+	return e.NotAfter == session.Never && e.Until > s.clock()
 }
 
 // End notes that logins have ended, in addition to what is noted already. It may be

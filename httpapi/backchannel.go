@@ -196,33 +196,36 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		replicas.add(got)
 		return err
 	}
-	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked", Replicated: replicas.add}
-	if l.SessionID == "" {
-		if l.Bears {
-			if err := end(session.EndOfUser(l.UserID), l.Issued); err != nil {
-				return 0, err
-			}
-		}
-		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
-		return s.config.Store.Revoke(ctx, what)
-	}
-	if l.Bears {
-		if err := end(session.EndOfSession(l.SessionID), session.Never); err != nil {
+	if l.AllLogins {
+		if err := end(session.EndOfUser(l.UserID), l.Issued); err != nil {
 			return 0, err
 		}
+	}
+	what := cache.Revocation{Query: &index.Query{Sees: index.Sees{All: true}}, Reason: "revoked", Replicated: replicas.add}
+	if l.SessionID == "" {
+		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
+		if l.Bears { // a new login passes, however late the logout comes: its end would be for good
+			what.May = func(f *session.Facts) bool { return f.Creation <= l.Issued }
+		}
+		return s.config.Store.Revoke(ctx, what)
+	}
+	stored, err := s.config.Store.GetFresh(ctx, l.SessionID)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+	case err != nil:
+		return 0, err
+	case l.UserID != "" && stored.UserID != l.UserID:
+		return 0, nil // another user's under this ID stays
+	}
+	// First, for it may be stored later than it ends.
+	if err := end(session.EndOfSession(l.SessionID), session.Never); err != nil {
+		return 0, err
 	}
 	what.Query.Predicates = []index.Predicate{index.ByIDs(l.SessionID)}
 	if l.UserID != "" {
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
 	}
-	if ended, err = s.config.Store.Revoke(ctx, what); err != nil || l.Bears {
-		return ended, err
-	}
-	// It may be stored later than it ends. Another user's under this ID stays.
-	if _, err = s.config.Store.GetFresh(ctx, l.SessionID); errors.Is(err, session.ErrNotFound) {
-		err = end(session.EndOfSession(l.SessionID), session.Never)
-	}
-	return ended, err
+	return s.config.Store.Revoke(ctx, what)
 }
 
 // logoutResults are how a logout may end: done; used before; to come again; refused for good.

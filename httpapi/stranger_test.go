@@ -44,6 +44,8 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 	asked := f.claims(issuer, nil)
 	asked["iss"] = "https://elsewhere.example" // so the issuer is asked about it
 	forged, wrong := oidctest.NewKey(t, "RS256"), token[:len(token)-1]+"_"
+	tampered := issuer.Sign(f.claims(issuer, nil))
+	tampered = tampered[:strings.LastIndexByte(tampered, '.')+1] + strings.Repeat("A", 342)
 	apiKey, _ := caller.NewAPIKeySecret()
 	for i, c := range []struct {
 		guessed            bool
@@ -60,7 +62,9 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		{true, "0123456789012345678.a", "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
 		{false, wrong, "POST", listing, "{}", nil, 401, "", ""},
 		{false, wrong, "DELETE", "/v2/sessions/" + id, "", nil, 401, "", ""},
-		{true, forged.Sign(t, f.claims(issuer, nil)), "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{true, tampered, "POST", listing, "{}", nil, 401, "ListSessions", "code=16"},
+		{false, forged.Sign(t, f.claims(issuer, nil)), "POST", listing, "{}", nil, 401, "", ""}, // or of a key that was withdrawn
+		{false, issuer.Sign(f.claims(issuer, map[string]any{"aud": "another"})), "POST", listing, "{}", nil, 401, "", ""},
 		{true, "", "POST", listing, "{}", []string{"Authorization", "Basic YTpi"}, 401, "ListSessions", "code=16"},
 		{true, "", "POST", logoutPath, "logout_token=x", form, 400, "BackchannelLogout", "code=3"},
 		{true, "unknown", "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},

@@ -1,6 +1,9 @@
 package deletions
 
 import (
+	"container/list"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +15,7 @@ import (
 // failover, or a restored snapshot, may take one away; it is still remembered here, and
 // refuses the same tokens, until Run has written it again. (I4)
 //
-// An end is remembered for TombstoneFor. The number of ends is bounded; the oldest go
+// An end is remembered for TombstoneFor, and no longer than it is kept. The number of ends is bounded; the oldest go
 // first. All are forgotten when the process ends. It is safe for concurrent use; nil
 // remembers nothing.
 type Ends struct {
@@ -20,7 +23,7 @@ type Ends struct {
 	most  int
 	mu    sync.Mutex
 	of    map[session.EndName]rememberedEnd
-	order []session.EndName // oldest first, each key of of once
+	order *list.List // of the names, those that were noted longest ago first
 	// again has the ends that are to be written again; Run does.
 	again chan session.EndName
 }
@@ -29,6 +32,7 @@ type Ends struct {
 type rememberedEnd struct {
 	session.End
 	forget session.Time
+	at     *list.Element
 }
 
 // NewEnds returns Ends for up to most, or nil, which remembers nothing, if most is not
@@ -37,7 +41,7 @@ func NewEnds(most int) *Ends {
 	if most <= 0 {
 		return nil
 	}
-	return &Ends{most: most, of: map[session.EndName]rememberedEnd{}, again: make(chan session.EndName, queueSize)}
+	return &Ends{most: most, of: map[session.EndName]rememberedEnd{}, order: list.New(), again: make(chan session.EndName, queueSize)}
 }
 
 // Over returns what Redis has answered about an end, and what is remembered of it, together. It
@@ -70,33 +74,34 @@ func (r *Ends) Add(name session.EndName, e session.End, now session.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have, ok := r.of[name]
-	if !ok {
-		for len(r.order) >= r.most {
+	if ok {
+		r.order.MoveToBack(have.at)
+	} else {
+		if r.order.Len() >= r.most {
 			r.drop()
 		}
 		name = session.EndName(strings.Clone(string(name)))
-		r.order = append(r.order, name)
+		have.at = r.order.PushBack(name)
 		r.count.Add(1)
 	}
-	r.of[name] = rememberedEnd{have.Over(e), now.Add(TombstoneFor)}
+	e = have.Over(e)
+	r.of[name] = rememberedEnd{e, min(now.Add(TombstoneFor), e.Until), have.at}
 }
 
 // drop forgets the oldest end. The lock is held.
 func (r *Ends) drop() {
-	delete(r.of, r.order[0])
-	r.order[0] = "" // the array lives on
-	r.order = r.order[1:]
+	delete(r.of, r.order.Remove(r.order.Front()).(session.EndName))
 	r.count.Add(-1)
 }
 
-// expire forgets the ends whose time is over: of the oldest on, until one that is not.
+// expire forgets the ends whose time is over: from the oldest on, until one that is not.
 func (r *Ends) expire(now session.Time) {
 	if r == nil || r.count.Load() == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.order) > 0 && r.of[r.order[0]].forget <= now {
+	for r.order.Len() > 0 && r.of[r.order.Front().Value.(session.EndName)].forget <= now {
 		r.drop()
 	}
 }
@@ -139,7 +144,7 @@ func (r *Ends) names() []session.EndName {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]session.EndName(nil), r.order...)
+	return slices.Collect(maps.Keys(r.of))
 }
 
 // Len is how many ends are remembered now.

@@ -12,6 +12,15 @@
 -- Returns ok; done: this very delete has happened before; conflict: another
 -- version is stored; gone: none is.
 local ends = ARGV[8] ~= ''
+-- leaveEnd leaves the end, unless one is there that is kept for longer.
+local function leaveEnd()
+  local noted = redis.call('GET', KEYS[#KEYS])
+  local never, this = string.match(ARGV[8], '^(%d+) (%d+)$')
+  local last, kept = string.match(noted or '', '^(%d+) (%d+)$')
+  if last ~= never or #kept < #this or #kept == #this and kept < this then
+    redis.call('SET', KEYS[#KEYS], ARGV[8], 'PXAT', ARGV[9])
+  end
+end
 local tombstone = redis.call('GET', KEYS[2])
 if tombstone == ARGV[4] then
   return 'done'
@@ -28,7 +37,7 @@ if stored == '' then
     redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
   end
   if ends then
-    redis.call('SET', KEYS[#KEYS], ARGV[8], 'PXAT', ARGV[9])
+    leaveEnd()
   end
   return 'ok'
 end
@@ -47,7 +56,7 @@ for i = 6, ends and #KEYS - 1 or #KEYS do
 end
 redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 if ends then
-  redis.call('SET', KEYS[#KEYS], ARGV[8], 'PXAT', ARGV[9])
+  leaveEnd()
 end
 if ARGV[7] ~= '' then
   redis.call('ZADD', KEYS[5], ARGV[6], ARGV[7])

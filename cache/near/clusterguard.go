@@ -82,7 +82,7 @@ func mayWrite(cmd redis.Cmder) bool {
 		return false
 	}
 	switch cmd.Name() {
-	case "hget", "hmget", "zcard", "zrange", "zrevrange":
+	case "get", "hget", "hmget", "zcard", "zrange", "zrevrange":
 		return false
 	}
 	return true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
@@ -121,7 +122,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if b.Master != nil { // it is known before there is a store
 		metrics.RegisterMaster(s.metrics, b.Master)
 	}
-	may, err := readiness.NewRights(b.Client, s.c.Redis.User(&s.c.RedisURL), s.c.Store.Prefix, needs(s.c), s.log)
+	may, err := readiness.NewRights(b.Client, s.c.Redis.User(&s.c.RedisURL), s.c.Store.Prefix, func() acl.When { return needs(s.c) }, s.log)
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, 
 	stored, err := byToken(timed, string(token)) // I8
 	if errors.Is(err, session.ErrNotFound) {
 		unknown := neverKnown(err)
-		access, err := a.opaqueCaller(ctx, token)
+		access, err := a.opaqueCaller(ctx, token, within)
 		if err == ErrBadCredentials || err == errEndedToken {
 			err = refusedToken(Guess(token, unknown))
 		}

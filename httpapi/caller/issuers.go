@@ -36,21 +36,17 @@ func (a *Authenticator) jwtCaller(ctx context.Context, token []byte, within time
 	if errors.Is(err, oidc.ErrForeign) {
 		return nil, nil
 	}
-	c, err := accessCaller(access, err)
-	if err != nil || access.Login == nil {
-		return c, err
-	}
-	timed := deadline.Lazy(ctx, time.Now().Add(within))
-	defer timed.End()
-	return c, a.goesOn(timed, access.Login)
+	return a.accessCaller(ctx, access, err, within)
 }
 
 // goesOn is nil unless the login of an access token has ended, as verify would say of a JWT.
-func (a *Authenticator) goesOn(ctx context.Context, l *session.Login) error {
+func (a *Authenticator) goesOn(ctx context.Context, l *session.Login, within time.Duration) error {
 	ended, known := a.config.Store.EndedCopy(l)
 	if !known {
+		timed := deadline.Lazy(ctx, time.Now().Add(within))
+		defer timed.End()
 		var err error
-		if ended, err = a.config.Store.Ended(ctx, l); err != nil {
+		if ended, err = a.config.Store.Ended(timed, l); err != nil {
 			return err // I2
 		}
 	}
@@ -63,29 +59,35 @@ func (a *Authenticator) goesOn(ctx context.Context, l *session.Login) error {
 // opaqueCaller is the caller behind a token that is neither an API key nor a
 // session token, by what the issuers say. Tokens of our own making, which have
 // ended or were mistyped, are not shown to them.
-func (a *Authenticator) opaqueCaller(ctx context.Context, token []byte) (*Caller, error) {
+func (a *Authenticator) opaqueCaller(ctx context.Context, token []byte, within time.Duration) (*Caller, error) {
 	issuers := a.issuers.Load()
 	if issuers == nil || !issuers.Asks() || ownToken(token) {
 		return nil, ErrBadCredentials
 	}
-	return accessCaller(issuers.Opaque(ctx, string(token))) // I8
+	access, err := issuers.Opaque(ctx, string(token)) // I8
+	return a.accessCaller(ctx, access, err, within)
 }
 
-// accessCaller is the caller that an access token makes.
-func accessCaller(a *oidc.Access, err error) (*Caller, error) {
+// accessCaller is the caller that an access token makes, unless its login has ended.
+func (a *Authenticator) accessCaller(ctx context.Context, access *oidc.Access, err error, within time.Duration) (*Caller, error) {
 	if errors.Is(err, oidc.ErrUnavailable) {
 		return nil, ErrIssuer
 	}
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
-		return nil, refusedToken(!e.Expired && !e.Inactive)
+		return nil, refusedToken(!e.Expired && !e.Inactive && !e.Later && !e.Genuine)
 	}
 	if err != nil {
 		return nil, ErrBadCredentials
 	}
+	if access.Login != nil {
+		if err := a.goesOn(ctx, access.Login, within); err != nil {
+			return nil, err
+		}
+	}
 	granted := func(g oidc.Grant) Grant { return Grant{All: g.All, Orgs: g.Organizations} }
 	return &Caller{
-		Name: "issuer " + a.Issuer, UserID: a.UserID, AgentID: a.AgentID, Remote: true,
-		Read: granted(a.Read), Write: granted(a.Write), Delete: granted(a.Delete),
+		Name: "issuer " + access.Issuer, UserID: access.UserID, AgentID: access.AgentID, Remote: true,
+		Read: granted(access.Read), Write: granted(access.Write), Delete: granted(access.Delete),
 	}, nil
 }
 

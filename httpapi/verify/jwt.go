@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/internal/deadline"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -37,7 +38,7 @@ func ParseAccepts(text string) (a Accepts, err error) {
 	return a, nil
 }
 
-var jwtBeginning = []byte("ey") // of an object, in base64url
+var jwtBeginning = []byte("e") // of an object, in base64url
 
 // jwtsOf returns the issuers that a token may be a JWT of, nil if it is none for sure: three
 // parts, of which the first is an object. One of five parts is encrypted, and opaque here.
@@ -70,14 +71,13 @@ func (v *verification) knownJWT(issuers *oidc.Verifier, token []byte) (stored *s
 // findJWT finds what a JWT says, or the session that it names where that must live, unless its
 // login has ended. It is oidc.ErrForeign for a token of no issuer whose JWTs gateways bring.
 func (v *verification) findJWT(base context.Context, start time.Time, issuers *oidc.Verifier, token []byte, hash oidc.TokenHash) (*session.Stored, error) {
+	if v.bearer == nil {
+		if err := v.checkJWT(base, start, issuers, token, hash); err != nil {
+			return nil, err
+		}
+	}
 	store := v.s.Store
 	return v.ask(base, start, func(ctx context.Context) (*session.Stored, error) {
-		if v.bearer == nil {
-			var err error
-			if v.bearer, err = issuers.Bearer(ctx, token, hash); err != nil {
-				return nil, err
-			}
-		}
 		ended, err := store.Ended(ctx, &v.bearer.Login)
 		switch {
 		case err != nil:
@@ -95,8 +95,21 @@ func (v *verification) findJWT(base context.Context, start time.Time, issuers *o
 	})
 }
 
-// staleJWT is findJWT by what was last known. Of a session that must live nothing is known
-// by its JWTs.
+// checkJWT checks a JWT that is not known. It has no place among the reads of the store: who makes up names of
+// keys, for which the issuer is asked, must not keep others out.
+func (v *verification) checkJWT(base context.Context, start time.Time, issuers *oidc.Verifier, token []byte, hash oidc.TokenHash) (err error) {
+	if !v.s.jwts.Enter() {
+		return errNoPlace
+	}
+	defer v.s.jwts.Leave()
+	ctx := deadline.Lazy(base, start.Add(v.patience()))
+	defer ctx.End()
+	v.bearer, err = issuers.Bearer(ctx, token, hash)
+	return err
+}
+
+// staleJWT is findJWT by what was last known. Where the session must live it knows nothing: the
+// copies of sessions are not looked at.
 func (v *verification) staleJWT() (stored *session.Stored, age time.Duration, ok bool) {
 	if v.bearer.Required {
 		return nil, 0, false
@@ -119,7 +132,7 @@ func (v *verification) expiration() session.Time {
 // guesses says whether a token that is refused may have been guessed.
 func (v *verification) guesses(token []byte, why reason, err error) bool {
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
-		return !e.Expired
+		return !e.Expired && !e.Later && !e.Genuine
 	}
 	return v.bearer == nil && caller.Guess(token, why == reasonNotFound)
 }

@@ -58,6 +58,9 @@ type Config struct {
 	Assertions *assertion.Signer
 }
 
+// maxJWTs is how many JWTs that are not known are checked at a time.
+const maxJWTs = 256
+
 // MaxClaims is how many Claims there may be.
 const MaxClaims = 20
 
@@ -116,6 +119,7 @@ type Endpoint struct {
 	names    []string // of claims
 	metrics  *metrics
 	away     server.OncePerSecond
+	jwts     server.Budget // places of JWTs that are not known
 }
 
 // New checks c and returns an Endpoint. It starts no goroutine.
@@ -141,7 +145,7 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), names: names, metrics: m}, nil
+	return &Endpoint{Dependencies: d, config: c, fallback: c.Policies[c.Default], longest: longest, claims: claimHeaders(c.Claims), names: names, metrics: m, jwts: server.Budget{Limit: maxJWTs}}, nil
 }
 
 // Answer answers whether the request's session token is good. Its answer is 200,

@@ -184,8 +184,6 @@ func openIssuers(c *Config) error {
 		return err
 	}
 	c.Issuers = r
-	if c.API.Verify.Accepts&verify.AcceptJWTs != 0 {
-		c.Store.JWTs = true
-	}
+	c.Store.JWTs = c.API.Verify.Accepts&verify.AcceptJWTs != 0 || r.Value().Bears() // callers of the API are asked about, too
 	return nil
 }

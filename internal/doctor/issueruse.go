@@ -63,8 +63,11 @@ func (i *inspection) checkLogout(context.Context) []Finding {
 		return []Finding{ok("none is taken from this issuer: it has no section logout")}
 	}
 	takes := fmt.Sprintf("ends the session that %s names, else all of the user that %s names", i.Logout.SessionAt, i.Logout.UserAt)
-	if i.Logout.SessionAt == "" {
+	switch {
+	case i.Logout.SessionAt == "":
 		takes = fmt.Sprintf("ends all sessions of the user that %s names", i.Logout.UserAt)
+	case i.Logout.AllLogins:
+		takes += ", and all logins of the user that JWTs are of, which do not name this session"
 	}
 	var found []Finding
 	switch {

@@ -74,7 +74,7 @@ func (v *Verifier) Bearer(ctx context.Context, token []byte, hash TokenHash) (*B
 	now := session.TimeOf(v.clock())
 	b, err := i.bearerOf(claims, now, v.claims)
 	if err != nil {
-		return nil, i.refused(ctx, err)
+		return nil, i.refused(ctx, genuine(err))
 	}
 	s.bearers.Set(hash, knownBearer{b, min(b.Session.Expiration.Add(i.leeway), now.Add(maxKnown)), key})
 	return b, nil
@@ -109,20 +109,29 @@ func (i *issuer) bearerOf(claims map[string]any, now session.Time, extra []Named
 	if as.UserID, err = i.userOf(claims); err != nil {
 		return nil, err
 	}
-	if sid := i.sidOf(claims); sid != "" {
+	sid, err := i.sidOf(claims)
+	switch {
+	case err != nil:
+		return nil, err
+	case sid != "":
 		as.ID = i.sessionID(sid)
-	} else if b.Required {
+	case b.Required:
 		return nil, invalid("the claim of the session is missing, and session is required")
 	}
 	var ok bool
-	if as.OrgID, ok = i.verify.organizationAt.text(claims); !ok {
+	if as.OrgID, ok = i.verify.organizationAt.text(claims); !ok && i.verify.organizationAt.find(claims) != "" {
 		return nil, invalid("the claim of the organization is no name of one")
 	}
 	proof.LoginName, _ = i.verify.loginAt.find(claims).(string)
 	if b.Login, proof.AuthTime, err = i.loginOf(claims, as.UserID, now); err != nil {
 		return nil, err
 	}
-	as.Expiration, _ = date(claims["exp"])
+	if b.Login.Began == 0 {
+		return nil, errNoLogin
+	}
+	if as.Expiration, ok = date(claims["exp"]); !ok {
+		return nil, errNoDate
+	}
 	for _, c := range extra {
 		b.Claims = append(b.Claims, claimText(c.At.find(claims)))
 	}
@@ -135,7 +144,11 @@ func (i *issuer) loginOf(claims map[string]any, userID string, now session.Time)
 	issued, issuedOK := date(claims["iat"])
 	authenticated, ok := date(i.verify.authTimeAt.find(claims))
 	l = session.Login{User: session.EndOfUser(userID), Lifetime: i.lifetime, Began: authenticated}
-	if sid := i.sidOf(claims); sid != "" {
+	sid, err := i.sidOf(claims)
+	if err != nil {
+		return l, 0, err
+	}
+	if sid != "" {
 		l.Session = session.EndOfSession(i.sessionID(sid))
 	}
 	if l.Began == 0 { // a token that was refreshed has a later one then
@@ -143,25 +156,32 @@ func (i *issuer) loginOf(claims map[string]any, userID string, now session.Time)
 	}
 	switch {
 	case !ok || !issuedOK:
-		err = invalid("a date is not a number")
+		err = errNoDate
 	case authenticated > now.Add(i.leeway):
-		err = &InvalidError{Reason: "auth_time: it is of the future", Later: true}
-	case l.Began == 0:
-		err = invalid("iat is missing")
+		err = &InvalidError{Reason: "auth_time: it is of the future", Later: true, Genuine: true}
+	case authenticated != 0 && authenticated.Add(i.lifetime+i.leeway) <= now:
+		// Ends are kept no longer, and a token that rested all the while prolongs none.
+		err = &InvalidError{Reason: "auth_time: the login is older than session_max_lifetime", Expired: true, Genuine: true}
 	}
 	return l, authenticated, err
 }
 
-// sidOf returns the session that a token names, "" if it names none.
-func (i *issuer) sidOf(claims map[string]any) string {
-	sid, _ := i.verify.sessionAt.find(claims).(string)
-	if sid == "" || i.sessionPattern == nil {
-		return sid
+// sidOf returns the session that a token names, "" if the claim is missing or its pattern's group is
+// empty. One that says something else is refused: no logout could end it.
+func (i *issuer) sidOf(claims map[string]any) (string, error) {
+	claim := i.verify.sessionAt.find(claims)
+	sid, ok := claim.(string)
+	switch {
+	case claim != nil && !ok:
+		return "", invalid("the claim of the session is no text")
+	case sid == "" || i.sessionPattern == nil:
+		return sid, nil
 	}
-	if cut := i.sessionPattern.FindStringSubmatch(sid); len(cut) == 2 {
-		return cut[1]
+	cut := i.sessionPattern.FindStringSubmatch(sid)
+	if len(cut) != 2 {
+		return "", invalid("the claim of the session does not match session_pattern")
 	}
-	return ""
+	return cut[1], nil
 }
 
 // checkBearerKind refuses tokens of another kind than gateways are to bring.
@@ -198,6 +218,12 @@ func date(claim any) (t session.Time, ok bool) {
 	}
 	return session.Time(seconds * 1e6), true
 }
+
+// errNoLogin refuses a token that does not tell when its login began.
+var errNoLogin = invalid("iat is missing")
+
+// errNoDate refuses a date that is none, or later than any that is taken.
+var errNoDate = invalid("a date is not a number, or is later than the year 9999")
 
 // maxDate is the latest date that is taken, in seconds: the end of 9999.
 const maxDate = 253402300799

@@ -115,7 +115,7 @@ func TestI6_ExplainOfZITADELsTokens(t *testing.T) {
 		{"access", idMode, []string{"0 caller: is taken", "3 verify: is refused: at_hash, nonce, auth_time: it has none of them"}, true},
 		{"access", "{session: required}", []string{"1 session: sid is not there", "3 verify: is refused: the claim of the session is missing"}, true},
 		{"access", `{claims: {session: jti}, session_pattern: "^(V2_.+)-at_"}`, []string{"0 session: jti has V2_4… (21 characters), the session test:V2_4… (21 characters) here"}, true},
-		{"access", `{claims: {session: jti}, session_pattern: "^(V1_.+)-at_"}`, []string{"1 session: jti does not match session_pattern"}, true},
+		{"access", `{claims: {session: jti}, session_pattern: "^(V1_.+)-at_"}`, []string{"2 session: jti does not match session_pattern", "2 verify: is refused: the claim of the session"}, false},
 		{"id", accessMode, []string{"0 kind: an ID token: it has at_hash", "2 caller: is refused: at_hash, c_hash: it is an ID token", "2 verify: is refused: at_hash"}, false},
 		{"id", idMode, []string{
 			"3 caller: is refused: at_hash", "0 session: sid is 4016… (18 characters), the session test:4016… (18 characters) here", "0 login: auth_time: 2050-01-02T03:04:0", "0 factors: password",

@@ -198,8 +198,11 @@ func (e *Explanation) explainUser(i *issuer, claims map[string]any, kind string)
 // explainLogin is about what verify reads: the session, the date of the login, factors and the organization.
 func (e *Explanation) explainLogin(i *issuer, claims map[string]any) {
 	v := i.verify
-	found := v.sessionAt.find(claims)
-	switch sid := i.sidOf(claims); {
+	switch sid, err := i.sidOf(claims); {
+	case err != nil && v.sessionPattern != "":
+		e.say("session", Bad, "%s does not match session_pattern, or is no text", v.sessionAt)
+	case err != nil:
+		e.say("session", Bad, "%s is no text", v.sessionAt)
 	case sid != "":
 		e.HasSession = true
 		verb := "is"
@@ -207,18 +210,18 @@ func (e *Explanation) explainLogin(i *issuer, claims map[string]any) {
 			verb = "has"
 		}
 		e.say("session", Good, "%s %s %s, the session %s here", v.sessionAt, verb, short(sid), i.shownID(string(i.sessionID(sid))))
-	case found != nil && v.sessionPattern != "":
-		e.say("session", Odd, "%s does not match session_pattern, or is no text: the token names no session", v.sessionAt)
 	case v.required:
-		e.say("session", Bad, "%s is not there, or no text: with session: required verify takes no such token", v.sessionAt)
+		e.say("session", Bad, "%s is not there, or empty: with session: required verify takes no such token", v.sessionAt)
 	default:
-		e.say("session", Odd, "%s is not there, or no text: a logout of the session does not end the token, one of the user does", v.sessionAt)
+		e.say("session", Odd, "%s is not there, or empty: a logout of the session does not end the token, one of the user does", v.sessionAt)
 	}
 	issued, _ := date(claims["iat"])
 	began, ok := date(v.authTimeAt.find(claims))
 	switch {
 	case !ok:
 		e.say("login", Bad, "%s is no number that is a date", v.authTimeAt)
+	case began != 0 && began.Add(i.lifetime+i.leeway) <= session.TimeOf(i.clock()):
+		e.say("login", Bad, "%s: %s, longer ago than session_max_lifetime", v.authTimeAt, began.Std().UTC().Format(time.RFC3339))
 	case began != 0:
 		e.HasAuthTime = true
 		e.say("login", Good, "%s: %s", v.authTimeAt, began.Std().UTC().Format(time.RFC3339))
@@ -240,7 +243,7 @@ func (e *Explanation) explainLogin(i *issuer, claims map[string]any) {
 		return
 	}
 	switch org, ok := v.organizationAt.text(claims); {
-	case !ok:
+	case !ok && v.organizationAt.find(claims) != "":
 		e.say("organization", Bad, "%s is no name of one", v.organizationAt)
 	case org == "":
 		e.say("organization", Absent, "%s is not there", v.organizationAt)

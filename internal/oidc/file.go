@@ -48,6 +48,11 @@ func (s *Settings) LoginsEnd() bool {
 	})
 }
 
+// Bears says whether some of the issuers have JWTs that gateways bring.
+func (s *Settings) Bears() bool {
+	return s != nil && slices.ContainsFunc(s.issuers, func(i issuerSettings) bool { return i.verify != nil })
+}
+
 // Load reads an issuers file, and the files with secrets that it names, with
 // read. The error lists all faults, each with its field, and repeats no value.
 // (I6)
@@ -238,7 +243,7 @@ func readSecret(name string, read func(name string) ([]byte, error)) (string, er
 }
 
 func readLogout(v strictyaml.Value) *logoutSettings {
-	s := &logoutSettings{userAt: path{"sub"}}
+	s := new(logoutSettings)
 	v.Object(strictyaml.Fields{
 		"audience": func(v strictyaml.Value) { s.audience = readNames(v) },
 		"user":     func(v strictyaml.Value) { readPath(v, &s.userAt) },

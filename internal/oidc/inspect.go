@@ -74,8 +74,12 @@ type IntrospectionFacts struct {
 	Timeout time.Duration
 }
 
-// LogoutFacts are what the section logout says. SessionAt is "" if no claim names the session.
-type LogoutFacts struct{ UserAt, SessionAt string }
+// LogoutFacts are what the section logout says. SessionAt is "" if no claim names the session. AllLogins says
+// that it is not the one that JWTs name, so that all logins of the user end.
+type LogoutFacts struct {
+	UserAt, SessionAt string
+	AllLogins         bool
+}
 
 // VerifyFacts are what the section verify says.
 type VerifyFacts struct {
@@ -100,7 +104,7 @@ func (n *Inspected) Facts() Facts {
 		f.Introspection = &IntrospectionFacts{s.url, s.timeout}
 	}
 	if s := i.logout; s != nil {
-		f.Logout = &LogoutFacts{s.userAt.String(), s.sessionAt.String()}
+		f.Logout = &LogoutFacts{s.userAt.String(), s.sessionAt.String(), i.verify != nil && !i.namesLogins()}
 	}
 	if s := i.verify; s != nil {
 		f.Verify = &VerifyFacts{s.idTokens, s.required, i.prefix, s.sessionAt.String(), s.authTimeAt.String(), s.sessionPattern != ""}

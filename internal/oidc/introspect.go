@@ -177,6 +177,6 @@ func (i *issuer) read(claims map[string]any, now time.Time) (*Access, time.Time,
 			return nil, none, invalid("token_type: it is not Bearer")
 		}
 	}
-	a, err := i.accessOf(claims)
+	a, err := i.accessOf(claims, true)
 	return a, expires, err
 }

@@ -280,7 +280,8 @@ func (i *issuer) keyOf(ctx context.Context, token *jwt.Token) (verifies any, key
 	}
 	if keys == nil || !keys.has(token.Header) {
 		var current bool
-		if keys, current = i.await(ctx, token.Header); keys == nil || !current && !keys.has(token.Header) {
+		has := func(k *keySet) bool { return k.has(token.Header) }
+		if keys, current = i.await(ctx, has); keys == nil || !current && !keys.has(token.Header) {
 			return nil, nil, ErrUnavailable
 		}
 	}
@@ -307,9 +308,21 @@ func (i *issuer) usable() (keys *keySet, failing bool) {
 	return r.keys, r.failed
 }
 
-// await waits for a fetch that may find the key of a token. current says that
+// keyChanged says whether an issuer has another key now under the name of one that a token's signature
+// does not fit: the keys are fetched again, as for a name that is not known. known is false if
+// that could not be told.
+func (i *issuer) keyChanged(ctx context.Context, header map[string]any, old *publicKey) (changed, known bool) {
+	arrived := i.age()
+	keys, _ := i.await(ctx, func(k *keySet) bool { return k.of(header) != old })
+	if keys == nil {
+		return false, false
+	}
+	return keys.of(header) != old, !keys.fetched.Before(arrived)
+}
+
+// await waits for a fetch that may find what is wanted. current says that
 // what the issuer has now is known: a key that is not among it does not exist.
-func (i *issuer) await(ctx context.Context, header map[string]any) (keys *keySet, current bool) {
+func (i *issuer) await(ctx context.Context, wanted func(*keySet) bool) (keys *keySet, current bool) {
 	r := &i.ring
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -336,7 +349,7 @@ func (i *issuer) await(ctx context.Context, header map[string]any) (keys *keySet
 			late = true
 		}
 		r.mu.Lock()
-		if keys, _ := i.usable(); late || keys != nil && keys.has(header) {
+		if keys, _ := i.usable(); late || keys != nil && wanted(keys) {
 			return keys, false
 		}
 	}

@@ -292,3 +292,41 @@ func TestSet(t *testing.T) {
 		t.Errorf("the issuer was discovered %d times, also with jwks_url", n)
 	}
 }
+
+// A key that changes under its name, or that has none, is found by the first signature that does not fit;
+// what cannot be told is no reason to refuse a logout for good.
+func TestKeyChangesUnderItsName(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		f := newFixture(t, leaving)
+		first, second := oidctest.NewKey(t, "RS256"), oidctest.NewKey(t, "RS256")
+		second.ID = first.ID
+		if !named {
+			first.ID, second.ID = "", ""
+		}
+		sign := func(k *oidctest.Key) string {
+			return k.Sign(t, f.logoutClaims(nil), func(h map[string]any) {
+				if !named {
+					delete(h, "kid")
+				}
+			})
+		}
+		f.issuer.Rotate(first)
+		f.wanted()
+		if _, err := f.Logout(t.Context(), sign(first)); err != nil {
+			t.Fatal(err)
+		}
+		f.issuer.Rotate(second)
+		if _, err := f.Logout(t.Context(), sign(second)); err != nil {
+			t.Errorf("named %v: a logout by the new key: %v", named, err)
+		}
+		_, err := f.Logout(t.Context(), sign(first))
+		if e, ok := errors.AsType[*InvalidError](err); !ok || e.Later {
+			t.Errorf("named %v: a logout by the old key: %v", named, err)
+		}
+		f.issuer.Stop()
+		_, err = f.Logout(t.Context(), sign(first))
+		if e, ok := errors.AsType[*InvalidError](err); !errors.Is(err, ErrUnavailable) && (!ok || !e.Later) {
+			t.Errorf("named %v: the issuer is away: %v", named, err)
+		}
+	}
+}

@@ -33,6 +33,9 @@ type Logout struct {
 	Issued   session.Time
 	Lifetime time.Duration
 	Bears    bool
+	// AllLogins says that JWTs name another session than SessionID, or none: so they all end that are of
+	// logins of the user until then.
+	AllLogins bool
 	// ID names the token: a hash of its issuer and its jti.
 	ID [sha256.Size]byte
 	// Until is the instant from which on the token is too old to be taken.
@@ -123,6 +126,9 @@ func (i *issuer) logoutOf(claims jwt.MapClaims, now time.Time) (*Logout, error) 
 	}
 	if l.UserID == "" && l.SessionID == "" {
 		return nil, invalid("the claims that are configured for user and session are missing")
+	}
+	if l.AllLogins = l.Bears && (l.SessionID == "" || !i.namesLogins()); l.AllLogins && l.UserID == "" {
+		return nil, invalid("the claim of the user is missing, and JWTs do not name the session that is there")
 	}
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%d:%s%s", len(i.URL), i.URL, id)

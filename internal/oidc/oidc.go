@@ -48,12 +48,25 @@ type InvalidError struct {
 	// Later says that the same token may be good later: its key is not known yet, or its
 	// algorithm not configured, or the clocks differ.
 	Later bool
+	// Genuine says that the issuer has signed the token: nobody has guessed it.
+	Genuine bool
 }
 
 // Error returns the reason.
 func (e *InvalidError) Error() string { return "invalid token: " + e.Reason }
 
 func invalid(reason string) error { return &InvalidError{Reason: reason} }
+
+// genuine is err of a token whose signature is good.
+func genuine(err error) error {
+	e, ok := errors.AsType[*InvalidError](err)
+	if !ok {
+		return err
+	}
+	of := *e
+	of.Genuine = true
+	return &of
+}
 
 // Access is what an access token says. It is immutable: callers share it.
 type Access struct {

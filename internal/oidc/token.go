@@ -42,9 +42,9 @@ func (v *Verifier) JWT(ctx context.Context, token []byte) (*Access, error) {
 	if _, err := i.check(ctx, i.access, string(token), claims, "jwt", "at+jwt"); err != nil {
 		return nil, i.refused(ctx, err)
 	}
-	a, err := i.accessOf(claims)
+	a, err := i.accessOf(claims, false)
 	if err != nil {
-		return nil, i.refused(ctx, err)
+		return nil, i.refused(ctx, genuine(err))
 	}
 	expires, err := claims.GetExpirationTime()
 	if err != nil {
@@ -98,21 +98,41 @@ func decodePart(part []byte, to any) bool {
 // check checks a JWT by a parser that knows what to ask for, reads its claims, and returns the key that
 // has signed it. types are the values that typ in its header may have.
 func (i *issuer) check(ctx context.Context, p *jwt.Parser, token string, claims jwt.MapClaims, types ...string) (key *publicKey, err error) {
-	_, err = p.ParseWithClaims(token, claims, func(t *jwt.Token) (verifies any, err error) {
-		if err := checkHeader(t.Header, types); err != nil {
-			return nil, err
+	var header map[string]any
+	parse := func() error {
+		_, err := p.ParseWithClaims(token, claims, func(t *jwt.Token) (verifies any, err error) {
+			header = t.Header
+			if err := checkHeader(header, types); err != nil {
+				return nil, err
+			}
+			verifies, key, err = i.keyOf(ctx, t)
+			return verifies, err
+		})
+		return err
+	}
+	err, known := parse(), true
+	if key != nil && errors.Is(err, jwt.ErrTokenSignatureInvalid) {
+		var changed bool
+		if changed, known = i.keyChanged(ctx, header, key); changed {
+			err = parse()
 		}
-		verifies, key, err = i.keyOf(ctx, t)
-		return verifies, err
-	})
+	}
 	if err != nil {
 		err = reason(err)
+		if e, ok := errors.AsType[*InvalidError](err); ok && !known {
+			e.Later = true
+		}
 		// An issuer drops the keys of tokens that have expired: the signature of
 		// one cannot be looked at.
 		if e, ok := errors.AsType[*InvalidError](err); ok && i.over(claims) {
 			return nil, &InvalidError{Reason: e.Reason, Expired: true}
 		}
 		return nil, err
+	}
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if _, ok := date(claims[name]); !ok {
+			return nil, genuine(errNoDate)
+		}
 	}
 	return key, nil
 }
@@ -179,7 +199,8 @@ func reason(err error) error {
 		if errors.Is(err, r.err) {
 			return &InvalidError{
 				Reason: r.text, Expired: r.err == jwt.ErrTokenExpired,
-				Later: r.err == jwt.ErrTokenUnverifiable || r.err == jwt.ErrTokenNotValidYet || r.err == jwt.ErrTokenUsedBeforeIssued,
+				Later:   r.err == jwt.ErrTokenUnverifiable || r.err == jwt.ErrTokenNotValidYet || r.err == jwt.ErrTokenUsedBeforeIssued,
+				Genuine: errors.Is(err, jwt.ErrTokenInvalidClaims), // looked at after the signature
 			}
 		}
 	}
@@ -209,6 +230,9 @@ func checkAccessKind(claims map[string]any) error {
 	if claims["at_hash"] != nil || claims["c_hash"] != nil {
 		return invalid("at_hash, c_hash: it is an ID token")
 	}
+	if claims["nonce"] != nil && claims["scope"] == nil && claims["scp"] == nil && claims["typ"] != "Bearer" {
+		return invalid("nonce, without scope: it is an ID token")
+	}
 	return nil
 }
 
@@ -222,8 +246,8 @@ func (i *issuer) userOf(claims map[string]any) (string, error) {
 	return "", invalid("the claim of the user is missing, or is no name of a user")
 }
 
-// accessOf reads the claims of a token that is verified.
-func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
+// accessOf reads the claims of a token that is verified, or that the issuer has told of.
+func (i *issuer) accessOf(claims map[string]any, introspected bool) (*Access, error) {
 	if err := checkNeverBearer(claims); err != nil {
 		return nil, err
 	}
@@ -244,6 +268,12 @@ func (i *issuer) accessOf(claims map[string]any) (*Access, error) {
 		l, _, err := i.loginOf(claims, a.UserID, session.TimeOf(i.clock()))
 		if err != nil {
 			return nil, err
+		}
+		if l.Began == 0 && !introspected {
+			return nil, errNoLogin
+		}
+		if l.Began == 0 { // RFC 7662 lets iat be missing: then only the session can end
+			l.User = ""
 		}
 		a.Login = &l
 	}

@@ -80,6 +80,11 @@ func readVerify(v strictyaml.Value) *verifySettings {
 
 // completeVerify completes an issuer by what its section verify says, or says what is wrong.
 func completeVerify(v strictyaml.Value, s *issuerSettings) {
+	if s.logout != nil && s.logout.userAt == nil {
+		if s.logout.userAt = (path{"sub"}); s.verify != nil {
+			s.logout.userAt = s.userAt
+		}
+	}
 	switch {
 	case s.verify == nil:
 		if !v.Field("audience").Given() {
@@ -95,10 +100,21 @@ func completeVerify(v strictyaml.Value, s *issuerSettings) {
 	case len(s.verify.audience) == 0:
 		s.verify.audience = s.audience
 	}
+	if s.logout == nil {
+		return
+	}
+	if !slices.Equal(s.logout.userAt, s.userAt) {
+		v.Field("logout").Field("user").Fault("is another claim than claims.user: a logout would not end the JWTs of its user")
+	}
 	// A logout token names the session as other tokens do, unless their claim is cut.
-	if s.logout != nil && s.logout.sessionAt == nil && slices.Equal(s.verify.sessionAt, path{"sid"}) && s.verify.sessionPattern == "" {
+	if s.logout.sessionAt == nil && slices.Equal(s.verify.sessionAt, path{"sid"}) && s.verify.sessionPattern == "" {
 		s.logout.sessionAt = s.verify.sessionAt
 	}
+}
+
+// namesLogins says whether the session that a logout token names is the one that JWTs name.
+func (s *issuerSettings) namesLogins() bool {
+	return slices.Equal(s.verify.sessionAt, s.logout.sessionAt) && s.verify.sessionPattern == ""
 }
 
 // readChoice reads one of two words: no, which is the default, or yes.

@@ -30,12 +30,12 @@ const (
 // Rights watches what the Redis user may do: a right that is missing is to be
 // known before the request that needs it. It is safe for concurrent use.
 type Rights struct {
-	rdb    redis.UniversalClient
-	log    *slog.Logger
-	user   string // "default" if none is configured
-	space  *keys.Space
-	needed []acl.Right
-	now    atomic.Pointer[rightsState]
+	rdb   redis.UniversalClient
+	log   *slog.Logger
+	user  string // "default" if none is configured
+	space *keys.Space
+	when  func() acl.When
+	now   atomic.Pointer[rightsState]
 }
 
 // rightsState is what the last look has found.
@@ -46,13 +46,14 @@ type rightsState struct {
 	spare   string // what is missing, and can be done without
 }
 
-// NewRights watches the user of rdb, "" if it has the default one. prefix is that of the keys.
-func NewRights(rdb redis.UniversalClient, user, prefix string, when acl.When, log *slog.Logger) (*Rights, error) {
+// NewRights watches the user of rdb, "" if it has the default one. prefix is that of the keys; when is
+// asked each time what the program does, which changes with its files.
+func NewRights(rdb redis.UniversalClient, user, prefix string, when func() acl.When, log *slog.Logger) (*Rights, error) {
 	space, err := keys.NewSpace(prefix, 1) // no pattern has a shard in it
 	if err != nil {
 		return nil, err
 	}
-	r := &Rights{rdb: rdb, log: log, user: cmp.Or(user, "default"), space: space, needed: acl.Needed(cache.Rights(), when)}
+	r := &Rights{rdb: rdb, log: log, user: cmp.Or(user, "default"), space: space, when: when}
 	r.now.Store(&rightsState{says: "not asked yet"})
 	return r, nil
 }
@@ -115,7 +116,7 @@ func (r *Rights) ask(ctx context.Context) (all acl.Lacks, err error) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	err = redisinfo.EveryMaster(ctx, r.rdb, func(ctx context.Context, master redis.UniversalClient) error {
-		lacks, err := acl.Check(ctx, master, r.space, r.needed)
+		lacks, err := acl.Check(ctx, master, r.space, acl.Needed(cache.Rights(), r.when()))
 		mu.Lock()
 		defer mu.Unlock()
 		for _, one := range lacks.All {

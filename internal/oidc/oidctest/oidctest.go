@@ -5,6 +5,7 @@ package oidctest
 
 import (
 	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -260,6 +261,26 @@ func (k *Key) Sign(t testing.TB, claims map[string]any, changes ...func(header m
 	return SignWith(t, jwt.GetSigningMethod(k.Algorithm), k.private, claims, append([]func(map[string]any){
 		func(header map[string]any) { header["kid"] = k.ID },
 	}, changes...)...)
+}
+
+// SignIndented is Sign with a header that is written on several lines, as JSON may be.
+func (i *Issuer) SignIndented(claims map[string]any) string {
+	i.t.Helper()
+	i.mu.Lock()
+	key := i.key
+	i.mu.Unlock()
+	method := jwt.GetSigningMethod(key.Algorithm)
+	header, _ := json.MarshalIndent(map[string]any{"alg": key.Algorithm, "kid": key.ID, "typ": "JWT"}, "", "  ")
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	signed := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	signature, err := method.Sign(signed, key.private)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 // SignWith makes a JWT of claims with any method and key that it takes.
