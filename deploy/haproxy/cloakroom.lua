@@ -5,8 +5,9 @@ local dst = "abns@cloakroom"
 local handed = { "authorization", "cookie", "x-session-token", "x-forwarded-for" } -- the last is ours
 local identity = {
 	"x-session-id", "x-session-user", "x-session-login", "x-session-org", "x-session-factors", "x-session-auth-time",
-	"x-session-expires", "x-session-stale",
+	"x-session-expires", "x-session-stale", "x-session-assertion",
 }
+local claim = "^x%-session%-claim%-" -- what the names of headers of --verify-claims begin with
 
 -- values returns the values of a header as a list from 1, however HAProxy counts them.
 local function values(headers, name)
@@ -37,7 +38,13 @@ core.register_action("cloakroom", { "http-req" }, function(txn)
 		return
 	end
 	if answer.status == 200 then
-		for _, name in ipairs(identity) do
+		local names = { table.unpack(identity) }
+		for name in pairs(answer.headers) do
+			if name:find(claim) then
+				names[#names + 1] = name
+			end
+		end
+		for _, name in ipairs(names) do
 			txn.http:req_del_header(name)
 			local list = values(answer.headers, name)
 			if list[1] and list[1] ~= "" then

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // apisix is a double of Apache APISIX's forward-auth plugin with deploy/apisix. Written from
@@ -13,18 +15,23 @@ import (
 // of each of request_headers, and X-Forwarded-Method, -Proto, -Host, -Uri, -For of its own. 2xx passes, with upstream_headers
 // in the place of the client's (older versions: those that the answer has); another answer goes to the client with
 // client_headers and its body; without an answer, or if it is late, the status is status_on_error. proxy-rewrite without
-// use_real_request_uri_unsafe sends the path on as nginx has it: decoded, cleaned, and encoded again.
-type apisix struct{}
+// use_real_request_uri_unsafe sends the path on as nginx has it: decoded, cleaned, and encoded again. serverless-pre-function
+// runs first: a function in Lua, with OpenResty's ngx.
+type apisix struct{ with *recipe }
 
 func (apisix) Name() string { return "APISIX" }
 
-func (apisix) Start(t *testing.T, verify, application string) string {
+func (g apisix) Start(t *testing.T, verify, application string) string {
 	t.Helper()
-	route := at[object](t, readYAML[object](t, nil, "apisix/apisix.yaml"), "routes/0")
+	route := at[object](t, readYAML[object](t, g.with, "apisix/apisix.yaml"), "routes/0")
 	if !at[bool](t, route, "enable_websocket") {
 		t.Fatal("websockets become plain GETs")
 	}
 	plugins := at[object](t, route, "plugins")
+	if at[string](t, plugins, "serverless-pre-function/phase") != "rewrite" {
+		t.Fatal("the function may run after forward-auth")
+	}
+	first := at[string](t, plugins, "serverless-pre-function/functions/0")
 	auth := at[object](t, plugins, "forward-auth")
 	asks := texts(at[[]any](t, auth, "request_headers"))
 	gives := texts(at[[]any](t, auth, "upstream_headers"))
@@ -50,6 +57,7 @@ func (apisix) Start(t *testing.T, verify, application string) string {
 	})
 	d.clean = func(h http.Header) {
 		deleteMatching(h, func(name string) bool { return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" })
+		serverless(t, first, h)
 		for _, name := range removes {
 			h.Del(name)
 		}
@@ -81,6 +89,38 @@ func (apisix) Start(t *testing.T, verify, application string) string {
 		return 0
 	}
 	return d.start(t, timeout)
+}
+
+// serverless runs a function of the plugin on a request's headers. Of ngx it has what gets their names, in lower case, and what clears one.
+func serverless(t *testing.T, function string, h http.Header) {
+	t.Helper()
+	state := lua.NewState()
+	defer state.Close()
+	headers := state.NewTable()
+	for name, values := range h {
+		headers.RawSetString(strings.ToLower(name), lua.LString(values[0]))
+	}
+	request, ngx := state.NewTable(), state.NewTable()
+	request.RawSetString("get_headers", state.NewFunction(func(l *lua.LState) int {
+		if l.CheckInt(1) != 0 {
+			t.Error("it reads only some of the headers")
+		}
+		l.Push(headers)
+		return 1
+	}))
+	request.RawSetString("clear_header", state.NewFunction(func(l *lua.LState) int {
+		h.Del(l.CheckString(1))
+		return 0
+	}))
+	ngx.RawSetString("req", request)
+	state.SetGlobal("ngx", ngx)
+	err := state.DoString(function)
+	if err == nil {
+		err = state.CallByParam(lua.P{Fn: state.Get(-1), Protect: true})
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func (apisix) Status(o outcome) int { return nginx{}.Status(o) }

@@ -42,3 +42,19 @@ func TestDocumentShowsLinesOfDeploy(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentTellsOfJWTs checks that each gateway has a part about JWTs, which is short.
+func TestDocumentTellsOfJWTs(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range gateways {
+		_, rest, ok := strings.Cut(string(text), "\n### JWTs behind "+g.Name()+"\n")
+		part, _, _ := strings.Cut(rest, "\n#")
+		lines := strings.FieldsFunc(part, func(c rune) bool { return c == '\n' })
+		if !ok || len(lines) > 10 || !strings.Contains(part, "laims") || !strings.Contains(part, "ssertion") {
+			t.Errorf("the part about JWTs behind %s, of %d lines, is missing, too long, or says nothing of claims or assertions", g.Name(), len(lines))
+		}
+	}
+}

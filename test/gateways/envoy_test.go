@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 	}
 	authz := at[object](t, manager, "http_filters/1/typed_config")
 	asks := texts(at[[]any](t, authz, "allowed_headers/patterns"))
-	gives := texts(at[[]any](t, authz, "http_service/authorization_response/allowed_upstream_headers/patterns"))
+	gives := at[[]any](t, authz, "http_service/authorization_response/allowed_upstream_headers/patterns")
 	prefix := cmp.Or(e.prefix, at[string](t, authz, "http_service/path_prefix"))
 	if at[bool](t, authz, "failure_mode_allow") || at[string](t, authz, "status_on_error/code") != "ServiceUnavailable" {
 		t.Fatal("errors would pass, or be another status than 503")
@@ -66,8 +67,8 @@ func (e envoy) Start(t *testing.T, verify, application string) string {
 		case answer.StatusCode != http.StatusOK:
 			return answer.StatusCode
 		}
-		for _, name := range gives {
-			if answer.Header.Values(name) != nil { // what is not in the answer stays as it is
+		for name := range answer.Header { // what is not in the answer stays as it is
+			if slices.ContainsFunc(gives, func(pattern any) bool { return matches(t, pattern, strings.ToLower(name)) }) {
 				replace(r, answer, []string{name})
 			}
 		}
@@ -86,10 +87,23 @@ func mutations(t *testing.T, manager object) func(http.Header) {
 			if name, ok := m.(object)["remove"].(string); ok {
 				h.Del(name)
 			} else if m.(object)["remove_on_match"] != nil {
-				whole := regexp.MustCompile("^(?:" + at[string](t, m, "remove_on_match/key_matcher/safe_regex/regex") + ")$")
-				deleteMatching(h, whole.MatchString)
+				pattern := at[object](t, m, "remove_on_match/key_matcher")
+				deleteMatching(h, func(name string) bool { return matches(t, pattern, name) })
 			}
 		}
+	}
+}
+
+// matches says whether one of Envoy's StringMatchers takes a name in lower case: it is exact, prefix or safe_regex.
+func matches(t *testing.T, pattern any, name string) bool {
+	t.Helper()
+	switch p := pattern.(object); {
+	case p["exact"] != nil:
+		return name == at[string](t, p, "exact")
+	case p["prefix"] != nil:
+		return strings.HasPrefix(name, at[string](t, p, "prefix"))
+	default:
+		return regexp.MustCompile("^(?:" + at[string](t, p, "safe_regex/regex") + ")$").MatchString(name)
 	}
 }
 

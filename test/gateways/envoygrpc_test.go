@@ -160,7 +160,7 @@ func TestSpoofing_CheckRemovesSpellings(t *testing.T) {
 			w := newWorld(t, envoyGRPC{joined: joined, bare: true})
 			v := w.ours.login(t, "spoof")
 			for _, s := range spellings {
-				if got := w.spoofs(t, v, s); got != "dropped" {
+				if got := w.spoofs(t, v, s, identityNames); got != "dropped" {
 					t.Errorf("%s in the place of a hyphen: %s", s.name, got)
 				}
 			}

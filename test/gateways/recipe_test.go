@@ -12,7 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
-// recipes is the document that they are from.
+// recipes is the document that most are from; those for claims are in document.
 const recipes = "../../docs/gateway-recipes.md"
 
 // recipe is a change that the document proposes to a file of deploy/.
@@ -50,18 +50,22 @@ func (r *recipe) deployed(t *testing.T, dir, name string, oldNew ...string) stri
 	return path
 }
 
-// documented returns the block of the document after the comment "recipe: name", each line after the indent.
+// documented returns the block of the documents after the comment "recipe: name", each line after the indent.
 func documented(t *testing.T, name, indent string) string {
 	t.Helper()
-	text, err := os.ReadFile(recipes)
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, file := range []string{recipes, document} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, content...)
 	}
 	_, rest, ok := strings.Cut(string(text), "<!-- recipe: "+name+" -->\n```")
 	_, rest, _ = strings.Cut(rest, "\n")
 	block, _, closed := strings.Cut(rest, "\n```")
 	if !ok || !closed {
-		t.Fatalf("%s has no recipe %q", recipes, name)
+		t.Fatalf("no document has a recipe %q", name)
 	}
 	return indent + strings.ReplaceAll(block, "\n", "\n"+indent) + "\n"
 }

@@ -3,6 +3,7 @@ package gateways
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -19,8 +20,8 @@ import (
 // forwardAuth. Written from its reference (https://doc.traefik.io/traefik/reference/), and held against 3.7.13. An entry point
 // cleans paths (slashes and dots, not %2F), makes & of ; in queries, and drops what Connection names and headers that it sets
 // itself. forwardAuth sends a GET to a fixed address, with the client's headers or those of authRequestHeaders, and
-// X-Forwarded-Method, -Proto, -Host, -Uri, -For, and waits 30 s. 2xx passes, with authResponseHeaders in the place of the
-// client's; another answer goes to the client as it is, or to authSigninURL if it is 401; without one the client gets 500.
+// X-Forwarded-Method, -Proto, -Host, -Uri, -For, and waits 30 s. 2xx passes, with authResponseHeaders, and then what
+// authResponseHeadersRegex matches, in the place of the client's; another answer goes to the client as it is, or to authSigninURL if it is 401; without one the client gets 500.
 type traefik struct{ with *recipe }
 
 func (traefik) Name() string { return "Traefik" }
@@ -142,6 +143,7 @@ func traefikMiddleware(t *testing.T, conf object, next http.Handler) http.Handle
 	auth := at[object](t, conf, "forwardAuth")
 	asks := texts(at[[]any](t, auth, "authRequestHeaders"))
 	gives := texts(at[[]any](t, auth, "authResponseHeaders"))
+	pattern := regexp.MustCompile(at[string](t, auth, "authResponseHeadersRegex"))
 	address, err := url.Parse(at[string](t, auth, "address"))
 	if err != nil || at[bool](t, auth, "trustForwardHeader") {
 		t.Fatalf("the address %v, or it trusts its clients", address)
@@ -164,6 +166,12 @@ func traefikMiddleware(t *testing.T, conf object, next http.Handler) http.Handle
 			return answer.StatusCode
 		}
 		replace(r, answer, gives)
+		maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return pattern.MatchString(name) })
+		for name := range answer.Header {
+			if pattern.MatchString(name) {
+				replace(r, answer, []string{name})
+			}
+		}
 		return 0
 	}
 	return d
