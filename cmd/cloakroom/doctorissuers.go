@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
-	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
@@ -75,7 +74,7 @@ func examineIssuers(ctx context.Context, c *config.Config, token string, tell fu
 	}
 	inspector := oidc.Inspect(c.Issuers.Value(), time.Now)
 	defer inspector.Close()
-	look := doctor.Issuers{Inspector: inspector, HTTPAddr: c.Listen.HTTP, JWTs: c.API.Verify.Accepts&verify.AcceptJWTs != 0}
+	look := doctor.Issuers{Inspector: inspector, HTTPAddr: c.Listen.HTTP, JWTs: c.VerifiesJWTs()}
 	switch kind := caller.OwnKind(token); {
 	case token == "":
 	case kind != "":

@@ -161,6 +161,9 @@ func (c *Config) LoginsEnd() bool {
 	return c.Store.JWTs || c.issuersFile != "" && (c.Issuers == nil || c.Issuers.Value().LoginsEnd())
 }
 
+// VerifiesJWTs says whether verify takes JWTs.
+func (c *Config) VerifiesJWTs() bool { return c.API.Verify.Accepts&verify.AcceptJWTs != 0 }
+
 // checkIssuers reads the issuers.
 func checkIssuers(c *Config, wrong *usage.Faults) {
 	if err := openIssuers(c); err != nil {
@@ -184,6 +187,6 @@ func openIssuers(c *Config) error {
 		return err
 	}
 	c.Issuers = r
-	c.Store.JWTs = c.API.Verify.Accepts&verify.AcceptJWTs != 0 || r.Value().Bears() // callers of the API are asked about, too
+	c.Store.JWTs = c.VerifiesJWTs() || r.Value().Bears() // callers of the API are asked about, too
 	return nil
 }
