@@ -46,6 +46,9 @@ TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, and rpc, which brings gRPC.
 RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
 
+# Tests with one caller after the other tell the race detector nothing, and these take it longest. make race has them.
+LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable
+
 # These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
 ALONE    := ./test/gateways ./test/torture
 # Those that take longest begin first, so that none is left over in the end, alone on the machine.
@@ -55,7 +58,7 @@ TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/
 test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short $(RACED)
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
 	$(TEST) $(TOGETHER)
 	$(TEST) -p 1 $(ALONE)
 else
