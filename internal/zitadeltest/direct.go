@@ -1,8 +1,11 @@
 package zitadeltest
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
@@ -14,10 +17,11 @@ import (
 type Session struct {
 	// UserID is of a user that is active; empty: none is checked.
 	UserID string
-	// Password says that the user's password was checked.
-	Password bool
-	Metadata map[string][]byte
-	Agent    *sessionv2.UserAgent
+	// Password says that the user's password was checked, TOTP and WebAuthN (with the user verified) the others, which the
+	// double cannot check itself.
+	Password, TOTP, WebAuthN bool
+	Metadata                 map[string][]byte
+	Agent                    *sessionv2.UserAgent
 	// Lifetime 0 never ends.
 	Lifetime time.Duration
 	// Creator is the ID of who creates it; empty: Login's.
@@ -35,17 +39,23 @@ func (s *Server) CreateSession(want Session) (id, token string) {
 	if want.UserID != "" {
 		request.Checks.User = &sessionv2.CheckUser{Search: &sessionv2.CheckUser_UserId{UserId: want.UserID}}
 	}
-	if want.Password {
-		s.mu.Lock()
-		if u := s.users[want.UserID]; u != nil {
-			request.Checks.Password = &sessionv2.CheckPassword{Password: u.Password}
-		}
-		s.mu.Unlock()
-	}
 	if want.Lifetime > 0 {
 		request.Lifetime = durationpb.New(want.Lifetime)
 	}
-	reply, err := s.createSession(as, request, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if want.Password && s.users[want.UserID] != nil {
+		request.Checks.Password = &sessionv2.CheckPassword{Password: s.users[want.UserID].Password}
+	}
+	reply, err := s.create(as, request, func(c *changes) {
+		at := s.now()
+		if want.WebAuthN {
+			c.add("webAuthN.checked", map[string]any{"checkedAt": at, "userVerified": true}, func(r *row) { r.webAuthN, r.userVerified = at, true })
+		}
+		if want.TOTP {
+			c.add("totp.checked", checkedPayload{CheckedAt: at}, func(r *row) { r.totp = at })
+		}
+	})
 	if err != nil {
 		s.t.Errorf("CreateSession: %v", err)
 		return "", ""
@@ -55,8 +65,25 @@ func (s *Server) CreateSession(want Session) (id, token string) {
 
 // SetMetadata changes a session, as Login does by SetSession, and returns the new token.
 func (s *Server) SetMetadata(id, key, value string) (token string, err error) {
-	reply, err := s.setSession(&caller{userID: s.Login.UserID}, &sessionv2.SetSessionRequest{SessionId: id, Metadata: map[string][]byte{key: []byte(value)}}, false)
+	return s.SetSession(&sessionv2.SetSessionRequest{SessionId: id, Metadata: map[string][]byte{key: []byte(value)}})
+}
+
+// SetSession changes a session, as Login does, and returns the new token; "" if nothing changes.
+func (s *Server) SetSession(request *sessionv2.SetSessionRequest) (token string, err error) {
+	reply, err := s.setSession(&caller{userID: s.Login.UserID}, request, false)
 	return reply.GetSessionToken(), err
+}
+
+// SessionIDs returns the IDs of all sessions that GetSession finds, in the order of their creation.
+func (s *Server) SessionIDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := slices.SortedFunc(maps.Values(s.rows), func(a, b *row) int { return cmp.Compare(a.number, b.number) })
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
+	}
+	return ids
 }
 
 // Terminate ends a session, as DeleteSession does. It says whether there was one.

@@ -22,6 +22,7 @@ type Event struct {
 	Payload json.RawMessage
 
 	change func(*row) // what it does to the session, if it is of one
+	found  time.Time  // when the search finds it, at last
 }
 
 // payload returns JSON.
@@ -43,11 +44,14 @@ func (s *Server) Events() []Event {
 // push stores the events of one request, lets them change what is read, and sends them. It returns their date. The caller
 // holds mu.
 func (s *Server) push(editor string, events ...Event) time.Time {
-	at := s.date()
+	at, delay := s.date(), s.control.now().SearchDelay
 	for _, e := range events {
 		aggregate := e.AggregateType + "/" + e.AggregateID
 		s.sequence[aggregate]++
 		e.Sequence, e.CreationDate, e.Editor = s.sequence[aggregate], at, editor
+		if e.found = at; delay != nil {
+			e.found = at.Add(delay(e))
+		}
 		s.events = append(s.events, e)
 		switch e.AggregateType {
 		case "session":

@@ -69,6 +69,10 @@ func (s *Server) searchEvents(r *http.Request) reply {
 	among := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := s.now()
+	if s.last.After(now) {
+		now = s.last
+	}
 	found := []foundEvent{}
 	for i := range s.events {
 		e := &s.events[i]
@@ -76,7 +80,7 @@ func (s *Server) searchEvents(r *http.Request) reply {
 			e = &s.events[len(s.events)-1-i]
 		}
 		switch {
-		case len(found) == limit:
+		case len(found) == limit, e.found.After(now):
 		case !among(asked.AggregateTypes, e.AggregateType), !among(asked.EventTypes, e.Type):
 		case asked.AggregateID != "" && asked.AggregateID != e.AggregateID:
 		case asked.EditorUserID != "" && asked.EditorUserID != e.Editor:

@@ -19,6 +19,9 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
+// maxQueuedEvents is far more than any test sends: a receiver that never answers must not take all memory.
+const maxQueuedEvents = 100_000
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // feed sends events to targets, one after the other: one attempt for each, whatever is answered, and a slow answer delays all

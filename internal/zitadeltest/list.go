@@ -1,6 +1,7 @@
 package zitadeltest
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -64,11 +65,6 @@ func (s *Server) listSessions(as *caller, request *sessionv2.ListSessionsRequest
 		return nil, err
 	}
 	reply.Details.Timestamp = date(s.lists.at)
-	if settings.NoSequenceInLists {
-		for _, session := range reply.Sessions {
-			session.Sequence = 0
-		}
-	}
 	return reply, nil
 }
 
@@ -79,6 +75,9 @@ func (s *Server) list(as *caller, request *sessionv2.ListSessionsRequest, rows m
 		match, err := matcher(query, as)
 		if err != nil {
 			return nil, err
+		}
+		if ids := query.GetIdsQuery(); ids != nil && len(ids.GetIds()) == 0 && settings.RelationalTables {
+			return nil, errInternal
 		}
 		matches = append(matches, match)
 	}
@@ -105,7 +104,7 @@ func (s *Server) list(as *caller, request *sessionv2.ListSessionsRequest, rows m
 		if descending {
 			a, b = b, a
 		}
-		return int(int64(a.number) - int64(b.number))
+		return cmp.Compare(a.number, b.number)
 	})
 	details := &objectv2.ListDetails{}
 	reply := &sessionv2.ListSessionsResponse{Details: details}
@@ -118,8 +117,14 @@ func (s *Server) list(as *caller, request *sessionv2.ListSessionsRequest, rows m
 		found = found[:limit]
 	}
 	for _, r := range found {
-		if s.mayRead(as, r) == nil {
+		if settings.RelationalTables || s.mayRead(as, r) == nil {
 			reply.Sessions = append(reply.Sessions, s.session(r))
+		}
+	}
+	if settings.RelationalTables {
+		details.TotalResult = uint64(len(reply.Sessions))
+		for _, session := range reply.Sessions {
+			session.Sequence = 0
 		}
 	}
 	return reply, nil

@@ -214,3 +214,27 @@ func TestEvents_APageByDateLosesWhatAPageCut(t *testing.T) {
 		}
 	}
 }
+
+func TestEvents_TransactionsMayCommitOutOfOrder(t *testing.T) {
+	s := Start(t)
+	s.Change(func(settings *Settings) {
+		settings.SearchDelay = func(e Event) time.Duration {
+			if e.Type == "session.added" {
+				return time.Minute
+			}
+			return 0
+		}
+	})
+	s.CreateSession(Session{})
+	search := func() string {
+		_, _, body := ask(t, s, http.MethodPost, "/admin/v1/events/_search", s.Admin.Token, `{"asc":true,"aggregateTypes":["session"]}`)
+		return body
+	}
+	if body := search(); strings.Contains(body, "session.added") || !strings.Contains(body, "session.token.set") {
+		t.Error(body)
+	}
+	s.Advance(time.Minute)
+	if body := search(); !strings.Contains(body, "session.added") {
+		t.Error(body)
+	}
+}

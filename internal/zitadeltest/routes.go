@@ -2,6 +2,7 @@ package zitadeltest
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"path"
@@ -46,10 +47,11 @@ func (s *Server) routes() http.Handler {
 		default:
 			s.serveREST(answer, r)
 		}
+		call := Call{Name: name, SessionID: sessionID(r, body), Status: answer.status}
 		if settings.Decided != nil {
-			settings.Decided(Call{Name: name, Request: r, Status: answer.status})
+			settings.Decided(call)
 		}
-		if !s.control.await(name, r) {
+		if !s.control.await(r.Context(), call) {
 			return
 		}
 		if fails {
@@ -62,6 +64,19 @@ func (s *Server) routes() http.Handler {
 
 // isService says whether a request is of a service of Connect, gRPC or gRPC-Web.
 func isService(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/zitadel.") }
+
+// sessionID returns the ID of the session that a request is for, if it says that in its path or in JSON.
+func sessionID(r *http.Request, body []byte) string {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if len(parts) == 3 && parts[1] == "sessions" {
+		return parts[2]
+	}
+	var asked struct{ SessionID string }
+	if !isService(r) || json.Unmarshal(body, &asked) != nil {
+		return ""
+	}
+	return asked.SessionID
+}
 
 // callName returns the name of the call that a request is.
 func callName(r *http.Request) string {

@@ -1,9 +1,9 @@
 package zitadeltest
 
 import (
+	"context"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
@@ -12,22 +12,21 @@ import (
 
 // The calls, as Settings, Fail, Hold and Count name them. Any names all of them, and Other those that have no name here.
 const (
-	Any             = ""
-	ListSessions    = "ListSessions"
-	GetSession      = "GetSession"
-	CreateSession   = "CreateSession"
-	SetSession      = "SetSession"
-	DeleteSession   = "DeleteSession"
-	ListEvents      = "ListEvents"
-	Token           = "Token"
-	Users           = "Users"
-	CreateTarget    = "CreateTarget"
-	SearchTargets   = "SearchTargets"
-	DeleteTarget    = "DeleteTarget"
-	SetExecution    = "SetExecution"
-	ListExecutions  = "ListExecutions"
-	Other           = "Other"
-	maxQueuedEvents = 100_000
+	Any            = ""
+	ListSessions   = "ListSessions"
+	GetSession     = "GetSession"
+	CreateSession  = "CreateSession"
+	SetSession     = "SetSession"
+	DeleteSession  = "DeleteSession"
+	ListEvents     = "ListEvents"
+	Token          = "Token"
+	Users          = "Users"
+	CreateTarget   = "CreateTarget"
+	SearchTargets  = "SearchTargets"
+	DeleteTarget   = "DeleteTarget"
+	SetExecution   = "SetExecution"
+	ListExecutions = "ListExecutions"
+	Other          = "Other"
 )
 
 // Settings are what a test may change while the server runs, with Change. The zero Settings are those of a fast ZITADEL in whose
@@ -42,8 +41,9 @@ type Settings struct {
 	ListLag time.Duration
 	// HoldLists keeps lists as they are.
 	HoldLists bool
-	// NoSequenceInLists is what the feature enableRelationalTables does.
-	NoSequenceInLists bool
+	// RelationalTables is the feature enableRelationalTables: lists have no sequence, their totalResult is the page's length, no
+	// IDs at all are an error, and callers without permission see all sessions in lists.
+	RelationalTables bool
 	// DefaultListLimit and MaxListLimit are of ListSessions; 0 is none, as recorded. Newer settings of ZITADEL have 100 and 1000.
 	DefaultListLimit, MaxListLimit uint32
 	// Host is the only Host header whose instance is found; empty: any. What is answered to others was not recorded.
@@ -56,6 +56,9 @@ type Settings struct {
 	EventDelay time.Duration
 	// Fate decides what becomes of an event that is to be sent. It must not call the server. Without it all are sent, in order.
 	Fate func(Event) Fate
+	// SearchDelay is how long after its date an event is first found by the event search; it must not call the server. So
+	// transactions that are committed in another order than that of their dates look from outside. GetSession is never late.
+	SearchDelay func(Event) time.Duration
 	// Decided is called when a call is decided, and before it is answered: whatever it does comes between ZITADEL's reading
 	// and its answer.
 	Decided func(Call)
@@ -82,9 +85,10 @@ type Fate struct {
 
 // Call is a call that was decided.
 type Call struct {
-	Name    string
-	Request *http.Request
-	Status  int
+	Name string
+	// SessionID is the session's, if the call is for one and its request is REST or JSON.
+	SessionID string
+	Status    int
 }
 
 // Failure is an answer in place of ZITADEL's.
@@ -210,14 +214,19 @@ func (c *control) count(call string) {
 // Hold keeps back answers to calls that are decided already.
 type Hold struct {
 	s        *Server
-	call     string
+	match    func(Call) bool
 	released chan struct{}
 	held     int // guarded by control.mu
 }
 
 // Hold keeps back the answers to a call from now on, until Release.
 func (s *Server) Hold(call string) *Hold {
-	h := &Hold{s: s, call: call, released: make(chan struct{})}
+	return s.HoldIf(func(c Call) bool { return call == Any || c.Name == call })
+}
+
+// HoldIf is Hold for the calls for which match returns true; it must not call the server.
+func (s *Server) HoldIf(match func(Call) bool) *Hold {
+	h := &Hold{s: s, match: match, released: make(chan struct{})}
 	s.control.mu.Lock()
 	defer s.control.mu.Unlock()
 	s.control.holds = append(s.control.holds, h)
@@ -257,7 +266,7 @@ func (c *control) releaseAll() {
 }
 
 // await waits while a call's answer is kept back; false if its caller leaves.
-func (c *control) await(call string, r *http.Request) bool {
+func (c *control) await(ctx context.Context, call Call) bool {
 	for {
 		h := c.holding(call)
 		if h == nil {
@@ -265,17 +274,17 @@ func (c *control) await(call string, r *http.Request) bool {
 		}
 		select {
 		case <-h.released:
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-func (c *control) holding(call string) *Hold {
+func (c *control) holding(call Call) *Hold {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.holds {
-		if h.call == call || h.call == Any {
+		if h.match(call) {
 			h.held++
 			return h
 		}

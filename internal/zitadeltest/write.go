@@ -20,6 +20,14 @@ type changes struct {
 	userID    string // who the session is of, by now
 }
 
+// write is a request to create or set a session.
+type write interface {
+	GetChecks() *sessionv2.Checks
+	GetChallenges() *sessionv2.RequestChallenges
+	GetMetadata() map[string][]byte
+	GetLifetime() *durationpb.Duration
+}
+
 // add adds an event of the session.
 func (c *changes) add(kind string, content any, change func(*row)) {
 	c.events = append(c.events, Event{
@@ -38,6 +46,11 @@ type agentPayload struct {
 func (s *Server) createSession(as *caller, request *sessionv2.CreateSessionRequest, _ bool) (*sessionv2.CreateSessionResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.create(as, request, func(*changes) {})
+}
+
+// create is createSession with more events, for a caller that holds mu.
+func (s *Server) create(as *caller, request *sessionv2.CreateSessionRequest, more func(*changes)) (*sessionv2.CreateSessionResponse, error) {
 	u, err := s.userToCheck(request.GetChecks())
 	if err != nil {
 		return nil, err
@@ -48,7 +61,7 @@ func (s *Server) createSession(as *caller, request *sessionv2.CreateSessionReque
 	c := &changes{s: s, sessionID: s.id(), editor: as.userID}
 	agent, content := userAgent(request.GetUserAgent())
 	c.add("added", content, func(r *row) { r.agent = agent })
-	token, err := c.apply(u, request.GetChecks(), request.GetChallenges(), request.GetMetadata(), request.GetLifetime(), true)
+	token, err := c.apply(u, request, more)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +93,7 @@ func (s *Server) setSession(as *caller, request *sessionv2.SetSessionRequest, _ 
 		return nil, newFault(connect.CodeFailedPrecondition, "COMMAND-Hkl3d", "Session has expired")
 	}
 	c := &changes{s: s, sessionID: request.GetSessionId(), editor: as.userID, userID: m.userID}
-	token, err := c.apply(u, request.GetChecks(), request.GetChallenges(), request.GetMetadata(), request.GetLifetime(), false)
+	token, err := c.apply(u, request, func(*changes) {})
 	if err != nil {
 		return nil, err
 	}
@@ -93,17 +106,18 @@ func (s *Server) setSession(as *caller, request *sessionv2.SetSessionRequest, _ 
 
 // apply works out what a write changes, and stores it with a new token, which it returns; "" if nothing changes. The caller
 // holds mu.
-func (c *changes) apply(u *user, checks *sessionv2.Checks, asked *sessionv2.RequestChallenges, metadata map[string][]byte, lifetime *durationpb.Duration, create bool) (string, error) {
+func (c *changes) apply(u *user, request write, more func(*changes)) (string, error) {
 	s := c.s
-	if err := c.check(u, checks); err != nil {
+	if err := c.check(u, request.GetChecks()); err != nil {
 		return "", err
 	}
-	if err := challenge(asked); err != nil {
+	if err := challenge(request.GetChallenges()); err != nil {
 		return "", err
 	}
+	more(c)
 	// The map is replaced by the values that are not empty; if there are none, nothing changes.
 	kept := map[string][]byte{}
-	for key, value := range metadata {
+	for key, value := range request.GetMetadata() {
 		if len(value) > 0 {
 			kept[key] = value
 		}
@@ -111,11 +125,11 @@ func (c *changes) apply(u *user, checks *sessionv2.Checks, asked *sessionv2.Requ
 	if len(kept) > 0 {
 		c.add("metadata.set", map[string]any{"metadata": kept}, func(r *row) { r.metadata = kept })
 	}
-	if lifetime != nil {
+	if lifetime := request.GetLifetime(); lifetime != nil {
 		d := lifetime.AsDuration()
 		c.add("lifetime.set", map[string]time.Duration{"lifetime": d}, func(r *row) { r.expiration = r.changeDate.Add(d) })
 	}
-	if len(c.events) == 0 && !create {
+	if len(c.events) == 0 {
 		return "", nil
 	}
 	tokenID := s.id()

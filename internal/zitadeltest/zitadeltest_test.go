@@ -2,6 +2,7 @@ package zitadeltest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -238,15 +240,41 @@ func TestLists_AreLateAndGetIsNot(t *testing.T) {
 	}
 }
 
-func TestLists_MayHaveNoSequence(t *testing.T) {
+func TestLists_OfRelationalTablesAreOthers(t *testing.T) {
 	s := Start(t)
-	s.Change(func(settings *Settings) { settings.NoSequenceInLists = true })
+	s.Change(func(settings *Settings) { settings.RelationalTables = true })
 	id, _ := s.CreateSession(Session{})
-	if _, _, body := ask(t, s, http.MethodPost, "/v2/sessions/search", s.Admin.Token, `{}`); strings.Contains(body, "sequence") {
+	s.CreateSession(Session{})
+	_, _, body := ask(t, s, http.MethodPost, "/v2/sessions/search", s.Nobody.Token, `{"query":{"limit":1}}`)
+	list := &sessionv2.ListSessionsResponse{}
+	if err := protojson.Unmarshal([]byte(body), list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.GetSessions()) != 1 || list.GetSessions()[0].GetSequence() != 0 || list.GetDetails().GetTotalResult() != 1 {
 		t.Error(body)
 	}
-	if s.See(s.Admin.Token, id, "").Session.GetSequence() != 2 {
-		t.Error("Get has no sequence")
+	if status, _, _ := ask(t, s, http.MethodPost, "/v2/sessions/search", s.Admin.Token, `{"queries":[{"idsQuery":{}}]}`); status != http.StatusInternalServerError {
+		t.Errorf("an empty list of IDs: %d", status)
+	}
+	if s.See(s.Admin.Token, id, "").Session.GetSequence() != 2 || s.See(s.Nobody.Token, id, "").Status != http.StatusNotFound {
+		t.Error("Get is another, too")
+	}
+}
+
+func TestLists_MayHaveLimits(t *testing.T) {
+	s := Start(t)
+	s.Change(func(settings *Settings) { settings.DefaultListLimit, settings.MaxListLimit = 1, 2 })
+	for range 3 {
+		s.CreateSession(Session{})
+	}
+	for limit, want := range map[string]int{`{}`: 1, `{"query":{"limit":2}}`: 2} {
+		_, _, body := ask(t, s, http.MethodPost, "/v2/sessions/search", s.Admin.Token, limit)
+		if n := strings.Count(body, "creationDate"); n != want {
+			t.Errorf("%s: %d sessions, want %d", limit, n, want)
+		}
+	}
+	if status, _, body := ask(t, s, http.MethodPost, "/v2/sessions/search", s.Admin.Token, `{"query":{"limit":3}}`); status != http.StatusBadRequest || !strings.Contains(body, "Limit exceeded (QUERY-4M0fs)") {
+		t.Errorf("%d %s", status, body)
 	}
 }
 
@@ -274,6 +302,29 @@ func TestHold_AnAnswerIsThatOfTheTimeOfTheDecision(t *testing.T) {
 	if body := <-answered; !strings.Contains(body, id) {
 		t.Errorf("the answer is a later one: %s", body)
 	}
+}
+
+func TestHold_OneSessionsAnswersAreHeldByEitherProtocol(t *testing.T) {
+	s := Start(t)
+	slow, _ := s.CreateSession(Session{})
+	fast, _ := s.CreateSession(Session{})
+	hold := s.HoldIf(func(c Call) bool { return c.SessionID == slow })
+	var all sync.WaitGroup
+	for _, request := range [][3]string{
+		{http.MethodGet, "/v2/sessions/" + slow, ""}, {http.MethodPost, "/zitadel.session.v2.SessionService/GetSession", `{"sessionId":"` + slow + `"}`},
+	} {
+		all.Go(func() {
+			if status, _, _, err := try(t.Context(), s, request[0], request[1], s.Admin.Token, request[2]); err != nil || status != http.StatusOK {
+				t.Errorf("%d, %v", status, err)
+			}
+		})
+	}
+	hold.Wait(2)
+	if status, _, _ := ask(t, s, http.MethodGet, "/v2/sessions/"+fast, s.Admin.Token, ""); status != http.StatusOK {
+		t.Errorf("another is %d", status)
+	}
+	hold.Release()
+	all.Wait()
 }
 
 func TestSettings_SomethingMayHappenBetweenDecisionAndAnswer(t *testing.T) {
@@ -417,7 +468,7 @@ func TestServer_ConcurrentCallsKeepItsRules(t *testing.T) {
 				if ids := listed(t, s, s.Admin.Token, id); len(ids) != 1 {
 					t.Errorf("listed: %v", ids)
 				}
-				s.Change(func(settings *Settings) { settings.NoSequenceInLists = !settings.NoSequenceInLists })
+				s.Change(func(settings *Settings) { settings.HoldLists = false })
 				s.Lock(user)
 			}
 		})
@@ -435,4 +486,40 @@ func TestServer_ConcurrentCallsKeepItsRules(t *testing.T) {
 		last = e.CreationDate
 	}
 	s.WaitForFeed()
+}
+
+func TestStart_WithTLS(t *testing.T) {
+	authority := tlstest.NewAuthority(t)
+	cert, err := tls.X509KeyPair(authority.Issue(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Start(t, WithTLS(&tls.Config{Certificates: []tls.Certificate{cert}}))
+	c := authority.Client(nil, nil)
+	defer c.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v2/sessions/1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusUnauthorized {
+		t.Error(answer.StatusCode)
+	}
+}
+
+func TestCreateSession_HasTheFactorsThatItIsGiven(t *testing.T) {
+	s := Start(t)
+	id, token := s.CreateSession(Session{UserID: s.AddUser(User{}), TOTP: true, WebAuthN: true, Lifetime: time.Minute})
+	seen := s.See(token, id, "") // a bearer, since a factor besides the user was verified
+	f := seen.Session.GetFactors()
+	if f.GetTotp() == nil || !f.GetWebAuthN().GetUserVerified() || f.GetPassword() != nil || seen.Session.GetSequence() != 6 {
+		t.Errorf("%+v", seen)
+	}
+	if ids := s.SessionIDs(); !slices.Equal(ids, []string{id}) {
+		t.Errorf("sessions %v", ids)
+	}
 }
