@@ -130,7 +130,7 @@ func (c *control) stop(stopped bool) {
 	c.stopped = stopped
 }
 
-// Change changes the settings. Calls that run keep those with which they began.
+// Change changes the settings. Calls that run may use those before or those after.
 func (s *Server) Change(change func(*Settings)) {
 	s.control.mu.Lock()
 	defer s.control.mu.Unlock()
