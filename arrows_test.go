@@ -112,15 +112,16 @@ var arrows = map[string][]string{
 	"internal/eventually":    {},
 	"internal/leaks":         {},
 	"internal/observed":      {},
+	"internal/zitadeltest":   {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
-	"connectrpc.com":                {"bench/baseline", "rpc"},
+	"connectrpc.com":                {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
 	"github.com/redis/rueidis":      {"bench/peers"},
@@ -132,7 +133,7 @@ var homes = map[string][]string{
 	"flag":                          {"bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/issuer", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "internal/testdepth"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"go.yaml.in":                    {"httpapi/caller", "internal/config", "internal/strictyaml"},
-	"github.com/golang-jwt/jwt":     {"bench/issuer", "bench/peers", "internal/oidc", "internal/oidc/oidctest"},
+	"github.com/golang-jwt/jwt":     {"bench/issuer", "bench/peers", "internal/oidc", "internal/oidc/oidctest", "internal/zitadeltest"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"gonum.org":                     {"bench/report"},
 	"github.com/HdrHistogram":       {"bench/experiment", "bench/load", "bench/report", "bench/result"},

@@ -1,0 +1,9 @@
+package zitadeltest
+
+import (
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
+)
+
+func TestMain(m *testing.M) { leaks.Verify(m) }
