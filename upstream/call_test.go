@@ -254,20 +254,25 @@ func TestCall_ALargeBody_IsAnErrorThatSaysSo(t *testing.T) {
 
 func TestCall_ASlowAnswer_MayHaveHappened(t *testing.T) {
 	t.Parallel()
-	stall := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	begin := func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(200)
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	}
-	for _, handler := range []http.HandlerFunc{stall, begin} {
-		overBoth(t, func() http.HandlerFunc { return handler }, func(t *testing.T, s *server, c *watched) {
+	for _, begins := range []bool{false, true} {
+		overBoth(t, func() http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if begins || r.Method == "GET" {
+					w.WriteHeader(200)
+					_ = http.NewResponseController(w).Flush()
+				}
+				if r.Method != "GET" {
+					<-r.Context().Done()
+				}
+			}
+		}, func(t *testing.T, s *server, c *watched) {
+			eventually.Holds(t, "a connection", func() bool { return c.Healthy(t.Context()) == nil })
 			_, err := c.Call(t.Context(), write())
-			lost(t, s, err, "it did not answer within 300ms")
+			lost(t, s, err, "it did not answer within 1s")
 			if errors.Is(err, context.DeadlineExceeded) {
 				t.Error("it was not the caller whose time was over")
 			}
-		}, func(c *upstream.Config) { c.Timeout = 300 * time.Millisecond })
+		}, func(c *upstream.Config) { c.Timeout = time.Second })
 	}
 }
 
