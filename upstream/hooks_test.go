@@ -17,3 +17,10 @@ func RenewNow(c *Client) {
 	defer c.service.mu.Unlock()
 	c.service.current.renewAt = time.Time{}
 }
+
+// Age makes our access token so old that a 401 can show that it has ended early.
+func Age(c *Client) {
+	c.service.mu.Lock()
+	defer c.service.mu.Unlock()
+	c.service.current.got = time.Time{}
+}

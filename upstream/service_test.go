@@ -58,6 +58,7 @@ type instance struct {
 	refuses http.HandlerFunc // in place of giving one
 	ended   map[string]bool
 	gate    http.HandlerFunc // what it does before it gives one
+	first   http.HandlerFunc // what it does before it answers another call
 }
 
 func startInstance(t *testing.T) *instance {
@@ -67,7 +68,7 @@ func startInstance(t *testing.T) *instance {
 	bad := recorded(t, "connect v2 list bad auth")
 	i.server = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
-		refuses, gate := i.refuses, i.gate
+		refuses, gate, first := i.refuses, i.gate, i.first
 		i.mu.Unlock()
 		if r.URL.Path == tokenPath {
 			if gate != nil {
@@ -82,6 +83,9 @@ func startInstance(t *testing.T) *instance {
 			i.given++
 			answered(fmt.Sprintf(`{"access_token":"token-%d","token_type":"Bearer","expires_in":%s,"id_token":"x"}`, i.given, i.lasts))(w, r)
 			return
+		}
+		if first != nil {
+			first(w, r)
 		}
 		i.mu.Lock()
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -267,6 +271,39 @@ func TestServiceAccount_A401RenewsTheTokenOnce(t *testing.T) {
 	}
 	if c.log.Count("zitadel refuses our access token") != c.log.Count("zitadel accepts our access token again")+1 {
 		t.Errorf("the log has\n%s", c.log.String())
+	}
+}
+
+func TestServiceAccount_AHerdThatIsRefusedRenewsTheTokenOnce(t *testing.T) {
+	t.Parallel()
+	i := startInstance(t)
+	c := ask(t, i.URL, withKey(t))
+	if err := get(t, c); err != nil {
+		t.Fatal(err)
+	}
+	upstream.Age(c.Client)
+	i.set(func() { i.ended["token-1"] = true })
+	handler, let := hold(t, func(http.ResponseWriter, *http.Request) {})
+	i.set(func() { i.first = handler })
+	const herd = 20
+	var group sync.WaitGroup
+	for range herd {
+		group.Go(func() {
+			q := write()
+			q.As = upstream.AsOurs()
+			if a, err := c.Call(t.Context(), q); err != nil || a.Status != 200 {
+				t.Error(a, err)
+			}
+		})
+	}
+	eventually.Holds(t, "all have asked with the old token", func() bool { return len(i.requests("/v2/sessions/1")) == herd })
+	let()
+	group.Wait()
+	if n := len(i.requests(tokenPath)); n != 2 {
+		t.Errorf("%d tokens were asked for", n)
+	}
+	if n := len(i.requests("/v2/sessions/1")); n != 2*herd {
+		t.Errorf("%d calls were made", n)
 	}
 }
 

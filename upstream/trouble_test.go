@@ -189,3 +189,38 @@ func TestRetryAfter_EndsByItself(t *testing.T) {
 		return err == nil && got.Outcome == upstream.Found
 	})
 }
+
+// Calls that wait for their turn meanwhile are held back as well.
+func TestRetryAfter_HoldsBackCallsThatWait(t *testing.T) {
+	t.Parallel()
+	handler, let := hold(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(429)
+	})
+	s := serve(t, handler)
+	c := ask(t, s.URL, func(c *upstream.Config) { c.Concurrency, c.Queue = 1, 5 })
+	errs := make(chan error, 4)
+	for i := range cap(errs) {
+		go func() {
+			q := write()
+			q.As = upstream.AsOurs()
+			_, err := c.Call(t.Context(), q)
+			errs <- err
+		}()
+		eventually.Holds(t, "it waits", func() bool {
+			return len(s.requests("")) == 1 && c.gauge(t, "cloakroom_upstream_queued") == float64(i)
+		})
+	}
+	let()
+	held := 0
+	for range cap(errs) {
+		if err := <-errs; errors.As(err, new(*upstream.RetryLaterError)) {
+			held++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(s.requests("")); held != cap(errs)-1 || n != 1 {
+		t.Errorf("%d were held back, %d sent", held, n)
+	}
+}
