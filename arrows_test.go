@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"internal/deadline":    {},
 	"internal/oidc":        {"internal/session", "internal/strictyaml"},
 	"index":                {"internal/acl", "internal/session", "internal/keys", "internal/packed", "internal/resp", "internal/zlist"},
+	"upstream":             {"internal/session"},
 	"index/audit":          {"index", "internal/acl", "internal/keys", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache/deletions":      {"internal/keys", "internal/redisinfo", "internal/session"},
 	"cache/near":           {"index", "internal/batch", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},
@@ -57,6 +58,7 @@ var arrows = map[string][]string{
 	"httpapi/protocol":     {"httpapi/refusal", "httpapi/server", "internal/protojson"},
 	"httpapi/imports":      {"httpapi/refusal", "internal/protojson"},
 	"httpapi/caller":       {"httpapi/refusal", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/strictyaml"},
+	"httpapi/forward":      {"httpapi/refusal", "upstream"},
 	"httpapi/request":      {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":    {"internal/session", "internal/protojson"},
 	"httpapi/verify":       {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
@@ -66,7 +68,7 @@ var arrows = map[string][]string{
 	"rpc/pb/objectv2beta":  {},
 	"rpc/pb/sessionv2":     {"rpc/pb/objectv2", "rpc/pb/zitadel"},
 	"rpc/pb/sessionv2beta": {"rpc/pb/objectv2beta", "rpc/pb/zitadel"},
-	"httpapi":              {"httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
+	"httpapi":              {"httpapi/forward", "upstream", "httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"internal/usage":       {"internal/suggest"},
 	"internal/apiclient":   {"internal/config", "internal/followed", "internal/usage"},
 	"internal/samples":     {"internal/session"},
@@ -74,11 +76,11 @@ var arrows = map[string][]string{
 	"internal/followed":    {"internal/parts"},
 	"internal/listen":      {"internal/usage"},
 	"internal/redisconn":   {"cache", "internal/breaker", "internal/endpoint", "internal/followed", "internal/listen", "internal/lookalike", "internal/parts", "internal/usage"},
-	"internal/config":      {"cache", "httpapi", "httpapi/assertion", "httpapi/caller", "httpapi/verify", "internal/followed", "internal/keys", "internal/listen", "internal/oidc", "internal/redisconn", "internal/strictyaml", "internal/suggest", "internal/usage", "rpc"},
+	"internal/config":      {"cache", "httpapi", "httpapi/assertion", "httpapi/caller", "httpapi/verify", "internal/followed", "internal/keys", "internal/listen", "internal/oidc", "internal/redisconn", "internal/strictyaml", "internal/suggest", "internal/usage", "rpc", "upstream"},
 	"internal/logs":        {"httpapi", "httpapi/caller"},
 	"internal/metrics":     {"cache", "cache/near", "index/audit", "internal/batch", "internal/breaker", "internal/endpoint"},
 	"internal/readiness":   {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
-	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage", "rpc"},
+	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage", "rpc", "upstream"},
 	"bench/result":         {},
 	"bench/load":           {"bench/result"},
 	"bench/cli":            {},
@@ -120,20 +122,20 @@ var testOnly = []string{"bench/testserver", "internal/eventually", "internal/lea
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
+	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
 	"connectrpc.com":                {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
 	"github.com/redis/rueidis":      {"bench/peers"},
 	"github.com/jackc":              {"bench/peers"},
-	"github.com/sony/gobreaker":     {"internal/breaker"},
+	"github.com/sony/gobreaker":     {"internal/breaker", "upstream"},
 	"github.com/alicebob/miniredis": {"internal/lookalike", "internal/redisconn"},
 	"github.com/spf13/pflag":        {"cmd/cloakroom", "internal/config", "internal/usage"},
 	"github.com/knadh/koanf":        {"internal/config"},
 	"flag":                          {"bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/issuer", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "internal/testdepth"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
 	"go.yaml.in":                    {"httpapi/caller", "internal/config", "internal/strictyaml"},
-	"github.com/golang-jwt/jwt":     {"bench/issuer", "bench/peers", "internal/oidc", "internal/oidc/oidctest", "internal/zitadeltest"},
+	"github.com/golang-jwt/jwt":     {"bench/issuer", "bench/peers", "internal/oidc", "internal/oidc/oidctest", "internal/zitadeltest", "upstream"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"gonum.org":                     {"bench/report"},
 	"github.com/HdrHistogram":       {"bench/experiment", "bench/load", "bench/report", "bench/result"},
@@ -264,6 +266,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("internal/session", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/keys", fasthttp, goRedis, "net/http", "cache", "index", "httpapi")
 	f("internal/oidc", fasthttp, goRedis, "cache", "index", "httpapi")
+	f("upstream", fasthttp, goRedis, "cache", "index", "httpapi")
 	f("internal/zlist", fasthttp, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache/deletions", fasthttp, "index", "httpapi")

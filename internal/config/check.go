@@ -78,6 +78,7 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
 	checkAssertion(c, wrong)
+	checkUpstream(c, wrong)
 	checkTLS(c, wrong)
 	checkShutdown(c, wrong)
 }

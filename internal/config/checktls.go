@@ -95,5 +95,11 @@ func (c *Config) Followed() (all []followed.Follower) {
 	if c.AssertionKeys != nil {
 		all = append(all, c.AssertionKeys)
 	}
+	if c.Upstream != nil {
+		all = append(all, c.Upstream.Credentials)
+		if c.Upstream.RootCAs != nil {
+			all = append(all, c.Upstream.RootCAs)
+		}
+	}
 	return all
 }

@@ -4,6 +4,7 @@ package config
 
 import (
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -16,6 +17,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
 	"github.com/cloakroom-dev/cloakroom/rpc"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 // Config is the effective configuration. Every field belongs to one setting, or
@@ -45,6 +47,8 @@ type Config struct {
 	// AssertionKeys are those that assertions are signed with, nil without any. The signer in API
 	// has every change of them.
 	AssertionKeys *followed.Files[*assertion.Keys]
+	// Upstream is the ZITADEL whose sessions are cached, nil without one.
+	Upstream *Upstream
 	// IssuersFault is why doctor has no Issuers though there is a file; nil for all others.
 	IssuersFault error
 	// Pprof serves profiles on any admin listener.
@@ -65,6 +69,7 @@ type Config struct {
 	assertionKeyFile string
 	assertion        assertion.Config
 	verifyReasons    bool
+	upstream         upstreamSettings
 
 	httpTLSFiles, verifyTLSFiles, grpcTLSFiles followed.CertificateFiles
 
@@ -173,6 +178,15 @@ func settings(c *Config) []Setting {
 		{"key-rate-burst", "0", Number(&c.API.KeyRate.Burst, 0, caller.MaxKeyRate), "requests that a key may send at once; 0 is twice --key-rate-limit", anywhere},
 		{"auth-issuers-file", "", Text(&c.issuersFile, 4096), "YAML file with issuers of access tokens; read again when it changes, as the secrets that it names", anywhere},
 		{"auth-anonymous", "false", Boolean(&c.API.Anonymous), "give callers without credentials all permissions; only if every listener is loopback or a unix socket", anywhere},
+
+		{"upstream-url", "", Text(&c.upstream.URL, 2048), "where the ZITADEL is whose sessions are cached: https://HOST, perhaps with a port and a path", anywhere},
+		{"upstream-host", "", Text(&c.upstream.Host, 260), "the Host header by which it finds its instance; empty takes the URL's", anywhere},
+		{"upstream-allow-http", "false", Boolean(&c.upstream.AllowHTTP), "let the URL be http where it is not loopback: all tokens then go in the clear", anywhere},
+		{"upstream-token-file", "", Text(&c.upstream.tokenFile, 4096), "file with what a service account there has: a personal access token, or the JSON of a key; read again when it changes", anywhere},
+		{"upstream-ca-file", "", Text(&c.upstream.caFile, 4096), "PEM file with the authorities that its certificate may come from; empty takes the system's; read again when it changes", anywhere},
+		{"upstream-timeout", upstream.DefaultTimeout.String(), duration(&c.upstream.Timeout, 10*time.Millisecond, time.Minute), "how long a call to it takes at most, with its wait for its turn", anywhere},
+		{"upstream-concurrency", strconv.Itoa(upstream.DefaultConcurrency), Number(&c.upstream.Concurrency, 1, 4096), "most calls to it at a time", anywhere},
+		{"upstream-queue", strconv.Itoa(upstream.DefaultQueue), Number(&c.upstream.Queue, 0, 1<<16), "most calls that wait for their turn, beyond which they are refused at once", anywhere},
 
 		{"search-default-limit", "1000", Number(&c.API.DefaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},
 		{"search-max-limit", "1000", Number(&c.API.MaxLimit, 1, 100_000), "most sessions per page", anywhere},

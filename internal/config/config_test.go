@@ -90,6 +90,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	tls := authority.Mounted(t.TempDir(), tlstest.Pair(authority.Issue(time.Hour)))
 	password := testfile.Write(t, "password of a test\n")
+	token := testfile.Write(t, "token-of-a-test\n")
 	assertionKey := testfile.Write(t, testfile.SigningKey(t))
 	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
@@ -106,6 +107,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"http-tls-cert-file": tls.Cert, "http-tls-key-file": tls.Key, "http-tls-client-ca-file": tls.Cert, "verify-tls-cert-file": tls.Cert, "verify-tls-key-file": tls.Key, "grpc-tls-cert-file": tls.Cert, "grpc-tls-key-file": tls.Key,
 		"redis-username": "u", "redis-password-file": password, "redis-sentinel-username": "s", "redis-sentinel-password-file": password,
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
+		"upstream-url": "https://id.example.com/zitadel", "upstream-host": "login.example.com:8443", "upstream-allow-http": "true", "upstream-token-file": token, "upstream-ca-file": certificates.CA,
+		"upstream-timeout": "2s", "upstream-concurrency": "8", "upstream-queue": "0",
 		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true", "trusted-proxies": "unix,10.0.0.0/8,fd00::/8",
 	}
 	// What else a setting needs.
@@ -146,6 +149,9 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}
 		if strings.HasPrefix(s.Name, "verify-tls-") {
 			values["verify-tls-cert-file"], values["verify-tls-key-file"], values["verify-addr"] = tls.Cert, tls.Key, "unix:/tmp/v"
+		}
+		if strings.HasPrefix(s.Name, "upstream-") {
+			values["upstream-url"], values["upstream-token-file"] = other["upstream-url"], token
 		}
 		if s.Name == "redis-shards" {
 			values["redis-url"] = "embedded:"

@@ -48,6 +48,10 @@ var serveGroups = []flagGroup{
 		"redis-key-prefix TEXT", "redis-shards NUMBER", "redis-replica-reads",
 	}},
 	{"Who may call", []string{"auth-keys-file FILE", "auth-issuers-file FILE", "auth-anonymous", "key-rate-limit NUMBER", "key-rate-burst NUMBER"}},
+	{"ZITADEL behind the cache", []string{
+		"upstream-url URL", "upstream-host HOST", "upstream-allow-http", "upstream-token-file FILE", "upstream-ca-file FILE", "upstream-timeout DURATION",
+		"upstream-concurrency NUMBER", "upstream-queue NUMBER",
+	}},
 	{"Verify", []string{
 		"verify-credentials LIST", "verify-accept LIST", "verify-policy POLICY", "verify-default-policy NAME", "verify-allow-unproven", "verify-reasons", "verify-metadata LIST",
 		"verify-claims LIST", "assertion-key-file FILE", "assertion-audience LIST", "assertion-issuer TEXT", "assertion-lifetime DURATION",

@@ -8,10 +8,22 @@ import (
 
 // ParseDoc decodes a document that AppendJSON wrote. Creator and Token, which
 // are not in it, stay zero.
-func ParseDoc(doc []byte) (*Session, error) {
+func ParseDoc(doc []byte) (*Session, error) { return parseDoc(doc, "") }
+
+// ParseWhole is ParseDoc for the document of another store, of which nothing may be lost: members that
+// are not known here, wherever they are, are refused.
+func ParseWhole(doc []byte) (*Session, error) {
+	return parseDoc(doc, "is not known here")
+}
+
+// parseDoc refuses what is not known, as unknown says, unless that is "".
+func parseDoc(doc []byte, unknown string) (*Session, error) {
 	s := &Session{ExpirationDate: Never}
 	var given Given
 	err := protojson.Decode(doc, func(r *protojson.Reader) error {
+		if unknown != "" {
+			r.RefuseUnknown(unknown)
+		}
 		return r.Object(func(name string) error { return s.decodeField(r, name, &given) })
 	})
 	if err != nil {

@@ -188,6 +188,24 @@ func TestParseDocTakesNoSecrets(t *testing.T) {
 
 // FuzzDecodeJSON: what is accepted can be stored, read back as it was, and is
 // JSON to encoding/json too.
+func TestParseWhole_RefusesWhatIsNotKnown(t *testing.T) {
+	for doc, fault := range map[string]string{
+		`{"id":"1","sequence":"2"}`:                              "",
+		` { "id" : "1" , "factors" : {"user":{"id":"u"}} } `:     "",
+		`{"id":"1","state":"x"}`:                                 "state: is not known here",
+		`{"id":"1","factors":{"user":{"id":"u"},"passkey":{}}}`:  "factors.passkey: is not known here",
+		`{"id":"1","creator":"u"}`:                               "creator: is not known here",
+		`{"id":"1","userAgent":{"header":{"a":{"more":["b"]}}}}`: "is not known here",
+		`{"session":{"id":"1"}}`:                                 "session: is not known here",
+		`{"id":"1","sequence":"x"}`:                              "sequence",
+	} {
+		s, err := ParseWhole([]byte(doc))
+		if fault == "" && (err != nil || s.ID != "1" || s.ExpirationDate != Never) || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) {
+			t.Errorf("%s: %+v, %v; want %q", doc, s, err, fault)
+		}
+	}
+}
+
 func FuzzDecodeJSON(f *testing.F) {
 	f.Add(AppendJSON(nil, sample()))
 	for _, s := range docSeeds {

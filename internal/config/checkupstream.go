@@ -1,0 +1,117 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
+	"github.com/cloakroom-dev/cloakroom/upstream"
+)
+
+// Upstream is the ZITADEL whose sessions are cached.
+type Upstream struct {
+	// Client is how it is asked, with what the files hold now; log and metrics are still to be filled in.
+	Client upstream.Config
+	// Credentials are those of the file: their changes are for Client.SetCredentials.
+	Credentials *followed.Files[*upstream.Credentials]
+	// RootCAs are those of the file, whose changes are for Client.SetRootCAs; nil without one.
+	RootCAs *followed.Files[*x509.CertPool]
+}
+
+// upstreamSettings are the settings of an Upstream.
+type upstreamSettings struct {
+	upstream.Config
+	tokenFile, caFile string
+}
+
+// upstreamNeeds are settings that say nothing without --upstream-url.
+var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file"}
+
+// checkUpstream reads the files of the ZITADEL, if there is one.
+func checkUpstream(c *Config, wrong *usage.Faults) {
+	u := &c.upstream
+	if !c.good(append(upstreamNeeds, "upstream-url")...) {
+		return
+	}
+	if u.URL == "" {
+		for _, name := range upstreamNeeds {
+			if v := c.values[name]; v != "" && v != "false" && !c.misspelt {
+				wrong.Addf("--%s needs --upstream-url", name)
+			}
+		}
+		return
+	}
+	before := len(*wrong)
+	switch err := u.Check(); {
+	case errors.Is(err, upstream.ErrPlainHTTP):
+		wrong.Addf("--upstream-url: http is for loopback only, unless --upstream-allow-http is true")
+	case err != nil:
+		wrong.Addf("--upstream-url, --upstream-host: %v", err)
+	case u.caFile != "" && strings.HasPrefix(strings.ToLower(u.URL), "http:"):
+		wrong.Addf("--upstream-ca-file needs an --upstream-url with https")
+	}
+	if u.tokenFile == "" && !c.misspelt {
+		wrong.Addf("--upstream-url needs --upstream-token-file: what a service account of ZITADEL has, a personal access token or the JSON of a key")
+	}
+	if len(*wrong) > before || u.tokenFile == "" {
+		return
+	}
+	up := &Upstream{Client: u.Config, Credentials: credentialsFile(u.tokenFile)}
+	if err := up.Credentials.Open(c.pipes); err != nil {
+		wrong.Addf("--upstream-token-file: %v", err)
+		return
+	}
+	if u.caFile != "" {
+		up.RootCAs = authoritiesFile(u.caFile)
+		if err := up.RootCAs.Open(c.pipes); err != nil {
+			wrong.Addf("--upstream-ca-file: %v", err)
+			return
+		}
+		up.Client.RootCAs = up.RootCAs.Value()
+	}
+	up.Client.Credentials, up.Client.SessionBytes = up.Credentials.Value(), c.API.MaxSessionBytes
+	c.Upstream = up
+}
+
+// credentialsFile follows a file with the credentials of a service account.
+func credentialsFile(path string) *followed.Files[*upstream.Credentials] {
+	return &followed.Files[*upstream.Credentials]{
+		Setting: "upstream-token-file",
+		Parse: func(read func(string) ([]byte, error)) (*upstream.Credentials, error) {
+			text, err := read(path)
+			if err != nil {
+				return nil, err
+			}
+			credentials, err := upstream.ParseCredentials(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			return credentials, nil
+		},
+		Done: "credentials for ZITADEL reloaded", Kept: "the credentials for ZITADEL were not reloaded, the old ones stay",
+		Says: func(now *upstream.Credentials) []any { return []any{"credentials", now.Kind()} },
+	}
+}
+
+// authoritiesFile follows a file with the authorities of ZITADEL's certificate.
+func authoritiesFile(path string) *followed.Files[*x509.CertPool] {
+	return &followed.Files[*x509.CertPool]{
+		Setting: "upstream-ca-file",
+		Parse: func(read func(string) ([]byte, error)) (*x509.CertPool, error) {
+			text, err := read(path)
+			if err != nil {
+				return nil, err
+			}
+			roots := x509.NewCertPool()
+			if !roots.AppendCertsFromPEM(text) {
+				return nil, fmt.Errorf("%s: has no certificate in PEM", path)
+			}
+			return roots, nil
+		},
+		Done: "authorities of ZITADEL's certificate reloaded", Kept: "the authorities of ZITADEL's certificate were not reloaded, the old ones stay",
+		Says: func(*x509.CertPool) []any { return []any{"file", path} },
+	}
+}
