@@ -37,7 +37,7 @@ func newTrips(rdb redis.UniversalClient, queued int) trips {
 func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
 	s.acks.probe(ctx, master)
 	_, err := master.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, text := range slices.Concat([]string{putLua, deleteLua, admitLua, endLua}, index.Scripts(), audit.Scripts()) {
+		for _, text := range slices.Concat([]string{putLua, deleteLua, admitLua, endLua, outdateLua}, index.Scripts(), audit.Scripts()) {
 			pipe.ScriptLoad(ctx, text)
 		}
 		return nil

@@ -45,7 +45,7 @@ func (s *Store) Delete(ctx context.Context, old *session.Stored, reason string) 
 }
 
 // delete is Delete with the sequence of the deletion. wait says whether it waits
-// for replicas.
+// for replicas. Without a reason it leaves neither a tombstone nor an end, and nothing is remembered.
 func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, sequence uint64, wait bool) (Deleted, error) {
 	if old.Due(s.clock()) {
 		return Deleted{}, session.ErrNotFound
@@ -65,12 +65,16 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 		note = index.DropNote(&card)
 	}
 	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
+	tombstone := ""
+	if reason != "" {
+		tombstone = deletions.NewTombstone(sequence, reason, deleted.ChangeDate)
+	}
 	args := []any{
-		old.Version, string(old.ID), card.Pack(), deletions.NewTombstone(sequence, reason, deleted.ChangeDate), deletions.TombstoneFor.Milliseconds(),
+		old.Version, string(old.ID), card.Pack(), tombstone, deletions.TombstoneFor.Milliseconds(),
 		session.Score(deleted.ChangeDate), note, "", 0,
 	}
 	end, ends := s.endOf(old.ID)
-	if ends {
+	if ends = ends && reason != ""; ends {
 		name := session.EndOfSession(old.ID)
 		s.near.ForgetEnd(name)
 		defer s.near.ForgetEnd(name) // I4
@@ -89,7 +93,9 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	}
 	switch result {
 	case "ok", "done":
-		s.remembered.Add(old.ID, sequence, deleted.ChangeDate, s.clock())
+		if reason != "" {
+			s.remembered.Add(old.ID, sequence, deleted.ChangeDate, s.clock())
+		}
 		if ends {
 			s.ends.Add(session.EndOfSession(old.ID), end, s.clock())
 		}

@@ -15,8 +15,12 @@ import (
 // Get returns the session with this ID, or session.ErrNotFound. It may answer
 // from the near cache, which lacks what another process has done within
 // Config.NearStaleness at the most. It is for reading only: there may be no
-// Version, so what Get returns cannot be replaced or deleted.
+// Version, so what Get returns cannot be replaced or deleted. With Config.Upstream it is what
+// that says: also a session that has ended, which is not in the store.
 func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
+	if s.upstream != nil {
+		return s.current(ctx, id, "")
+	}
 	stored, err := s.get(ctx, id)
 	if err != nil {
 		return nil, err

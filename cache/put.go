@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -31,8 +30,8 @@ const (
 	noteFor = time.Minute
 	// putNote is where put.lua's argument 11 stands.
 	putNote = 10
-	// putEnd is where put.lua's argument 16 stands.
-	putEnd = 15
+	// putEnd and putQuestion are where put.lua's arguments 16 and 17 stand.
+	putEnd, putQuestion = 15, 16
 	// versionLen is the length of a version, in random bytes.
 	versionLen = 8
 )
@@ -51,6 +50,12 @@ const (
 // After session.ErrUnavailable it may or may not have happened; that is also
 // the answer if another write came before the repetition.
 func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Stored) error {
+	return s.put(ctx, next, old, "")
+}
+
+// put is Put. Where nothing is stored, a mark that is not "" must still be that of the question about
+// the session; else it answers session.ErrConflict.
+func (s *Store) put(ctx context.Context, next *session.Session, old *session.Stored, mark string) error {
 	if old != nil && old.Due(s.clock()) {
 		return session.ErrConflict // it has ended since the caller read it
 	}
@@ -67,7 +72,10 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	var twins []any
 	for range clearings {
 		w := s.newWrite(next, old, twins)
-		result, lost, err := s.put(ctx, w)
+		if mark != "" {
+			w.keys, w.args[putQuestion] = append(w.keys, s.keys.Question(next.ID)), mark
+		}
+		result, lost, err := s.tryPut(ctx, w)
 		if err != nil {
 			return err // whether it happened is not known; the sweeper looks after the note
 		}
@@ -117,7 +125,7 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 			if old, err = s.readFresh(ctx, next.ID); err != nil {
 				return err
 			}
-			if old != nil && !old.Due(s.clock()) && !s.remembered.Forbids(old, s.clock()) {
+			if old != nil && !old.Due(s.clock()) && !s.remembered.Forbids(old, s.clock()) || old == nil && mark != "" {
 				return session.ErrConflict
 			}
 		}
@@ -125,8 +133,8 @@ func (s *Store) Put(ctx context.Context, next *session.Session, old *session.Sto
 	return session.ErrConflict
 }
 
-// put tries once, and returns what put.lua answers; lost is as in runScript.
-func (s *Store) put(ctx context.Context, w *write) (result string, lost bool, err error) {
+// tryPut tries once, and returns what put.lua answers; lost is as in runScript.
+func (s *Store) tryPut(ctx context.Context, w *write) (result string, lost bool, err error) {
 	s.near.Forget(w.card, w.oldCard)
 	defer s.near.Forget(w.card, w.oldCard) // I4: also if it is not known whether it happened
 	if w.note != "" {
@@ -158,9 +166,7 @@ type write struct {
 // twins are what evictFor knows of the user's list, nil if it was not asked.
 func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any) *write {
 	facts := next.Facts()
-	version := make([]byte, versionLen)
-	_, _ = rand.Read(version) // never fails
-	fresh := session.Stored{Facts: facts, Token: next.Token, TokenForeign: next.TokenForeign, Version: string(version)}
+	fresh := session.Stored{Facts: facts, Token: next.Token, TokenForeign: next.TokenForeign, Version: newVersion()}
 
 	w := &write{shard: s.keys.ShardOf(next.ID), card: index.CardOf(&fresh)}
 	named := w.card.NamedLists(s.keys)
@@ -225,7 +231,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 		fresh.Version, oldVersion, string(next.ID), strconv.FormatUint(next.Sequence, 10), session.Score(facts.Creation),
 		ends, w.card.Pack(), session.Score(facts.Expiration), oldPacked,
 		len(gets), w.note, w.dropNote, session.Score(s.clock()),
-		s.maxSessions, localLimit, 0, fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
+		s.maxSessions, localLimit, 0, "", fieldDoc, appendStored(nil, next), fieldVersion, fresh.Version,
 	}
 	if _, ends := s.endsOf(next.ID); ends {
 		w.keys, w.args[putEnd] = append(w.keys, s.keys.End(session.EndOfSession(next.ID))), 1

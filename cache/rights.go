@@ -53,6 +53,11 @@ func Rights() []acl.Right {
 		{Command: "evalsha", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "run end.lua"},
 		{Command: "eval", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "the same, when Redis has forgotten it"},
 
+		{Command: "get", Args: "KEY", Keys: "q", Access: acl.Reads, When: acl.Upstream, Why: "is a question to ZITADEL still the last; put.lua, too"},
+		{Command: "set", Args: "KEY 0 PX 1", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "it is now; outdate.lua: none is"},
+		{Command: "evalsha", Args: "0 1 KEY", Keys: "q", Access: acl.Both, When: acl.Upstream, Why: "run outdate.lua"},
+		{Command: "eval", Args: "0 1 KEY", Keys: "q", Access: acl.Both, When: acl.Upstream, Why: "the same, when Redis has forgotten it"},
+
 		{Command: "cluster|slots", When: acl.Cluster, Why: "which master has which slots"},
 		{Command: "command", When: acl.Cluster, Why: "where the keys of a command are; the client asks once"},
 		{Command: "readonly", When: acl.Cluster | acl.Replicas, Why: "read from replicas"},

@@ -272,3 +272,45 @@ func TestRights_AccessIsThatOfRedis(t *testing.T) {
 		}
 	}
 }
+
+// The rights that are named for it are enough for copies of a ZITADEL's sessions, and each is needed. (I5)
+func TestRights_Upstream(t *testing.T) {
+	t.Parallel()
+	eachShards(t, func(t *testing.T, shards int) {
+		l := startLeast(t)
+		all := acl.Needed(cache.Rights(), acl.Upstream)
+		tour := func() error {
+			l.empty(t)
+			clock, r := storetest.NewClock(), newRecord()
+			s, err := cache.Open(t.Context(), cache.Config{
+				Redis: l.user(), Shards: shards, Clock: clock.Now,
+				Upstream: &cache.Upstream{Ask: r.ask, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10},
+			})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			r.put(storetest.New("s1", clock.Now(), append(ada, storetest.Sequence(3))...), t1)
+			_, getErr := s.GetWithToken(t.Context(), "s1", t1)
+			outdateErr := s.Outdate(t.Context(), "s1")
+			_, byTokenErr := s.GetByToken(t.Context(), t1)
+			r.delete("s1")
+			clock.Advance(maxAge)
+			_, goneErr := s.Get(t.Context(), "s1")
+			if errors.Is(goneErr, session.ErrNotFound) {
+				goneErr = nil
+			}
+			return errors.Join(getErr, outdateErr, byTokenErr, goneErr, s.Terminate(t.Context(), "s1", "ended"))
+		}
+		l.allow(t, rule(all))
+		if err := tour(); err != nil {
+			t.Errorf("with all rights: %v", err)
+		}
+		for _, pattern := range []string{"%RW~cr:q:*", "%RW~cr:k:*"} {
+			l.allow(t, slices.DeleteFunc(rule(all), func(word string) bool { return word == pattern }))
+			if err := tour(); !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("without %s: %v", pattern, err)
+			}
+		}
+	})
+}

@@ -146,11 +146,12 @@ func TestScripts_OnAFullRedis(t *testing.T) {
 		want   any
 	}{
 		"delete":  {[]string{"s1", "d1", "t", "x", "p"}, []any{"V", "id", "card1", "2 revoked", 100000, 5, "dcard1", "", 0}, "ok", []any{"ZSCORE", "p", "dcard1"}, 5.0},
+		"outdate": {[]string{"s6", "q"}, []any{"W", 100000}, "ok", []any{"GET", "q"}, "W"},
 		"end":     {[]string{"e"}, []any{5, 1 << 60, 1 << 43}, "ok", []any{"GET", "e"}, fmt.Sprintf("5 %d", 1<<60)},
 		"sweep":   {[]string{"s2", "t", "x", "p"}, []any{10, "id2", "card2", "dcard2"}, int64(1), []any{"ZSCORE", "p", "dcard2"}, 10.0},
 		"condemn": {[]string{"p", "s3"}, []any{7, "acard3", "dcard3", "tag"}, int64(1), []any{"ZSCORE", "p", "dcard3"}, 7.0},
 		"repair":  {[]string{"s4", "t"}, []any{"V", "-", "id4", 8}, int64(1), []any{"ZSCORE", "t", "id4"}, 8.0},
-		"put":     {[]string{"s5", "d5", "t", "x", "p"}, []any{"V", "", "id5", "1", 1, "", "card5", 1, "", 0, "", "", 1, 0, 0, 0, "doc", "D", "v", "V"}, nil, []any{"EXISTS", "s5"}, int64(0)},
+		"put":     {[]string{"s5", "d5", "t", "x", "p"}, []any{"V", "", "id5", "1", 1, "", "card5", 1, "", 0, "", "", 1, 0, 0, 0, "", "doc", "D", "v", "V"}, nil, []any{"EXISTS", "s5"}, int64(0)},
 		"admit":   {[]string{"u"}, []any{5, 1, "m"}, nil, []any{"EXISTS", "u"}, int64(0)},
 	}
 	for name, script := range allScripts(t) {

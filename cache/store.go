@@ -95,6 +95,8 @@ type Config struct {
 	RevokeWaitTimeout time.Duration
 	// JWTs says that ends are asked for (Ended), so that the near cache has a part for them.
 	JWTs bool
+	// Upstream is the system of record whose sessions are kept here; nil: there is none.
+	Upstream *Upstream
 	// RememberDeletions is about how many deletions this process remembers, so
 	// that a failover brings none of those sessions back, and about how many ends; 0 remembers none.
 	RememberDeletions int
@@ -134,6 +136,7 @@ type Store struct {
 	auditEvery      time.Duration
 	backgroundAudit backgroundAudit
 	redeleted       atomic.Uint64
+	upstream        *upstream // nil if there is none
 }
 
 // tripTimeout bounds a round trip: a little less than the second that a request
@@ -169,6 +172,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
+	s.upstream = newUpstream(c.Upstream)
 	s.replicas = c.Replicas
 	s.searches, s.writes = newTrips(c.Searches, searchesQueued/2), newTrips(c.Redis, 0)
 	if s.log == nil {
@@ -227,6 +231,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // Close waits for the round trips under way. It must be called when nothing
 // uses the store any more, and before its clients are closed. (I7)
 func (s *Store) Close() error {
+	s.upstream.close()
 	s.gets.Close()
 	s.searches.Close()
 	s.searchReads.Close()

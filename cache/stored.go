@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -22,13 +23,18 @@ const (
 	fieldTag     = "tag" // version of the write that added the entries in other shards
 )
 
-// What fieldDoc holds: a byte for the format, the creator as a packed text, the
+// What fieldDoc holds: a byte for the format, of a checked one eight bytes with the instant
+// (µs, big-endian; outdate.lua writes zero there), the creator as a packed text, the
 // token's hash unless there is none, and the packed document.
 const (
-	storedBare    = 1 // no token
-	storedOwn     = 2 // with a token of ours
-	storedForeign = 3 // with a token that somebody else made
+	storedBare    = 1    // no token
+	storedOwn     = 2    // with a token of ours
+	storedForeign = 3    // with a token that somebody else made
+	storedChecked = 0x10 // added to each of them where there is a system of record
 )
+
+// checkedLen is the length of the instant of a checked one.
+const checkedLen = 8
 
 var errDamaged = errors.New("what is stored is damaged")
 
@@ -41,7 +47,12 @@ func appendStored(dst []byte, s *session.Session) []byte {
 	case s.TokenForeign:
 		format = storedForeign
 	}
-	dst = packed.Append(append(dst, format), s.Creator)
+	if s.CheckedAt != 0 {
+		dst = binary.BigEndian.AppendUint64(append(dst, format|storedChecked), uint64(s.CheckedAt))
+	} else {
+		dst = append(dst, format)
+	}
+	dst = packed.Append(dst, s.Creator)
 	if format != storedBare {
 		dst = append(dst, s.Token[:]...)
 	}
@@ -90,12 +101,19 @@ type parts struct {
 
 // appendParts appends the parts of what fieldDoc holds, and sets the token.
 func appendParts(dst []byte, field string, s *session.Stored) (_ []byte, p parts, err error) {
-	format := field[0]
+	format, field := field[0], field[1:]
+	if format&storedChecked != 0 {
+		if len(field) < checkedLen {
+			return nil, p, errDamaged
+		}
+		format &^= storedChecked
+		s.CheckedAt, field = session.Time(binary.BigEndian.Uint64(bytesOf(field[:checkedLen]))), field[checkedLen:]
+	}
 	if format < storedBare || format > storedForeign {
 		return nil, p, fmt.Errorf("the session is stored in format %d, which this program does not know", format)
 	}
 	start := len(dst)
-	dst, rest, ok := packed.AppendCut(dst, field[1:])
+	dst, rest, ok := packed.AppendCut(dst, field)
 	if !ok {
 		return nil, p, errDamaged
 	}

@@ -107,7 +107,7 @@ func (s *Server) run(base context.Context, c *call, loopbackOnly bool) (err erro
 	// What is refused here is refused unread: a caller without credentials gets no
 	// memory for a body.
 	if c.route.open {
-		return c.route.do(s, base, c)
+		return s.do(base, c)
 	}
 	// Nor does one too many: neither the store nor an issuer is asked about it.
 	if c.place = s.budgets[c.route.class]; !c.place.Enter() {
@@ -165,6 +165,14 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		timed := deadline.Lazy(base, begin.Add(s.limits.request))
 		defer timed.End()
 		ctx = timed
+	}
+	return s.do(ctx, c)
+}
+
+// do answers c, which may be answered.
+func (s *Server) do(ctx context.Context, c *call) error {
+	if s.config.Upstream != nil && c.route.upstream != nil {
+		return c.route.upstream(s, ctx, c)
 	}
 	return c.route.do(s, ctx, c)
 }

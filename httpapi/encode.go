@@ -6,9 +6,22 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/valyala/fasthttp"
 )
 
 const contentTypeJSON = "application/json"
+
+// Headers of every request or answer, in their canonical form, which is looked
+// up as it is.
+var (
+	authorizationName = []byte(fasthttp.HeaderAuthorization)
+	cacheControlName  = []byte(fasthttp.HeaderCacheControl)
+	etagName          = []byte("Etag")
+	ifNoneMatchName   = []byte(fasthttp.HeaderIfNoneMatch)
+	consistencyName   = []byte(headerConsistency)
+
+	noStore = []byte("no-store")
+)
 
 // begin takes the buffer of the answer's body, with capacity for size bytes, so that
 // a long answer grows only once. Everything up to end appends to c.out.

@@ -22,7 +22,11 @@ var (
 	errNoRoute  = &refusal.Error{Code: refusal.NotFound, Text: "Not Found"}
 	errNoMethod = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
 
-	errUnavailable  = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
+	errUnavailable    = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
+	errUpstreamOurs   = &refusal.Error{Code: refusal.Denied, Text: "sessions are written with credentials of the ZITADEL that they live in; these are Cloakroom's own"}
+	errUpstreamOwns   = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: they cannot be stored here"}
+	errUpstreamRevoke = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: delete them there"}
+
 	errConflict     = &refusal.Error{Code: refusal.Aborted, Text: "the session is being changed by others; try again"}
 	errStale        = &refusal.Error{Code: refusal.Exists, Text: "a version with a higher sequence is stored"}
 	errDeleted      = &refusal.Error{Code: refusal.Exists, Text: session.ErrDeleted.Error()}

@@ -70,6 +70,11 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 			return nil
 		}
 	}
+	return c.writeDoc(stored)
+}
+
+// writeDoc answers with stored.
+func (c *call) writeDoc(stored *session.Stored) error {
 	c.begin(len(stored.Doc) + len(`{"session":}`))
 	c.out = append(c.out, `{"session":`...)
 	c.out = append(c.out, stored.Doc...)

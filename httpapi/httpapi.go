@@ -21,9 +21,11 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/forward"
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -72,6 +74,13 @@ type Config struct {
 	// ShutdownIdle is how long connections without a request stay open when the
 	// server ends, for requests that are on their way; 0 ends them at once.
 	ShutdownIdle time.Duration
+	// Upstream is the ZITADEL whose sessions the Store keeps copies of; nil: the Store is their home.
+	Upstream *upstream.Client
+	// UpstreamTimeout is how long a call of Upstream takes at most.
+	UpstreamTimeout time.Duration
+	// PermissionAge is how long a caller whose credentials only Upstream knows, and who was shown a session by
+	// that, is shown the same version from a copy; 0: Upstream is asked each time.
+	PermissionAge time.Duration
 	// Verify configures the endpoint that gateways ask.
 	Verify verify.Config
 	// Version is what GET /version answers; default "unknown".
@@ -110,6 +119,7 @@ type Server struct {
 	// Imports, back-channel logouts and revocations have places of their own.
 	imports, logouts, revocations server.Budget
 	logoutCounts                  logoutCounts
+	permissions                   *forward.Permissions
 }
 
 // New checks c and returns a server without API keys and issuers. It starts no goroutine;
@@ -186,12 +196,16 @@ func New(c Config) (*Server, error) {
 		imports: server.Budget{Limit: maxImports}, logouts: server.Budget{Limit: maxLogouts}, revocations: server.Budget{Limit: maxRevocations},
 	}
 	s.limits.idleAtEnd = c.ShutdownIdle
+	if c.Upstream != nil {
+		s.limits.request += c.UpstreamTimeout
+		s.permissions = forward.NewPermissions(c.PermissionAge)
+	}
 	m, err := server.NewMetrics(c.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.metrics = m
-	if s.Callers, err = caller.New(caller.Config{Store: c.Store, Anonymous: c.Anonymous, KeyRate: c.KeyRate, Metrics: c.Metrics}); err != nil {
+	if s.Callers, err = caller.New(caller.Config{Store: c.Store, Anonymous: c.Anonymous, KeyRate: c.KeyRate, Upstream: c.Upstream != nil, Metrics: c.Metrics}); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.logoutCounts.issuers = s.Callers.Issuers

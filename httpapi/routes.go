@@ -34,6 +34,8 @@ type route struct {
 	// class says whose places it takes.
 	class class
 	do    handler
+	// upstream answers in place of do where the sessions are those of a ZITADEL; nil: do does.
+	upstream handler
 }
 
 // handler answers a call that is authenticated and whose body has been read; an
@@ -45,9 +47,9 @@ var routes = slices.Concat(
 	sessionService("v2", false),
 	sessionService("v2beta", true),
 	[]route{
-		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, class: classWrite, do: answer(decodePut, (*Server).putSession)},
-		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions},
-		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions)},
+		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, class: classWrite, do: answer(decodePut, (*Server).putSession), upstream: fail(errUpstreamOwns)},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions, upstream: fail(errUpstreamOwns)},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions), upstream: fail(errUpstreamRevoke)},
 		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, protocol: protocol.OAuth, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/.well-known/jwks.json", call: "AssertionKeys", open: true, do: (*Server).assertionKeys},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
@@ -59,11 +61,11 @@ var routes = slices.Concat(
 func sessionService(version string, beta bool) []route {
 	prefix, service := "/"+version, protocol.ConnectPrefix+"session."+version+".SessionService/"
 	calls := []route{
-		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: listAgain(answer(decodeList, (*Server).listSessions))},
-		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, class: classRead, do: answer(decodeGet, (*Server).getSession)},
-		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, class: classWrite, do: answer(decodeCreate, (*Server).createSession)},
-		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, class: classWrite, do: answer(decodeSet, (*Server).setSession)},
-		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, class: classWrite, do: answer(decodeDelete, (*Server).deleteSession)},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions/search", call: "ListSessions", beta: beta, class: classSearch, do: listAgain(answer(decodeList, (*Server).listSessions)), upstream: (*Server).listUpstream},
+		{method: fasthttp.MethodGet, path: prefix + "/sessions/{id}", call: "GetSession", beta: beta, class: classRead, do: answer(decodeGet, (*Server).getSession), upstream: (*Server).getUpstream},
+		{method: fasthttp.MethodPost, path: prefix + "/sessions", call: "CreateSession", beta: beta, writes: true, class: classWrite, do: answer(decodeCreate, (*Server).createSession), upstream: (*Server).createUpstream},
+		{method: fasthttp.MethodPatch, path: prefix + "/sessions/{id}", call: "SetSession", beta: beta, writes: true, class: classWrite, do: answer(decodeSet, (*Server).setSession), upstream: (*Server).setUpstream},
+		{method: fasthttp.MethodDelete, path: prefix + "/sessions/{id}", call: "DeleteSession", beta: beta, writes: true, class: classWrite, do: answer(decodeDelete, (*Server).deleteSession), upstream: (*Server).deleteUpstream},
 	}
 	for _, r := range slices.Clone(calls) {
 		calls = append(calls, r.byConnect(service))

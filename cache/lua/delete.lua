@@ -6,7 +6,7 @@
 -- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
 --       6... other lists of this shard, and at last, where there is one, the end
 -- ARGV: 1 version that the caller read ('' = none), 2 session ID, 3 card,
---       4 tombstone, 5 its TTL (ms), 6 now (µs),
+--       4 tombstone ('' = none), 5 its TTL (ms), 6 now (µs),
 --       7 note of entries to remove in other shards ('' = none),
 --       8 end ('' = none), 9 until when it is kept (ms)
 -- Returns ok; done: this very delete has happened before; conflict: another
@@ -54,7 +54,9 @@ redis.call('ZREM', KEYS[4], ARGV[3])
 for i = 6, ends and #KEYS - 1 or #KEYS do
   redis.call('ZREM', KEYS[i], ARGV[2])
 end
-redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+if ARGV[4] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+end
 if ends then
   leaveEnd()
 end

@@ -4,8 +4,8 @@
 -- a Redis that is full, refuse it before it begins.
 --
 -- KEYS: 1 session, 2 tombstone, 3 created, 4 catalogue, 5 pending,
---       6... lists that get the entry, then lists that lose it, and at last, where
---       there may be one, the end of the session
+--       6... lists that get the entry, then lists that lose it, then, where
+--       there may be one, the end of the session, and where it is asked about, the question
 -- ARGV: 1 version, 2 version that the caller read ('' = none),
 --       3 session ID, 4 sequence, 5 creation date (score),
 --       6 TTL's end in ms ('' = none), 7 card, 8 its score, 9 card that it replaces ('' = none),
@@ -14,7 +14,8 @@
 --       14 how many sessions may be stored (0 = no limit),
 --       15 how many other sessions the list of the session's user, which is
 --       key 6 then, must be short of (0 = no limit),
---       16 whether the last key is the end (1), 17... fields and values
+--       16 whether there is an end (1), 17 the mark that the question must have
+--       ('' = no question), 18... fields and values
 -- Returns ok; done: this very write has happened before; conflict: another
 -- version is stored; deleted: a tombstone forbids it; ended: an end does; unswept: entries of an
 -- expired session with this ID remain; late: the note has been condemned; full:
@@ -28,6 +29,12 @@ if stored ~= ARGV[2] then
   return 'conflict'
 end
 local keys = #KEYS
+if ARGV[17] ~= '' then
+  if call('GET', KEYS[keys]) ~= ARGV[17] then
+    return 'conflict'
+  end
+  keys = keys - 1
+end
 if ARGV[16] == '1' then
   if call('EXISTS', KEYS[keys]) == 1 then
     return 'ended'
@@ -75,7 +82,7 @@ if missing then
   return redis.error_reply('NOPERM put.lua may not use ' .. missing)
 end
 
-call('HSET', KEYS[1], unpack(ARGV, 17))
+call('HSET', KEYS[1], unpack(ARGV, 18))
 if ARGV[6] == '' then
   call('PERSIST', KEYS[1])
 else

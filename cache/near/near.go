@@ -215,6 +215,13 @@ func (n *Cache) Forget(cards ...index.Card) {
 	}
 }
 
+// ForgetSession is Forget for a write that changes no entry of a session. (I4)
+func (n *Cache) ForgetSession(id session.ID) {
+	if n != nil {
+		n.sessions.invalidate(id)
+	}
+}
+
 // invalidateKey removes what is held of a Redis key that has changed.
 func (n *Cache) invalidateKey(key []byte) {
 	kind, name, ok := n.space.Parse(key)

@@ -138,6 +138,9 @@ func needs(c *config.Config) acl.When {
 	if c.LoginsEnd() {
 		when |= acl.JWTs
 	}
+	if c.Upstream != nil {
+		when |= acl.Upstream
+	}
 	if c.Redis.ReplicaReads {
 		when |= acl.Replicas
 	}

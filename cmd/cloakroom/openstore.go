@@ -77,6 +77,11 @@ func (s *sidecar) tryOpen(ctx context.Context, b *redisconn.Backend) (*cache.Sto
 	c := s.c.Store
 	c.Redis, c.Searches, c.Costly, c.Replicas = b.Client, b.Searches, b.Costly, b.Replicas
 	c.ClientName, c.MaxSessions, c.Logger = b.ClientName, b.MaxSessions, s.log
+	if s.upstream != nil {
+		c.Upstream = &cache.Upstream{
+			Ask: s.upstream.Session, Timeout: s.c.Upstream.Client.Timeout, MaxAge: s.c.Upstream.MaxAge, MaxBytes: s.c.API.MaxSessionBytes,
+		}
+	}
 	store, err := cache.Open(ctx, c)
 	return store, s.c.RedisURL.Misfit(err)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/rpc"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -44,6 +45,7 @@ type sidecar struct {
 	trips    *metrics.Redis
 	admin    net.Listener
 	listens  listen.ForRequests
+	upstream *upstream.Client // nil without one
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -126,6 +128,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if err != nil {
 		return err
 	}
+	if err := s.startUpstream(); err != nil {
+		return err
+	}
 	store, err := s.openStore(ctx, b, may)
 	if err != nil || store == nil {
 		return err
@@ -196,7 +201,7 @@ func (s *sidecar) startAdmin() {
 
 func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
 	c := s.c.API
-	c.Store, c.Version, c.Logger, c.Metrics = store, s.version, s.log, s.metrics
+	c.Store, c.Version, c.Logger, c.Metrics, c.Upstream = store, s.version, s.log, s.metrics, s.upstream
 	return httpapi.New(c)
 }
 

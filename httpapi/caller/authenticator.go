@@ -24,6 +24,9 @@ type Config struct {
 	// Anonymous gives callers without credentials all permissions, under the user
 	// ID "anonymous".
 	Anonymous bool
+	// Upstream says that the sessions are those of a ZITADEL: it, and not the Store, knows whose tokens are
+	// neither API keys nor of a configured issuer.
+	Upstream bool
 	// KeyRate limits each API key that has no limit of its own.
 	KeyRate KeyRate
 	// Metrics registers what the limits of keys refuse; nil has none.
@@ -89,6 +92,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, 
 	if access != nil {
 		return access, nil
 	}
+	if a.config.Upstream {
+		return a.upstreamCaller(ctx, token, within)
+	}
 	timed := deadline.Lazy(ctx, time.Now().Add(within))
 	defer timed.End()
 	byToken := a.config.Store.GetByToken
@@ -108,6 +114,22 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, 
 		return nil, err // I2
 	}
 	return sessionCaller(stored, a.config.Store.Now())
+}
+
+// unknownCaller is a caller whom only the system of record knows.
+var unknownCaller = &Caller{Name: "upstream", Upstream: true, Remote: true}
+
+// upstreamCaller is the caller behind a token that is neither an API key nor a JWT of an issuer: of an issuer that
+// knows it as opaque, or one of ZITADEL's.
+func (a *Authenticator) upstreamCaller(ctx context.Context, token []byte, within time.Duration) (*Caller, error) {
+	if ownToken(token) {
+		return nil, ErrBadCredentials
+	}
+	c, err := a.opaqueCaller(ctx, token, within)
+	if err == ErrBadCredentials || err == errEndedToken {
+		return unknownCaller, nil
+	}
+	return c, err
 }
 
 // sessionCaller is the caller behind a session token: the session's user, on

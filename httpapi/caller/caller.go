@@ -30,6 +30,8 @@ type Caller struct {
 	// rate is the API key's own limit, nil if it has none; limit is what holds.
 	rate  *KeyRate
 	limit *keyLimit
+	// Upstream says that nothing is known of the caller here: the system of record decides what it may do.
+	Upstream bool
 	// Remote says that an issuer may have been asked about it.
 	Remote bool
 }

@@ -54,6 +54,9 @@ type Config struct {
 	// Claims are those of JWTs whose values answers have, in a header each. The issuers are asked for the
 	// same ones.
 	Claims []oidc.NamedClaim
+	// UpstreamTimeout is how long a verify may take, in place of Dependencies.Timeout, where the sessions live in a
+	// ZITADEL that may have to be asked; 0: they do not.
+	UpstreamTimeout time.Duration
 	// Assertions makes the assertion of each answer that lets pass; nil has none.
 	Assertions *assertion.Signer
 }
@@ -136,6 +139,9 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	longest := maxTokenLen
 	if c.Accepts&AcceptJWTs != 0 {
 		longest = oidc.MaxTokenBytes
+	}
+	if c.Accepts&AcceptPairs != 0 {
+		longest = max(longest, session.MaxIDLen+1+maxTokenLen)
 	}
 	names := make([]string, len(c.Claims))
 	for i, claim := range c.Claims {
@@ -274,6 +280,9 @@ func (v *verification) find(base context.Context, start time.Time, token []byte)
 			return stored, err
 		}
 	}
+	if id, of, ok := v.s.pairOf(token); ok {
+		return v.findPair(base, start, id, of)
+	}
 	if v.s.config.Accepts&AcceptSessions == 0 {
 		return nil, session.ErrNotFound
 	}
@@ -317,7 +326,7 @@ var errBug = errors.New("a bug of ours")
 // waits for less; then the answer is there a little before. It can never get
 // more, and a client that forges what its gateway hands on only harms itself.
 func (v *verification) patience() time.Duration {
-	most := v.s.Timeout
+	most := max(v.s.Timeout, v.s.config.UpstreamTimeout)
 	said := v.http.Request.Header.PeekCanonical(envoyTimeoutName)
 	if len(said) == 0 || !v.s.Proxies.Trusts(v.http.RemoteAddr()) {
 		return most

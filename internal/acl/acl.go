@@ -36,6 +36,7 @@ const (
 	Audit                     // by cloakroom audit
 	Waits                     // where deletions wait for replicas
 	JWTs                      // where sessions have JWTs
+	Upstream                  // where the sessions are copies of a ZITADEL's
 )
 
 // Right is one command that is sent, or that a script calls: scripts run with

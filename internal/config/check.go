@@ -125,7 +125,7 @@ func checkKeys(c *Config, wrong *usage.Faults) {
 			return
 		}
 		c.APIKeys = k
-	case !c.API.Anonymous && c.issuersFile == "" && !c.misspelt:
+	case !c.API.Anonymous && c.issuersFile == "" && c.upstream.URL == "" && !c.misspelt:
 		wrong.Addf("nobody could call: set --auth-keys-file (`cloakroom key new --file keys.yaml …` makes one), " +
 			"or --auth-issuers-file, or --auth-anonymous to try out")
 	}

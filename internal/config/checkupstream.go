@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
@@ -19,12 +20,15 @@ type Upstream struct {
 	Credentials *followed.Files[*upstream.Credentials]
 	// RootCAs are those of the file, whose changes are for Client.SetRootCAs; nil without one.
 	RootCAs *followed.Files[*x509.CertPool]
+	// MaxAge is how long what it has answered may answer here.
+	MaxAge time.Duration
 }
 
 // upstreamSettings are the settings of an Upstream.
 type upstreamSettings struct {
 	upstream.Config
-	tokenFile, caFile string
+	tokenFile, caFile                    string
+	maxAge, permissionAge, verifyTimeout time.Duration
 }
 
 // upstreamNeeds are settings that say nothing without --upstream-url.
@@ -45,6 +49,19 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 		return
 	}
 	before := len(*wrong)
+	for _, own := range []struct {
+		name  string
+		given bool
+	}{
+		{"max-sessions-per-user", c.Store.MaxSessionsPerUser > 0},
+		{"default-lifetime", c.API.DefaultLifetime > 0},
+		{"max-lifetime", c.API.MaxLifetime > 0},
+		{"stale-if-error", c.Store.StaleIfError > 0},
+	} {
+		if own.given {
+			wrong.Addf("--%s cannot be set with --upstream-url: the sessions are those of ZITADEL, which decides that", own.name)
+		}
+	}
 	switch err := u.Check(); {
 	case errors.Is(err, upstream.ErrPlainHTTP):
 		wrong.Addf("--upstream-url: http is for loopback only, unless --upstream-allow-http is true")
@@ -73,6 +90,8 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 		up.Client.RootCAs = up.RootCAs.Value()
 	}
 	up.Client.Credentials, up.Client.SessionBytes = up.Credentials.Value(), c.API.MaxSessionBytes
+	up.MaxAge = u.maxAge
+	c.API.UpstreamTimeout, c.API.PermissionAge, c.API.Verify.UpstreamTimeout = u.Timeout, u.permissionAge, u.verifyTimeout
 	c.Upstream = up
 }
 

@@ -13,6 +13,7 @@
 //	cr:j:{tag}:<token hash>      a token that counts once, and was used
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:e:{tag}:<end name>        what refuses JWTs of a session, or of a user
+//	cr:q:{tag}:<session ID>      marks a question to the system of record about a session that is not stored
 //	cr:p:{tag}                   writes under way across shards
 //	cr:n:{tag}                   never there: who answers for it has the shard
 //
@@ -89,6 +90,10 @@ func (s *Space) Tombstone(id session.ID) string { return s.named("d:", string(id
 
 // End is what refuses JWTs of a session, in its shard, or of a user.
 func (s *Space) End(name session.EndName) string { return s.named("e:", string(name)) }
+
+// Question marks a question to the system of record about a session that is not stored: whose
+// answer comes when it has another mark is outdated.
+func (s *Space) Question(id session.ID) string { return s.named("q:", string(id)) }
 
 // User is the list of a user's sessions.
 func (s *Space) User(id string) string { return s.named("u:", id) }
@@ -172,7 +177,7 @@ const (
 // somebody looks for it there.
 func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
 	rest, ok := strings.CutPrefix(key, s.prefix)
-	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdep", rune(rest[0])) {
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqp", rune(rest[0])) {
 		return 0, 0, "", false, false
 	}
 	kind = rest[0]

@@ -16,6 +16,14 @@ func ParseWhole(doc []byte) (*Session, error) {
 	return parseDoc(doc, "is not known here")
 }
 
+// Decode reads a session as a part of a larger document, as ParseWhole does.
+func Decode(r *protojson.Reader) (*Session, error) {
+	r.RefuseUnknown("is not known here")
+	s := &Session{ExpirationDate: Never}
+	var given Given
+	return s, r.Object(func(name string) error { return s.decodeField(r, name, &given) })
+}
+
 // parseDoc refuses what is not known, as unknown says, unless that is "".
 func parseDoc(doc []byte, unknown string) (*Session, error) {
 	s := &Session{ExpirationDate: Never}

@@ -24,6 +24,8 @@ var (
 	// ErrEnded: the session has ended for good, by a deletion or by its identity
 	// provider, so that no version of it is let in.
 	ErrEnded = errors.New("the session has ended: it was deleted, or its identity provider has ended it")
+	// ErrNotKept: the system of record has the session, and it has what is not known here, so that no copy is kept.
+	ErrNotKept = errors.New("the session has what is not known here, and is not kept")
 	// ErrUnavailable: Redis is away, late or out of order. It says nothing
 	// about the session.
 	ErrUnavailable = errors.New("the session store is unavailable")

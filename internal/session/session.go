@@ -36,6 +36,9 @@ type Session struct {
 	// TokenForeign says that somebody else made the token, so that it does not
 	// carry the session's ID and has to be looked up by its hash.
 	TokenForeign bool
+	// CheckedAt is when the question was sent that the system of record answered with
+	// this version; zero where there is none. Not on the wire.
+	CheckedAt Time
 }
 
 // Factors are what has been verified. Only a session with a user has factors
@@ -106,9 +109,10 @@ type Stored struct {
 	// stands before the Facts so that what a Get reads is close together.
 	Doc []byte
 	Facts
-	// Token and TokenForeign are as in Session.
+	// Token, TokenForeign and CheckedAt are as in Session.
 	Token        TokenHash
 	TokenForeign bool
+	CheckedAt    Time
 	// Proof is what ProofOf reads off Doc: in copies, which are verified more
 	// often than they are loaded. nil says that nobody has read it, or that it
 	// depends on the time.

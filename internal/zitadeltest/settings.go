@@ -168,6 +168,13 @@ func (s *Server) Fail(call string, n int, failure Failure) {
 	}
 }
 
+// Recover forgets the failures that no call has met yet.
+func (s *Server) Recover() {
+	s.control.mu.Lock()
+	defer s.control.mu.Unlock()
+	clear(s.control.failures)
+}
+
 // failure returns how this request must fail, if it must.
 func (c *control) failure(call string) (Failure, bool) {
 	c.mu.Lock()

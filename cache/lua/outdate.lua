@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- outdate: says that what is known of a session may be old: the stored version
+-- counts as checked never, and no answer of the system of record to a question
+-- that was sent before is stored. A replica refuses it before it begins.
+--
+-- KEYS: 1 session, 2 question
+-- ARGV: 1 new version, and mark of the question, 2 how long the mark stays (ms)
+-- Returns ok.
+local doc = redis.call('HGET', KEYS[1], 'doc')
+if not doc then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  return 'ok'
+end
+local format = string.byte(doc)
+if format >= 16 then -- cache/stored.go: a checked one
+  doc = string.sub(doc, 1, 1) .. string.rep('\0', 8) .. string.sub(doc, 10)
+end
+redis.call('HSET', KEYS[1], 'doc', doc, 'v', ARGV[1])
+return 'ok'

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/testfile"
+	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
+)
+
+// The program in front of a ZITADEL: what is created through it is verified at once, an account that changes is used, and
+// nothing secret is in the log. (I6)
+func TestServe_InFrontOfZITADEL(t *testing.T) {
+	z := zitadeltest.Start(t)
+	user := zitadeltest.User{ID: z.NewID(), Password: "Password1!"}
+	z.AddUser(user)
+	account := testfile.Write(t, "no-token-of-zitadel")
+	p := launch(t, append([]string{
+		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair", "--upstream-max-age=1s",
+	}, quick()...))
+	api, admin := p.ready(t)
+	caller := []string{"Authorization", "Bearer " + z.Login.Token}
+	body := want(t, http.StatusCreated, "POST", api+"/v2/sessions", `{"checks":{"user":{"userId":"`+user.ID+`"},"password":{"password":"Password1!"}}}`, caller...)
+	var made struct{ SessionID, SessionToken string }
+	if err := json.Unmarshal([]byte(body), &made); err != nil {
+		t.Fatal(err)
+	}
+	pair := []string{"Authorization", "Bearer " + made.SessionID + ":" + made.SessionToken}
+	// The account is none yet.
+	want(t, http.StatusServiceUnavailable, "GET", api+"/verify", "", pair...)
+	if err := os.WriteFile(account, []byte(z.Login.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.logged(t, "credentials for ZITADEL reloaded", 1)
+	want(t, http.StatusOK, "GET", api+"/verify", "", pair...)
+	want(t, http.StatusOK, "DELETE", api+"/v2/sessions/"+made.SessionID, "", caller...)
+	want(t, http.StatusUnauthorized, "GET", api+"/verify", "", pair...)
+	if metrics := want(t, http.StatusOK, "GET", admin+"/metrics", ""); !strings.Contains(metrics, `cloakroom_upstream_calls_total{call="CreateSession"`) {
+		t.Error("the calls of ZITADEL are not counted")
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	for _, secret := range []string{made.SessionToken, z.Login.Token, user.Password} {
+		if strings.Contains(p.stderr.String(), secret) {
+			t.Error("I6: a secret is in the log")
+		}
+	}
+}

@@ -1,0 +1,57 @@
+// Package forward hands requests for sessions on to the ZITADEL that they live in, and its answers back: with the
+// caller's own credentials, byte for byte. Look here for what of a request travels, and for what is answered when there
+// is no answer. When a request is handed on, and what is kept of an answer, httpapi decides.
+package forward
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/upstream"
+	"github.com/valyala/fasthttp"
+)
+
+// Call hands a request on. name is that of the call in metrics, read says that it changes nothing, and body is its
+// body. The answer is read-only. The error is a *refusal.Error; MayHaveHappened of it is said by unknown: the call may have
+// been carried out.
+func Call(ctx context.Context, to *upstream.Client, in *fasthttp.RequestCtx, name string, read bool, body []byte, as upstream.Authorization) (answer *upstream.Answer, unknown bool, err error) {
+	q := upstream.Request{
+		Name: name, Method: string(in.Method()), Path: string(in.RequestURI()), // I8
+		Header: http.Header{}, Body: body, As: as, Read: read,
+	}
+	for key, value := range in.Request.Header.All() {
+		q.Header.Add(string(key), string(value)) // I8; what travels, upstream knows
+	}
+	if answer, err = to.Call(ctx, q); err != nil {
+		return nil, !read && upstream.MayHaveHappened(err), refused(err, read)
+	}
+	return answer, !read && answer.Status >= http.StatusInternalServerError, nil
+}
+
+// refused is what is answered where ZITADEL has not answered. It says whether a write may have been carried out. (I2)
+func refused(err error, read bool) error {
+	e := &refusal.Error{Code: refusal.Unavailable, Text: err.Error()}
+	if later, ok := errors.AsType[*upstream.RetryLaterError](err); ok {
+		e.RetryAfter = max(1, int(math.Ceil(later.After.Seconds())))
+	}
+	if !read && upstream.MayHaveHappened(err) {
+		e.Text += ": look before you repeat it"
+	}
+	return e
+}
+
+// Write makes ZITADEL's answer ours.
+func Write(out *fasthttp.RequestCtx, a *upstream.Answer) {
+	h := &out.Response.Header
+	for name, values := range a.Header {
+		h.Del(name)
+		for _, value := range values {
+			h.Add(name, value)
+		}
+	}
+	out.SetStatusCode(a.Status)
+	out.SetBody(a.Body)
+}
