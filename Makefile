@@ -42,9 +42,9 @@ build: ## Build bin/cloakroom
 # Vet is part of make lint. Without DWARF a binary is linked in a third of the time, and stacks are the same.
 TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
-# are a program of their own, which takes seconds to link: those of the packages that use package sync, and of the bench harness only the engine's.
+# are a program of their own, which takes seconds to link: those of the packages that use package sync, but not those that are for tests, and of the bench harness only the engine's.
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, and rpc, which brings gRPC.
-RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal | xargs dirname | sort -u | sed 's|^|./|') ./bench/load
+RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal upstream | xargs dirname | sort -u | grep -vE '^internal/(lookalike|observed|oidc/oidctest|protojson|redistest|session|storetest|testdepth|zitadeltest)$$' | sed 's|^|./|') ./bench/load
 
 # Tests with one caller after the other tell the race detector nothing, and these take it longest. make race has them.
 LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable

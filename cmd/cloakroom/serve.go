@@ -137,6 +137,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	}
 	s.parts.OnStop("session store", store.Close)
 	metrics.RegisterStore(s.metrics, store)
+	if s.upstream != nil {
+		metrics.RegisterUpstream(s.metrics, store)
+	}
 	metrics.RegisterBreakers(s.metrics, s.breakers)
 	if b.Master != nil {
 		b.Master.OnLoss(store.MasterLost)

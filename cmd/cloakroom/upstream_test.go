@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,8 +39,15 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	want(t, http.StatusOK, "GET", api+"/verify", "", pair...)
 	want(t, http.StatusOK, "DELETE", api+"/v2/sessions/"+made.SessionID, "", caller...)
 	want(t, http.StatusUnauthorized, "GET", api+"/verify", "", pair...)
-	if metrics := want(t, http.StatusOK, "GET", admin+"/metrics", ""); !strings.Contains(metrics, `cloakroom_upstream_calls_total{call="CreateSession"`) {
+	metrics := want(t, http.StatusOK, "GET", admin+"/metrics", "")
+	if !strings.Contains(metrics, `cloakroom_upstream_calls_total{call="CreateSession"`) {
 		t.Error("the calls of ZITADEL are not counted")
+	}
+	doc := readDoc(t, "../../docs/zitadel.md")
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (cloakroom_upstream_\w+)`).FindAllStringSubmatch(metrics, -1) {
+		if !strings.Contains(doc, "`"+m[1]+"`") {
+			t.Errorf("docs/zitadel.md does not have %s", m[1])
+		}
 	}
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
