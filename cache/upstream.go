@@ -252,7 +252,7 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 			}
 			return &answer{sent: sent, err: err}, nil
 		case errors.Is(err, session.ErrNotFound):
-			err := s.forget(ctx, id, old, mark)
+			err := s.forget(ctx, old)
 			if errors.Is(err, session.ErrConflict) {
 				u.overtaken.Add(1)
 				continue
@@ -286,7 +286,7 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 	}}
 	if got.stored.Due(s.clock()) || next.Validate(s.upstream.MaxBytes) != nil {
 		s.upstream.notKept.Add(1)
-		return got, s.forget(ctx, next.ID, old, mark)
+		return got, s.forget(ctx, old)
 	}
 	err := s.put(ctx, next, old, mark)
 	if errors.Is(err, session.ErrDeleted) || errors.Is(err, session.ErrEnded) {
@@ -296,20 +296,10 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 }
 
 // forget removes what is stored of a session, and leaves nothing: upstream has none, or one that is
-// not kept. It answers session.ErrConflict if something has changed since the question was sent.
-func (s *Store) forget(ctx context.Context, id session.ID, old *session.Stored, mark string) error {
+// not kept. It answers session.ErrConflict if that has changed since the question was sent.
+func (s *Store) forget(ctx context.Context, old *session.Stored) error {
 	if old == nil {
-		now, err := s.rdb.Get(ctx, s.keys.Question(id)).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return unavailable(err)
-		}
-		if now != mark {
-			return session.ErrConflict
-		}
 		return nil
-	}
-	if old.Due(s.clock()) {
-		return nil // the sweeper removes it
 	}
 	_, err := s.delete(ctx, old, "", 0, false)
 	if errors.Is(err, session.ErrNotFound) {

@@ -34,15 +34,16 @@ type upstreamWorld struct {
 // upstreamSession is one that was made; with each token that it had, the last one first.
 type upstreamSession struct {
 	id     string
-	user   string
 	tokens []string
 	gone   bool // it was deleted through us
+	// sure says that it was written through us, and that nothing has been done to it elsewhere since: all processes say what
+	// ZITADEL says.
+	sure bool
 }
 
 // heldAnswer is a Get whose question ZITADEL has decided, and not answered yet.
 type heldAnswer struct {
 	h    *zitadeltest.Hold
-	p    *fixture
 	id   string
 	done chan struct{}
 }
@@ -56,7 +57,7 @@ func TestI3_UpstreamAsTheModel(t *testing.T) {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
 	t.Logf("CLOAKROOM_TEST_SEED=%d", seed)
-	steps, _ := strconv.Atoi(testdepth.Of("80", "200"))
+	steps, _ := strconv.Atoi(testdepth.Of("200", "1500"))
 	w := &upstreamWorld{upstreamFixture: newUpstreamFixture(t), r: rand.New(rand.NewPCG(seed, 1))}
 	w.processes = []*fixture{w.fixture, w.another(0), w.another(1 << 20)}
 	for range 4 {
@@ -132,16 +133,19 @@ func (w *upstreamWorld) step() {
 			s.tokens = append([]string{"unknown"}, s.tokens...) // those that are known may have been replaced
 		}
 		w.zitadel.Recover()
-		w.check(s, unknown || r.status == http.StatusOK)
+		s.sure = s.sure || unknown || r.status == http.StatusOK
+		w.check(s)
 	case 2:
 		if r := w.process().do(w.zitadel.Login.Token, "DELETE", "/v2/sessions/"+s.id, ""); r.status == http.StatusOK {
-			s.gone = true
-			w.check(s, true)
+			s.gone, s.sure = true, true
+			w.check(s)
 		}
 	case 3: // at ZITADEL
 		w.zitadel.Terminate(s.id)
+		s.sure = false
 	case 4:
 		w.zitadel.SetMetadata(s.id, "k", strconv.Itoa(w.r.IntN(1000)))
+		s.sure = false
 	case 5:
 		switch user := w.users[w.r.IntN(len(w.users))]; w.r.IntN(6) {
 		case 0:
@@ -150,6 +154,9 @@ func (w *upstreamWorld) step() {
 			w.zitadel.Unlock(user)
 		case 2:
 			w.zitadel.ChangePassword(user, "Password1!")
+		}
+		for i := range w.known {
+			w.known[i].sure = false
 		}
 	case 6: // a slow old answer
 		if len(w.held) < 4 {
@@ -166,7 +173,7 @@ func (w *upstreamWorld) step() {
 			w.quiet()
 		}
 	default:
-		w.check(s, false)
+		w.check(s)
 	}
 }
 
@@ -180,21 +187,20 @@ func (w *upstreamWorld) made(r reply, user string) {
 		return // the user is locked
 	}
 	id, token := w.written(r)
-	w.known = append(w.known, upstreamSession{id: id, user: user, tokens: []string{token}})
-	w.check(&w.known[len(w.known)-1], true)
+	w.known = append(w.known, upstreamSession{id: id, tokens: []string{token}, sure: true})
+	w.check(&w.known[len(w.known)-1])
 }
 
-// check asks every process for a session. sure says that it was written through us just now, so that all say what ZITADEL
-// says; else it only must not be let in again. The process with a near cache has until the bound for that.
-func (w *upstreamWorld) check(s *upstreamSession, sure bool) {
+// check asks every process for a session. The one with a near cache has until the bound to know.
+func (w *upstreamWorld) check(s *upstreamSession) {
 	w.t.Helper()
+	if w.waits(s.id) {
+		return
+	}
 	for i, p := range w.processes {
-		if w.waits(p, s.id) { // it would wait, too
-			continue
-		}
-		fault := w.fault(p, s, sure)
+		fault := w.fault(p, s)
 		if fault != "" && i == nearProcess {
-			eventually.Within(5*time.Second, func() bool { fault = w.fault(p, s, sure); return fault == "" })
+			eventually.Within(5*time.Second, func() bool { fault = w.fault(p, s); return fault == "" })
 		}
 		if fault != "" {
 			w.t.Errorf("process %d: %s", i, fault)
@@ -206,7 +212,7 @@ func (w *upstreamWorld) check(s *upstreamSession, sure bool) {
 const nearProcess = 2
 
 // fault says what is wrong with what a process says of a session, "" if nothing is.
-func (w *upstreamWorld) fault(p *fixture, s *upstreamSession, sure bool) string {
+func (w *upstreamWorld) fault(p *fixture, s *upstreamSession) string {
 	truth := w.zitadel.See(w.zitadel.Login.Token, s.id, "")
 	r := p.do("admin", "GET", "/v2/sessions/"+s.id, "")
 	switch {
@@ -214,9 +220,9 @@ func (w *upstreamWorld) fault(p *fixture, s *upstreamSession, sure bool) string 
 		return fmt.Sprintf("%d %s", r.status, r.body)
 	case s.gone && r.status == http.StatusOK:
 		return "it shows session " + s.id + ", which was deleted through us"
-	case sure && r.status != truth.Status:
+	case s.sure && r.status != truth.Status:
 		return fmt.Sprintf("%d %s, and ZITADEL says %d", r.status, r.body, truth.Status)
-	case sure && r.status == http.StatusOK && !w.same(r, truth):
+	case s.sure && r.status == http.StatusOK && !w.same(r, truth):
 		return fmt.Sprintf("%s, and ZITADEL says %v", r.body, truth.Session)
 	}
 	for k, token := range s.tokens[:min(len(s.tokens), 3)] {
@@ -225,7 +231,7 @@ func (w *upstreamWorld) fault(p *fixture, s *upstreamSession, sure bool) string 
 		if good && (k > 0 || s.gone) {
 			return fmt.Sprintf("it lets in by token %d of session %s", k, s.id)
 		}
-		if sure && k == 0 && good != (w.zitadel.See(w.zitadel.Login.Token, s.id, token).Status == http.StatusOK && hasFactor(truth)) {
+		if s.sure && k == 0 && good != (w.zitadel.See(w.zitadel.Login.Token, s.id, token).Status == http.StatusOK && hasFactor(truth)) {
 			return fmt.Sprintf("verify is %d %s", v.status, v.body)
 		}
 	}
@@ -261,15 +267,18 @@ func (w *upstreamWorld) same(r reply, truth zitadeltest.Seen) bool {
 // hold has a process ask about a session, whose answer ZITADEL decides now and gives later.
 func (w *upstreamWorld) hold(id string) {
 	p := w.process()
+	if w.waits(id) {
+		return
+	}
 	var once sync.Once
 	taken := make(chan struct{})
 	h := w.zitadel.HoldIf(func(c zitadeltest.Call) (first bool) {
-		if c.Name == "GetSession" {
+		if c.Name == "GetSession" && c.SessionID == id {
 			once.Do(func() { first = true; close(taken) })
 		}
 		return first
 	})
-	a := &heldAnswer{h, p, id, make(chan struct{})}
+	a := &heldAnswer{h, id, make(chan struct{})}
 	w.waiting.Go(func() {
 		defer close(a.done)
 		_ = p.do("admin", "GET", "/v2/sessions/"+id, "")
@@ -282,18 +291,25 @@ func (w *upstreamWorld) hold(id string) {
 	}
 }
 
-// waits says whether a process waits for an answer about a session, that is held.
-func (w *upstreamWorld) waits(p *fixture, id string) bool {
-	return slices.ContainsFunc(w.held, func(a *heldAnswer) bool { return a.p == p && a.id == id })
+// waits says whether a process waits for an answer about a session that is held: who asks the same there would
+// wait, too.
+func (w *upstreamWorld) waits(id string) bool {
+	return slices.ContainsFunc(w.held, func(a *heldAnswer) bool { return a.id == id })
 }
 
 // release gives the answers that are held from one on.
 func (w *upstreamWorld) release(from int) {
-	for _, a := range w.held[from:] {
+	late := w.held[from:]
+	for _, a := range late {
 		a.h.Release()
 		<-a.done
 	}
 	w.held = w.held[:from]
+	for i := range w.known {
+		if slices.ContainsFunc(late, func(a *heldAnswer) bool { return a.id == w.known[i].id }) {
+			w.check(&w.known[i])
+		}
+	}
 }
 
 // quiet waits for a max age, after which all say what ZITADEL says.
@@ -302,6 +318,7 @@ func (w *upstreamWorld) quiet() {
 	w.release(0)
 	w.advance(upstreamMaxAge)
 	for i := range w.known {
-		w.check(&w.known[i], true)
+		w.known[i].sure = true
+		w.check(&w.known[i])
 	}
 }
