@@ -18,12 +18,16 @@ func droppedPackets(t *testing.T) (addr string, open func()) {
 		t.Fatal(err)
 	}
 	unix.CloseOnExec(fd)
-	addr = redistest.FreeAddr(t) // the server is to have it later
-	at, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+	err = unix.EADDRINUSE // other tests may take an address that was free
+	for try := 0; err == unix.EADDRINUSE && try < 20; try++ {
+		addr = redistest.FreeAddr(t) // the server is to have it later
+		at, bad := net.ResolveTCPAddr("tcp", addr)
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: at.Port})
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: at.Port}); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Listen(fd, 0); err != nil {
