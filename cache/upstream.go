@@ -147,8 +147,8 @@ func (s *Store) current(ctx context.Context, id session.ID, token string) (*sess
 		if answer.sent >= since {
 			return answer.stored, answer.err
 		}
-		// The question was sent before this caller came, who may know of a write since: what was
-		// stored counts, for a write would have outdated that. (I4)
+		// The question is older than this call, so its answer may lack a write that the caller knows of. Look
+		// at what is stored instead: a write would have outdated it. (I4)
 	}
 }
 

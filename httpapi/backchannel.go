@@ -205,7 +205,7 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 	if l.SessionID == "" {
 		what.Query.Predicates = []index.Predicate{index.ByUser(l.UserID)}
 		if l.Bears { // a new login passes, however late the logout comes: its end would be for good
-			what.May = func(f *session.Facts) bool { return f.Creation <= l.Issued }
+			what.May = func(f *session.Facts) bool { return f.Creation < l.Issued.Add(time.Second) } // iat has whole seconds
 		}
 		return s.config.Store.Revoke(ctx, what)
 	}

@@ -313,7 +313,7 @@ func TestJWT_EndedIsNoCaller(t *testing.T) {
 	})
 }
 
-// Who may end a session that is not stored.
+// Only callers with session.delete for the instance end sessions that are not stored.
 func TestJWT_WhoEndsWhatIsNotStored(t *testing.T) {
 	f := newJWTFixture(t, "")
 	token := f.token(nil)

@@ -64,6 +64,8 @@ func TestJWT_LateLogoutLeavesNewLogin(t *testing.T) {
 	f.put("kc:s1=kc:alice")
 	old := f.token(map[string]any{"sid": "s1", "auth_time": iat - 10})
 	f.good(old)
+	f.advance(900 * time.Millisecond)
+	f.put("kc:s2=kc:alice") // in the second of the logout, perhaps before it
 	f.advance(20 * time.Second)
 	f.put("kc:s9=kc:alice")
 	fresh := f.token(map[string]any{"sid": "s9", "auth_time": iat + 10})
@@ -71,6 +73,7 @@ func TestJWT_LateLogoutLeavesNewLogin(t *testing.T) {
 	loggedOut(t, f.sendLogout(logout))
 	f.good(fresh)
 	f.revoked(old)
+	f.live("kc:s1 kc:s2 kc:s9", "kc:s9")
 }
 
 // An opaque access token whose login has ended is no caller, also when its issuer is asked anew. One whose

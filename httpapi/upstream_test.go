@@ -73,7 +73,7 @@ func (f *upstreamFixture) verifies(id, token string, status int, reason string) 
 	}
 }
 
-// What is written through us is known at once, with its token; ZITADEL is not asked again within the max age.
+// A write through us is known at once, with its new token, and ZITADEL is not asked again within the max age.
 func TestUpstream_WritesPassThrough(t *testing.T) {
 	f := newUpstreamFixture(t)
 	id, token := f.create()
@@ -97,7 +97,7 @@ func TestUpstream_WritesPassThrough(t *testing.T) {
 	f.want(http.StatusNotFound, "admin", "GET", "/v2/sessions/"+id, "")
 }
 
-// What is written at ZITADEL itself is seen within the max age, and answered as ZITADEL does to its own callers.
+// A change at ZITADEL itself is seen within the max age.
 func TestUpstream_ChangesAtZITADEL(t *testing.T) {
 	f := newUpstreamFixture(t)
 	id, token := f.create()

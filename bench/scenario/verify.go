@@ -92,19 +92,29 @@ type verifiedJSON struct {
 	}
 }
 
-// isSession says how g differs from what session i proves.
-func (g *verifiedJSON) isSession(i int) error {
-	id, user := verifySession(i), verifyUser(i)
-	verified := verifyCreated.Add(time.Duration(i)*time.Millisecond + 9*time.Second)
+// proves says how g differs from an answer about a good session of a user, who has shown a password and a TOTP.
+func (g *verifiedJSON) proves(id, user string) error {
 	switch {
 	case !g.Active:
-		return errors.New("a good session is not active")
+		return errors.New("a good session, or its token, is not active")
 	case g.ID != id || g.Extra.SessionID != id:
 		return fmt.Errorf("sessions %s and %s instead of %s", g.ID, g.Extra.SessionID, id)
 	case g.Subject != user || g.Sub != user:
 		return fmt.Errorf("session %s of users %s and %s, not %s", id, g.Subject, g.Sub, user)
 	case !slices.Equal(g.Extra.Factors, []string{"password", "totp"}):
 		return fmt.Errorf("session %s with factors %v", id, g.Extra.Factors)
+	}
+	return nil
+}
+
+// isSession says how g differs from what session i proves.
+func (g *verifiedJSON) isSession(i int) error {
+	id, user := verifySession(i), verifyUser(i)
+	verified := verifyCreated.Add(time.Duration(i)*time.Millisecond + 9*time.Second)
+	if err := g.proves(id, user); err != nil {
+		return err
+	}
+	switch {
 	case g.Extra.Exp != verifyExpires.Unix():
 		return fmt.Errorf("session %s ends at %d", id, g.Extra.Exp)
 	}

@@ -57,7 +57,7 @@ func (p *Permissions) Shows(q Question, now time.Time) (Version, bool) {
 	return y.version, ok && now.Before(y.until)
 }
 
-// Shown remembers that a caller was shown a version, who asked no later than at asked.
+// Shown remembers that a caller was shown a version. asked is when the caller asked, or earlier.
 func (p *Permissions) Shown(q Question, v Version, asked time.Time) {
 	if p != nil {
 		p.held.Set(q, yes{v, asked.Add(p.age)})

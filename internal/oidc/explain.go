@@ -14,8 +14,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Explanation says what a token is, and what is made of it. No text in it has the token, its signature or a
-// whole value of a claim, but for dates and what the file of issuers has as well. (I6)
+// Explanation says what a token is, and what is made of it. No text in it has the token or its signature. Of claims
+// it shows whole values only if they are dates or are in the issuers file, too. (I6)
 type Explanation struct {
 	// Issuer is the configured name of the issuer, "" if the token is of none.
 	Issuer string
@@ -130,7 +130,7 @@ func (e *Explanation) explainForeign(s *issuers, token string) {
 	for _, i := range s.list {
 		urls = append(urls, i.URL)
 		if strings.EqualFold(strings.TrimSuffix(iss, "/"), strings.TrimSuffix(i.URL, "/")) {
-			e.say("iss", Bad, "is that of %s but for a slash at its end or capital letters: it is compared as it is", i.Name)
+			e.say("iss", Bad, "differs from that of %s only in a slash at its end or in capital letters, and must be the same", i.Name)
 			return
 		}
 	}

@@ -267,7 +267,7 @@ func TestExplain_OthersTokens(t *testing.T) {
 	f2("a*aa.bbbb.cccc", "1 token: three parts, 14 bytes, but no JWT: the header cannot be read, it is no base64url")
 	f2("e30.e3.cccc", "1 token: three parts, 11 bytes, but no JWT: the claims")
 	f2(f.issuer.Sign(f.claims(map[string]any{"iss": "https://other.example"})), "2 iss: http… (21 characters) is no configured issuer: "+f.issuer.URL)
-	f2(f.issuer.Sign(f.claims(map[string]any{"iss": f.issuer.URL + "/"})), "2 iss: is that of test but for a slash")
+	f2(f.issuer.Sign(f.claims(map[string]any{"iss": f.issuer.URL + "/"})), "2 iss: differs from that of test only in a slash")
 	f2(f.issuer.Sign(f.claims(map[string]any{"iss": nil})), "2 iss: is not there")
 	f2(strings.Repeat("x", MaxTokenBytes+1), "2 token: has more than 16384 bytes")
 

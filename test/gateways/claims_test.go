@@ -82,14 +82,7 @@ func (w *world) asserted(t *testing.T, v *visitor, got *seen, public any) {
 // other, whatever a client brings under their names.
 func TestSpoofing_ClaimsAndAssertions(t *testing.T) {
 	issuer := oidctest.Start(t)
-	issuers := testfile.Write(t, strings.ReplaceAll(`
-issuers:
-  - name: kc
-    issuer: ISSUER
-    audience: [shop]
-    logout: {audience: [gateway]}
-    verify: {claims: {organization: org}}
-`, "ISSUER", issuer.URL))
+	issuers := issuersFile(t, issuer)
 	keys, public := signer(t)
 	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, claiming(t, g), "--auth-issuers-file", issuers, "--verify-accept", "session,jwt", "--verify-claims", "roles,department=unit.name",

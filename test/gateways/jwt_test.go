@@ -34,10 +34,10 @@ func jwtVisitor(issuer *oidctest.Issuer, id string, more map[string]any) *visito
 	return v
 }
 
-// Each gateway, with its file of deploy/ as it is, lets a JWT pass until its session or its user is logged out at the issuer.
-func TestJWT(t *testing.T) {
-	issuer := oidctest.Start(t)
-	file := testfile.Write(t, strings.ReplaceAll(`
+// issuersFile is a file for --auth-issuers-file with one issuer whose JWTs gateways bring.
+func issuersFile(t *testing.T, issuer *oidctest.Issuer) string {
+	t.Helper()
+	return testfile.Write(t, strings.ReplaceAll(`
 issuers:
   - name: kc
     issuer: ISSUER
@@ -45,6 +45,12 @@ issuers:
     logout: {audience: [gateway]}
     verify: {claims: {organization: org}}
 `, "ISSUER", issuer.URL))
+}
+
+// Each gateway, with its file of deploy/ as it is, lets a JWT pass until its session or its user is logged out at the issuer.
+func TestJWT(t *testing.T) {
+	issuer := oidctest.Start(t)
+	file := issuersFile(t, issuer)
 	forEach(t, withGRPC, func(t *testing.T, g gateway) {
 		w := newWorld(t, g, "--auth-issuers-file", file, "--verify-accept", "session,jwt")
 		v, other := jwtVisitor(issuer, "s1", nil), jwtVisitor(issuer, "s2", map[string]any{"sub": "user-s1"})
