@@ -35,6 +35,9 @@ func (s *Store) Run(ctx context.Context) error {
 	if s.auditEvery > 0 {
 		group.Go(func() error { return s.runAudits(ctx) })
 	}
+	if s.upstream != nil && s.upstream.MaxAgeProven > 0 {
+		group.Go(func() error { return s.loop(ctx, "read the record of news", newsEvery, s.followNews) })
+	}
 	if s.near != nil {
 		group.Go(func() error { return s.near.Run(ctx) })
 	}

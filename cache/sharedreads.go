@@ -30,6 +30,24 @@ func newReads(rdb redis.UniversalClient, queued int) reads {
 	return batch.NewReads(rdb.(*redis.Client), c)
 }
 
+// trips makes round trips that concurrent callers share: a *batch.Batcher, or a
+// *batch.Cluster, which has one for each master.
+type trips interface {
+	Do(ctx context.Context, cmds ...redis.Cmder) error
+	Stats() batch.Stats
+	Close()
+}
+
+// queued is how many commands may wait; 0 is the default. Callers
+// beyond that are refused.
+func newTrips(rdb redis.UniversalClient, queued int) trips {
+	c := batch.Config{Timeout: tripTimeout, MaxQueued: queued}
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return batch.NewCluster(cluster, c)
+	}
+	return batch.New(rdb, c)
+}
+
 // readLists is the index' Lists. The members are in memory, too.
 func (s *Store) readLists(ctx context.Context, lists []string, least, most string, limit int, ids []session.ID, m *session.Memory) (members []string, whole bool, read []*session.Stored, err error) {
 	call := batch.NewCall()

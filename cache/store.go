@@ -17,12 +17,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache/deletions"
 	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -227,6 +229,25 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// loadScripts loads all scripts on a server in one trip, and asks whether it supports waiting for replicas. A user who may
+// not SCRIPT does without: a script that EVALSHA does not find is sent by EVAL, which leaves it there.
+//
+// It does not call redis.Script's Load, which makes the server's reply the hash of the script in this whole process: one
+// server that names a script otherwise would have every other server asked for the wrong hash.
+func (s *Store) loadScripts(ctx context.Context, master redis.UniversalClient) error {
+	s.acks.probe(ctx, master)
+	_, err := master.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, text := range slices.Concat([]string{putLua, deleteLua, admitLua, endLua, outdateLua}, index.Scripts(), audit.Scripts()) {
+			pipe.ScriptLoad(ctx, text)
+		}
+		return nil
+	})
+	if acl.Forbidden(err) {
+		return nil
+	}
+	return err
 }
 
 // Close waits for the round trips under way. It must be called when nothing

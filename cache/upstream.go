@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -35,6 +36,8 @@ type Upstream struct {
 	Timeout time.Duration
 	// MaxAge is how long ago the question may have been sent whose answer is still used.
 	MaxAge time.Duration
+	// MaxAgeProven is the same where news prove that the session has not changed since; 0 does without news.
+	MaxAgeProven time.Duration
 	// MaxBytes is the size of the largest session, as JSON, that is kept.
 	MaxBytes int
 }
@@ -65,6 +68,9 @@ type upstream struct {
 	// wrong has the questions about tokens that were answered session.ErrWrongToken, by name, and until when that
 	// counts: no token becomes right again.
 	wrong *otter.Cache[string, session.Time]
+	// news is the record that was seen last; name is what this process is known by where one asks for all.
+	news atomic.Pointer[News]
+	name string
 
 	asked, overtaken, notKept atomic.Uint64
 }
@@ -75,7 +81,7 @@ func newUpstream(u *Upstream) *upstream {
 	}
 	base, stop := context.WithCancel(context.Background())
 	return &upstream{
-		Upstream: *u, ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop,
+		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop,
 		wrong: otter.Must(&otter.Options[string, session.Time]{
 			MaximumSize: mostWrong, Executor: func(task func()) { task() }, // I7
 		}),
@@ -107,14 +113,25 @@ func (s *Store) UpstreamStats() UpstreamStats {
 
 // answers says whether a copy may still answer, and whether it should be asked for again meanwhile.
 func (u *upstream) answers(stored *session.Stored, now session.Time) (answers, again bool) {
-	age := now.Sub(stored.CheckedAt)
-	if age < 0 || age >= u.MaxAge {
+	checked := stored.CheckedAt
+	age, mostAge := now.Sub(checked), u.MaxAge
+	good := u.news.Load().good(checked)
+	if good != checked {
+		mostAge = max(mostAge, u.MaxAgeProven)
+	}
+	sinceGood := now.Sub(good)
+	if age < 0 || age >= mostAge || sinceGood >= u.MaxAge {
 		return false, false
 	}
-	tenth := u.MaxAge / 10
+	return true, aheadOf(stored, age, mostAge) || aheadOf(stored, sinceGood, u.MaxAge)
+}
+
+// aheadOf says whether a copy of some age is to be asked for again.
+func aheadOf(stored *session.Stored, age, mostAge time.Duration) bool {
+	tenth := mostAge / 10
 	// By the session's dates, so that all processes agree and no two sessions do.
 	jitter := time.Duration(uint64(stored.Creation)*2654435761>>7%1024) * tenth / 1024
-	return true, age >= askedAgainFrom*tenth+jitter
+	return age >= askedAgainFrom*tenth+jitter
 }
 
 // current returns a session by a copy that may answer, or by asking upstream; one that has this token, if
@@ -321,7 +338,7 @@ func changed(stored *session.Stored) session.Time {
 // question replaces the mark, and the answer to this one is not stored then.
 func (s *Store) markQuestion(ctx context.Context, id session.ID) (mark string, err error) {
 	mark = newVersion()
-	reply := redis.NewStatusCmd(ctx, "set", s.keys.Question(id), mark, "px", s.questionFor().Milliseconds())
+	reply := redis.NewStatusCmd(ctx, "set", s.keys.Question(id), mark, "px", s.QuestionFor().Milliseconds())
 	if err := s.writes.Do(ctx, reply); err != nil {
 		return "", unavailable(err)
 	}
@@ -331,8 +348,8 @@ func (s *Store) markQuestion(ctx context.Context, id session.ID) (mark string, e
 	return mark, nil
 }
 
-// questionFor is how long a question's mark stays: longer than any question takes.
-func (s *Store) questionFor() time.Duration { return s.upstream.Timeout + 4*tripTimeout }
+// QuestionFor is longer than any question to the system of record takes, with the storing of its answer.
+func (s *Store) QuestionFor() time.Duration { return s.upstream.Timeout + 4*tripTimeout }
 
 // newVersion draws the name of a version.
 func newVersion() string {
@@ -348,7 +365,7 @@ func (s *Store) Outdate(ctx context.Context, id session.ID) error {
 	s.near.ForgetSession(id)
 	defer s.near.ForgetSession(id)        // I4: also if it is not known whether it happened
 	s.upstream.flights.Forget(string(id)) // who asks from now on need not wait for what was asked before
-	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion(), s.questionFor().Milliseconds()})
+	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion(), s.QuestionFor().Milliseconds()})
 	return err
 }
 

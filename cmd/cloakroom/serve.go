@@ -24,6 +24,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	"github.com/cloakroom-dev/cloakroom/upstream"
+	"github.com/cloakroom-dev/cloakroom/upstream/news"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
@@ -46,6 +47,7 @@ type sidecar struct {
 	admin    net.Listener
 	listens  listen.ForRequests
 	upstream *upstream.Client // nil without one
+	news     *news.Follower   // the same
 }
 
 // start runs serve and dev: it reads the configuration, starts the parts one
@@ -145,6 +147,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		b.Master.OnLoss(store.MasterLost)
 	}
 	s.parts.Start("session store", store.Run)
+	s.startNews(store)
 
 	api, err := s.newAPI(store)
 	if err != nil {

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/cloakroom-dev/cloakroom/upstream"
+import (
+	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/upstream"
+	"github.com/cloakroom-dev/cloakroom/upstream/news"
+)
 
 // startUpstream makes the client of the ZITADEL whose sessions are cached, if there is one.
 func (s *sidecar) startUpstream() error {
@@ -20,4 +24,15 @@ func (s *sidecar) startUpstream() error {
 		s.c.Upstream.RootCAs.Then = client.SetRootCAs
 	}
 	return nil
+}
+
+// startNews follows what happens at the ZITADEL, if there is one.
+func (s *sidecar) startNews(store *cache.Store) {
+	if s.upstream == nil {
+		return
+	}
+	s.news = news.New(news.Config{
+		Store: store, Search: s.upstream.Events, Every: s.c.Upstream.Poll, MaxAgeProven: s.c.Upstream.MaxAgeProven, Logger: s.log, Metrics: s.metrics,
+	})
+	s.parts.Start("news of zitadel", s.news.Run)
 }

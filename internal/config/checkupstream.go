@@ -22,6 +22,10 @@ type Upstream struct {
 	RootCAs *followed.Files[*x509.CertPool]
 	// MaxAge is how long what it has answered may answer here.
 	MaxAge time.Duration
+	// MaxAgeProven is the same where news prove that nothing has changed; it is not less than MaxAge.
+	MaxAgeProven time.Duration
+	// Poll is how often it is asked for its events; 0: never.
+	Poll time.Duration
 }
 
 // upstreamSettings are the settings of an Upstream.
@@ -29,6 +33,7 @@ type upstreamSettings struct {
 	upstream.Config
 	tokenFile, caFile                    string
 	maxAge, permissionAge, verifyTimeout time.Duration
+	maxAgeProven, poll                   time.Duration
 }
 
 // upstreamNeeds are settings that say nothing without --upstream-url.
@@ -90,7 +95,7 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 		up.Client.RootCAs = up.RootCAs.Value()
 	}
 	up.Client.Credentials, up.Client.SessionBytes = up.Credentials.Value(), c.API.MaxSessionBytes
-	up.MaxAge = u.maxAge
+	up.MaxAge, up.MaxAgeProven, up.Poll = u.maxAge, max(u.maxAge, u.maxAgeProven), u.poll
 	c.API.UpstreamTimeout, c.API.PermissionAge, c.API.Verify.UpstreamTimeout = u.Timeout, u.permissionAge, u.verifyTimeout
 	c.Upstream = up
 }

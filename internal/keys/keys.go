@@ -14,6 +14,7 @@
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:e:{tag}:<end name>        what refuses JWTs of a session, or of a user
 //	cr:q:{tag}:<session ID>      marks a question to the system of record about a session that is not stored
+//	cr:f:{tag}:<name>            news of the system of record, and who asks for them
 //	cr:p:{tag}                   writes under way across shards
 //	cr:n:{tag}                   never there: who answers for it has the shard
 //
@@ -94,6 +95,12 @@ func (s *Space) End(name session.EndName) string { return s.named("e:", string(n
 // Question marks a question to the system of record about a session that is not stored: whose
 // answer comes when it has another mark is outdated.
 func (s *Space) Question(id session.ID) string { return s.named("q:", string(id)) }
+
+// News is what is known of the news of the system of record.
+func (s *Space) News() string { return s.named("f:", "news") }
+
+// NewsLease is who asks it for news.
+func (s *Space) NewsLease() string { return s.named("f:", "lease") }
 
 // User is the list of a user's sessions.
 func (s *Space) User(id string) string { return s.named("u:", id) }
@@ -177,7 +184,7 @@ const (
 // somebody looks for it there.
 func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
 	rest, ok := strings.CutPrefix(key, s.prefix)
-	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqp", rune(rest[0])) {
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqfp", rune(rest[0])) {
 		return 0, 0, "", false, false
 	}
 	kind = rest[0]
