@@ -26,6 +26,8 @@ type circuit struct {
 	log     *slog.Logger
 	away    atomic.Bool // from the first opening until it closes
 	last    atomic.Pointer[string]
+	// served is when the last answer came that shows that ZITADEL serves, as Unix time in nanoseconds; 0: none yet.
+	served atomic.Int64
 }
 
 func (c *circuit) init(log *slog.Logger) {
@@ -89,6 +91,7 @@ func (c *circuit) failed(reason string) error {
 func (c *circuit) answered(a *Answer) error {
 	switch {
 	case a.Status < http.StatusInternalServerError:
+		c.served.Store(a.Sent.UnixNano())
 		return nil
 	case a.Status == http.StatusBadGateway, a.Status == http.StatusServiceUnavailable:
 		return c.failed(statusReason(a.Status))

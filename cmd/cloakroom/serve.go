@@ -169,7 +169,10 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	may.Look(ctx)
 	may.Register(s.metrics)
 	s.parts.Start("watch of the rights", may.Run)
-	s.ready.Yes(readiness.State{Store: store, Master: b.Master, Breakers: s.breakers, Eviction: evicts, Rights: may, Files: s.filesState, Own: s.c.RedisURL.Memory || s.c.RedisURL.Embedded})
+	s.ready.Yes(readiness.State{
+		Store: store, Master: b.Master, Breakers: s.breakers, Eviction: evicts, Rights: may, Files: s.filesState, Own: s.c.RedisURL.Memory || s.c.RedisURL.Embedded,
+		Upstream: s.upstreamState(store),
+	})
 	listening := []any{"http", listen.AddressOf(s.listens.HTTP), "admin", listen.AddressOf(s.admin)}
 	if s.listens.Verify != nil {
 		listening = append(listening, "verify", listen.AddressOf(s.listens.Verify))

@@ -33,6 +33,9 @@ type State struct {
 	Own      bool // the server is ours
 	Rights   *Rights
 	Files    func() string // how the files are that are read again
+	// Upstream has a line for each part of a ZITADEL whose sessions are cached, nil without one. Check does not look at it: while that is away,
+	// copies answer, which a process that is taken out of service would not do, and the others fare no better.
+	Upstream func() string
 	why      error
 }
 
@@ -104,6 +107,10 @@ func (r *Readiness) Details(ctx context.Context) string {
 	case s.Own:
 		master = "a server of this process"
 	}
+	upstream := ""
+	if s.Upstream != nil {
+		upstream = s.Upstream()
+	}
 	return "redis: " + redis + "\n" +
 		"master: " + master + "\n" +
 		"breaker: " + open + "\n" +
@@ -111,5 +118,6 @@ func (r *Readiness) Details(ctx context.Context) string {
 		"rights: " + s.Rights.now.Load().says + "\n" +
 		"files: " + s.Files() + "\n" +
 		"near cache: " + s.Store.NearStats().State + "\n" +
-		"waiting for replicas: " + s.Store.FailoverStats().Wait + "\n"
+		"waiting for replicas: " + s.Store.FailoverStats().Wait + "\n" +
+		upstream
 }

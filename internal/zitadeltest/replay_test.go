@@ -15,7 +15,7 @@ import (
 )
 
 // notOurs are the paths of the recordings that are no part of the double.
-var notOurs = []string{"/healthz", "/debug/healthz", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}
+var notOurs = []string{"/healthz", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}
 
 // different are the exchanges whose answers are others, and why.
 var different = map[string]string{

@@ -28,6 +28,11 @@ func (s *Server) serveREST(w *answer, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Robots-Tag", "none")
+	if r.Method == http.MethodGet && r.URL.Path == "/debug/healthz" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "ok")
+		return
+	}
 	if preflight(w, r, true) {
 		return
 	}
