@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"cache/deletions":      {"internal/keys", "internal/redisinfo", "internal/session"},
 	"cache/near":           {"index", "internal/batch", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache":                {"cache/deletions", "cache/near", "index", "index/audit", "internal/acl", "internal/batch", "internal/keys", "internal/packed", "internal/redisclock", "internal/redisinfo", "internal/resp", "internal/session", "internal/zlist"},
-	"internal/doctor":      {"cache", "index", "internal/acl", "internal/keys", "internal/oidc", "internal/push", "internal/redisinfo", "internal/resp", "internal/session"},
+	"internal/doctor":      {"cache", "index", "internal/acl", "internal/keys", "internal/oidc", "internal/push", "internal/redisinfo", "internal/resp", "internal/session", "upstream"},
 	"httpapi/refusal":      {"internal/protojson"},
 	"httpapi/server":       {"httpapi/refusal"},
 	"httpapi/protocol":     {"httpapi/refusal", "httpapi/server", "internal/protojson"},

@@ -130,6 +130,49 @@ func (s *Store) LeadNews(ctx context.Context, lasts time.Duration) (bool, error)
 	return true, nil
 }
 
+// UpstreamStatus is what Redis has of the copies, for people.
+type UpstreamStatus struct {
+	// News are the recorded ones, nil if there are none; Age is how long ago they ended. Here says that they are of this Redis.
+	News *News
+	Age  time.Duration
+	Here bool
+	// Leader names the process that asks for news, "" if none does.
+	Leader string
+	// Stored are the sessions in Redis, Due those of them that have ended.
+	Stored, Due int64
+}
+
+// UpstreamStatus reads it.
+func (s *Store) UpstreamStatus(ctx context.Context) (*UpstreamStatus, error) {
+	got := &UpstreamStatus{}
+	var err error
+	if got.News, err = s.News(ctx); err != nil {
+		return nil, err
+	}
+	server, err := s.NewsServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.clock()
+	if got.News != nil {
+		got.Here, got.Age = got.News.Server == server, now.Sub(got.News.Proven)
+	}
+	if got.Leader, err = s.rdb.Get(ctx, s.keys.NewsLease()).Result(); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, unavailable(err)
+	}
+	for shard := range s.keys.Shards() {
+		n, err := s.rdb.ZCard(ctx, s.keys.Created(shard)).Result()
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		got.Stored += n
+	}
+	if got.Due, err = s.index.Backlog(ctx, now); err != nil {
+		return nil, unavailable(err)
+	}
+	return got, nil
+}
+
 // followNews reads the record of the news.
 func (s *Store) followNews(ctx context.Context) error {
 	_, err := s.News(ctx)

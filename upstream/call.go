@@ -45,6 +45,8 @@ type Answer struct {
 	Body   []byte
 	// Sent is when the call was sent, no later: what it shows was true then or afterwards.
 	Sent time.Time
+	// date is its Date: when it was answered, by the clock of who answered; zero if it has none.
+	date time.Time
 }
 
 // Call makes a call. An error says that there is no answer that is complete: it wraps ErrUnavailable,
@@ -160,6 +162,7 @@ func (c *Client) roundTrip(req *http.Request, a *Answer) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
+	a.date, _ = http.ParseTime(res.Header.Get("Date")) // which stays here
 	a.Status, a.Header = res.StatusCode, returns(res.Header)
 	if res.ContentLength > int64(c.answerBytes) && req.Method != http.MethodHead {
 		return errLarge(c.answerBytes)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -29,14 +30,20 @@ func (c *Client) DeleteSession(ctx context.Context, id session.ID, as Authorizat
 
 // Healthy asks whether ZITADEL is up. nil says that it is; it needs no credentials, and tells nothing of ours.
 func (c *Client) Healthy(ctx context.Context) error {
+	_, err := c.Clock(ctx)
+	return err
+}
+
+// Clock is Healthy, and tells what time it is by the clock of ZITADEL, or of a proxy that has answered for it: in whole seconds, zero if it does not say.
+func (c *Client) Clock(ctx context.Context) (time.Time, error) {
 	a, err := c.Call(ctx, Request{Name: "health", Method: http.MethodGet, Path: "/debug/healthz"})
 	switch {
 	case err != nil:
-		return err
+		return time.Time{}, err
 	case a.Status != http.StatusOK:
-		return &UnavailableError{Reason: statusReason(a.Status)}
+		return time.Time{}, &UnavailableError{Reason: statusReason(a.Status)}
 	}
-	return nil
+	return a.date, nil
 }
 
 // CheckCredentials asks whether ZITADEL accepts our credentials, and speaks the protocol that they are used
@@ -51,4 +58,56 @@ func (c *Client) CheckCredentials(ctx context.Context) error {
 		return &UnavailableError{Reason: fmt.Sprintf("%s (%s)", statusReason(s.Answer.Status), s.Answer.ErrorID())}
 	}
 	return nil
+}
+
+// Unseeing is the error of Sees where ZITADEL does not show us a session that is there.
+type Unseeing struct {
+	Status int
+	ID     string
+}
+
+// Error says so.
+func (e *Unseeing) Error() string {
+	return fmt.Sprintf("%v: our account may not see sessions: %s (%s)", ErrUnavailable, statusReason(e.Status), e.ID)
+}
+
+// Is says that e is ErrUnavailable.
+func (e *Unseeing) Is(target error) bool { return target == ErrUnavailable }
+
+// Sees asks whether ZITADEL shows us sessions: it lists one, and asks for that. (To ask for one that is not there tells nothing: ZITADEL says so to
+// everybody.) It answers false if none is listed: there is none, or none for us. It answers an *Unseeing if we may not see it; every other error
+// wraps ErrUnavailable, too.
+func (c *Client) Sees(ctx context.Context) (bool, error) {
+	a, err := c.ListSessions(ctx, []byte(`{"query":{"limit":1}}`), AsOurs())
+	if err != nil {
+		return false, err
+	}
+	if a.Status != http.StatusOK {
+		if a.denies() {
+			return false, &Unseeing{a.Status, a.ErrorID()}
+		}
+		if after := a.pause(time.Now()); after > 0 {
+			return false, &RetryLaterError{After: after}
+		}
+		return false, &UnavailableError{Reason: statusReason(a.Status)}
+	}
+	var listed struct {
+		Sessions []struct {
+			ID session.ID `json:"id"`
+		} `json:"sessions"`
+	}
+	if !a.isJSON() || json.Unmarshal(a.Body, &listed) != nil {
+		return false, &UnavailableError{Reason: "its answer is no list of sessions"}
+	}
+	if len(listed.Sessions) == 0 {
+		return false, nil
+	}
+	s, err := c.GetSessionFresh(ctx, listed.Sessions[0].ID, "", AsOurs())
+	switch {
+	case err != nil:
+		return false, err
+	case s.Outcome == Denied:
+		return false, &Unseeing{s.Answer.Status, s.Answer.ErrorID()}
+	}
+	return s.Outcome == Found, nil
 }

@@ -20,6 +20,19 @@ var (
 	ErrBusy = fmt.Errorf("%w: too many calls wait for their turn, so this one was not sent", ErrUnavailable)
 )
 
+// Reasons that somebody can do something about. Those of ReasonConnect and ReasonLate go on behind that.
+const (
+	ReasonResolve     = "its host cannot be resolved"
+	ReasonConnect     = "it cannot be connected to"
+	ReasonAuthority   = "its certificate is of no authority that is trusted here"
+	ReasonOtherHost   = "its certificate is for another host"
+	ReasonCertificate = "its certificate is not valid"
+	ReasonNoTLS       = "it does not speak TLS"
+	ReasonLate        = "it did not answer within"
+	ReasonRefused     = "it refuses our credentials"
+	ReasonNoToken     = "it gives us no access token"
+)
+
 // UnavailableError is ErrUnavailable, and why.
 type UnavailableError struct {
 	// Reason is a phrase. It repeats nothing of a request, and of an answer its status only. (I6)
@@ -94,7 +107,7 @@ func (c *Client) failure(ctx context.Context, err error, sent bool) *Unavailable
 	case context.Cause(ctx) == errClosed:
 		e.Reason = errClosed.Reason
 	case errors.Is(context.Cause(ctx), errLate):
-		e.Reason = fmt.Sprintf("it did not answer within %v", c.timeout)
+		e.Reason = fmt.Sprintf("%s %v", ReasonLate, c.timeout)
 	default:
 		e.Reason, e.cause = "its answer was not waited for", ctx.Err()
 	}
@@ -115,17 +128,17 @@ func reason(err error) string {
 	case errors.As(err, &large):
 		return large.Error()
 	case errors.As(err, &authority):
-		return "its certificate is of no authority that is trusted here"
+		return ReasonAuthority
 	case errors.As(err, &name):
-		return "its certificate is for another host"
+		return ReasonOtherHost
 	case errors.As(err, &certificate), errors.As(err, &verification):
-		return "its certificate is not valid"
+		return ReasonCertificate
 	case errors.As(err, &record):
-		return "it does not speak TLS"
+		return ReasonNoTLS
 	case errors.As(err, &resolve):
-		return "its host cannot be resolved"
+		return ReasonResolve
 	case errors.As(err, &network) && network.Op == "dial":
-		return "it cannot be connected to: " + network.Err.Error()
+		return ReasonConnect + ": " + network.Err.Error()
 	case errors.As(err, &network):
 		return "the connection failed: " + network.Err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -48,6 +48,9 @@ func (e *Forbidden) Error() string {
 	return fmt.Sprintf("%v: our account may not search for events (%s): it must be an IAM_OWNER", ErrUnavailable, e.ID)
 }
 
+// NoMember says that our account has no role at all.
+func (e *Forbidden) NoMember() bool { return e.ID == idMembership }
+
 // Is says that e is ErrUnavailable.
 func (e *Forbidden) Is(target error) bool { return target == ErrUnavailable }
 
@@ -78,9 +81,8 @@ func (c *Client) Events(ctx context.Context, search EventSearch) ([]Event, error
 		return nil, err
 	}
 	if a.Status != http.StatusOK {
-		p, ok := a.problem()
-		if ok && (a.Status == http.StatusForbidden || a.Status == http.StatusNotFound && strings.HasPrefix(p.id, idNoMember)) {
-			return nil, &Forbidden{p.id}
+		if a.denies() {
+			return nil, &Forbidden{a.ErrorID()}
 		}
 		if after := a.pause(time.Now()); after > 0 {
 			return nil, &RetryLaterError{After: after}

@@ -143,7 +143,7 @@ func (c *Client) renew(with *Credentials, ended chan struct{}) {
 // newToken asks for an access token (RFC 7523, 2.1).
 func (c *Client) newToken(ctx context.Context, with *Credentials) (accessToken, *UnavailableError) {
 	no := func(reason string) (accessToken, *UnavailableError) {
-		return accessToken{}, &UnavailableError{Reason: "it gives us no access token: " + reason}
+		return accessToken{}, &UnavailableError{Reason: ReasonNoToken + ": " + reason}
 	}
 	now := time.Now()
 	assertion, err := with.assertion(c.audience(), now)

@@ -162,6 +162,8 @@ const (
 	idWrongToken = "QUERY-dsfr3"
 	// idNoMember begins the ID of a 404 that is said to users of whom nothing is known that lets them see others' sessions.
 	idNoMember = "AUTH"
+	// idMembership is that of users without any role.
+	idMembership = "AUTHZ-cdgFk"
 )
 
 // read reads the answer to GetSession. What is not clearly one of the outcomes is ErrUnavailable. (I2)
@@ -184,7 +186,7 @@ func (c *Client) read(a *Answer, id session.ID, as Authorization) (*Session, err
 		a.Status == http.StatusUnauthorized && !as.ours:
 		return &Session{Outcome: Denied}, nil
 	case a.Status == http.StatusUnauthorized:
-		return nil, &UnavailableError{Reason: "it refuses our credentials"}
+		return nil, &UnavailableError{Reason: ReasonRefused}
 	}
 	return nil, &UnavailableError{Reason: statusReason(a.Status)}
 }

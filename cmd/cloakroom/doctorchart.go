@@ -13,10 +13,10 @@ import (
 type chart struct {
 	w      io.Writer
 	colour bool
-	// begun says that something was printed. issuer is the one whose findings are, "" at first.
-	begun  bool
-	issuer string
-	err    error
+	// begun says that something was printed. heading is what the findings are below, "" at first.
+	begun   bool
+	heading string
+	err     error
 }
 
 func (c *chart) printf(format string, args ...any) {
@@ -26,14 +26,18 @@ func (c *chart) printf(format string, args ...any) {
 	}
 }
 
-// finding prints one, those of each issuer below a heading.
+// finding prints one, those of each issuer and of a ZITADEL below a heading.
 func (c *chart) finding(f doctor.Finding) {
-	if f.Issuer == "" {
+	heading := f.Section
+	switch {
+	case f.Issuer != "":
+		heading = "issuer " + usage.Printable(f.Issuer)
+	case heading == "":
 		c.status(11, &f)
 		return
 	}
-	c.line(f.Issuer != c.issuer, "issuer "+usage.Printable(f.Issuer), &f)
-	c.issuer = f.Issuer
+	c.line(heading != c.heading, heading, &f)
+	c.heading = heading
 }
 
 // line prints a finding that is not about Redis, the first one below a heading.

@@ -25,13 +25,16 @@ import (
 
 const doctorHelp = `Usage: cloakroom doctor --redis-url URL [flags]
        cloakroom doctor --auth-issuers-file FILE [--token -] [flags]
+       cloakroom doctor --upstream-url URL --upstream-token-file FILE [flags]
 
 Looks at a Redis before you trust it with sessions, or when something is wrong:
 is it there and does it let us in; version; rights of the user; invalidations;
 eviction, memory, persistence, replicas; clocks and round trips; what is stored.
 With --auth-issuers-file it looks at issuers of tokens as well: discovery, keys,
-clock, introspection, logouts, verify, permissions. Without --redis-url it looks
-at them alone. One line per check, and for each fault what to do.
+clock, introspection, logouts, verify, permissions. With --upstream-url it looks
+at ZITADEL: can it be reached, is our account accepted, may it see sessions and
+search for events, clock, time. Without --redis-url it looks at these alone. One
+line per check, and for each fault what to do.
 
 It is safe beside a running cloakroom: it changes nothing. To see invalidations
 it sets and deletes a key of its own in one transaction.
@@ -42,7 +45,7 @@ it sets and deletes a key of its own in one transaction.
 
 All settings of serve count, from flags, environment and --config: above all
 --redis-url, --redis-key-prefix, --redis-shards, --near-cache-bytes,
---auth-issuers-file, --verify-accept and --http-addr.
+--auth-issuers-file, --verify-accept, --http-addr and --upstream-url.
 
 Exit code: 0 all is well, or there are only warnings; 1 something is wrong;
 2 it was called wrongly.
@@ -56,7 +59,7 @@ var errUnwell = errors.New("something is wrong")
 
 // report is what doctor has found, for machines.
 type report struct {
-	// Redis and Prefix are "" where only issuers are looked at.
+	// Redis and Prefix are "" where only issuers or a ZITADEL are looked at.
 	Redis    string           `json:"redis,omitempty"`
 	Prefix   string           `json:"keyPrefix,omitempty"`
 	OK       bool             `json:"ok"`
@@ -96,23 +99,15 @@ func doctorCommand(ctx context.Context, p *program) error {
 		return err
 	}
 	r := &report{Redis: c.RedisURL.Masked}
-	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
-		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
-	})}
-	if asJSON {
-		out.w = io.Discard
-	}
-	tell := func(f doctor.Finding) {
-		r.Findings = append(r.Findings, f)
-		out.finding(f)
-	}
+	out := p.chart(asJSON)
+	tell := r.teller(out)
 	if r.Redis != "" {
 		r.Prefix = c.Store.Prefix
 		out.printf("%s, key prefix %s\n\n", r.Redis, r.Prefix)
 		err = examine(ctx, p, c, tell)
 	}
 	r.Token = examineIssuers(ctx, c, token, tell) // whatever is wrong with Redis
-	if err != nil {
+	if err = errors.Join(err, examineZITADEL(ctx, c, tell)); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -122,6 +117,30 @@ func doctorCommand(ctx context.Context, p *program) error {
 	for i := range r.Token {
 		out.line(i == 0, "token", &r.Token[i])
 	}
+	return r.end(p, out, asJSON)
+}
+
+// chart prints findings on standard output, or nowhere if JSON follows.
+func (p *program) chart(asJSON bool) *chart {
+	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
+		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
+	})}
+	if asJSON {
+		out.w = io.Discard
+	}
+	return out
+}
+
+// teller takes findings, and prints each.
+func (r *report) teller(out *chart) func(doctor.Finding) {
+	return func(f doctor.Finding) {
+		r.Findings = append(r.Findings, f)
+		out.finding(f)
+	}
+}
+
+// end prints JSON if that was asked for, and says whether all is well.
+func (r *report) end(p *program, out *chart, asJSON bool) error {
 	r.OK = r.count(doctor.Fail)+countOf(r.Token, doctor.Fail) == 0
 	if asJSON {
 		text, err := json.MarshalIndent(r, "", "  ")

@@ -48,7 +48,7 @@ func TestDoctor_IssuersAlone(t *testing.T) {
 	if code, text, _ = once(t, args...); code != exitFailed || !strings.Contains(text, "FAIL  discovery      nothing listens at") || !strings.Contains(text, "\n                     → start the issuer") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
-	if code, _, stderr = once(t, "doctor"); code != exitUsage || !strings.Contains(stderr, "--redis-url or --auth-issuers-file is required") {
+	if code, _, stderr = once(t, "doctor"); code != exitUsage || !strings.Contains(stderr, "--redis-url, --auth-issuers-file or --upstream-url is required") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

@@ -16,7 +16,7 @@ type follow = func(t *testing.T, fix string) []string
 
 // consultations are the advices, each with a state that it is for.
 func consultations() []consultation {
-	return slices.Concat(settingRows(), reachRows(), tlsRows(), accessRows(), stateRows(), kindRows(), sentinelRows(), clusterRows(), issuerRows())
+	return slices.Concat(settingRows(), reachRows(), tlsRows(), accessRows(), stateRows(), kindRows(), sentinelRows(), clusterRows(), issuerRows(), zitadelRows())
 }
 
 func soundServer(t *testing.T, conf ...string) *redistest.Server {

@@ -28,7 +28,7 @@ func help(ctx context.Context, p *program) error {
 		return listSubcommands(p.stdout, all)
 	}
 	name := p.args[0]
-	if len(p.args) > 1 && !slices.Equal(p.args, []string{"key", "new"}) {
+	if len(p.args) > 1 && !slices.Equal(p.args, []string{"key", "new"}) && !slices.Equal(p.args, []string{"upstream", "status"}) {
 		return &usage.Error{Faults: []string{"takes the name of one subcommand"}}
 	}
 	if name == "verify" {

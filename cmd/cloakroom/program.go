@@ -46,6 +46,7 @@ func subcommands() []subcommand {
 		{"revoke", "revoke sessions through a running sidecar", revoke},
 		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
 		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
+		{"upstream", "say how copies of ZITADEL's sessions do: cloakroom upstream status", upstreamCommand},
 		{"acl", "print the least rights that the user of Redis needs", aclCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},

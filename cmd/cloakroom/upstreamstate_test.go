@@ -1,13 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
-	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
-	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 // /readyz says how the ZITADEL does, and is 200 whatever that is: copies answer, and no other process would fare better.
@@ -46,19 +47,52 @@ func TestReadyz_NewsOfZITADEL(t *testing.T) {
 	wantLines(t, want(t, http.StatusOK, "GET", admin+"/readyz?verbose", ""), "zitadel: has not been asked yet\n", "news: off (--upstream-poll is 0): copies answer for --upstream-max-age\n")
 }
 
-func TestZitadelState(t *testing.T) {
+// What upstream status prints while a cloakroom runs, and what without one; it changes nothing.
+func TestUpstreamStatus(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	for want, s := range map[string]upstream.State{
-		"has not been asked yet":                             {},
-		"answers; its last answer is to a call 1m30s ago":    {Served: now.Add(-90 * time.Second)},
-		"away: silence; it has not answered yet":             {Away: true, Fault: "silence", Refused: "no"},
-		"away: silence; its last answer is to a call 2s ago": {Away: true, Fault: "silence", Served: now.Add(-2 * time.Second)},
-		"our account is refused: no":                         {Refused: "no", Pause: time.Second, Served: now},
-		"asks for no calls of our account for 5s":            {Pause: 5 * time.Second, Served: now},
-	} {
-		if got := zitadelState(s, now); got != want {
-			t.Errorf("%+v: got %q, want %q", s, got, want)
+	z, redis := withSession(t), redistest.Start(t)
+	flags := append([]string{"--redis-url", redis.URL()}, zitadelArgs(t, z.URL, z.Admin.Token)...)
+	status := func(wantCode int, more ...string) string {
+		t.Helper()
+		code, text, stderr := once(t, append(append([]string{"upstream", "status"}, flags...), more...)...)
+		if code != wantCode || strings.Contains(text+stderr, z.Admin.Token) {
+			t.Errorf("exit code %d:\n%s%s", code, text, stderr)
+		}
+		return text
+	}
+	wantLines(t, status(exitFailed), "copies\nFAIL  redis          Redis does not tell: there is no store under the key prefix \"cr:\"\n", "zitadel\nok    reachable ")
+	if n := redis.Client(t).DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("it has made %d keys", n)
+	}
+
+	p := launch(t, append(append([]string{"serve", "--verify-accept=id-token-pair", "--upstream-poll=100ms"}, flags...), quick()...))
+	api, admin := p.ready(t)
+	user := zitadeltest.User{ID: z.NewID(), Password: "Password1!"}
+	z.AddUser(user)
+	id, token := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
+	want(t, http.StatusOK, "GET", api+"/verify", "", "Authorization", "Bearer "+id+":"+token)
+	awaitAnswer(t, http.StatusOK, admin+"/readyz?verbose", "; this process searches, for all\n")
+	wantLines(t, status(exitOK), "redis://", "copies\nok    stored         1, of which 0 have ended\nok    news           known up to ", "ok    leader         process ", "zitadel\nok    reachable ", "9 ok\n")
+	var r report
+	if err := json.Unmarshal([]byte(status(exitOK, "--json")), &r); err != nil || !r.OK || r.Prefix != "cr:" || r.Findings[0].Section != "copies" {
+		t.Errorf("%v: %+v", err, r)
+	}
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+
+	rdb := redis.Client(t)
+	if err := rdb.Del(t.Context(), rdb.Keys(t.Context(), "cr:f:*").Val()...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, status(exitOK), "warn  news           none are recorded: ", "warn  leader         none: no process searches for events.")
+	wantLines(t, status(exitOK, "--upstream-poll=0"), "ok    news           none, as --upstream-poll is 0: ", "ok    leader         none, as")
+	redis.Stop()
+	z.Stop()
+	wantLines(t, status(exitFailed), "copies\nFAIL  redis ", "zitadel\nFAIL  reachable ", "0 ok, 2 faults\n")
+	for _, args := range [][]string{{}, {"stats"}, {"status", "--redis-url=" + redis.URL()}, append([]string{"status", "--redis-url=memory:"}, flags[2:]...), {"status", "--frobnicate"}} {
+		if code, text, stderr := once(t, append([]string{"upstream"}, args...)...); code != exitUsage || text != "" || stderr == "" {
+			t.Errorf("%q: exit code %d: %s%s", args, code, text, stderr)
 		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 
 // crossCheck looks at settings together, each of which is good alone, and
 // reads the API keys and the issuers. A subcommand that does not serve needs no callers, acl needs no Redis,
-// and doctor none if there are issuers.
+// and doctor none if there are issuers or a ZITADEL.
 func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	if c.good("redis-url") && c.RedisURL.IsZero() && !c.misspelt {
 		switch {
-		case subcommand == "acl", subcommand == "doctor" && c.issuersFile != "":
+		case subcommand == "acl", subcommand == "doctor" && (c.issuersFile != "" || c.upstream.URL != ""):
 		case subcommand == "doctor":
-			wrong.Addf("--redis-url or --auth-issuers-file is required; `cloakroom serve --help` says what they take")
+			wrong.Addf("--redis-url, --auth-issuers-file or --upstream-url is required; `cloakroom serve --help` says what they take")
 		default:
 			wrong.Addf("--redis-url is required; `cloakroom serve --help` says what it takes")
 		}
@@ -40,6 +40,10 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	switch subcommand {
 	case "doctor": // a fault there must not hide what is wrong with Redis
 		c.IssuersFault = openIssuers(c)
+		checkUpstream(c, wrong)
+		return
+	case "upstream":
+		checkUpstream(c, wrong)
 		return
 	case "audit":
 		return

@@ -23,7 +23,7 @@ func TestDoctorNeedsRedisOrIssuers(t *testing.T) {
 			t.Errorf("%s: got %v, %v", text, c.IssuersFault, err)
 		}
 	}
-	if _, err := load("--verify-accept=jwt"); err == nil || !strings.Contains(faultsOf(t, err)[0], "--redis-url or --auth-issuers-file is required") {
+	if _, err := load("--verify-accept=jwt"); err == nil || !strings.Contains(faultsOf(t, err)[0], "--redis-url, --auth-issuers-file or --upstream-url is required") {
 		t.Errorf("got %v", err)
 	}
 }

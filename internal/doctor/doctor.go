@@ -1,4 +1,4 @@
-// Package doctor looks at a Redis that is to keep sessions, and at issuers of tokens, and says what is
+// Package doctor looks at a Redis that is to keep sessions, at issuers of tokens and at a ZITADEL, and says what is
 // wrong with them and what to do. It changes nothing that stays: one key is set
 // and deleted in one transaction, to see whether Redis tells of it.
 //
@@ -39,8 +39,10 @@ type Finding struct {
 	Node string `json:"node,omitempty"`
 	// Issuer is the name of the issuer of tokens that was examined, "" if none was.
 	Issuer string `json:"issuer,omitempty"`
-	Status Status `json:"status"`
-	Found  string `json:"found"`
+	// Section is "zitadel" if a ZITADEL was examined whose sessions are cached.
+	Section string `json:"section,omitempty"`
+	Status  Status `json:"status"`
+	Found   string `json:"found"`
 	// Fix says what to do, a step each; none if there is nothing to do.
 	Fix []string `json:"fix,omitempty"`
 }

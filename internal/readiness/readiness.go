@@ -33,7 +33,7 @@ type State struct {
 	Own      bool // the server is ours
 	Rights   *Rights
 	Files    func() string // how the files are that are read again
-	// Upstream has a line for each part of a ZITADEL whose sessions are cached, nil without one. Check does not look at it: while that is away,
+	// Upstream returns a line for each part of a ZITADEL whose sessions are cached, nil without one. Check does not look at it: while that is away,
 	// copies answer, which a process that is taken out of service would not do, and the others fare no better.
 	Upstream func() string
 	why      error

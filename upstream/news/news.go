@@ -43,15 +43,6 @@ type Follower struct {
 	state   atomic.Pointer[State]
 }
 
-// State is how the news do, as far as this process knows.
-type State struct {
-	// Leads says that this process searches for all.
-	Leads bool
-	// Fault is why the last search failed, "" if it did not; Forbidden, that our account may not search.
-	Fault     string
-	Forbidden bool
-}
-
 // New returns a Follower. It starts nothing.
 func New(c Config) *Follower {
 	f := &Follower{Config: c, log: c.Logger, sent: make(chan upstream.Event, mostSent)}
@@ -62,9 +53,6 @@ func New(c Config) *Follower {
 	f.metrics = newMeasures(c.Metrics, f)
 	return f
 }
-
-// State returns how the news do. It asks nobody.
-func (f *Follower) State() State { return *f.state.Load() }
 
 // Run searches for events, and applies those and the sent ones, until ctx ends; then it returns nil.
 func (f *Follower) Run(ctx context.Context) error {
