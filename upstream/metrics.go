@@ -58,6 +58,14 @@ func newMeasures(to prometheus.Registerer, c *Client) *measures {
 			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_upstream_account_refused", Help: "1 while ZITADEL refuses our access token or gives us none, else 0.",
+		}, func() float64 {
+			if c.service.fault() != "" {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloakroom_upstream_pause_seconds", Help: "For how long ZITADEL has asked us to make no calls; 0 if it has not.",
 		}, func() float64 { return c.pauses.left(true, time.Now()).Seconds() }))
 	return m

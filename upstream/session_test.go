@@ -209,7 +209,7 @@ func TestGetSession_OurCredentialsRefused_IsUnavailable(t *testing.T) {
 	if got, err := c.GetSession(t.Context(), "1", "", upstream.AsOurs()); !errors.Is(err, upstream.ErrUnavailable) || !strings.Contains(err.Error(), "refuses our credentials") {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got := c.State(); got.Refused != "it refuses our access token" {
+	if got := c.State(); got.Refused != "it refuses our access token" || c.gauge(t, "cloakroom_upstream_account_refused") != 1 {
 		t.Errorf("%+v", got)
 	}
 	if n := len(s.requests("")); n != 1 {

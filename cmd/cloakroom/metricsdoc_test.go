@@ -99,7 +99,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	checkRules(t, known)
+	checkRules(t, append(known, upstreamMetrics(t)...))
 }
 
 // sometimes are metrics that show only once there is something to show.

@@ -49,6 +49,12 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 			t.Errorf("docs/zitadel.md does not have %s", m[1])
 		}
 	}
+	for _, m := range upstreamMetrics(t) {
+		// These two show once there is something to show.
+		if m != "cloakroom_upstream_token_renewals_total" && m != "cloakroom_upstream_unkeepable_sessions_total" && !strings.Contains(metrics, "# TYPE "+m+" ") {
+			t.Errorf("docs/zitadel.md has %s, which is not there", m)
+		}
+	}
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
@@ -57,4 +63,18 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 			t.Error("I6: a secret is in the log")
 		}
 	}
+}
+
+// upstreamMetrics are the metrics that docs/zitadel.md has.
+func upstreamMetrics(t *testing.T) (names []string) {
+	t.Helper()
+	for _, row := range regexp.MustCompile("(?m)^\\| `cloakroom_.*$").FindAllString(readDoc(t, "../../docs/zitadel.md"), -1) {
+		for _, m := range regexp.MustCompile("`(cloakroom_[a-z_]+)`").FindAllStringSubmatch(strings.SplitAfter(row, " | ")[0], -1) {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("docs/zitadel.md has no metrics")
+	}
+	return names
 }
