@@ -116,7 +116,7 @@ func (run *revokeRun) left() error {
 	if run.zitadel == nil || run.what.DryRun {
 		return nil
 	}
-	failed, why, _ := run.zitadel.Failed()
+	failed, _, why := run.zitadel.Failed()
 	if failed == 0 {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (run *revokeRun) refuse(c *call, revoked uint64, ended bool, err error) err
 	}
 	e.Text += fmt.Sprintf("; %d sessions were revoked", revoked)
 	if run.zitadel != nil {
-		refused, _, unsure := run.zitadel.Failed()
+		refused, unsure, _ := run.zitadel.Failed()
 		if unsure > 0 {
 			e.Text += fmt.Sprintf(", and of %d it is not known", unsure)
 		}

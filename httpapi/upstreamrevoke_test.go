@@ -133,8 +133,10 @@ func TestUpstreamRevoke_Queries(t *testing.T) {
 		"ends before": {func() string {
 			return `{"expirationDateQuery":{"expirationDate":"` + f.zitadel.Now().Add(90*time.Minute).Format(time.RFC3339Nano) + `","method":"TIMESTAMP_QUERY_METHOD_LESS"}}`
 		}, func() []string { return []string{m.ending} }},
-		"nothing":  {func() string { return `{"userIdQuery":{"id":""}}` }, func() []string { return nil }},
-		"no dates": {func() string { return `{"creationDateQuery":{"creationDate":"9999-12-31T23:59:59.999999Z","method":"TIMESTAMP_QUERY_METHOD_GREATER"}}` }, func() []string { return nil }},
+		"nothing": {func() string { return `{"userIdQuery":{"id":""}}` }, func() []string { return nil }},
+		"no dates": {func() string {
+			return `{"creationDateQuery":{"creationDate":"9999-12-31T23:59:59.999999Z","method":"TIMESTAMP_QUERY_METHOD_GREATER"}}`
+		}, func() []string { return nil }},
 	} {
 		f.revoke("admin", `{"all":true}`)
 		f.left()

@@ -146,10 +146,10 @@ func (r *Revocation) Revoke(ctx context.Context) (revoked uint64, err error) {
 	return r.revoked - before, err
 }
 
-// Failed is how many sessions are left because ZITADEL refuses to delete them, and why; and how many of which it is not
-// known whether they are gone.
-func (r *Revocation) Failed() (failed uint64, why error, unsure int) {
-	return r.failed, r.refused, len(r.unsure)
+// Failed is how many sessions are left because ZITADEL refuses to delete them, of how many it is not known whether they
+// are gone, and why the first of the former was refused.
+func (r *Revocation) Failed() (failed uint64, unsure int, why error) {
+	return r.failed, len(r.unsure), r.refused
 }
 
 // pass looks for the sessions once.
