@@ -14,6 +14,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
 	"github.com/cloakroom-dev/cloakroom/upstream"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // elsewhere makes n sessions of a user at ZITADEL itself, and returns their IDs.
@@ -341,6 +342,34 @@ func TestUpstreamRevoke_Copies(t *testing.T) {
 	if got := f.zitadel.See(f.zitadel.Login.Token, id, "").Status; got != http.StatusNotFound {
 		t.Errorf("a session that was revoked while its user was locked is %d", got)
 	}
+}
+
+// A copy that matches no more stays, and is asked for again.
+func TestUpstreamRevoke_OldCopy(t *testing.T) {
+	f := newUpstreamFixture(t)
+	id, _ := f.create() // for an hour
+	if _, err := f.zitadel.SetSession(&sessionv2.SetSessionRequest{SessionId: id, Lifetime: durationpb.New(5 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.revoke("admin", `{"queries":[{"expirationDateQuery":{"expirationDate":"`+f.zitadel.Now().Add(2*time.Hour).Format(time.RFC3339Nano)+`","method":"TIMESTAMP_QUERY_METHOD_LESS"}}]}`); n != 0 {
+		t.Errorf("%d were revoked", n)
+	}
+	f.left(id)
+	asked := f.zitadel.Count("GetSession")
+	f.want(http.StatusOK, "admin", "GET", "/v2/sessions/"+id, "")
+	if f.zitadel.Count("GetSession") == asked {
+		t.Error("the old copy answers")
+	}
+}
+
+// Deletions move what is behind them to earlier pages; no page is passed over for that.
+func TestUpstreamRevoke_ManyPages(t *testing.T) {
+	f := newUpstreamFixture(t)
+	f.elsewhere(1700, zitadeltest.Session{UserID: f.user.ID})
+	if n := f.revoke("admin", `{"all":true}`); n != 1700 {
+		t.Errorf("%d were revoked", n)
+	}
+	f.left()
 }
 
 // Sessions that are created meanwhile end if they are listed in time, and never keep it from ending.
