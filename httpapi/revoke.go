@@ -24,6 +24,8 @@ const (
 	maxRevocations = 4
 	// progressPause is how long after its last line the log tells how far one is.
 	progressPause = 5 * time.Second
+	// zitadelPause is how long a ZITADEL is left alone that did not do what it was asked.
+	zitadelPause = 250 * time.Millisecond
 )
 
 func decodeRevoke(c *call) (*request.Revoke, error) { return request.DecodeRevoke(c.body, c.caller) }
@@ -173,6 +175,12 @@ func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
 		}
 		if time.Now().After(deadline) {
 			break
+		}
+		if run.zitadel != nil {
+			select {
+			case <-time.After(zitadelPause):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return run.earlier, err

@@ -20,16 +20,20 @@ type Upstream struct {
 	Credentials *followed.Files[*upstream.Credentials]
 	// RootCAs are those of the file, whose changes are for Client.SetRootCAs; nil without one.
 	RootCAs *followed.Files[*x509.CertPool]
-	// MaxAge is how long what it has answered may answer here.
-	MaxAge time.Duration
+	// MaxAge is how long what it has answered may answer here, Keep how long a copy stays that nobody uses.
+	MaxAge, Keep time.Duration
 }
 
 // upstreamSettings are the settings of an Upstream.
 type upstreamSettings struct {
 	upstream.Config
-	tokenFile, caFile                    string
-	maxAge, permissionAge, verifyTimeout time.Duration
+	tokenFile, caFile            string
+	maxAge, keep                 time.Duration
+	permissionAge, verifyTimeout time.Duration
 }
+
+// leastKeep bounds --upstream-keep: a copy that is removed sooner would soon be asked for again.
+const leastKeep = 10 * time.Minute
 
 // upstreamNeeds are settings that say nothing without --upstream-url.
 var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file"}
@@ -70,6 +74,9 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 	case u.caFile != "" && strings.HasPrefix(strings.ToLower(u.URL), "http:"):
 		wrong.Addf("--upstream-ca-file needs an --upstream-url with https")
 	}
+	if c.good("upstream-keep", "upstream-max-age") && u.keep <= max(leastKeep, u.maxAge) {
+		wrong.Addf("--upstream-keep must be longer than 10m and than --upstream-max-age, which is %s", u.maxAge)
+	}
 	if u.tokenFile == "" && !c.misspelt {
 		wrong.Addf("--upstream-url needs --upstream-token-file: what a service account of ZITADEL has, a personal access token or the JSON of a key")
 	}
@@ -90,7 +97,7 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 		up.Client.RootCAs = up.RootCAs.Value()
 	}
 	up.Client.Credentials, up.Client.SessionBytes = up.Credentials.Value(), c.API.MaxSessionBytes
-	up.MaxAge = u.maxAge
+	up.MaxAge, up.Keep = u.maxAge, u.keep
 	c.API.UpstreamTimeout, c.API.PermissionAge, c.API.Verify.UpstreamTimeout = u.Timeout, u.permissionAge, u.verifyTimeout
 	c.Upstream = up
 }
