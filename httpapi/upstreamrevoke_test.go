@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -223,12 +224,16 @@ func TestUpstreamRevoke_WhatZITADELRefuses(t *testing.T) {
 		t.Errorf("%d were revoked", n)
 	}
 	f.left(stay...)
+	got := f.revokeFails(http.StatusBadGateway, `{"queries":[{"idsQuery":{"ids":["`+stay[0]+`"]}}]}`, "0", "1")
+	if !strings.Contains(got.Message, "zitadel does not show sessions to our account") {
+		t.Errorf("%+v", got)
+	}
 
 	f.use(f.zitadel.Login.Token)
 	id, token := f.create()
 	more := f.elsewhere(4, zitadeltest.Session{UserID: f.user.ID})
 	f.zitadel.Fail("DeleteSession", 1, zitadeltest.Failure{Status: http.StatusForbidden})
-	got := f.revokeFails(http.StatusBadGateway, `{"queries":[{"idsQuery":{"ids":["`+strings.Join(append(more, id), `","`)+`"]}}]}`, "4", "1")
+	got = f.revokeFails(http.StatusBadGateway, `{"queries":[{"idsQuery":{"ids":["`+strings.Join(append(more, id), `","`)+`"]}}]}`, "4", "1")
 	if got.Code != 9 || !strings.Contains(got.Message, "1 sessions are left: zitadel refuses it: it answered 403") {
 		t.Errorf("%+v", got)
 	}
@@ -367,6 +372,26 @@ func TestUpstreamRevoke_ManyPages(t *testing.T) {
 		t.Errorf("%d were revoked", n)
 	}
 	f.left()
+}
+
+// A dry run that is cut off in the middle begins anew, and counts each session once.
+func TestUpstreamRevoke_DryRunBeginsAnew(t *testing.T) {
+	f := newUpstreamFixture(t, func(s *setup) { s.limits.patience = time.Minute })
+	f.elsewhere(150, zitadeltest.Session{UserID: f.user.ID})
+	var once sync.Once
+	f.zitadel.Change(func(s *zitadeltest.Settings) {
+		s.Decided = func(c zitadeltest.Call) {
+			if c.Name == "ListSessions" {
+				once.Do(func() { f.zitadel.Fail("ListSessions", 1, zitadeltest.Failure{}) })
+			}
+		}
+	})
+	if n := f.revoke("admin", `{"all":true,"dryRun":true}`); n != 150 {
+		t.Errorf("%d would be revoked", n)
+	}
+	if n := len(f.zitadel.SessionIDs()); n != 150 {
+		t.Errorf("%d are left", n)
+	}
 }
 
 // Sessions that are created meanwhile end if they are listed in time, and never keep it from ending.
