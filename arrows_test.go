@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"httpapi/protocol":     {"httpapi/refusal", "httpapi/server", "internal/protojson"},
 	"httpapi/imports":      {"httpapi/refusal", "internal/protojson"},
 	"httpapi/caller":       {"httpapi/refusal", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/strictyaml"},
-	"httpapi/forward":      {"httpapi/refusal", "upstream"},
+	"httpapi/forward":      {"httpapi/refusal", "cache", "index", "internal/session", "upstream"},
 	"httpapi/request":      {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":    {"internal/session", "internal/protojson"},
 	"httpapi/verify":       {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},

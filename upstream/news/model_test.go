@@ -71,7 +71,7 @@ func TestI3_NewsAsTheModel(t *testing.T) {
 	for range 3 {
 		m.users = append(m.users, m.addUser())
 	}
-	steps, _ := strconv.Atoi(testdepth.Of("250", "2500"))
+	steps, _ := strconv.Atoi(testdepth.Of("250", "100"))
 	for range steps {
 		m.step()
 		if t.Failed() {
