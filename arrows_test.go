@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"httpapi/request":      {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":    {"internal/session", "internal/protojson"},
 	"httpapi/verify":       {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
-	"rpc":                  {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
+	"rpc":                  {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta"},
 	"rpc/pb/zitadel":       {},
 	"rpc/pb/objectv2":      {},
 	"rpc/pb/objectv2beta":  {},
