@@ -94,7 +94,7 @@ var arrows = map[string][]string{
 	"bench/peers":          {"bench/cli", "bench/issuer", "bench/scenario", "bench/source"},
 	"bench/baseline":       {"bench/cli", "bench/peers", "bench/scenario"},
 	"bench/redisproxy":     {"bench/cli", "bench/load"},
-	"bench/seed":           {"bench/cli", "bench/load", "bench/scenario"},
+	"bench/seed":           {"bench/cli", "bench/load", "bench/scenario", "bench/source"},
 	"bench/measure":        {"bench/cli", "bench/experiment", "bench/load", "bench/peers", "bench/quantity", "bench/result", "bench/scenario", "bench/source"},
 	"bench/zitadel":        {"bench/cli", "internal/zitadeltest"},
 	"bench":                {"bench/baseline", "bench/compare", "bench/issuer", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/zitadel"},

@@ -21,7 +21,7 @@ type side struct {
 }
 
 // sideFlags are those of a load that either side can have to itself.
-var sideFlags = []string{"scenario", "grpc", "key-file", "admin", "redis", "rate", "schedule", "connections", "sessions", "newest", "offset", "limit", "zipf"}
+var sideFlags = []string{"scenario", "grpc", "key-file", "token-file", "admin", "redis", "rate", "schedule", "connections", "sessions", "newest", "offset", "limit", "zipf"}
 
 func addSideFlags(flags *flag.FlagSet) {
 	for _, name := range sideFlags {
