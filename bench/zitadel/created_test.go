@@ -2,13 +2,17 @@ package zitadel_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"encoding/pem"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/bench/load"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 	"github.com/cloakroom-dev/cloakroom/bench/seed"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
@@ -21,9 +25,9 @@ type at struct {
 	dir string
 }
 
-func newAt(t *testing.T) at {
+func newAt(t *testing.T, options ...zitadeltest.Option) at {
 	t.Helper()
-	a := at{zitadeltest.Start(t), t.TempDir()}
+	a := at{zitadeltest.Start(t, options...), t.TempDir()}
 	var ids string
 	for range 3 {
 		ids += a.AddUser(zitadeltest.User{Password: "Password1!"}) + "\n"
@@ -58,23 +62,36 @@ func (a at) open(t *testing.T, name string, more ...string) (*source.Source, err
 	var f source.Flags
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.Register(flags)
-	args := append([]string{"--scenario", name, "--target", a.URL, "--token-file", a.file("token"), "--connections", "4", "--seconds", "0.3", "--warmup", "0", "--check-every", "1"}, more...)
+	args := append([]string{"--scenario", name, "--target", a.URL, "--token-file", a.file("token")}, more...)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
 	return f.Open(t.Context())
 }
 
-// run measures a source, and wants no errors and nothing wrong.
-func run(t *testing.T, s *source.Source) {
+// ask sends n requests of a source's scenario, one after the other, and returns how many answers were wrong. It wants no others.
+func ask(t *testing.T, s *source.Source, n int) (wrong int) {
 	t.Helper()
-	r, err := s.Measure(t.Context(), io.Discard, &source.Meters{}, 0, 0.3, 1)
+	l, err := s.Load(0, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Answered < 50 || r.Errors > 0 || r.Wrong > 0 || r.Invalid != "" {
-		t.Errorf("%s: %d answers, %d errors, %d wrong, %s: %s", s.Flags.Scenario, r.Answered, r.Errors, r.Wrong, r.Invalid, r.FirstError)
+	client := l.Scenario.Client(0, load.NewRand(1, 1))
+	for range n {
+		a, want, err := load.Ask(t.Context(), s.Target, client)
+		if err != nil || a.Status != want {
+			t.Fatalf("%s: want status %d, got %+v, %v", s.Flags.Scenario, want, a, err)
+		}
+		deep := client.Deep()
+		err = client.Check(a)
+		if err == nil && deep != nil {
+			err = deep(a.Body)
+		}
+		if err != nil {
+			wrong++
+		}
 	}
+	return wrong
 }
 
 // Sessions are created of the users in turn, known in a file, and asked for by every scenario.
@@ -104,13 +121,17 @@ func TestSeed_ByCreate(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		run(t, s)
+		if wrong := ask(t, s, 20); wrong > 0 {
+			t.Errorf("%s: %d answers are wrong", name, wrong)
+		}
 	}
 	s, err := z.open(t, "upstream-mix", "--dataset", z.file("sessions"), "--hot", "11", "--cold-share", "0", "--password-file", z.file("password"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, s)
+	if wrong := ask(t, s, 500); wrong > 0 {
+		t.Errorf("%d answers are wrong", wrong)
+	}
 	if z.Count(zitadeltest.DeleteSession) == 0 || z.Count(zitadeltest.CreateSession) < 32 {
 		t.Error("the mix writes nothing")
 	}
@@ -128,9 +149,32 @@ func TestSeed_ByCreate(t *testing.T) {
 	if s, err = z.open(t, "search", "--dataset", z.file("sessions")); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Measure(t.Context(), io.Discard, &source.Meters{}, 0, 0.3, 1)
-	if err != nil || r.Wrong == 0 {
-		t.Errorf("sessions of another user are found: %+v, %v", r, err)
+	if ask(t, s, 20) == 0 {
+		t.Error("sessions of another user should be found, and no answer is wrong")
+	}
+}
+
+// A ZITADEL with TLS is seeded and asked as any other, if somebody vouches for it.
+func TestSeed_ByCreateOverTLS(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	z := newAt(t, zitadeltest.WithTLS(&tls.Config{Certificates: certified.TLS.Certificates}))
+	if !strings.HasPrefix(z.URL, "https://") {
+		t.Fatal(z.URL)
+	}
+	if _, err := z.seed(t); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("nobody vouches for it: %v", err)
+	}
+	z.write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})))
+	if out, err := z.seed(t, "--ca-file", z.file("ca.pem")); err != nil || !strings.HasPrefix(out, "300 created in ") {
+		t.Fatalf("%q, %v", out, err)
+	}
+	s, err := z.open(t, "upstream-mix", "--dataset", z.file("sessions"), "--ca-file", z.file("ca.pem"), "--hot", "20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong := ask(t, s, 30); wrong > 0 {
+		t.Errorf("%d answers are wrong", wrong)
 	}
 }
 
@@ -141,7 +185,9 @@ func TestRun_CreatesItsSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, s)
+	if wrong := ask(t, s, 10); wrong > 0 {
+		t.Errorf("%d answers are wrong", wrong)
+	}
 	if made, err := scenario.ReadCreated(z.file("own")); err != nil || len(made.Sessions) != 7 {
 		t.Errorf("%v, %v", made, err)
 	}
