@@ -47,12 +47,16 @@ func TestUpstreamMix_Mixes(t *testing.T) {
 			}
 			switch k.kind {
 			case creates:
-				k.own = Session{ID: fmt.Sprint("made-", i), Token: "t", UserID: k.session.UserID}
+				if err := k.Check(&load.Answer{Status: 201, Body: fmt.Appendf(nil, `{"sessionId":"made-%d","sessionToken":"t"}`, i)}); err != nil {
+					t.Fatal(err)
+				}
 				if want != 201 || !bytes.Contains(request, []byte(`{"user":{"userId":"`+k.session.UserID+`"}}`)) {
 					t.Fatalf("%d %s", want, request)
 				}
 			case deletes:
-				k.deleted = k.session
+				if err := k.Check(&load.Answer{Status: 200, Body: []byte(`{"details":{}}`)}); err != nil {
+					t.Fatal(err)
+				}
 				if want != 200 || !bytes.HasPrefix(request, []byte("DELETE /v2/sessions/made-")) {
 					t.Fatalf("%d %s", want, request)
 				}

@@ -22,7 +22,7 @@ func TestCommand_ServesUntilItIsStopped(t *testing.T) {
 	out, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := Command(ctx, []string{"--accounts", accounts, "--users", "3", "--user-ids", ids, "--create-rate", "0"}, w, io.Discard)
+		err := Command(ctx, []string{"--accounts", accounts, "--users", "3", "--user-ids", ids, "--create-rate", "0", "--list-lag", "1h"}, w, io.Discard)
 		ended <- err
 		w.CloseWithError(io.EOF)
 	}()
@@ -52,8 +52,8 @@ func TestCommand_ServesUntilItIsStopped(t *testing.T) {
 	if len(users) != 3 {
 		t.Fatalf("%d users", len(users))
 	}
-	create := func(token string) int {
-		request, err := http.NewRequestWithContext(ctx, "POST", url+"/v2/sessions", strings.NewReader(`{"checks":{"user":{"userId":"`+users[2]+`"}}}`))
+	call := func(token, path, body string) (status int, said string) {
+		request, err := http.NewRequestWithContext(ctx, "POST", url+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,12 +63,19 @@ func TestCommand_ServesUntilItIsStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer answer.Body.Close()
-		return answer.StatusCode
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(b)
 	}
 	for name, want := range map[string]int{"admin": 201, "login": 201, "nobody": 404} {
-		if got := create(tokens[name]); got != want {
-			t.Errorf("%s creates a session: status %d, want %d", name, got, want)
+		if got, body := call(tokens[name], "/v2/sessions", `{"checks":{"user":{"userId":"`+users[2]+`"}}}`); got != want {
+			t.Errorf("%s creates a session: status %d, want %d: %s", name, got, want, body)
 		}
+	}
+	if status, list := call(tokens["login"], "/v2/sessions/search", "{}"); status != 200 || strings.Contains(list, users[2]) {
+		t.Errorf("a list is not as late as --list-lag says: %d %s", status, list)
 	}
 	http.DefaultClient.CloseIdleConnections()
 	cancel()

@@ -1,6 +1,7 @@
 package zitadeltest
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +20,10 @@ func TestMeasured_IsWhatWasMeasured(t *testing.T) {
 		if rate < want.lowRate || rate > want.highRate || p50 < want.lowP50 || p50 > want.highP50 {
 			t.Errorf("%s: %.0f a second with a p50 of %.1f ms, want %.0f–%.0f and %.0f–%.0f ms", call, rate, p50, want.lowRate, want.highRate, want.lowP50, want.highP50)
 		}
+		// The median was at 0.91 to 0.97 of the mean, which is callers by rate.
+		if share := p50 / (16 / rate * 1000); share < 0.9 || share > 0.98 {
+			t.Errorf("%s: the median is %.3f of the mean", call, share)
+		}
 	}
 	rate, p50 := loadedBy(t, 1, GetSession)
 	if rate > 95 || p50 > 12 {
@@ -28,7 +33,7 @@ func TestMeasured_IsWhatWasMeasured(t *testing.T) {
 
 // loadedBy is how many calls a second are done, and the median of their latencies in ms, with so many callers.
 func loadedBy(t *testing.T, callers int, call string) (rate, p50 float64) {
-	const long = 20 * time.Minute
+	const long = 5 * time.Minute
 	var settings Settings
 	Measured().Apply(&settings)
 	synctest.Test(t, func(t *testing.T) {
@@ -56,6 +61,30 @@ func loadedBy(t *testing.T, callers int, call string) (rate, p50 float64) {
 		rate, p50 = float64(len(all))/time.Since(begin).Seconds(), all[len(all)/2].Seconds()*1000
 	})
 	return rate, p50
+}
+
+// Each request is worked on, as its call is or as those that have no name.
+func TestWork_IsDoneForEachRequest(t *testing.T) {
+	s := Start(t)
+	done := map[string]int{} // read when all is answered
+	work := func(name string) func() time.Duration {
+		return func() time.Duration { done[name]++; return 0 }
+	}
+	s.Change(func(settings *Settings) {
+		settings.Work = map[string]func() time.Duration{GetSession: work(GetSession), Any: work(Any)}
+	})
+	for _, path := range []string{"/v2/sessions/1", "/v2/sessions/2", "/oauth/v2/token"} {
+		answer, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	s.Stop()
+	http.DefaultClient.CloseIdleConnections()
+	if done[GetSession] != 2 || done[Any] != 1 {
+		t.Errorf("%v", done)
+	}
 }
 
 // Without a test it is a server that answers, and what only tests may ask for says so.
