@@ -40,6 +40,8 @@ type Upstream struct {
 	MaxAgeProven time.Duration
 	// MaxBytes is the size of the largest session, as JSON, that is kept.
 	MaxBytes int
+	// Keep is how long a copy stays that nobody uses; 0 is for as long as its session. It must be longer than MaxAge.
+	Keep time.Duration
 }
 
 const (
@@ -72,7 +74,7 @@ type upstream struct {
 	news atomic.Pointer[News]
 	name string
 
-	asked, overtaken, notKept atomic.Uint64
+	asked, overtaken, notKept, unused atomic.Uint64
 }
 
 func newUpstream(u *Upstream) *upstream {
@@ -101,6 +103,8 @@ type UpstreamStats struct {
 	// Asked are the questions to the system of record, Overtaken those of them whose answer was not
 	// used because an event or another process came meanwhile, NotKept the answers that were not stored.
 	Asked, Overtaken, NotKept uint64
+	// Unused are the copies that were removed because nobody used them.
+	Unused uint64
 }
 
 // UpstreamStats returns what has been asked; zero without an upstream.
@@ -108,7 +112,7 @@ func (s *Store) UpstreamStats() UpstreamStats {
 	if s.upstream == nil {
 		return UpstreamStats{}
 	}
-	return UpstreamStats{s.upstream.asked.Load(), s.upstream.overtaken.Load(), s.upstream.notKept.Load()}
+	return UpstreamStats{s.upstream.asked.Load(), s.upstream.overtaken.Load(), s.upstream.notKept.Load(), s.upstream.unused.Load()}
 }
 
 // answers says whether a copy may still answer, and whether it should be asked for again meanwhile.

@@ -205,6 +205,14 @@ func (s *Server) deleteUpstream(ctx context.Context, c *call) error {
 	return err
 }
 
+// revokeUpstream answers RevokeSessions.
+func (s *Server) revokeUpstream(ctx context.Context, c *call) error {
+	if c.caller.Upstream {
+		return errUpstreamRevoke
+	}
+	return answer(decodeRevoke, (*Server).revokeSessions)(s, ctx, c)
+}
+
 // writes returns the session that a SetSession or DeleteSession is about; ok is false if it names none that there can be.
 func (s *Server) writes(c *call) (id session.ID, ok bool) {
 	if c.route.connect() {

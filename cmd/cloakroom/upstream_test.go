@@ -78,3 +78,33 @@ func upstreamMetrics(t *testing.T) (names []string) {
 	}
 	return names
 }
+
+// In front of a ZITADEL the sessions end there; what it refuses is said, and is no success.
+func TestRevokeCommand_AtZITADEL(t *testing.T) {
+	z := zitadeltest.Start(t)
+	user := zitadeltest.User{ID: z.NewID(), Password: "Password1!"}
+	z.AddUser(user)
+	for range 3 {
+		z.CreateSession(zitadeltest.Session{UserID: user.ID})
+	}
+	p := launch(t, append([]string{
+		"serve", "--redis-url=memory:", "--auth-anonymous", "--upstream-url", z.URL, "--upstream-token-file", testfile.Write(t, z.Login.Token),
+	}, quick()...))
+	api, _ := p.ready(t)
+	f := func(code int, out, says string, args ...string) {
+		t.Helper()
+		gotCode, gotOut, log := once(t, append([]string{"revoke", "--url", api, "--user-id", user.ID}, args...)...)
+		if gotCode != code || gotOut != out || !strings.Contains(log, says) || says == "" && log != "" {
+			t.Errorf("%q: got %d, %q, %q, want %d, %q, %q", args, gotCode, gotOut, log, code, out, says)
+		}
+	}
+	f(exitOK, "3 sessions of user "+user.ID+" would be revoked\n", "", "--dry-run")
+	z.Fail("DeleteSession", 1, zitadeltest.Failure{Status: http.StatusForbidden})
+	f(exitFailed, "", "answered 502: 1 sessions are left: zitadel refuses it: it answered 403; 2 sessions were revoked; to send the request again is to go on; let the account of --upstream-token-file delete", "--yes")
+	f(exitOK, "1 session revoked\n", "", "--yes")
+	if left := z.SessionIDs(); len(left) > 0 {
+		t.Errorf("ZITADEL has %v", left)
+	}
+	z.Stop()
+	f(exitFailed, "", "nothing was revoked; run the same again once ZITADEL is back", "--yes")
+}

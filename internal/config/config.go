@@ -189,6 +189,7 @@ func settings(c *Config) []Setting {
 		{"upstream-max-age", "30s", duration(&c.upstream.maxAge, time.Second, time.Hour), "how long what it has answered about a session may answer here; at four fifths of that a session in use is asked for again", anywhere},
 		{"upstream-max-age-proven", "10m", duration(&c.upstream.maxAgeProven, time.Second, 24*time.Hour), "the same where its events, all of which are known, say that the session has not changed since; never less than --upstream-max-age", anywhere},
 		{"upstream-poll", "1s", duration(&c.upstream.poll, 0, time.Minute), "how often one process asks it for its events, for all; 0 does without, and all copies answer for --upstream-max-age", anywhere},
+		{"upstream-keep", "24h", duration(&c.upstream.keep, time.Second, 8760*time.Hour), "how long the copy of a session stays here that nobody uses; longer than --upstream-max-age-proven", anywhere},
 		{"upstream-permission-age", "30s", duration(&c.upstream.permissionAge, 0, time.Hour), "how long a caller whose credentials only it knows is shown a session again without it being asked; 0 asks each time", anywhere},
 		{"upstream-verify-timeout", "1s", duration(&c.upstream.verifyTimeout, 20*time.Millisecond, time.Minute), "how long a verify may take where it has to be asked; a trusted gateway that says that it waits for less gets its answer by then", anywhere},
 		{"upstream-queue", strconv.Itoa(upstream.DefaultQueue), Number(&c.upstream.Queue, 0, 1<<16), "most calls that wait for their turn, beyond which they are refused at once", anywhere},

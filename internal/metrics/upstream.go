@@ -20,5 +20,9 @@ func RegisterUpstream(r prometheus.Registerer, store *cache.Store) {
 			Name: "cloakroom_upstream_not_kept_total",
 			Help: "Answers of ZITADEL that were not kept because the session has ended, or is too large.",
 		}, func() float64 { return float64(store.UpstreamStats().NotKept) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "cloakroom_upstream_unused_removed_total",
+			Help: "Copies of ZITADEL's sessions that were removed because nobody used them for --upstream-keep.",
+		}, func() float64 { return float64(store.UpstreamStats().Unused) }),
 	)
 }

@@ -38,6 +38,9 @@ func (s *Server) routes() http.Handler {
 		if latency != nil && wait(r.Context(), latency()) != nil {
 			return
 		}
+		if s.control.workers.do(r.Context(), settings, name) != nil {
+			return
+		}
 		answer := &answer{header: http.Header{}, status: http.StatusOK}
 		switch {
 		case settings.Host != "" && r.Host != settings.Host:
