@@ -331,10 +331,10 @@ func grpcGet(t *testing.T, addr, token, id string) string {
 }
 
 // zitadelPatience are the changes that the files propose for a verify that may have to ask ZITADEL.
-var zitadelPatience = map[string]gateway{
-	"nginx":   nginx{change("nginx/cloakroom.conf", []string{"proxy_read_timeout 200ms", "proxy_read_timeout 1500ms"})},
-	"HAProxy": haproxy{change("haproxy/haproxy.cfg", []string{"timeout server 200ms", "timeout server 1500ms", "timeout client 1s", "timeout client 2s"})},
-	"Caddy":   caddy{change("caddy/Caddyfile", []string{"response_header_timeout 200ms", "response_header_timeout 1500ms"})},
+var zitadelPatience = map[string]*recipe{
+	"nginx":   change("nginx/cloakroom.conf", []string{"proxy_read_timeout 200ms", "proxy_read_timeout 1500ms"}),
+	"HAProxy": change("haproxy/haproxy.cfg", []string{"timeout server 200ms", "timeout server 1500ms", "timeout client 1s", "timeout client 2s"}),
+	"Caddy":   change("caddy/Caddyfile", []string{"response_header_timeout 200ms", "response_header_timeout 1500ms"}),
 }
 
 // A session that is not known here, and a ZITADEL that takes longer than the files' time-outs: with what they propose the request passes.
@@ -347,8 +347,18 @@ func TestZITADEL_GatewaysWaitForIt(t *testing.T) {
 	user := zitadeltest.User{ID: z.NewID(), Password: "Password1!"}
 	z.AddUser(user)
 	ours, app := startZITADELCloakroom(t, z), startApplication(t)
-	for name, g := range zitadelPatience {
+	documented, err := os.ReadFile("../../docs/zitadel.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, with := range zitadelPatience {
 		t.Run(name, func(t *testing.T) {
+			for i, text := range with.oldNew {
+				if i%2 == 0 && !strings.Contains(string(documented), "`"+text+"`") {
+					t.Errorf("docs/zitadel.md does not say what to write in place of %s", text)
+				}
+			}
+			g := map[string]gateway{"nginx": nginx{with}, "HAProxy": haproxy{with}, "Caddy": caddy{with}}[name]
 			addr := g.Start(t, ours.verify, app.addr)
 			app.take()
 			id, token := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
