@@ -361,12 +361,16 @@ func TestZITADEL_GatewaysWaitForIt(t *testing.T) {
 			g := map[string]gateway{"nginx": nginx{with}, "HAProxy": haproxy{with}, "Caddy": caddy{with}}[name]
 			addr := g.Start(t, ours.verify, app.addr)
 			app.take()
-			id, token := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
-			if response, _ := send(t, addr, request{}.with("Authorization: Bearer "+id+":"+token)); response.StatusCode != http.StatusOK {
-				t.Errorf("status %d", response.StatusCode)
-			}
-			if len(app.take()) != 1 {
-				t.Error("it did not reach the application")
+			for try := 1; ; try++ { // on a machine with other work to do even that may be too short; each time it is another session
+				id, token := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
+				response, _ := send(t, addr, request{}.with("Authorization: Bearer "+id+":"+token))
+				reached := len(app.take())
+				if response.StatusCode == http.StatusOK && reached == 1 {
+					return
+				}
+				if reached != 0 || try == 5 {
+					t.Fatalf("status %d, it reached the application %d times", response.StatusCode, reached)
+				}
 			}
 		})
 	}
