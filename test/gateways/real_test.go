@@ -72,7 +72,7 @@ func (g haproxy) Start(t *testing.T, verify, application string) string {
 	t.Helper()
 	bin, addr, dir := program(t, "haproxy"), redistest.FreeAddr(t), t.TempDir()
 	port := portOf(t, addr)
-	lua := deployed(t, dir, "haproxy/cloakroom.lua", `"abns@cloakroom"`, `"abns@cloakroom-`+port+`"`) // the name is the machine's, not the process's
+	lua := g.with.deployed(t, dir, "haproxy/cloakroom.lua", `"abns@cloakroom"`, `"abns@cloakroom-`+port+`"`) // the name is the machine's, not the process's
 	conf := g.with.deployed(t, dir, "haproxy/haproxy.cfg", "/etc/haproxy/cloakroom.lua", lua, "bind :8000", "bind "+addr,
 		"abns@cloakroom", "abns@cloakroom-"+port, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "-c", "-f", conf)

@@ -19,6 +19,7 @@ const recipes = "../../docs/gateway-recipes.md"
 type recipe struct {
 	file   string   // in deploy/
 	oldNew []string // each old must occur in it
+	also   *recipe  // a change of another file
 }
 
 // deployed writes a file of deploy/ into dir, with the change of r if it is of that file, and then with each old address or
@@ -30,7 +31,10 @@ func (r *recipe) deployed(t *testing.T, dir, name string, oldNew ...string) stri
 		t.Fatal(err)
 	}
 	text := string(content)
-	if r != nil && r.file == name {
+	for ; r != nil; r = r.also {
+		if r.file != name {
+			continue
+		}
 		for i := 0; i < len(r.oldNew); i += 2 {
 			if !strings.Contains(text, r.oldNew[i]) {
 				t.Fatalf("deploy/%s has no %q", name, r.oldNew[i])

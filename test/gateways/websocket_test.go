@@ -123,9 +123,9 @@ func TestWebSocket(t *testing.T) {
 		v := w.ours.login(t, "chat")
 		_, isHAProxy := g.(haproxy)
 		if isHAProxy { // which has time-outs for silence
-			w.addr = haproxy{&recipe{"haproxy/haproxy.cfg", []string{
+			w.addr = haproxy{change("haproxy/haproxy.cfg", []string{
 				"timeout http-request 10s", "timeout http-request 1s", "timeout client 30s", "timeout client 1s", "timeout server 30s", "timeout server 1s",
-			}}}.Start(t, w.verify.Addr, app.addr)
+			})}.Start(t, w.verify.Addr, app.addr)
 			app.take()
 		}
 
