@@ -145,7 +145,7 @@ func TestUpstream_AnswersAreZITADELs(t *testing.T) {
 }
 
 // canonical is a body without what ZITADEL draws by chance, the spaces, and what counts attempts.
-func canonical(t *testing.T, body string) string {
+func canonical(t testing.TB, body string) string {
 	t.Helper()
 	var v any
 	if json.Unmarshal([]byte(body), &v) != nil {
