@@ -145,7 +145,11 @@ func TestI2_UpstreamBareTokensThatAreRefused(t *testing.T) {
 	// What is not clearly ZITADEL's refusal is none, and is not remembered.
 	_, good := f.elsewhere()
 	for _, failure := range []zitadeltest.Failure{
-		{Status: http.StatusForbidden, ErrorID: "AUTH-Bs7Ds"}, {Status: http.StatusNotFound, ErrorID: "AUTHZ-cdgFk"}, {Status: http.StatusUnauthorized}, {Cut: true}, {},
+		{Status: http.StatusForbidden, ErrorID: "AUTH-Bs7Ds"},
+		{Status: http.StatusNotFound, ErrorID: "AUTHZ-cdgFk"},
+		{Status: http.StatusUnauthorized},
+		{Cut: true},
+		{},
 		{Status: http.StatusBadGateway},
 	} {
 		z.Fail(zitadeltest.GetMyUser, 1, failure)
@@ -278,7 +282,9 @@ func TestUpstream_FloodOfMadeUpTokens(t *testing.T) {
 
 // Where no permit is had in time, the answer says so, and counts.
 func TestUpstream_ProbeLimitIsUnavailable(t *testing.T) {
-	f := limitedUpstream(t, func(s *setup) { s.config.Verify.UpstreamTimeout, s.limits.verify = 50*time.Millisecond, 50*time.Millisecond })
+	f := limitedUpstream(t, func(s *setup) {
+		s.config.Verify.UpstreamTimeout, s.limits.verify = 50*time.Millisecond, 50*time.Millisecond
+	})
 	id, token := f.elsewhere()
 	for i := range probesPerSecond {
 		f.do("", "GET", "/verify", "", "Authorization", "Bearer "+forged(i))
