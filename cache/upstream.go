@@ -184,6 +184,9 @@ func (s *Store) current(ctx context.Context, id session.ID, token string, vouche
 		}
 		ask := s.askUpstream
 		if !proven {
+			if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
+				return nil, session.ErrRevoked // as question answers, which asks nobody then
+			}
 			ask = s.probeUpstream
 		}
 		answer, err := ask(ctx, id, token)
