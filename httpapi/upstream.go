@@ -89,7 +89,7 @@ func (s *Server) copyOf(ctx context.Context, c *call, id session.ID, token strin
 		}
 	}
 	if token != "" {
-		return s.config.Store.GetWithToken(ctx, id, token)
+		return s.config.Store.Learn(ctx, id, token)
 	}
 	return s.config.Store.Get(ctx, id)
 }
@@ -155,7 +155,7 @@ func (s *Server) createUpstream(ctx context.Context, c *call) error {
 func (s *Server) learn(ctx context.Context, c *call, id, token string) {
 	if id, err := session.ParseID(id); err == nil && token != "" {
 		c.session = id
-		_, _ = s.config.Store.GetWithToken(ctx, id, token)
+		_, _ = s.config.Store.Learn(ctx, id, token)
 	}
 }
 

@@ -20,7 +20,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	z.AddUser(user)
 	account := testfile.Write(t, "no-token-of-zitadel")
 	p := launch(t, append([]string{
-		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair", "--upstream-max-age=1s",
+		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair,session", "--upstream-max-age=1s",
 	}, quick()...))
 	api, admin := p.ready(t)
 	caller := []string{"Authorization", "Bearer " + z.Login.Token}
@@ -39,7 +39,12 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	want(t, http.StatusOK, "GET", api+"/verify", "", pair...)
 	want(t, http.StatusOK, "DELETE", api+"/v2/sessions/"+made.SessionID, "", caller...)
 	want(t, http.StatusUnauthorized, "GET", api+"/verify", "", pair...)
+	_, elsewhere := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
+	want(t, http.StatusOK, "GET", api+"/verify", "", "Authorization", "Bearer "+elsewhere)
 	metrics := want(t, http.StatusOK, "GET", admin+"/metrics", "")
+	if !strings.Contains(metrics, "cloakroom_upstream_probes_total 5\n") {
+		t.Error("the probes are not counted: a pair twice, and the three calls of a bare token")
+	}
 	if !strings.Contains(metrics, `cloakroom_upstream_calls_total{call="CreateSession"`) {
 		t.Error("the calls of ZITADEL are not counted")
 	}
@@ -58,7 +63,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, secret := range []string{made.SessionToken, z.Login.Token, user.Password} {
+	for _, secret := range []string{made.SessionToken, elsewhere, z.Login.Token, user.Password} {
 		if strings.Contains(p.stderr.String(), secret) {
 			t.Error("I6: a secret is in the log")
 		}

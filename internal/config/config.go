@@ -153,7 +153,7 @@ func settings(c *Config) []Setting {
 		{"verify-tls-cert-file", "", Text(&c.verifyTLSFiles.Cert, 4096), "as --http-tls-cert-file, for the verify listener; without it that has the API's certificate, or no TLS on loopback and unix sockets", anywhere},
 		{"verify-tls-key-file", "", Text(&c.verifyTLSFiles.Key, 4096), "PEM file with the key of that certificate", anywhere},
 		{"verify-credentials", "bearer,x-session-token", credentials(&c.API.Verify.Credentials), "where verify looks for a session token; the first place that has one decides", anywhere},
-		{"verify-accept", "session", accepts(&c.API.Verify.Accepts), "what verify takes there: session tokens, and JWTs of issuers with verify", anywhere},
+		{"verify-accept", "session", accepts(&c.API.Verify.Accepts), "what verify takes there: session tokens, JWTs of issuers with verify, pairs ID:TOKEN, and the cookie of ZITADEL's login application", anywhere},
 		{"verify-policy", "", policies(&c.API.Verify.Policies, &c.policyFault), "what else verify may ask of a good session; may be repeated", anywhere},
 		{"verify-default-policy", "", Text(&c.API.Verify.Default, 64), "policy that holds for every verify; one that the path names must hold, too", anywhere},
 		{"verify-allow-unproven", "false", Boolean(&c.API.Verify.AllowUnproven), "let pass sessions of users that have proven nothing; to try out", anywhere},
@@ -192,6 +192,7 @@ func settings(c *Config) []Setting {
 		{"upstream-keep", "24h", duration(&c.upstream.keep, time.Second, 8760*time.Hour), "how long the copy of a session stays here that nobody uses; longer than --upstream-max-age-proven", anywhere},
 		{"upstream-permission-age", "30s", duration(&c.upstream.permissionAge, 0, time.Hour), "how long a caller whose credentials only it knows is shown a session again without it being asked; 0 asks each time", anywhere},
 		{"upstream-verify-timeout", "1s", duration(&c.upstream.verifyTimeout, 20*time.Millisecond, time.Minute), "how long a verify may take where it has to be asked; a trusted gateway that says that it waits for less gets its answer by then", anywhere},
+		{"upstream-probe-rate", strconv.Itoa(DefaultProbeRate), Number(&c.upstream.probeRate, 1, 100_000), "most calls to it in a second that tokens cause which nothing here proves, and as many at once; clients have turns", anywhere},
 		{"upstream-queue", strconv.Itoa(upstream.DefaultQueue), Number(&c.upstream.Queue, 0, 1<<16), "most calls that wait for their turn, beyond which they are refused at once", anywhere},
 
 		{"search-default-limit", "1000", Number(&c.API.DefaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},

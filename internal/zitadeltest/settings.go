@@ -21,6 +21,7 @@ const (
 	ListEvents     = "ListEvents"
 	Token          = "Token"
 	Users          = "Users"
+	GetMyUser      = "GetMyUser"
 	CreateTarget   = "CreateTarget"
 	SearchTargets  = "SearchTargets"
 	DeleteTarget   = "DeleteTarget"
@@ -101,6 +102,8 @@ type Call struct {
 type Failure struct {
 	// Status is its HTTP status, 500 if 0.
 	Status int
+	// ErrorID is ZITADEL's ID of the error; empty: none.
+	ErrorID string
 	// RetryAfter is the header's value, absent if empty.
 	RetryAfter string
 	// Late fails after the call has done its work, which so happens, though the caller is not told.

@@ -33,7 +33,8 @@ type model struct {
 	said      map[session.ID][]saying
 	held      []*question
 	waiting   sync.WaitGroup
-	sent      int // how many events ZITADEL has sent, or lost
+	away      bool // that is ZITADEL
+	sent      int  // how many events ZITADEL has sent, or lost
 }
 
 // saying is what ZITADEL says of a session from an instant on; "" is that there is none.
@@ -142,6 +143,9 @@ func (m *model) check(k int, id session.ID) {
 		m.t.Fatal(err)
 	}
 	what, err := m.says(k, id)
+	if err != nil && m.away {
+		return // I2
+	}
 	if err != nil {
 		m.t.Errorf("process %d: %v", k, err)
 		return
@@ -193,7 +197,7 @@ func (m *model) some() session.ID {
 
 func (m *model) change(id session.ID) {
 	user := m.users[m.r.IntN(len(m.users))]
-	switch m.r.IntN(16) {
+	switch m.r.IntN(17) {
 	case 0:
 		m.zitadel.Terminate(string(id))
 	case 1, 2:
@@ -236,6 +240,25 @@ func (m *model) change(id session.ID) {
 		if m.r.IntN(5) == 0 {
 			m.quiet()
 		}
+	case 14: // a process is gone, and another one comes in its place
+		m.release(0)
+		k := m.r.IntN(2)
+		m.stores[k] = m.open(0)
+		m.followers[k] = m.followerOf(k)
+	case 15: // ZITADEL is away for a while
+		m.release(0)
+		m.zitadel.Stop()
+		m.away = true
+		for range 4 {
+			m.check(m.r.IntN(3), m.some())
+			m.advance(time.Duration(m.r.IntN(5000)) * time.Millisecond)
+		}
+		m.zitadel.Restart()
+		m.away = false
+		eventually.Holds(m.t, "ZITADEL is asked again", func() bool {
+			_, err := m.client.Events(m.t.Context(), upstream.EventSearch{AggregateTypes: aggregateTypes, Last: true})
+			return err == nil
+		})
 	}
 }
 
@@ -306,6 +329,7 @@ func (m *model) quiet() {
 	m.release(0)
 	m.waiting.Wait()
 	m.note()
+	m.world.release() // that of a process that is gone ends by Redis' time
 	m.zitadel.Recover()
 	m.zitadel.Change(func(s *zitadeltest.Settings) { s.SearchDelay = nil })
 	for range m.stores[0].QuestionFor()/time.Second + 4 {
