@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
@@ -47,6 +48,7 @@ func subcommands() []subcommand {
 		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
 		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
 		{"acl", "print the least rights that the user of Redis needs", aclCommand},
+		{config.SetUp, "let a ZITADEL send its events to Cloakroom", setupCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help, or that of a subcommand", help},

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxKeys is how many keys there may be.
-	maxKeys = 16
+	// MaxKeys is how many keys there may be.
+	MaxKeys = 16
 	// leastKey and mostKey are the lengths of the shortest and of the longest, in bytes. ZITADEL decides how long its keys are.
 	leastKey, mostKey = 8, 512
 )
@@ -27,8 +27,8 @@ func ParseKeys(text []byte) (*Keys, error) {
 		switch {
 		case key == "":
 			continue
-		case len(k.all) == maxKeys:
-			return nil, fmt.Errorf("has more than %d keys", maxKeys)
+		case len(k.all) == MaxKeys:
+			return nil, fmt.Errorf("has more than %d keys", MaxKeys)
 		case len(key) < leastKey || len(key) > mostKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
 			return nil, fmt.Errorf("line %d: a signing key must have %d to %d printable characters of ASCII, without spaces", n, leastKey, mostKey)
 		}

@@ -245,7 +245,7 @@ func TestParseKeys(t *testing.T) {
 		strings.Repeat("x", 513):               "line 1: a signing key must have 8 to 512",
 		"two words in it":                      "without spaces",
 		"schlüssel-eins":                       "printable characters of ASCII",
-		strings.Repeat(oldKey+"\n", maxKeys+1): "has more than 16 keys",
+		strings.Repeat(oldKey+"\n", MaxKeys+1): "has more than 16 keys",
 	} {
 		if _, err := ParseKeys([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "words") {
 			t.Errorf("%q: %v", text, err)

@@ -23,6 +23,7 @@ const (
 	Users          = "Users"
 	CreateTarget   = "CreateTarget"
 	SearchTargets  = "SearchTargets"
+	UpdateTarget   = "UpdateTarget"
 	DeleteTarget   = "DeleteTarget"
 	SetExecution   = "SetExecution"
 	ListExecutions = "ListExecutions"
