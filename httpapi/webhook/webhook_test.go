@@ -300,3 +300,26 @@ func FuzzDeliver(f *testing.F) {
 		}
 	})
 }
+
+// What it takes to verify and queue an event, of the size of those that were recorded, with two keys.
+func BenchmarkDeliver(b *testing.B) {
+	k, err := ParseKeys([]byte(oldKey + "\n" + newKey))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := New(Config{Keys: func() *Keys { return k }, Clock: func() time.Time { return noon }, Take: func(upstream.Event) bool { return true }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := []byte(terminated + strings.Repeat(" ", 400-len(terminated)))
+	header := [][]byte{[]byte(zitadeltest.Signature(noon, body, newKey))}
+	for b.Loop() {
+		s, err := r.Signature(header)
+		if err == nil {
+			err = r.Deliver(s, body)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
