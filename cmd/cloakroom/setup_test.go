@@ -95,6 +95,11 @@ func TestSetup_ShowsAndAppliesOnce(t *testing.T) {
 	if keys := s.keys(); len(keys) != 2 || keys[0] == keys[1] {
 		t.Errorf("%d keys", len(keys))
 	}
+	if err := os.Chmod(s.file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key")
+	s.want(code, out, log, exitOK, "beware   others than its owner may read or write "+s.file+", as its mode says: -rw-r-----")
 	// Where the key is lost, another is got.
 	if err := os.Remove(s.file); err != nil {
 		t.Fatal(err)
@@ -153,6 +158,10 @@ func TestSetup_SaysWhatIsWrong(t *testing.T) {
 	s.zitadel.Fail(zitadeltest.CreateTarget, 1, zitadeltest.Failure{Late: true})
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply")
 	s.want(code, out, log, exitFailed, "it may have been done all the same")
+	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key", "--upstream-event-key-file", filepath.Join(t.TempDir(), "no", "keys"))
+	if s.want(code, out, log, exitFailed, "--upstream-event-key-file: open "); strings.Contains(log, "all the same") {
+		t.Error(log)
+	}
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key")
 	s.want(code, out, log, exitOK, "Done.")
 	before := s.writes()

@@ -71,7 +71,7 @@ func appendKey(path string, ask func() (string, error)) (err error) {
 		line = "\n" + line
 	}
 	if _, err := webhook.ParseKeys([]byte(string(old) + line)); err != nil {
-		return fmt.Errorf("the signing key that ZITADEL gave is not written to %s: %w", path, err)
+		return fmt.Errorf("the signing key that ZITADEL gave is not written to %s, --new-key gets another: %w", path, err)
 	}
 	if _, err := f.WriteString(line); err != nil {
 		return errors.Join(fmt.Errorf("the signing key is lost, --new-key gets another: %w", err), f.Truncate(int64(len(old))))

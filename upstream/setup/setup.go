@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -177,6 +178,9 @@ func (p *Plan) Apply(ctx context.Context, client *upstream.Client, say func(form
 			say("created  target %q (%s)", p.Name, id)
 		}
 		say("written  its signing key to %s", p.KeyFile)
+		if info, err := os.Stat(p.KeyFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+			say("beware   others than its owner may read or write %s, as its mode says: %v", p.KeyFile, info.Mode().Perm())
+		}
 	}
 	for _, e := range p.set {
 		e.Targets = append(slices.Clone(e.Targets), id)
@@ -194,7 +198,7 @@ func (p *Plan) explain(err error) error {
 	switch {
 	case ok && refused.Status == http.StatusBadRequest && p.target == nil && strings.Contains(refused.What, "create"):
 		return fmt.Errorf("%w; perhaps --endpoint is an address that its HTTPClient.DenyList has, as private ones and loopback are by default", err)
-	case ok || !upstream.MayHaveHappened(err):
+	case !errors.Is(err, upstream.ErrUnavailable), !upstream.MayHaveHappened(err):
 		return err
 	}
 	return fmt.Errorf("%w; it may have been done all the same: look again without --apply, and use --new-key if the key is not in the file", err)
