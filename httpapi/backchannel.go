@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,20 +40,13 @@ const (
 
 var (
 	errNoIssuer     = &refusal.Error{Code: refusal.Invalid, Text: "no issuer is configured", Close: true}
-	errLogoutHeader = &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("request headers too large: at most %d bytes here", maxLogoutHeader), Close: true}
+	errLogoutHeader = &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("request headers too large: at most %d bytes here", maxLogoutHeader), Close: true} // of events, too
 	errLogoutForm   = &refusal.Error{Code: refusal.Invalid, Text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
 	errLogoutField  = &refusal.Error{Code: refusal.Invalid, Text: "the form must have the field logout_token, once"}
 	errLogoutUsed   = &refusal.Error{Code: refusal.Invalid, Text: "invalid token: jti: it was used before"}
 	errLogoutLeft   = &refusal.Error{Code: refusal.Unavailable, Text: "ZITADEL refuses to delete sessions to the account of --upstream-token-file"}
 	errLogoutBusy   = &refusal.Error{Code: refusal.Unavailable, Text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
 )
-
-// isLogout says whether a request is for the back-channel logout, which has a
-// body without having credentials.
-func isLogout(uri []byte) bool {
-	path, _, _ := bytes.Cut(uri, []byte("?"))
-	return string(path) == logoutPath
-}
 
 // backchannelLogout answers POST /backchannel-logout (OpenID Connect
 // Back-Channel Logout 1.0): the token that an issuer sends names a session, or

@@ -25,6 +25,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -81,6 +82,11 @@ type Config struct {
 	// PermissionAge is how long a caller whose credentials only Upstream knows, and who was shown a session by
 	// that, is shown the same version from a copy; 0: Upstream is asked each time.
 	PermissionAge time.Duration
+	// Event takes an event that the ZITADEL has sent by itself, to be applied soon, and says whether it does. It does not wait.
+	// nil: there is no route for events.
+	Event func(upstream.Event) bool
+	// EventKeys are the keys that may sign events; with Event it is required.
+	EventKeys func() *webhook.Keys
 	// Verify configures the endpoint that gateways ask.
 	Verify verify.Config
 	// Version is what GET /version answers; default "unknown".
@@ -120,6 +126,8 @@ type Server struct {
 	imports, logouts, revocations server.Budget
 	logoutCounts                  logoutCounts
 	permissions                   *forward.Permissions
+	events                        *webhook.Receiver // nil without Config.Event
+	largeEvents                   server.Budget
 }
 
 // New checks c and returns a server without API keys and issuers. It starts no goroutine;
@@ -132,6 +140,7 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	fault(c.Store == nil, "httpapi: Store is missing")
+	fault(c.Event != nil && c.EventKeys == nil, "httpapi: Event needs EventKeys")
 	for _, n := range []struct {
 		name  string
 		value int
@@ -194,11 +203,20 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Logger, limits: defaultTimeouts,
 		imports: server.Budget{Limit: maxImports}, logouts: server.Budget{Limit: maxLogouts}, revocations: server.Budget{Limit: maxRevocations},
+		largeEvents: server.Budget{Limit: webhook.Places},
 	}
 	s.limits.idleAtEnd = c.ShutdownIdle
 	if c.Upstream != nil {
 		s.limits.request += c.UpstreamTimeout
 		s.permissions = forward.NewPermissions(c.PermissionAge)
+	}
+	if c.Event != nil {
+		clock := func() time.Time { return c.Store.Now().Std() }
+		events, err := webhook.New(webhook.Config{Keys: c.EventKeys, Clock: clock, Take: c.Event, Metrics: c.Metrics})
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
+		s.events = events
 	}
 	m, err := server.NewMetrics(c.Metrics)
 	if err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/valyala/fasthttp"
 )
 
@@ -100,10 +102,14 @@ func (s *Server) readHeaders(srv *fasthttp.Server) {
 }
 
 // refused says whether a request is refused whatever its body is: it has no
-// credentials, or is a logout whose headers are refused.
+// credentials, or is a logout, or an event, whose headers are refused.
 func (s *Server) refused(h *fasthttp.RequestHeader) bool {
-	if isLogout(h.RequestURI()) {
+	switch path, _, _ := bytes.Cut(h.RequestURI(), []byte("?")); {
+	case string(path) == logoutPath:
 		return s.refuseLogout(h) != nil
+	case string(path) == webhook.Path && s.events != nil:
+		_, err := s.eventSignature(h)
+		return err != nil
 	}
 	return !s.config.Anonymous && len(h.PeekCanonical(authorizationName)) == 0
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -51,6 +52,7 @@ var routes = slices.Concat(
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions, upstream: fail(errUpstreamOwns)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions), upstream: (*Server).revokeUpstream},
 		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, protocol: protocol.OAuth, writes: true, do: (*Server).backchannelLogout},
+		{method: fasthttp.MethodPost, path: webhook.Path, call: "ZITADELEvent", open: true, do: (*Server).takeEvent},
 		{method: fasthttp.MethodGet, path: "/.well-known/jwks.json", call: "AssertionKeys", open: true, do: (*Server).assertionKeys},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
 	},
@@ -125,6 +127,9 @@ func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) 
 	r.RedirectFixedPath = false
 	r.HandleOPTIONS = false
 	for i := range routes {
+		if routes[i].path == webhook.Path && s.events == nil {
+			continue
+		}
 		h := s.handle(base, &routes[i], loopbackOnly, spoken)
 		r.Handle(routes[i].method, routes[i].path, h)
 		if routes[i].method == fasthttp.MethodGet {

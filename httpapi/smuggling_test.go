@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
 )
 
 // A request that a proxy before us may take to end elsewhere than we do must
@@ -16,7 +18,7 @@ import (
 // the connection ends. Each of these is sent with a deletion inside; the
 // session must live on, and no second answer may come.
 func TestSmuggling(t *testing.T) {
-	f := newFixture(t, withVerify)
+	f := newFixture(t, withVerify, withEvents(takeAll))
 	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/victim", `{}`)
 	verify := f.verifyListener("tcp", "127.0.0.1:0").String()
 	auth := "Authorization: Bearer " + f.secret["admin"] + "\r\n"
@@ -85,6 +87,9 @@ func TestSmuggling(t *testing.T) {
 		"a body for HEAD":       "HEAD /version HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
 		"a body for nothing":    "POST /nothing HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
 		"a body unread":         "POST /v2/sessions HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
+		"an event":              "POST /events/zitadel HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
+		"an event of no key":    "POST /events/zitadel HTTP/1.1\r\nHost: h\r\nZITADEL-Signature: " + zitadeltest.Signature(f.now().Std(), nil, "another-key") + "\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
+		"an event, two codings": "POST /events/zitadel HTTP/1.1\r\nHost: h\r\nZITADEL-Signature: " + zitadeltest.Signature(f.now().Std(), nil, eventKey) + "\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n" + inner,
 		"a body for a switch":   first + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nContent-Length: " + fmt.Sprint(n) + "\r\n\r\n" + inner,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -28,7 +29,7 @@ func (f *fixture) lines(text string) (lines []string) {
 // whatever the route. What has ended, or may have, or was never given, is none.
 func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, withVerify)
+	f := newFixture(t, withVerify, withEvents(takeAll))
 	issuer := f.trust(issuersFile)
 	const good, listing = `"user":{"id":"alice"},"password":{}`, "/v2/sessions/search"
 	id, token := f.login(good)
@@ -67,6 +68,7 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		{false, issuer.Sign(f.claims(issuer, map[string]any{"aud": "another"})), "POST", listing, "{}", nil, 401, "", ""},
 		{true, "", "POST", listing, "{}", []string{"Authorization", "Basic YTpi"}, 401, "ListSessions", "code=16"},
 		{true, "", "POST", logoutPath, "logout_token=x", form, 400, "BackchannelLogout", "code=3"},
+		{true, "", "POST", webhook.Path, "{}", f.signed("{} ", 0), 401, "ZITADELEvent", "code=16"},
 		{true, "unknown", "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
 		{true, apiKey, "GET", "/verify", "", nil, 401, "Verify", "reason=not_found"},
 		{false, wrong, "GET", "/verify", "", nil, 401, "", ""}, // the one before, most often
@@ -89,6 +91,8 @@ func TestStrangers_WhatIsRefusedCredential(t *testing.T) {
 		{false, issuer.Sign(f.claims(issuer, map[string]any{"exp": f.now().Std().Unix() - 60})), "POST", listing, "{}", nil, 401, "", ""},
 		{false, "", "POST", logoutPath, "logout_token=" + f.logoutToken(issuer, map[string]any{"exp": f.now().Std().Unix() - 600}), form, 400, "", ""},
 		{false, "", "POST", logoutPath, "logout_token=" + f.logoutToken(issuer, map[string]any{"iat": f.now().Std().Unix() - 6000}), form, 400, "", ""},
+		{false, "", "POST", webhook.Path, "{}", f.signed("{}", -time.Hour), 401, "", ""}, // or a clock is wrong
+		{false, "", "POST", webhook.Path, "{}", nil, 401, "", ""},
 		{false, token, "GET", "/v2/sessions/none", "", nil, 404, "", ""},
 		{false, "nobody", "DELETE", "/v2/sessions/" + id, "", nil, 403, "", ""}, // we know whose key it is
 		{false, "", "GET", "/verify", "", nil, 401, "", ""},

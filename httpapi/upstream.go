@@ -9,9 +9,12 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/forward"
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/upstream"
+	"github.com/valyala/fasthttp"
 )
 
 // as says with whose credentials a call is handed on: with the caller's own, or where these are known here only, with ours.
@@ -224,4 +227,52 @@ func (s *Server) writes(c *call) (id session.ID, ok bool) {
 		c.session = id
 	}
 	return id, err == nil
+}
+
+// takeEvent answers POST /events/zitadel: an event that the ZITADEL has sent by itself. The signature is the only credential.
+// ZITADEL sends each event once and may wait for the answer, so nothing is waited for here: the event is verified and queued.
+func (s *Server) takeEvent(_ context.Context, c *call) error {
+	err := s.deliver(c)
+	if err != nil && err != server.ErrContinue {
+		s.events.Refused(err)
+	}
+	return err
+}
+
+func (s *Server) deliver(c *call) error {
+	h := &c.http.Request.Header
+	signature, err := s.eventSignature(h)
+	if err != nil {
+		return err
+	}
+	limit := webhook.SmallBody // of a body without a length, too
+	if h.ContentLength() > limit {
+		if !s.largeEvents.Enter() {
+			return webhook.ErrBusy()
+		}
+		defer s.largeEvents.Leave()
+		limit = webhook.MaxBody
+	}
+	if server.Expected(c.http) {
+		return server.ErrContinue
+	}
+	if err := c.readBody(limit); err != nil {
+		return err
+	}
+	if err := s.events.Deliver(signature, c.body); err != nil {
+		return err
+	}
+	c.http.SetBodyString("{}")
+	return nil
+}
+
+// eventSignature refuses an event by its headers alone, as refuseLogout does.
+func (s *Server) eventSignature(h *fasthttp.RequestHeader) (*webhook.Signature, error) {
+	switch {
+	case len(h.RequestURI())+len(h.RawHeaders()) > maxLogoutHeader:
+		return nil, errLogoutHeader
+	case h.ContentLength() > webhook.MaxBody:
+		return nil, server.TooLarge(webhook.MaxBody)
+	}
+	return s.events.Signature(h.PeekAll(webhook.Header))
 }

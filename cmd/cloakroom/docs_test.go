@@ -34,7 +34,7 @@ func settingNames(t *testing.T) (names []string) {
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
 	known := []string{"help", "name", "user-id", "agent-id", "permission", "file", "rate", "burst"} // of key new
-	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp, -1) {
+	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp+setupHelp, -1) {
 		known = append(known, m[1])
 	}
 	env := []string{config.APIKeyEnv}

@@ -51,7 +51,7 @@ func listSubcommands(w io.Writer, all []subcommand) error {
 	var b strings.Builder
 	b.WriteString("Cloakroom, a session cache sidecar.\n\nUsage: cloakroom SUBCOMMAND [flags]\n\n")
 	for _, s := range all {
-		fmt.Fprintf(&b, "  %-9s %s\n", s.name, s.help)
+		fmt.Fprintf(&b, "  %-13s %s\n", s.name, s.help)
 	}
 	b.WriteString("\n`cloakroom help SUBCOMMAND` lists the flags of one. Try `cloakroom dev` first.\n")
 	_, err := io.WriteString(w, b.String())

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
@@ -48,6 +49,7 @@ func subcommands() []subcommand {
 		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
 		{"upstream", "say how copies of ZITADEL's sessions do: cloakroom upstream status", upstreamCommand},
 		{"acl", "print the least rights that the user of Redis needs", aclCommand},
+		{config.SetUp, "let a ZITADEL send its events to Cloakroom", setupCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help, or that of a subcommand", help},

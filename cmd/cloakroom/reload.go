@@ -16,8 +16,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 )
 
-// startReloads follows the files with API keys, issuers, keys of assertions, credentials for ZITADEL and certificates. They
-// are also read whenever SIGHUP comes.
+// startReloads follows the files with API keys, issuers, keys of assertions, credentials for ZITADEL, keys of its events and
+// certificates. They are also read whenever SIGHUP comes.
 func (s *sidecar) startReloads() {
 	all := s.c.Followed()
 	for _, r := range all {
@@ -39,7 +39,7 @@ func (s *sidecar) startReloads() {
 			case <-s.p.hangup:
 			}
 			if len(all) == 0 {
-				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --assertion-key-file, no --upstream-token-file, and no certificate of a listener")
+				s.log.Warn("SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --assertion-key-file, no --upstream-token-file, no --upstream-event-key-file, and no certificate of a listener")
 			}
 			for _, r := range all {
 				r.Look(true)

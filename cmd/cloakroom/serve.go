@@ -211,6 +211,9 @@ func (s *sidecar) startAdmin() {
 func (s *sidecar) newAPI(store *cache.Store) (*httpapi.Server, error) {
 	c := s.c.API
 	c.Store, c.Version, c.Logger, c.Metrics, c.Upstream = store, s.version, s.log, s.metrics, s.upstream
+	if s.upstream != nil && s.c.Upstream.EventKeys != nil {
+		c.Event, c.EventKeys = s.news.Sent, s.c.Upstream.EventKeys.Value
+	}
 	return httpapi.New(c)
 }
 

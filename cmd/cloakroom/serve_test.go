@@ -263,7 +263,7 @@ func TestSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &cloakroom{stderr: log}
-		p.logged(t, "SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --assertion-key-file, no --upstream-token-file, and no certificate of a listener", 1)
+		p.logged(t, "SIGHUP: there is nothing to reload: no --auth-keys-file, no --auth-issuers-file, no --assertion-key-file, no --upstream-token-file, no --upstream-event-key-file, and no certificate of a listener", 1)
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}

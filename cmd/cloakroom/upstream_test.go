@@ -21,6 +21,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	account := testfile.Write(t, "no-token-of-zitadel")
 	p := launch(t, append([]string{
 		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair,session", "--upstream-max-age=1s",
+		"--upstream-event-key-file", testfile.Write(t, "a-signing-key"),
 	}, quick()...))
 	api, admin := p.ready(t)
 	caller := []string{"Authorization", "Bearer " + z.Login.Token}
@@ -63,7 +64,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, secret := range []string{made.SessionToken, elsewhere, z.Login.Token, user.Password} {
+	for _, secret := range []string{made.SessionToken, elsewhere, z.Login.Token, user.Password, "a-signing-key"} {
 		if strings.Contains(p.stderr.String(), secret) {
 			t.Error("I6: a secret is in the log")
 		}

@@ -14,10 +14,20 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
+// SetUp is the subcommand that sets up a ZITADEL.
+const SetUp = "zitadel-setup"
+
 // crossCheck looks at settings together, each of which is good alone, and
 // reads the API keys and the issuers. A subcommand that does not serve needs no callers, acl needs no Redis,
 // and doctor none if there are issuers or a ZITADEL.
 func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
+	if subcommand == SetUp { // which asks no Redis, and nobody calls it
+		if c.upstream.URL == "" && c.good("upstream-url") && !c.misspelt {
+			wrong.Addf("--upstream-url is required: where the ZITADEL is")
+		}
+		checkUpstream(c, subcommand, wrong)
+		return
+	}
 	if c.good("redis-url") && c.RedisURL.IsZero() && !c.misspelt {
 		switch {
 		case subcommand == "acl", subcommand == "doctor" && (c.issuersFile != "" || c.upstream.URL != ""):
@@ -40,10 +50,10 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	switch subcommand {
 	case "doctor": // a fault there must not hide what is wrong with Redis
 		c.IssuersFault = openIssuers(c)
-		checkUpstream(c, wrong)
+		checkUpstream(c, subcommand, wrong)
 		return
 	case "upstream":
-		checkUpstream(c, wrong)
+		checkUpstream(c, subcommand, wrong)
 		return
 	case "audit":
 		return
@@ -82,7 +92,7 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	checkKeys(c, wrong)
 	checkIssuers(c, wrong)
 	checkAssertion(c, wrong)
-	checkUpstream(c, wrong)
+	checkUpstream(c, subcommand, wrong)
 	checkTLS(c, wrong)
 	checkShutdown(c, wrong)
 }

@@ -100,6 +100,9 @@ func (c *Config) Followed() (all []followed.Follower) {
 		if c.Upstream.RootCAs != nil {
 			all = append(all, c.Upstream.RootCAs)
 		}
+		if c.Upstream.EventKeys != nil {
+			all = append(all, c.Upstream.EventKeys)
+		}
 	}
 	return all
 }

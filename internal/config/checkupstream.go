@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/cloakroom-dev/cloakroom/upstream"
@@ -20,6 +21,9 @@ type Upstream struct {
 	Credentials *followed.Files[*upstream.Credentials]
 	// RootCAs are those of the file, whose changes are for Client.SetRootCAs; nil without one.
 	RootCAs *followed.Files[*x509.CertPool]
+	// EventKeys are those that it signs events with; nil without a file, whose path is EventKeyFile.
+	EventKeys    *followed.Files[*webhook.Keys]
+	EventKeyFile string
 	// MaxAge is how long what it has answered may answer here.
 	MaxAge time.Duration
 	// MaxAgeProven is the same where news prove that nothing has changed; it is not less than MaxAge.
@@ -39,18 +43,19 @@ const DefaultProbeRate = 45
 // upstreamSettings are the settings of an Upstream.
 type upstreamSettings struct {
 	upstream.Config
-	tokenFile, caFile            string
-	maxAge, maxAgeProven         time.Duration
-	poll, keep                   time.Duration
-	permissionAge, verifyTimeout time.Duration
-	probeRate                    int
+	tokenFile, caFile, eventKeyFile string
+	maxAge, maxAgeProven            time.Duration
+	poll, keep                      time.Duration
+	permissionAge, verifyTimeout    time.Duration
+	probeRate                       int
 }
 
 // upstreamNeeds are settings that say nothing without --upstream-url.
-var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file"}
+var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file", "upstream-event-key-file"}
 
-// checkUpstream reads the files of the ZITADEL, if there is one.
-func checkUpstream(c *Config, wrong *usage.Faults) {
+// checkUpstream reads the files of the ZITADEL, if there is one: that with the keys of events only for a subcommand that
+// serves.
+func checkUpstream(c *Config, subcommand string, wrong *usage.Faults) {
 	u := &c.upstream
 	if !c.good(append(upstreamNeeds, "upstream-url")...) {
 		return
@@ -108,6 +113,13 @@ func checkUpstream(c *Config, wrong *usage.Faults) {
 		}
 		up.Client.RootCAs = up.RootCAs.Value()
 	}
+	if up.EventKeyFile = u.eventKeyFile; u.eventKeyFile != "" && subcommand != SetUp {
+		up.EventKeys = eventKeysFile(u.eventKeyFile)
+		if err := up.EventKeys.Open(c.pipes); err != nil {
+			wrong.Addf("--upstream-event-key-file: %v", err)
+			return
+		}
+	}
 	up.Client.Credentials, up.Client.SessionBytes = up.Credentials.Value(), c.API.MaxSessionBytes
 	up.MaxAge, up.MaxAgeProven, up.Poll = u.maxAge, max(u.maxAge, u.maxAgeProven), u.poll
 	up.Keep, up.ProbeRate = u.keep, u.probeRate
@@ -132,6 +144,26 @@ func credentialsFile(path string) *followed.Files[*upstream.Credentials] {
 		},
 		Done: "credentials for ZITADEL reloaded", Kept: "the credentials for ZITADEL were not reloaded, the old ones stay",
 		Says: func(now *upstream.Credentials) []any { return []any{"credentials", now.Kind()} },
+	}
+}
+
+// eventKeysFile follows a file with the keys that ZITADEL signs events with.
+func eventKeysFile(path string) *followed.Files[*webhook.Keys] {
+	return &followed.Files[*webhook.Keys]{
+		Setting: "upstream-event-key-file",
+		Parse: func(read func(string) ([]byte, error)) (*webhook.Keys, error) {
+			text, err := read(path)
+			if err != nil {
+				return nil, err
+			}
+			keys, err := webhook.ParseKeys(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			return keys, nil
+		},
+		Done: "keys of ZITADEL's events reloaded", Kept: "the keys of ZITADEL's events were not reloaded, the old ones stay",
+		Says: func(now *webhook.Keys) []any { return []any{"keys", now.Len()} },
 	}
 }
 

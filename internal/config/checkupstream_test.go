@@ -35,6 +35,10 @@ func TestUpstream_FaultsNameTheSettings(t *testing.T) {
 	f("--upstream-token-file needs --upstream-url", file)
 	f("--upstream-host needs --upstream-url", "--upstream-host=h")
 	f("--upstream-ca-file needs --upstream-url", "--upstream-ca-file=/f")
+	f("--upstream-event-key-file needs --upstream-url", "--upstream-event-key-file=/f")
+	f("--upstream-event-key-file: open /nonexistent/keys: no such file", url, file, "--upstream-event-key-file=/nonexistent/keys")
+	f("--upstream-event-key-file: "+bad+": line 1: a signing key must have 8 to 512", url, file, "--upstream-event-key-file="+bad)
+	f("has no signing key: `cloakroom zitadel-setup --apply` gets one", url, file, "--upstream-event-key-file="+testfile.Write(t, ""))
 	f("--upstream-allow-http needs --upstream-url", "--upstream-allow-http")
 	f("--upstream-url needs --upstream-token-file", url)
 	f("--upstream-url: http is for loopback only, unless --upstream-allow-http is true", "--upstream-url=http://id.example.com", file)
@@ -58,9 +62,10 @@ func TestUpstream_FaultsNameTheSettings(t *testing.T) {
 
 func TestUpstream_IsAClientsConfig_AndItsFilesAreFollowed(t *testing.T) {
 	token := testfile.Write(t, "token-of-a-test\n")
+	keys := testfile.Write(t, "first-signing-key\nsecond-signing-key\n")
 	ca := testfile.Write(t, string(tlstest.NewAuthority(t).PEM))
 	c, err := loadWith(t, with("--upstream-url=https://id.example.com/z/", "--upstream-host=login.example.com", "--upstream-token-file="+token,
-		"--upstream-ca-file="+ca, "--upstream-timeout=2s", "--upstream-concurrency=8", "--upstream-queue=9", "--max-session-bytes=8KiB"), nil)
+		"--upstream-ca-file="+ca, "--upstream-event-key-file="+keys, "--upstream-timeout=2s", "--upstream-concurrency=8", "--upstream-queue=9", "--max-session-bytes=8KiB"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +79,11 @@ func TestUpstream_IsAClientsConfig_AndItsFilesAreFollowed(t *testing.T) {
 	if u.Credentials != c.Upstream.Credentials.Value() || u.Credentials.Kind() != "personal access token" || u.RootCAs == nil || u.RootCAs != c.Upstream.RootCAs.Value() {
 		t.Error("the files are not in it")
 	}
+	if n := c.Upstream.EventKeys.Value().Len(); n != 2 {
+		t.Errorf("%d signing keys", n)
+	}
 	followed := c.Followed()
-	if len(followed) != 2 {
+	if len(followed) != 3 {
 		t.Errorf("%d files are followed", len(followed))
 	}
 	client, err := upstream.New(u)
@@ -94,5 +102,25 @@ func TestUpstream_IsAClientsConfig_AndItsFilesAreFollowed(t *testing.T) {
 	}
 	if c, err = loadWith(t, with(), nil); err != nil || c.Upstream != nil || len(c.Followed()) != 0 {
 		t.Errorf("without settings: %v", err)
+	}
+}
+
+// The subcommand that sets up a ZITADEL needs no Redis, nobody who may call, and no keys yet.
+func TestUpstream_ToSetUpTakesLess(t *testing.T) {
+	token := testfile.Write(t, "token-of-a-test\n")
+	load := func(args ...string) (*Config, error) {
+		return Load(t.Context(), Source{Subcommand: SetUp, Args: args})
+	}
+	c, err := load("--upstream-url=https://id.example.com", "--upstream-token-file="+token, "--upstream-event-key-file=/nonexistent/keys")
+	if err != nil || c.Upstream.EventKeys != nil || c.Upstream.EventKeyFile != "/nonexistent/keys" {
+		t.Error(err)
+	}
+	for wanted, args := range map[string][]string{
+		"--upstream-url is required":                 {"--upstream-token-file=" + token},
+		"--upstream-url needs --upstream-token-file": {"--upstream-url=https://id.example.com"},
+	} {
+		if _, err := load(args...); err == nil || !strings.Contains(err.Error(), wanted) {
+			t.Errorf("%v: %v", args, err)
+		}
 	}
 }

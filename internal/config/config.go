@@ -184,6 +184,7 @@ func settings(c *Config) []Setting {
 		{"upstream-allow-http", "false", Boolean(&c.upstream.AllowHTTP), "let the URL be http where it is not loopback: all tokens then go in the clear", anywhere},
 		{"upstream-token-file", "", Text(&c.upstream.tokenFile, 4096), "file with what a service account there has: a personal access token, or the JSON of a key; read again when it changes", anywhere},
 		{"upstream-ca-file", "", Text(&c.upstream.caFile, 4096), "PEM file with the authorities that its certificate may come from; empty takes the system's; read again when it changes", anywhere},
+		{"upstream-event-key-file", "", Text(&c.upstream.eventKeyFile, 4096), "file with the keys that it signs events with, one a line, and which lets it send events to /events/zitadel; read again when it changes; `cloakroom zitadel-setup` writes it", anywhere},
 		{"upstream-timeout", upstream.DefaultTimeout.String(), duration(&c.upstream.Timeout, 10*time.Millisecond, time.Minute), "how long a call to it takes at most, with its wait for its turn", anywhere},
 		{"upstream-concurrency", strconv.Itoa(upstream.DefaultConcurrency), Number(&c.upstream.Concurrency, 1, 4096), "most calls to it at a time", anywhere},
 		{"upstream-max-age", "30s", duration(&c.upstream.maxAge, time.Second, time.Hour), "how long what it has answered about a session may answer here; at four fifths of that a session in use is asked for again", anywhere},

@@ -45,6 +45,8 @@ func (s *Server) serveOthers(w *answer, r *http.Request, parts []string) {
 		answered = s.createTarget(r)
 	case route == "POST /v2/actions/targets/search":
 		answered = s.searchTargets(r)
+	case at(0) == "v2" && at(2) == "targets" && r.Method == http.MethodPost && len(parts) == 4:
+		answered = s.updateTarget(r, parts[3])
 	case at(0) == "v2" && at(2) == "targets" && r.Method == http.MethodDelete && len(parts) == 4:
 		answered = s.deleteTarget(r, parts[3])
 	case route == "PUT /v2/actions/executions":

@@ -114,6 +114,8 @@ func callName(r *http.Request) string {
 			return DeleteTarget
 		case at(3) == "search":
 			return SearchTargets
+		case at(3) != "":
+			return UpdateTarget
 		}
 		return CreateTarget
 	case at(1) == "actions" && at(2) == "executions":

@@ -24,6 +24,7 @@ const (
 	GetMyUser      = "GetMyUser"
 	CreateTarget   = "CreateTarget"
 	SearchTargets  = "SearchTargets"
+	UpdateTarget   = "UpdateTarget"
 	DeleteTarget   = "DeleteTarget"
 	SetExecution   = "SetExecution"
 	ListExecutions = "ListExecutions"

@@ -110,7 +110,8 @@ func (s *Server) searchTargets(r *http.Request) reply {
 		return reply{err: err}
 	}
 	var asked struct {
-		Filters []struct {
+		Pagination pageOf
+		Filters    []struct {
 			TargetNameFilter  *struct{ TargetName, Method string }
 			InTargetIDsFilter *struct{ TargetIDs []string }
 		}
@@ -143,7 +144,45 @@ func (s *Server) searchTargets(r *http.Request) reply {
 		found = append(found, shown)
 	}
 	slices.SortFunc(found, func(a, b targetBody) int { return strings.Compare(a.ID, b.ID) })
-	return reply{body: map[string]any{"pagination": map[string]any{"totalResult": itoa(len(found))}, "targets": found}}
+	return reply{body: map[string]any{"pagination": map[string]any{"totalResult": itoa(len(found))}, "targets": cutPage(asked.Pagination, found)}}
+}
+
+// pageOf says which part of a list is asked for.
+type pageOf struct{ Limit, Offset int }
+
+// cutPage returns a page of a list: of 100 where it says nothing.
+func cutPage[T any](page pageOf, all []T) []T {
+	if page.Limit == 0 {
+		page.Limit = 100
+	}
+	from := min(page.Offset, len(all))
+	return all[from:min(from+page.Limit, len(all))]
+}
+
+// updateTarget answers POST /v2/actions/targets/{id}. It only makes a new signing key, at once: other changes are not in the
+// double.
+func (s *Server) updateTarget(r *http.Request, id string) reply {
+	if _, err := s.may(r.Header, actionsWrite); err != nil {
+		return reply{err: err}
+	}
+	var body struct{ ExpirationSigningKey string }
+	if err := read(r, &body); err != nil {
+		return reply{err: err}
+	}
+	if body.ExpirationSigningKey != "0s" {
+		return reply{err: errNotInDouble}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.targets[id]
+	if old == nil {
+		return reply{err: newFault(connect.CodeNotFound, "COMMAND-xj14f2cccn", "Errors.Target.NotFound")}
+	}
+	next := *old
+	next.signingKey = encode(random(24))
+	s.targets[id] = &next
+	at := s.date()
+	return reply{body: map[string]any{"changeDate": at.Format(searchDate(at)), "signingKey": next.signingKey}}
 }
 
 // deleteTarget answers DELETE /v2/actions/targets/{id}, which does nothing if there is none.
@@ -197,7 +236,10 @@ func (s *Server) searchExecutions(r *http.Request) reply {
 	if _, err := s.may(r.Header, actionsWrite); err != nil {
 		return reply{err: err}
 	}
-	var asked struct{ Filters []any }
+	var asked struct {
+		Pagination pageOf
+		Filters    []any
+	}
 	if err := read(r, &asked); err != nil {
 		return reply{err: err}
 	}
@@ -221,7 +263,7 @@ func (s *Server) searchExecutions(r *http.Request) reply {
 		}
 		found = append(found, map[string]any{"condition": condition{&shown}, "targets": s.actions[key]})
 	}
-	return reply{body: map[string]any{"pagination": map[string]any{"totalResult": itoa(len(found))}, "executions": found}}
+	return reply{body: map[string]any{"pagination": map[string]any{"totalResult": itoa(len(found))}, "executions": cutPage(asked.Pagination, found)}}
 }
 
 // targetsOf returns the targets of a type of events: those of the most special condition. The caller holds mu.
