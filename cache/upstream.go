@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/ties"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
@@ -32,6 +33,9 @@ type Upstream struct {
 	// is none, session.ErrWrongToken if it has another token, session.ErrNotKept if it is not to be stored; every other error means that
 	// the answer is not known. (I2) It gives up after Timeout, or when its context ends.
 	Ask func(ctx context.Context, id session.ID, token string) (*session.Session, error)
+	// Tie asks which session an OIDC session is part of: session.ErrNotFound if upstream knows of no such OIDC session; every other
+	// error means that the answer is not known. It gives up as Ask does. nil: no login is held against its session.
+	Tie func(ctx context.Context, oidcSession string) (session.Tie, error)
 	// Timeout is the longest time that Ask takes.
 	Timeout time.Duration
 	// MaxAge is how long ago the question may have been sent whose answer is still used.
@@ -71,6 +75,8 @@ type upstream struct {
 	// news is the record that was seen last; name is what this process is known by where one asks for all.
 	news atomic.Pointer[News]
 	name string
+	// ties is nil if no login is held against its session.
+	ties *ties.Ties
 
 	asked, overtaken, notKept atomic.Uint64
 }
@@ -92,6 +98,7 @@ func newUpstream(u *Upstream) *upstream {
 func (u *upstream) close() {
 	if u != nil {
 		u.stop()
+		u.ties.Close()
 		u.running.Wait()
 	}
 }

@@ -79,7 +79,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *redisconn.Backend) (*cache.Sto
 	c.ClientName, c.MaxSessions, c.Logger = b.ClientName, b.MaxSessions, s.log
 	if s.upstream != nil {
 		c.Upstream = &cache.Upstream{
-			Ask: s.upstream.Session, Timeout: s.c.Upstream.Client.Timeout, MaxAge: s.c.Upstream.MaxAge, MaxAgeProven: s.c.Upstream.MaxAgeProven, MaxBytes: s.c.API.MaxSessionBytes,
+			Ask: s.upstream.Session, Tie: s.upstream.Tie, Timeout: s.c.Upstream.Client.Timeout, MaxAge: s.c.Upstream.MaxAge, MaxAgeProven: s.c.Upstream.MaxAgeProven, MaxBytes: s.c.API.MaxSessionBytes,
 		}
 	}
 	store, err := cache.Open(ctx, c)

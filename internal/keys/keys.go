@@ -96,6 +96,9 @@ func (s *Space) End(name session.EndName) string { return s.named("e:", string(n
 // answer comes when it has another mark is outdated.
 func (s *Space) Question(id session.ID) string { return s.named("q:", string(id)) }
 
+// Tie is which session an OIDC session of the system of record is part of.
+func (s *Space) Tie(oidcSession string) string { return s.named("o:", oidcSession) }
+
 // News is what is known of the news of the system of record.
 func (s *Space) News() string { return s.named("f:", "news") }
 
@@ -184,7 +187,7 @@ const (
 // somebody looks for it there.
 func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
 	rest, ok := strings.CutPrefix(key, s.prefix)
-	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqfp", rune(rest[0])) {
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqfop", rune(rest[0])) {
 		return 0, 0, "", false, false
 	}
 	kind = rest[0]

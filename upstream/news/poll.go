@@ -50,6 +50,8 @@ type chain struct {
 	again map[string]seen
 	// floor is the date of the latest event before the last gap: no search begins earlier.
 	floor session.Time
+	// ties are where the search for OIDC sessions goes on.
+	ties tieSearch
 }
 
 type eventName struct {
@@ -125,7 +127,11 @@ func (f *Follower) step(ctx context.Context) (leads bool, err error) {
 		}
 		f.polls.chain = c
 	}
-	return true, f.extend(ctx, c, start)
+	err = f.extend(ctx, c, start)
+	if f.Ties {
+		f.learnTies(ctx, c)
+	}
+	return true, err
 }
 
 // begin begins a chain: where the record ends, unless that is of another Redis or too long ago, else now.
@@ -152,7 +158,7 @@ func (f *Follower) begin(ctx context.Context, start session.Time, server string,
 }
 
 func newChain(n cache.News) *chain {
-	return &chain{News: n, last: n.Since.Add(commitWithin), floor: n.Since, known: map[eventName]session.Time{}, again: map[string]seen{}}
+	return &chain{News: n, last: n.Since.Add(commitWithin), floor: n.Since, ties: newTieSearch(n.Since), known: map[eventName]session.Time{}, again: map[string]seen{}}
 }
 
 // next is where the next search begins.
