@@ -462,3 +462,21 @@ func hashOf(sid string) string {
 	sum := sha256.Sum256([]byte(sid))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
+
+// A token that names an OIDC session of ZITADEL tells whose it is there, whatever users are called here.
+func TestBearer_OIDCSession(t *testing.T) {
+	f := newFixture(t, bearingWith(`claims: {session: jti}, session_pattern: "^(V2_.+)-at_|^(?:x-)?"`))
+	f2 := func(jti any, want string) {
+		t.Helper()
+		b := f.takes("", f.issuer.Sign(f.claims(map[string]any{"jti": jti, "sub": "7"})), "")
+		switch o := b.Login.OIDC; {
+		case want == "" && o != nil:
+			t.Errorf("it names %s", o.ID)
+		case want != "" && (o == nil || o.ID != want || o.User != "7" || string(o.Named("1")) != strings.TrimSuffix(string(b.Session.ID), want)+"1"):
+			t.Errorf("got %v, want %s", o, want)
+		}
+	}
+	f2("V2_12-at_34", "V2_12")
+	f2("x-V2_12", "")
+	f2(nil, "")
+}

@@ -66,7 +66,7 @@ func (w *world) open(shards int) *cache.Store {
 	w.t.Helper()
 	s, err := cache.Open(w.t.Context(), cache.Config{
 		Redis: w.redis.Client(w.t), Clock: w.clock.Now, Shards: shards, RememberDeletions: 1000,
-		Upstream: &cache.Upstream{Ask: w.client.Session, Timeout: 5 * time.Second, MaxAge: maxAge, MaxAgeProven: maxAgeProven, MaxBytes: 16 << 10},
+		Upstream: &cache.Upstream{Ask: w.client.Session, Timeout: 5 * time.Second, MaxAge: maxAge, MaxAgeProven: maxAgeProven, MaxBytes: 16 << 10, Tie: w.client.Tie},
 	})
 	if err != nil {
 		w.t.Fatal(err)
