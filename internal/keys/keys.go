@@ -14,6 +14,7 @@
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:e:{tag}:<end name>        what refuses JWTs of a session, or of a user
 //	cr:q:{tag}:<session ID>      marks a question to the system of record about a session that is not stored
+//	cr:o:{tag}:<OIDC session>    which session of the system of record that is part of
 //	cr:f:{tag}:<name>            news of the system of record, and who asks for them
 //	cr:p:{tag}                   writes under way across shards
 //	cr:n:{tag}                   never there: who answers for it has the shard
