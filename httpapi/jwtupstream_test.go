@@ -159,7 +159,11 @@ func TestI4_JWTUpstreamEndsWithItsSession(t *testing.T) {
 	f.everywhere(good, http.StatusOK, "")
 	f.zitadel.Lock(f.user)
 	f.soon(good, http.StatusUnauthorized)
+	before := f.zitadel.Count(zitadeltest.GetSession)
 	f.everywhere(f.token(other), http.StatusUnauthorized, "revoked")
+	if n := f.zitadel.Count(zitadeltest.GetSession) - before; n > len(f.processes) {
+		t.Errorf("for a token that is refused ZITADEL was asked %d times by %d processes", n, len(f.processes))
+	}
 }
 
 // It ends with the session's time, by our clock, whatever its own exp, and with a logout that names the session.

@@ -9,9 +9,10 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// OIDCSessions is the kind of aggregate of the logins of applications, and OIDCSessionAdded its event that one has begun.
+// OIDCSessions is the kind of aggregate of the logins of applications.
 const (
-	OIDCSessions         = "oidc_session"
+	OIDCSessions = "oidc_session"
+	// typeOIDCSessionAdded is its event that one has begun.
 	typeOIDCSessionAdded = "oidc_session.added"
 )
 
