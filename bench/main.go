@@ -1,5 +1,5 @@
 // Command bench measures Cloakroom from outside. Neither it nor the packages below it import
-// anything of the program.
+// anything of the program; bench zitadel is a double of ZITADEL that tests use, too.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/bench/redisproxy"
 	"github.com/cloakroom-dev/cloakroom/bench/report"
 	"github.com/cloakroom-dev/cloakroom/bench/seed"
+	"github.com/cloakroom-dev/cloakroom/bench/zitadel"
 )
 
 const usage = `Usage: bench SUBCOMMAND [flags]
@@ -30,8 +31,9 @@ const usage = `Usage: bench SUBCOMMAND [flags]
   raw          ask Redis itself for users' sessions: the least that a search can cost it
   redis-proxy  stand between a program and its Redis, and silence its invalidations when told
   issuer       make JWTs, and serve the keys of their issuer
+  zitadel      serve a double of ZITADEL, as slow as a real one was measured
   start        measure how long a program takes to be ready, and its memory
-  seed         store sessions through the import API
+  seed         store sessions through the import API, or create them at a ZITADEL
   baseline     serve a constant JSON body with a bare fasthttp handler, the ceiling to compare with; or a peer
   compare      compare two result files, with their noise
   report       make one HTML file of result files, with plots
@@ -73,6 +75,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return redisproxy.Command(ctx, rest, stdout, stderr)
 	case "issuer":
 		return issuer.Command(ctx, rest, stdout, stderr)
+	case "zitadel":
+		return zitadel.Command(ctx, rest, stdout, stderr)
 	case "start":
 		return measure.Start(ctx, rest, stdout, stderr)
 	case "seed":

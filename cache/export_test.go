@@ -56,3 +56,6 @@ func StoredOf(field string) (*session.Stored, error) { return storedOf(field) }
 func (s *Store) RedeleteReturned(ctx context.Context) error {
 	return s.remembered.Look(ctx, s.redeletion())
 }
+
+// RemoveUnused looks once for copies that nobody uses.
+func (s *Store) RemoveUnused(ctx context.Context) error { return s.removeUnused(ctx) }

@@ -19,7 +19,7 @@ import (
 // that says: also a session that has ended, which is not in the store.
 func (s *Store) Get(ctx context.Context, id session.ID) (*session.Stored, error) {
 	if s.upstream != nil {
-		return s.current(ctx, id, "")
+		return s.current(ctx, id, "", true)
 	}
 	stored, err := s.get(ctx, id)
 	if err != nil {

@@ -190,3 +190,34 @@ func (w *revoking) delete(ctx context.Context, versions []*session.Stored) (repl
 	}
 	return replaced, nil
 }
+
+// Walk shows visit what is stored of every session that q matches, with its version, at most 250 at a time: as
+// index.Walk, and so some perhaps twice. What cannot be read is left out. It returns visit's error as it is.
+func (s *Store) Walk(ctx context.Context, q *index.Query, visit func(context.Context, []*session.Stored) error) error {
+	var stopped error
+	err := s.index.Walk(ctx, q, s.clock(), func(ctx context.Context, chunk *index.WalkChunk) error {
+		ids := make([]session.ID, len(chunk.Candidates))
+		for i, c := range chunk.Candidates {
+			ids[i] = c.ID
+		}
+		stored, _, err := readAllFresh(ctx, s.costly, s.keys, ids)
+		if err != nil {
+			return err
+		}
+		found, now := stored[:0], s.clock()
+		for _, kept := range stored {
+			if kept = s.remembered.Pass(kept, now); kept != nil && q.Match(&kept.Facts, now) {
+				found = append(found, kept)
+			}
+		}
+		stopped = visit(ctx, found)
+		return stopped
+	})
+	if stopped != nil {
+		return stopped
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}

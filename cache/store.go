@@ -176,7 +176,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Searches == nil {
 		c.Searches = c.Redis
 	}
-	s.upstream = newUpstream(c.Upstream)
+	s.upstream = newUpstream(c.Upstream, func() session.Time { return s.clock() })
 	s.replicas = c.Replicas
 	s.searches, s.writes = newTrips(c.Searches, searchesQueued/2), newTrips(c.Redis, 0)
 	if s.log == nil {

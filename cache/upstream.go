@@ -36,7 +36,16 @@ type Upstream struct {
 	// Tie asks which session an OIDC session is part of: session.ErrNotFound if upstream knows of no such OIDC session; every other
 	// error means that the answer is not known. It gives up as Ask does. nil: no login is held against its session.
 	Tie func(ctx context.Context, oidcSession string) (session.Tie, error)
-	// Timeout is the longest time that Ask takes.
+	// UserOf asks whose a token is that comes without its session, and SessionsOf for the sessions of a user that such a
+	// token may be of, the likeliest first. UserOf's error is session.ErrNoToken, session.ErrExpired or session.ErrWrongToken
+	// if the token is refused for good, session.ErrNotFound if it is refused now; every other error of either means that
+	// the answer is not known. (I2) Without them no session is looked for by a token that was not learned.
+	UserOf     func(ctx context.Context, token string) (userID string, err error)
+	SessionsOf func(ctx context.Context, userID string) ([]session.ID, error)
+	// ProbesPerSecond is how many calls a second tokens may cost that nothing here proves, and as many at once;
+	// 0: as many as come. ProbesWaiting is how many of these wait for their turn; 0 is 256.
+	ProbesPerSecond, ProbesWaiting int
+	// Timeout is the longest time that Ask takes, and that a session is looked for by its token.
 	Timeout time.Duration
 	// MaxAge is how long ago the question may have been sent whose answer is still used.
 	MaxAge time.Duration
@@ -44,6 +53,8 @@ type Upstream struct {
 	MaxAgeProven time.Duration
 	// MaxBytes is the size of the largest session, as JSON, that is kept.
 	MaxBytes int
+	// Keep is how long a copy stays that nobody uses; 0 is for as long as its session. It must be longer than MaxAge.
+	Keep time.Duration
 }
 
 const (
@@ -69,29 +80,48 @@ type upstream struct {
 	running sync.WaitGroup
 	base    context.Context
 	stop    context.CancelFunc
-	// wrong has the questions about tokens that were answered session.ErrWrongToken, by name, and until when that
-	// counts: no token becomes right again.
-	wrong *otter.Cache[string, session.Time]
 	// news is the record that was seen last; name is what this process is known by where one asks for all.
 	news atomic.Pointer[News]
 	name string
 	// ties is nil if no login is held against its session.
 	ties *ties.Ties
+	// wrong has the questions about tokens that were refused for good, by name: no token becomes right again.
+	wrong *otter.Cache[string, wrongToken]
+	*probes
 
-	asked, overtaken, notKept atomic.Uint64
+	asked, overtaken, notKept, unused atomic.Uint64
 }
 
-func newUpstream(u *Upstream) *upstream {
+// wrongToken is why a token was refused, and until when that counts.
+type wrongToken struct {
+	err   error
+	until session.Time
+}
+
+func newUpstream(u *Upstream, clock func() session.Time) *upstream {
 	if u == nil {
 		return nil
 	}
 	base, stop := context.WithCancel(context.Background())
 	return &upstream{
-		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop,
-		wrong: otter.Must(&otter.Options[string, session.Time]{
+		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop, probes: newProbes(u, clock),
+		wrong: otter.Must(&otter.Options[string, wrongToken]{
 			MaximumSize: mostWrong, Executor: func(task func()) { task() }, // I7
 		}),
 	}
+}
+
+// refused says why a question about a token was refused, a moment before now; nil if it was not.
+func (u *upstream) refused(name string, now session.Time) error {
+	if known, ok := u.wrong.GetIfPresent(name); ok && now < known.until {
+		return known.err
+	}
+	return nil
+}
+
+// refuse remembers that a question that was sent then was refused for good.
+func (u *upstream) refuse(name string, sent session.Time, err error) {
+	u.wrong.Set(name, wrongToken{err, sent.Add(wrongFor)})
 }
 
 // close ends all questions under way, and waits for them.
@@ -99,6 +129,7 @@ func (u *upstream) close() {
 	if u != nil {
 		u.stop()
 		u.ties.Close()
+		u.probes.close()
 		u.running.Wait()
 	}
 }
@@ -108,6 +139,12 @@ type UpstreamStats struct {
 	// Asked are the questions to the system of record, Overtaken those of them whose answer was not
 	// used because an event or another process came meanwhile, NotKept the answers that were not stored.
 	Asked, Overtaken, NotKept uint64
+	// Unused are the copies that were removed because nobody used them.
+	Unused uint64
+	// Probes are calls for tokens that nothing here proves, NotProbed those that were not made because there were too
+	// many; ProbesWaiting wait for their turn now.
+	Probes, NotProbed uint64
+	ProbesWaiting     int
 }
 
 // UpstreamStats returns what has been asked; zero without an upstream.
@@ -115,7 +152,13 @@ func (s *Store) UpstreamStats() UpstreamStats {
 	if s.upstream == nil {
 		return UpstreamStats{}
 	}
-	return UpstreamStats{s.upstream.asked.Load(), s.upstream.overtaken.Load(), s.upstream.notKept.Load()}
+	u := s.upstream
+	stats := UpstreamStats{Asked: u.asked.Load(), Overtaken: u.overtaken.Load(), NotKept: u.notKept.Load(), Unused: u.unused.Load()}
+	if u.limit != nil {
+		of := u.limit.Stats()
+		stats.Probes, stats.NotProbed, stats.ProbesWaiting = of.Given, of.Refused, of.Waiting
+	}
+	return stats
 }
 
 // answers says whether a copy may still answer, and whether it should be asked for again meanwhile.
@@ -142,10 +185,12 @@ func aheadOf(stored *session.Stored, age, mostAge time.Duration) bool {
 }
 
 // current returns a session by a copy that may answer, or by asking upstream; one that has this token, if
-// that is not "". What upstream answers may be due: then it is not stored, and upstream's to show.
-func (s *Store) current(ctx context.Context, id session.ID, token string) (*session.Stored, error) {
+// that is not "". What upstream answers may be due: then it is not stored, and upstream's to show. Unless the caller vouches
+// for the token, or a copy has it, the question is a probe.
+func (s *Store) current(ctx context.Context, id session.ID, token string, vouched bool) (*session.Stored, error) {
 	since := s.clock()
 	for {
+		proven := vouched
 		stored, err := s.get(ctx, id)
 		if err != nil {
 			return nil, err
@@ -158,13 +203,24 @@ func (s *Store) current(ctx context.Context, id session.ID, token string) (*sess
 			if answers {
 				return stored, nil
 			}
+			proven = true
 		}
 		if token != "" {
-			if until, wrong := s.upstream.wrong.GetIfPresent(questionName(id, token)); wrong && s.clock() < until {
-				return nil, session.ErrWrongToken
+			if err := s.upstream.refused(questionName(id, token), s.clock()); err != nil {
+				return nil, err
 			}
 		}
-		answer, err := s.askUpstream(ctx, id, token)
+		ask := s.askUpstream
+		if !proven {
+			if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
+				return nil, session.ErrRevoked // as question answers, which asks nobody then
+			}
+			ask = s.probeUpstream
+		}
+		answer, err := ask(ctx, id, token)
+		if err == errKnown {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -268,7 +324,7 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 		next, err := u.Ask(ctx, id, token)
 		switch {
 		case errors.Is(err, session.ErrWrongToken):
-			u.wrong.Set(questionName(id, token), sent.Add(wrongFor))
+			u.refuse(questionName(id, token), sent, session.ErrWrongToken)
 			if old != nil && old.Token.Matches(token) { // it was replaced, and no event has come
 				if err := s.Outdate(ctx, id); err != nil {
 					return nil, err

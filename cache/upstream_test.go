@@ -17,8 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// maxAge is that of the tests' upstreams.
-const maxAge = 30 * time.Second
+// maxAge and keepFor are those of the tests' upstreams.
+const maxAge, keepFor = 30 * time.Second, 24 * time.Hour
 
 // Tokens as ZITADEL makes them.
 var t1, t2, t3 = sealed("1"), sealed("2"), sealed("3")
@@ -110,7 +110,7 @@ func openCopied(t *testing.T, r *record, client redis.UniversalClient, clock *st
 	t.Helper()
 	s := openConfig(t, clock, cache.Config{
 		Redis: client, Clock: clock.Now, Shards: append(shards, 1)[0],
-		Upstream: &cache.Upstream{Ask: r.ask, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10},
+		Upstream: &cache.Upstream{Ask: r.ask, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10, Keep: keepFor},
 	})
 	t.Cleanup(func() { _ = s.Close() })
 	return &copied{s, t, clock}

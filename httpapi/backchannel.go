@@ -14,11 +14,13 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/forward"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
@@ -30,8 +32,8 @@ const (
 	// maxLogoutHeader bounds its headers: less than of other requests, because nobody
 	// is known before the body has come. Gateways add certificates to them.
 	maxLogoutHeader = 16 << 10
-	// logoutTimeout bounds how long one may take. What it has done by then is
-	// done; the sender is told to come again.
+	// logoutTimeout bounds how long one may take, and where the sessions live in a ZITADEL that takes longer, its
+	// timeout does. What it has done by then is done; the sender is told to come again.
 	logoutTimeout = time.Second
 	// maxLogouts bounds how many run at a time.
 	maxLogouts = 64
@@ -43,6 +45,7 @@ var (
 	errLogoutForm   = &refusal.Error{Code: refusal.Invalid, Text: "the Content-Type must be application/x-www-form-urlencoded, and the body such a form"}
 	errLogoutField  = &refusal.Error{Code: refusal.Invalid, Text: "the form must have the field logout_token, once"}
 	errLogoutUsed   = &refusal.Error{Code: refusal.Invalid, Text: "invalid token: jti: it was used before"}
+	errLogoutLeft   = &refusal.Error{Code: refusal.Unavailable, Text: "ZITADEL refuses to delete sessions to the account of --upstream-token-file"}
 	errLogoutBusy   = &refusal.Error{Code: refusal.Unavailable, Text: fmt.Sprintf("at most %d logouts may run at a time", maxLogouts)}
 )
 
@@ -91,7 +94,7 @@ func (s *Server) takeLogout(base context.Context, c *call) (issuer string, err e
 	}
 	drained, _, stop := server.UntilDrained(base)
 	defer stop()
-	ctx, cancel := context.WithTimeout(c.withRequestID(drained), logoutTimeout)
+	ctx, cancel := context.WithTimeout(c.withRequestID(drained), max(logoutTimeout, s.config.UpstreamTimeout))
 	defer cancel()
 	l, err := s.logoutOf(ctx, token)
 	if err != nil {
@@ -207,14 +210,13 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		if l.Bears { // a new login passes, however late the logout comes: its end would be for good
 			what.May = func(f *session.Facts) bool { return f.Creation < l.Issued.Add(time.Second) } // iat has whole seconds
 		}
-		return s.config.Store.Revoke(ctx, what)
+		return s.revokeOnce(ctx, what)
 	}
-	stored, err := s.config.Store.GetFresh(ctx, l.SessionID)
-	switch {
+	switch user, err := s.userOf(ctx, l.SessionID); {
 	case errors.Is(err, session.ErrNotFound):
 	case err != nil:
 		return 0, err
-	case l.UserID != "" && stored.UserID != l.UserID:
+	case l.UserID != "" && user != l.UserID:
 		return 0, nil // another user's under this ID stays
 	}
 	// First, for it may be stored later than it ends.
@@ -225,7 +227,47 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 	if l.UserID != "" {
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
 	}
-	return s.config.Store.Revoke(ctx, what)
+	return s.revokeOnce(ctx, what)
+}
+
+// userOf returns the user of a session as it is now, "" if it has none, or session.ErrNotFound.
+func (s *Server) userOf(ctx context.Context, id session.ID) (string, error) {
+	if _, bad := session.ParseID(string(id)); bad == nil && s.config.Upstream != nil {
+		got, err := s.config.Upstream.GetSessionFresh(ctx, id, "", upstream.AsOurs())
+		switch {
+		case err != nil:
+			return "", forward.Unavailable(err)
+		case got.Outcome == upstream.Found && got.Decoded != nil:
+			facts := got.Decoded.Facts()
+			return facts.UserID, nil
+		case got.Outcome != upstream.NotFound:
+			return "", errLogoutLeft
+		}
+	}
+	stored, err := s.config.Store.GetFresh(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return stored.UserID, nil
+}
+
+// revokeOnce revokes sessions of a user or with an ID. What it cannot do is left for when the sender comes again.
+func (s *Server) revokeOnce(ctx context.Context, what cache.Revocation) (revoked uint64, err error) {
+	at, err := s.atZITADEL(what)
+	switch {
+	case err != nil:
+		return 0, err
+	case at == nil:
+		return s.config.Store.Revoke(ctx, what)
+	}
+	revoked, err = at.Revoke(ctx)
+	if errors.Is(err, upstream.ErrUnavailable) {
+		return revoked, forward.Unavailable(err)
+	}
+	if failed, _, _ := at.Failed(); err == nil && failed > 0 {
+		err = errLogoutLeft
+	}
+	return revoked, err
 }
 
 // logoutResults are how a logout may end: done; used before; to come again; refused for good.

@@ -25,7 +25,7 @@ var (
 	errUnavailable    = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
 	errUpstreamOurs   = &refusal.Error{Code: refusal.Denied, Text: "sessions are written with credentials of the ZITADEL that they live in; these are Cloakroom's own"}
 	errUpstreamOwns   = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: they cannot be stored here"}
-	errUpstreamRevoke = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: delete them there"}
+	errUpstreamRevoke = &refusal.Error{Code: refusal.Denied, Text: "a revocation is made with the account of --upstream-token-file, for callers whose permissions are known here: with an API key, or a token of an issuer in --auth-issuers-file; delete with credentials of ZITADEL one by one"}
 
 	errConflict     = &refusal.Error{Code: refusal.Aborted, Text: "the session is being changed by others; try again"}
 	errStale        = &refusal.Error{Code: refusal.Exists, Text: "a version with a higher sequence is stored"}

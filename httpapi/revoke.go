@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/forward"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 const (
@@ -22,6 +24,8 @@ const (
 	maxRevocations = 4
 	// progressPause is how long after its last line the log tells how far one is.
 	progressPause = 5 * time.Second
+	// zitadelPause is how long a ZITADEL is left alone that did not do what it was asked.
+	zitadelPause = 250 * time.Millisecond
 )
 
 func decodeRevoke(c *call) (*request.Revoke, error) { return request.DecodeRevoke(c.body, c.caller) }
@@ -31,7 +35,8 @@ type revokeRun struct {
 	s        *Server
 	log      *slog.Logger
 	what     cache.Revocation
-	earlier  uint64 // revoked by attempts that have failed
+	zitadel  *forward.Revocation // nil: the sessions live here
+	earlier  uint64              // revoked by attempts that have failed
 	reported time.Time
 	replicas acknowledgements
 }
@@ -43,6 +48,9 @@ type revokeRun struct {
 //
 // If the store stays away, or the server is told to end, the revocation ends
 // with 503, and the message has the count. To send it again is to go on.
+//
+// Sessions that live in a ZITADEL are deleted there, and then here. If it refuses that for some, all others are
+// revoked, and the answer is 502: who looks at nothing but the status must not take it for done.
 func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke) error {
 	if !s.revocations.Enter() {
 		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
@@ -59,6 +67,10 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 		Query: &q.Query, May: may, Except: q.Except, DryRun: q.DryRun, Reason: "revoked", Progress: run.progress,
 		Replicated: run.replicas.add,
 	}
+	var err error
+	if run.zitadel, err = s.atZITADEL(run.what); err != nil {
+		return err
+	}
 	ctx, ended, stop := server.UntilDrained(base)
 	defer stop()
 	logins, err := s.endLogins(ctx, c.caller, q, run.replicas.add)
@@ -67,18 +79,12 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 		revoked, err = run.run(ctx)
 	}
 	c.logged = append(c.logged, slog.Uint64("revoked", revoked))
+	if err == nil {
+		err = run.left()
+	}
 	if err != nil {
 		run.log.Error("revocation gives up", "revoked", revoked, "dry_run", q.DryRun, "error", err)
-		e := *asAPIError(err)
-		if ended() {
-			e.Text = "the server ends"
-		}
-		if q.DryRun {
-			e.Text += "; nothing was revoked"
-		} else {
-			e.Text += fmt.Sprintf("; %d sessions were revoked; to send the request again is to go on", revoked)
-		}
-		return &e
+		return run.refuse(c, revoked, ended(), err)
 	}
 	c.begin(0)
 	c.out = append(c.out, `{"revoked":`...)
@@ -98,6 +104,54 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	return c.end(http.StatusOK)
 }
 
+// atZITADEL is a revocation at the ZITADEL that the sessions live in, nil if there is none.
+func (s *Server) atZITADEL(what cache.Revocation) (*forward.Revocation, error) {
+	if s.config.Upstream == nil {
+		return nil, nil
+	}
+	return forward.NewRevocation(what, s.config.Upstream, s.config.Store, s.log)
+}
+
+// left is the error of a revocation that has come to its end, and left sessions that ZITADEL refuses to delete; nil if
+// there are none.
+func (run *revokeRun) left() error {
+	if run.zitadel == nil || run.what.DryRun {
+		return nil
+	}
+	failed, _, why := run.zitadel.Failed()
+	if failed == 0 {
+		return nil
+	}
+	return &refusal.Error{Code: refusal.Precondition, HTTP: http.StatusBadGateway, Text: fmt.Sprintf("%d sessions are left: %v", failed, why)}
+}
+
+// refuse is the answer to a revocation that has failed.
+func (run *revokeRun) refuse(c *call, revoked uint64, ended bool, err error) error {
+	e := *asAPIError(err)
+	if errors.Is(err, upstream.ErrUnavailable) {
+		e = *forward.Unavailable(err)
+	}
+	if ended {
+		e.Text = "the server ends"
+	}
+	if run.what.DryRun {
+		e.Text += "; nothing was revoked"
+		return &e
+	}
+	e.Text += fmt.Sprintf("; %d sessions were revoked", revoked)
+	if run.zitadel != nil {
+		refused, unsure, _ := run.zitadel.Failed()
+		if unsure > 0 {
+			e.Text += fmt.Sprintf(", and of %d it is not known", unsure)
+		}
+		failed := refused + uint64(unsure)
+		c.logged = append(c.logged, slog.Uint64("failed", failed))
+		e.Members = fmt.Sprintf(`,"revoked":"%d","failed":"%d"`, revoked, failed)
+	}
+	e.Text += "; to send the request again is to go on"
+	return &e
+}
+
 // run revokes. While the store is away it tries again, for some time from the
 // first failure on; what it gets done meanwhile gives it new time.
 func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
@@ -105,7 +159,11 @@ func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
 	// Patience, not a number, bounds these attempts.
 	for a := (attempts{ctx: ctx, pause: longestPause}); a.next(); {
 		var n uint64
-		n, err = run.s.config.Store.Revoke(ctx, run.what)
+		if run.zitadel != nil {
+			n, err = run.zitadel.Revoke(ctx)
+		} else {
+			n, err = run.s.config.Store.Revoke(ctx, run.what)
+		}
 		if !run.what.DryRun || err == nil {
 			run.earlier += n
 		}
@@ -117,6 +175,12 @@ func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
 		}
 		if time.Now().After(deadline) {
 			break
+		}
+		if run.zitadel != nil {
+			select {
+			case <-time.After(zitadelPause):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return run.earlier, err

@@ -49,7 +49,7 @@ var routes = slices.Concat(
 	[]route{
 		{method: fasthttp.MethodPut, path: "/v2/sessions/{id}", call: "PutSession", writes: true, class: classWrite, do: answer(decodePut, (*Server).putSession), upstream: fail(errUpstreamOwns)},
 		{method: fasthttp.MethodPost, path: "/v2/sessions/import", call: "ImportSessions", writes: true, streams: true, class: classLong, do: (*Server).importSessions, upstream: fail(errUpstreamOwns)},
-		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions), upstream: fail(errUpstreamRevoke)},
+		{method: fasthttp.MethodPost, path: "/v2/sessions/revoke", call: "RevokeSessions", writes: true, lasts: true, class: classLong, do: answer(decodeRevoke, (*Server).revokeSessions), upstream: (*Server).revokeUpstream},
 		{method: fasthttp.MethodPost, path: logoutPath, call: "BackchannelLogout", open: true, protocol: protocol.OAuth, writes: true, do: (*Server).backchannelLogout},
 		{method: fasthttp.MethodGet, path: "/.well-known/jwks.json", call: "AssertionKeys", open: true, do: (*Server).assertionKeys},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},

@@ -89,7 +89,7 @@ func (s *Server) copyOf(ctx context.Context, c *call, id session.ID, token strin
 		}
 	}
 	if token != "" {
-		return s.config.Store.GetWithToken(ctx, id, token)
+		return s.config.Store.Learn(ctx, id, token)
 	}
 	return s.config.Store.Get(ctx, id)
 }
@@ -155,7 +155,7 @@ func (s *Server) createUpstream(ctx context.Context, c *call) error {
 func (s *Server) learn(ctx context.Context, c *call, id, token string) {
 	if id, err := session.ParseID(id); err == nil && token != "" {
 		c.session = id
-		_, _ = s.config.Store.GetWithToken(ctx, id, token)
+		_, _ = s.config.Store.Learn(ctx, id, token)
 	}
 }
 
@@ -203,6 +203,14 @@ func (s *Server) deleteUpstream(ctx context.Context, c *call) error {
 		return ended
 	}
 	return err
+}
+
+// revokeUpstream answers RevokeSessions.
+func (s *Server) revokeUpstream(ctx context.Context, c *call) error {
+	if c.caller.Upstream {
+		return errUpstreamRevoke
+	}
+	return answer(decodeRevoke, (*Server).revokeSessions)(s, ctx, c)
 }
 
 // writes returns the session that a SetSession or DeleteSession is about; ok is false if it names none that there can be.

@@ -57,7 +57,7 @@ func TestI3_UpstreamAsTheModel(t *testing.T) {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
 	t.Logf("CLOAKROOM_TEST_SEED=%d", seed)
-	steps, _ := strconv.Atoi(testdepth.Of("200", "1500"))
+	steps, _ := strconv.Atoi(testdepth.Of("200", "100"))
 	w := &upstreamWorld{upstreamFixture: newUpstreamFixture(t), r: rand.New(rand.NewPCG(seed, 1))}
 	w.processes = []*fixture{w.fixture, w.another(0), w.another(1 << 20)}
 	for range 4 {
@@ -136,6 +136,10 @@ func (w *upstreamWorld) step() {
 		s.sure = s.sure || unknown || r.status == http.StatusOK
 		w.check(s)
 	case 2:
+		if w.r.IntN(2) == 0 {
+			w.revoked(s)
+			return
+		}
 		if r := w.process().do(w.zitadel.Login.Token, "DELETE", "/v2/sessions/"+s.id, ""); r.status == http.StatusOK {
 			s.gone, s.sure = true, true
 			w.check(s)
@@ -175,6 +179,25 @@ func (w *upstreamWorld) step() {
 	default:
 		w.check(s)
 	}
+}
+
+// revoked revokes a session through a process: by what ZITADEL says of it, or by what it lists.
+func (w *upstreamWorld) revoked(s *upstreamSession) {
+	w.t.Helper()
+	queries := `{"idsQuery":{"ids":["` + s.id + `"]}}`
+	if w.r.IntN(2) == 0 {
+		queries += `,{"creatorQuery":{"id":"` + w.zitadel.Login.UserID + `"}}`
+	}
+	if w.r.IntN(3) == 0 { // it is not known at first whether it has happened
+		w.zitadel.Fail("DeleteSession", 1, zitadeltest.Failure{Late: w.r.IntN(2) == 0})
+	}
+	r := w.process().want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"queries":[`+queries+`]}`)
+	w.zitadel.Recover()
+	if r.body == `{"revoked":"0"}` { // ZITADEL does not show it
+		return
+	}
+	s.gone, s.sure = true, true
+	w.check(s)
 }
 
 // create2 makes a session of a user.

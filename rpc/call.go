@@ -10,15 +10,16 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
 	"github.com/valyala/fasthttp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -120,6 +121,7 @@ func (x *exchange) refusal(answer []byte, asJSON bool) (_ error, ok bool) {
 		Code    connect.Code `json:"code"`
 		Message string       `json:"message"`
 		Details []struct {
+			Type  string `json:"type"`
 			Value string `json:"value"`
 		} `json:"details"`
 	}
@@ -131,9 +133,9 @@ func (x *exchange) refusal(answer []byte, asJSON bool) (_ error, ok bool) {
 	}
 	e := connect.NewError(said.Code, errors.New(said.Message))
 	for _, d := range said.Details {
-		detail := new(zitadel.ErrorDetail)
-		if value, err := base64.RawStdEncoding.DecodeString(d.Value); err == nil && proto.Unmarshal(value, detail) == nil {
-			addDetail(e, detail)
+		// Of any type: ZITADEL has some that are not known here.
+		if value, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(d.Value, "=")); err == nil {
+			addDetail(e, &anypb.Any{TypeUrl: "type.googleapis.com/" + d.Type, Value: value})
 		}
 	}
 	if seconds, err := strconv.Atoi(string(x.http.Response.Header.Peek("Retry-After"))); err == nil {

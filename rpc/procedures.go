@@ -32,15 +32,15 @@ type procedure struct {
 
 var versions = []version{
 	{"zitadel.session.v2.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], list},
-		{"GetSession", true, empty[sessionv2.GetSessionRequest], get},
+		{"ListSessions", true, empty[sessionv2.ListSessionsRequest], either[sessionv2.ListSessionsResponse](list)},
+		{"GetSession", true, empty[sessionv2.GetSessionRequest], either[sessionv2.GetSessionResponse](get)},
 		{"CreateSession", false, empty[sessionv2.CreateSessionRequest], written[sessionv2.CreateSessionResponse]},
 		{"SetSession", false, empty[sessionv2.SetSessionRequest], written[sessionv2.SetSessionResponse]},
 		{"DeleteSession", false, empty[sessionv2.DeleteSessionRequest], written[sessionv2.DeleteSessionResponse]},
 	}},
 	{"zitadel.session.v2beta.SessionService", []procedure{
-		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], list},
-		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], get},
+		{"ListSessions", true, empty[sessionv2beta.ListSessionsRequest], either[sessionv2beta.ListSessionsResponse](list)},
+		{"GetSession", true, empty[sessionv2beta.GetSessionRequest], either[sessionv2beta.GetSessionResponse](get)},
 		{"CreateSession", false, empty[sessionv2beta.CreateSessionRequest], written[sessionv2beta.CreateSessionResponse]},
 		{"SetSession", false, empty[sessionv2beta.SetSessionRequest], written[sessionv2beta.SetSessionResponse]},
 		{"DeleteSession", false, empty[sessionv2beta.DeleteSessionRequest], written[sessionv2beta.DeleteSessionResponse]},
@@ -55,10 +55,21 @@ type messageOf[T any] interface {
 
 func empty[T any, P messageOf[T]]() proto.Message { return P(new(T)) }
 
-// written answers a write.
+// either answers by quick, which knows the one form that this program writes. An answer of ZITADEL, in front of which it may
+// be, has spaces, and its fields in another order.
+func either[T any, P messageOf[T]](quick func(b, json []byte) ([]byte, error)) func(b, json []byte) ([]byte, error) {
+	return func(b, json []byte) ([]byte, error) {
+		if answer, err := quick(b, json); err == nil {
+			return answer, nil
+		}
+		return written[T, P](b, json)
+	}
+}
+
+// written answers a write, or what has any form. A newer ZITADEL may say more than is known here.
 func written[T any, P messageOf[T]](b, json []byte) ([]byte, error) {
 	m := P(new(T))
-	if err := protojson.Unmarshal(json, m); err != nil {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(json, m); err != nil {
 		return nil, err
 	}
 	return proto.MarshalOptions{}.MarshalAppend(b, m)

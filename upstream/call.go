@@ -32,7 +32,7 @@ type Request struct {
 	// token of ours that has ended.
 	Read bool
 
-	// asUs says that what is answered is said to us, though As is not ours.
+	// asUs says that the call is ours, though As is not: a pause that ZITADEL asks us for holds it back, and it may ask for one in its answer.
 	asUs bool
 }
 
@@ -100,7 +100,7 @@ func (c *Client) call(ctx context.Context, q *Request) (*Answer, error) {
 
 // mayAsk says why a call must not be made now.
 func (c *Client) mayAsk(q *Request) error {
-	if left := c.pauses.left(q.As.ours, time.Now()); left > 0 {
+	if left := c.pauses.left(q.As.ours || q.asUs, time.Now()); left > 0 {
 		return &RetryLaterError{After: left}
 	}
 	return c.circuit.open()

@@ -68,8 +68,9 @@ func (e *RetryLaterError) Is(target error) bool { return target == ErrUnavailabl
 func MayHaveHappened(err error) bool {
 	var away *UnavailableError
 	var later *RetryLaterError
+	var refused *RefusedError
 	switch {
-	case err == nil, errors.Is(err, ErrBusy), errors.Is(err, errBadPath), errors.As(err, &later):
+	case err == nil, errors.Is(err, ErrBusy), errors.Is(err, errBadPath), errors.As(err, &later), errors.As(err, &refused):
 		return false // 429 is said in place of an answer
 	case errors.As(err, &away):
 		return away.Sent

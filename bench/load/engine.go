@@ -79,7 +79,7 @@ func (l *Load) Run(ctx context.Context) (*Outcome, error) {
 		e.senders = append(e.senders, newSender(e, i))
 	}
 	for _, sender := range e.senders {
-		s, err := l.connect(ctx)
+		s, err := e.connect(ctx)
 		if err == nil {
 			err = sender.connected(s)
 		}
@@ -128,14 +128,14 @@ func collectLittle() (end func()) {
 }
 
 // connect opens a connection.
-func (l *Load) connect(ctx context.Context) (socket, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+func (e *engine) connect(ctx context.Context) (socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.load.Timeout)
 	defer cancel()
-	conn, err := l.Target.Dial(ctx)
+	conn, err := e.load.Target.Dial(ctx)
 	if err != nil {
 		return noSocket, err
 	}
-	return takeSocket(conn)
+	return takeSocket(conn, &e.bridges)
 }
 
 // checkDeep runs checks until there are no more.
@@ -168,6 +168,7 @@ type engine struct {
 
 	dialing    int
 	dials      sync.WaitGroup
+	bridges    sync.WaitGroup // see takeSocket
 	dialed     chan dialed
 	deep       chan func() error
 	firstWrong string
@@ -298,7 +299,7 @@ func (e *engine) redial(sr *sender, after time.Duration) {
 			defer timer.Stop()
 			<-timer.C
 		}
-		s, err := e.load.connect(ctx)
+		s, err := e.connect(ctx)
 		e.dialed <- dialed{sender: sr, socket: s, err: err}
 	})
 }
@@ -333,6 +334,7 @@ func (e *engine) hangUp() {
 	for _, sr := range e.senders {
 		sr.disconnect()
 	}
+	e.bridges.Wait()
 }
 
 // NewRand returns one of a seed's streams, for one goroutine.

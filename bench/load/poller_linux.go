@@ -1,11 +1,14 @@
 package load
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -122,7 +125,11 @@ type socket int
 const noSocket socket = -1
 
 // takeSocket takes the socket out of a connection, and closes the connection.
-func takeSocket(conn net.Conn) (socket, error) {
+// One with TLS has no socket that the poller could read: it is copied to one of a pair, in goroutines that running waits for.
+func takeSocket(conn net.Conn, running *sync.WaitGroup) (socket, error) {
+	if _, ok := conn.(*tls.Conn); ok {
+		return bridge(conn, running)
+	}
 	defer conn.Close()
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
@@ -143,6 +150,31 @@ func takeSocket(conn net.Conn) (socket, error) {
 		return noSocket, err
 	}
 	return s, dupErr
+}
+
+// bridge returns one socket of a pair, and copies between the other one and conn until either ends.
+func bridge(conn net.Conn, running *sync.WaitGroup) (socket, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return noSocket, errors.Join(err, conn.Close())
+	}
+	file := os.NewFile(uintptr(pair[1]), "bridge")
+	far, err := net.FileConn(file) // has a copy
+	_ = file.Close()
+	if err != nil {
+		return noSocket, errors.Join(err, unix.Close(pair[0]), conn.Close())
+	}
+	end := func() {
+		_ = far.Close()
+		_ = conn.Close()
+	}
+	for _, way := range [][2]net.Conn{{far, conn}, {conn, far}} {
+		running.Go(func() {
+			defer end()
+			_, _ = io.Copy(way[0], way[1]) // an error ends the connection, which the engine notices
+		})
+	}
+	return socket(pair[0]), nil
 }
 
 // write sends a request, which always fits into the socket's buffer: there is

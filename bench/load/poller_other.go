@@ -5,6 +5,7 @@ package load
 import (
 	"errors"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type socket int
 
 const noSocket socket = -1
 
-func takeSocket(conn net.Conn) (socket, error) {
+func takeSocket(conn net.Conn, _ *sync.WaitGroup) (socket, error) {
 	return noSocket, errors.Join(errNoPoller, conn.Close())
 }
 func (socket) write([]byte) error       { return errNoPoller }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/bench/cli"
 	"github.com/cloakroom-dev/cloakroom/bench/peers"
+	"github.com/cloakroom-dev/cloakroom/bench/quantity"
 	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/source"
 )
@@ -88,8 +89,24 @@ func Pairs(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	res.Pairs.Sum()
 	res.Pairs.Require(*atLeast, *p99AtMost)
 	res.Pairs.Print(stdout)
+	printSides(stdout, res.Runs)
 	printMeans(stdout, res.Runs)
 	return res.End(*out)
+}
+
+// printSides prints a Markdown table of each side's rate and latency: medians of its valid runs, with the lowest and the highest.
+func printSides(w io.Writer, runs []result.Run) {
+	fmt.Fprint(w, "\n| load | answers/s | p50 | p90 | p99 |\n|---|---|---|---|---|\n")
+	for _, g := range quantity.Group(runs) {
+		fmt.Fprintf(w, "| %s | %s |", g.Kind, quantity.Plain.Spread(g.Of(func(r *result.Run) float64 { return r.Achieved })))
+		for _, at := range []func(*result.Run) float64{
+			func(r *result.Run) float64 { return r.Latency.P50 }, func(r *result.Run) float64 { return r.Latency.P90 }, func(r *result.Run) float64 { return r.Latency.P99 },
+		} {
+			fmt.Fprintf(w, " %s |", quantity.Microseconds.Spread(g.Of(at)))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w)
 }
 
 // printMeans prints the mean of each figure by side, and the ratios of those that both have.

@@ -16,7 +16,7 @@ func TestPairs_SidesHaveTheirOwnFlags(t *testing.T) {
 	flags.String("a", "", "")
 	flags.String("b", "", "")
 	addSideFlags(flags)
-	if err := cli.Parse(flags, []string{"--connections=8", "--a=http://x:1", "--b-connections=9", "--b-scenario=create", "--target=http://y:2"}, io.Discard); err != nil {
+	if err := cli.Parse(flags, []string{"--connections=8", "--a=http://x:1", "--b-connections=9", "--b-scenario=create", "--target=http://y:2", "--a-name=of a fast one"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	a, errA := newSide(flags, "a")
@@ -29,6 +29,9 @@ func TestPairs_SidesHaveTheirOwnFlags(t *testing.T) {
 	}
 	if f := b.flags; f.Connections != 9 || f.Target != "http://y:2" || f.Scenario != "create" {
 		t.Errorf("b: %+v", f)
+	}
+	if a.label() != "get-hot of a fast one" || b.label() != "create" {
+		t.Errorf("%q and %q", a.label(), b.label())
 	}
 	if err := cli.Parse(flags, []string{"--a-connections=x"}, io.Discard); err != nil {
 		t.Fatal(err)

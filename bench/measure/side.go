@@ -14,6 +14,7 @@ import (
 // side is one of the two loads that pairs compares.
 type side struct {
 	name   string
+	title  string // that it was given
 	flags  source.Flags
 	source *source.Source
 	meters *source.Meters
@@ -21,9 +22,12 @@ type side struct {
 }
 
 // sideFlags are those of a load that either side can have to itself.
-var sideFlags = []string{"scenario", "grpc", "key-file", "admin", "redis", "rate", "schedule", "connections", "sessions", "newest", "offset", "limit", "zipf"}
+var sideFlags = []string{"scenario", "grpc", "key-file", "token-file", "admin", "redis", "rate", "schedule", "connections", "sessions", "newest", "offset", "limit", "zipf"}
 
 func addSideFlags(flags *flag.FlagSet) {
+	for _, side := range []string{"a", "b"} {
+		flags.String(side+"-name", "", "what its loads are called in results: `WORDS`")
+	}
 	for _, name := range sideFlags {
 		for _, prefix := range []string{"a-", "b-"} {
 			flags.String(prefix+name, "", "--"+name+" of this side only")
@@ -46,7 +50,9 @@ func newSide(flags *flag.FlagSet, name string) (*side, error) {
 	}
 	flags.Visit(func(f *flag.Flag) { set(f.Name, f.Value.String()) })
 	flags.Visit(func(f *flag.Flag) {
-		if f.Name == name {
+		if f.Name == name+"-name" {
+			s.title = f.Value.String()
+		} else if f.Name == name {
 			set("target", f.Value.String())
 		} else if to, ok := strings.CutPrefix(f.Name, name+"-"); ok {
 			set(to, f.Value.String())
@@ -57,7 +63,10 @@ func newSide(flags *flag.FlagSet, name string) (*side, error) {
 
 func (s *side) label() string {
 	what := s.flags.Scenario
-	if s.child != nil {
+	switch {
+	case s.title != "":
+		what += " " + s.title
+	case s.child != nil:
 		what += " of " + s.child.kind
 	}
 	if s.flags.Scenario == "search-admin" && s.flags.Offset >= 0 {

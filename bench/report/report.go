@@ -22,6 +22,7 @@ var reportHTML string
 
 var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"runHead": func() []string { return runHead },
+	"theme":   func() template.CSS { return template.CSS(theme()) },
 	"inks": func() []ink {
 		all := make([]ink, inks)
 		for i := range all {
@@ -31,7 +32,7 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	},
 }).Parse(reportHTML))
 
-// Command is bench report: it writes one HTML file about result files, with plots, that needs nothing else.
+// Command is bench report: it writes one HTML file about result files, with plots, that needs nothing else; or one plot.
 func Command(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.Usage = func() {
@@ -39,6 +40,7 @@ func Command(args []string, stdout, stderr io.Writer) error {
 		flags.PrintDefaults()
 	}
 	out := flags.String("out", "report.html", "write the report to this `FILE`; - is the standard output")
+	asSVG := flags.Bool("svg", false, "write one plot instead of a page: the latencies by percentile of all files, as an SVG that needs nothing else")
 	title := flags.String("title", "Benchmark report", "title of the report")
 	names, err := cli.ParseFiles(flags, args, stderr)
 	if err != nil {
@@ -55,7 +57,11 @@ func Command(args []string, stdout, stderr io.Writer) error {
 		}
 		results = append(results, r)
 	}
-	page, err := renderReport(*title, results)
+	render := renderReport
+	if *asSVG {
+		render = renderSVG
+	}
+	page, err := render(*title, results)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -166,6 +167,52 @@ func TestReport_WritesAFile(t *testing.T) {
 	}
 	if err := Command(nil, io.Discard, io.Discard); err == nil {
 		t.Error("a report of nothing is made")
+	}
+}
+
+// The plot alone has its colours, its legend and nothing from elsewhere.
+func TestReport_SVGStandsAlone(t *testing.T) {
+	dir := t.TempDir()
+	var args []string
+	for i, r := range []*result.File{openSample(t), closedSample(t)} {
+		name := filepath.Join(dir, strconv.Itoa(i)+".json")
+		data, err := json.Marshal(r.Result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, name)
+	}
+	var out strings.Builder
+	if err := Command(append(args, "--svg", "--out=-", "--title", "Search & Co"), &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	svg := out.String()
+	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("not well formed: %v", err)
+		}
+	}
+	if !strings.HasPrefix(svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 `) {
+		t.Errorf("it begins with %.80s", svg)
+	}
+	mustContain(t, svg, "<title>Search &amp; Co</title>", "prefers-color-scheme: dark", "closed loop", "service time")
+	for _, ink := range regexp.MustCompile(`var\((--[a-z]+-?\d*)\)`).FindAllStringSubmatch(svg, -1) {
+		if !strings.Contains(svg, ink[1]+": ") {
+			t.Errorf("%s is no colour", ink[1])
+		}
+	}
+	for _, never := range []string{"<script", "<image", "url(", "NaN", "font-family:Liberation", "#0102"} {
+		if strings.Contains(svg, never) {
+			t.Errorf("it has %q", never)
+		}
+	}
+	if _, err := renderSVG("", []*result.File{noRuns()}); err == nil {
+		t.Error("a plot of nothing")
 	}
 }
 

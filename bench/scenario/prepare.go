@@ -21,6 +21,10 @@ func Prepare(ctx context.Context, name string, target load.Endpoint, c Config) e
 			token, _ := c.Live.At(i)
 			return string(token)
 		})
+	case "verify":
+		return warmCreated(ctx, target, c, len(c.Created.Sessions))
+	case "upstream-mix":
+		return warmCreated(ctx, target, c, c.Hot)
 	case "verify-steady", "verify-grpc":
 	default:
 		return nil

@@ -25,6 +25,16 @@ type Config struct {
 
 	VerifySessions int // that verify-steady asks for
 
+	// Created are the sessions that get, verify, search and upstream-mix ask for. The first Hot of them upstream-mix asks for again and
+	// again, and in a share of ColdShare of its verifies and gets for another one, each once. It creates some of the same users,
+	// with this Password unless that is "".
+	Created   *Created
+	Hot       int
+	ColdShare float64
+	Password  string
+	// HasVerify says that the target answers /verify; a ZITADEL does not, and is asked for session and token instead.
+	HasVerify bool
+
 	// Live and Cold are the tokens that verify-jwt and verify-jwt-cold show; nil where they are not asked for.
 	Live, Cold *issuer.Tokens
 }
@@ -44,6 +54,10 @@ var scenarios = map[string]func(Config) load.Scenario{
 	"get-grpc":        newGetGRPC,
 	"list-grpc":       newListGRPC,
 	"verify-grpc":     newVerifyGRPC,
+	"get":             newAboutCreated("get"),
+	"verify":          newAboutCreated("verify"),
+	"search":          newAboutCreated("search"),
+	"upstream-mix":    newAboutCreated("upstream-mix"),
 	"redis-raw":       func(c Config) load.Scenario { return raw{c} },
 }
 

@@ -18,7 +18,7 @@ type datasetFlags struct {
 }
 
 func (f *datasetFlags) register(flags *flag.FlagSet) {
-	flags.IntVar(&f.count, "count", 100_000, "how many sessions, rounded down to a multiple of 5; a fifth as many users")
+	flags.IntVar(&f.count, "count", 100_000, "how many sessions, rounded down to a multiple of 5; a fifth as many users. By create: any number, 300 unless it is given")
 	flags.StringVar(&f.newest, "newest", "", "creation `DATE` of the newest (RFC 3339); default an hour ago")
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func newEnvironment(ctx context.Context, flags *flag.FlagSet, f *Flags) result.E
 func shownFlag(name, value string) string {
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "a-"), "b-")
 	switch {
-	case name == "key-file" || name == "out" || value == "":
+	case slices.Contains([]string{"key-file", "token-file", "ca-file", "user-ids", "password-file", "dataset", "out"}, name) || value == "":
 		return ""
 	case strings.HasPrefix(value, "unix:"):
 		return "unix:"

@@ -16,10 +16,13 @@ func TestResults_ShowNoSecretAndNoPath(t *testing.T) {
 	flags.String("postgres", "", "")
 	flags.String("b-postgres", "", "")
 	args := []string{
-		"--key-file=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5",
+		"--key-file=/x/secret", "--ca-file=/x/secret", "--user-ids=/x/secret", "--password-file=/x/secret", "--dataset=/x/secret", "--redis=redis://user:secret@h:1/0", "--target=unix:/x/secret.sock", "--rate=5",
 		"--postgres=postgres://user:secret@h:2/db?password=secret", "--b-postgres=host=h password=secret",
 	}
 	if err := cli.Parse(flags, args, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := cli.Parse(flags, []string{"--token-file=/x/secret"}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	e := newEnvironment(t.Context(), flags, &f)

@@ -24,6 +24,7 @@ type Flags struct {
 	Connections, Sessions, Offset, Limit int
 	VerifySessions, JWTs                 int
 	Issuer, Algorithm                    string
+	Created                              CreatedFlags
 	Backlog, DeepEvery                   int
 	Seed                                 uint64
 }
@@ -52,6 +53,8 @@ func (f *Flags) Register(flags *flag.FlagSet) {
 	flags.IntVar(&f.Limit, "limit", 100, "search-admin: length of the page")
 	flags.IntVar(&f.VerifySessions, "verify-sessions", 20_000, "verify-steady: how many sessions, which it stores itself")
 	f.RegisterJWTs(flags)
+	f.Created.Register(flags, &f.KeyFile)
+	f.Created.registerRun(flags)
 	flags.IntVar(&f.DeepEvery, "check-every", checkedDeep, "check one of so many answers in full, all others by a few bytes; 0 none in full")
 }
 

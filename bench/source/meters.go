@@ -98,6 +98,7 @@ const (
 	postgresCPU     = "PostgreSQL CPU seconds"
 	programCPU      = "process_cpu_seconds_total"
 	programResident = "process_resident_memory_bytes"
+	upstreamCalls   = "cloakroom_upstream_calls_total"
 )
 
 // Read returns what can be read; what cannot is left out.
@@ -162,6 +163,9 @@ func (m *Meters) figures(to map[string]float64, before, after Reading, n float64
 	}
 	if v, ok := after[programResident]; ok {
 		to["program_resident_mib"] = v / (1 << 20)
+	}
+	if d, ok := difference(upstreamCalls); ok {
+		to["upstream_calls_per_request"] = d / n
 	}
 	if d, ok := difference(redisCPU); ok {
 		to["redis_cpu_us_per_request"] = d * 1e6 / n

@@ -9,12 +9,13 @@ func TestReading_Metrics(t *testing.T) {
 	before, after := Reading{}, Reading{}
 	before.ParseMetrics([]byte("process_cpu_seconds_total 1\ncloakroom_near_cache_hits_total{kind=\"get\"} 10\n"))
 	after.ParseMetrics([]byte("# HELP x\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 2.097152e+06\n" +
-		"cloakroom_near_cache_hits_total{kind=\"get\"} 40\ncloakroom_near_cache_misses_total{kind=\"get\"} 10\nbroken\n"))
+		"cloakroom_near_cache_hits_total{kind=\"get\"} 40\ncloakroom_near_cache_misses_total{kind=\"get\"} 10\nbroken\n" +
+		"cloakroom_upstream_calls_total{call=\"GetSession\",result=\"2xx\"} 30\ncloakroom_upstream_calls_total{call=\"GetSession\",result=\"5xx\"} 20\n"))
 	after[redisCPU] = 0.1
 	got := map[string]float64{}
 	(&Meters{}).figures(got, before, after, 1000)
 	for name, want := range map[string]float64{
-		"program_cpu_us_per_request": 500, "program_resident_mib": 2, "near_hit_ratio": 0.75, "redis_cpu_us_per_request": 100,
+		"program_cpu_us_per_request": 500, "program_resident_mib": 2, "near_hit_ratio": 0.75, "redis_cpu_us_per_request": 100, "upstream_calls_per_request": 0.05,
 	} {
 		if got[name] < 0.999*want || got[name] > 1.001*want {
 			t.Errorf("%s: %g, want %g", name, got[name], want)

@@ -49,6 +49,9 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--target: %w", err)
 	}
+	if err := e.Trust(f.Created.CAFile); err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
 	key, err := cli.ReadKey(f.KeyFile)
 	if err != nil {
 		return nil, err
@@ -58,12 +61,18 @@ func (f *Flags) Open(ctx context.Context) (*Source, error) {
 	if s.version, pad, err = version(ctx, e, key); err != nil {
 		return nil, err
 	}
-	s.Checking = !pad
+	s.Checking, s.Config.HasVerify = !pad, s.version != nil
 	if err := s.findCalls(); err != nil {
 		return nil, err
 	}
 	if err := s.readTokens(); err != nil {
 		return nil, err
+	}
+	if scenario.IsAboutCreated(f.Scenario) {
+		if err := s.openCreated(ctx); err != nil {
+			return nil, err
+		}
+		return s, s.Prepare(ctx, f.Scenario)
 	}
 	s.Config.Data = scenario.Dataset{Sessions: f.Sessions - f.Sessions%scenario.PerUser, Newest: time.Now().UTC()}
 	if f.Newest != "" {

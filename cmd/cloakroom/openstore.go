@@ -79,7 +79,10 @@ func (s *sidecar) tryOpen(ctx context.Context, b *redisconn.Backend) (*cache.Sto
 	c.ClientName, c.MaxSessions, c.Logger = b.ClientName, b.MaxSessions, s.log
 	if s.upstream != nil {
 		c.Upstream = &cache.Upstream{
-			Ask: s.upstream.Session, Tie: s.upstream.Tie, Timeout: s.c.Upstream.Client.Timeout, MaxAge: s.c.Upstream.MaxAge, MaxAgeProven: s.c.Upstream.MaxAgeProven, MaxBytes: s.c.API.MaxSessionBytes,
+			MaxAge: s.c.Upstream.MaxAge, MaxAgeProven: s.c.Upstream.MaxAgeProven, Keep: s.c.Upstream.Keep,
+			Ask: s.upstream.Session, Tie: s.upstream.Tie, UserOf: s.upstream.UserOf, SessionsOf: s.upstream.SessionsOf,
+			ProbesPerSecond: s.c.Upstream.ProbeRate, ProbesWaiting: max(1, s.c.API.MaxInFlight/4), // of the verifies at work
+			Timeout: s.c.Upstream.Client.Timeout, MaxBytes: s.c.API.MaxSessionBytes,
 		}
 	}
 	store, err := cache.Open(ctx, c)

@@ -211,6 +211,8 @@ func TestRevokeCommandErrors(t *testing.T) {
 	f("answered 404: Not Found; is it the address of the API", answer(404, `{"code":5,"message":"Not Found"}`))
 	f("answered 429: at most 4; try again later", answer(429, `{"code":8,"message":"at most 4"}`))
 	f("answered 503: away; run the same again once Redis is back", answer(503, `{"code":14,"message":"away"}`))
+	f("answered 503: zitadel is unavailable: away; run the same again once ZITADEL is back", answer(503, `{"code":14,"message":"zitadel is unavailable: away"}`))
+	f("answered 502: 1 sessions are left; let the account of --upstream-token-file delete these sessions", answer(502, `{"code":9,"message":"1 sessions are left"}`))
 	f("answered 400: bad [31mred", answer(400, `{"code":3,"message":"bad \u001b[31mred\r"}`))
 	f("answered 302, not as cloakroom does", answer(302, ""))
 	f("did not answer as cloakroom does", answer(200, "hello"))

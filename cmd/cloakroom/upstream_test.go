@@ -25,7 +25,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	z.AddUser(user)
 	account := testfile.Write(t, "no-token-of-zitadel")
 	p := launch(t, append([]string{
-		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair", "--upstream-max-age=1s",
+		"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", account, "--verify-accept=id-token-pair,session", "--upstream-max-age=1s",
 	}, quick()...))
 	api, admin := p.ready(t)
 	caller := []string{"Authorization", "Bearer " + z.Login.Token}
@@ -44,7 +44,12 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	want(t, http.StatusOK, "GET", api+"/verify", "", pair...)
 	want(t, http.StatusOK, "DELETE", api+"/v2/sessions/"+made.SessionID, "", caller...)
 	want(t, http.StatusUnauthorized, "GET", api+"/verify", "", pair...)
+	_, elsewhere := z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true})
+	want(t, http.StatusOK, "GET", api+"/verify", "", "Authorization", "Bearer "+elsewhere)
 	metrics := want(t, http.StatusOK, "GET", admin+"/metrics", "")
+	if !strings.Contains(metrics, "cloakroom_upstream_probes_total 5\n") {
+		t.Error("the probes are not counted: a pair twice, and the three calls of a bare token")
+	}
 	if !strings.Contains(metrics, `cloakroom_upstream_calls_total{call="CreateSession"`) {
 		t.Error("the calls of ZITADEL are not counted")
 	}
@@ -57,7 +62,7 @@ func TestServe_InFrontOfZITADEL(t *testing.T) {
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, secret := range []string{made.SessionToken, z.Login.Token, user.Password} {
+	for _, secret := range []string{made.SessionToken, elsewhere, z.Login.Token, user.Password} {
 		if strings.Contains(p.stderr.String(), secret) {
 			t.Error("I6: a secret is in the log")
 		}
@@ -110,4 +115,34 @@ func TestServe_JWTsOfZITADEL(t *testing.T) {
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// In front of a ZITADEL the sessions end there; what it refuses is said, and is no success.
+func TestRevokeCommand_AtZITADEL(t *testing.T) {
+	z := zitadeltest.Start(t)
+	user := zitadeltest.User{ID: z.NewID(), Password: "Password1!"}
+	z.AddUser(user)
+	for range 3 {
+		z.CreateSession(zitadeltest.Session{UserID: user.ID})
+	}
+	p := launch(t, append([]string{
+		"serve", "--redis-url=memory:", "--auth-anonymous", "--upstream-url", z.URL, "--upstream-token-file", testfile.Write(t, z.Login.Token),
+	}, quick()...))
+	api, _ := p.ready(t)
+	f := func(code int, out, says string, args ...string) {
+		t.Helper()
+		gotCode, gotOut, log := once(t, append([]string{"revoke", "--url", api, "--user-id", user.ID}, args...)...)
+		if gotCode != code || gotOut != out || !strings.Contains(log, says) || says == "" && log != "" {
+			t.Errorf("%q: got %d, %q, %q, want %d, %q, %q", args, gotCode, gotOut, log, code, out, says)
+		}
+	}
+	f(exitOK, "3 sessions of user "+user.ID+" would be revoked\n", "", "--dry-run")
+	z.Fail("DeleteSession", 1, zitadeltest.Failure{Status: http.StatusForbidden})
+	f(exitFailed, "", "answered 502: 1 sessions are left: zitadel refuses it: it answered 403; 2 sessions were revoked; to send the request again is to go on; let the account of --upstream-token-file delete", "--yes")
+	f(exitOK, "1 session revoked\n", "", "--yes")
+	if left := z.SessionIDs(); len(left) > 0 {
+		t.Errorf("ZITADEL has %v", left)
+	}
+	z.Stop()
+	f(exitFailed, "", "nothing was revoked; run the same again once ZITADEL is back", "--yes")
 }

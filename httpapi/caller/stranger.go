@@ -74,6 +74,16 @@ func (p *TrustedProxies) LogStranger(ctx context.Context, log *slog.Logger, http
 	log.LogAttrs(ctx, level, message, append(all, attrs...)...)
 }
 
+// ClientNet is the network that counts as the client of a request, as p believes it: that of the last trusted proxy if it does not say which client
+// it has, and the zero Prefix behind a unix socket.
+func (p *TrustedProxies) ClientNet(http *fasthttp.RequestCtx) netip.Prefix {
+	client, _ := p.client(http.RemoteAddr(), http.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor))
+	if !client.IsValid() {
+		return netip.Prefix{}
+	}
+	return clientNet(client)
+}
+
 // clientNet is the network that counts as one client.
 func clientNet(client netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(client, min(client.BitLen(), 64)).Masked()

@@ -1,6 +1,7 @@
 // Package forward hands requests for sessions on to the ZITADEL that they live in, and its answers back: with the
-// caller's own credentials, byte for byte. Look here for what of a request travels, and for what is answered when there
-// is no answer. When a request is handed on, and what is kept of an answer, httpapi decides.
+// caller's own credentials, byte for byte. Look here for what of a request travels, for what is answered when there
+// is no answer, and for revocations, which are made there with our account. When a request is handed on, and what is
+// kept of an answer, httpapi decides.
 package forward
 
 import (
@@ -31,12 +32,24 @@ func Call(ctx context.Context, to *upstream.Client, in *fasthttp.RequestCtx, nam
 	return answer, !read && answer.Status >= http.StatusInternalServerError, nil
 }
 
-// refused is what is answered where ZITADEL has not answered. It says whether a write may have been carried out. (I2)
-func refused(err error, read bool) error {
+// Unavailable is what is answered where ZITADEL has not answered, for an error that wraps upstream.ErrUnavailable. (I2)
+func Unavailable(err error) *refusal.Error {
 	e := &refusal.Error{Code: refusal.Unavailable, Text: err.Error()}
-	if later, ok := errors.AsType[*upstream.RetryLaterError](err); ok {
-		e.RetryAfter = max(1, int(math.Ceil(later.After.Seconds())))
+	if away, ok := errors.AsType[*upstream.UnavailableError](err); ok {
+		e.Text = away.Error()
 	}
+	if later, ok := errors.AsType[*upstream.RetryLaterError](err); ok {
+		e.Text, e.RetryAfter = later.Error(), max(1, int(math.Ceil(later.After.Seconds())))
+	}
+	if errors.Is(err, upstream.ErrBusy) {
+		e.Text = upstream.ErrBusy.Error()
+	}
+	return e
+}
+
+// refused is Unavailable, and says whether a write may have been carried out.
+func refused(err error, read bool) error {
+	e := Unavailable(err)
 	if !read && upstream.MayHaveHappened(err) {
 		e.Text += ": look before you repeat it"
 	}

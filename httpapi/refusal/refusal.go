@@ -57,6 +57,8 @@ type Error struct {
 	ID string
 	// Text says what is wrong. It repeats nothing that may be a secret. (I6)
 	Text string
+	// Members are further members of its JSON, each with a comma before it; "" has none.
+	Members string
 	// Close ends the connection, because what the client still sends is not read.
 	Close bool
 	// RetryAfter is in how many seconds to try again; 0 says nothing.

@@ -48,5 +48,5 @@ func appendError(b []byte, e *Error) []byte {
 		b = protojson.AppendString(b, e.Text)
 		b = append(b, `}]`...)
 	}
-	return append(b, '}')
+	return append(append(b, e.Members...), '}')
 }

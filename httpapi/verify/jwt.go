@@ -19,18 +19,19 @@ type Accepts uint8
 
 // The kinds of tokens that verify knows.
 const (
-	AcceptSessions Accepts = 1 << iota // session tokens
-	AcceptJWTs                         // JWTs of issuers with verify
-	AcceptPairs                        // ID:TOKEN, a session ID and a session token
+	AcceptSessions     Accepts = 1 << iota // session tokens
+	AcceptJWTs                             // JWTs of issuers with verify
+	AcceptPairs                            // ID:TOKEN, a session ID and a session token
+	AcceptLoginCookies                     // the cookie of ZITADEL's login application
 )
 
 // AcceptsForm is how it is written which tokens are accepted.
-const AcceptsForm = "session, jwt and id-token-pair, or some of them with commas between"
+const AcceptsForm = "session, jwt, id-token-pair and zitadel-cookie, or some of them with commas between"
 
 // ParseAccepts reads a list in AcceptsForm.
 func ParseAccepts(text string) (a Accepts, err error) {
 	for part := range strings.SplitSeq(text, ",") {
-		kind := map[string]Accepts{"session": AcceptSessions, "jwt": AcceptJWTs, "id-token-pair": AcceptPairs}[strings.TrimSpace(part)]
+		kind := map[string]Accepts{"session": AcceptSessions, "jwt": AcceptJWTs, "id-token-pair": AcceptPairs, "zitadel-cookie": AcceptLoginCookies}[strings.TrimSpace(part)]
 		if kind == 0 || a&kind != 0 {
 			return 0, fmt.Errorf("must be %s", AcceptsForm)
 		}

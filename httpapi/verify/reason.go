@@ -28,6 +28,7 @@ const (
 	reasonUnavailable
 	reasonIssuer
 	reasonOverloaded
+	reasonProbes
 	reasons
 )
 
@@ -54,6 +55,7 @@ var refusals = [reasons]struct {
 	reasonUnavailable: {"store_unavailable", http.StatusServiceUnavailable, "the session store is unavailable"},
 	reasonIssuer:      {"issuer_unavailable", http.StatusServiceUnavailable, "the issuer of the token is unavailable"},
 	reasonOverloaded:  {"overloaded", http.StatusServiceUnavailable, "too many requests at a time"},
+	reasonProbes:      {"probe_limit", http.StatusServiceUnavailable, "too many tokens that are not known here"},
 }
 
 func (r reason) String() string { return refusals[r].name }

@@ -122,6 +122,7 @@ type Endpoint struct {
 	names    []string // of claims
 	metrics  *metrics
 	away     server.OncePerSecond
+	probes   server.OncePerSecond
 	jwts     server.Budget // places of JWTs that are not known
 }
 
@@ -142,6 +143,9 @@ func New(c Config, d Dependencies) (*Endpoint, error) {
 	}
 	if c.Accepts&AcceptPairs != 0 {
 		longest = max(longest, session.MaxIDLen+1+maxTokenLen)
+	}
+	if c.Accepts&AcceptLoginCookies != 0 {
+		longest = max(longest, maxLoginCookie)
 	}
 	names := make([]string, len(c.Claims))
 	for i, claim := range c.Claims {
@@ -222,7 +226,7 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 	}
 	stored, err := v.find(base, start, token)
 	if err != nil {
-		if why = reasonOf(err); why == reasonOverloaded { // asked again, it is answered right
+		if why = reasonOf(err); why == reasonOverloaded || why == reasonProbes { // asked again, it is answered right
 			return why
 		}
 		if !why.unknown() {
@@ -272,6 +276,12 @@ func (v *verification) find(base context.Context, start time.Time, token []byte)
 			return stored, err
 		}
 	}
+	if id, of, ok, err := v.s.loginPair(token); ok {
+		if err != nil {
+			return nil, err
+		}
+		return v.findPair(base, start, id, of)
+	}
 	if !plainToken(token) { // what is known was found to be plain before
 		return nil, errMalformed
 	}
@@ -308,6 +318,9 @@ func (v *verification) ask(base context.Context, start time.Time, question func(
 		return nil, errNoPlace
 	}
 	defer reads.Leave()
+	if v.s.config.UpstreamTimeout > 0 {
+		base = cache.WithClient(base, v.s.Proxies.ClientNet(v.http))
+	}
 	ctx := deadline.Lazy(base, start.Add(v.patience()))
 	defer ctx.End()
 	return question(ctx)
@@ -356,6 +369,10 @@ func reasonOf(err error) reason {
 		return reasonOverloaded
 	case err == errMalformed:
 		return reasonMalformed
+	case err == errNoLogin:
+		return reasonMissing
+	case errors.Is(err, cache.ErrProbes):
+		return reasonProbes
 	}
 	if e, ok := errors.AsType[*oidc.InvalidError](err); ok {
 		if e.Expired {
@@ -374,6 +391,11 @@ func (v *verification) audit(ctx context.Context, took time.Duration) {
 	case reasonGood:
 	case reasonOverloaded:
 		v.s.Overloaded()
+	case reasonProbes:
+		if left, tell := v.s.probes.Tell(); tell {
+			v.s.Logger.LogAttrs(ctx, slog.LevelWarn, "verify: more tokens come that are not known here than ZITADEL is asked about (--upstream-probe-rate)", v.withRequestID(
+				slog.Int("more_since_the_last_line", left))...)
+		}
 	case reasonStale, reasonUnavailable, reasonIssuer:
 		if left, tell := v.s.away.Tell(); tell {
 			v.s.Logger.LogAttrs(ctx, slog.LevelWarn, awayText(v.reason), v.withRequestID(

@@ -183,8 +183,12 @@ func (c *Client) refused(status int, body []byte) error {
 		return fmt.Errorf("%s; is it the address of the API, not that of the admin listener, and is the sidecar of this version?", said)
 	case status == http.StatusTooManyRequests:
 		return fmt.Errorf("%s; try again later", said)
+	case status == http.StatusServiceUnavailable && strings.Contains(answer.Message, "zitadel is unavailable"):
+		return fmt.Errorf("%s; run the same again once ZITADEL is back", said)
 	case status == http.StatusServiceUnavailable:
 		return fmt.Errorf("%s; run the same again once Redis is back", said)
+	case status == http.StatusBadGateway:
+		return fmt.Errorf("%s; let the account of --upstream-token-file delete these sessions at ZITADEL, and run the same again", said)
 	}
 	return errors.New(said)
 }

@@ -48,6 +48,9 @@ func TestUpstream_FaultsNameTheSettings(t *testing.T) {
 	f("--max-sessions-per-user cannot be set with --upstream-url", url, file, "--max-sessions-per-user=5")
 	f("--stale-if-error cannot be set with --upstream-url", url, file, "--stale-if-error=5s")
 	f("--default-lifetime cannot be set with --upstream-url", url, file, "--default-lifetime=1h")
+	f("--upstream-keep must be longer than --upstream-max-age-proven and --upstream-max-age, of which the longer is 10m0s", url, file, "--upstream-keep=10m")
+	f("--upstream-keep must be longer than --upstream-max-age-proven and --upstream-max-age, of which the longer is 1h0m0s", url, file, "--upstream-keep=1h", "--upstream-max-age=1h")
+	f("flag: --upstream-keep", url, file, "--upstream-keep=9000h")
 	f("flag: --upstream-timeout", url, file, "--upstream-timeout=2m")
 	f("flag: --upstream-concurrency", url, file, "--upstream-concurrency=0")
 	f("flag: --upstream-queue", url, file, "--upstream-queue=-1")
@@ -64,6 +67,9 @@ func TestUpstream_IsAClientsConfig_AndItsFilesAreFollowed(t *testing.T) {
 	u := c.Upstream.Client
 	if u.URL != "https://id.example.com/z/" || u.Host != "login.example.com" || u.AllowHTTP || u.Timeout != 2*time.Second || u.Concurrency != 8 || u.Queue != 9 || u.SessionBytes != 8<<10 {
 		t.Errorf("got %+v", u)
+	}
+	if c.Upstream.MaxAge != 30*time.Second || c.Upstream.Keep != 24*time.Hour {
+		t.Errorf("got %+v", c.Upstream)
 	}
 	if u.Credentials != c.Upstream.Credentials.Value() || u.Credentials.Kind() != "personal access token" || u.RootCAs == nil || u.RootCAs != c.Upstream.RootCAs.Value() {
 		t.Error("the files are not in it")

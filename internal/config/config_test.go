@@ -109,7 +109,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"redis-tls-ca-file": certificates.CA, "redis-tls-cert-file": certificates.Cert, "redis-tls-key-file": certificates.Key,
 		"upstream-url": "https://id.example.com/zitadel", "upstream-host": "login.example.com:8443", "upstream-allow-http": "true", "upstream-token-file": token, "upstream-ca-file": certificates.CA,
 		"upstream-timeout": "2s", "upstream-concurrency": "8", "upstream-queue": "0",
-		"upstream-max-age": "10s", "upstream-max-age-proven": "5m", "upstream-poll": "2s", "upstream-permission-age": "0s", "upstream-verify-timeout": "500ms",
+		"upstream-max-age": "10s", "upstream-max-age-proven": "5m", "upstream-poll": "2s", "upstream-keep": "15m", "upstream-permission-age": "0s", "upstream-verify-timeout": "500ms", "upstream-probe-rate": "9",
 		"redis-tls-server-name": "redis.example.com", "redis-replica-reads": "true", "trusted-proxies": "unix,10.0.0.0/8,fd00::/8",
 	}
 	// What else a setting needs.

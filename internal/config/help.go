@@ -50,8 +50,8 @@ var serveGroups = []flagGroup{
 	{"Who may call", []string{"auth-keys-file FILE", "auth-issuers-file FILE", "auth-anonymous", "key-rate-limit NUMBER", "key-rate-burst NUMBER"}},
 	{"ZITADEL behind the cache", []string{
 		"upstream-url URL", "upstream-host HOST", "upstream-allow-http", "upstream-token-file FILE", "upstream-ca-file FILE", "upstream-timeout DURATION",
-		"upstream-concurrency NUMBER", "upstream-queue NUMBER", "upstream-max-age DURATION", "upstream-max-age-proven DURATION", "upstream-poll DURATION",
-		"upstream-permission-age DURATION", "upstream-verify-timeout DURATION",
+		"upstream-concurrency NUMBER", "upstream-queue NUMBER", "upstream-max-age DURATION", "upstream-max-age-proven DURATION", "upstream-poll DURATION", "upstream-keep DURATION",
+		"upstream-permission-age DURATION", "upstream-verify-timeout DURATION", "upstream-probe-rate NUMBER",
 	}},
 	{"Verify", []string{
 		"verify-credentials LIST", "verify-accept LIST", "verify-policy POLICY", "verify-default-policy NAME", "verify-allow-unproven", "verify-reasons", "verify-metadata LIST",

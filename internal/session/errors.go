@@ -24,6 +24,8 @@ var (
 	// ErrEnded: the session has ended for good, by a deletion or by its identity
 	// provider, so that no version of it is let in.
 	ErrEnded = errors.New("the session has ended: it was deleted, or its identity provider has ended it")
+	// ErrNoToken is ErrNotFound of a token that the system of record has made for nobody.
+	ErrNoToken = fmt.Errorf("%w: nobody has made this token", ErrNotFound)
 	// ErrNotKept: the system of record has the session, and it has what is not known here, so that no copy is kept.
 	ErrNotKept = errors.New("the session has what is not known here, and is not kept")
 	// ErrUnavailable: Redis is away, late or out of order. It says nothing

@@ -30,7 +30,7 @@ type Session struct {
 
 // CreateSession creates a session, and returns its ID and token.
 func (s *Server) CreateSession(want Session) (id, token string) {
-	s.t.Helper()
+	s.test().Helper()
 	as := &caller{userID: want.Creator}
 	if as.userID == "" {
 		as.userID = s.Login.UserID
@@ -57,7 +57,7 @@ func (s *Server) CreateSession(want Session) (id, token string) {
 		}
 	})
 	if err != nil {
-		s.t.Errorf("CreateSession: %v", err)
+		s.test().Errorf("CreateSession: %v", err)
 		return "", ""
 	}
 	return reply.GetSessionId(), reply.GetSessionToken()

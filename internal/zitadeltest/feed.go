@@ -255,8 +255,8 @@ func (s *Server) Deliveries() []Delivery {
 
 // WaitForFeed waits until no event is left to be sent, but for those that wait to be overtaken.
 func (s *Server) WaitForFeed() {
-	s.t.Helper()
-	eventually.Holds(s.t, "all events are sent", func() bool {
+	s.test().Helper()
+	eventually.Holds(s.test(), "all events are sent", func() bool {
 		s.feed.mu.Lock()
 		defer s.feed.mu.Unlock()
 		return len(s.feed.queue) == 0 && !s.feed.busy

@@ -37,6 +37,8 @@ func (s *Server) serveOthers(w *answer, r *http.Request, parts []string) {
 		w.Header().Set("Grpcgateway-Cache-Control", "no-store")
 		w.Header().Set("Grpcgateway-Pragma", "no-cache")
 		answered = s.searchEvents(r)
+	case route == "GET /auth/v1/users/me":
+		answered = s.myUser(r)
 	case at(0) == "v2" && at(1) == "users":
 		answered = s.changeUser(r, at(2), at(3))
 	case route == "POST /v2/actions/targets":

@@ -238,3 +238,46 @@ func TestEvents_TransactionsMayCommitOutOfOrder(t *testing.T) {
 		t.Error(body)
 	}
 }
+
+// GetMyUser answers whoever a token is of, without a membership, and refuses tokens as the other calls do.
+func TestMyUser_IsWhoTheTokenIsOf(t *testing.T) {
+	s := Start(t)
+	u := s.AddUser(User{Password: "p"})
+	_, good := s.CreateSession(Session{UserID: u, Password: true})
+	_, unproven := s.CreateSession(Session{UserID: u})
+	_, nobodys := s.CreateSession(Session{})
+	_, ended := s.CreateSession(Session{UserID: u, Password: true, Lifetime: time.Minute})
+	gone, deleted := s.CreateSession(Session{UserID: u, Password: true})
+	s.Terminate(gone)
+	id, before := s.CreateSession(Session{UserID: u, Password: true})
+	if _, err := s.SetMetadata(id, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	s.Advance(2 * time.Minute)
+	for _, c := range []struct {
+		token, want string
+		status      int
+	}{
+		{good, `"id":"` + u + `"`, http.StatusOK},
+		{s.Nobody.Token, `"id":"` + s.Nobody.UserID + `"`, http.StatusOK},
+		{unproven, "(AUTHZ-Kl3p0)", http.StatusForbidden},
+		{nobodys, "(AUTHZ-Kl3p0)", http.StatusForbidden},
+		{ended, "(AUTHZ-EGDo3)", http.StatusForbidden},
+		{deleted, "(QUERY-SFeaa)", http.StatusNotFound},
+		{before, "(QUERY-dsfr3)", http.StatusForbidden},
+		{"made.up.by.some.body", "(AUTH-7fs1e)", http.StatusUnauthorized},
+		{"", "auth header missing", http.StatusUnauthorized},
+	} {
+		status, _, body := ask(t, s, http.MethodGet, "/auth/v1/users/me", c.token, "")
+		if status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("got %d %s, want %d %s", status, body, c.status, c.want)
+		}
+	}
+	if got := s.Count(GetMyUser); got != 9 {
+		t.Errorf("%d calls were counted", got)
+	}
+	s.Lock(u)
+	if status, _, body := ask(t, s, http.MethodGet, "/auth/v1/users/me", good, ""); status != http.StatusNotFound || !strings.Contains(body, "(QUERY-SFeaa)") {
+		t.Errorf("locked: %d %s", status, body)
+	}
+}

@@ -43,7 +43,7 @@ func (s *Server) serveREST(w *answer, r *http.Request) {
 	allowOrigin(w, r)
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
-	case parts[0] == "oauth" || parts[0] == "admin" || len(parts) > 1 && (parts[1] == "users" || parts[1] == "actions"):
+	case parts[0] == "oauth" || parts[0] == "admin" || parts[0] == "auth" || len(parts) > 1 && (parts[1] == "users" || parts[1] == "actions"):
 		s.serveOthers(w, r, parts)
 	case len(parts) < 2 || len(parts) > 3 || parts[1] != "sessions" || parts[0] != "v2" && parts[0] != "v2beta":
 		writeFault(w, http.StatusNotFound, errRoute)

@@ -38,6 +38,9 @@ func (s *Server) routes() http.Handler {
 		if latency != nil && wait(r.Context(), latency()) != nil {
 			return
 		}
+		if s.control.workers.do(r.Context(), settings, name) != nil {
+			return
+		}
 		answer := &answer{header: http.Header{}, status: http.StatusOK}
 		switch {
 		case settings.Host != "" && r.Host != settings.Host:
@@ -99,6 +102,8 @@ func callName(r *http.Request) string {
 		return Token
 	case at(0) == "admin" && at(2) == "events":
 		return ListEvents
+	case at(0) == "auth" && at(2) == "users" && at(3) == "me":
+		return GetMyUser
 	case at(0) != "v2" && at(0) != "v2beta":
 		return Other
 	case at(1) == "users":
@@ -172,6 +177,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, failure Failure) {
 		number, name, text = 14, "unavailable", "connection refused"
 	case http.StatusGatewayTimeout:
 		number, name, text = 4, "deadline_exceeded", "context deadline exceeded"
+	case http.StatusUnauthorized:
+		number, name, text = 16, "unauthenticated", "Errors.Token.Invalid"
+	case http.StatusForbidden:
+		number, name, text = 7, "permission_denied", "Errors.PermissionDenied"
+	case http.StatusNotFound:
+		number, name, text = 5, "not_found", "Errors.NotFound"
+	}
+	if failure.ErrorID != "" {
+		text += " (" + failure.ErrorID + ")"
 	}
 	if failure.RetryAfter != "" {
 		w.Header().Set("Retry-After", failure.RetryAfter)

@@ -21,6 +21,7 @@ const (
 	ListEvents     = "ListEvents"
 	Token          = "Token"
 	Users          = "Users"
+	GetMyUser      = "GetMyUser"
 	CreateTarget   = "CreateTarget"
 	SearchTargets  = "SearchTargets"
 	DeleteTarget   = "DeleteTarget"
@@ -34,6 +35,12 @@ const (
 type Settings struct {
 	// Latency is how long a call takes before it is decided; Any stands for the calls that are not named.
 	Latency map[string]func() time.Duration
+	// Work is how long one of Workers works on a call; Any stands for the calls that are not named. Calls wait for a free worker
+	// in the order in which they come, so that they take longer where more come. It is worked on what a caller no longer waits
+	// for, too.
+	Work map[string]func() time.Duration
+	// Workers is how many calls are worked on at the same time; 0 is one.
+	Workers int
 	// FailureRate is which share of a call's requests fail, from 0 to 1, with Failure.
 	FailureRate map[string]float64
 	Failure     Failure
@@ -95,6 +102,8 @@ type Call struct {
 type Failure struct {
 	// Status is its HTTP status, 500 if 0.
 	Status int
+	// ErrorID is ZITADEL's ID of the error; empty: none.
+	ErrorID string
 	// RetryAfter is the header's value, absent if empty.
 	RetryAfter string
 	// Late fails after the call has done its work, which so happens, though the caller is not told.
@@ -110,6 +119,7 @@ type control struct {
 	counts   map[string]int
 	failures map[string][]Failure // by call, the next first
 	holds    []*Hold
+	workers  workers
 	running  sync.WaitGroup // of handlers
 	stopped  bool
 }
@@ -135,7 +145,7 @@ func (s *Server) Change(change func(*Settings)) {
 	s.control.mu.Lock()
 	defer s.control.mu.Unlock()
 	next := s.control.settings
-	next.Latency, next.FailureRate = maps.Clone(next.Latency), maps.Clone(next.FailureRate)
+	next.Latency, next.Work, next.FailureRate = maps.Clone(next.Latency), maps.Clone(next.Work), maps.Clone(next.FailureRate)
 	change(&next)
 	s.control.settings = next
 }
@@ -144,19 +154,6 @@ func (c *control) now() Settings {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.settings
-}
-
-// Measured are settings that make the double as slow as a real ZITADEL was measured on two cores with 16 connections (p50 and
-// near p99), with the lag of its lists.
-func Measured(settings *Settings) {
-	between := func(low, high time.Duration) func() time.Duration {
-		return func() time.Duration { return low + rand.N(high-low) }
-	}
-	settings.Latency = map[string]func() time.Duration{
-		GetSession: between(60*time.Millisecond, 110*time.Millisecond), ListSessions: between(25*time.Millisecond, 60*time.Millisecond),
-		CreateSession: between(70*time.Millisecond, 140*time.Millisecond), Any: between(20*time.Millisecond, 120*time.Millisecond),
-	}
-	settings.ListLag, settings.EventDelay = 32*time.Millisecond, 500*time.Millisecond
 }
 
 // Fail lets the next n requests of a call fail.
@@ -208,8 +205,8 @@ func (s *Server) Count(call string) int {
 
 // WaitFor waits until n requests of a call have come.
 func (s *Server) WaitFor(call string, n int) {
-	s.t.Helper()
-	eventually.Holds(s.t, call+" is called", func() bool { return s.Count(call) >= n })
+	s.test().Helper()
+	eventually.Holds(s.test(), call+" is called", func() bool { return s.Count(call) >= n })
 }
 
 func (c *control) count(call string) {
@@ -242,8 +239,8 @@ func (s *Server) HoldIf(match func(Call) bool) *Hold {
 
 // Wait waits until n answers have been kept back, those of callers that left included.
 func (h *Hold) Wait(n int) {
-	h.s.t.Helper()
-	eventually.Holds(h.s.t, "an answer is held", func() bool {
+	h.s.test().Helper()
+	eventually.Holds(h.s.test(), "an answer is held", func() bool {
 		h.s.control.mu.Lock()
 		defer h.s.control.mu.Unlock()
 		return h.held >= n

@@ -33,10 +33,10 @@ type serviceKey struct {
 
 // AddKey makes a key of a service account, and returns the JSON that ZITADEL's console lets download.
 func (s *Server) AddKey(account Account) []byte {
-	s.t.Helper()
+	s.test().Helper()
 	private, err := rsa.GenerateKey(rand.Reader, serviceBits)
 	if err != nil {
-		s.t.Fatal(err)
+		s.test().Fatal(err)
 	}
 	id := s.NewID()
 	s.mu.Lock()
@@ -45,7 +45,7 @@ func (s *Server) AddKey(account Account) []byte {
 	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
 	file, err := json.Marshal(map[string]string{"type": "serviceaccount", "keyId": id, "key": string(text), "userId": account.UserID})
 	if err != nil {
-		s.t.Fatal(err)
+		s.test().Fatal(err)
 	}
 	return file
 }

@@ -2,6 +2,7 @@ package zitadeltest
 
 import (
 	"encoding/base64"
+	"net/http"
 	"strings"
 )
 
@@ -150,6 +151,35 @@ func (s *Server) ChangePassword(userID, password string) bool {
 	}
 	s.changePassword(s.Admin.UserID, u, password)
 	return true
+}
+
+// myUser answers GET /auth/v1/users/me (AuthService.GetMyUser), which needs no membership. It was not recorded: the answer follows
+// ZITADEL's API reference, without dates, and who is refused, and how, is as with the calls that were recorded.
+func (s *Server) myUser(r *http.Request) reply {
+	as, err := s.authenticate(r.Header)
+	if err != nil {
+		return reply{err: err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[as.userID]
+	if u == nil || u.state == terminated {
+		return reply{err: errNoUser}
+	}
+	shown := map[string]any{
+		"id": u.ID, "state": "USER_STATE_ACTIVE", "userName": u.LoginName, "loginNames": []string{u.LoginName}, "preferredLoginName": u.LoginName,
+		"details": map[string]any{"sequence": itoa(int(s.sequence["user/"+u.ID])), "resourceOwner": u.OrganizationID},
+	}
+	if u.machine {
+		shown["machine"] = map[string]any{"name": u.DisplayName}
+	} else {
+		first, last, _ := strings.Cut(u.DisplayName, " ")
+		shown["human"] = map[string]any{
+			"profile": map[string]any{"firstName": first, "lastName": last, "displayName": u.DisplayName, "preferredLanguage": "und"},
+			"email":   map[string]any{"email": u.LoginName + "@example.com", "isEmailVerified": true},
+		}
+	}
+	return reply{body: map[string]any{"user": shown}}
 }
 
 // changePassword is ChangePassword for a caller that holds mu.

@@ -1,4 +1,4 @@
-// Package zitadeltest is a double of ZITADEL for tests: a real HTTP server on loopback with ZITADEL's session service (v2 and
+// Package zitadeltest is a double of ZITADEL for tests and for bench zitadel: a real HTTP server on loopback with ZITADEL's session service (v2 and
 // v2beta; REST, Connect, gRPC and gRPC-Web), its event search, the part of Actions v2 that sends events to targets, the calls that
 // change a user's state, and the token endpoint for service accounts.
 //
@@ -10,6 +10,7 @@
 package zitadeltest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,7 +22,8 @@ import (
 	"time"
 )
 
-// Server is a running ZITADEL with one instance. It is safe for concurrent use, but for Stop and Restart.
+// Server is a running ZITADEL with one instance. It is safe for concurrent use, but for Stop, Restart and Close. It keeps all that
+// is created, and its events, until it ends.
 type Server struct {
 	// URL is where it is reached; it stays the same over Restart.
 	URL string
@@ -31,7 +33,7 @@ type Server struct {
 	// (IAM_LOGIN_CLIENT): create, read, change and delete sessions, but not search events. Nobody may do nothing.
 	Admin, Login, Nobody Account
 
-	t       testing.TB
+	t       testing.TB // nil: no test has started it
 	tls     *tls.Config
 	handler http.Handler
 	server  *http.Server
@@ -63,41 +65,69 @@ type Server struct {
 // Account is a service account.
 type Account struct{ UserID, Token string }
 
+// Config says how a server is started. The zero Config is good.
+type Config struct {
+	// Addr is where it listens, HOST:PORT; empty: on a free port of loopback.
+	Addr string
+	// TLS has its certificates; nil: it speaks plain HTTP.
+	TLS *tls.Config
+}
+
 // Option changes how a server is started.
-type Option func(*Server)
+type Option func(*Config)
 
 // WithTLS lets it speak TLS, with config's certificates.
-func WithTLS(config *tls.Config) Option { return func(s *Server) { s.tls = config } }
+func WithTLS(config *tls.Config) Option { return func(c *Config) { c.TLS = config } }
 
 // Start starts a double that holds three service accounts and nothing else. It ends with the test.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
+	var config Config
+	for _, option := range options {
+		option(&config)
+	}
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.t = t
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// New starts a double without a test, until Close. What waits for something, or fails a test, panics there.
+func New(config Config) (*Server, error) {
 	s := &Server{
-		t: t, sealer: newSealer(), orgs: map[string]bool{}, users: map[string]*user{}, byLogin: map[string]*user{}, keys: map[string]*serviceKey{},
+		tls: config.TLS, sealer: newSealer(), orgs: map[string]bool{}, users: map[string]*user{}, byLogin: map[string]*user{}, keys: map[string]*serviceKey{},
 		bearers: map[string]bearer{}, models: map[string]*writeModel{}, rows: map[string]*row{}, lists: listView{rows: map[string]*row{}},
 		sequence: map[string]uint64{}, targets: map[string]*target{}, actions: map[string][]string{}, lastID: firstID,
 	}
 	s.control.counts, s.control.failures = map[string]int{}, map[string][]Failure{}
 	s.feed = newFeed(&s.control)
-	for _, option := range options {
-		option(s)
-	}
 	s.InstanceID = s.NewID()
 	s.OrganizationID = s.AddOrganization()
 	s.Admin = s.AddAccount("admin", Owner)
 	s.Login = s.AddAccount("login-client", LoginClient)
 	s.Nobody = s.AddAccount("nobody", NoRole)
 	s.handler = s.routes()
-	s.listen("127.0.0.1:0")
-	t.Cleanup(s.Stop)
-	return s
+	if err := s.listen(cmp.Or(config.Addr, "127.0.0.1:0")); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func (s *Server) listen(addr string) {
-	s.t.Helper()
+// test is the test that has started the server.
+func (s *Server) test() testing.TB {
+	if s.t == nil {
+		panic("zitadeltest: no test has started this server")
+	}
+	return s.t
+}
+
+func (s *Server) listen(addr string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -118,35 +148,47 @@ func (s *Server) listen(addr string) {
 	}
 	s.control.stop(false)
 	s.feed.start()
+	return nil
 }
 
 // Stop cuts all connections, refuses new ones, and sends no more events. All that it holds stays for Restart, events that were
 // not sent yet too.
 func (s *Server) Stop() {
+	if err := s.Close(); err != nil {
+		s.test().Errorf("the double ended: %v", err)
+	}
+}
+
+// Close is Stop for a server that no test has started. It fails if the server had ended by itself.
+func (s *Server) Close() error {
 	if s.server == nil {
-		return
+		return nil
 	}
 	s.control.releaseAll()
 	s.cancel()
 	_ = s.server.Close()
-	if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
-		s.t.Errorf("the double ended: %v", err)
+	err := <-s.served
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
 	}
 	// Close does not wait for handlers, whose connections are gone.
 	s.control.stop(true)
 	s.control.running.Wait()
 	s.feed.stop()
 	s.server = nil
+	return err
 }
 
 // Restart starts a stopped server again, at the same address and with what it held.
 func (s *Server) Restart() {
-	s.t.Helper()
+	s.test().Helper()
 	u, err := url.Parse(s.URL)
-	if err != nil {
-		s.t.Fatal(err)
+	if err == nil {
+		err = s.listen(u.Host)
 	}
-	s.listen(u.Host)
+	if err != nil {
+		s.test().Fatal(err)
+	}
 }
 
 // Advance puts the server's clock forward.

@@ -59,6 +59,10 @@ func TestTypeScriptClient(t *testing.T) {
 			turns = append(turns, spoken)
 		}
 	}
+	t.Run("in front of ZITADEL", func(t *testing.T) {
+		t.Parallel()
+		inFrontOfZITADEL(t, bin)
+	})
 	t.Run("the listener of gRPC", func(t *testing.T) {
 		t.Parallel()
 		redis := redistest.Start(t)
@@ -164,8 +168,14 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 		}
 		c.keys[name] = strings.TrimSpace(string(secret))
 	}
-	cmd := exec.Command(bin, "serve", "--redis-url", redis.URL(), "--redis-shards", fmt.Sprint(shards), "--auth-keys-file", file, "--http-addr=127.0.0.1:0",
-		"--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--log-format=json", "--instance-id=instance-1", "--search-max-candidates=25")
+	c.launch(t, bin, "--redis-url", redis.URL(), "--redis-shards", fmt.Sprint(shards), "--auth-keys-file", file, "--instance-id=instance-1", "--search-max-candidates=25")
+	return c
+}
+
+// launch runs the program with these flags until the end of the test.
+func (c *cloakroom) launch(t *testing.T, bin string, flags ...string) {
+	t.Helper()
+	cmd := exec.Command(bin, slices.Concat([]string{"serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--log-format=json"}, flags)...)
 	cmd.Env = []string{}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -209,7 +219,6 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 	if c.url == "" {
 		t.Fatal("cloakroom does not become ready")
 	}
-	return c
 }
 
 // node runs tests in Node.js, and fails with what they say. spoken is a transport of
@@ -220,8 +229,16 @@ func (c *cloakroom) node(t *testing.T, spoken, createdBy string, files ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	nodeTest(t, spoken, []string{
+		"CLOAKROOM_URL=" + c.url, "CLOAKROOM_GRPC_URL=" + c.grpc, "CLOAKROOM_TRANSPORT=" + spoken, "CLOAKROOM_KEYS=" + string(keys), "CLOAKROOM_CREATED_BY=" + createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards),
+	}, files...)
+}
+
+// nodeTest runs tests in Node.js with this environment.
+func nodeTest(t *testing.T, spoken string, env []string, files ...string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test", "--test-reporter=tap"}, files)...)
-	cmd.Env = append(os.Environ(), "CLOAKROOM_URL="+c.url, "CLOAKROOM_GRPC_URL="+c.grpc, "CLOAKROOM_TRANSPORT="+spoken, "CLOAKROOM_KEYS="+string(keys), "CLOAKROOM_CREATED_BY="+createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards))
+	cmd.Env = slices.Concat(os.Environ(), env)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: node --test %v: %v\n%s", spoken, files, err, out)

@@ -16,6 +16,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/storetest"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
 	"github.com/cloakroom-dev/cloakroom/upstream"
+	"github.com/redis/go-redis/v9"
 )
 
 func TestMain(m *testing.M) { leaks.Verify(m) }
@@ -31,7 +32,8 @@ const (
 type world struct {
 	t       *testing.T
 	zitadel *zitadeltest.Server
-	redis   *redistest.Server
+	redis   *redistest.Server // nil on a Cluster
+	connect func() redis.UniversalClient
 	clock   *storetest.Clock
 	client  *upstream.Client
 	store   *cache.Store
@@ -40,7 +42,15 @@ type world struct {
 
 func newWorld(t *testing.T, shards int) *world {
 	t.Helper()
-	w := &world{t: t, zitadel: zitadeltest.Start(t), redis: redistest.Start(t), clock: storetest.NewClock()}
+	server := redistest.Start(t)
+	w := newWorldAt(t, func() redis.UniversalClient { return server.Client(t) }, shards)
+	w.redis = server
+	return w
+}
+
+func newWorldAt(t *testing.T, connect func() redis.UniversalClient, shards int) *world {
+	t.Helper()
+	w := &world{t: t, zitadel: zitadeltest.Start(t), connect: connect, clock: storetest.NewClock()}
 	w.zitadel.Advance(w.clock.Now().Sub(session.TimeOf(w.zitadel.Now())))
 	w.client = w.as(w.zitadel.Admin.Token)
 	w.store = w.open(shards)
@@ -65,7 +75,7 @@ func (w *world) as(token string) *upstream.Client {
 func (w *world) open(shards int) *cache.Store {
 	w.t.Helper()
 	s, err := cache.Open(w.t.Context(), cache.Config{
-		Redis: w.redis.Client(w.t), Clock: w.clock.Now, Shards: shards, RememberDeletions: 1000,
+		Redis: w.connect(), Clock: w.clock.Now, Shards: shards, RememberDeletions: 1000,
 		Upstream: &cache.Upstream{Ask: w.client.Session, Timeout: 5 * time.Second, MaxAge: maxAge, MaxAgeProven: maxAgeProven, MaxBytes: 16 << 10, Tie: w.client.Tie},
 	})
 	if err != nil {
@@ -190,8 +200,8 @@ func TestI3_NewsProveNothingFromBeforeTheyBegan(t *testing.T) {
 
 func TestI4_NewsOfWhatHappensAtZITADEL(t *testing.T) {
 	t.Parallel()
-	for _, shards := range []int{1, 4} {
-		w := newWorld(t, shards)
+	cluster := redistest.StartCluster(t, redistest.ClusterConfig{})
+	for _, w := range []*world{newWorld(t, 1), newWorld(t, 4), newWorldAt(t, func() redis.UniversalClient { return cluster.Client(t) }, 0)} {
 		f := w.follower()
 		w.begin(f)
 

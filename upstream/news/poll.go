@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -45,9 +46,11 @@ type chain struct {
 	last session.Time
 	// known are the events since the beginning of the next search, with their dates.
 	known map[eventName]session.Time
-	// again are users whose copies are outdated once more: a question that was under way when it was done first may
-	// be stored by now, and may not have seen the change.
-	again map[string]seen
+	// again are users whose copies are outdated once more, the first seen first: a question that was under way when it
+	// was done may be stored by now, and may not have seen the change.
+	again []seen
+	// searched is up to when all has been applied once; Proven, twice where that is needed.
+	searched session.Time
 	// floor is the date of the latest event before the last gap: no search begins earlier.
 	floor session.Time
 	// ties are where the search for OIDC sessions goes on.
@@ -59,9 +62,10 @@ type eventName struct {
 	sequence                 uint64
 }
 
-// seen is when an event of a user was applied first.
+// seen is about events of a user: the first one's date, when they were applied, and an instant at which none had happened yet.
 type seen struct {
-	date, applied session.Time
+	user                  string
+	date, applied, before session.Time
 }
 
 // search searches until ctx ends.
@@ -158,7 +162,7 @@ func (f *Follower) begin(ctx context.Context, start session.Time, server string,
 }
 
 func newChain(n cache.News) *chain {
-	return &chain{News: n, last: n.Since.Add(commitWithin), floor: n.Since, ties: newTieSearch(n.Since), known: map[eventName]session.Time{}, again: map[string]seen{}}
+	return &chain{News: n, searched: n.Proven, last: n.Since.Add(commitWithin), floor: n.Since, ties: newTieSearch(n.Since), known: map[eventName]session.Time{}}
 }
 
 // next is where the next search begins.
@@ -201,9 +205,12 @@ func (f *Follower) extend(ctx context.Context, c *chain, start session.Time) err
 	}
 	c.Since = c.next()
 	maps.DeleteFunc(c.known, func(_ eventName, at session.Time) bool { return at <= c.Since })
-	if len(c.again) == 0 { // else a copy from meanwhile may lack a change
-		c.Proven = max(c.Proven, start.Add(-commitWithin))
+	c.searched = max(c.searched, start.Add(-commitWithin))
+	proven := c.searched
+	for _, s := range c.again { // a copy from meanwhile may lack a change
+		proven = min(proven, s.before)
 	}
+	c.Proven = max(c.Proven, proven)
 	return f.Store.ProveNews(ctx, c.News)
 }
 
@@ -215,7 +222,7 @@ func (f *Follower) breakOff(c *chain, start session.Time) {
 	}
 	f.metrics.gap()
 	clear(c.known)
-	clear(c.again)
+	c.again = nil
 	c.floor = c.last // what happened before, and is seen later, belongs to the gap
 	c.From = start.Add(max(commitWithin, f.Store.QuestionFor()) + 2*clockError)
 }
@@ -234,7 +241,9 @@ func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event, st
 		effect := all.add(e)
 		f.metrics.event("search", effect)
 		if effect == effectUser {
-			again[e.Aggregate] = seen{date: e.At, applied: start}
+			if _, ok := again[e.Aggregate]; !ok {
+				again[e.Aggregate] = seen{user: e.Aggregate, date: e.At, applied: start, before: c.searched}
+			}
 		}
 	}
 	if err := f.apply(ctx, all); err != nil {
@@ -244,29 +253,20 @@ func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event, st
 		e := &page[i]
 		c.known[eventName{e.AggregateType, e.Aggregate, e.Sequence}] = e.At
 	}
-	for user, s := range again {
-		if was, ok := c.again[user]; ok {
-			s.date = min(s.date, was.date)
-		}
-		c.again[user] = s
-	}
+	c.again = slices.AppendSeq(c.again, maps.Values(again))
 	c.last = max(c.last, last)
 	return nil
 }
 
 // lookAgain outdates the copies of users once more when no question can be under way any more that was sent before.
 func (f *Follower) lookAgain(ctx context.Context, c *chain, start session.Time) error {
-	all := newEffects()
-	for user, s := range c.again {
-		if start.Sub(s.applied) > f.Store.QuestionFor()+clockError {
-			all.users[user] = struct{}{}
-		}
+	all, n := newEffects(), 0
+	for ; n < len(c.again) && start.Sub(c.again[n].applied) > f.Store.QuestionFor()+clockError; n++ {
+		all.users[c.again[n].user] = struct{}{}
 	}
 	if err := f.apply(ctx, all); err != nil {
 		return err
 	}
-	for user := range all.users {
-		delete(c.again, user)
-	}
+	c.again = c.again[n:]
 	return nil
 }

@@ -1,0 +1,9 @@
+package fairrate
+
+import (
+	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/leaks"
+)
+
+func TestMain(m *testing.M) { leaks.Verify(m) }

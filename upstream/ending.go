@@ -1,0 +1,102 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/session"
+)
+
+// RefusedError is the error of a call AsOurs that ZITADEL understands and refuses. It has not been carried out, and is
+// refused again until somebody changes something there.
+type RefusedError struct {
+	Status int
+	// ID is ZITADEL's ID of the error, "" if it has none.
+	ID string
+}
+
+// Error says what ZITADEL answered, and repeats nothing else of it. (I6)
+func (e *RefusedError) Error() string {
+	text := "zitadel refuses it: " + statusReason(e.Status)
+	if e.ID != "" {
+		text += " (" + e.ID + ")"
+	}
+	return text
+}
+
+// Page is a page of a list.
+type Page struct {
+	Sessions []Listed
+	// Total is what ZITADEL says of how many match: in some of its settings it is only how many the page has.
+	Total uint64
+}
+
+// Listed is a session in a list.
+type Listed struct {
+	ID session.ID
+	// Decoded is what is known here of it, nil if it cannot be read.
+	Decoded *session.Session
+}
+
+// List is ListSessions with our credentials. Its error is a *RefusedError, or wraps ErrUnavailable.
+func (c *Client) List(ctx context.Context, body []byte) (*Page, error) {
+	a, err := c.ListSessions(ctx, body, AsOurs())
+	if err == nil {
+		err = a.failure()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Details struct {
+			Total uint64 `json:"totalResult,string"`
+		}
+		Sessions []json.RawMessage
+	}
+	if json.Unmarshal(a.Body, &answer) != nil {
+		return nil, &UnavailableError{Reason: "its answer is no list of sessions"}
+	}
+	page := &Page{Total: answer.Details.Total, Sessions: make([]Listed, len(answer.Sessions))}
+	for i, raw := range answer.Sessions {
+		var named struct {
+			ID session.ID `json:"id"`
+		}
+		if json.Unmarshal(raw, &named) != nil {
+			return nil, &UnavailableError{Reason: "its answer is no list of sessions"}
+		}
+		decoded, _, _ := decode(raw, c.sessionBytes)
+		page.Sessions[i] = Listed{named.ID, decoded}
+	}
+	return page, nil
+}
+
+// Delete is DeleteSession with our credentials. It succeeds where there is no such session, too, and may be repeated. Its
+// error is a *RefusedError, a *session.InvalidError of an ID that is none, or wraps ErrUnavailable; then MayHaveHappened
+// says whether the session may be gone.
+func (c *Client) Delete(ctx context.Context, id session.ID) error {
+	a, err := c.DeleteSession(ctx, id, AsOurs())
+	if err != nil {
+		return err
+	}
+	return a.failure()
+}
+
+// failure is the error that an answer to a call AsOurs is, nil if it is a success.
+func (a *Answer) failure() error {
+	if a.Status == http.StatusOK && a.isJSON() {
+		return nil
+	}
+	if after := a.pause(time.Now()); after > 0 {
+		return &RetryLaterError{After: after}
+	}
+	p, ok := a.problem()
+	switch {
+	case ok && a.Status == http.StatusUnauthorized:
+		return &UnavailableError{Reason: "it refuses our credentials"}
+	case ok && a.Status < http.StatusInternalServerError:
+		return &RefusedError{a.Status, p.id}
+	}
+	return &UnavailableError{Reason: statusReason(a.Status), Sent: true}
+}
