@@ -53,8 +53,9 @@ var arrows = map[string][]string{
 	"upstream/setup":       {"httpapi/webhook", "internal/followed", "upstream"},
 	"index/audit":          {"index", "internal/acl", "internal/keys", "internal/redisinfo", "internal/session", "internal/zlist"},
 	"cache/deletions":      {"internal/keys", "internal/redisinfo", "internal/session"},
+	"cache/ties":           {"internal/batch", "internal/keys", "internal/session"},
 	"cache/near":           {"index", "internal/batch", "internal/keys", "internal/push", "internal/redisinfo", "internal/session", "internal/zlist"},
-	"cache":                {"cache/deletions", "cache/near", "index", "index/audit", "internal/acl", "internal/batch", "internal/fairrate", "internal/keys", "internal/packed", "internal/redisclock", "internal/redisinfo", "internal/resp", "internal/session", "internal/zlist"},
+	"cache":                {"cache/deletions", "cache/near", "cache/ties", "index", "index/audit", "internal/acl", "internal/batch", "internal/fairrate", "internal/keys", "internal/packed", "internal/redisclock", "internal/redisinfo", "internal/resp", "internal/session", "internal/zlist"},
 	"internal/doctor":      {"cache", "index", "internal/acl", "internal/keys", "internal/oidc", "internal/push", "internal/redisinfo", "internal/resp", "internal/session", "upstream"},
 	"httpapi/refusal":      {"internal/protojson"},
 	"httpapi/server":       {"httpapi/refusal"},
@@ -130,7 +131,7 @@ var homes = map[string][]string{
 	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
 	"connectrpc.com":                {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":    {"httpapi"},
-	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
+	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cache/ties", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
 	"github.com/redis/rueidis":      {"bench/peers"},
 	"github.com/jackc":              {"bench/peers"},
 	"github.com/sony/gobreaker":     {"internal/breaker", "upstream"},
@@ -275,6 +276,7 @@ func TestArrows_NothingForbiddenIsReached(t *testing.T) {
 	f("internal/zlist", fasthttp, "cache", "index", "httpapi")
 	f("index", fasthttp, "cache", "httpapi")
 	f("cache/deletions", fasthttp, "index", "httpapi")
+	f("cache/ties", fasthttp, "index", "httpapi", "upstream")
 	f("cache/near", fasthttp, "httpapi")
 	f("index/audit", fasthttp, "cache", "httpapi")
 	f("cache", fasthttp, "httpapi")

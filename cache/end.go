@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
@@ -82,6 +83,15 @@ func endMillis(e session.End) int64 { return (int64(e.Until) + 999) / 1000 }
 // EndedCopy says whether a login has ended, from copies alone. known is false if that cannot
 // be told: then Ended knows more.
 func (s *Store) EndedCopy(l *session.Login) (ended, known bool) {
+	ended, known = s.endNotedCopy(l)
+	if l.OIDC != nil && known && !ended && s.followsLogins() {
+		return s.sessionEndedCopy(l)
+	}
+	return ended, known
+}
+
+// endNotedCopy is EndedCopy by what was noted alone.
+func (s *Store) endNotedCopy(l *session.Login) (ended, known bool) {
 	if s.near == nil {
 		return false, false
 	}
@@ -96,8 +106,18 @@ func (s *Store) EndedCopy(l *session.Login) (ended, known bool) {
 
 // Ended says whether a login has ended: its session, or by what was noted of its user. It may
 // answer from the near cache, as Get does. An end that refuses a token in its last tenth is
-// kept for another lifetime: who goes on refreshing at the provider stays out.
+// kept for another lifetime: who goes on refreshing at the provider stays out. With Upstream.Tie
+// a login that is an OIDC session has also ended if the session that it is part of does not live at upstream.
 func (s *Store) Ended(ctx context.Context, l *session.Login) (bool, error) {
+	ended, err := s.endNoted(ctx, l)
+	if l.OIDC != nil && err == nil && !ended && s.followsLogins() {
+		return s.sessionEnded(ctx, l)
+	}
+	return ended, err
+}
+
+// endNoted is Ended by what was noted alone.
+func (s *Store) endNoted(ctx context.Context, l *session.Login) (bool, error) {
 	names := make([]session.EndName, 0, 2)
 	for _, name := range []session.EndName{l.Session, l.User} {
 		if name != "" {
@@ -131,7 +151,7 @@ func (s *Store) Ended(ctx context.Context, l *session.Login) (bool, error) {
 
 // EndedStale is EndedCopy for callers of Stale: by what was last known, and how long ago.
 func (s *Store) EndedStale(l *session.Login) (ended bool, age time.Duration, ok bool) {
-	if s.near == nil {
+	if s.near == nil || l.OIDC != nil && s.followsLogins() { // no copy of its session is looked at
 		return false, 0, false
 	}
 	ofSession, ofUser, age, ok := s.near.StaleEnds(l.Session, l.User)
@@ -170,4 +190,90 @@ func (s *Store) readEnds(ctx context.Context, over batch.Doer, names []session.E
 		ends[i] = s.ends.Over(name, ends[i], now)
 	}
 	return ends, nil
+}
+
+// refusedFor is how long a token is refused without asking again after its session was not found.
+const refusedFor = 2 * time.Second
+
+// followsLogins says whether logins of applications are held against their sessions at upstream.
+func (s *Store) followsLogins() bool { return s.upstream != nil && s.upstream.ties != nil }
+
+// SessionOf returns the session that a login is part of at upstream, if Ended has found that out.
+func (s *Store) SessionOf(l *session.Login) (id session.ID, ok bool) {
+	if l.OIDC == nil || !s.followsLogins() {
+		return "", false
+	}
+	tied := l.OIDC.Tied()
+	if tied == nil {
+		return "", false
+	}
+	return tied.Session, tied.Session != ""
+}
+
+// sessionEnded says whether the session has ended that an OIDC session is part of, for whatever reason; also one of another
+// user. One that the session API does not know is asked nothing of.
+func (s *Store) sessionEnded(ctx context.Context, l *session.Login) (bool, error) {
+	if l.OIDC.Refused(s.clock()) {
+		return true, nil
+	}
+	tied := l.OIDC.Tied()
+	if tied == nil {
+		tie, err := s.upstream.ties.Of(ctx, l.OIDC.ID)
+		if err != nil {
+			return false, err
+		}
+		tied = l.OIDC.Tie(tie)
+	}
+	switch {
+	case tied.User != l.OIDC.User:
+		return true, nil
+	case tied.Session == "":
+		return false, nil
+	}
+	of := l.PartOf(tied)
+	ended, err := s.endNoted(ctx, &of)
+	if ended || err != nil {
+		return ended, err
+	}
+	stored, err := s.lively(s.Get(ctx, tied.Session))
+	switch {
+	case errors.Is(err, session.ErrUnavailable):
+		return false, err
+	case errors.Is(err, session.ErrNotFound):
+		l.OIDC.Refuse(s.clock().Add(refusedFor))
+		return true, nil
+	case err != nil:
+		return false, unavailable(err)
+	}
+	return stored.UserID != l.OIDC.User, nil
+}
+
+// sessionEndedCopy is sessionEnded from copies alone, as EndedCopy.
+func (s *Store) sessionEndedCopy(l *session.Login) (ended, known bool) {
+	now := s.clock()
+	if l.OIDC.Refused(now) {
+		return true, true
+	}
+	tied := l.OIDC.Tied()
+	switch {
+	case tied == nil:
+		return false, false
+	case tied.User != l.OIDC.User:
+		return true, true
+	case tied.Session == "":
+		return false, true
+	}
+	of := l.PartOf(tied)
+	if ended, known = s.endNotedCopy(&of); ended || !known {
+		return ended, known
+	}
+	stored, ok := s.near.Held(tied.Session)
+	if !ok {
+		return false, false
+	}
+	answers, again := s.upstream.answers(stored, now)
+	if again {
+		s.askAhead(tied.Session)
+	}
+	return answers && stored.UserID != l.OIDC.User, answers
 }

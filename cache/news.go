@@ -198,6 +198,14 @@ func (s *Store) Changed(ctx context.Context, id session.ID, sequence uint64) err
 	return nil
 }
 
+// LearnTie keeps which session an OIDC session is part of, so that nobody has to ask for it.
+func (s *Store) LearnTie(ctx context.Context, oidcSession string, tie session.Tie) error {
+	if s.upstream.ties == nil {
+		return nil
+	}
+	return s.upstream.ties.Learn(ctx, oidcSession, tie)
+}
+
 // OutdateUser outdates all copies of a user's sessions, as Outdate does: of what changes with the user, they have no event of their
 // own. A question about one of them that is under way, and not stored yet, is not among them.
 func (s *Store) OutdateUser(ctx context.Context, userID string) error {

@@ -284,7 +284,10 @@ func TestRights_Upstream(t *testing.T) {
 			clock, r := storetest.NewClock(), newRecord()
 			s, err := cache.Open(t.Context(), cache.Config{
 				Redis: l.user(), Shards: shards, Clock: clock.Now,
-				Upstream: &cache.Upstream{Ask: r.ask, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10},
+				Upstream: &cache.Upstream{
+					Ask: r.ask, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10,
+					Tie: func(context.Context, string) (session.Tie, error) { return session.Tie{User: "7"}, nil },
+				},
 			})
 			if err != nil {
 				return err
@@ -300,13 +303,14 @@ func TestRights_Upstream(t *testing.T) {
 			if errors.Is(goneErr, session.ErrNotFound) {
 				goneErr = nil
 			}
-			return errors.Join(getErr, outdateErr, byTokenErr, goneErr, s.Terminate(t.Context(), "s1", "ended"))
+			_, endedErr := s.Ended(t.Context(), &session.Login{OIDC: &session.OIDCSession{ID: "V2_1", User: "7"}})
+			return errors.Join(getErr, outdateErr, byTokenErr, goneErr, endedErr, s.LearnTie(t.Context(), "V2_1", session.Tie{User: "7"}), s.Terminate(t.Context(), "s1", "ended"))
 		}
 		l.allow(t, rule(all))
 		if err := tour(); err != nil {
 			t.Errorf("with all rights: %v", err)
 		}
-		for _, pattern := range []string{"%RW~cr:q:*", "%RW~cr:k:*"} {
+		for _, pattern := range []string{"%RW~cr:q:*", "%RW~cr:k:*", "%RW~cr:o:*"} {
 			l.allow(t, slices.DeleteFunc(rule(all), func(word string) bool { return word == pattern }))
 			if err := tour(); !errors.Is(err, session.ErrUnavailable) {
 				t.Errorf("without %s: %v", pattern, err)

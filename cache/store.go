@@ -23,6 +23,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache/deletions"
 	"github.com/cloakroom-dev/cloakroom/cache/near"
+	"github.com/cloakroom-dev/cloakroom/cache/ties"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/index/audit"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
@@ -193,6 +194,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if s.keys, err = keys.NewSpace(c.Prefix, shards); err != nil {
 		return nil, err
+	}
+	if s.upstream != nil && c.Upstream.Tie != nil {
+		s.upstream.ties = ties.New(ties.Config{
+			Find: c.Upstream.Tie, Timeout: c.Upstream.Timeout + 2*tripTimeout, Keys: s.keys, Reads: s.gets, Writes: s.writes, Clock: s.Now,
+		})
 	}
 	if c.MaxSessions > 0 && shards > 1 {
 		return nil, errors.New("a limit on stored sessions needs a store of one shard")

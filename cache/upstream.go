@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/ties"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
@@ -32,6 +33,9 @@ type Upstream struct {
 	// is none, session.ErrWrongToken if it has another token, session.ErrNotKept if it is not to be stored; every other error means that
 	// the answer is not known. (I2) It gives up after Timeout, or when its context ends.
 	Ask func(ctx context.Context, id session.ID, token string) (*session.Session, error)
+	// Tie asks which session an OIDC session is part of: session.ErrNotFound if upstream knows of no such OIDC session; every other
+	// error means that the answer is not known. It gives up as Ask does. nil: no login is held against its session.
+	Tie func(ctx context.Context, oidcSession string) (session.Tie, error)
 	// UserOf asks whose a token is that comes without its session, and SessionsOf for the sessions of a user that such a
 	// token may be of, the likeliest first. UserOf's error is session.ErrNoToken, session.ErrExpired or session.ErrWrongToken
 	// if the token is refused for good, session.ErrNotFound if it is refused now; every other error of either means that
@@ -79,6 +83,8 @@ type upstream struct {
 	// news is the record that was seen last; name is what this process is known by where one asks for all.
 	news atomic.Pointer[News]
 	name string
+	// ties is nil if no login is held against its session.
+	ties *ties.Ties
 	// wrong has the questions about tokens that were refused for good, by name: no token becomes right again.
 	wrong *otter.Cache[string, wrongToken]
 	*probes
@@ -122,6 +128,7 @@ func (u *upstream) refuse(name string, sent session.Time, err error) {
 func (u *upstream) close() {
 	if u != nil {
 		u.stop()
+		u.ties.Close()
 		u.probes.close()
 		u.running.Wait()
 	}

@@ -19,20 +19,26 @@ func jwtRequest(t testing.TB) func() {
 		s.config.Verify.Claims = nil
 	})
 	token := f.token(map[string]any{"roles": strings.Repeat("x", 450)})
+	f.good(token)
+	f.good(token)
+	return f.verifyOf(token)
+}
+
+// verifyOf is a verify of a token without a connection. It has to pass.
+func (f *fixture) verifyOf(token string) func() {
+	f.t.Helper()
 	handle := f.server.verify.Before(context.Background(), f.server.router(context.Background(), false, ""))
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init2(nil, nil, false)
 	raw := "GET /verify HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 	if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	f.good(token)
-	f.good(token)
 	return func() {
 		ctx.Response.Reset()
 		handle(ctx)
 		if ctx.Response.StatusCode() != http.StatusOK {
-			t.Fatalf("%s", ctx.Response.Body())
+			f.t.Fatalf("%s", ctx.Response.Body())
 		}
 	}
 }

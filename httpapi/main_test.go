@@ -55,6 +55,7 @@ type setup struct {
 	config Config
 	store  cache.Config
 	limits limits
+	redis  *redistest.Server // nil: one of its own
 }
 
 // testKeys are the API keys of every fixture.
@@ -70,9 +71,8 @@ var testKeys = []caller.APIKey{
 
 func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, logs: &observed.Log{}, secret: map[string]string{}, redis: redistest.Start(t)}
+	f := &fixture{t: t, logs: &observed.Log{}, secret: map[string]string{}}
 	f.clock.Store(int64(session.TimeOf(start)))
-	f.proxy = redistest.NewProxy(t, f.redis.Addr)
 	logger := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := setup{shards: 1, limits: limits{defaultTimeouts, verify.DefaultTimeout}}
 	s.limits.idleAtEnd = time.Second
@@ -81,6 +81,10 @@ func newFixture(t testing.TB, change ...func(*setup)) *fixture {
 	for _, c := range change {
 		c(&s)
 	}
+	if f.redis = s.redis; f.redis == nil {
+		f.redis = redistest.Start(t)
+	}
+	f.proxy = redistest.NewProxy(t, f.redis.Addr)
 	s.store.Shards = s.shards
 	s.store.Redis = f.redis.Client(t, func(o *redis.Options) { o.Addr, o.DialerRetries = f.proxy.Addr, 1 })
 	var err error

@@ -12,7 +12,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// Event is something that has happened at ZITADEL. Of its payload, which may have the hash of a password, nothing is kept. (I6)
+// Event is something that has happened at ZITADEL. Of its payload, which may have the hash of a password, nothing is kept but
+// Tie. (I6)
 type Event struct {
 	// Aggregate is what it happened to, AggregateType is that one's kind: session, user or oidc_session.
 	AggregateType, Aggregate string
@@ -22,12 +23,19 @@ type Event struct {
 	Sequence uint64
 	// At is when, by ZITADEL's clock: the same for all events of one request. 0 is not known.
 	At session.Time
+	// Tie is what the event says that an OIDC session has begun; zero for every other one, and for one whose payload is not
+	// understood.
+	Tie session.Tie
 }
 
 // EventSearch asks for events in the order of their dates.
 type EventSearch struct {
 	// AggregateTypes are the kinds that are asked for.
 	AggregateTypes []string
+	// Types are the types of events that are asked for; nil: all.
+	Types []string
+	// Aggregate is the ID of the only aggregate that is asked for; "" asks for all.
+	Aggregate string
 	// Since: only what happened after this instant; 0 has no limit.
 	Since session.Time
 	// Last asks for the latest event alone.
@@ -61,8 +69,14 @@ func (c *Client) Events(ctx context.Context, search EventSearch) ([]Event, error
 		Asc            bool     `json:"asc,omitempty"`
 		Limit          int      `json:"limit"`
 		AggregateTypes []string `json:"aggregateTypes"`
+		AggregateID    string   `json:"aggregateId,omitempty"`
+		EventTypes     []string `json:"eventTypes,omitempty"`
 		From           string   `json:"from,omitempty"`
-	}{!search.Last, MostEvents, search.AggregateTypes, ""}
+	}{!search.Last, MostEvents, search.AggregateTypes, search.Aggregate, search.Types, ""}
+	name := "events"
+	if search.Aggregate != "" {
+		name = "event"
+	}
 	if search.Last {
 		asked.Limit = 1
 	}
@@ -74,7 +88,7 @@ func (c *Client) Events(ctx context.Context, search EventSearch) ([]Event, error
 		return nil, &UnavailableError{Reason: "the question cannot be written"}
 	}
 	a, err := c.Call(ctx, Request{
-		Name: "events", Method: http.MethodPost, Path: eventsPath, Body: body, As: AsOurs(), Read: true,
+		Name: name, Method: http.MethodPost, Path: eventsPath, Body: body, As: AsOurs(), Read: true,
 		Header: http.Header{"Content-Type": {"application/json"}},
 	})
 	if err != nil {
@@ -110,6 +124,7 @@ func readEvents(body []byte) ([]Event, error) {
 			Type         struct {
 				Type string `json:"type"`
 			} `json:"type"`
+			Payload tieWords `json:"payload"`
 		} `json:"events"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
@@ -123,6 +138,9 @@ func readEvents(body []byte) ([]Event, error) {
 		}
 		events[i] = Event{
 			AggregateType: e.Aggregate.Type.Type, Aggregate: e.Aggregate.ID, Type: e.Type.Type, Sequence: sequence, At: session.TimeOf(e.CreationDate),
+		}
+		if e.Type.Type == typeOIDCSessionAdded {
+			events[i].Tie = e.Payload.tie()
 		}
 	}
 	return events, nil

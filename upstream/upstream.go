@@ -91,13 +91,14 @@ type Client struct {
 	connections  int
 	log          *slog.Logger
 
-	transport atomic.Pointer[http.Transport]
-	places    places
-	circuit   circuit
-	pauses    pauses
-	service   service
-	tasks     *tasks
-	asking    singleflight.Group
+	transport     atomic.Pointer[http.Transport]
+	places        places
+	circuit       circuit
+	pauses        pauses
+	service       service
+	tasks         *tasks
+	asking        singleflight.Group
+	forbiddenTies atomic.Pointer[forbiddenTies]
 	// askers are callers that wait for a session.
 	askers  atomic.Int64
 	metrics *measures

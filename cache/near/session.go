@@ -65,9 +65,18 @@ func (n *Cache) Session(ctx context.Context, id session.ID) (*session.Stored, er
 // Copy returns the copy of a session if that has this token, without asking Redis.
 // ok is false if no copy may be used, or it has another token.
 func (n *Cache) Copy(id session.ID, token string) (stored *session.Stored, ok bool) {
+	return n.copyOf(id, func(stored *session.Stored) bool { return stored.Token.Matches(token) })
+}
+
+// Held returns the copy of a session, as Copy does, whatever token it has.
+func (n *Cache) Held(id session.ID) (stored *session.Stored, ok bool) {
+	return n.copyOf(id, isStored)
+}
+
+func (n *Cache) copyOf(id session.ID, wanted func(*session.Stored) bool) (stored *session.Stored, ok bool) {
 	epoch := n.epochs.now()
 	stored, ok = n.session(id, n.config.Clock())
-	if !ok || stored == nil || !stored.Token.Matches(token) || !n.holds(epoch) {
+	if !ok || stored == nil || !wanted(stored) || !n.holds(epoch) {
 		return nil, false
 	}
 	n.sessions.count(1, 0)

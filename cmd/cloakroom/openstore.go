@@ -80,7 +80,7 @@ func (s *sidecar) tryOpen(ctx context.Context, b *redisconn.Backend) (*cache.Sto
 	if s.upstream != nil {
 		c.Upstream = &cache.Upstream{
 			MaxAge: s.c.Upstream.MaxAge, MaxAgeProven: s.c.Upstream.MaxAgeProven, Keep: s.c.Upstream.Keep,
-			Ask: s.upstream.Session, UserOf: s.upstream.UserOf, SessionsOf: s.upstream.SessionsOf,
+			Ask: s.upstream.Session, Tie: s.upstream.Tie, UserOf: s.upstream.UserOf, SessionsOf: s.upstream.SessionsOf,
 			ProbesPerSecond: s.c.Upstream.ProbeRate, ProbesWaiting: max(1, s.c.API.MaxInFlight/4), // of the verifies at work
 			Timeout: s.c.Upstream.Client.Timeout, MaxBytes: s.c.API.MaxSessionBytes,
 		}

@@ -47,7 +47,7 @@ func subcommands() []subcommand {
 		{"revoke", "revoke sessions through a running sidecar", revoke},
 		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
 		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
-		{"upstream", "say how copies of ZITADEL's sessions do: cloakroom upstream status", upstreamCommand},
+		{"upstream", "say how copies of ZITADEL's sessions do: upstream status", upstreamCommand},
 		{"acl", "print the least rights that the user of Redis needs", aclCommand},
 		{config.SetUp, "let a ZITADEL send its events to Cloakroom", setupCommand},
 		{"health", "ask a cloakroom on this machine whether it is ready", health},

@@ -70,7 +70,8 @@ func (s *sidecar) startNews(store *cache.Store) {
 		return
 	}
 	s.news = news.New(news.Config{
-		Store: store, Search: s.upstream.Events, Every: s.c.Upstream.Poll, MaxAgeProven: s.c.Upstream.MaxAgeProven, Logger: s.log, Metrics: s.metrics,
+		Store: store, Search: s.upstream.Events, Every: s.c.Upstream.Poll, MaxAgeProven: s.c.Upstream.MaxAgeProven,
+		Ties: s.c.Store.JWTs, Logger: s.log, Metrics: s.metrics,
 	})
 	s.parts.Start("news of zitadel", s.news.Run)
 }

@@ -2,12 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
 )
@@ -83,6 +88,54 @@ func upstreamMetrics(t *testing.T) (names []string) {
 		t.Fatal("docs/zitadel.md has no metrics")
 	}
 	return names
+}
+
+// A JWT access token ends with its session at ZITADEL. The log says that an account may not search for the login. Without --upstream-url
+// nobody asks.
+func TestServe_JWTsOfZITADEL(t *testing.T) {
+	z := zitadeltest.Start(t)
+	issuer := oidctest.Start(t)
+	user := z.AddUser(zitadeltest.User{Password: "Password1!"})
+	file := testfile.Write(t, fmt.Sprintf(`issuers: [{name: z, issuer: %q, audience: [app], verify: {claims: {session: jti}, session_pattern: "^(V2_.+)-at_"}}]`, issuer.URL))
+	account := testfile.Write(t, z.Login.Token)
+	flags := append([]string{"serve", "--redis-url=memory:", "--auth-issuers-file", file, "--verify-accept=jwt"}, quick()...)
+	p := launch(t, append(slices.Clone(flags), "--upstream-url", z.URL, "--upstream-token-file", account, "--upstream-max-age=1s"))
+	api, _ := p.ready(t)
+	issuer.WaitFor(oidctest.KeysPath, 1)
+	login := func() (id string, bearer []string) {
+		id, _ = z.CreateSession(zitadeltest.Session{UserID: user, Password: true})
+		now := time.Now().Unix()
+		token := issuer.Sign(map[string]any{"iss": issuer.URL, "aud": "app", "sub": user, "iat": now, "exp": now + 600, "jti": z.StartOIDCSession(id, "app") + "-at_1"})
+		return id, []string{"Authorization", "Bearer " + token}
+	}
+	id, bearer := login()
+	awaitCall(t, http.StatusServiceUnavailable, "GET", api+"/verify", "", bearer...)
+	if why, _ := p.logged(t, "verify: the session store is unavailable", 1)["error"].(string); !strings.Contains(why, "it must be an IAM_OWNER") {
+		t.Errorf("the log says %q, and does not name the right that is missing", why)
+	}
+	if err := os.WriteFile(account, []byte(z.Admin.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.logged(t, "credentials for ZITADEL reloaded", 1)
+	awaitCall(t, http.StatusOK, "GET", api+"/verify", "", bearer...)
+	_, other := login()
+	awaitCall(t, http.StatusOK, "GET", api+"/verify", "", other...)
+	z.Terminate(id)
+	eventually.Holds(t, "the news have come", func() bool {
+		status, _ := call(t, "GET", api+"/verify", "", bearer...)
+		return status == http.StatusUnauthorized
+	})
+	want(t, http.StatusOK, "GET", api+"/verify", "", other...)
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+
+	p = launch(t, flags)
+	api, _ = p.ready(t)
+	awaitCall(t, http.StatusOK, "GET", api+"/verify", "", bearer...) // no logout has come
+	if code := p.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // In front of a ZITADEL the sessions end there; what it refuses is said, and is no success.

@@ -89,9 +89,17 @@ func (v *verification) findJWT(base context.Context, start time.Time, issuers *o
 		case !v.bearer.Required:
 			return &v.bearer.Session, nil
 		}
-		stored, err := store.Get(ctx, v.bearer.Session.ID)
-		if err == nil && stored.UserID != v.bearer.Session.UserID {
+		id, ok := store.SessionOf(&v.bearer.Login)
+		if !ok {
+			id = v.bearer.Session.ID
+		}
+		stored, err := store.Get(ctx, id)
+		switch {
+		case err != nil:
+		case stored.UserID != v.bearer.Session.UserID:
 			err = session.ErrNotFound // it is another user's
+		case stored.Due(store.Now()): // which an upstream shows, too
+			err = session.ErrExpired
 		}
 		return stored, err
 	})

@@ -14,6 +14,7 @@
 //	cr:d:{tag}:<session ID>      tombstone
 //	cr:e:{tag}:<end name>        what refuses JWTs of a session, or of a user
 //	cr:q:{tag}:<session ID>      marks a question to the system of record about a session that is not stored
+//	cr:o:{tag}:<OIDC session>    which session of the system of record that is part of
 //	cr:f:{tag}:<name>            news of the system of record, and who asks for them
 //	cr:p:{tag}                   writes under way across shards
 //	cr:n:{tag}                   never there: who answers for it has the shard
@@ -95,6 +96,9 @@ func (s *Space) End(name session.EndName) string { return s.named("e:", string(n
 // Question marks a question to the system of record about a session that is not stored: whose
 // answer comes when it has another mark is outdated.
 func (s *Space) Question(id session.ID) string { return s.named("q:", string(id)) }
+
+// Tie is which session an OIDC session of the system of record is part of.
+func (s *Space) Tie(oidcSession string) string { return s.named("o:", oidcSession) }
 
 // News is what is known of the news of the system of record.
 func (s *Space) News() string { return s.named("f:", "news") }
@@ -184,7 +188,7 @@ const (
 // somebody looks for it there.
 func (s *Space) Spelled(key string) (kind byte, shard int, name string, ours, ok bool) {
 	rest, ok := strings.CutPrefix(key, s.prefix)
-	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqfp", rune(rest[0])) {
+	if !ok || len(rest) < 4 || rest[1] != ':' || rest[2] != '{' || !strings.ContainsRune("stcxuakjdeqfop", rune(rest[0])) {
 		return 0, 0, "", false, false
 	}
 	kind = rest[0]

@@ -136,6 +136,7 @@ func TestKeysAreWhatTheyWere(t *testing.T) {
 	f(one.Agent("a"), "cr:a:{7e}:a")
 	f(one.Token(session.TokenHash{1}), "cr:k:{7e}:\x01"+strings.Repeat("\x00", 31))
 	f(one.Used(session.TokenHash{1}), "cr:j:{7e}:\x01"+strings.Repeat("\x00", 31))
+	f(one.Tie("V2_1"), "cr:o:{7e}:V2_1")
 	f(four.Session("123"), "x:s:{nz}:123")
 	f(four.User("163840776835432705"), "x:u:{nz}:163840776835432705")
 }
@@ -155,6 +156,7 @@ func TestSpelled(t *testing.T) {
 	}
 	f(s.Session("a}:b"), KindSession, s.ShardOf("a}:b"), "a}:b")
 	f(s.Tombstone("1"), 'd', s.ShardOf("1"), "1")
+	f(s.Tie("V2_1"), 'o', s.shard("V2_1"), "V2_1")
 	f(s.User("}{"), KindUser, s.shard("}{"), "}{")
 	f(s.User(""), KindUser, s.shard(""), "")
 	f(s.Agent("a"), KindAgent, s.shard("a"), "a")

@@ -3,7 +3,7 @@ package keys
 import "strings"
 
 // Kinds are the letters of all kinds of keys, and 'm' for Meta.
-const Kinds = "stcxuakjdeqfpnm"
+const Kinds = "stcxuakjdeqfopnm"
 
 // Pattern returns the pattern, as ACLs of Redis have them, of the keys of one
 // kind. What a pattern cannot say literally (spaces, quotes) is any one

@@ -94,6 +94,9 @@ func weighBearer(_ tokenHash, k knownBearer) uint32 {
 	for _, c := range b.Claims {
 		n += 16 + len(c)
 	}
+	if b.Login.OIDC != nil {
+		n += 320 + len(b.Login.OIDC.ID) + len(b.Login.OIDC.User)
+	}
 	return uint32(n)
 }
 
@@ -150,6 +153,10 @@ func (i *issuer) loginOf(claims map[string]any, userID string, now session.Time)
 	}
 	if sid != "" {
 		l.Session = session.EndOfSession(i.sessionID(sid))
+		if strings.HasPrefix(sid, session.OIDCSessionPrefix) {
+			sub, _ := claims["sub"].(string) // ZITADEL's own ID, whatever users are called here
+			l.OIDC = &session.OIDCSession{ID: sid, User: sub, Named: i.sessionID}
+		}
 	}
 	if l.Began == 0 { // a token that was refreshed has a later one then
 		l.Began = issued

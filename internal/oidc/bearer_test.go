@@ -387,8 +387,13 @@ issuers:
 	f = newFixture(t, strings.Replace(file(`session_pattern: "^(V2_.+)-at_"`), "SESSION", ", session: jti", 1))
 	at(f, "access")
 	b = f.takes("access token", sign(f, "access"), "")
-	if want := (session.Login{Session: "V2_401645835575626790", User: "@401645773902580774", Began: 1795895573_000000, Lifetime: defaultLifetime}); b.Login != want {
-		t.Errorf("got %+v, want %+v", b.Login, want)
+	login := b.Login
+	login.OIDC = nil
+	if want := (session.Login{Session: "V2_401645835575626790", User: "@401645773902580774", Began: 1795895573_000000, Lifetime: defaultLifetime}); login != want {
+		t.Errorf("got %+v, want %+v", login, want)
+	}
+	if o := b.Login.OIDC; o == nil || o.ID != "V2_401645835575626790" || o.User != "401645773902580774" {
+		t.Errorf("got the OIDC session %+v", o)
 	}
 	f.takes("an ID token in the place of an access token", sign(f, "id"), "at_hash")
 	at(f, "logout")
@@ -461,4 +466,22 @@ func TestBearer_FactorsAndClaims(t *testing.T) {
 func hashOf(sid string) string {
 	sum := sha256.Sum256([]byte(sid))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// A token that names an OIDC session of ZITADEL tells whose it is there, whatever users are called here.
+func TestBearer_OIDCSession(t *testing.T) {
+	f := newFixture(t, bearingWith(`claims: {session: jti}, session_pattern: "^(V2_.+)-at_|^(?:x-)?"`))
+	names := func(jti any, want string) {
+		t.Helper()
+		b := f.takes("", f.issuer.Sign(f.claims(map[string]any{"jti": jti, "sub": "7"})), "")
+		switch o := b.Login.OIDC; {
+		case want == "" && o != nil:
+			t.Errorf("it names %s", o.ID)
+		case want != "" && (o == nil || o.ID != want || o.User != "7" || string(o.Named("1")) != strings.TrimSuffix(string(b.Session.ID), want)+"1"):
+			t.Errorf("got %v, want %s", o, want)
+		}
+	}
+	names("V2_12-at_34", "V2_12")
+	names("x-V2_12", "")
+	names(nil, "")
 }

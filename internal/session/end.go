@@ -59,6 +59,13 @@ type Login struct {
 	Began Time
 	// Lifetime is how long after its beginning a login may still get tokens.
 	Lifetime time.Duration
+	// OIDC is the OIDC session at ZITADEL that the token is of, nil if it names none.
+	OIDC *OIDCSession
+}
+
+// PartOf returns the login to the session that l, the login to an application, is part of.
+func (l *Login) PartOf(t *Tied) Login {
+	return Login{Session: t.End, Began: l.Began, Lifetime: l.Lifetime}
 }
 
 // Prolongs says whether an end that refuses a token of this login is to be kept for longer:

@@ -14,6 +14,7 @@ var aggregateTypes = []string{"session", "user"}
 type effects struct {
 	sessions map[session.ID]change
 	users    map[string]struct{}
+	ties     map[string]session.Tie
 }
 
 // change is what happened to a session.
@@ -28,11 +29,12 @@ const (
 	effectTerminated = "terminated"
 	effectChanged    = "changed"
 	effectUser       = "user"
+	effectTied       = "tied"
 	effectNone       = "none"
 )
 
 func newEffects() effects {
-	return effects{sessions: map[session.ID]change{}, users: map[string]struct{}{}}
+	return effects{sessions: map[session.ID]change{}, users: map[string]struct{}{}, ties: map[string]session.Tie{}}
 }
 
 // add adds an event, and returns its effect.
@@ -59,6 +61,12 @@ func (all *effects) add(e *upstream.Event) string {
 		}
 		all.users[e.Aggregate] = struct{}{}
 		return effectUser
+	case upstream.OIDCSessions:
+		if e.Tie.User == "" {
+			return effectNone
+		}
+		all.ties[e.Aggregate] = e.Tie
+		return effectTied
 	}
 	return effectNone
 }

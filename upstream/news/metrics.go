@@ -25,7 +25,7 @@ func newMeasures(r prometheus.Registerer, f *Follower) *measures {
 		}, []string{"result"}),
 	}
 	for _, from := range []string{"search", "webhook"} {
-		for _, effect := range []string{effectTerminated, effectChanged, effectUser, effectNone} {
+		for _, effect := range []string{effectTerminated, effectChanged, effectUser, effectTied, effectNone} {
 			m.events.WithLabelValues(from, effect)
 		}
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	Every time.Duration
 	// MaxAgeProven is how long after it was checked a copy may answer: news that are older are no help.
 	MaxAgeProven time.Duration
+	// Ties has ties of OIDC sessions learned, too, before somebody asks for them.
+	Ties bool
 	// Logger is told when news fail and when they come again; nil tells nobody.
 	Logger *slog.Logger
 	// Metrics takes the metrics; nil: nobody sees them.
@@ -82,6 +84,12 @@ func (f *Follower) apply(ctx context.Context, all effects) error {
 	}
 	for user := range all.users {
 		group.Go(func() error { return f.Store.OutdateUser(ctx, user) })
+	}
+	for oidcSession, tie := range all.ties {
+		group.Go(func() error {
+			_ = f.Store.LearnTie(ctx, oidcSession, tie) // who needs one that is missing finds it, so no proof waits for it
+			return nil
+		})
 	}
 	return group.Wait() // I7
 }

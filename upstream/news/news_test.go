@@ -76,7 +76,7 @@ func (w *world) open(shards int) *cache.Store {
 	w.t.Helper()
 	s, err := cache.Open(w.t.Context(), cache.Config{
 		Redis: w.connect(), Clock: w.clock.Now, Shards: shards, RememberDeletions: 1000,
-		Upstream: &cache.Upstream{Ask: w.client.Session, Timeout: 5 * time.Second, MaxAge: maxAge, MaxAgeProven: maxAgeProven, MaxBytes: 16 << 10},
+		Upstream: &cache.Upstream{Ask: w.client.Session, Timeout: 5 * time.Second, MaxAge: maxAge, MaxAgeProven: maxAgeProven, MaxBytes: 16 << 10, Tie: w.client.Tie},
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -53,6 +53,8 @@ type chain struct {
 	searched session.Time
 	// floor is the date of the latest event before the last gap: no search begins earlier.
 	floor session.Time
+	// ties are where the search for OIDC sessions goes on.
+	ties tieSearch
 }
 
 type eventName struct {
@@ -129,7 +131,11 @@ func (f *Follower) step(ctx context.Context) (leads bool, err error) {
 		}
 		f.polls.chain = c
 	}
-	return true, f.extend(ctx, c, start)
+	err = f.extend(ctx, c, start)
+	if f.Ties {
+		f.learnTies(ctx, c)
+	}
+	return true, err
 }
 
 // begin begins a chain: where the record ends, unless that is of another Redis or too long ago, else now.
@@ -156,7 +162,7 @@ func (f *Follower) begin(ctx context.Context, start session.Time, server string,
 }
 
 func newChain(n cache.News) *chain {
-	return &chain{News: n, searched: n.Proven, last: n.Since.Add(commitWithin), floor: n.Since, known: map[eventName]session.Time{}}
+	return &chain{News: n, searched: n.Proven, last: n.Since.Add(commitWithin), floor: n.Since, ties: newTieSearch(n.Since), known: map[eventName]session.Time{}}
 }
 
 // next is where the next search begins.
