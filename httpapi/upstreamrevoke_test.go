@@ -500,6 +500,7 @@ func TestUpstreamLogout_EndsJWTsAtOnce(t *testing.T) {
 	other := f.elsewhere(1, zitadeltest.Session{UserID: f.user.ID})[0]
 	token := j.token(map[string]any{"sid": id, "sub": f.user.ID})
 	j.good(token)
+	f.clock.Store(int64(session.TimeOf(f.zitadel.Now()))) // the logout comes after the logins
 	logout := f.logoutToken(j.issuer, map[string]any{"sub": f.user.ID})
 	f.zitadel.Fail("ListSessions", 1, zitadeltest.Failure{})
 	notLoggedOut(t, f.sendLogout(logout), http.StatusServiceUnavailable, "temporarily_unavailable", "zitadel is unavailable")
