@@ -225,7 +225,7 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 // userOf returns the user of a session as it is now, "" if it has none, or session.ErrNotFound.
 func (s *Server) userOf(ctx context.Context, id session.ID) (string, error) {
 	if _, bad := session.ParseID(string(id)); bad == nil && s.config.Upstream != nil {
-		got, err := s.config.Upstream.GetSessionFresh(ctx, id, "", upstream.AsOurs())
+		got, err := s.config.Upstream.GetSession(ctx, id, "", upstream.AsOurs())
 		switch {
 		case err != nil:
 			return "", forward.Unavailable(err)

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"crypto/sha256"
 	"log/slog"
 )
 
@@ -37,8 +36,3 @@ func (a Authorization) GoString() string { return a.String() }
 
 // LogValue is String.
 func (a Authorization) LogValue() slog.Value { return slog.StringValue(a.String()) }
-
-// hash tells one from another.
-func (a Authorization) hash() [sha256.Size]byte {
-	return sha256.Sum256([]byte(a.String() + ":" + a.value))
-}

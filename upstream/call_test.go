@@ -184,7 +184,7 @@ func TestCall_AWriteWhoseConnectionCrashes_MayHaveHappened(t *testing.T) {
 			crash(w, r)
 		}
 	}, func(t *testing.T, s *server, c *watched) {
-		if err := c.Healthy(t.Context()); err != nil {
+		if _, err := c.Clock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		_, err := c.Call(t.Context(), write())
@@ -202,7 +202,7 @@ func TestCall_ARead_IsSentAgainWhereItsConnectionBreaks(t *testing.T) {
 		recorded(t, "connect v2 get").answer(w)
 	})
 	c := ask(t, s.URL)
-	if err := c.Healthy(t.Context()); err != nil { // so that there is a connection, which may be stale
+	if _, err := c.Clock(t.Context()); err != nil { // so that there is a connection, which may be stale
 		t.Fatal(err)
 	}
 	got, err := c.GetSession(t.Context(), "401643068324842534", "", upstream.AsOurs())
@@ -266,7 +266,7 @@ func TestCall_ASlowAnswer_MayHaveHappened(t *testing.T) {
 				}
 			}
 		}, func(t *testing.T, s *server, c *watched) {
-			eventually.Holds(t, "a connection", func() bool { return c.Healthy(t.Context()) == nil })
+			eventually.Holds(t, "a connection", func() bool { _, err := c.Clock(t.Context()); return err == nil })
 			_, err := c.Call(t.Context(), write())
 			lost(t, s, err, "it did not answer within 1s")
 			if errors.Is(err, context.DeadlineExceeded) {

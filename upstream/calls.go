@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,13 +29,8 @@ func (c *Client) DeleteSession(ctx context.Context, id session.ID, as Authorizat
 	return c.Call(ctx, c.connect("delete", "DeleteSession", body, as, false))
 }
 
-// Healthy asks whether ZITADEL is up. nil says that it is; it needs no credentials, and tells nothing of ours.
-func (c *Client) Healthy(ctx context.Context) error {
-	_, err := c.Clock(ctx)
-	return err
-}
-
-// Clock is Healthy, and tells what time it is by the clock of ZITADEL, or of a proxy that has answered for it: in whole seconds, zero if it does not say.
+// Clock asks whether ZITADEL is up, and what time it is by its clock, or by that of a proxy that has answered for it: in whole seconds, zero if it does not
+// say. It needs no credentials, and tells nothing of ours.
 func (c *Client) Clock(ctx context.Context) (time.Time, error) {
 	a, err := c.Call(ctx, Request{Name: "health", Method: http.MethodGet, Path: "/debug/healthz"})
 	switch {
@@ -50,7 +46,7 @@ func (c *Client) Clock(ctx context.Context) (time.Time, error) {
 // with: it asks for a session that cannot be there. nil says so. What these credentials may see and
 // delete it does not tell.
 func (c *Client) CheckCredentials(ctx context.Context) error {
-	s, err := c.GetSessionFresh(ctx, "0", "", AsOurs())
+	s, err := c.GetSession(ctx, "0", "", AsOurs())
 	switch {
 	case err != nil:
 		return err
@@ -78,31 +74,19 @@ func (e *Unseeing) Is(target error) bool { return target == ErrUnavailable }
 // everybody.) It answers false if none is listed: there is none, or none for us. It answers an *Unseeing if we may not see it; every other error
 // wraps ErrUnavailable, too.
 func (c *Client) Sees(ctx context.Context) (bool, error) {
-	a, err := c.ListSessions(ctx, []byte(`{"query":{"limit":1}}`), AsOurs())
-	if err != nil {
+	page, err := c.List(ctx, []byte(`{"query":{"limit":1}}`))
+	refused, ok := errors.AsType[*RefusedError](err)
+	switch {
+	case ok && refused.denies():
+		return false, &Unseeing{refused.Status, refused.ID}
+	case ok:
+		return false, &UnavailableError{Reason: statusReason(refused.Status)}
+	case err != nil:
 		return false, err
-	}
-	if a.Status != http.StatusOK {
-		if a.denies() {
-			return false, &Unseeing{a.Status, a.ErrorID()}
-		}
-		if after := a.pause(time.Now()); after > 0 {
-			return false, &RetryLaterError{After: after}
-		}
-		return false, &UnavailableError{Reason: statusReason(a.Status)}
-	}
-	var listed struct {
-		Sessions []struct {
-			ID session.ID `json:"id"`
-		} `json:"sessions"`
-	}
-	if !a.isJSON() || json.Unmarshal(a.Body, &listed) != nil {
-		return false, &UnavailableError{Reason: "its answer is no list of sessions"}
-	}
-	if len(listed.Sessions) == 0 {
+	case len(page.Sessions) == 0:
 		return false, nil
 	}
-	s, err := c.GetSessionFresh(ctx, listed.Sessions[0].ID, "", AsOurs())
+	s, err := c.GetSession(ctx, page.Sessions[0].ID, "", AsOurs())
 	switch {
 	case err != nil:
 		return false, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -26,11 +27,18 @@ func (e *RefusedError) Error() string {
 	return text
 }
 
+// denies says whether our account has no right to what was asked for.
+func (e *RefusedError) denies() bool {
+	return e.Status == http.StatusForbidden || e.Status == http.StatusNotFound && strings.HasPrefix(e.ID, idNoMember)
+}
+
 // Page is a page of a list.
 type Page struct {
 	Sessions []Listed
 	// Total is what ZITADEL says of how many match: in some of its settings it is only how many the page has.
 	Total uint64
+	// At is when ZITADEL made it, by its clock; zero if it does not say.
+	At session.Time
 }
 
 // Listed is a session in a list.
@@ -51,7 +59,8 @@ func (c *Client) List(ctx context.Context, body []byte) (*Page, error) {
 	}
 	var answer struct {
 		Details struct {
-			Total uint64 `json:"totalResult,string"`
+			Total     uint64    `json:"totalResult,string"`
+			Timestamp time.Time `json:"timestamp"`
 		}
 		Sessions []json.RawMessage
 	}
@@ -59,6 +68,9 @@ func (c *Client) List(ctx context.Context, body []byte) (*Page, error) {
 		return nil, &UnavailableError{Reason: "its answer is no list of sessions"}
 	}
 	page := &Page{Total: answer.Details.Total, Sessions: make([]Listed, len(answer.Sessions))}
+	if !answer.Details.Timestamp.IsZero() {
+		page.At = session.TimeOf(answer.Details.Timestamp)
+	}
 	for i, raw := range answer.Sessions {
 		var named struct {
 			ID session.ID `json:"id"`

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -94,17 +95,15 @@ func (c *Client) Events(ctx context.Context, search EventSearch) ([]Event, error
 	if err != nil {
 		return nil, err
 	}
-	if a.Status != http.StatusOK {
-		if a.denies() {
-			return nil, &Forbidden{a.ErrorID()}
-		}
-		if after := a.pause(time.Now()); after > 0 {
-			return nil, &RetryLaterError{After: after}
-		}
-		return nil, &UnavailableError{Reason: statusReason(a.Status)}
-	}
-	if !a.isJSON() {
-		return nil, &UnavailableError{Reason: "its answer is no list of events"}
+	err = a.failure()
+	refused, ok := errors.AsType[*RefusedError](err)
+	switch {
+	case ok && refused.denies():
+		return nil, &Forbidden{refused.ID}
+	case ok:
+		return nil, &UnavailableError{Reason: statusReason(refused.Status)}
+	case err != nil:
+		return nil, err
 	}
 	return readEvents(a.Body)
 }

@@ -47,9 +47,6 @@ func newMeasures(to prometheus.Registerer, c *Client) *measures {
 			Name: "cloakroom_upstream_queued", Help: "Calls to ZITADEL that wait for their turn.",
 		}, func() float64 { return float64(c.places.waiting.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "cloakroom_upstream_callers_waiting", Help: "Callers that wait for a session of ZITADEL; those with one question share a call.",
-		}, func() float64 { return float64(c.askers.Load()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloakroom_upstream_away", Help: "1 while ZITADEL counts as away, so that calls fail at once, else 0.",
 		}, func() float64 {
 			if c.circuit.away.Load() {

@@ -12,7 +12,7 @@ import (
 // it has another token, session.ErrNotKept if it is one that cannot be kept; every other error
 // wraps session.ErrUnavailable or ErrUnavailable. (I2) The session is the caller's.
 func (c *Client) Session(ctx context.Context, id session.ID, token string) (*session.Session, error) {
-	got, err := c.GetSessionFresh(ctx, id, token, AsOurs())
+	got, err := c.GetSession(ctx, id, token, AsOurs())
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +26,5 @@ func (c *Client) Session(ctx context.Context, id session.ID, token string) (*ses
 	case !got.Keepable:
 		return nil, fmt.Errorf("%w: %s", session.ErrNotKept, got.Why)
 	}
-	next := *got.Decoded // others share it; what it refers to nobody changes
-	return &next, nil
+	return got.Decoded, nil
 }

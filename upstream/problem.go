@@ -3,7 +3,6 @@ package upstream
 import (
 	"encoding/json"
 	"mime"
-	"net/http"
 	"regexp"
 	"strings"
 )
@@ -47,12 +46,6 @@ func (a *Answer) problem() (p problem, ok bool) {
 		p.id = found[1]
 	}
 	return p, true
-}
-
-// denies says that a is an error that says that the caller has no right to what it asks for.
-func (a *Answer) denies() bool {
-	p, ok := a.problem()
-	return ok && (a.Status == http.StatusForbidden || a.Status == http.StatusNotFound && strings.HasPrefix(p.id, idNoMember))
 }
 
 // isJSON says whether a has a body of JSON, as it is.

@@ -108,7 +108,7 @@ func withKey(t *testing.T) func(*upstream.Config) {
 
 // get asks for a session as ourselves.
 func get(t *testing.T, c *watched) error {
-	_, err := c.GetSessionFresh(t.Context(), "401643068324842534", "", upstream.AsOurs())
+	_, err := c.GetSession(t.Context(), "401643068324842534", "", upstream.AsOurs())
 	return err
 }
 

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -35,13 +34,13 @@ const (
 	Denied
 )
 
-// Session is ZITADEL's answer to the question for one session. It is read-only: callers share it.
+// Session is ZITADEL's answer to the question for one session.
 type Session struct {
 	Outcome Outcome
 	// Answer is the answer itself, in the Connect protocol's form; nil for a token that ZITADEL was not
 	// asked about because it has none such.
 	Answer *Answer
-	// Sent is when ZITADEL was asked, no later. A caller that shares an answer was not there yet, perhaps.
+	// Sent is when ZITADEL was asked, no later.
 	Sent time.Time
 
 	// Raw is the session's JSON as ZITADEL wrote it, and Decoded what is known here of it: without members
@@ -55,77 +54,15 @@ type Session struct {
 }
 
 // GetSession asks for a session: with its token, if that is not "", and as somebody. An error wraps
-// ErrUnavailable, except that of an ID that is none, which is a *session.InvalidError.
-//
-// Callers with the same question at the same time share one answer; if one leaves, the others still get
-// it, and it is waited for even if all leave, so that the next caller has it. So the answer may be of a
-// question that was asked shortly before the call: Session.Sent says when. GetSessionFresh shares none
-// of those.
+// ErrUnavailable, except that of an ID that is none, which is a *session.InvalidError. Whoever has many callers
+// with one question lets them share its answer.
 func (c *Client) GetSession(ctx context.Context, id session.ID, token string, as Authorization) (*Session, error) {
-	return c.getSession(ctx, id, token, as, false)
-}
-
-// GetSessionFresh is GetSession that asks anew: what it answers was true after the call began. Later
-// callers share the answer.
-func (c *Client) GetSessionFresh(ctx context.Context, id session.ID, token string, as Authorization) (*Session, error) {
-	return c.getSession(ctx, id, token, as, true)
-}
-
-func (c *Client) getSession(ctx context.Context, id session.ID, token string, as Authorization, fresh bool) (*Session, error) {
 	if _, err := session.ParseID(string(id)); err != nil {
 		return nil, err
-	}
-	if ctx.Err() != nil {
-		return nil, &UnavailableError{Reason: "its caller has left", cause: ctx.Err()}
 	}
 	if !plausible(token) {
 		return &Session{Outcome: TokenRefused, Sent: time.Now()}, nil
 	}
-	key := question(id, token, as)
-	if fresh {
-		c.asking.Forget(key)
-	}
-	answered := c.asking.DoChan(key, func() (any, error) {
-		if !c.tasks.begin() {
-			return nil, errClosed
-		}
-		defer c.tasks.group.Done()
-		return c.ask(c.tasks.ctx, id, token, as)
-	})
-	c.askers.Add(1)
-	defer c.askers.Add(-1)
-	select {
-	case result := <-answered:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		return result.Val.(*Session), nil
-	case <-ctx.Done():
-		return nil, &UnavailableError{Reason: "its answer was not waited for", cause: ctx.Err()}
-	}
-}
-
-// plausible says whether ZITADEL could have made a token; "" is none, which is fine.
-func plausible(token string) bool {
-	if len(token) > maxSessionToken {
-		return false
-	}
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-// question tells questions apart, without the secrets in them.
-func question(id session.ID, token string, as Authorization) string {
-	whose, hash := as.hash(), sha256.Sum256([]byte(token))
-	return string(whose[:]) + string(hash[:]) + string(id)
-}
-
-// ask asks for a session.
-func (c *Client) ask(ctx context.Context, id session.ID, token string, as Authorization) (*Session, error) {
 	body, err := json.Marshal(reference{id, token})
 	if err != nil {
 		return nil, &UnavailableError{Reason: "the question cannot be written"}
@@ -140,6 +77,19 @@ func (c *Client) ask(ctx context.Context, id session.ID, token string, as Author
 	}
 	s.Answer, s.Sent = a, a.Sent
 	return s, nil
+}
+
+// plausible says whether ZITADEL could have made a token; "" is none, which is fine.
+func plausible(token string) bool {
+	if len(token) > maxSessionToken {
+		return false
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // reference names a session, in a request.

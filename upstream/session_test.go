@@ -1,17 +1,14 @@
 package upstream_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/upstream"
 )
@@ -51,7 +48,7 @@ func TestGetSession_ReadsWhatWasRecorded(t *testing.T) {
 			continue
 		}
 		now.Store(&e)
-		got, err := c.GetSessionFresh(t.Context(), id, "", upstream.As(callers))
+		got, err := c.GetSession(t.Context(), id, "", upstream.As(callers))
 		outcomes[want(e)]++
 		if want(e) == 0 {
 			if !errors.Is(err, upstream.ErrUnavailable) {
@@ -237,7 +234,7 @@ func TestGetSession_WhatIsNotKnownHereIsPassedOnAndNotKept(t *testing.T) {
 	f := func(raw, why, metric string, decoded bool) {
 		t.Helper()
 		body.Store(&raw)
-		got, err := c.GetSessionFresh(t.Context(), "7", "", upstream.AsOurs())
+		got, err := c.GetSession(t.Context(), "7", "", upstream.AsOurs())
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			return
@@ -267,169 +264,6 @@ func TestGetSession_WhatIsNotKnownHereIsPassedOnAndNotKept(t *testing.T) {
 	f(`{`+dates+`,"sequence":"marker"}`, "sequence", "unreadable", false)
 	f(`{`+dates+`,"metadata":["marker"]}`, "metadata", "unreadable", false)
 	f(`{`+dates+`,"sequence":"1","sequence":"2"}`, "sequence: is given twice", "unreadable", false)
-}
-
-func TestGetSession_AHerdMakesOneCall(t *testing.T) {
-	t.Parallel()
-	handler, let := hold(t, recorded(t, "connect v2 get token").handler)
-	s := serve(t, handler)
-	c := ask(t, s.URL)
-	const herd = 1000
-	answers := make([]*upstream.Session, herd)
-	var group sync.WaitGroup
-	for i := range herd {
-		group.Go(func() {
-			got, err := c.GetSession(t.Context(), "401643068324842534", sessionToken, upstream.AsOurs())
-			if err != nil {
-				t.Error(err)
-			}
-			answers[i] = got
-		})
-	}
-	leaving, leave := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() {
-		_, err := c.GetSession(leaving, "401643068324842534", sessionToken, upstream.AsOurs())
-		left <- err
-	}()
-	eventually.Holds(t, "all wait", func() bool { return c.gauge(t, "cloakroom_upstream_callers_waiting") == herd+1 })
-	leave()
-	if err := <-left; !errors.Is(err, context.Canceled) || !errors.Is(err, upstream.ErrUnavailable) {
-		t.Errorf("who left: %v", err)
-	}
-	eventually.Holds(t, "the call", func() bool { return len(s.requests("")) > 0 })
-	let()
-	group.Wait()
-	if n := len(s.requests("")); n != 1 {
-		t.Errorf("%d calls were made", n)
-	}
-	for _, got := range answers {
-		if got == nil || got != answers[0] || got.Outcome != upstream.Found {
-			t.Fatalf("got %+v", got)
-		}
-	}
-}
-
-// Another token, another caller or another session is another question.
-func TestGetSession_SharesNothingBetweenQuestions(t *testing.T) {
-	t.Parallel()
-	handler, let := hold(t, recorded(t, "connect v2 get wrong token").handler)
-	s := serve(t, handler)
-	c := ask(t, s.URL)
-	var group sync.WaitGroup
-	for _, q := range []struct {
-		id    session.ID
-		token string
-		as    upstream.Authorization
-	}{
-		{"1", "", upstream.AsOurs()},
-		{"2", "", upstream.AsOurs()},
-		{"1", "a", upstream.AsOurs()},
-		{"1", "b", upstream.AsOurs()},
-		{"1", "", upstream.As("Bearer a")},
-		{"1", "", upstream.As("Bearer b")},
-		{"1", "", upstream.Authorization{}},
-	} {
-		for range 2 {
-			group.Go(func() {
-				if _, err := c.GetSession(t.Context(), q.id, q.token, q.as); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	}
-	eventually.Holds(t, "all wait", func() bool { return c.gauge(t, "cloakroom_upstream_callers_waiting") == 14 })
-	let()
-	group.Wait()
-	if n := len(s.requests("")); n != 7 {
-		t.Errorf("%d calls were made", n)
-	}
-}
-
-// A question that was asked before the call may be answered by what was true before the call.
-func TestGetSessionFresh_SharesNoQuestionThatWasAskedBefore(t *testing.T) {
-	t.Parallel()
-	handler, let := hold(t, recorded(t, "connect v2 get").handler)
-	s := serve(t, handler)
-	c := ask(t, s.URL)
-	var group sync.WaitGroup
-	var early, fresh, later *upstream.Session
-	get := func(to **upstream.Session, f func(context.Context, session.ID, string, upstream.Authorization) (*upstream.Session, error)) {
-		waiting := c.gauge(t, "cloakroom_upstream_callers_waiting")
-		group.Go(func() {
-			got, err := f(t.Context(), "401643068324842534", "", upstream.AsOurs())
-			if err != nil {
-				t.Error(err)
-			}
-			*to = got
-		})
-		eventually.Holds(t, "it waits", func() bool { return c.gauge(t, "cloakroom_upstream_callers_waiting") > waiting })
-	}
-	get(&early, c.GetSession)
-	get(&fresh, c.GetSessionFresh)
-	get(&later, c.GetSession)
-	eventually.Holds(t, "two calls", func() bool { return len(s.requests("")) == 2 })
-	let()
-	group.Wait()
-	if n := len(s.requests("")); n != 2 {
-		t.Errorf("%d calls were made", n)
-	}
-	if early == fresh || fresh != later || fresh.Sent.Before(early.Sent) {
-		t.Errorf("%v, %v, %v", early.Sent, fresh.Sent, later.Sent)
-	}
-}
-
-// The answer is waited for though everybody has left, and the next caller shares it.
-func TestGetSession_GoesOnWhenAllHaveLeft(t *testing.T) {
-	t.Parallel()
-	handler, let := hold(t, recorded(t, "connect v2 get").handler)
-	s := serve(t, handler)
-	c := ask(t, s.URL)
-	leaving, leave := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() {
-		_, err := c.GetSession(leaving, "401643068324842534", "", upstream.AsOurs())
-		left <- err
-	}()
-	eventually.Holds(t, "the call", func() bool { return len(s.requests("")) == 1 })
-	leave()
-	<-left
-	got := make(chan *upstream.Session, 1)
-	go func() {
-		next, err := c.GetSession(t.Context(), "401643068324842534", "", upstream.AsOurs())
-		if err != nil {
-			t.Error(err)
-		}
-		got <- next
-	}()
-	eventually.Holds(t, "it waits", func() bool { return c.gauge(t, "cloakroom_upstream_callers_waiting") == 1 })
-	let()
-	if next := <-got; next == nil || next.Outcome != upstream.Found || len(s.requests("")) != 1 {
-		t.Errorf("%+v after %d calls", next, len(s.requests("")))
-	}
-}
-
-func TestI7_CloseEndsWhatIsUnderWay(t *testing.T) {
-	t.Parallel()
-	handler, _ := hold(t, crash)
-	s := serve(t, handler)
-	c := ask(t, s.URL)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := c.GetSession(t.Context(), "1", "", upstream.AsOurs())
-		ended <- err
-	}()
-	eventually.Holds(t, "the call", func() bool { return len(s.requests("")) == 1 })
-	c.Close()
-	if err := <-ended; !errors.Is(err, upstream.ErrUnavailable) || !strings.Contains(err.Error(), "closed") {
-		t.Error(err)
-	}
-	if _, err := c.GetSession(t.Context(), "1", "", upstream.AsOurs()); !errors.Is(err, upstream.ErrUnavailable) {
-		t.Error(err)
-	}
-	if c.State().Away {
-		t.Error("the end is taken for a failure")
-	}
 }
 
 func TestCalls_ListDeleteAndHealth(t *testing.T) {
@@ -462,7 +296,7 @@ func TestCalls_ListDeleteAndHealth(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	use("debug/healthz")
-	if err := c.Healthy(t.Context()); err != nil {
+	if _, err := c.Clock(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if r := last(); r.path != now.Load().Path || r.header.Get("Authorization") != "" {
@@ -477,7 +311,7 @@ func TestCalls_ListDeleteAndHealth(t *testing.T) {
 		t.Error(err)
 	}
 	use("connect v2 unknown call")
-	if err := c.Healthy(t.Context()); !errors.Is(err, upstream.ErrUnavailable) {
+	if _, err := c.Clock(t.Context()); !errors.Is(err, upstream.ErrUnavailable) {
 		t.Error(err)
 	}
 }

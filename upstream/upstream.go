@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 )
 
 // What a Config has that says nothing else.
@@ -97,11 +96,8 @@ type Client struct {
 	pauses        pauses
 	service       service
 	tasks         *tasks
-	asking        singleflight.Group
 	forbiddenTies atomic.Pointer[forbiddenTies]
-	// askers are callers that wait for a session.
-	askers  atomic.Int64
-	metrics *measures
+	metrics       *measures
 }
 
 // New returns a client. Its error is that of Config.Check.
@@ -142,9 +138,8 @@ func either[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// Close ends what the client has started: questions that other callers wait for, a renewal of our
-// access token, and connections that nobody uses. From then on GetSession fails. It returns when all
-// has ended.
+// Close ends what the client has started: a renewal of our access token, and connections that nobody uses. It returns
+// when all has ended.
 func (c *Client) Close() {
 	c.tasks.stop()
 	c.transport.Load().CloseIdleConnections()

@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -75,25 +77,15 @@ func (c *Client) SessionsOf(ctx context.Context, userID string) ([]session.ID, e
 	if err != nil {
 		return nil, &UnavailableError{Reason: "the question cannot be written"}
 	}
-	a, err := c.ListSessions(ctx, fmt.Appendf(nil, `{"query":{"limit":%d},"queries":[{"userIdQuery":{"id":%s}}],"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"}`, candidates, id), AsOurs())
+	page, err := c.List(ctx, fmt.Appendf(nil, `{"query":{"limit":%d},"queries":[{"userIdQuery":{"id":%s}}],"sortingColumn":"SESSION_FIELD_NAME_CREATION_DATE"}`, candidates, id))
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return nil, &UnavailableError{Reason: statusReason(refused.Status)}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if after := a.pause(time.Now()); after > 0 {
-		return nil, &RetryLaterError{After: after}
-	}
-	var list struct {
-		Details  struct{ Timestamp time.Time }
-		Sessions []candidate
-	}
-	switch {
-	case a.Status != http.StatusOK:
-		return nil, &UnavailableError{Reason: statusReason(a.Status)}
-	case !a.isJSON() || json.Unmarshal(a.Body, &list) != nil:
-		return nil, &UnavailableError{Reason: "its answer is no list of sessions"}
-	}
-	found := slices.DeleteFunc(list.Sessions, func(s candidate) bool { return !s.may(userID, list.Details.Timestamp) })
-	slices.SortStableFunc(found, func(a, b candidate) int { return b.ChangeDate.Compare(a.ChangeDate) })
+	found := slices.DeleteFunc(page.Sessions, func(s Listed) bool { return s.Decoded == nil || !mayHaveToken(s.Decoded, userID, page.At) })
+	slices.SortStableFunc(found, func(a, b Listed) int { return cmp.Compare(b.Decoded.ChangeDate, a.Decoded.ChangeDate) })
 	ids := make([]session.ID, len(found))
 	for i, s := range found {
 		ids[i] = s.ID
@@ -101,17 +93,9 @@ func (c *Client) SessionsOf(ctx context.Context, userID string) ([]session.ID, e
 	return ids, nil
 }
 
-// candidate is a session in a list.
-type candidate struct {
-	ID                         session.ID
-	ChangeDate, ExpirationDate time.Time
-	Factors                    map[string]json.RawMessage
-}
-
-// may says whether a token that is one of this user's now may be this session's. at is when the list was made.
-func (s *candidate) may(userID string, at time.Time) bool {
-	var user struct{ ID string }
-	_, bad := session.ParseID(string(s.ID))
-	return bad == nil && json.Unmarshal(s.Factors["user"], &user) == nil && user.ID == userID &&
-		len(s.Factors) > 1 && (s.ExpirationDate.IsZero() || s.ExpirationDate.After(at))
+// mayHaveToken says whether a token that is one of this user's now may be this session's. at is when the list was made.
+func mayHaveToken(s *session.Session, userID string, at session.Time) bool {
+	f := &s.Factors
+	proven := f.Password != nil || f.WebAuthN != nil || f.Intent != nil || f.TOTP != nil || f.OTPSMS != nil || f.OTPEmail != nil || f.RecoveryCode != nil
+	return f.User != nil && f.User.ID == userID && proven && s.ExpirationDate > at
 }

@@ -259,7 +259,7 @@ func (r *Revocation) copies(ctx context.Context) error {
 // examine asks for a session, and ends it if it matches. copied says that a copy matches, which is ended also where ZITADEL says
 // that there is none: so it says of the sessions of users who are locked, too.
 func (r *Revocation) examine(ctx context.Context, id session.ID, copied bool) error {
-	got, err := r.zitadel.GetSessionFresh(ctx, id, "", upstream.AsOurs())
+	got, err := r.zitadel.GetSession(ctx, id, "", upstream.AsOurs())
 	switch {
 	case err != nil:
 		return err
