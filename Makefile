@@ -43,8 +43,11 @@ build: ## Build bin/cloakroom
 TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: those of the packages that use package sync, but not those that are for tests, and of the bench harness only the engine's.
-# Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, and rpc, which brings gRPC.
-RACED = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal upstream | xargs dirname | sort -u | grep -vE '^internal/(lookalike|observed|oidc/oidctest|protojson|redistest|session|storetest|testdepth|zitadeltest)$$' | sed 's|^|./|') ./bench/load
+# Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, rpc, which brings gRPC, and
+# START: packages whose goroutines meet when the program starts, or when a file changes.
+START := httpapi/(assertion|imports)|internal/(doctor|followed|listen|logs|metrics|readiness|redisconn|redisinfo)
+RACES = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/errgroup"' cache httpapi index internal upstream | xargs dirname | sort -u | grep -vE '^internal/(lookalike|observed|oidc/oidctest|protojson|redistest|session|storetest|testdepth|zitadeltest)$$' | sed 's|^|./|') ./bench/load
+RACED = $$(echo $(RACES) | tr ' ' '\n' | grep -vE '^\./($(START))$$')
 
 # Tests with one caller after the other tell the race detector nothing, and these take it longest. make race has them.
 LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable
@@ -92,7 +95,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 
 .PHONY: race
 race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACED) ./cmd/cloakroom ./rpc
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
 .PHONY: check
 check: lint node ## Do what CI does: lint, then all tests, those that need Node.js, too
