@@ -100,6 +100,11 @@ func (c *Client) call(ctx context.Context, q *Request) (*Answer, error) {
 	}
 }
 
+// reads says that the call changes nothing.
+func (q *Request) reads() bool {
+	return q.Read || q.Method == http.MethodGet || q.Method == http.MethodHead
+}
+
 // mayAsk says why a call must not be made now.
 func (c *Client) mayAsk(q *Request) error {
 	if left := c.pauses.left(q.As.ours || q.asUs, time.Now()); left > 0 {
@@ -137,7 +142,7 @@ func (c *Client) exchange(ctx context.Context, q *Request, target *url.URL, auth
 	}
 	a := &Answer{Sent: time.Now()}
 	if err := c.roundTrip(req, a); err != nil {
-		failure := c.failure(ctx, err, sent.Load())
+		failure := c.failure(ctx, err, sent.Load() && !q.reads())
 		if failure.cause == nil && c.tasks.ctx.Err() == nil {
 			shown = c.circuit.failed(failure.Reason)
 		}

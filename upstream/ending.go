@@ -52,7 +52,7 @@ type Listed struct {
 func (c *Client) List(ctx context.Context, body []byte) (*Page, error) {
 	a, err := c.ListSessions(ctx, body, AsOurs())
 	if err == nil {
-		err = a.failure()
+		err = a.failure(true)
 	}
 	if err != nil {
 		return nil, err
@@ -92,11 +92,11 @@ func (c *Client) Delete(ctx context.Context, id session.ID) error {
 	if err != nil {
 		return err
 	}
-	return a.failure()
+	return a.failure(false)
 }
 
-// failure is the error that an answer to a call AsOurs is, nil if it is a success.
-func (a *Answer) failure() error {
+// failure is the error that an answer to a call AsOurs is, nil if it is a success. read says that the call changes nothing.
+func (a *Answer) failure(read bool) error {
 	if a.Status == http.StatusOK && a.isJSON() {
 		return nil
 	}
@@ -110,5 +110,5 @@ func (a *Answer) failure() error {
 	case ok && a.Status < http.StatusInternalServerError:
 		return &RefusedError{a.Status, p.id}
 	}
-	return &UnavailableError{Reason: statusReason(a.Status), Sent: true}
+	return &UnavailableError{Reason: statusReason(a.Status), Sent: !read}
 }

@@ -37,7 +37,7 @@ const (
 type UnavailableError struct {
 	// Reason is a phrase. It repeats nothing of a request, and of an answer its status only. (I6)
 	Reason string
-	// Sent says that the call may have reached ZITADEL, so that what it asks for may have happened. Else it
+	// Sent says that the call was to change something and may have reached ZITADEL, so that it may have happened. Else it
 	// certainly has not.
 	Sent bool
 	// cause is the error of the caller's context, nil if another one has ended the call.

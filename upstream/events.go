@@ -95,7 +95,7 @@ func (c *Client) Events(ctx context.Context, search EventSearch) ([]Event, error
 	if err != nil {
 		return nil, err
 	}
-	err = a.failure()
+	err = a.failure(true)
 	refused, ok := errors.AsType[*RefusedError](err)
 	switch {
 	case ok && refused.denies():

@@ -69,6 +69,12 @@ func TestUpstream_IsAClientsConfig_AndItsFilesAreFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("it warns of %q", c.Warnings)
+	}
+	if odd, err := loadWith(t, with("--upstream-url=https://id.example.com/z/", "--upstream-token-file="+token, "--upstream-poll=25s"), nil); err != nil || len(odd.Warnings) != 1 || !strings.Contains(odd.Warnings[0], "--upstream-poll (25s)") {
+		t.Errorf("got %+v, %v", odd, err)
+	}
 	u := c.Upstream.Client
 	if u.URL != "https://id.example.com/z/" || u.Host != "login.example.com" || u.AllowHTTP || u.Timeout != 2*time.Second || u.Concurrency != 8 || u.Queue != 9 || u.SessionBytes != 8<<10 {
 		t.Errorf("got %+v", u)

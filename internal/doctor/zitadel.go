@@ -162,7 +162,7 @@ func (z *zitadel) checkRights(ctx context.Context) {
 	case err != nil:
 		z.say("events", z.unreached(err))
 	default:
-		z.say("events", ok("the account may search for them: what changes at ZITADEL itself is seen within --upstream-poll, %s, and the time of a search", plainDuration(z.Poll)))
+		z.say("events", ok("the account may search for them: what changes at ZITADEL itself is seen within --upstream-poll and the time of a search, or --upstream-max-age, whichever is less: %s", plainDuration(min(z.Poll, z.MaxAge))))
 	}
 }
 
