@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Cloakroom in front of a ZITADEL against that ZITADEL alone, by turns: 80 % verifies, 15 % Gets, 4 % searches, 1 % writes. The ZITADEL is a
-# double (bench zitadel), as slow as a real one was measured. Everything on this machine, in four minutes. Wants redis-server, redis-cli and curl.
+# double (bench zitadel), as slow as a real one was measured. Everything on this machine, in three minutes. Wants redis-server, redis-cli and curl.
 #   bench/upstream.sh [DIR]     results go to DIR, default bench/results: DATE-upstream-mix.md, and a JSON file for each part
 # PAIRS, SECONDS_EACH, RATE, HOT and COLD make it shorter or other; PLOT names the SVG, default DIR/DATE-upstream-mix.svg.
 set -euo pipefail
@@ -18,12 +18,12 @@ opencold=$((cold / 8)) # the open loop asks for fewer
 all=$((hot + cold + opencold)) users=$(((hot + cold + opencold) / 5))
 "$dir/bench" zitadel --addr 127.0.0.1:17871 --accounts "$dir/accounts" --users "$users" --user-ids "$dir/ids" >"$dir/zitadel.out" &
 until grep -q listening "$dir/zitadel.out"; do kill -0 $! || exit 1; sleep 0.1; done
-(umask 077 && awk '$1 == "login" { print $3 }' "$dir/accounts" >"$dir/token")
+(umask 077 && awk '$1 == "login" { print $3 }' "$dir/accounts" >"$dir/token" && awk '$1 == "admin" { print $3 }' "$dir/accounts" >"$dir/owner")
 redis-server --port 17872 --bind 127.0.0.1 --save '' --appendonly no --hash-max-listpack-value 4096 --dir "$dir" --logfile '' >/dev/null &
 until redis-cli -p 17872 ping >/dev/null 2>&1; do sleep 0.1; done
 # The sessions have no factor but their user, which is why verify is told to let such pass.
 bin/cloakroom serve --http-addr 127.0.0.1:18171 --admin-addr 127.0.0.1:19171 --redis-url redis://127.0.0.1:17872 --log-level warn \
-	--upstream-url "$zitadel" --upstream-token-file "$dir/token" --verify-accept id-token-pair --verify-allow-unproven &
+	--upstream-url "$zitadel" --upstream-token-file "$dir/owner" --verify-accept id-token-pair --verify-allow-unproven &
 until curl -sf -o /dev/null http://127.0.0.1:19171/readyz; do kill -0 $! || exit 1; sleep 0.01; done
 "$dir/bench" seed --by create --target "$zitadel" --token-file "$dir/token" --user-ids "$dir/ids" --count "$all" --dataset "$dir/sessions" --connections "$connections" >"$dir/seeded" 2>/dev/null
 # Each part has cold sessions of its own.
