@@ -183,7 +183,7 @@ func (s *Store) followNews(ctx context.Context) error {
 // for again at once.
 func (s *Store) Changed(ctx context.Context, id session.ID, sequence uint64) error {
 	old, err := s.readFresh(ctx, id)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnreadable) {
 		return err
 	}
 	if old != nil && sequence > 0 && old.Sequence >= sequence {

@@ -30,11 +30,14 @@ const (
 	storedBare    = 1    // no token
 	storedOwn     = 2    // with a token of ours
 	storedForeign = 3    // with a token that somebody else made
-	storedChecked = 0x10 // added to each of them where there is a system of record
+	storedChecked = 0x10 // added to each of them where there is a system of record: in every format, so that outdate.lua need not know it
 )
 
 // checkedLen is the length of the instant of a checked one.
 const checkedLen = 8
+
+// ErrUnreadable is session.ErrUnavailable because what is stored is damaged, or of a later program.
+var ErrUnreadable = errors.New("it cannot be read")
 
 var errDamaged = errors.New("what is stored is damaged")
 
@@ -170,7 +173,7 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 		stored, err := storedOf(textOf(values[0]))
 		switch {
 		case err != nil:
-			unreadable = cmp.Or(unreadable, fmt.Errorf("session %s: %w", ids[i], err))
+			unreadable = cmp.Or(unreadable, fmt.Errorf("session %s: %w: %w", ids[i], ErrUnreadable, err))
 		case stored != nil:
 			stored.Version, stored.EntryTag = textOf(values[1]), textOf(values[2])
 			found[i] = stored

@@ -12,7 +12,7 @@ if not doc then
   return 'ok'
 end
 local format = string.byte(doc)
-if format >= 16 then -- cache/stored.go: a checked one
+if math.floor(format / 16) % 2 == 1 then -- cache/stored.go: a checked one, of any format
   doc = string.sub(doc, 1, 1) .. string.rep('\0', 8) .. string.sub(doc, 10)
 end
 redis.call('HSET', KEYS[1], 'doc', doc, 'v', ARGV[1])

@@ -50,8 +50,9 @@ type upstreamSettings struct {
 	probeRate                       int
 }
 
-// newsLag is how long before a search begins all events are known by it (package news).
-const newsLag = 5 * time.Second
+// newsLag is how old news can be beside --upstream-timeout and --upstream-poll: events may come 5 s late, and after one of a user
+// questions under way are waited for, with what they take at Redis (package news).
+const newsLag = 10 * time.Second
 
 // upstreamNeeds are settings that say nothing without --upstream-url.
 var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file", "upstream-event-key-file"}
@@ -97,8 +98,9 @@ func checkUpstream(c *Config, subcommand string, wrong *usage.Faults) {
 	if c.good("upstream-keep", "upstream-max-age", "upstream-max-age-proven") && u.keep <= max(u.maxAge, u.maxAgeProven) {
 		wrong.Addf("--upstream-keep must be longer than --upstream-max-age-proven and --upstream-max-age, of which the longer is %s", max(u.maxAge, u.maxAgeProven))
 	}
-	if c.good("upstream-poll", "upstream-max-age") && u.poll > 0 && u.poll+newsLag >= u.maxAge {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("--upstream-poll (%s) and the %s that events may come late are not less than --upstream-max-age (%s): news are too old between two searches to let copies answer for --upstream-max-age-proven", u.poll, newsLag, u.maxAge))
+	if lag := newsLag + u.Timeout + 2*u.poll; c.good("upstream-poll", "upstream-max-age", "upstream-timeout") && u.poll > 0 && u.maxAge*8/10 <= lag {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("--upstream-max-age (%s) is too short for news to spare ZITADEL questions: at four fifths of it copies are asked for again, and with this --upstream-timeout (%s) and --upstream-poll (%s) news can be %s old",
+			u.maxAge, u.Timeout, u.poll, lag))
 	}
 	if u.tokenFile == "" && !c.misspelt {
 		wrong.Addf("--upstream-url needs --upstream-token-file: what a service account of ZITADEL has, a personal access token or the JSON of a key")

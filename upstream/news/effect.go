@@ -20,8 +20,9 @@ type effects struct {
 // change is what happened to a session.
 type change struct {
 	terminated bool
-	// sequence is that of the last event; 0 is not known.
-	sequence uint64
+	// sequence is that of the last event; unnumbered says that one has none, so that no copy passes as later than it.
+	sequence   uint64
+	unnumbered bool
 }
 
 // The effects of an event, as metrics name them.
@@ -46,11 +47,9 @@ func (all *effects) add(e *upstream.Event) string {
 			return effectNone // none such is stored
 		}
 		was := all.sessions[id]
-		next := change{terminated: was.terminated || e.Type == "session.terminated", sequence: max(was.sequence, e.Sequence)}
-		if e.Sequence == 0 {
-			next.sequence = 0 // so that no copy passes as later than it
+		all.sessions[id] = change{
+			terminated: was.terminated || e.Type == "session.terminated", sequence: max(was.sequence, e.Sequence), unnumbered: was.unnumbered || e.Sequence == 0,
 		}
-		all.sessions[id] = next
 		if e.Type == "session.terminated" {
 			return effectTerminated
 		}

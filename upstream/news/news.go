@@ -5,6 +5,7 @@ package news
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -76,8 +77,15 @@ func (f *Follower) apply(ctx context.Context, all effects) error {
 	group.SetLimit(applyAtOnce)
 	for id, change := range all.sessions {
 		group.Go(func() error {
-			if change.terminated {
-				return f.Store.Terminate(ctx, id, reasonTerminated)
+			switch {
+			case change.terminated:
+				err := f.Store.Terminate(ctx, id, reasonTerminated)
+				if errors.Is(err, cache.ErrUnreadable) { // by this process: whoever can read it asks first
+					err = f.Store.Outdate(ctx, id)
+				}
+				return err
+			case change.unnumbered:
+				return f.Store.Changed(ctx, id, 0)
 			}
 			return f.Store.Changed(ctx, id, change.sequence)
 		})

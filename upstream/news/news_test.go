@@ -523,11 +523,124 @@ func TestEffects(t *testing.T) {
 		}
 	}
 	all := newEffects()
-	for _, e := range []upstream.Event{{Type: "session.terminated", Sequence: 7}, {Type: "session.token.set", Sequence: 6}, {Type: "session.added"}} {
+	for _, e := range []upstream.Event{{Type: "session.terminated", Sequence: 7}, {Type: "session.added"}, {Type: "session.token.set", Sequence: 6}} {
 		e.AggregateType, e.Aggregate = "session", "1"
 		all.add(&e)
 	}
-	if got := all.sessions["1"]; !got.terminated || got.sequence != 0 {
+	if got := all.sessions["1"]; !got.terminated || !got.unnumbered {
 		t.Errorf("got %+v: a session that has ended stays so, and an event without a number is later than every copy", got)
+	}
+}
+
+// A user is locked while a search is under way, after a question about one of its sessions: the second look waits for that question,
+// however early the search began.
+func TestI4_NewsOfASlowSearch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	f := w.follower()
+	w.begin(f)
+	id := w.create()
+	w.begin(f)
+	hold, done := w.zitadel.Hold(zitadeltest.GetSession), make(chan error, 1)
+	f.Search = func(ctx context.Context, s upstream.EventSearch) ([]upstream.Event, error) {
+		f.Search = w.client.Events
+		w.advance(3900 * time.Millisecond) // it waits for its turn
+		go func() {
+			_, err := w.store.Get(context.WithoutCancel(t.Context()), id)
+			done <- err
+		}()
+		hold.Wait(1)
+		w.advance(10 * time.Millisecond)
+		w.zitadel.Lock(w.user)
+		return w.client.Events(ctx, s)
+	}
+	w.poll(f)
+	for range 6 {
+		w.pass(f, time.Second)
+	}
+	hold.Release()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.pass(f, time.Minute)
+	w.sees(id, 1, session.ErrNotFound)
+}
+
+// A session that cannot be read, damaged or written by a later program, does not keep news of all others from coming, and does not answer.
+func TestI3_NewsOfWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, terminated := range []bool{false, true} {
+		w := newWorld(t, 1)
+		f := w.follower()
+		w.begin(f)
+		id := w.create()
+		w.sees(id, 1, nil)
+		w.begin(f)
+		const later = "\x7f12345678and more" // a checked one, in a format of the future
+		for _, key := range w.connect().Keys(t.Context(), "cr:s:*"+string(id)).Val() {
+			w.connect().HSet(t.Context(), key, "doc", later)
+			defer func() {
+				if got := w.connect().HGet(t.Context(), key, "doc").Val(); got != "\x7f\x00\x00\x00\x00\x00\x00\x00\x00and more" {
+					t.Errorf("it has %q, and whoever can read it thinks that it is good", got)
+				}
+			}()
+		}
+		if terminated {
+			w.zitadel.Terminate(string(id))
+		} else if _, err := w.zitadel.SetMetadata(string(id), "k", "v"); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(f, time.Minute)
+		if age := w.clock.Now().Sub(w.store.LastNews().Proven); age > 2*commitWithin {
+			t.Errorf("the last news are %v old", age)
+		}
+	}
+}
+
+// Two processes get through more events than one step has time for, though each step outlasts its lease.
+func TestNews_TwoProcessesAndALongWayBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var events []upstream.Event
+	left := 0
+	search := func(_ context.Context, s upstream.EventSearch) ([]upstream.Event, error) {
+		if left--; left < 0 {
+			return nil, &upstream.UnavailableError{Reason: "its time is over"}
+		}
+		var page []upstream.Event
+		for _, e := range events {
+			if e.At > s.Since && len(page) < upstream.MostEvents {
+				page = append(page, e)
+			}
+		}
+		if s.Last {
+			page = events[len(events)-1:]
+		}
+		return page, nil
+	}
+	add := func(n int) {
+		for range n {
+			i := len(events)
+			events = append(events, upstream.Event{AggregateType: "user", Aggregate: "u", Type: "user.human.added", Sequence: uint64(i + 1), At: w.clock.Now().Add(time.Duration(i) * time.Millisecond)})
+		}
+	}
+	add(1)
+	first := New(Config{Store: w.store, Search: search, Every: time.Second, MaxAgeProven: maxAgeProven})
+	second := New(Config{Store: w.open(1), Search: search, Every: time.Second, MaxAgeProven: maxAgeProven})
+	left = 2
+	w.poll(first)
+	add(20_000)
+	begun := w.store.LastNews().Proven
+	for range 6 {
+		w.release() // a step is longer than the lease
+		left = 10
+		_, _ = first.step(t.Context())
+		w.advance(5 * time.Second)
+		first, second = second, first
+		_, _ = second.step(t.Context()) // it does not lead any more
+	}
+	recorded, err := w.store.News(t.Context())
+	if err != nil || recorded.Proven <= begun {
+		t.Errorf("nothing is proven: %v, %v", recorded, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -18,7 +17,7 @@ const (
 	commitWithin = 5 * time.Second
 	// clockError is more than the clocks of two processes, which follow that of Redis, are apart.
 	clockError = time.Second
-	// leaseFor is how long a process that has gone keeps others from searching.
+	// leaseFor is the shortest time of a lease.
 	leaseFor = 5 * time.Second
 	// stepWithin bounds one search with all its pages.
 	stepWithin = 20 * time.Second
@@ -115,7 +114,7 @@ func (f *Follower) tell(leads bool, err error) {
 
 // step searches once, if this process is the one to do it, applies what it finds, and records what that proves.
 func (f *Follower) step(ctx context.Context) (leads bool, err error) {
-	if leads, err = f.Store.LeadNews(ctx, max(leaseFor, 3*f.Every)); err != nil || !leads {
+	if leads, err = f.Store.LeadNews(ctx, f.lease()); err != nil || !leads {
 		f.polls.chain = nil
 		return leads, err
 	}
@@ -138,6 +137,9 @@ func (f *Follower) step(ctx context.Context) (leads bool, err error) {
 	return true, err
 }
 
+// lease is how long a process that has gone keeps others from searching.
+func (f *Follower) lease() time.Duration { return max(leaseFor, 3*f.Every) }
+
 // begin begins a chain: where the record ends, unless that is of another Redis or too long ago, else now.
 func (f *Follower) begin(ctx context.Context, start session.Time, server string, goOn bool) (*chain, error) {
 	if goOn {
@@ -154,7 +156,8 @@ func (f *Follower) begin(ctx context.Context, start session.Time, server string,
 	if err != nil {
 		return nil, err
 	}
-	n := cache.News{From: start.Add(clockError), Proven: start, Server: server}
+	// What is committed from now on is dated after Since, however long this search took.
+	n := cache.News{From: f.now().Add(clockError), Proven: start, Server: server}
 	for _, e := range latest {
 		n.Since = e.At.Add(-commitWithin)
 	}
@@ -190,21 +193,26 @@ func (f *Follower) extend(ctx context.Context, c *chain, start session.Time) err
 				from = last
 			}
 		}
-		if err := f.take(ctx, c, page, start); err != nil {
+		if err := f.take(ctx, c, page); err != nil {
 			return err
 		}
-		if gap {
-			f.breakOff(c, start)
+		if gap || len(c.known) > mostKnown || len(c.again) > mostAgain {
+			f.breakOff(c)
+		}
+		if !whole { // a long way back may take longer than a step, and than the lease: whoever leads next goes on from here
+			c.drop()
+			if _, err := f.Store.LeadNews(ctx, f.lease()); err != nil {
+				return err
+			}
+			if err := f.Store.ProveNews(ctx, c.News); err != nil {
+				return err
+			}
 		}
 	}
 	if err := f.lookAgain(ctx, c, start); err != nil {
 		return err
 	}
-	if len(c.known) > mostKnown || len(c.again) > mostAgain {
-		f.breakOff(c, start)
-	}
-	c.Since = c.next()
-	maps.DeleteFunc(c.known, func(_ eventName, at session.Time) bool { return at <= c.Since })
+	c.drop()
 	c.searched = max(c.searched, start.Add(-commitWithin))
 	proven := c.searched
 	for _, s := range c.again { // a copy from meanwhile may lack a change
@@ -214,21 +222,28 @@ func (f *Follower) extend(ctx context.Context, c *chain, start session.Time) err
 	return f.Store.ProveNews(ctx, c.News)
 }
 
+// drop moves the beginning of the next search on, and forgets the events before it.
+func (c *chain) drop() {
+	c.Since = c.next()
+	maps.DeleteFunc(c.known, func(_ eventName, at session.Time) bool { return at <= c.Since })
+}
+
 // breakOff begins a new chain, for events may be missing in this one: copies from before the gap count as they would without
 // news.
-func (f *Follower) breakOff(c *chain, start session.Time) {
-	if start > c.From {
+func (f *Follower) breakOff(c *chain) {
+	now := f.now() // after the search that has shown the gap
+	if now > c.From {
 		f.log.Warn("there are more events of zitadel than can be followed: copies from before answer only for --upstream-max-age", "known", len(c.known), "users", len(c.again))
 	}
 	f.metrics.gap()
 	clear(c.known)
 	c.again = nil
 	c.floor = c.last // what happened before, and is seen later, belongs to the gap
-	c.From = start.Add(max(commitWithin, f.Store.QuestionFor()) + 2*clockError)
+	c.From = now.Add(max(commitWithin, f.Store.QuestionFor()) + 2*clockError)
 }
 
 // take applies those events of a page that are not known.
-func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event, start session.Time) error {
+func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event) error {
 	all, last := newEffects(), c.last
 	again := map[string]seen{}
 	for i := range page {
@@ -242,7 +257,7 @@ func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event, st
 		f.metrics.event("search", effect)
 		if effect == effectUser {
 			if _, ok := again[e.Aggregate]; !ok {
-				again[e.Aggregate] = seen{user: e.Aggregate, date: e.At, applied: start, before: c.searched}
+				again[e.Aggregate] = seen{user: e.Aggregate, date: e.At, before: c.searched}
 			}
 		}
 	}
@@ -253,7 +268,11 @@ func (f *Follower) take(ctx context.Context, c *chain, page []upstream.Event, st
 		e := &page[i]
 		c.known[eventName{e.AggregateType, e.Aggregate, e.Sequence}] = e.At
 	}
-	c.again = slices.AppendSeq(c.again, maps.Values(again))
+	applied := f.now() // not when the search began: an event may have come while it was under way, after a question
+	for _, s := range again {
+		s.applied = applied
+		c.again = append(c.again, s)
+	}
 	c.last = max(c.last, last)
 	return nil
 }
