@@ -7,8 +7,8 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 // keysIn is how many keys a file has; none if it is not there, or empty. What has something else is refused.
@@ -33,7 +33,7 @@ func countKeys(path string, text []byte) (int, error) {
 	if len(text) == 0 {
 		return 0, nil
 	}
-	keys, err := webhook.ParseKeys(text)
+	keys, err := upstream.ParseEventKeys(text)
 	if err != nil {
 		return 0, fmt.Errorf("%s is not changed, for it has something else than signing keys: %w", path, err)
 	}
@@ -70,7 +70,7 @@ func appendKey(path string, ask func() (string, error)) (err error) {
 	if len(old) > 0 && old[len(old)-1] != '\n' {
 		line = "\n" + line
 	}
-	if _, err := webhook.ParseKeys([]byte(string(old) + line)); err != nil {
+	if _, err := upstream.ParseEventKeys([]byte(string(old) + line)); err != nil {
 		return fmt.Errorf("the signing key that ZITADEL gave is not written to %s, --new-key gets another: %w", path, err)
 	}
 	if _, err := f.WriteString(line); err != nil {

@@ -9,9 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
@@ -65,8 +63,8 @@ func Look(ctx context.Context, client *upstream.Client, w Wanted) (*Plan, error)
 	switch {
 	case plan.target != nil && plan.keys == 0 && !w.NewKey && w.KeyFile != "":
 		return nil, fmt.Errorf("the target %q is there, and --upstream-event-key-file has no key: ZITADEL shows that once only; --new-key gets a new one", plan.target.Name)
-	case plan.wantsKey() && plan.keys == webhook.MaxKeys:
-		return nil, fmt.Errorf("%s has %d keys, which is the most: remove those that ZITADEL uses no more", w.KeyFile, webhook.MaxKeys)
+	case plan.wantsKey() && plan.keys == upstream.MaxEventKeys:
+		return nil, fmt.Errorf("%s has %d keys, which is the most: remove those that ZITADEL uses no more", w.KeyFile, upstream.MaxEventKeys)
 	}
 	return plan, nil
 }
@@ -196,7 +194,7 @@ func (p *Plan) Apply(ctx context.Context, client *upstream.Client, say func(form
 func (p *Plan) explain(err error) error {
 	refused, ok := errors.AsType[*upstream.ActionError](err)
 	switch {
-	case ok && refused.Status == http.StatusBadRequest && p.target == nil && strings.Contains(refused.What, "create"):
+	case ok && refused.Status == http.StatusBadRequest && refused.Operation == upstream.CreateTarget:
 		return fmt.Errorf("%w; perhaps --endpoint is an address that its HTTPClient.DenyList has, as private ones and loopback are by default", err)
 	case !errors.Is(err, upstream.ErrUnavailable), !upstream.MayHaveHappened(err):
 		return err
