@@ -42,8 +42,13 @@ func ParseEventKeys(text []byte) (*EventKeys, error) {
 	return k, nil
 }
 
-// Len is how many there are.
-func (k *EventKeys) Len() int { return len(k.all) }
+// Len is how many there are; nil has none.
+func (k *EventKeys) Len() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.all)
+}
 
 // All yields them, the oldest first. They must not be changed.
 func (k *EventKeys) All() iter.Seq2[int, []byte] { return slices.All(k.all) }

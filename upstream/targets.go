@@ -33,7 +33,7 @@ func (c EventCondition) String() string {
 	case c.Event != "":
 		return "events " + c.Event
 	case c.Group != "":
-		return "events of the group " + c.Group
+		return "events of group " + c.Group
 	}
 	return "all events"
 }
