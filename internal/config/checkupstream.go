@@ -31,7 +31,7 @@ type Upstream struct {
 	Poll time.Duration
 	// Keep is how long a copy stays that nobody uses.
 	Keep time.Duration
-	// ProbeRate is how many calls a second tokens may cost it that nothing here proves.
+	// ProbeRate is how many calls a second it gets at most to check tokens that Cloakroom does not know.
 	ProbeRate int
 }
 
