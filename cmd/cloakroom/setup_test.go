@@ -182,7 +182,7 @@ func TestSetup_SaysWhatIsWrong(t *testing.T) {
 	s.want(code, out, log, exitFailed, "it lacks the permission action.target.read; an IAM_OWNER has it")
 	s.zitadel.Change(func(settings *zitadeltest.Settings) { settings.DenyPrivateTargets = true })
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--endpoint=http://127.0.0.1:8080/events/zitadel")
-	s.want(code, out, log, exitFailed, "ZITADEL does not create the target: it answers 400", "HTTPClient.DenyList")
+	s.want(code, out, log, exitFailed, "ZITADEL does not create the target: it answers 400", "perhaps --endpoint has an address that is in its HTTPClient.DenyList")
 	if len(s.keys()) > 0 {
 		t.Error("there is a key")
 	}
