@@ -26,11 +26,11 @@ const eventKey = "a-signing-key-of-a-test"
 
 // withEvents lets a server take events that are signed with eventKey.
 func withEvents(take func(upstream.Event) bool) func(*setup) {
-	keys, err := webhook.ParseKeys([]byte(eventKey))
+	keys, err := upstream.ParseEventKeys([]byte(eventKey))
 	if err != nil {
 		panic(err)
 	}
-	return func(s *setup) { s.config.Event, s.config.EventKeys = take, func() *webhook.Keys { return keys } }
+	return func(s *setup) { s.config.Event, s.config.EventKeys = take, func() *upstream.EventKeys { return keys } }
 }
 
 func takeAll(upstream.Event) bool { return true }

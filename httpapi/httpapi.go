@@ -86,7 +86,7 @@ type Config struct {
 	// nil: there is no route for events.
 	Event func(upstream.Event) bool
 	// EventKeys are the keys that may sign events; with Event it is required.
-	EventKeys func() *webhook.Keys
+	EventKeys func() *upstream.EventKeys
 	// Verify configures the endpoint that gateways ask.
 	Verify verify.Config
 	// Version is what GET /version answers; default "unknown".

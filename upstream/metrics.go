@@ -20,7 +20,7 @@ func newMeasures(to prometheus.Registerer, c *Client) *measures {
 	m := &measures{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_upstream_calls_total",
-			Help: "Calls to ZITADEL, by what they were and how they ended: 2xx to 5xx, or, without an answer, unavailable, open (the breaker let it not through), busy, paused (ZITADEL asks for fewer), gone (the caller did not wait).",
+			Help: "Calls to ZITADEL, by what they were and how they ended: 2xx to 5xx, or, without an answer, unavailable, open (not sent: the breaker is open), busy, paused (ZITADEL asks for fewer), gone (the caller did not wait).",
 		}, []string{"call", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "cloakroom_upstream_call_seconds",

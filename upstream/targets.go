@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,7 +33,7 @@ func (c EventCondition) String() string {
 	case c.Event != "":
 		return "events " + c.Event
 	case c.Group != "":
-		return "events of the group " + c.Group
+		return "events of group " + c.Group
 	}
 	return "all events"
 }
@@ -58,9 +59,23 @@ const (
 	targetTimeout = "5s"
 )
 
+// Operation is what a call about targets or executions does.
+type Operation string
+
+// The operations.
+const (
+	ShowTargets     Operation = "show targets"
+	ShowExecutions  Operation = "show executions"
+	CreateTarget    Operation = "create the target"
+	ChangeTargetKey Operation = "change the key of the target"
+	SetExecution    Operation = "set the execution"
+)
+
 // ActionError is a refusal of a call about targets or executions. Nothing was changed by that call.
 type ActionError struct {
-	// What was to be done, and the permission at ZITADEL that it needs.
+	// Operation is what was refused.
+	Operation Operation
+	// What was to be done, in words, and the permission at ZITADEL that it needs.
 	What, Permission string
 	Status           int
 	// ID is ZITADEL's ID of the error, "" if it has none.
@@ -88,9 +103,11 @@ func (e *ActionError) Error() string {
 
 // action is a call about targets or executions.
 type action struct {
-	what, permission, method, path string
-	read                           bool
-	body                           any
+	operation                Operation
+	of                       string // in place of the operation's words, if it says more
+	permission, method, path string
+	read                     bool
+	body                     any
 }
 
 // act makes a call with our credentials, and reads its answer. Its error is an *ActionError, or wraps ErrUnavailable.
@@ -119,7 +136,7 @@ func (c *Client) act(ctx context.Context, call action, answer any) error {
 	}
 	p, _ := a.problem()
 	return &ActionError{
-		What: call.what, Permission: call.permission, Status: a.Status, ID: p.id,
+		Operation: call.operation, What: cmp.Or(call.of, string(call.operation)), Permission: call.permission, Status: a.Status, ID: p.id,
 		Lacks: a.Status == http.StatusForbidden || a.Status == http.StatusNotFound && strings.HasPrefix(p.id, idNoMember),
 	}
 }
@@ -160,7 +177,7 @@ func (c *Client) Targets(ctx context.Context) (all []Target, err error) {
 		Pagination pagination `json:"pagination"`
 		Targets    []Target   `json:"targets"`
 	}
-	err = c.each(ctx, action{what: "show targets", permission: "action.target.read", path: targetsPath + "/search"}, func() (int, string) {
+	err = c.each(ctx, action{operation: ShowTargets, permission: "action.target.read", path: targetsPath + "/search"}, func() (int, string) {
 		n, total := len(answer.Targets), answer.Pagination.Total
 		all = append(all, answer.Targets...)
 		answer.Targets, answer.Pagination = nil, pagination{}
@@ -180,7 +197,7 @@ func (c *Client) EventExecutions(ctx context.Context) (all []Execution, err erro
 			Targets []string `json:"targets"`
 		} `json:"executions"`
 	}
-	err = c.each(ctx, action{what: "show executions", permission: "action.execution.read", path: executionsPath + "/search"}, func() (int, string) {
+	err = c.each(ctx, action{operation: ShowExecutions, permission: "action.execution.read", path: executionsPath + "/search"}, func() (int, string) {
 		n, total := len(answer.Executions), answer.Pagination.Total
 		for _, e := range answer.Executions {
 			if on := e.Condition.Event; on != nil {
@@ -205,7 +222,7 @@ type newTarget struct {
 func (c *Client) CreateTarget(ctx context.Context, name, endpoint string) (id, key string, err error) {
 	var made newTarget
 	err = c.act(ctx, action{
-		what: "create the target", permission: "action.target.write", method: http.MethodPost, path: targetsPath,
+		operation: CreateTarget, permission: "action.target.write", method: http.MethodPost, path: targetsPath,
 		body: map[string]any{"name": name, "restAsync": struct{}{}, "timeout": targetTimeout, "endpoint": endpoint},
 	}, &made)
 	if err == nil && (made.ID == "" || made.Key == "") {
@@ -218,7 +235,7 @@ func (c *Client) CreateTarget(ctx context.Context, name, endpoint string) (id, k
 func (c *Client) NewTargetKey(ctx context.Context, id string) (key string, err error) {
 	var changed newTarget
 	err = c.act(ctx, action{
-		what: "change the key of the target", permission: "action.target.write", method: http.MethodPost, path: targetsPath + "/" + url.PathEscape(id),
+		operation: ChangeTargetKey, permission: "action.target.write", method: http.MethodPost, path: targetsPath + "/" + url.PathEscape(id),
 		body: map[string]string{"expirationSigningKey": "0s"},
 	}, &changed)
 	if err == nil && changed.Key == "" {
@@ -230,7 +247,7 @@ func (c *Client) NewTargetKey(ctx context.Context, id string) (key string, err e
 // SetExecution makes these the targets of an execution, in place of those before.
 func (c *Client) SetExecution(ctx context.Context, e Execution) error {
 	return c.act(ctx, action{
-		what: "send " + e.Condition.String() + " to the target", permission: "action.execution.write", method: http.MethodPut, path: executionsPath,
+		operation: SetExecution, of: "send " + e.Condition.String() + " to the target", permission: "action.execution.write", method: http.MethodPut, path: executionsPath,
 		body: map[string]any{"condition": map[string]any{"event": e.Condition}, "targets": e.Targets},
 	}, &struct{}{})
 }

@@ -81,7 +81,7 @@ func TestTargets_RefusalsSayWhatIsMissing(t *testing.T) {
 	}
 	c = asAccount(t, z, z.Admin.Token)
 	err := c.SetExecution(t.Context(), upstream.Execution{Condition: upstream.EventCondition{Group: "user"}, Targets: []string{"1"}})
-	if err == nil || err.Error() != "ZITADEL does not send events of the group user to the target: it answers 400 (COMMAND-17e8fq1ggk)" {
+	if err == nil || err.Error() != "ZITADEL does not send events of group user to the target: it answers 400 (COMMAND-17e8fq1ggk)" {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,26 +71,26 @@ func (s *settingUp) want(code int, out, log string, wantCode int, texts ...strin
 func TestSetup_ShowsAndAppliesOnce(t *testing.T) {
 	s := newSettingUp(t)
 	code, out, log := s.run(s.zitadel.Admin.Token)
-	s.want(code, out, log, exitOK, `missing  target "cloakroom", for "https://cloakroom.example.com/events/zitadel"`, "missing  its signing key",
-		"missing  events of the group session do not go to it", "missing  events of the group user do not go to it", "HTTPClient.DenyList", "if cloakroom.example.com has such an address", "Nothing was changed: --apply does it.")
+	s.want(code, out, log, exitFailed, `missing  target "cloakroom", for "https://cloakroom.example.com/events/zitadel"`, "missing  its signing key",
+		"missing  events of group session are not sent to it", "missing  events of group user are not sent to it", "HTTPClient.DenyList", "If cloakroom.example.com has such an address", "ZITADEL_HTTPCLIENT_DENYLIST=localhost,0.0.0.0/8,100.64.0.0/10,127.0.0.0/8,", "Nothing was changed. Add --apply")
 	if s.writes() != 0 || len(s.keys()) > 0 {
 		t.Error("something was changed")
 	}
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply")
-	s.want(code, out, log, exitOK, `created  target "cloakroom"`, "written  its signing key to "+s.file, "set      events of the group session go to it", "set      events of the group user go to it", "Done.")
+	s.want(code, out, log, exitOK, `created  target "cloakroom"`, "written  its signing key to "+s.file+", line 1\n", "set      events of group session are sent to it", "set      events of group user are sent to it", "Done.")
 	if info, err := os.Stat(s.file); err != nil || info.Mode() != 0o600 || len(s.keys()) != 1 {
 		t.Errorf("%v %v", info, err)
 	}
 	before := s.writes()
 	for _, more := range [][]string{{"--apply"}, nil} {
 		code, out, log = s.run(s.zitadel.Admin.Token, more...)
-		s.want(code, out, log, exitOK, "All is set up.")
+		s.want(code, out, log, exitOK, "Everything is set up.", "there    1 signing key in ")
 	}
 	if s.writes() != before || before != 3 || len(s.keys()) != 1 {
 		t.Errorf("%d calls, then %d", before, s.writes())
 	}
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key")
-	s.want(code, out, log, exitOK, "written  its signing key")
+	s.want(code, out, log, exitOK, "written  its signing key to "+s.file+", line 2\n", "delete   line 1 of "+s.file)
 	if keys := s.keys(); len(keys) != 2 || keys[0] == keys[1] {
 		t.Errorf("%d keys", len(keys))
 	}
@@ -97,18 +98,53 @@ func TestSetup_ShowsAndAppliesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key")
-	s.want(code, out, log, exitOK, "beware   others than its owner may read or write "+s.file+", as its mode says: -rw-r-----")
+	s.want(code, out, log, exitOK, "line 3\n", "delete   lines 1, 2 of "+s.file, "beware   others than its owner may read or write "+s.file+", as its mode says: -rw-r-----")
 	// Where the key is lost, another is got.
 	if err := os.Remove(s.file); err != nil {
 		t.Fatal(err)
 	}
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply")
 	s.want(code, out, log, exitFailed, "--upstream-event-key-file has no key", "--new-key gets a new one")
+	code, out, log = s.run(s.zitadel.Admin.Token, "--new-key")
+	s.want(code, out, log, exitFailed, "missing  its signing key", "Nothing was changed.")
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--new-key")
-	s.want(code, out, log, exitOK, "Done.")
+	if s.want(code, out, log, exitOK, "Done."); strings.Contains(out, "delete ") {
+		t.Errorf("there is no old key: %s", out)
+	}
 	// Another endpoint is another target, of another name.
 	code, out, log = s.run(s.zitadel.Admin.Token, "--endpoint=https://other.example.com/events/zitadel", "--apply")
 	s.want(code, out, log, exitFailed, `there is a target "cloakroom"`, "choose another --name")
+}
+
+func TestSetup_WarnsOfAnotherPath(t *testing.T) {
+	s := newSettingUp(t)
+	const warning = "warning: --endpoint does not end in /events/zitadel"
+	code, out, log := s.run(s.zitadel.Admin.Token, "--endpoint=https://cloakroom.example.com/foo")
+	s.want(code, out, log, exitFailed, warning)
+	code, out, log = s.run(s.zitadel.Admin.Token, "--endpoint=https://gateway.example.com/cloakroom/events/zitadel")
+	if s.want(code, out, log, exitFailed, "missing  "); strings.Contains(log, warning) {
+		t.Error(log)
+	}
+}
+
+func TestDenyListAdvice(t *testing.T) {
+	for host, removed := range map[string][]string{
+		"10.1.2.3": {"10.0.0.0/8"}, "172.20.0.1": {"172.16.0.0/12"}, "::1": {"::1/128"}, "fd00::1": {"fc00::/7"}, "::ffff:10.1.2.3": {"10.0.0.0/8"},
+		"localhost": {"localhost", "127.0.0.0/8", "::1/128"}, "100.64.0.1": {"100.64.0.0/10"},
+	} {
+		advice := denyListAdvice(host)
+		_, list, _ := strings.Cut(advice, "ZITADEL_HTTPCLIENT_DENYLIST=")
+		for _, entry := range defaultDenyList {
+			if slices.Contains(strings.Split(list, ","), entry) == slices.Contains(removed, entry) {
+				t.Errorf("%s: %s in %q", host, entry, advice)
+			}
+		}
+	}
+	for _, public := range []string{"192.0.2.1", "2001:db8::1"} {
+		if advice := denyListAdvice(public); advice != "" {
+			t.Errorf("%s: %s", public, advice)
+		}
+	}
 }
 
 // The targets of others get their events as before, whatever they are set on.
@@ -124,7 +160,7 @@ func TestSetup_KeepsTheTargetsOfOthers(t *testing.T) {
 	webhook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ours.Add(1) }))
 	t.Cleanup(webhook.Close)
 	code, out, log := s.run(s.zitadel.Admin.Token, "--apply", "--endpoint", webhook.URL+"/events/zitadel")
-	s.want(code, out, log, exitOK, "events of the group session do not go to it; they go to 1 other target, which stays", "its configuration must take 127.0.0.1 out of that", "set      events user.locked go to it")
+	s.want(code, out, log, exitOK, "events of group session are not sent to it; they are sent to 1 other target, which stays", "Remove the range of 127.0.0.1 from it", "100.64.0.0/10,169.254.0.0/16,", "set      events user.locked are sent to it")
 	before := len(s.zitadel.Events())
 	user := s.zitadel.AddUser(zitadeltest.User{Password: "Password1!"})
 	s.zitadel.CreateSession(zitadeltest.Session{UserID: user})
@@ -146,7 +182,7 @@ func TestSetup_SaysWhatIsWrong(t *testing.T) {
 	s.want(code, out, log, exitFailed, "it lacks the permission action.target.read; an IAM_OWNER has it")
 	s.zitadel.Change(func(settings *zitadeltest.Settings) { settings.DenyPrivateTargets = true })
 	code, out, log = s.run(s.zitadel.Admin.Token, "--apply", "--endpoint=http://127.0.0.1:8080/events/zitadel")
-	s.want(code, out, log, exitFailed, "ZITADEL does not create the target: it answers 400", "HTTPClient.DenyList")
+	s.want(code, out, log, exitFailed, "ZITADEL does not create the target: it answers 400", "perhaps --endpoint has an address that is in its HTTPClient.DenyList")
 	if len(s.keys()) > 0 {
 		t.Error("there is a key")
 	}

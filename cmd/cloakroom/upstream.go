@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +179,7 @@ const setupHelp = `Usage: cloakroom zitadel-setup --upstream-url URL --upstream-
 
 Lets the ZITADEL at --upstream-url send its events to Cloakroom: makes a target
 there, and sends the events of sessions and users to it, besides the targets
-that they go to already. It shows what there is and what is missing, and changes
+that get them already. It shows what there is and what is missing, and changes
 nothing without --apply. The account of the token needs the permissions
 action.target.read and .write, action.execution.read and .write, which an
 IAM_OWNER has.
@@ -189,14 +190,14 @@ IAM_OWNER has.
                    signing key of a new target is appended to the file of
                    --upstream-event-key-file, which serve reads, and shown
                    nowhere
-  --new-key        have an existing target sign with a new key, at once; remove
-                   the old one from the file afterwards
+  --new-key        have an existing target sign with a new key, at once; with
+                   --apply it says which lines of the file to delete then
 
 Settings of serve that count, from flags, environment and --config:
 --upstream-url, --upstream-host, --upstream-allow-http, --upstream-token-file,
 --upstream-ca-file, --upstream-timeout and --upstream-event-key-file.
 
-Exit code: 0 it is set up, or it was shown what is missing; 1 it failed;
+Exit code: 0 everything is set up; 1 something is missing, or it failed;
 2 it was called wrongly.
 `
 
@@ -214,6 +215,12 @@ func (f *setupFlags) settings() []config.Setting {
 		config.Own("new-key", "false", config.Boolean(&f.newKey), "have the target sign with a new key"),
 	}
 }
+
+// errNotSetUp says that something is missing, which is printed.
+var errNotSetUp = errors.New("something is missing")
+
+// webhookPath is where a Cloakroom takes events.
+const webhookPath = "/events/zitadel"
 
 // sentGroups are the groups of events that are sent.
 var sentGroups = []string{"session", "user"}
@@ -236,6 +243,9 @@ func setupCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if !strings.HasSuffix(f.endpoint, webhookPath) {
+		_, _ = fmt.Fprintf(p.stderr, "cloakroom zitadel-setup: warning: --endpoint does not end in %s, where Cloakroom takes events: a gateway must change the path to that\n", webhookPath)
+	}
 	client, err := upstream.New(c.Upstream.Client)
 	if err != nil {
 		return err
@@ -250,20 +260,20 @@ func setupCommand(ctx context.Context, p *program) error {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format+"\n", args...) }
 	plan.Show(say)
 	if plan.Done() {
-		say("All is set up.")
+		say("Everything is set up.")
 		return nil
 	}
 	if advice := denyListAdvice(host); advice != "" {
 		say("%s", advice)
 	}
 	if !f.apply {
-		say("Nothing was changed: --apply does it.")
-		return nil
+		say("Nothing was changed. Add --apply to set up what is missing.")
+		return &loggedError{errNotSetUp}
 	}
 	if err := plan.Apply(ctx, client, say); err != nil {
 		return err
 	}
-	say("Done. A serve with --upstream-event-key-file takes the events.")
+	say("Done. Start every cloakroom serve with --upstream-event-key-file, so that it takes the events.")
 	return nil
 }
 
@@ -309,15 +319,33 @@ func addressOf(u *url.URL) string {
 	return host + ":80"
 }
 
-// denyListAdvice says what ZITADEL's administrator must allow, if the host is or may be one that ZITADEL sends nothing to.
+// defaultDenyList is ZITADEL's own HTTPClient.DenyList, of v4.17.
+var defaultDenyList = []string{
+	"localhost", "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
+	"::/128", "::1/128", "fc00::/7", "fe80::/10",
+}
+
+// denyListAdvice says what ZITADEL's administrator must allow, if the host is or may be one that ZITADEL sends nothing to. The
+// setting replaces the whole list.
 func denyListAdvice(host string) string {
-	const denies = "ZITADEL sends nothing to addresses in its HTTPClient.DenyList, which by default has private ones and loopback: "
+	const denies = "ZITADEL sends nothing to addresses in its HTTPClient.DenyList, which by default has private ones and loopback. "
+	why := "Remove the range of " + host + " from it and keep the rest, which is, with the defaults of v4.17:"
 	ip, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()), host == "localhost":
-		return denies + "its configuration must take " + host + " out of that."
-	case err == nil:
+	if err != nil && host != "localhost" {
+		why = "If " + host + " has such an address where ZITADEL runs, remove its range and keep the rest; for 10.0.0.0/8 that is, with the defaults of v4.17:"
+	}
+	rest := slices.DeleteFunc(slices.Clone(defaultDenyList), func(entry string) bool {
+		network, wrong := netip.ParsePrefix(entry)
+		switch {
+		case host == "localhost":
+			return entry == host || wrong == nil && network.Addr().IsLoopback()
+		case err == nil:
+			return wrong == nil && network.Contains(ip.Unmap())
+		}
+		return entry == "10.0.0.0/8"
+	})
+	if len(rest) == len(defaultDenyList) {
 		return ""
 	}
-	return denies + "if " + host + " has such an address where ZITADEL runs, its configuration must take that out."
+	return denies + why + "\n  ZITADEL_HTTPCLIENT_DENYLIST=" + strings.Join(rest, ",")
 }

@@ -28,13 +28,13 @@ func TestRecorded_DeliveriesAreRead(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &d); err != nil {
 			t.Fatal(err)
 		}
-		k, err := ParseKeys([]byte(oldKey))
+		k, err := upstream.ParseEventKeys([]byte(oldKey))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []upstream.Event
 		r, err := New(Config{
-			Keys: func() *Keys { return k }, Clock: func() time.Time { return time.Unix(int64(d.T), 0) },
+			Keys: func() *upstream.EventKeys { return k }, Clock: func() time.Time { return time.Unix(int64(d.T), 0) },
 			Take: func(e upstream.Event) bool { got = append(got, e); return true },
 		})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 const (
@@ -86,8 +87,8 @@ func parseSignature(lines [][]byte) (*Signature, error) {
 
 // by says whether one of the sums is that of body by one of the keys. Its name is the same for the same time and body, whichever
 // of the sums was left in the header.
-func (s *Signature) by(keys *Keys, body []byte) (name sum, ok bool) {
-	for i, key := range keys.all {
+func (s *Signature) by(keys *upstream.EventKeys, body []byte) (name sum, ok bool) {
+	for i, key := range keys.All() {
 		mac := hmac.New(sha256.New, key)
 		mac.Write(s.at)
 		mac.Write([]byte("."))

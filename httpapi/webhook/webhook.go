@@ -1,6 +1,6 @@
 // Package webhook reads events that a ZITADEL sends by itself (its Actions v2): whether the signature of one is good and new, and
-// what it says. Package httpapi has the route, and hands good events on. Look here for the form of the signature (signature.go),
-// of the keys (keys.go) and of the events (event.go).
+// what it says. Package httpapi has the route, and hands good events on. Look here for the form of the signature (signature.go)
+// and of the events (event.go).
 //
 // Everybody may send, so nothing is kept for a body before its headers are in order, and nothing of it is read before its
 // signature is good. The payload of an event, which may have the hash of a password, is passed over. (I6)
@@ -8,6 +8,7 @@ package webhook
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
@@ -33,7 +34,7 @@ var (
 	errFull      = &refusal.Error{Code: refusal.Unavailable, Text: "too many events wait to be applied"}
 	errNoBody    = &refusal.Error{Code: refusal.Invalid, Text: "the body is no event of ZITADEL's: it must be a JSON object with members as its Actions v2 send them"}
 	errSignature = &refusal.Error{Code: refusal.Unauthorised, Text: "ZITADEL-Signature: it is by none of the keys in --upstream-event-key-file", Guessed: true}
-	errStale     = &refusal.Error{Code: refusal.Unauthorised, Text: "ZITADEL-Signature: t is more than 300 seconds from our time"}
+	errStale     = &refusal.Error{Code: refusal.Unauthorised, Text: fmt.Sprintf("ZITADEL-Signature: t is more than %d seconds from our time", tolerance/time.Second)}
 )
 
 // ErrBusy refuses a large event, for there is no place for it.
@@ -42,7 +43,7 @@ func ErrBusy() error { return errBusy }
 // Config says how events are taken. All but Metrics is required.
 type Config struct {
 	// Keys are those that may sign.
-	Keys func() *Keys
+	Keys func() *upstream.EventKeys
 	// Clock is the store's: whether a signature is young is said by the same clock in all processes, as of tokens of
 	// issuers. It goes on while Redis is away. (I1)
 	Clock func() time.Time

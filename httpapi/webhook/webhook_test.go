@@ -30,12 +30,12 @@ type post struct {
 func newPost(t *testing.T, keys ...string) *post {
 	t.Helper()
 	p := &post{t: t}
-	k, err := ParseKeys([]byte(strings.Join(keys, "\n")))
+	k, err := upstream.ParseEventKeys([]byte(strings.Join(keys, "\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Receiver, err = New(Config{
-		Keys: func() *Keys { return k }, Clock: func() time.Time { return noon },
+		Keys: func() *upstream.EventKeys { return k }, Clock: func() time.Time { return noon },
 		Take: func(e upstream.Event) bool {
 			if !p.full {
 				p.got = append(p.got, e)
@@ -230,29 +230,6 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestParseKeys(t *testing.T) {
-	k, err := ParseKeys([]byte("\n" + oldKey + "\r\n\n  " + newKey + "\n"))
-	if err != nil || k.Len() != 2 || string(k.all[0]) != oldKey || string(k.all[1]) != newKey {
-		t.Errorf("%v", err)
-	}
-	if text := fmt.Sprintf("%v %+v %#v %s", k, k, k, k.LogValue()); strings.Contains(text, "signing-key") {
-		t.Errorf("I6: %s", text)
-	}
-	for text, want := range map[string]string{
-		"":                                     "has no signing key",
-		"\n \n":                                "has no signing key",
-		oldKey + "\nshort12":                   "line 2: a signing key must have 8 to 512",
-		strings.Repeat("x", 513):               "line 1: a signing key must have 8 to 512",
-		"two words in it":                      "without spaces",
-		"schlüssel-eins":                       "printable characters of ASCII",
-		strings.Repeat(oldKey+"\n", MaxKeys+1): "has more than 16 keys",
-	} {
-		if _, err := ParseKeys([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "words") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
 // No header is taken that was not signed by a key, and none that is good is refused.
 func FuzzSignature(f *testing.F) {
 	f.Add(zitadeltest.Signature(noon, []byte(terminated), oldKey), terminated)
@@ -303,11 +280,11 @@ func FuzzDeliver(f *testing.F) {
 
 // What it takes to verify and queue an event, of the size of those that were recorded, with two keys.
 func BenchmarkDeliver(b *testing.B) {
-	k, err := ParseKeys([]byte(oldKey + "\n" + newKey))
+	k, err := upstream.ParseEventKeys([]byte(oldKey + "\n" + newKey))
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, err := New(Config{Keys: func() *Keys { return k }, Clock: func() time.Time { return noon }, Take: func(upstream.Event) bool { return true }})
+	r, err := New(Config{Keys: func() *upstream.EventKeys { return k }, Clock: func() time.Time { return noon }, Take: func(upstream.Event) bool { return true }})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/cloakroom-dev/cloakroom/upstream"
@@ -22,7 +21,7 @@ type Upstream struct {
 	// RootCAs are those of the file, whose changes are for Client.SetRootCAs; nil without one.
 	RootCAs *followed.Files[*x509.CertPool]
 	// EventKeys are those that it signs events with; nil without a file, whose path is EventKeyFile.
-	EventKeys    *followed.Files[*webhook.Keys]
+	EventKeys    *followed.Files[*upstream.EventKeys]
 	EventKeyFile string
 	// MaxAge is how long what it has answered may answer here.
 	MaxAge time.Duration
@@ -32,7 +31,7 @@ type Upstream struct {
 	Poll time.Duration
 	// Keep is how long a copy stays that nobody uses.
 	Keep time.Duration
-	// ProbeRate is how many calls a second tokens may cost it that nothing here proves.
+	// ProbeRate is how many calls a second it gets at most to check tokens that Cloakroom does not know.
 	ProbeRate int
 }
 
@@ -57,8 +56,8 @@ const newsLag = 10 * time.Second
 // upstreamNeeds are settings that say nothing without --upstream-url.
 var upstreamNeeds = []string{"upstream-host", "upstream-allow-http", "upstream-token-file", "upstream-ca-file", "upstream-event-key-file"}
 
-// checkUpstream reads the files of the ZITADEL, if there is one: that with the keys of events only for a subcommand that
-// serves.
+// checkUpstream reads the files of the ZITADEL, if there is one. Only zitadel-setup leaves out the one with the keys of events: it
+// writes them, and the file may not be there yet.
 func checkUpstream(c *Config, subcommand string, wrong *usage.Faults) {
 	u := &c.upstream
 	if !c.good(append(upstreamNeeds, "upstream-url")...) {
@@ -156,22 +155,22 @@ func credentialsFile(path string) *followed.Files[*upstream.Credentials] {
 }
 
 // eventKeysFile follows a file with the keys that ZITADEL signs events with.
-func eventKeysFile(path string) *followed.Files[*webhook.Keys] {
-	return &followed.Files[*webhook.Keys]{
+func eventKeysFile(path string) *followed.Files[*upstream.EventKeys] {
+	return &followed.Files[*upstream.EventKeys]{
 		Setting: "upstream-event-key-file",
-		Parse: func(read func(string) ([]byte, error)) (*webhook.Keys, error) {
+		Parse: func(read func(string) ([]byte, error)) (*upstream.EventKeys, error) {
 			text, err := read(path)
 			if err != nil {
 				return nil, err
 			}
-			keys, err := webhook.ParseKeys(text)
+			keys, err := upstream.ParseEventKeys(text)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 			return keys, nil
 		},
 		Done: "keys of ZITADEL's events reloaded", Kept: "the keys of ZITADEL's events were not reloaded, the old ones stay",
-		Says: func(now *webhook.Keys) []any { return []any{"keys", now.Len()} },
+		Says: func(now *upstream.EventKeys) []any { return []any{"keys", now.Len()} },
 	}
 }
 

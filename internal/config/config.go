@@ -193,7 +193,7 @@ func settings(c *Config) []Setting {
 		{"upstream-keep", "24h", duration(&c.upstream.keep, time.Second, 8760*time.Hour), "how long the copy of a session stays here that nobody uses; longer than --upstream-max-age-proven", anywhere},
 		{"upstream-permission-age", "30s", duration(&c.upstream.permissionAge, 0, time.Hour), "how long a caller whose credentials only it knows is shown a session again without it being asked; 0 asks each time", anywhere},
 		{"upstream-verify-timeout", "1s", duration(&c.upstream.verifyTimeout, 20*time.Millisecond, time.Minute), "how long a verify may take where it has to be asked; a trusted gateway that says that it waits for less gets its answer by then", anywhere},
-		{"upstream-probe-rate", strconv.Itoa(DefaultProbeRate), Number(&c.upstream.probeRate, 1, 100_000), "most calls to it in a second that tokens cause which nothing here proves, and as many at once; clients have turns", anywhere},
+		{"upstream-probe-rate", strconv.Itoa(DefaultProbeRate), Number(&c.upstream.probeRate, 1, 100_000), "most calls to it in a second to check tokens that Cloakroom does not know, and as many at once; clients take turns", anywhere},
 		{"upstream-queue", strconv.Itoa(upstream.DefaultQueue), Number(&c.upstream.Queue, 0, 1<<16), "most calls that wait for their turn, beyond which they are refused at once", anywhere},
 
 		{"search-default-limit", "1000", Number(&c.API.DefaultLimit, 1, 100_000), "sessions per page if the search does not say", anywhere},

@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
@@ -30,8 +30,8 @@ type Wanted struct {
 // Plan is what there is at a ZITADEL, and what is missing there.
 type Plan struct {
 	Wanted
-	// keys is how many keys the file has.
-	keys int
+	// keys are those of the file, nil if it has none.
+	keys *upstream.EventKeys
 	// target is ours, nil if it is missing.
 	target *upstream.Target
 	// set are executions that lack our target, with the targets that they have; fine are those that have it.
@@ -63,10 +63,10 @@ func Look(ctx context.Context, client *upstream.Client, w Wanted) (*Plan, error)
 	}
 	plan.set, plan.fine = missing(executions, w.Groups, id)
 	switch {
-	case plan.target != nil && plan.keys == 0 && !w.NewKey && w.KeyFile != "":
+	case plan.target != nil && plan.keys == nil && !w.NewKey && w.KeyFile != "":
 		return nil, fmt.Errorf("the target %q is there, and --upstream-event-key-file has no key: ZITADEL shows that once only; --new-key gets a new one", plan.target.Name)
-	case plan.wantsKey() && plan.keys == webhook.MaxKeys:
-		return nil, fmt.Errorf("%s has %d keys, which is the most: remove those that ZITADEL uses no more", w.KeyFile, webhook.MaxKeys)
+	case plan.wantsKey() && plan.keys.Len() == upstream.MaxEventKeys:
+		return nil, fmt.Errorf("%s has %d keys, which is the most: remove those that ZITADEL uses no more", w.KeyFile, upstream.MaxEventKeys)
 	}
 	return plan, nil
 }
@@ -136,13 +136,13 @@ func (p *Plan) Show(say func(format string, args ...any)) {
 	if p.wantsKey() {
 		say("missing  its signing key")
 	} else if p.KeyFile != "" {
-		say("there    %d signing keys in %s", p.keys, p.KeyFile)
+		say("there    %v in %s", p.keys, p.KeyFile)
 	}
 	for _, c := range p.fine {
-		say("there    %s go to it", c)
+		say("there    %s are sent to it", c)
 	}
 	for _, e := range p.set {
-		say("missing  %s do not go to it%s", e.Condition, besides(e.Targets))
+		say("missing  %s are not sent to it%s", e.Condition, besides(e.Targets))
 	}
 }
 
@@ -152,9 +152,9 @@ func besides(targets []string) string {
 	case 0:
 		return ""
 	case 1:
-		return "; they go to 1 other target, which stays"
+		return "; they are sent to 1 other target, which stays"
 	}
-	return fmt.Sprintf("; they go to %d other targets, which stay", len(targets))
+	return fmt.Sprintf("; they are sent to %d other targets, which stay", len(targets))
 }
 
 // Apply does what is missing. The key is written before any event is sent.
@@ -164,7 +164,7 @@ func (p *Plan) Apply(ctx context.Context, client *upstream.Client, say func(form
 		id = p.target.ID
 	}
 	if p.wantsKey() {
-		err := appendKey(p.KeyFile, func() (key string, err error) {
+		line, old, err := appendKey(p.KeyFile, func() (key string, err error) {
 			if p.target != nil {
 				return client.NewTargetKey(ctx, id)
 			}
@@ -177,7 +177,10 @@ func (p *Plan) Apply(ctx context.Context, client *upstream.Client, say func(form
 		if p.target == nil {
 			say("created  target %q (%s)", p.Name, id)
 		}
-		say("written  its signing key to %s", p.KeyFile)
+		say("written  its signing key to %s, line %d", p.KeyFile, line)
+		if p.target != nil && len(old) > 0 {
+			say("delete   %s of %s: this target no longer signs with what is there. Keep what another target signs with", lines(old), p.KeyFile)
+		}
 		if info, err := os.Stat(p.KeyFile); err == nil && info.Mode().Perm()&0o077 != 0 {
 			say("beware   others than its owner may read or write %s, as its mode says: %v", p.KeyFile, info.Mode().Perm())
 		}
@@ -187,17 +190,29 @@ func (p *Plan) Apply(ctx context.Context, client *upstream.Client, say func(form
 		if err := client.SetExecution(ctx, e); err != nil {
 			return p.explain(err)
 		}
-		say("set      %s go to it", e.Condition)
+		say("set      %s are sent to it", e.Condition)
 	}
 	return nil
+}
+
+// lines names lines of a file.
+func lines(numbers []int) string {
+	if len(numbers) == 1 {
+		return fmt.Sprintf("line %d", numbers[0])
+	}
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.Itoa(n)
+	}
+	return "lines " + strings.Join(texts, ", ")
 }
 
 // explain adds to an error what helps.
 func (p *Plan) explain(err error) error {
 	refused, ok := errors.AsType[*upstream.ActionError](err)
 	switch {
-	case ok && refused.Status == http.StatusBadRequest && p.target == nil && strings.Contains(refused.What, "create"):
-		return fmt.Errorf("%w; perhaps --endpoint is an address that its HTTPClient.DenyList has, as private ones and loopback are by default", err)
+	case ok && refused.Status == http.StatusBadRequest && refused.Operation == upstream.CreateTarget:
+		return fmt.Errorf("%w; perhaps --endpoint has an address that is in its HTTPClient.DenyList, as private ones and loopback are by default", err)
 	case !errors.Is(err, upstream.ErrUnavailable), !upstream.MayHaveHappened(err):
 		return err
 	}

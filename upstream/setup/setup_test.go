@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,15 +55,21 @@ func TestMissing_KeepsTheTargetsOfOthers(t *testing.T) {
 func TestAppendKey(t *testing.T) {
 	key := func() (string, error) { return "a-new-signing-key", nil }
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := appendKey(path, key); err != nil {
+	if _, _, err := appendKey(path, key); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	for text, want := range map[string][]int{"": {1}, "old-key-1": {2, 1}, "old-key-1\n": {2, 1}, "\nold-key-1\n\n \nold-key-2\r\n": {6, 2, 5}} {
+		line, before, err := appendKey(testfile.Write(t, text), key)
+		if got := append([]int{line}, before...); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: the key and those before it are in lines %v, want %v, %v", text, got, want, err)
+		}
+	}
 	for before, want := range map[string]string{"an-old-signing-key": "an-old-signing-key\na-new-signing-key\n", "an-old-signing-key\n": "an-old-signing-key\na-new-signing-key\n", "": "a-new-signing-key\n"} {
 		path := testfile.Write(t, before)
-		if err := appendKey(path, key); err != nil {
+		if _, _, err := appendKey(path, key); err != nil {
 			t.Error(err)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != want {
@@ -72,7 +79,7 @@ func TestAppendKey(t *testing.T) {
 	// What has something else stays, and no key is asked for.
 	for _, other := range []string{"key: value of another file", strings.Repeat("x", 600)} {
 		path := testfile.Write(t, other)
-		err := appendKey(path, func() (string, error) { t.Error("a key was asked for"); return "", nil })
+		_, _, err := appendKey(path, func() (string, error) { t.Error("a key was asked for"); return "", nil })
 		if text, _ := os.ReadFile(path); err == nil || string(text) != other || strings.Contains(err.Error(), "value") {
 			t.Errorf("%q, %v", text, err)
 		}
@@ -80,23 +87,23 @@ func TestAppendKey(t *testing.T) {
 	// A file that was not there stays so if there is no key, and one that was, stays.
 	none := func() (string, error) { return "", errors.New("no key") }
 	path = filepath.Join(t.TempDir(), "keys")
-	if err := appendKey(path, none); err == nil {
+	if _, _, err := appendKey(path, none); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("an empty file was left")
 	}
 	path = testfile.Write(t, "")
-	if err := appendKey(path, none); err == nil {
+	if _, _, err := appendKey(path, none); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}
-	if err := appendKey(path, func() (string, error) { return "two words", nil }); err == nil || strings.Contains(err.Error(), "two words") {
+	if _, _, err := appendKey(path, func() (string, error) { return "two words", nil }); err == nil || strings.Contains(err.Error(), "two words") {
 		t.Error(err)
 	}
-	if err := appendKey(filepath.Join(t.TempDir(), "no", "keys"), key); err == nil || !strings.Contains(err.Error(), "--upstream-event-key-file") {
+	if _, _, err := appendKey(filepath.Join(t.TempDir(), "no", "keys"), key); err == nil || !strings.Contains(err.Error(), "--upstream-event-key-file") {
 		t.Error(err)
 	}
 }
