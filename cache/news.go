@@ -130,6 +130,23 @@ func (s *Store) LeadNews(ctx context.Context, lasts time.Duration) (bool, error)
 	return true, nil
 }
 
+// EndNewsLead lets another process lead at once, if this one does. If another takes over between the look and the deletion, a third
+// may lead besides it for a while, which makes no wrong result.
+func (s *Store) EndNewsLead(ctx context.Context) error {
+	key := s.keys.NewsLease()
+	holder, err := s.rdb.Get(ctx, key).Result()
+	if errors.Is(err, redis.Nil) || err == nil && holder != s.upstream.name {
+		return nil
+	}
+	if err == nil {
+		err = s.rdb.Del(ctx, key).Err()
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // UpstreamStatus is what Redis has of the copies, for people.
 type UpstreamStatus struct {
 	// News are the recorded ones, nil if there are none; Age is how long ago they ended. Here says that they are of this Redis.

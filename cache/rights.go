@@ -57,6 +57,7 @@ func Rights() []acl.Right {
 		{Command: "set", Args: "KEY 0 PX 1", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "it is now; outdate.lua: none is"},
 		{Command: "get", Args: "KEY", Keys: "f", Access: acl.Reads, When: acl.Upstream, Why: "news of ZITADEL: what is known, who asks"},
 		{Command: "set", Args: "KEY 0 PX 1 NX XX", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "record that"},
+		{Command: "del", Args: "KEY", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "a process that ends lets another ask"},
 		{Command: "get", Args: "KEY", Keys: "o", Access: acl.Reads, When: acl.Upstream, Why: "which session of ZITADEL a JWT's OIDC session is part of"},
 		{Command: "set", Args: "KEY 0 PX 1", Keys: "o", Access: acl.Writes, When: acl.Upstream, Why: "remember that"},
 		{Command: "evalsha", Args: "0 1 KEY", Keys: "q", Access: acl.Both, When: acl.Upstream, Why: "run outdate.lua"},

@@ -304,13 +304,15 @@ func TestRights_Upstream(t *testing.T) {
 				goneErr = nil
 			}
 			_, endedErr := s.Ended(t.Context(), &session.Login{OIDC: &session.OIDCSession{ID: "V2_1", User: "7"}})
-			return errors.Join(getErr, outdateErr, byTokenErr, goneErr, endedErr, s.LearnTie(t.Context(), "V2_1", session.Tie{User: "7"}), s.Terminate(t.Context(), "s1", "ended"))
+			_, leadErr := s.LeadNews(t.Context(), time.Minute)
+			leadErr = errors.Join(leadErr, s.EndNewsLead(t.Context()))
+			return errors.Join(leadErr, getErr, outdateErr, byTokenErr, goneErr, endedErr, s.LearnTie(t.Context(), "V2_1", session.Tie{User: "7"}), s.Terminate(t.Context(), "s1", "ended"))
 		}
 		l.allow(t, rule(all))
 		if err := tour(); err != nil {
 			t.Errorf("with all rights: %v", err)
 		}
-		for _, pattern := range []string{"%RW~cr:q:*", "%RW~cr:k:*", "%RW~cr:o:*"} {
+		for _, pattern := range []string{"%RW~cr:q:*", "%RW~cr:k:*", "%RW~cr:o:*", "%RW~cr:f:*"} {
 			l.allow(t, slices.DeleteFunc(rule(all), func(word string) bool { return word == pattern }))
 			if err := tour(); !errors.Is(err, session.ErrUnavailable) {
 				t.Errorf("without %s: %v", pattern, err)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -25,13 +26,15 @@ type circuit struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     *slog.Logger
 	away    atomic.Bool // from the first opening until it closes
-	last    atomic.Pointer[string]
+	// went wakes Client.Run when away becomes true.
+	went chan struct{}
+	last atomic.Pointer[string]
 	// served is when the last answer came that shows that ZITADEL serves, as Unix time in nanoseconds; 0: none yet.
 	served atomic.Int64
 }
 
 func (c *circuit) init(log *slog.Logger) {
-	c.log = log
+	c.log, c.went = log, make(chan struct{}, 1)
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:       rest,
 		ReadyToTrip:   func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= opensAfter },
@@ -46,8 +49,35 @@ func (c *circuit) changed(to gobreaker.State) {
 	switch {
 	case to == gobreaker.StateOpen && c.away.CompareAndSwap(false, true):
 		c.log.Warn("zitadel is away: calls are refused until it answers again", "error", c.fault())
+		select {
+		case c.went <- struct{}{}:
+		default: // Run will wake for an earlier one
+		}
 	case to == gobreaker.StateClosed && c.away.CompareAndSwap(true, false):
 		c.log.Info("zitadel answers again")
+	}
+}
+
+// Run asks a ZITADEL that is away whether it is back, once a second until it answers, and until ctx ends; then it returns
+// nil. While it is not away Run asks nothing. Without Run a process that makes no calls does not find out.
+func (c *Client) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.circuit.went:
+		}
+		for c.circuit.away.Load() {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(max(rest, c.pauses.left(true, time.Now()))):
+			}
+			if c.circuit.away.Load() {
+				// Not its health: ZITADEL calls itself healthy while its database is away.
+				_ = c.CheckCredentials(ctx)
+			}
+		}
 	}
 }
 

@@ -66,6 +66,38 @@ func TestBreaker_OpensWhenZitadelIsAway_AndClosesWhenItIsBack(t *testing.T) {
 	}
 }
 
+// A process that nobody asks for anything finds out, too.
+func TestRun_FindsOutThatZitadelIsBack(t *testing.T) {
+	t.Parallel()
+	var now switching
+	now.use(status(502))
+	s := serve(t, now.answer)
+	c := ask(t, s.URL)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	for round := range 2 {
+		for range 5 {
+			if _, err := c.Call(t.Context(), write()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := len(s.requests(""))
+		eventually.Holds(t, "it asks", func() bool { return len(s.requests("")) > sent })
+		if !c.State().Away {
+			t.Error("an answer of a proxy passes as ZITADEL's")
+		}
+		now.use(recorded(t, "connect v2 get").handler)
+		eventually.Holds(t, "recovery", func() bool { return !c.State().Away })
+		eventually.Holds(t, "the log says so", func() bool { return c.log.Count("zitadel answers again") == round+1 })
+		now.use(status(502))
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // What a caller can bring about on purpose must not keep out the others.
 func TestBreaker_AnswersToWrongCallsDoNotOpenIt(t *testing.T) {
 	t.Parallel()

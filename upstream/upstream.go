@@ -80,7 +80,7 @@ func (c *Config) Check() error {
 }
 
 // Client asks one ZITADEL. It is safe for concurrent use. It starts no goroutine before it is asked;
-// Close ends those that it has started.
+// Close ends those that it has started. Run, in a goroutine of the caller's, finds out when a ZITADEL that was away is back.
 type Client struct {
 	base         *url.URL
 	host         string

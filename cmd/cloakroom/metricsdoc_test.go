@@ -134,6 +134,9 @@ func checkRules(t *testing.T, known []string) {
 			if !slices.ContainsFunc(entries, func(e []string) bool { return e[1] == r.Alert }) {
 				t.Errorf("docs/runbook.md has no entry for %s", r.Alert)
 			}
+			if strings.HasPrefix(r.Annotations["summary"], "no process ") && !strings.Contains(r.Expr, "min by (job)") {
+				t.Errorf("%s: that no process has something, one alone does not show", r.Alert)
+			}
 			for _, name := range regexp.MustCompile(`cloakroom_\w+`).FindAllString(r.Expr, -1) {
 				base := strings.TrimSuffix(name, "_bucket")
 				if !slices.Contains(known, name) && !slices.Contains(known, base) {

@@ -58,6 +58,7 @@ func (s *sidecar) startUpstream() error {
 	}
 	s.upstream = client
 	s.parts.OnStop("client of zitadel", func() error { client.Close(); return nil })
+	s.parts.Start("watch of zitadel", client.Run)
 	s.c.Upstream.Credentials.Then = client.SetCredentials
 	if s.c.Upstream.RootCAs != nil {
 		s.c.Upstream.RootCAs.Then = client.SetRootCAs
@@ -94,7 +95,12 @@ func (s *sidecar) upstreamState() func() string {
 		return nil
 	}
 	return func() string {
-		return "zitadel: " + s.upstream.State().Text(time.Now()) + "\nnews: " + s.news.Text(s.c.Upstream.MaxAge) + "\n"
+		now := time.Now()
+		text := "zitadel: " + s.upstream.State().Text(now) + "\nnews: " + s.news.Text(s.c.Upstream.MaxAge) + "\n"
+		if s.c.Upstream.EventKeys != nil {
+			text += "events: " + s.news.SentText(now) + "\n"
+		}
+		return text
 	}
 }
 

@@ -43,8 +43,19 @@ func TestReadyz_NewsOfZITADEL(t *testing.T) {
 	args := append([]string{"serve", "--redis-url=memory:", "--upstream-url", z.URL, "--upstream-token-file", testfile.Write(t, z.Login.Token), "--verify-accept=id-token-pair"}, quick()...)
 	_, admin := launch(t, args).ready(t)
 	awaitAnswer(t, http.StatusOK, admin+"/readyz?verbose", "\nnews: forbidden: our account may not search for events (AUTH-5mWD2): it must be an IAM_OWNER; nothing is known yet: copies answer for --upstream-max-age\n")
-	_, admin = launch(t, append(args, "--upstream-poll=0")).ready(t)
+	api, admin := launch(t, append(args, "--upstream-poll=0")).ready(t)
 	wantLines(t, want(t, http.StatusOK, "GET", admin+"/readyz?verbose", ""), "zitadel: has not been asked yet\n", "news: off (--upstream-poll is 0): copies answer for --upstream-max-age\n")
+
+	// It finds out that ZITADEL is back, though nobody asks it for anything.
+	user := z.AddUser(zitadeltest.User{Password: "Password1!"})
+	id, token := z.CreateSession(zitadeltest.Session{UserID: user, Password: true})
+	z.Stop()
+	for range 5 {
+		want(t, http.StatusServiceUnavailable, "GET", api+"/verify", "", "Authorization", "Bearer "+id+":"+token)
+	}
+	awaitAnswer(t, http.StatusOK, admin+"/readyz?verbose", "\nzitadel: away: ")
+	z.Restart()
+	awaitAnswer(t, http.StatusOK, admin+"/readyz?verbose", "\nzitadel: answers; ")
 }
 
 // What upstream status prints while a cloakroom runs, and what without one; it changes nothing.
@@ -85,7 +96,7 @@ func TestUpstreamStatus(t *testing.T) {
 	if err := rdb.Del(t.Context(), rdb.Keys(t.Context(), "cr:f:*").Val()...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	wantLines(t, status(exitOK), "warn  news           none are recorded: ", "warn  leader         none: no process searches for events.")
+	wantLines(t, status(exitOK), "warn  news           none are recorded: ", "warn  leader         none: no process searches for events. No cloakroom serve runs with this --redis-key-prefix and --upstream-poll above 0, or its account may not search: see events below")
 	wantLines(t, status(exitOK, "--upstream-poll=0"), "ok    news           none, as --upstream-poll is 0: ", "ok    leader         none, as")
 	redis.Stop()
 	z.Stop()

@@ -85,6 +85,8 @@ func TestServe_TakesEventsOfZITADEL(t *testing.T) {
 	t.Parallel()
 	h := hear(t, "--upstream-poll=0")
 	_, other := h.login(h.user)
+	_, admin := h.first.ready(t)
+	awaitAnswer(t, http.StatusOK, admin+"/readyz?verbose", "\nevents: last one ")
 	for _, form := range []zitadeltest.PayloadForm{zitadeltest.CurrentPayload, zitadeltest.OlderPayload} {
 		h.zitadel.Change(func(s *zitadeltest.Settings) { s.Payload = form })
 		id, pair := h.login(h.user)

@@ -41,7 +41,7 @@ func ExamineCopies(ctx context.Context, c Copies, tell func(Finding)) {
 	case c.Poll == 0:
 		say("leader", ok("none, as --upstream-poll is 0"))
 	default:
-		say("leader", warn("none: no process searches for events. Is a cloakroom serve running with this --redis-key-prefix and --upstream-poll above 0?"))
+		say("leader", warn("none: no process searches for events. No cloakroom serve runs with this --redis-key-prefix and --upstream-poll above 0, or its account may not search: see events below"))
 	}
 }
 

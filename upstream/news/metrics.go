@@ -62,6 +62,9 @@ func newMeasures(r prometheus.Registerer, f *Follower) *measures {
 
 func (m *measures) event(from, effect string) { m.events.WithLabelValues(from, effect).Inc() }
 
+// lost counts sent events that were not applied, or not all of them.
+func (m *measures) lost(n int) { m.events.WithLabelValues("webhook", "lost").Add(float64(n)) }
+
 // gap counts a gap: the search has other results as well.
 func (m *measures) gap() { m.polls.WithLabelValues("gap").Inc() }
 

@@ -41,9 +41,11 @@ type Follower struct {
 	log   *slog.Logger
 	polls polls
 	// sent are events that ZITADEL has sent, and that wait to be applied.
-	sent    chan upstream.Event
-	metrics *measures
-	state   atomic.Pointer[State]
+	sent chan upstream.Event
+	// lastSent is when the last one came, as Unix time in nanoseconds; 0: none yet.
+	lastSent atomic.Int64
+	metrics  *measures
+	state    atomic.Pointer[State]
 }
 
 // New returns a Follower. It starts nothing.
@@ -57,7 +59,7 @@ func New(c Config) *Follower {
 	return f
 }
 
-// Run searches for events, and applies those and the sent ones, until ctx ends; then it returns nil.
+// Run searches for events, and applies those and the sent ones, until ctx ends; then it lets another process search, and returns nil.
 func (f *Follower) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	if f.Every > 0 {
@@ -65,6 +67,11 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 	running.Go(func() { f.applySent(ctx) })
 	running.Wait() // I7
+	if f.polls.leads {
+		endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLeadWithin)
+		defer cancel()
+		_ = f.Store.EndNewsLead(endCtx) // else it ends by itself, later
+	}
 	return nil
 }
 

@@ -469,7 +469,7 @@ func TestNews_NeedARight(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	f.tell(leads, err)
-	if s := f.State(); !s.Forbidden || !strings.Contains(s.Fault, "IAM_OWNER") {
+	if s := f.State(); !s.Forbidden || s.Leads || !strings.Contains(s.Fault, "IAM_OWNER") {
 		t.Errorf("got %+v", s)
 	}
 	if f.polls.restUntil.IsZero() {

@@ -17,8 +17,10 @@ const (
 	commitWithin = 5 * time.Second
 	// clockError is more than the clocks of two processes, which follow that of Redis, are apart.
 	clockError = time.Second
-	// leaseFor is the shortest time of a lease.
+	// leaseFor is how long a process that has crashed keeps others from searching, at least.
 	leaseFor = 5 * time.Second
+	// endLeadWithin bounds how long one that stops takes to let others.
+	endLeadWithin = time.Second
 	// stepWithin bounds one search with all its pages.
 	stepWithin = 20 * time.Second
 	// wholePage is the number of events from which on a page may have been cut: no ZITADEL is known to give fewer at most.
@@ -36,6 +38,8 @@ type polls struct {
 	// restUntil is when the next search may begin.
 	restUntil time.Time
 	failing   bool
+	// leads says that it was this process's turn when that was last known.
+	leads bool
 }
 
 // chain is a row of searches without a gap: each begins before what the last one may have missed.
@@ -92,8 +96,8 @@ func (f *Follower) search(ctx context.Context) {
 // tell says how a step went, in the log when that changes.
 func (f *Follower) tell(leads bool, err error) {
 	p := &f.polls
-	state := &State{Leads: leads}
 	forbidden, isForbidden := errors.AsType[*upstream.Forbidden](err)
+	state := &State{Leads: leads && !isForbidden} // it searches for nobody: the next one may find out the same
 	switch {
 	case isForbidden:
 		state.Forbidden, p.restUntil = true, time.Now().Add(forbiddenRest)
@@ -114,7 +118,11 @@ func (f *Follower) tell(leads bool, err error) {
 
 // step searches once, if this process is the one to do it, applies what it finds, and records what that proves.
 func (f *Follower) step(ctx context.Context) (leads bool, err error) {
-	if leads, err = f.Store.LeadNews(ctx, f.lease()); err != nil || !leads {
+	leads, err = f.Store.LeadNews(ctx, f.lease())
+	if err == nil {
+		f.polls.leads = leads
+	}
+	if err != nil || !leads {
 		f.polls.chain = nil
 		return leads, err
 	}

@@ -12,13 +12,14 @@ const (
 	mostSent = 10_000
 	// togetherSent is how many of them are applied together.
 	togetherSent = 256
-	// sentWithin bounds that, sentTries how often it is tried, sentPause the time between: the search for events finds what is lost.
+	// sentWithin bounds that, sentTries how often it is tried, sentPause the time between: what is lost, the search for events finds.
 	sentWithin, sentTries, sentPause = 5 * time.Second, 3, 500 * time.Millisecond
 )
 
 // Sent takes an event that ZITADEL has sent, to be applied soon. It does not wait. ok is false if too many
-// wait already: then it is lost, and the search will find it.
+// wait already: then it is lost, and only a search will find it.
 func (f *Follower) Sent(e upstream.Event) (ok bool) {
+	f.lastSent.Store(time.Now().UnixNano())
 	select {
 	case f.sent <- e:
 		return true
@@ -37,18 +38,25 @@ func (f *Follower) applySent(ctx context.Context) {
 			return
 		case first = <-f.sent:
 		}
-		all := newEffects()
-		f.metrics.event("webhook", all.add(&first))
+		all, some := newEffects(), 0
+		add := func(e *upstream.Event) {
+			effect := all.add(e)
+			f.metrics.event("webhook", effect)
+			if effect != effectNone {
+				some++
+			}
+		}
+		add(&first)
 		for n := 1; n < togetherSent && len(f.sent) > 0; n++ {
 			e := <-f.sent // nobody else takes from it
-			f.metrics.event("webhook", all.add(&e))
+			add(&e)
 		}
-		f.applySome(ctx, all)
+		f.applySome(ctx, all, some)
 	}
 }
 
-// applySome tries to apply effects.
-func (f *Follower) applySome(ctx context.Context, all effects) {
+// applySome tries to apply the effects of n events.
+func (f *Follower) applySome(ctx context.Context, all effects, n int) {
 	for try := 1; ; try++ {
 		stepCtx, cancel := context.WithTimeout(ctx, sentWithin)
 		err := f.apply(stepCtx, all)
@@ -57,7 +65,8 @@ func (f *Follower) applySome(ctx context.Context, all effects) {
 			return
 		}
 		if try == sentTries {
-			f.log.Warn("events that zitadel has sent were not applied: the search for events will find them", "sessions", len(all.sessions), "users", len(all.users), "error", err)
+			f.metrics.lost(n)
+			f.log.Warn("events that zitadel has sent were not applied: if a process searches for events, that finds them, else copies show them after --upstream-max-age", "events", n, "sessions", len(all.sessions), "users", len(all.users), "error", err)
 			return
 		}
 		select {

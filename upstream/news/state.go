@@ -20,6 +20,15 @@ type State struct {
 // State returns how the news do. It asks nobody.
 func (f *Follower) State() State { return *f.state.Load() }
 
+// SentText says to people, in one line, when ZITADEL has sent this process the last event.
+func (f *Follower) SentText(now time.Time) string {
+	last := f.lastSent.Load()
+	if last == 0 {
+		return "none has come to this process yet"
+	}
+	return fmt.Sprintf("last one %v ago", now.Sub(time.Unix(0, last)).Round(time.Second))
+}
+
 // Text says it to people, in one line. maxAge is how long copies answer without news.
 func (f *Follower) Text(maxAge time.Duration) string {
 	const short = "copies answer for --upstream-max-age"
