@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,13 +187,13 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		least, _ := replicas.sum()
 		c.acknowledged(least)
 	}()
-	end := func(name session.EndName, notAfter session.Time) error {
+	end := func(ctx context.Context, name session.EndName, notAfter session.Time) error {
 		got, err := s.config.Store.End(ctx, name, session.End{NotAfter: notAfter, Until: s.config.Store.Now().Add(l.Lifetime)})
 		replicas.add(got)
 		return err
 	}
 	if l.AllLogins {
-		if err := end(session.EndOfUser(l.UserID), l.Issued); err != nil {
+		if err := end(ctx, session.EndOfUser(l.UserID), l.Issued); err != nil {
 			return 0, err
 		}
 	}
@@ -204,22 +205,44 @@ func (s *Server) endSessions(ctx context.Context, c *call, l *oidc.Logout) (ende
 		}
 		return s.revokeOnce(ctx, what)
 	}
-	switch user, err := s.userOf(ctx, l.SessionID); {
-	case errors.Is(err, session.ErrNotFound):
-	case err != nil:
-		return 0, err
-	case l.UserID != "" && user != l.UserID:
-		return 0, nil // another user's under this ID stays
+	var unsure error // whose session it is
+	if l.UserID != "" {
+		var anothers bool
+		if anothers, unsure = s.isAnothers(ctx, l); anothers {
+			return 0, unsure // another user's under this ID stays
+		}
 	}
-	// First, for it may be stored later than it ends.
-	if err := end(session.EndOfSession(l.SessionID), session.Never); err != nil {
-		return 0, err
+	// First, for it may be stored later than it ends; and with time of its own, for ZITADEL may have taken all that there was.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	defer cancel()
+	if err := end(noting, session.EndOfSession(l.SessionID), session.Never); err != nil || unsure != nil {
+		return 0, cmp.Or(err, unsure)
 	}
 	what.Query.Predicates = []index.Predicate{index.ByIDs(l.SessionID)}
 	if l.UserID != "" {
 		what.May = func(f *session.Facts) bool { return f.UserID == l.UserID }
 	}
 	return s.revokeOnce(ctx, what)
+}
+
+// isAnothers says whether a session is another user's than the one whom a logout names. An error says that this is not
+// known for sure, so that the sender must come again.
+//
+// Where ZITADEL cannot say whose the session is, its JWTs must not stay good until it can. The copy here tells then; a
+// session without a copy counts as that of the user whom the issuer has named and signed for. Should that be wrong, JWTs with
+// this ID are refused until the end is forgotten; the session itself is deleted only when ZITADEL says whose it is.
+func (s *Server) isAnothers(ctx context.Context, l *oidc.Logout) (bool, error) {
+	user, err := s.userOf(ctx, l.SessionID)
+	if err == nil || errors.Is(err, session.ErrNotFound) {
+		return err == nil && user != l.UserID, nil
+	}
+	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	defer cancel()
+	stored, unread := s.config.Store.GetFresh(reading, l.SessionID)
+	if unread != nil {
+		return !errors.Is(unread, session.ErrNotFound), err // what cannot be read may be another's (I2)
+	}
+	return stored.UserID != "" && stored.UserID != l.UserID, err // a session may get its user later
 }
 
 // userOf returns the user of a session as it is now, "" if it has none, or session.ErrNotFound.

@@ -70,14 +70,14 @@ func (c *call) writeSession(stored *session.Stored, token string) error {
 			return nil
 		}
 	}
-	return c.writeDoc(stored)
+	return c.writeDoc(stored.Doc)
 }
 
-// writeDoc answers with stored.
-func (c *call) writeDoc(stored *session.Stored) error {
-	c.begin(len(stored.Doc) + len(`{"session":}`))
+// writeDoc answers with a session's document.
+func (c *call) writeDoc(doc []byte) error {
+	c.begin(len(doc) + len(`{"session":}`))
 	c.out = append(c.out, `{"session":`...)
-	c.out = append(c.out, stored.Doc...)
+	c.out = append(c.out, doc...)
 	return c.end(http.StatusOK)
 }
 

@@ -17,18 +17,22 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// as says with whose credentials a call is handed on: with the caller's own, or where these are known here only, with ours.
-func (c *call) as() upstream.Authorization {
-	if c.caller.Upstream {
-		return upstream.As(string(c.http.Request.Header.PeekCanonical(authorizationName))) // I8
-	}
-	return upstream.AsOurs()
+// own is the call's own Authorization. It must go to ZITADEL only if it is ZITADEL's: c.caller.Upstream.
+func (c *call) own() upstream.Authorization {
+	return upstream.As(string(c.http.Request.Header.PeekCanonical(authorizationName))) // I8
 }
 
-// forward hands a call on, and makes the answer ours. unknown says that what it asks for may have happened, whatever
-// the answer is.
+// forward hands a call of one of ZITADEL's own callers on, as it is, and makes the answer ours: ZITADEL decides what that
+// caller may. unknown says that what it asks for may have happened, whatever the answer is.
+//
+// A call of a caller who is known here only must never go this way. With our account ZITADEL lets it do all that we may, and
+// ZITADEL may read a request otherwise than we do: what is asked with our account, we write ourselves.
 func (s *Server) forward(ctx context.Context, c *call) (a *upstream.Answer, unknown bool, err error) {
-	a, unknown, err = forward.Call(ctx, s.config.Upstream, c.http, c.route.call, !c.route.writes, c.body, c.as())
+	if !c.caller.Upstream {
+		return nil, false, errDenied
+	}
+	q := upstream.Request{Name: c.route.call, Path: string(c.http.RequestURI()), Body: c.body, As: c.own(), Read: !c.route.writes} // I8
+	a, unknown, err = forward.Call(ctx, s.config.Upstream, c.http, q)
 	if err == nil {
 		forward.Write(c.http, a)
 	}
@@ -37,41 +41,40 @@ func (s *Server) forward(ctx context.Context, c *call) (a *upstream.Answer, unkn
 
 // listUpstream answers ListSessions.
 func (s *Server) listUpstream(ctx context.Context, c *call) error {
-	if !c.caller.Upstream && !c.caller.Read.All {
+	if c.caller.Upstream {
+		_, _, err := s.forward(ctx, c)
+		return err
+	}
+	if !c.caller.Read.All {
 		return errDenied // ZITADEL would show all that our account may see
 	}
-	_, _, err := s.forward(ctx, c)
+	// Who may see all sessions may search for any. The path is the route's, not the caller's: nobody else should read that.
+	q := upstream.Request{Name: c.route.call, Path: c.route.path, Body: c.body, As: upstream.AsOurs(), Read: true}
+	a, _, err := forward.Call(ctx, s.config.Upstream, c.http, q)
+	if err == nil {
+		forward.Write(c.http, a)
+	}
 	return err
 }
 
 // getUpstream answers GetSession: by a copy if the caller may see that, else as ZITADEL does.
 func (s *Server) getUpstream(ctx context.Context, c *call) error {
 	token, err := decodeGet(c)
+	if !c.caller.Upstream {
+		if err != nil {
+			return err
+		}
+		return s.getWithOurs(ctx, c, token)
+	}
 	id, bad := session.ParseID(c.id)
 	if err != nil || bad != nil { // ZITADEL's own words
 		_, _, err = s.forward(ctx, c)
 		return err
 	}
-	if !c.caller.Upstream {
-		stored, err := s.copyOf(ctx, c, id, token)
-		switch {
-		case errors.Is(err, session.ErrWrongToken):
-			return errGetToken
-		case errors.Is(err, session.ErrNotKept):
-			if token == "" && !c.caller.Read.All {
-				return errDenied
-			}
-			_, _, err = s.forward(ctx, c)
-			return err
-		case err != nil:
-			return err
-		}
-		return c.writeSession(stored, token)
-	}
 	question := forward.Ask(c.http.Request.Header.PeekCanonical(authorizationName), c.id, token)
 	if version, ok := s.permissions.Shows(question, time.Now()); ok && !c.fresh {
 		if stored, err := s.copyOf(ctx, c, id, ""); err == nil && forward.Version(sha256.Sum256(stored.Doc)) == version {
-			return c.writeDoc(stored)
+			return c.writeDoc(stored.Doc)
 		}
 	}
 	asked := time.Now()
@@ -82,6 +85,38 @@ func (s *Server) getUpstream(ctx context.Context, c *call) error {
 		}
 	}
 	return err
+}
+
+// getWithOurs answers GetSession to a caller who is known here only, as this caller's permissions say.
+func (s *Server) getWithOurs(ctx context.Context, c *call, token string) error {
+	id, err := knownID(c.id)
+	if err != nil {
+		return err
+	}
+	stored, err := s.copyOf(ctx, c, id, token)
+	switch {
+	case err == nil:
+		return c.writeSession(stored, token)
+	case errors.Is(err, session.ErrWrongToken):
+		return errGetToken
+	case !errors.Is(err, session.ErrNotKept):
+		return err
+	case token == "" && !c.caller.Read.All:
+		return errDenied
+	}
+	// Its token, or a permission for all sessions, lets the caller see it, also what is not known here of it.
+	got, err := s.config.Upstream.GetSession(ctx, id, token, upstream.AsOurs())
+	switch {
+	case err != nil:
+		return forward.Unavailable(err)
+	case got.Outcome == upstream.Found:
+		return c.writeDoc(got.Raw)
+	case got.Outcome == upstream.NotFound:
+		return errUnknownSession
+	case got.Outcome == upstream.TokenRefused:
+		return errGetToken
+	}
+	return forward.Unavailable(&upstream.Unseeing{Status: got.Answer.Status, ID: got.Answer.ErrorID()})
 }
 
 // copyOf reads a session that lives in ZITADEL; with its token, unless that is "".

@@ -16,11 +16,13 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
 	"github.com/cloakroom-dev/cloakroom/rpc"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/objectv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2beta"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
+	"github.com/cloakroom-dev/cloakroom/upstream"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -315,6 +317,37 @@ func TestGRPC_BadRequests(t *testing.T) {
 }
 
 // Health and reflection are there.
+// What names no session is answered here, and not handed on with our account.
+func TestGRPC_BadRequestsStayHere(t *testing.T) {
+	t.Parallel()
+	z := zitadeltest.Start(t)
+	credentials, err := upstream.ParseCredentials([]byte(z.Login.Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := upstream.New(upstream.Config{URL: z.URL, Credentials: credentials, Queue: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	f := start(t, func(s *setup) { s.api.Upstream, s.api.UpstreamTimeout = client, 5*time.Second })
+	for name, c := range map[string]struct {
+		q    *sessionv2.GetSessionRequest
+		want codes.Code
+	}{
+		"no ID":       {&sessionv2.GetSessionRequest{}, codes.InvalidArgument},
+		"no such ID":  {&sessionv2.GetSessionRequest{SessionId: "../sessions/1"}, codes.NotFound},
+		"empty token": {&sessionv2.GetSessionRequest{SessionId: "1", SessionToken: proto.String("")}, codes.InvalidArgument},
+	} {
+		if err := f.call("nobody", "GetSession", c.q, &sessionv2.GetSessionResponse{}); status.Code(err) != c.want {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if n := z.Count(zitadeltest.Any); n > 0 {
+		t.Errorf("%d calls were handed on", n)
+	}
+}
+
 func TestGRPC_HealthAndReflection(t *testing.T) {
 	t.Parallel()
 	f := start(t)

@@ -32,7 +32,7 @@ type Request struct {
 	// token of ours that has ended.
 	Read bool
 
-	// asUs says that the call is ours, though As is not: a pause that ZITADEL asks us for holds it back, and it may ask for one in its answer.
+	// asUs says that the call is ours, though As is not: it has our share of the places, a pause that ZITADEL asks us for holds it back, and it may ask for one in its answer.
 	asUs bool
 }
 
@@ -70,13 +70,13 @@ func (c *Client) call(ctx context.Context, q *Request) (*Answer, error) {
 	if err := c.mayAsk(q); err != nil {
 		return nil, err
 	}
-	switch err := c.places.take(timed); {
+	switch err := c.places.take(timed, q.ours()); {
 	case errors.Is(err, ErrBusy):
 		return nil, err
 	case err != nil:
 		return nil, c.failure(timed, err, false)
 	}
-	defer c.places.giveBack()
+	defer c.places.giveBack(q.ours())
 	if err := c.mayAsk(q); err != nil { // things may have changed
 		return nil, err
 	}
@@ -105,9 +105,12 @@ func (q *Request) reads() bool {
 	return q.Read || q.Method == http.MethodGet || q.Method == http.MethodHead
 }
 
+// ours says that we ask, and nobody's call is handed on.
+func (q *Request) ours() bool { return q.As.ours || q.asUs }
+
 // mayAsk says why a call must not be made now.
 func (c *Client) mayAsk(q *Request) error {
-	if left := c.pauses.left(q.As.ours || q.asUs, time.Now()); left > 0 {
+	if left := c.pauses.left(q.ours(), time.Now()); left > 0 {
 		return &RetryLaterError{After: left}
 	}
 	return c.circuit.open()
@@ -149,7 +152,7 @@ func (c *Client) exchange(ctx context.Context, q *Request, target *url.URL, auth
 		return nil, failure
 	}
 	shown = c.circuit.answered(a)
-	c.pauses.note(a, q.As.ours || q.asUs, time.Now())
+	c.pauses.note(a, q.ours(), time.Now())
 	return a, nil
 }
 

@@ -422,10 +422,12 @@ func TestCall_BoundsWhatIsUnderWayAndWhatWaits(t *testing.T) {
 	handler, let := hold(t, answered("{}"))
 	s := serve(t, handler)
 	c := ask(t, s.URL, func(c *upstream.Config) { c.Concurrency, c.Queue = 2, 3 })
+	ours := write()
+	ours.As = upstream.AsOurs()
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if _, err := c.Call(t.Context(), write()); err != nil {
+			if _, err := c.Call(t.Context(), ours); err != nil {
 				t.Error(err)
 			}
 		})
@@ -436,7 +438,7 @@ func TestCall_BoundsWhatIsUnderWayAndWhatWaits(t *testing.T) {
 	if c.gauge(t, "cloakroom_upstream_in_flight") != 2 {
 		t.Error("want 2 under way")
 	}
-	_, err := c.Call(t.Context(), write())
+	_, err := c.Call(t.Context(), ours)
 	if !errors.Is(err, upstream.ErrBusy) || !errors.Is(err, upstream.ErrUnavailable) || upstream.MayHaveHappened(err) {
 		t.Errorf("one more: %v", err)
 	}
@@ -451,7 +453,7 @@ func TestCall_BoundsWhatIsUnderWayAndWhatWaits(t *testing.T) {
 	if c.gauge(t, "cloakroom_upstream_queued") != 0 || c.gauge(t, "cloakroom_upstream_in_flight") != 0 || c.count(t, "cloakroom_upstream_calls_total set busy") != 1 {
 		t.Error("metrics")
 	}
-	if _, err := c.Call(t.Context(), write()); err != nil {
+	if _, err := c.Call(t.Context(), ours); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }

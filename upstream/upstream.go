@@ -122,7 +122,7 @@ func New(config Config) (*Client, error) {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.connections = either(config.Concurrency, DefaultConcurrency)
-	c.places = newPlaces(c.connections, config.Queue)
+	c.places.init(c.connections, config.Queue)
 	c.circuit.init(c.log)
 	c.metrics = newMeasures(config.Metrics, c)
 	c.service.credentials = config.Credentials

@@ -15,21 +15,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Call hands a request on. name is that of the call in metrics, read says that it changes nothing, and body is its
-// body. The answer is read-only. The error is a *refusal.Error; MayHaveHappened of it is said by unknown: the call may have
-// been carried out.
-func Call(ctx context.Context, to *upstream.Client, in *fasthttp.RequestCtx, name string, read bool, body []byte, as upstream.Authorization) (answer *upstream.Answer, unknown bool, err error) {
-	q := upstream.Request{
-		Name: name, Method: string(in.Method()), Path: string(in.RequestURI()), // I8
-		Header: http.Header{}, Body: body, As: as, Read: read,
-	}
+// Call hands a request on. q has what it asks for, and with whose credentials; its method and the headers that travel are
+// those of in. The answer is read-only. The error is a *refusal.Error; MayHaveHappened of it is said by unknown: the call may
+// have been carried out.
+func Call(ctx context.Context, to *upstream.Client, in *fasthttp.RequestCtx, q upstream.Request) (answer *upstream.Answer, unknown bool, err error) {
+	q.Method, q.Header = string(in.Method()), http.Header{} // I8
 	for key, value := range in.Request.Header.All() {
 		q.Header.Add(string(key), string(value)) // I8; what travels, upstream knows
 	}
 	if answer, err = to.Call(ctx, q); err != nil {
-		return nil, !read && upstream.MayHaveHappened(err), refused(err, read)
+		return nil, !q.Read && upstream.MayHaveHappened(err), refused(err, q.Read)
 	}
-	return answer, !read && answer.Status >= http.StatusInternalServerError, nil
+	return answer, !q.Read && answer.Status >= http.StatusInternalServerError, nil
 }
 
 // Unavailable is what is answered where ZITADEL has not answered, for an error that wraps upstream.ErrUnavailable. (I2)

@@ -35,6 +35,10 @@ const (
 // errTooMany is the error of a revocation of more than mostEnded sessions.
 var errTooMany = &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("more than %d sessions match: ask for fewer, by their creationDate for example", mostEnded)}
 
+// errMore is the error of a revocation that found more each time it looked.
+// It is none that is tried again at once: sessions may be created as fast as they are deleted, and then that would never end.
+var errMore = &refusal.Error{Code: refusal.Unavailable, Text: "ZITADEL has had more sessions each time, so some may be left"}
+
 // Revocation deletes sessions at the ZITADEL that they live in, with our account, and then their copies here. Make it
 // with NewRevocation.
 type Revocation struct {
@@ -131,11 +135,14 @@ func (r *Revocation) Revoke(ctx context.Context) (revoked uint64, err error) {
 		r.revoked, r.known = 0, map[uint64]struct{}{}
 	}
 	before := r.revoked
-	for range passes {
+	more := true
+	for n := 0; n < passes && more && err == nil; n++ {
 		done := len(r.known)
-		if err = r.pass(ctx); err != nil || r.DryRun || len(r.known) == done {
-			break
-		}
+		err = r.pass(ctx)
+		more = len(r.known) > done && !r.DryRun
+	}
+	if err == nil && more {
+		err = errMore
 	}
 	if err == nil && len(r.unsure) > 0 {
 		err = &upstream.UnavailableError{Reason: "it did not say whether it has deleted sessions", Sent: true}
@@ -186,7 +193,8 @@ func (r *Revocation) find(ctx context.Context) error {
 }
 
 // list ends what ZITADEL lists, the oldest first. A page begins at the creation date where the one before has ended, so
-// that deletions move nothing; only within one date, and past sessions that are not shown to us, offsets count.
+// that deletions move nothing. Only within one date, and past sessions that are not shown to us, offsets count: these go past
+// what is left of a page, since what was deleted of it makes the rest move up.
 func (r *Revocation) list(ctx context.Context) error {
 	from, offset := session.Time(math.MinInt64), 0
 	for {
@@ -199,6 +207,7 @@ func (r *Revocation) list(ctx context.Context) error {
 		for _, s := range page.Sessions {
 			switch {
 			case r.isKnown(s.ID) || r.except[s.ID]:
+			case s.Decoded == nil && !r.mayAny():
 			case s.Decoded == nil:
 				r.fail(s.ID, errors.New("zitadel lists a session that cannot be read"))
 			default:
@@ -210,8 +219,13 @@ func (r *Revocation) list(ctx context.Context) error {
 				last = max(last, s.Decoded.CreationDate)
 			}
 		}
+		before := r.revoked
 		if err := each(ctx, found, r.end); err != nil {
 			return err
+		}
+		gone := 0
+		if !r.DryRun {
+			gone = int(r.revoked - before)
 		}
 		if r.Progress != nil {
 			r.Progress(r.revoked)
@@ -222,7 +236,7 @@ func (r *Revocation) list(ctx context.Context) error {
 		case last > from:
 			from, offset = last, 0
 		default:
-			offset += pageSize
+			offset += pageSize - gone
 		}
 	}
 }
@@ -270,6 +284,8 @@ func (r *Revocation) examine(ctx context.Context, id session.ID, copied bool) er
 	case got.Outcome != upstream.Found:
 		r.fail(id, errors.New("zitadel does not show sessions to our account"))
 		return nil
+	case got.Decoded == nil && !copied && !r.mayAny():
+		return nil
 	case got.Decoded == nil:
 		r.fail(id, errors.New("zitadel has a session that cannot be read"))
 		return nil
@@ -288,6 +304,10 @@ func (r *Revocation) examine(ctx context.Context, id session.ID, copied bool) er
 func (r *Revocation) matches(f *session.Facts) bool {
 	return !r.except[f.ID] && r.match.Match(f, r.store.Now()) && (r.May == nil || r.May(f))
 }
+
+// mayAny says whether the caller may end a session of which nothing is known. Who may do so in one organization, or with its own,
+// may not: whose it is does not show, and so it is none of those that were asked for.
+func (r *Revocation) mayAny() bool { return r.May == nil || r.May(new(session.Facts)) }
 
 // end deletes a session at ZITADEL and then here, or counts it.
 func (r *Revocation) end(ctx context.Context, id session.ID) error {
