@@ -441,10 +441,10 @@ func (s *Store) Terminate(ctx context.Context, id session.ID, reason string) err
 		if err != nil {
 			return err
 		}
-		if old == nil || old.Due(s.clock()) {
+		if old == nil {
 			old = &session.Stored{Facts: session.Facts{ID: id, Expiration: session.Never}}
 		}
-		_, err = s.delete(ctx, old, reason, math.MaxUint64, true)
+		_, err = s.remove(ctx, old, reason, math.MaxUint64, true) // also one that is due, and that Redis has still
 		if !errors.Is(err, session.ErrConflict) && !errors.Is(err, session.ErrNotFound) {
 			return err
 		}

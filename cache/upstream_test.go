@@ -391,3 +391,40 @@ func testLearned(t *testing.T, shards int) {
 	}
 	token(a, t2, session.ErrWrongToken)
 }
+
+// A session that is due by our clock is in Redis until that, or the sweeper, removes it. It is terminated all the same. (I4)
+func TestI4_TerminateEndsWhatIsDueAndStored(t *testing.T) {
+	t.Parallel()
+	eachShards(t, func(t *testing.T, shards int) {
+		clock, r, server := storetest.NewClock(), newRecord(), redistest.Start(t)
+		client := server.Client(t)
+		s := openCopied(t, r, client, clock, shards)
+		// In our clock's time, which is not Redis' in tests: that does not expire it.
+		r.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(3), storetest.Expires(clock.Now().Add(time.Minute))), t1)
+		if _, err := s.GetWithToken(t.Context(), "s1", t1); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Minute)
+		stored := func(kind string) int {
+			keys, err := client.Keys(t.Context(), "cr:"+kind+":*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(keys)
+		}
+		if stored("s") != 1 {
+			t.Fatal("Redis does not have it any more: the test shows nothing")
+		}
+		if err := s.Terminate(t.Context(), "s1", "terminated"); err != nil {
+			t.Errorf("got %v", err)
+		}
+		if stored("s") != 0 || stored("d") != 1 {
+			t.Errorf("left are %d sessions and %d tombstones, want none and one", stored("s"), stored("d"))
+		}
+		// Whatever upstream says of it from now on.
+		r.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(9)), t1)
+		if _, err := s.GetWithToken(t.Context(), "s1", t1); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
