@@ -299,6 +299,7 @@ func questionName(id session.ID, token string) string {
 func (s *Store) question(ctx context.Context, id session.ID, token string) (*answer, error) {
 	u := s.upstream
 	begun := s.clock()
+	var last *answer // the last one that was overtaken
 	for range questions {
 		old, err := s.readFresh(ctx, id)
 		if err != nil {
@@ -332,12 +333,14 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 			}
 			return &answer{sent: sent, err: err}, nil
 		case errors.Is(err, session.ErrNotFound):
-			err := s.forget(ctx, old)
+			got := &answer{sent: sent, err: session.ErrNotFound}
+			err := s.forget(ctx, id, old)
 			if errors.Is(err, session.ErrConflict) {
 				u.overtaken.Add(1)
+				last = got
 				continue
 			}
-			return &answer{sent: sent, err: session.ErrNotFound}, err
+			return got, err
 		case err != nil:
 			return nil, unavailable(err)
 		case next.ID != id:
@@ -352,11 +355,22 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 		got, err := s.keep(ctx, next, old, mark)
 		if errors.Is(err, session.ErrConflict) {
 			u.overtaken.Add(1)
+			last = got
 			continue
 		}
 		return got, err
 	}
-	return nil, fmt.Errorf("%w: the session changes faster than it can be read", session.ErrUnavailable)
+	// Nothing orders the last answer and what has overtaken it, so it is not stored. It is right all the same for callers who came
+	// before it was sent, and only these use it: see current. Unless the session was terminated before they came, and
+	// upstream did not know yet: put would have said so, had it got so far. (I4)
+	terminated, err := s.terminated(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if terminated {
+		last = &answer{sent: last.sent, err: session.ErrRevoked}
+	}
+	return last, nil
 }
 
 // keep stores what upstream has answered, unless the session is due, or larger than what is kept.
@@ -366,7 +380,7 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 	}}
 	if got.stored.Due(s.clock()) || next.Validate(s.upstream.MaxBytes) != nil {
 		s.upstream.notKept.Add(1)
-		return got, s.forget(ctx, old)
+		return got, s.forget(ctx, next.ID, old)
 	}
 	err := s.put(ctx, next, old, mark)
 	if errors.Is(err, session.ErrDeleted) || errors.Is(err, session.ErrEnded) {
@@ -376,9 +390,13 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 }
 
 // forget removes what is stored of a session, and leaves nothing: upstream has none, or one that is
-// not kept. It answers session.ErrConflict if that has changed since the question was sent.
-func (s *Store) forget(ctx context.Context, old *session.Stored) error {
+// not kept. It answers session.ErrConflict if that has changed since the question was sent. If nothing is stored, it removes the mark of the
+// question, so that no older answer is stored that shares it.
+func (s *Store) forget(ctx context.Context, id session.ID, old *session.Stored) error {
 	if old == nil {
+		if err := s.writes.Do(ctx, redis.NewIntCmd(ctx, "del", s.keys.Question(id))); err != nil {
+			return unavailable(err)
+		}
 		return nil
 	}
 	_, err := s.delete(ctx, old, "", 0, false)
@@ -397,18 +415,35 @@ func changed(stored *session.Stored) session.Time {
 	return doc.ChangeDate
 }
 
-// markQuestion marks a question about a session that is not stored: an event, a write or a later
-// question replaces the mark, and the answer to this one is not stored then.
+// markQuestion returns the mark of a question about a session that is not stored. The answer is stored only if the mark is still there.
+//
+// Questions that are under way together share a mark. If each had its own, in place of the last one, made-up tokens for a
+// session's ID would keep its owner's answer from being stored. No answer that is too old is stored for that:
+//   - An event removes the mark, whether the session is stored or not. A question that was sent before had read it, and the next one draws
+//     another mark, which is random: no mark comes back. A question that shares a mark has read it before it was sent. So
+//     while the mark is there, no event has come since any of its questions was sent.
+//   - Of the answers to questions with one mark the first that is stored takes the mark with it, in put.lua. The others are asked
+//     again, also if what was stored is removed by then, perhaps with an event that it was told of. An answer that the session is not there, or not
+//     kept, takes it, too.
+//   - An answer that a token is wrong leaves it. So a copy may be stored after another process was told that its token was replaced: what a Set
+//     is ordered by is its event, as with what was stored before.
+//
+// That the mark goes too early, by its TTL or with a server, costs another question and nothing else.
 func (s *Store) markQuestion(ctx context.Context, id session.ID) (mark string, err error) {
-	mark = newVersion()
-	reply := redis.NewStatusCmd(ctx, "set", s.keys.Question(id), mark, "px", s.QuestionFor().Milliseconds())
-	if err := s.writes.Do(ctx, reply); err != nil {
+	key, mark, lasts := s.keys.Question(id), newVersion(), s.QuestionFor().Milliseconds()
+	shared := redis.NewStringCmd(ctx, "set", key, mark, "nx", "get", "px", lasts)
+	prolong := redis.NewBoolCmd(ctx, "pexpire", key, lasts) // one that is there is to outlive this question, too
+	if err := s.writes.Do(ctx, shared, prolong); err != nil && !errors.Is(err, redis.Nil) {
 		return "", unavailable(err)
 	}
-	if err := reply.Err(); err != nil {
+	switch other, err := shared.Result(); {
+	case errors.Is(err, redis.Nil):
+		return mark, nil
+	case err != nil:
 		return "", unavailable(err)
+	default:
+		return other, nil
 	}
-	return mark, nil
 }
 
 // QuestionFor is longer than any question to the system of record takes, with the storing of its answer.
@@ -428,7 +463,7 @@ func (s *Store) Outdate(ctx context.Context, id session.ID) error {
 	s.near.ForgetSession(id)
 	defer s.near.ForgetSession(id)        // I4: also if it is not known whether it happened
 	s.upstream.flights.Forget(string(id)) // who asks from now on need not wait for what was asked before
-	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion(), s.QuestionFor().Milliseconds()})
+	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion()})
 	return err
 }
 

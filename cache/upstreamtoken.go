@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/deletions"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/fairrate"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/singleflight"
@@ -181,6 +184,29 @@ func (s *Store) probe(ctx context.Context, name string, known func() bool, begin
 			return nil, joined, unavailable(ctx.Err())
 		}
 	}
+}
+
+// terminated says whether a session was terminated, by any process, which it remembers then.
+func (s *Store) terminated(ctx context.Context, id session.ID) (bool, error) {
+	if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
+		return true, nil
+	}
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("get", s.keys.Tombstone(id))
+	if err := s.gets.Do(ctx, call); err != nil {
+		return false, unavailable(err)
+	}
+	replies := call.Replies()
+	tombstone, _, err := replies.Text()
+	if err != nil {
+		return false, unavailable(err)
+	}
+	if deletions.SequenceOf(string(tombstone)) != math.MaxUint64 {
+		return false, nil
+	}
+	s.remembered.AddTombstone(id, string(tombstone), s.clock())
+	return true, nil
 }
 
 // probeUpstream is askUpstream for a token that nothing here proves.
