@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -16,7 +17,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -74,8 +74,7 @@ const (
 type upstream struct {
 	Upstream
 	flights singleflight.Group
-	// ahead has a place for each question that nobody waits for.
-	ahead *semaphore.Weighted
+	ahead   ahead
 	// running are all questions under way; stop ends them. (I7)
 	running sync.WaitGroup
 	base    context.Context
@@ -92,36 +91,17 @@ type upstream struct {
 	asked, overtaken, notKept, unused atomic.Uint64
 }
 
-// wrongToken is why a token was refused, and until when that counts.
-type wrongToken struct {
-	err   error
-	until session.Time
-}
-
 func newUpstream(u *Upstream, clock func() session.Time) *upstream {
 	if u == nil {
 		return nil
 	}
 	base, stop := context.WithCancel(context.Background())
 	return &upstream{
-		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop, probes: newProbes(u, clock),
+		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), base: base, stop: stop, probes: newProbes(u, clock),
 		wrong: otter.Must(&otter.Options[string, wrongToken]{
 			MaximumSize: mostWrong, Executor: func(task func()) { task() }, // I7
 		}),
 	}
-}
-
-// refused says why a question about a token was refused, a moment before now; nil if it was not.
-func (u *upstream) refused(name string, now session.Time) error {
-	if known, ok := u.wrong.GetIfPresent(name); ok && now < known.until {
-		return known.err
-	}
-	return nil
-}
-
-// refuse remembers that a question that was sent then was refused for good.
-func (u *upstream) refuse(name string, sent session.Time, err error) {
-	u.wrong.Set(name, wrongToken{err, sent.Add(wrongFor)})
 }
 
 // close ends all questions under way, and waits for them.
@@ -212,8 +192,9 @@ func (s *Store) current(ctx context.Context, id session.ID, token string, vouche
 		}
 		ask := s.askUpstream
 		if !proven {
-			if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
-				return nil, session.ErrRevoked // as question answers, which asks nobody then
+			// Upstream would be asked in vain, each time, and for a permit.
+			if terminated, err := s.terminated(ctx, id); err != nil || terminated {
+				return nil, cmp.Or(err, session.ErrRevoked)
 			}
 			ask = s.probeUpstream
 		}
@@ -232,15 +213,41 @@ func (s *Store) current(ctx context.Context, id session.ID, token string, vouche
 	}
 }
 
+// ahead are the sessions that are asked for while nobody waits for them: each has one place of askedAhead.
+type ahead struct {
+	mu  sync.Mutex
+	ids map[session.ID]struct{}
+}
+
+// take says whether a session is to be asked for: it is not yet, and there is a place, which it has now.
+func (a *ahead) take(id session.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, asked := a.ids[id]; asked || len(a.ids) == askedAhead {
+		return false
+	}
+	if a.ids == nil {
+		a.ids = make(map[session.ID]struct{}, askedAhead)
+	}
+	a.ids[id] = struct{}{}
+	return true
+}
+
+func (a *ahead) leave(id session.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.ids, id)
+}
+
 // askAhead asks for a session whose copy still answers, if there is a place.
 func (s *Store) askAhead(id session.ID) {
 	u := s.upstream
-	if !u.ahead.TryAcquire(1) {
-		return
+	if !u.ahead.take(id) {
+		return // a question that an event overtakes is asked again by itself
 	}
 	flight := s.fly(id, "")
 	u.running.Go(func() {
-		defer u.ahead.Release(1)
+		defer u.ahead.leave(id)
 		<-flight
 	})
 }
@@ -282,15 +289,6 @@ func (s *Store) fly(id session.ID, token string) <-chan singleflight.Result {
 		done <- <-results
 	}()
 	return done
-}
-
-// questionName names a question about a session, and its token if that is not "". (I6)
-func questionName(id session.ID, token string) string {
-	if token == "" {
-		return string(id)
-	}
-	hash := session.HashToken(token)
-	return string(id) + " " + string(hash[:])
 }
 
 // question asks upstream for a session, and stores what it answers in place of what was stored
@@ -351,6 +349,10 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 			next.Token, next.TokenForeign = session.HashToken(token), true
 		} else if old != nil && old.Sequence == next.Sequence && changed(old) == next.ChangeDate {
 			next.Token, next.TokenForeign = old.Token, old.TokenForeign // a Set would have raised both
+		}
+		if facts := next.Facts(); token != "" && facts.Due(s.clock()) {
+			// Whatever revives the session makes another token.
+			u.refuse(questionName(id, token), sent, session.ErrExpired)
 		}
 		got, err := s.keep(ctx, next, old, mark)
 		if errors.Is(err, session.ErrConflict) {
@@ -436,14 +438,14 @@ func (s *Store) markQuestion(ctx context.Context, id session.ID) (mark string, e
 	if err := s.writes.Do(ctx, shared, prolong); err != nil && !errors.Is(err, redis.Nil) {
 		return "", unavailable(err)
 	}
-	switch other, err := shared.Result(); {
-	case errors.Is(err, redis.Nil):
-		return mark, nil
-	case err != nil:
+	other, err := shared.Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", unavailable(err)
-	default:
-		return other, nil
 	}
+	if err := prolong.Err(); err != nil {
+		return "", unavailable(err)
+	}
+	return cmp.Or(other, mark), nil
 }
 
 // QuestionFor is longer than any question to the system of record takes, with the storing of its answer.

@@ -428,3 +428,33 @@ func TestI4_TerminateEndsWhatIsDueAndStored(t *testing.T) {
 		}
 	})
 }
+
+// A session that many ask for is asked for ahead in one place, so that others have one, too.
+func TestUpstream_OneSessionTakesOnePlaceAhead(t *testing.T) {
+	t.Parallel()
+	clock, r := storetest.NewClock(), newRecord()
+	s := openCopied(t, r, redistest.Start(t).Client(t), clock)
+	for _, id := range []session.ID{"busy", "other"} {
+		r.put(storetest.New(id, clock.Now(), storetest.Sequence(3)), "")
+		s.is(id, 3, nil)
+		r.put(storetest.New(id, clock.Now(), storetest.Sequence(4)), "")
+	}
+	clock.Advance(maxAge * 95 / 100)
+	arrived := r.hold()
+	s.is("busy", 3, nil)
+	release := sync.OnceFunc(arrived())
+	defer release() // else a test that fails waits for it
+	for range 100 { // more than there are places
+		s.is("busy", 3, nil)
+	}
+	s.is("other", 3, nil)
+	eventually.Holds(t, "the other one is asked for", func() bool {
+		got, err := s.GetFresh(t.Context(), "other")
+		return err == nil && got.Sequence == 4
+	})
+	release()
+	eventually.Holds(t, "and the busy one", func() bool {
+		got, err := s.GetFresh(t.Context(), "busy")
+		return err == nil && got.Sequence == 4
+	})
+}

@@ -90,6 +90,34 @@ func (s *Store) currentByToken(ctx context.Context, token string) (*session.Stor
 	}
 }
 
+// wrongToken is why a token was refused, and until when that counts.
+type wrongToken struct {
+	err   error
+	until session.Time
+}
+
+// refused says why a question about a token was refused, a moment before now; nil if it was not.
+func (u *upstream) refused(name string, now session.Time) error {
+	if known, ok := u.wrong.GetIfPresent(name); ok && now < known.until {
+		return known.err
+	}
+	return nil
+}
+
+// refuse remembers that a question that was sent then was refused for good.
+func (u *upstream) refuse(name string, sent session.Time, err error) {
+	u.wrong.Set(name, wrongToken{err, sent.Add(wrongFor)})
+}
+
+// questionName names a question about a session, and its token if that is not "". (I6)
+func questionName(id session.ID, token string) string {
+	if token == "" {
+		return string(id)
+	}
+	hash := session.HashToken(token)
+	return string(id) + " " + string(hash[:])
+}
+
 // ErrProbes is session.ErrUnavailable because more tokens that nothing here proves come than upstream may be asked about.
 var ErrProbes = fmt.Errorf("%w: too many tokens come that are not known here", session.ErrUnavailable)
 
@@ -288,7 +316,7 @@ func (s *Store) search(ctx context.Context, name, token string) (*session.Stored
 	}
 	for again := false; ; again = true {
 		stored, err := s.searchUser(ctx, user, token)
-		if !errors.Is(err, session.ErrNotFound) {
+		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrExpired) {
 			return stored, err
 		}
 		if again {
@@ -313,11 +341,11 @@ func (s *Store) searchUser(ctx context.Context, user, token string) (*session.St
 	}
 	asked := 0
 	for _, id := range ids {
-		if u.refused(questionName(id, token), s.clock()) != nil {
+		if errors.Is(u.refused(questionName(id, token), s.clock()), session.ErrWrongToken) {
 			continue
 		}
 		stored, err := s.current(ctx, id, token, false)
-		if !errors.Is(err, session.ErrNotFound) {
+		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrExpired) { // that is said of the session's own token only
 			return stored, err
 		}
 		if asked++; asked == lookedAt {
