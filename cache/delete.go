@@ -50,6 +50,11 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 	if old.Due(s.clock()) {
 		return Deleted{}, session.ErrNotFound
 	}
+	return s.remove(ctx, old, reason, sequence, wait)
+}
+
+// remove is delete for a session that may be due.
+func (s *Store) remove(ctx context.Context, old *session.Stored, reason string, sequence uint64, wait bool) (Deleted, error) {
 	card := index.CardOf(old)
 	s.near.Forget(card)
 	defer s.near.Forget(card) // I4: also if it is not known whether it happened

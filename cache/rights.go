@@ -53,8 +53,10 @@ func Rights() []acl.Right {
 		{Command: "evalsha", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "run end.lua"},
 		{Command: "eval", Args: "0 1 KEY", Keys: "e", Access: acl.Both, When: acl.JWTs, Why: "the same, when Redis has forgotten it"},
 
-		{Command: "get", Args: "KEY", Keys: "q", Access: acl.Reads, When: acl.Upstream, Why: "is a question to ZITADEL still the last; put.lua, too"},
-		{Command: "set", Args: "KEY 0 PX 1", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "it is now; outdate.lua: none is"},
+		{Command: "get", Args: "KEY", Keys: "q", Access: acl.Reads, When: acl.Upstream, Why: "put.lua: has anything changed since a question to ZITADEL"},
+		{Command: "set", Args: "KEY 0 NX GET PX 1", Keys: "q", Access: acl.Both, When: acl.Upstream, Why: "mark a question, or share its mark"},
+		{Command: "pexpire", Args: "KEY 1", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "for as long as the last one takes"},
+		{Command: "del", Args: "KEY", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "outdate.lua, put.lua: something has changed"},
 		{Command: "get", Args: "KEY", Keys: "f", Access: acl.Reads, When: acl.Upstream, Why: "news of ZITADEL: what is known, who asks"},
 		{Command: "set", Args: "KEY 0 PX 1 NX XX", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "record that"},
 		{Command: "del", Args: "KEY", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "a process that ends lets another ask"},

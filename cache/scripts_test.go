@@ -137,6 +137,7 @@ func TestScripts_OnAFullRedis(t *testing.T) {
 	do("HSET", "s1", "v", "V")
 	do("ZADD", "x", 5, "card2")
 	do("HSET", "s4", "v", "V")
+	do("HSET", "s6", "v", "V", "doc", "D")
 	do("CONFIG", "SET", "maxmemory", "1")
 	tests := map[string]struct {
 		keys   []string
@@ -146,7 +147,7 @@ func TestScripts_OnAFullRedis(t *testing.T) {
 		want   any
 	}{
 		"delete":  {[]string{"s1", "d1", "t", "x", "p"}, []any{"V", "id", "card1", "2 revoked", 100000, 5, "dcard1", "", 0}, "ok", []any{"ZSCORE", "p", "dcard1"}, 5.0},
-		"outdate": {[]string{"s6", "q"}, []any{"W", 100000}, "ok", []any{"GET", "q"}, "W"},
+		"outdate": {[]string{"s6", "q"}, []any{"W"}, "ok", []any{"HGET", "s6", "v"}, "W"},
 		"end":     {[]string{"e"}, []any{5, 1 << 60, 1 << 43}, "ok", []any{"GET", "e"}, fmt.Sprintf("5 %d", 1<<60)},
 		"sweep":   {[]string{"s2", "t", "x", "p"}, []any{10, "id2", "card2", "dcard2"}, int64(1), []any{"ZSCORE", "p", "dcard2"}, 10.0},
 		"condemn": {[]string{"p", "s3"}, []any{7, "acard3", "dcard3", "tag"}, int64(1), []any{"ZSCORE", "p", "dcard3"}, 7.0},

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -16,7 +17,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -74,8 +74,7 @@ const (
 type upstream struct {
 	Upstream
 	flights singleflight.Group
-	// ahead has a place for each question that nobody waits for.
-	ahead *semaphore.Weighted
+	ahead   ahead
 	// running are all questions under way; stop ends them. (I7)
 	running sync.WaitGroup
 	base    context.Context
@@ -92,36 +91,17 @@ type upstream struct {
 	asked, overtaken, notKept, unused atomic.Uint64
 }
 
-// wrongToken is why a token was refused, and until when that counts.
-type wrongToken struct {
-	err   error
-	until session.Time
-}
-
 func newUpstream(u *Upstream, clock func() session.Time) *upstream {
 	if u == nil {
 		return nil
 	}
 	base, stop := context.WithCancel(context.Background())
 	return &upstream{
-		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), ahead: semaphore.NewWeighted(askedAhead), base: base, stop: stop, probes: newProbes(u, clock),
+		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), base: base, stop: stop, probes: newProbes(u, clock),
 		wrong: otter.Must(&otter.Options[string, wrongToken]{
 			MaximumSize: mostWrong, Executor: func(task func()) { task() }, // I7
 		}),
 	}
-}
-
-// refused says why a question about a token was refused, a moment before now; nil if it was not.
-func (u *upstream) refused(name string, now session.Time) error {
-	if known, ok := u.wrong.GetIfPresent(name); ok && now < known.until {
-		return known.err
-	}
-	return nil
-}
-
-// refuse remembers that a question that was sent then was refused for good.
-func (u *upstream) refuse(name string, sent session.Time, err error) {
-	u.wrong.Set(name, wrongToken{err, sent.Add(wrongFor)})
 }
 
 // close ends all questions under way, and waits for them.
@@ -212,8 +192,9 @@ func (s *Store) current(ctx context.Context, id session.ID, token string, vouche
 		}
 		ask := s.askUpstream
 		if !proven {
-			if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
-				return nil, session.ErrRevoked // as question answers, which asks nobody then
+			// Upstream would be asked in vain, each time, and for a permit.
+			if terminated, err := s.terminated(ctx, id); err != nil || terminated {
+				return nil, cmp.Or(err, session.ErrRevoked)
 			}
 			ask = s.probeUpstream
 		}
@@ -232,15 +213,41 @@ func (s *Store) current(ctx context.Context, id session.ID, token string, vouche
 	}
 }
 
+// ahead are the sessions that are asked for while nobody waits for them: each has one place of askedAhead.
+type ahead struct {
+	mu  sync.Mutex
+	ids map[session.ID]struct{}
+}
+
+// take says whether a session is to be asked for: it is not yet, and there is a place, which it has now.
+func (a *ahead) take(id session.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, asked := a.ids[id]; asked || len(a.ids) == askedAhead {
+		return false
+	}
+	if a.ids == nil {
+		a.ids = make(map[session.ID]struct{}, askedAhead)
+	}
+	a.ids[id] = struct{}{}
+	return true
+}
+
+func (a *ahead) leave(id session.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.ids, id)
+}
+
 // askAhead asks for a session whose copy still answers, if there is a place.
 func (s *Store) askAhead(id session.ID) {
 	u := s.upstream
-	if !u.ahead.TryAcquire(1) {
-		return
+	if !u.ahead.take(id) {
+		return // a question that an event overtakes is asked again by itself
 	}
 	flight := s.fly(id, "")
 	u.running.Go(func() {
-		defer u.ahead.Release(1)
+		defer u.ahead.leave(id)
 		<-flight
 	})
 }
@@ -284,21 +291,13 @@ func (s *Store) fly(id session.ID, token string) <-chan singleflight.Result {
 	return done
 }
 
-// questionName names a question about a session, and its token if that is not "". (I6)
-func questionName(id session.ID, token string) string {
-	if token == "" {
-		return string(id)
-	}
-	hash := session.HashToken(token)
-	return string(id) + " " + string(hash[:])
-}
-
 // question asks upstream for a session, and stores what it answers in place of what was stored
 // when the question was sent. If that has changed meanwhile, by an event, a write or another
 // process, nothing orders the two: it asks again.
 func (s *Store) question(ctx context.Context, id session.ID, token string) (*answer, error) {
 	u := s.upstream
 	begun := s.clock()
+	var last *answer // the last one that was overtaken
 	for range questions {
 		old, err := s.readFresh(ctx, id)
 		if err != nil {
@@ -332,12 +331,14 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 			}
 			return &answer{sent: sent, err: err}, nil
 		case errors.Is(err, session.ErrNotFound):
-			err := s.forget(ctx, old)
+			got := &answer{sent: sent, err: session.ErrNotFound}
+			err := s.forget(ctx, id, old)
 			if errors.Is(err, session.ErrConflict) {
 				u.overtaken.Add(1)
+				last = got
 				continue
 			}
-			return &answer{sent: sent, err: session.ErrNotFound}, err
+			return got, err
 		case err != nil:
 			return nil, unavailable(err)
 		case next.ID != id:
@@ -349,14 +350,29 @@ func (s *Store) question(ctx context.Context, id session.ID, token string) (*ans
 		} else if old != nil && old.Sequence == next.Sequence && changed(old) == next.ChangeDate {
 			next.Token, next.TokenForeign = old.Token, old.TokenForeign // a Set would have raised both
 		}
+		if facts := next.Facts(); token != "" && facts.Due(s.clock()) {
+			// Whatever revives the session makes another token.
+			u.refuse(questionName(id, token), sent, session.ErrExpired)
+		}
 		got, err := s.keep(ctx, next, old, mark)
 		if errors.Is(err, session.ErrConflict) {
 			u.overtaken.Add(1)
+			last = got
 			continue
 		}
 		return got, err
 	}
-	return nil, fmt.Errorf("%w: the session changes faster than it can be read", session.ErrUnavailable)
+	// Nothing orders the last answer and what has overtaken it, so it is not stored. It is right all the same for callers who came
+	// before it was sent, and only these use it: see current. Unless the session was terminated before they came, and
+	// upstream did not know yet: put would have said so, had it got so far. (I4)
+	terminated, err := s.terminated(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if terminated {
+		last = &answer{sent: last.sent, err: session.ErrRevoked}
+	}
+	return last, nil
 }
 
 // keep stores what upstream has answered, unless the session is due, or larger than what is kept.
@@ -366,7 +382,7 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 	}}
 	if got.stored.Due(s.clock()) || next.Validate(s.upstream.MaxBytes) != nil {
 		s.upstream.notKept.Add(1)
-		return got, s.forget(ctx, old)
+		return got, s.forget(ctx, next.ID, old)
 	}
 	err := s.put(ctx, next, old, mark)
 	if errors.Is(err, session.ErrDeleted) || errors.Is(err, session.ErrEnded) {
@@ -376,9 +392,13 @@ func (s *Store) keep(ctx context.Context, next *session.Session, old *session.St
 }
 
 // forget removes what is stored of a session, and leaves nothing: upstream has none, or one that is
-// not kept. It answers session.ErrConflict if that has changed since the question was sent.
-func (s *Store) forget(ctx context.Context, old *session.Stored) error {
+// not kept. It answers session.ErrConflict if that has changed since the question was sent. If nothing is stored, it removes the mark of the
+// question, so that no older answer is stored that shares it.
+func (s *Store) forget(ctx context.Context, id session.ID, old *session.Stored) error {
 	if old == nil {
+		if err := s.writes.Do(ctx, redis.NewIntCmd(ctx, "del", s.keys.Question(id))); err != nil {
+			return unavailable(err)
+		}
 		return nil
 	}
 	_, err := s.delete(ctx, old, "", 0, false)
@@ -397,18 +417,35 @@ func changed(stored *session.Stored) session.Time {
 	return doc.ChangeDate
 }
 
-// markQuestion marks a question about a session that is not stored: an event, a write or a later
-// question replaces the mark, and the answer to this one is not stored then.
+// markQuestion returns the mark of a question about a session that is not stored. The answer is stored only if the mark is still there.
+//
+// Questions that are under way together share a mark. If each had its own, in place of the last one, made-up tokens for a
+// session's ID would keep its owner's answer from being stored. No answer that is too old is stored for that:
+//   - An event removes the mark, whether the session is stored or not. A question that was sent before had read it, and the next one draws
+//     another mark, which is random: no mark comes back. A question that shares a mark has read it before it was sent. So
+//     while the mark is there, no event has come since any of its questions was sent.
+//   - Of the answers to questions with one mark the first that is stored takes the mark with it, in put.lua. The others are asked
+//     again, also if what was stored is removed by then, perhaps with an event that it was told of. An answer that the session is not there, or not
+//     kept, takes it, too.
+//   - An answer that a token is wrong leaves it. So a copy may be stored after another process was told that its token was replaced: what a Set
+//     is ordered by is its event, as with what was stored before.
+//
+// That the mark goes too early, by its TTL or with a server, costs another question and nothing else.
 func (s *Store) markQuestion(ctx context.Context, id session.ID) (mark string, err error) {
-	mark = newVersion()
-	reply := redis.NewStatusCmd(ctx, "set", s.keys.Question(id), mark, "px", s.QuestionFor().Milliseconds())
-	if err := s.writes.Do(ctx, reply); err != nil {
+	key, mark, lasts := s.keys.Question(id), newVersion(), s.QuestionFor().Milliseconds()
+	shared := redis.NewStringCmd(ctx, "set", key, mark, "nx", "get", "px", lasts)
+	prolong := redis.NewBoolCmd(ctx, "pexpire", key, lasts) // one that is there is to outlive this question, too
+	if err := s.writes.Do(ctx, shared, prolong); err != nil && !errors.Is(err, redis.Nil) {
 		return "", unavailable(err)
 	}
-	if err := reply.Err(); err != nil {
+	other, err := shared.Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", unavailable(err)
 	}
-	return mark, nil
+	if err := prolong.Err(); err != nil {
+		return "", unavailable(err)
+	}
+	return cmp.Or(other, mark), nil
 }
 
 // QuestionFor is longer than any question to the system of record takes, with the storing of its answer.
@@ -428,7 +465,7 @@ func (s *Store) Outdate(ctx context.Context, id session.ID) error {
 	s.near.ForgetSession(id)
 	defer s.near.ForgetSession(id)        // I4: also if it is not known whether it happened
 	s.upstream.flights.Forget(string(id)) // who asks from now on need not wait for what was asked before
-	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion(), s.QuestionFor().Milliseconds()})
+	_, _, err := s.runScript(ctx, outdateScript, []string{s.keys.Session(id), s.keys.Question(id)}, []any{newVersion()})
 	return err
 }
 
@@ -441,10 +478,10 @@ func (s *Store) Terminate(ctx context.Context, id session.ID, reason string) err
 		if err != nil {
 			return err
 		}
-		if old == nil || old.Due(s.clock()) {
+		if old == nil {
 			old = &session.Stored{Facts: session.Facts{ID: id, Expiration: session.Never}}
 		}
-		_, err = s.delete(ctx, old, reason, math.MaxUint64, true)
+		_, err = s.remove(ctx, old, reason, math.MaxUint64, true) // also one that is due, and that Redis has still
 		if !errors.Is(err, session.ErrConflict) && !errors.Is(err, session.ErrNotFound) {
 			return err
 		}

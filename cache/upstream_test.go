@@ -391,3 +391,70 @@ func testLearned(t *testing.T, shards int) {
 	}
 	token(a, t2, session.ErrWrongToken)
 }
+
+// A session that is due by our clock is in Redis until that, or the sweeper, removes it. It is terminated all the same. (I4)
+func TestI4_TerminateEndsWhatIsDueAndStored(t *testing.T) {
+	t.Parallel()
+	eachShards(t, func(t *testing.T, shards int) {
+		clock, r, server := storetest.NewClock(), newRecord(), redistest.Start(t)
+		client := server.Client(t)
+		s := openCopied(t, r, client, clock, shards)
+		// In our clock's time, which is not Redis' in tests: that does not expire it.
+		r.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(3), storetest.Expires(clock.Now().Add(time.Minute))), t1)
+		if _, err := s.GetWithToken(t.Context(), "s1", t1); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Minute)
+		stored := func(kind string) int {
+			keys, err := client.Keys(t.Context(), "cr:"+kind+":*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(keys)
+		}
+		if stored("s") != 1 {
+			t.Fatal("Redis does not have it any more: the test shows nothing")
+		}
+		if err := s.Terminate(t.Context(), "s1", "terminated"); err != nil {
+			t.Errorf("got %v", err)
+		}
+		if stored("s") != 0 || stored("d") != 1 {
+			t.Errorf("left are %d sessions and %d tombstones, want none and one", stored("s"), stored("d"))
+		}
+		// Whatever upstream says of it from now on.
+		r.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(9)), t1)
+		if _, err := s.GetWithToken(t.Context(), "s1", t1); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A session that many ask for is asked for ahead in one place, so that others have one, too.
+func TestUpstream_OneSessionTakesOnePlaceAhead(t *testing.T) {
+	t.Parallel()
+	clock, r := storetest.NewClock(), newRecord()
+	s := openCopied(t, r, redistest.Start(t).Client(t), clock)
+	for _, id := range []session.ID{"busy", "other"} {
+		r.put(storetest.New(id, clock.Now(), storetest.Sequence(3)), "")
+		s.is(id, 3, nil)
+		r.put(storetest.New(id, clock.Now(), storetest.Sequence(4)), "")
+	}
+	clock.Advance(maxAge * 95 / 100)
+	arrived := r.hold()
+	s.is("busy", 3, nil)
+	release := sync.OnceFunc(arrived())
+	defer release() // else a test that fails waits for it
+	for range 100 { // more than there are places
+		s.is("busy", 3, nil)
+	}
+	s.is("other", 3, nil)
+	eventually.Holds(t, "the other one is asked for", func() bool {
+		got, err := s.GetFresh(t.Context(), "other")
+		return err == nil && got.Sequence == 4
+	})
+	release()
+	eventually.Holds(t, "and the busy one", func() bool {
+		got, err := s.GetFresh(t.Context(), "busy")
+		return err == nil && got.Sequence == 4
+	})
+}

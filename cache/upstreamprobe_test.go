@@ -376,3 +376,70 @@ func TestI7_ProbesEndWithTheStore(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The token of a session that has ended costs one probe, not one each time that it comes.
+func TestUpstream_ExpiredTokenIsRemembered(t *testing.T) {
+	t.Parallel()
+	clock, w := storetest.NewClock(), newWhose()
+	s := openProbing(t, w, clock, 10)
+	w.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(3), storetest.Expires(clock.Now().Add(-time.Second))), t1)
+	w.listed([]session.ID{"s1"})
+	for range 3 {
+		if err := s.pair(t.Context(), honest, "s1", t1); !errors.Is(err, session.ErrExpired) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if got := s.UpstreamStats().Probes; got != 1 || w.calls(t1) != 1 {
+		t.Errorf("%d probes and %d calls, want one", got, w.calls(t1))
+	}
+	s.byToken(t1, "", session.ErrExpired) // a search does not pass it over
+	s.is("s1", 3, nil)                    // it is shown
+	// A Set revives it, with another token.
+	w.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(4), storetest.Expires(clock.Now().Add(time.Hour))), t2)
+	if err := s.pair(t.Context(), honest, "s1", t2); err != nil {
+		t.Errorf("its new token: %v", err)
+	}
+	if err := s.pair(t.Context(), honest, "s1", t1); !errors.Is(err, session.ErrExpired) {
+		t.Errorf("its old one: %v", err)
+	}
+	clock.Advance(5 * time.Second)
+	if err := s.pair(t.Context(), honest, "s1", t1); !errors.Is(err, session.ErrWrongToken) {
+		t.Errorf("its old one, later: %v", err)
+	}
+}
+
+// A session that another process has terminated costs no probe, whether this one remembers deletions or not.
+func TestUpstream_TerminatedElsewhereCostsNoProbe(t *testing.T) {
+	t.Parallel()
+	for _, remember := range []int{0, 100} {
+		clock, r, server := storetest.NewClock(), newRecord(), redistest.Start(t)
+		open := func() *copied {
+			s := openConfig(t, clock, cache.Config{
+				Redis: server.Client(t), Clock: clock.Now, Shards: 1, RememberDeletions: remember,
+				Upstream: &cache.Upstream{Ask: r.ask, ProbesPerSecond: 10, Timeout: 5 * time.Second, MaxAge: maxAge, MaxBytes: 16 << 10},
+			})
+			t.Cleanup(func() { _ = s.Close() })
+			return &copied{s, t, clock}
+		}
+		a, b := open(), open()
+		r.put(storetest.New("s1", clock.Now(), storetest.User("u", "o"), storetest.Sequence(3)), t1)
+		if err := b.pair(t.Context(), honest, "s1", t1); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Terminate(t.Context(), "s1", "terminated"); err != nil {
+			t.Fatal(err)
+		}
+		before, asked := b.UpstreamStats().Probes, r.questions()
+		for range 3 {
+			if err := b.pair(t.Context(), honest, "s1", t1); !errors.Is(err, session.ErrRevoked) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if probes := b.UpstreamStats().Probes - before; probes != 0 || r.questions() != asked {
+			t.Errorf("%d probes and %d questions, want none", probes, r.questions()-asked)
+		}
+		if got := b.FailoverStats().Remembered; got != min(remember, 1) {
+			t.Errorf("%d are remembered", got)
+		}
+	}
+}

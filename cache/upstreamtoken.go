@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/deletions"
+	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/fairrate"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"golang.org/x/sync/singleflight"
@@ -85,6 +88,34 @@ func (s *Store) currentByToken(ctx context.Context, token string) (*session.Stor
 		}
 		// What others have found is no newer than their question: look at what they have stored. (I4)
 	}
+}
+
+// wrongToken is why a token was refused, and until when that counts.
+type wrongToken struct {
+	err   error
+	until session.Time
+}
+
+// refused says why a question about a token was refused, a moment before now; nil if it was not.
+func (u *upstream) refused(name string, now session.Time) error {
+	if known, ok := u.wrong.GetIfPresent(name); ok && now < known.until {
+		return known.err
+	}
+	return nil
+}
+
+// refuse remembers that a question that was sent then was refused for good.
+func (u *upstream) refuse(name string, sent session.Time, err error) {
+	u.wrong.Set(name, wrongToken{err, sent.Add(wrongFor)})
+}
+
+// questionName names a question about a session, and its token if that is not "". (I6)
+func questionName(id session.ID, token string) string {
+	if token == "" {
+		return string(id)
+	}
+	hash := session.HashToken(token)
+	return string(id) + " " + string(hash[:])
 }
 
 // ErrProbes is session.ErrUnavailable because more tokens that nothing here proves come than upstream may be asked about.
@@ -183,6 +214,29 @@ func (s *Store) probe(ctx context.Context, name string, known func() bool, begin
 	}
 }
 
+// terminated says whether a session was terminated, by any process, which it remembers then.
+func (s *Store) terminated(ctx context.Context, id session.ID) (bool, error) {
+	if last, deleted := s.remembered.Last(id, s.clock()); deleted && last == math.MaxUint64 {
+		return true, nil
+	}
+	call := batch.NewCall()
+	defer call.Release()
+	call.Add("get", s.keys.Tombstone(id))
+	if err := s.gets.Do(ctx, call); err != nil {
+		return false, unavailable(err)
+	}
+	replies := call.Replies()
+	tombstone, _, err := replies.Text()
+	if err != nil {
+		return false, unavailable(err)
+	}
+	if deletions.SequenceOf(string(tombstone)) != math.MaxUint64 {
+		return false, nil
+	}
+	s.remembered.AddTombstone(id, string(tombstone), s.clock())
+	return true, nil
+}
+
 // probeUpstream is askUpstream for a token that nothing here proves.
 func (s *Store) probeUpstream(ctx context.Context, id session.ID, token string) (*answer, error) {
 	known := func() bool {
@@ -262,7 +316,7 @@ func (s *Store) search(ctx context.Context, name, token string) (*session.Stored
 	}
 	for again := false; ; again = true {
 		stored, err := s.searchUser(ctx, user, token)
-		if !errors.Is(err, session.ErrNotFound) {
+		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrExpired) {
 			return stored, err
 		}
 		if again {
@@ -287,11 +341,11 @@ func (s *Store) searchUser(ctx context.Context, user, token string) (*session.St
 	}
 	asked := 0
 	for _, id := range ids {
-		if u.refused(questionName(id, token), s.clock()) != nil {
+		if errors.Is(u.refused(questionName(id, token), s.clock()), session.ErrWrongToken) {
 			continue
 		}
 		stored, err := s.current(ctx, id, token, false)
-		if !errors.Is(err, session.ErrNotFound) {
+		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrExpired) { // that is said of the session's own token only
 			return stored, err
 		}
 		if asked++; asked == lookedAt {

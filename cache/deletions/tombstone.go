@@ -3,6 +3,8 @@ package deletions
 import (
 	"crypto/rand"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -21,6 +23,13 @@ func NewTombstone(sequence uint64, reason string, date session.Time) string {
 	var nonce [nonceLen]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	return fmt.Sprintf("%d %s %x %d", sequence, reason, nonce, date)
+}
+
+// SequenceOf returns the sequence of the deletion that left a tombstone; 0 of "", which is none.
+func SequenceOf(tombstone string) uint64 {
+	number, _, _ := strings.Cut(tombstone, " ")
+	sequence, _ := strconv.ParseUint(number, 10, 64)
+	return sequence
 }
 
 // AddTombstone remembers the deletion of a session whose tombstone was read; "" is

@@ -4,11 +4,12 @@
 -- that was sent before is stored. A replica refuses it before it begins.
 --
 -- KEYS: 1 session, 2 question
--- ARGV: 1 new version, and mark of the question, 2 how long the mark stays (ms)
+-- ARGV: 1 new version
 -- Returns ok.
+-- Also if the session is stored: a question may have found nothing before it was, and be under way still.
+redis.call('DEL', KEYS[2])
 local doc = redis.call('HGET', KEYS[1], 'doc')
 if not doc then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   return 'ok'
 end
 local format = string.byte(doc)

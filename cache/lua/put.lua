@@ -76,13 +76,17 @@ end
 local gets = 5 + tonumber(ARGV[10])
 local ttl = ARGV[6] == '' and 'PERSIST' or 'PEXPIREAT'
 local removes = ARGV[2] ~= '' or ARGV[11] ~= '' or keys > gets
+local marked = ARGV[17] ~= ''
 local missing = not may('ZADD', KEYS[1]) and 'ZADD' or not may(ttl, KEYS[1]) and ttl
-  or removes and not may('ZREM', KEYS[1]) and 'ZREM'
+  or removes and not may('ZREM', KEYS[1]) and 'ZREM' or marked and not may('DEL', KEYS[#KEYS]) and 'DEL'
 if missing then
   return redis.error_reply('NOPERM put.lua may not use ' .. missing)
 end
 
 call('HSET', KEYS[1], unpack(ARGV, 18))
+if marked then
+  call('DEL', KEYS[#KEYS]) -- questions share it: the answer to no other one is stored now
+end
 if ARGV[6] == '' then
   call('PERSIST', KEYS[1])
 else
