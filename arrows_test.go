@@ -85,7 +85,7 @@ var arrows = map[string][]string{
 	"internal/logs":        {"httpapi", "httpapi/caller"},
 	"internal/metrics":     {"cache", "cache/near", "index/audit", "internal/batch", "internal/breaker", "internal/endpoint"},
 	"internal/readiness":   {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
-	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
+	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
 	"bench/result":         {},
 	"bench/load":           {"bench/result"},
 	"bench/cli":            {},

@@ -57,7 +57,7 @@ func Rights() []acl.Right {
 		{Command: "set", Args: "KEY 0 NX GET PX 1", Keys: "q", Access: acl.Both, When: acl.Upstream, Why: "mark a question, or share its mark"},
 		{Command: "pexpire", Args: "KEY 1", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "for as long as the last one takes"},
 		{Command: "del", Args: "KEY", Keys: "q", Access: acl.Writes, When: acl.Upstream, Why: "outdate.lua, put.lua: something has changed"},
-		{Command: "get", Args: "KEY", Keys: "f", Access: acl.Reads, When: acl.Upstream, Why: "news of ZITADEL: what is known, who asks"},
+		{Command: "get", Args: "KEY", Keys: "f", Access: acl.Reads, When: acl.Upstream, Why: "the record of news, and which process searches for them"},
 		{Command: "set", Args: "KEY 0 PX 1 NX XX", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "record that"},
 		{Command: "del", Args: "KEY", Keys: "f", Access: acl.Writes, When: acl.Upstream, Why: "a process that ends lets another ask"},
 		{Command: "get", Args: "KEY", Keys: "o", Access: acl.Reads, When: acl.Upstream, Why: "which session of ZITADEL a JWT's OIDC session is part of"},

@@ -201,7 +201,7 @@ func TestUpstream_BareTokenIsRefused(t *testing.T) {
 	}
 }
 
-// At most five sessions are asked for a list; who asks again gets on to the next ones.
+// One list leads to five questions at most. A second verify continues with the sessions after them.
 func TestUpstream_BareTokenOfOneOfManySessions(t *testing.T) {
 	t.Parallel()
 	clock, w := storetest.NewClock(), newWhose()
@@ -331,7 +331,7 @@ func TestUpstream_MadeUpTokensCostTheBudget(t *testing.T) {
 	}
 }
 
-// Who leaves while he waits for a permit leaves the question to the others who ask it.
+// If a caller gives up while it waits for a permit, the other callers with the same question still get an answer.
 func TestUpstream_ProbeIsTakenOver(t *testing.T) {
 	t.Parallel()
 	clock, w := storetest.NewClock(), newWhose()

@@ -14,7 +14,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
-	"github.com/cloakroom-dev/cloakroom/upstream"
 	"github.com/cloakroom-dev/cloakroom/upstream/news"
 )
 
@@ -43,15 +42,7 @@ issuers:
 func newJWTUpstreamFixture(t testing.TB, with string, as func(*zitadeltest.Server) string, near ...int) *jwtUpstreamFixture {
 	t.Helper()
 	z := zitadeltest.Start(t)
-	credentials, err := upstream.ParseCredentials([]byte(as(z)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := upstream.New(upstream.Config{URL: z.URL, Credentials: credentials, Queue: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := clientOf(t, z.URL, as(z))
 	f := &jwtUpstreamFixture{zitadel: z, user: z.AddUser(zitadeltest.User{Password: "Password1!"})}
 	open := func(bytes int) func(*setup) {
 		return func(s *setup) {

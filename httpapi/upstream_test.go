@@ -23,18 +23,25 @@ type upstreamFixture struct {
 
 const upstreamMaxAge = 30 * time.Second
 
-func newUpstreamFixture(t *testing.T, change ...func(*setup)) *upstreamFixture {
+// clientOf is a client of a ZITADEL with the token of an account.
+func clientOf(t testing.TB, url, token string) *upstream.Client {
 	t.Helper()
-	z := zitadeltest.Start(t)
-	credentials, err := upstream.ParseCredentials([]byte(z.Login.Token))
+	credentials, err := upstream.ParseCredentials([]byte(token))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := upstream.New(upstream.Config{URL: z.URL, Credentials: credentials, Queue: 100})
+	client, err := upstream.New(upstream.Config{URL: url, Credentials: credentials, Queue: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
+	return client
+}
+
+func newUpstreamFixture(t *testing.T, change ...func(*setup)) *upstreamFixture {
+	t.Helper()
+	z := zitadeltest.Start(t)
+	client := clientOf(t, z.URL, z.Login.Token)
 	f := newFixture(t, append([]func(*setup){withVerify, func(s *setup) {
 		s.config.Upstream, s.config.UpstreamTimeout, s.config.PermissionAge = client, 5*time.Second, time.Minute
 		s.config.Verify.Accepts, s.config.Verify.UpstreamTimeout = verify.AcceptSessions|verify.AcceptPairs, 5*time.Second

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/cloakroom-dev/cloakroom/upstream"
 )
 
 // Sessions that were all created at once, such as by an import, end in one pass: what was deleted of a page moves the rest up.
@@ -44,15 +42,7 @@ func TestUpstreamRevoke_OfOneCreationDate(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"details":{"totalResult":"%d"},"sessions":[%s]}`, len(ids), strings.Join(page, ","))
 	}))
 	t.Cleanup(z.Close)
-	credentials, err := upstream.ParseCredentials([]byte("a-token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := upstream.New(upstream.Config{URL: z.URL, Credentials: credentials, Queue: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := clientOf(t, z.URL, "a-token")
 	f := newUpstreamFixture(t, func(s *setup) { s.config.Upstream = client })
 	if n := f.revoke("admin", `{"all":true}`); n != 1000 || len(ids) > 0 || lists > 13 {
 		t.Errorf("%d were revoked, %d are left, by %d lists", n, len(ids), lists)

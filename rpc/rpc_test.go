@@ -316,7 +316,6 @@ func TestGRPC_BadRequests(t *testing.T) {
 	}
 }
 
-// Health and reflection are there.
 // What names no session is answered here, and not handed on with our account.
 func TestGRPC_BadRequestsStayHere(t *testing.T) {
 	t.Parallel()
@@ -348,6 +347,7 @@ func TestGRPC_BadRequestsStayHere(t *testing.T) {
 	}
 }
 
+// Health and reflection are there.
 func TestGRPC_HealthAndReflection(t *testing.T) {
 	t.Parallel()
 	f := start(t)

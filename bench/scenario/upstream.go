@@ -295,7 +295,7 @@ func (k *known) areOf(user string) func([]byte) error {
 		}
 		if len(ids) > mostListed {
 			if len(found) < searchLimit {
-				return fmt.Errorf("a page of %d of user %s, who has more than %d", len(found), user, len(ids))
+				return fmt.Errorf("the page has %d sessions of user %s, and the dataset has %d", len(found), user, len(ids))
 			}
 			return nil
 		}

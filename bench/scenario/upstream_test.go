@@ -106,7 +106,7 @@ func TestUpstreamMix_Mixes(t *testing.T) {
 	}
 }
 
-// What is right is taken in any form of JSON; whatever is wrong is told.
+// A true answer passes in any form of JSON, and each kind of wrong answer is an error.
 func TestAboutCreated_ChecksAnswers(t *testing.T) {
 	const (
 		session  = `{"id":"900","factors":{"user":{"id":"500"}}}`

@@ -210,7 +210,7 @@ func TestRun_CreatesItsSessions(t *testing.T) {
 	}
 }
 
-// What was created before ZITADEL refused one is kept, and the error has nothing secret.
+// If ZITADEL refuses a session, those created before it are kept, and the error shows no secret.
 func TestSeed_ByCreateFails(t *testing.T) {
 	z := newAt(t)
 	z.write(t, "ids", read(t, z.file("ids"))+"404\n")

@@ -42,7 +42,7 @@ func TestDoctorDocumentShowsIssuersAndToken(t *testing.T) {
 	wantShown(t, strings.ReplaceAll(strings.Trim(text, "\n"), url, "https://id.example.com"))
 }
 
-// wantShown fails the test unless docs/doctor.md shows a text, but for what differs from one run to the next.
+// wantShown fails the test unless docs/doctor.md shows the text. Whatever differs between runs is not compared.
 func wantShown(t *testing.T, text string) {
 	t.Helper()
 	want := unsteadyIssuer.ReplaceAllString(text, "…")

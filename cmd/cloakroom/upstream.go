@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
@@ -225,9 +226,6 @@ func (f *setupFlags) settings() []config.Setting {
 // errNotSetUp says that something is missing, which is printed.
 var errNotSetUp = errors.New("something is missing")
 
-// webhookPath is where a Cloakroom takes events.
-const webhookPath = "/events/zitadel"
-
 // sentGroups are the groups of events that are sent.
 var sentGroups = []string{"session", "user"}
 
@@ -249,8 +247,8 @@ func setupCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasSuffix(f.endpoint, webhookPath) {
-		_, _ = fmt.Fprintf(p.stderr, "cloakroom zitadel-setup: warning: --endpoint does not end in %s, where Cloakroom takes events: a gateway must change the path to that\n", webhookPath)
+	if !strings.HasSuffix(f.endpoint, webhook.Path) {
+		_, _ = fmt.Fprintf(p.stderr, "cloakroom zitadel-setup: warning: --endpoint does not end in %s, where Cloakroom takes events: a gateway must change the path to that\n", webhook.Path)
 	}
 	client, err := upstream.New(c.Upstream.Client)
 	if err != nil {
@@ -309,7 +307,7 @@ func checkEndpoint(text string, allowHTTP bool) (host string, err error) {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return "", errors.New("must have no user, query or fragment")
 	case strings.Trim(u.Path, "/") == "":
-		return "", errors.New("has no path: that of the webhook is /events/zitadel")
+		return "", errors.New("has no path: that of the webhook is " + webhook.Path)
 	case u.Scheme == "http" && !allowHTTP && !listen.Loopback(addressOf(u)):
 		return "", errors.New("must be https where the host is not loopback, unless --upstream-allow-http is true: events have hashes of passwords")
 	}

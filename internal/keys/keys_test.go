@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +208,22 @@ func TestFollowsIsFollowed(t *testing.T) {
 		want := slices.ContainsFunc(s.Followed(), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 		if s.Follows(key) != want {
 			t.Errorf("%q is followed: %v, want %v", key, !want, want)
+		}
+	}
+}
+
+func TestKinds_AreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range Kinds {
+		want := fmt.Sprintf("| `cr:%c:{}", kind)
+		if kind == 'm' {
+			want = "| `cr:meta`"
+		}
+		if !strings.Contains(string(doc), want) {
+			t.Errorf("docs/redis.md has no row that begins with %s", want)
 		}
 	}
 }
