@@ -23,7 +23,7 @@ func TestAuditCommandIsInterrupted(t *testing.T) {
 	want(t, 200, "POST", api+"/v2/sessions/import", lines.String())
 
 	// What comes first takes no time, the rest takes minutes: it has looked at a hundred when it asks for the next ones.
-	user, shown, _, wait := atTerminal(t, "audit", where, "--rate=1")
+	user, shown, wait := atTerminal(t, "audit", where, "--rate=1")
 	seen(t, shown, "auditing")
 	if !eventually.Within(2*time.Minute, func() bool { return server.Calls("pexpiretime") > 100 }) {
 		t.Fatalf("it looks at nothing; shown %s", shown)
