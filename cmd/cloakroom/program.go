@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cmd/cloakroom/move"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
@@ -46,6 +47,8 @@ func subcommands() []subcommand {
 		{"key", "make an API key: cloakroom key new", key},
 		{"revoke", "revoke sessions through a running sidecar", revoke},
 		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
+		{"export", "write all sessions to a file, or into an import", exportCommand},
+		{"import", "store what export has written", importCommand},
 		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
 		{"upstream", "say how copies of ZITADEL's sessions do: upstream status", upstreamCommand},
 		{"acl", "print the least rights that the user of Redis needs", aclCommand},
@@ -54,6 +57,15 @@ func subcommands() []subcommand {
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help, or that of a subcommand", help},
 	}
+}
+
+func exportCommand(ctx context.Context, p *program) error { return move.Export(ctx, p.move()) }
+
+func importCommand(ctx context.Context, p *program) error { return move.Import(ctx, p.move()) }
+
+// move is what export and import get.
+func (p *program) move() *move.Program {
+	return &move.Program{Load: p.load, Name: p.name, Env: p.env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}
 }
 
 // run is the program, with its arguments, environment, outputs and signals

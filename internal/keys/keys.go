@@ -180,6 +180,7 @@ const (
 	KindCatalogue = 'x'
 	KindAgent     = 'a'
 	KindPending   = 'p'
+	KindTombstone = 'd'
 )
 
 // Spelled takes a key apart that this Space spells: its kind, the shard that it
