@@ -153,14 +153,17 @@ func (i *importer) store(ctx context.Context, r *record, found *cache.Standing) 
 	}
 	if r.deletion != nil {
 		did, err := i.bury(ctx, r, found)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case r.session == nil:
+		}
+		if !r.counted {
 			i.tally.count(func(n *Imported) { n.add(did, &n.Buried, &n.Known) })
+			r.counted = true
+		}
+		switch {
+		case r.session == nil:
 			return nil
 		case did:
-			i.tally.count(func(n *Imported) { n.Buried++ })
 			return session.ErrConflict // look again, for the session
 		}
 	}

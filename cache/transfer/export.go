@@ -113,6 +113,10 @@ type exporter struct {
 	expected uint64
 	caughtUp session.Time
 	line     []byte
+	// again are the late deletions that were exported with a session that was stored again, by its ID.
+	again map[session.ID]string
+	// lost is why lines cannot be written any more.
+	lost error
 	// between is called between batches; an error of it ends the pass.
 	between func(context.Context) error
 }
@@ -129,7 +133,7 @@ func newExporter(ctx context.Context, c *ExportConfig) (*exporter, error) {
 	case c.Shards != 0 && c.Shards != shards:
 		return nil, fmt.Errorf("the sessions under the key prefix %q are spread over %d shards, not %d; leave --redis-shards out", c.Prefix, shards, c.Shards)
 	}
-	e := &exporter{ExportConfig: c, clock: redisclock.New(c.Logger)}
+	e := &exporter{ExportConfig: c, clock: redisclock.New(c.Logger), again: map[session.ID]string{}}
 	e.rdb, e.now = c.Redis, e.clock.Now
 	if e.keys, err = keys.NewSpace(c.Prefix, shards); err != nil {
 		return nil, err
@@ -194,10 +198,13 @@ func (e *exporter) once(ctx context.Context) error {
 		return err
 	}
 	return e.revoked(ctx, func(stored *session.Stored, d *Deletion) bool {
-		// What lives again since before the export was exported with its deletion.
-		return d == nil || stored != nil && d.date() < e.begun.Add(-dateSlack)
+		// What was stored again was exported with its deletion, unless both came later.
+		return d == nil || stored != nil && !e.late(d) || e.again[d.ID] == d.Tombstone
 	})
 }
+
+// late says that a deletion may have come since the export began.
+func (e *exporter) late(d *Deletion) bool { return d.date() >= e.begun.Add(-dateSlack) }
 
 // dateSlack is how far the date of a tombstone may be off: its writer has its own idea of the store's clock.
 const dateSlack = time.Minute
@@ -261,7 +268,9 @@ func (e *exporter) standing(ctx context.Context, ids []session.ID, skip func(*se
 			continue
 		}
 		if d := deleted[i]; d != nil {
-			d.Again = stored != nil
+			if d.Again = stored != nil; d.Again && !e.Follow && e.late(d) {
+				e.again[d.ID] = d.Tombstone
+			}
 			e.line = appendSpecial(e.line, &special{Deletion: d})
 			n.Deletions++
 		}
@@ -295,7 +304,7 @@ func (e *exporter) put(n Counts) error {
 	if len(e.line) == 0 {
 		return nil
 	}
-	if _, err := e.To.Write(e.line); err != nil {
+	if err := e.writeTo(e.line); err != nil {
 		return err
 	}
 	e.done.Sessions += n.Sessions
@@ -368,9 +377,18 @@ func (e *exporter) ended(ctx context.Context, names []session.EndName) error {
 }
 
 // write writes one line that is no session, deletion or end.
-func (e *exporter) write(s *special) error {
-	_, err := e.To.Write(appendSpecial(nil, s))
-	return err
+func (e *exporter) write(s *special) error { return e.writeTo(appendSpecial(nil, s)) }
+
+// writeTo writes lines.
+func (e *exporter) writeTo(lines []byte) error {
+	_, e.lost = e.To.Write(lines)
+	return e.lost
+}
+
+// flush has all lines be where they go.
+func (e *exporter) flush() error {
+	e.lost = e.To.Flush()
+	return e.lost
 }
 
 // end writes the trailer.
@@ -379,5 +397,5 @@ func (e *exporter) end() error {
 		return err
 	}
 	e.tell()
-	return e.To.Flush()
+	return e.flush()
 }

@@ -124,6 +124,8 @@ type record struct {
 	deletion *Deletion
 	session  *session.Session
 	ended    *Ended
+	// counted says that the deletion is.
+	counted bool
 }
 
 // name says whose a record is: records of one name are stored in their order.
@@ -250,8 +252,13 @@ func (i *importer) take(l *line) (*record, error) {
 	case i.header == nil:
 		return nil, i.begin(l)
 	case l.err != nil:
-		if l.kind == sessionLine {
+		switch {
+		case l.kind == sessionLine:
 			i.counts.Sessions++
+		case l.special.Deletion != nil:
+			i.counts.Deletions++
+		case l.special.Ended != nil:
+			i.counts.Ends++
 		}
 		i.fail(l.number, l.err)
 		return nil, nil

@@ -127,21 +127,43 @@ func appendSpecial(dst []byte, s *special) []byte {
 	return append(append(dst, text...), '\n')
 }
 
-// specialStarts are how lines begin that are no sessions: no member of a session has these names.
-var specialStarts = [][]byte{[]byte(`{"cloakroomExport":`), []byte(`{"deletion":`), []byte(`{"end":`), []byte(`{"mark":`), []byte(`{"trailer":`)}
+// The beginnings of lines that are no sessions: no member of a session has these names.
+var specialStarts = []struct {
+	text  []byte
+	empty special // what a line is that cannot be read
+}{
+	{[]byte(`{"cloakroomExport":`), special{}},
+	{[]byte(`{"deletion":`), special{Deletion: new(Deletion)}},
+	{[]byte(`{"end":`), special{Ended: new(Ended)}},
+	{[]byte(`{"mark":`), special{}},
+	{[]byte(`{"trailer":`), special{}},
+}
 
 // isSpecial says whether a line is one that is no session.
 func isSpecial(text []byte) bool {
-	for _, start := range specialStarts {
-		if bytes.HasPrefix(text, start) {
+	for i := range specialStarts {
+		if bytes.HasPrefix(text, specialStarts[i].text) {
 			return true
 		}
 	}
 	return false
 }
 
-// parseSpecial reads a line that is no session.
+// parseSpecial reads a line that is no session. With an error it only says of which kind the line is.
 func parseSpecial(text []byte) (*special, error) {
+	s, err := decodeSpecial(text)
+	if err == nil {
+		return s, nil
+	}
+	for i := range specialStarts {
+		if it := &specialStarts[i]; bytes.HasPrefix(text, it.text) {
+			return &it.empty, err
+		}
+	}
+	return new(special), err
+}
+
+func decodeSpecial(text []byte) (*special, error) {
 	s := new(special)
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

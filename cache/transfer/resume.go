@@ -20,6 +20,8 @@ type Resume struct {
 	any   bool
 	shard int
 	last  zlist.Entry
+	// again are the deletions of sessions that were stored again.
+	again []*Deletion
 }
 
 // ErrComplete says that an export is complete, so that nothing goes on.
@@ -79,6 +81,9 @@ func (r *Resume) add(line []byte) (err error) {
 		return err
 	case s.Deletion != nil:
 		r.counts.Deletions++
+		if s.Deletion.Again {
+			r.again = append(r.again, s.Deletion)
+		}
 	case s.Ended != nil:
 		r.counts.Ends++
 	case s.Trailer != nil:
@@ -135,5 +140,10 @@ func (e *exporter) resume() error {
 	e.begun = begun
 	e.done.Counts = e.Resume.counts
 	e.seen = e.done.Sessions
+	for _, d := range e.Resume.again {
+		if e.late(d) {
+			e.again[d.ID] = d.Tombstone
+		}
+	}
 	return nil
 }
