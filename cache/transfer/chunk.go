@@ -46,27 +46,22 @@ func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error 
 		c := &chunk{decoded: make(chan struct{})}
 		for len(c.lines) == 0 || len(c.lines) < chunkLines && in.Buffered() > 0 {
 			text, err := in.ReadSlice('\n')
-			if len(text) == 0 && err != nil {
-				if !errors.Is(err, io.EOF) {
-					return fmt.Errorf("line %d: %w", number+1, err)
-				}
-				ended = true
+			if ended = err != nil && !errors.Is(err, bufio.ErrBufferFull); ended && !errors.Is(err, io.EOF) {
+				i.broken = fmt.Errorf("line %d: %w", number+1, err) // what came before it is imported
+				break
+			}
+			if ended && len(text) == 0 {
 				break
 			}
 			number++
 			l := line{number: number, start: len(c.texts)}
 			if errors.Is(err, bufio.ErrBufferFull) {
 				l.err = fmt.Errorf("it is longer than %d bytes", in.Size())
-				err = skipLine(in)
+				skipLine(in)
 			} else {
 				c.texts = append(c.texts, bytes.TrimRight(text, "\r\n")...)
 			}
-			switch l.end = len(c.texts); {
-			case errors.Is(err, io.EOF):
-				ended = true
-			case err != nil:
-				return fmt.Errorf("line %d: %w", number, err)
-			}
+			l.end = len(c.texts)
 			c.lines = append(c.lines, l)
 			if ended {
 				break
@@ -86,11 +81,11 @@ func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error 
 	return nil
 }
 
-// skipLine passes over the rest of a line.
-func skipLine(in *bufio.Reader) error {
+// skipLine passes over the rest of a line. An error comes again with the next read.
+func skipLine(in *bufio.Reader) {
 	for {
 		if _, err := in.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
-			return err
+			return
 		}
 	}
 }

@@ -110,6 +110,9 @@ type importer struct {
 	pace  func(context.Context, int) error
 	tally *tally
 
+	// broken is why there are no further lines, nil at their end; read sets it before it ends.
+	broken error
+
 	// What the lines were until now; only dispatch uses it.
 	header  *Header
 	trailer *Trailer
@@ -174,6 +177,8 @@ func (i *importer) run(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case i.broken != nil:
+		return i.broken
 	case i.header == nil:
 		return fmt.Errorf("there is no line: %w", ErrCutOff)
 	case i.trailer == nil:

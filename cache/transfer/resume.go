@@ -20,15 +20,16 @@ type Resume struct {
 	any   bool
 	shard int
 	last  zlist.Entry
-	// again are the deletions of sessions that were stored again.
-	again []*Deletion
+	// again are the deletions of sessions that were stored again; pending is one whose session has not come yet.
+	again   []*Deletion
+	pending bool
 }
 
 // ErrComplete says that an export is complete, so that nothing goes on.
 var ErrComplete = errors.New("the export is complete: its trailer is there")
 
-// Add is shown whole lines.
-func (r *Resume) Add(lines []byte) error {
+// Add is shown whole lines. good says that the export can go on behind them.
+func (r *Resume) Add(lines []byte) (good bool, err error) {
 	for len(lines) > 0 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\n"))
@@ -36,13 +37,13 @@ func (r *Resume) Add(lines []byte) error {
 			continue
 		}
 		if r.ended {
-			return ErrComplete
+			return false, ErrComplete
 		}
 		if err := r.add(line); err != nil {
-			return fmt.Errorf("line %d: %w", r.lines()+1, err)
+			return false, fmt.Errorf("line %d: %w", r.lines()+1, err)
 		}
 	}
-	return nil
+	return !r.pending, nil
 }
 
 // lines returns how many lines there were.
@@ -68,6 +69,10 @@ func (r *Resume) add(line []byte) (err error) {
 			return err
 		}
 		r.counts.Sessions++
+		if r.pending {
+			r.counts.Deletions++
+			r.pending = false
+		}
 		// A session that was deleted and stored again meanwhile comes behind the others, with an earlier place.
 		at := zlist.Entry{At: s.CreationDate, Member: string(s.ID)}
 		if shard := r.keys.ShardOf(s.ID); !r.any || shard > r.shard || shard == r.shard && (at.At > r.last.At || at.At == r.last.At && at.Member > r.last.Member) {
@@ -80,9 +85,10 @@ func (r *Resume) add(line []byte) (err error) {
 	case err != nil:
 		return err
 	case s.Deletion != nil:
-		r.counts.Deletions++
-		if s.Deletion.Again {
+		if r.pending = s.Deletion.Again; r.pending {
 			r.again = append(r.again, s.Deletion)
+		} else {
+			r.counts.Deletions++
 		}
 	case s.Ended != nil:
 		r.counts.Ends++
@@ -140,6 +146,9 @@ func (e *exporter) resume() error {
 	e.begun = begun
 	e.done.Counts = e.Resume.counts
 	e.seen = e.done.Sessions
+	if r := e.Resume; r.pending { // it is not there: the export goes on before it
+		r.again = r.again[:len(r.again)-1]
+	}
 	for _, d := range e.Resume.again {
 		if e.late(d) {
 			e.again[d.ID] = d.Tombstone

@@ -137,9 +137,9 @@ func NewReader(from io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(in), nil
 }
 
-// Whole shows the lines of all whole frames, frame by frame, and returns where the last of them ends: what is behind it
-// is cut off, or damaged. Its error is that of each, or of from, but not that of a damaged frame.
-func Whole(from io.Reader, each func(lines []byte) error) (end int64, f Format, err error) {
+// Whole shows the lines of all whole frames, frame by frame, and returns where the last of them ends that are good: what
+// is behind it is cut off, or damaged. Its error is that of each, or of from, but not that of a damaged frame.
+func Whole(from io.Reader, each func(lines []byte) (good bool, err error)) (end int64, f Format, err error) {
 	in := &counting{Reader: bufio.NewReaderSize(from, 64<<10)}
 	f = formatIn(in.Reader)
 	var next func() ([]byte, error)
@@ -164,10 +164,13 @@ func Whole(from io.Reader, each func(lines []byte) error) (end int64, f Format, 
 		if err != nil || len(lines) == 0 {
 			return end, f, nil
 		}
-		if err := each(lines); err != nil {
+		good, err := each(lines)
+		if err != nil {
 			return end, f, err
 		}
-		end = in.n
+		if good {
+			end = in.n
+		}
 	}
 }
 
