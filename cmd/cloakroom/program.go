@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/cmd/cloakroom/move"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
@@ -57,15 +56,6 @@ func subcommands() []subcommand {
 		{"version", "print version, commit and Go version", version},
 		{"help", "print this help, or that of a subcommand", help},
 	}
-}
-
-func exportCommand(ctx context.Context, p *program) error { return move.Export(ctx, p.move()) }
-
-func importCommand(ctx context.Context, p *program) error { return move.Import(ctx, p.move()) }
-
-// move is what export and import get.
-func (p *program) move() *move.Program {
-	return &move.Program{Load: p.load, Name: p.name, Env: p.env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}
 }
 
 // run is the program, with its arguments, environment, outputs and signals

@@ -3,48 +3,36 @@ package move
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache/transfer"
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
+	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
 const (
-	// barEvery is how often a bar is drawn.
-	barEvery = 100 * time.Millisecond
-	// lineEvery is how often a line tells how far it is, where there is no terminal, or no end.
-	lineEvery = 30 * time.Second
-	// failuresShown is how many lines and sessions are named that could not be moved.
-	failuresShown = 20
+	// caughtEvery is how often a line tells up to when an export that follows changes has come.
+	caughtEvery = 30 * time.Second
+	// faultsShown is how many lines and sessions are named that could not be moved.
+	faultsShown = 20
 )
 
-// bar shows how far a move is: as a bar on a terminal, else in a line now and then. It is safe for concurrent use.
+// bar shows how far a move is. It is safe for concurrent use.
 type bar struct {
 	w    io.Writer
 	name string
 
 	mu     sync.Mutex
-	bar    *progressbar.ProgressBar // nil without a terminal, and once there is no end
+	bar    *terminal.Bar
 	begun  time.Time
-	next   time.Time
-	failed int
-	caught bool
+	next   time.Time // when to tell again that it has caught up; zero before it has
+	faults int
 }
 
 func newBar(w io.Writer, name string) *bar {
-	now := time.Now()
-	b := &bar{w: w, name: name, begun: now, next: now.Add(lineEvery)}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		// Without an interval of its own it starts no goroutine. (I7)
-		b.bar = progressbar.NewOptions64(1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(name),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(barEvery), progressbar.OptionClearOnFinish())
-	}
-	return b
+	return &bar{w: w, name: name, bar: terminal.NewBar(w, name), begun: time.Now()}
 }
 
 func (b *bar) exported(p transfer.ExportProgress) { b.show(p.Seen, p.Expected, "read", p.CaughtUp) }
@@ -53,38 +41,25 @@ func (b *bar) imported(p transfer.ImportProgress) {
 	b.show(p.Lines, p.Expected, "imported", p.CaughtUp)
 }
 
-// show tells how far it is. What cannot be shown is not missed.
+// show tells how far it is.
 func (b *bar) show(done, expected uint64, verb string, caughtUp time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if !caughtUp.IsZero() {
-		if b.bar != nil {
-			_ = b.bar.Clear()
-			b.bar = nil
-		}
-		if !b.caught || now.After(b.next) {
-			b.caught, b.next = true, now.Add(lineEvery)
-			_, _ = fmt.Fprintf(b.w, "%s: caught up: all changes before %s are %sed\n", b.name, caughtUp.Format("15:04:05.000Z07:00"), b.name)
-		}
-		return
-	}
-	if b.bar != nil {
-		// Never full before the end: it would not go on then.
-		if most := int64(max(expected, done+1)); b.bar.GetMax64() != most {
-			b.bar.ChangeMax64(most)
-		}
-		_ = b.bar.Set64(int64(done))
-		return
-	}
-	if now.After(b.next) {
-		b.next = now.Add(lineEvery)
-		took := now.Sub(b.begun)
-		text := fmt.Sprintf("%s: %s %d of about %d; %.0f a second", b.name, verb, done, expected, float64(done)/took.Seconds())
-		if done > 0 && expected > done {
-			text += fmt.Sprintf("; about %v left", time.Duration(float64(took)/float64(done)*float64(expected-done)).Round(time.Second))
-		}
-		_, _ = fmt.Fprintln(b.w, text)
+	switch {
+	case caughtUp.IsZero():
+		b.bar.Show(done, expected, func() string {
+			took := now.Sub(b.begun)
+			text := fmt.Sprintf("%s: %s %d of about %d; %.0f a second", b.name, verb, done, expected, float64(done)/took.Seconds())
+			if done > 0 && expected > done {
+				text += fmt.Sprintf("; about %v left", time.Duration(float64(took)/float64(done)*float64(expected-done)).Round(time.Second))
+			}
+			return text
+		})
+	case now.After(b.next):
+		b.bar.Stop()
+		b.next = now.Add(caughtEvery)
+		_, _ = fmt.Fprintf(b.w, "%s: caught up: all changes before %s are %sed\n", b.name, caughtUp.Format("15:04:05.000Z07:00"), b.name)
 	}
 }
 
@@ -97,14 +72,12 @@ func (b *bar) failedLine(line uint64, err error) { b.fault(fmt.Sprintf("line %d"
 func (b *bar) fault(what string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failed++; b.failed > failuresShown {
+	if b.faults++; b.faults > faultsShown {
 		return
 	}
-	if b.bar != nil {
-		_ = b.bar.Clear()
-	}
-	_, _ = fmt.Fprintf(b.w, "%s: %s: %v\n", b.name, what, err)
-	if b.failed == failuresShown {
+	b.bar.Stop()
+	_, _ = fmt.Fprintf(b.w, "%s: %s: %v\n", b.name, usage.Printable(what), err)
+	if b.faults == faultsShown {
 		_, _ = fmt.Fprintf(b.w, "%s: further ones are counted only\n", b.name)
 	}
 }
@@ -112,9 +85,7 @@ func (b *bar) fault(what string, err error) {
 func (b *bar) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bar != nil {
-		_ = b.bar.Clear()
-	}
+	b.bar.Stop()
 }
 
 // plural returns a number with what it counts.

@@ -39,7 +39,7 @@ flags, environment and --config: --redis-url, --redis-key-prefix,
 --redis-shards, --max-session-bytes, --auth-issuers-file, --upstream-url. No
 limit on the sessions of a user is kept.
 
-From a pipe it reads on until the export has ended, up to 10 s after SIGINT.
+From a pipe it reads on until the export has ended, up to 5 s after SIGINT.
 
 Exit code: 0 all is imported; 1 lines are missing or could not be imported, it
 failed or was interrupted; 2 it was called wrongly.
@@ -49,7 +49,7 @@ const (
 	// openWithin bounds the opening of the store.
 	openWithin = 10 * time.Second
 	// readOn is how long a pipe is read on after a signal, and pollEvery how often it is looked whether that is over.
-	readOn, pollEvery = 10 * time.Second, 100 * time.Millisecond
+	readOn, pollEvery = 5 * time.Second, 100 * time.Millisecond
 )
 
 // importFlags are what import has in addition to the settings of serve.

@@ -1,0 +1,518 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
+)
+
+// created is a session that a client has.
+type created struct{ id, token string }
+
+// logins counts sessions, so that each has an ID of its own.
+var logins atomic.Int64
+
+// login stores a session of a user who has given a password, with a token.
+func login(t *testing.T, api, user string) created {
+	t.Helper()
+	id := fmt.Sprint("login-", logins.Add(1))
+	answer := want(t, http.StatusCreated, "PUT", api+"/v2/sessions/"+id+"?issueToken=true", `{"factors":`+factorsOf(user)+`,"expirationDate":"2100-01-01T00:00:00Z"}`)
+	var c struct{ SessionToken string }
+	if err := json.Unmarshal([]byte(answer), &c); err != nil || c.SessionToken == "" {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	return created{id, c.SessionToken}
+}
+
+func factorsOf(user string) string {
+	return `{"user":{"id":"` + user + `"},"password":{"verifiedAt":"2026-01-01T00:00:00Z"}}`
+}
+
+func verified(t *testing.T, api, token string) int {
+	t.Helper()
+	code, _ := call(t, "GET", api+"/verify", "", "Authorization", "Bearer "+token)
+	return code
+}
+
+// serveAt serves the sessions under a prefix.
+func serveAt(t *testing.T, url, prefix string, more ...string) (p *cloakroom, api string) {
+	t.Helper()
+	p = launch(t, append([]string{"serve", "--redis-url", url, "--redis-key-prefix", prefix, "--auth-anonymous"}, quick(more...)...))
+	api, _ = p.ready(t)
+	return p, api
+}
+
+// console has a directory in which documented commands run, with the program on PATH.
+type console struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+func newConsole(t *testing.T, from, to string) *console {
+	t.Helper()
+	self := selfCommand(t)
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asProgram, self.Path)
+	if err := os.WriteFile(filepath.Join(dir, "cloakroom"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return &console{t, dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "FROM="+from, "TO="+to)}
+}
+
+// pipe is a command line with a pipe.
+type pipe struct {
+	from, to *exec.Cmd
+	log      *output
+}
+
+// pipe starts a command line with a pipe, whose ends it keeps apart.
+func (s *console) pipe(line string) *pipe {
+	s.t.Helper()
+	left, right, ok := strings.Cut(line, " | ")
+	r, w, err := os.Pipe()
+	if !ok || err != nil {
+		s.t.Fatal(line, err)
+	}
+	p := &pipe{s.command(left), s.command(right), newOutput()}
+	p.from.Stdout, p.to.Stdin = w, r
+	p.from.Stderr, p.to.Stdout, p.to.Stderr = p.log, p.log, p.log
+	for _, cmd := range []*exec.Cmd{p.from, p.to} {
+		if err := cmd.Start(); err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	}
+	_, _ = r.Close(), w.Close()
+	return p
+}
+
+// stop ends the export; the import ends by itself.
+func (p *pipe) stop(t *testing.T) {
+	t.Helper()
+	if err := p.from.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	for _, cmd := range []*exec.Cmd{p.from, p.to} {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, p.log)
+		}
+	}
+}
+
+// command is a command line that is about to run: in place of the shell that starts it.
+func (s *console) command(line string) *exec.Cmd {
+	cmd := exec.Command("sh", "-c", "exec "+line)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+// run runs a command line, which must end well.
+func (s *console) run(line string) {
+	s.t.Helper()
+	out, err := s.command(line).CombinedOutput()
+	if err != nil {
+		s.t.Errorf("%s: %v\n%s", line, err, out)
+	}
+}
+
+// movingBlocks are the commands of docs/moving.md, by block.
+func movingBlocks(t *testing.T) (blocks [][]string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readDoc(t, "../../docs/moving.md"), -1) {
+		blocks = append(blocks, strings.Split(strings.TrimSpace(m[1]), "\n"))
+	}
+	if len(blocks) != 4 || len(blocks[0]) != 3 {
+		t.Fatalf("docs/moving.md has the commands %q", blocks)
+	}
+	return blocks
+}
+
+// The move with downtime that docs/moving.md has logs nobody out, and nobody who was logged out in again.
+func TestMovingDoc_WithDowntime(t *testing.T) {
+	t.Parallel()
+	from, to := redistest.Start(t), redistest.Start(t)
+	p, api := serveAt(t, from.URL(), "cr:")
+	kept, revoked := login(t, api, "alice"), login(t, api, "bob")
+	want(t, 200, "DELETE", api+"/v2/sessions/"+revoked.id, "")
+	want(t, 201, "PUT", api+"/v2/sessions/foreign", `{"tokenSha256":"`+fmt.Sprintf("%x", sha256.Sum256([]byte("theirs")))+`","factors":`+factorsOf("carol")+`,"expirationDate":"2100-01-01T00:00:00Z"}`)
+	if code := p.stop(); code != exitOK {
+		t.Fatal(code)
+	}
+	s := newConsole(t, from.URL(), to.URL())
+	for _, line := range movingBlocks(t)[0] {
+		s.run(line)
+	}
+	info, err := os.Stat(filepath.Join(s.dir, "sessions.ndjson.zst"))
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	_, api = serveAt(t, to.URL(), "cr2:")
+	for token, code := range map[string]int{kept.token: 200, "theirs": 200, revoked.token: 401} {
+		if got := verified(t, api, token); got != code {
+			t.Errorf("verify is %d, want %d", got, code)
+		}
+	}
+	if got := total(t, api, `{}`); got != "2" {
+		t.Errorf("%s sessions", got)
+	}
+}
+
+// fleet are the sidecars that clients may call.
+type fleet struct {
+	mu   sync.Mutex
+	apis []string
+}
+
+func (f *fleet) set(apis ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.apis = apis
+}
+
+func (f *fleet) all() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.apis
+}
+
+// settles says whether every sidecar answers a token as it should, soon; what is not so at once is counted.
+func (f *fleet) settles(t *testing.T, token string, code int, late *atomic.Int64) bool {
+	first := true
+	return eventually.Within(time.Minute, func() bool {
+		for _, api := range f.all() {
+			if verified(t, api, token) != code {
+				if first {
+					late.Add(1)
+				}
+				first = false
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// The move without downtime that docs/moving.md has: sidecars are restarted with another prefix and another number of shards
+// while clients log in, renew tokens and log out through all of them. No session is lost, nobody who was logged out comes back,
+// and what is refused wrongly is only what has just been written through the other prefix.
+func TestMovingDoc_WithoutDowntime(t *testing.T) {
+	t.Parallel()
+	from, to := redistest.Start(t), redistest.Start(t)
+	first, firstAPI := serveAt(t, from.URL(), "cr:")
+	second, secondAPI := serveAt(t, from.URL(), "cr:")
+	f := &fleet{}
+	f.set(firstAPI, secondAPI)
+
+	ctx, stop := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	var lived, revoked [4][]created
+	var late atomic.Int64
+	for n := range lived {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(n), 18))
+			api := func() string { all := f.all(); return all[r.IntN(len(all))] }
+			for i := 0; ctx.Err() == nil && !t.Failed(); i++ {
+				s := login(t, api(), fmt.Sprintf("user-%d", n))
+				if !f.settles(t, s.token, 200, &late) {
+					t.Errorf("session %s is refused", s.id)
+				}
+				if i%3 == 1 {
+					var renewed struct{ SessionToken string }
+					answer := want(t, 200, "PATCH", api()+"/v2/sessions/"+s.id, `{"metadata":{"i":"aQ=="}}`)
+					if err := json.Unmarshal([]byte(answer), &renewed); err != nil {
+						t.Error(err)
+					}
+					s.token = renewed.SessionToken
+					if !f.settles(t, s.token, 200, &late) {
+						t.Errorf("session %s is refused with its new token", s.id)
+					}
+				}
+				if i%3 == 2 {
+					want(t, 200, "DELETE", api()+"/v2/sessions/"+s.id, "")
+					if !f.settles(t, s.token, 401, &late) {
+						t.Errorf("session %s goes on after its deletion", s.id)
+					}
+					revoked[n] = append(revoked[n], s)
+				} else {
+					lived[n] = append(lived[n], s)
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { stop(); clients.Wait() })
+
+	blocks := movingBlocks(t)
+	s := newConsole(t, from.URL(), to.URL())
+	there := s.pipe(blocks[1][0])
+	caughtUp := func(p *pipe, what string) {
+		t.Helper()
+		if !eventually.Within(2*time.Minute, func() bool { return strings.Contains(p.log.String(), "import: caught up: all changes before ") }) {
+			t.Fatalf("%s does not catch up:\n%s", what, p.log)
+		}
+	}
+	caughtUp(there, "the new store")
+	back := s.pipe(blocks[2][0])
+	caughtUp(back, "the old store")
+
+	replace := func(old *cloakroom, others ...string) (api string) {
+		t.Helper()
+		_, api = serveAt(t, to.URL(), "cr2:")
+		f.set(append(others, api)...)
+		time.Sleep(testdepth.Of(2*time.Second, 300*time.Millisecond)) // the clients go on with both prefixes; what is on its way arrives
+		if code := old.stop(); code != exitOK {
+			t.Errorf("a sidecar ended with %d", code)
+		}
+		return api
+	}
+	newFirst := replace(first, secondAPI)
+	newSecond := replace(second, newFirst)
+	f.set(newFirst, newSecond)
+	stop()
+	clients.Wait()
+	there.stop(t)
+	back.stop(t)
+	s.run(blocks[3][0])
+	n := 0
+	for i := range lived {
+		n += len(lived[i])
+		for _, it := range lived[i] {
+			if got := verified(t, newFirst, it.token); got != 200 {
+				t.Errorf("session %s is lost: %d", it.id, got)
+			}
+		}
+		for _, it := range revoked[i] {
+			if got := verified(t, newSecond, it.token); got != 401 {
+				t.Errorf("session %s has come back: %d", it.id, got)
+			}
+		}
+	}
+	if got := total(t, newFirst, `{}`); got != fmt.Sprint(n) || n < 10 {
+		t.Errorf("%s sessions, want %d", got, n)
+	}
+	t.Logf("%d sessions live, %d answers came too early", n, late.Load())
+}
+
+// Processes that are killed at any moment are gone on with: in the end both stores have the same.
+func TestMove_IsKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	where := "--redis-url=" + server.URL()
+	p, api := serveAt(t, server.URL(), "a:", "--redis-shards=2")
+	var body strings.Builder
+	for i := range 8_000 {
+		fmt.Fprintf(&body, `{"id":"k%d","sequence":"3","factors":{"user":{"id":"u%d"}},"expirationDate":"2100-01-01T00:00:00Z"}`+"\n", i, i%100)
+	}
+	want(t, 200, "POST", api+"/v2/sessions/import", body.String())
+	for i := range 5 {
+		want(t, 200, "DELETE", fmt.Sprintf("%s/v2/sessions/k%d", api, i*100), "")
+	}
+	p.stop()
+	_, whole, _ := once(t, "export", where, "--redis-key-prefix=a:", "--rate=0")
+	hasTurn := testdepth.OneIn(t, 3)
+	for i, end := range []string{"", ".gz", ".zst"} {
+		if !hasTurn(i) {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "sessions"+end)
+		kills := 0
+		r := rand.New(rand.NewPCG(uint64(i), 1))
+		killed := func(args ...string) bool {
+			t.Helper()
+			cmd, log := selfCommand(t, args...), newOutput()
+			cmd.Stdout, cmd.Stderr = log, log
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			timer := time.AfterFunc(time.Duration(50+r.IntN(400+200*kills))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+			err := cmd.Wait()
+			if timer.Stop(); err == nil {
+				return false
+			}
+			if !strings.Contains(err.Error(), "killed") {
+				t.Fatalf("%v\n%s", err, log)
+			}
+			kills++
+			return true
+		}
+		for {
+			args := []string{"export", where, "--redis-key-prefix=a:", "--file", file, "--rate=8000"}
+			if _, err := os.Stat(file); err == nil {
+				args = append(args, "--resume")
+			}
+			if !killed(args...) {
+				break
+			}
+		}
+		for killed("import", where, fmt.Sprintf("--redis-key-prefix=b%d:", i), "--redis-shards=1", "--file", file, "--rate=8000") {
+		}
+		_, again, log := once(t, "export", where, fmt.Sprintf("--redis-key-prefix=b%d:", i), "--rate=0")
+		if a, b := sessionsIn(whole), sessionsIn(again); len(a) != 7_995 || len(b) != len(a) {
+			t.Errorf("%s: %d sessions, want %d; %s", end, len(b), len(a), log)
+		} else {
+			for line := range a {
+				if !b[line] {
+					t.Errorf("%s: missing: %s", end, line)
+				}
+			}
+		}
+		if code, out, log := once(t, "audit", where, fmt.Sprintf("--redis-key-prefix=b%d:", i), "--rate=0"); code != exitOK {
+			t.Errorf("%s%s", out, log)
+		}
+		if t.Logf("%s: killed %d times", file, kills); kills == 0 {
+			t.Error("nothing was killed")
+		}
+	}
+}
+
+// sessionsIn are the lines of sessions.
+func sessionsIn(export string) map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(export) {
+		if strings.HasPrefix(line, `{"id":`) {
+			all[line] = true
+		}
+	}
+	return all
+}
+
+// The rights that acl --export prints are enough for an export that follows changes, and let it write nothing.
+func TestACL_ForAnExportAlone(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	_, api := serveAt(t, server.URL(), "cr:")
+	for i := range 300 { // more than one chunk
+		create(t, api, fmt.Sprint("u", i))
+	}
+	want(t, 200, "DELETE", api+"/v2/sessions/"+create(t, api, "gone"), "")
+	code, out, log := once(t, "acl", "--export", "--user=mover", "--redis-key-prefix=cr:")
+	if code != exitOK || strings.Contains(out, "%W~") || strings.Contains(out, "%RW~") || strings.Contains(out, "evalsha") {
+		t.Fatalf("%d, %s%s", code, out, log)
+	}
+	rule := strings.Fields(strings.Replace(out, ">PASSWORD", ">secret", 1))
+	if err := server.Client(t).ACLSetUser(t.Context(), "mover", rule[3:]...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	url := "redis://mover:secret@" + server.Addr
+	if code, out, log := once(t, "export", "--redis-url="+url); code != exitOK || len(sessionsIn(out)) != 300 || !strings.Contains(log, "exported 300 sessions, 1 deletion and 0 ends") {
+		t.Errorf("%d, %s", code, log)
+	}
+	p := launch(t, []string{"export", "--redis-url=" + url, "--follow"})
+	p.until(t, p.stdout, "mark", func(text string) bool { return strings.Contains(text, `{"mark":`) })
+	id := create(t, api, "later")
+	p.until(t, p.stdout, "new session", func(text string) bool { return strings.Contains(text, `{"id":"`+id) })
+	if code := p.stop(); code != exitOK || !strings.Contains(p.stdout.String(), `{"trailer":`) {
+		t.Errorf("%d, %s", code, p.stderr)
+	}
+	if denied := server.Client(t).ACLLog(t.Context(), 10).Val(); len(denied) > 0 {
+		t.Errorf("denied: %v", denied)
+	}
+	if code, _, log := once(t, "acl", "--export", "--audit"); code != exitUsage || !strings.Contains(log, "--export is the rights of export alone") {
+		t.Errorf("%d, %s", code, log)
+	}
+}
+
+// Each wrong call is told what to do, and leaves files as they were.
+func TestMove_RefusesWrongCalls(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	where := "--redis-url=" + server.URL()
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	if err := os.WriteFile(there, []byte("mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := func(wantCode int, wantLog string, args ...string) {
+		t.Helper()
+		code, _, log := once(t, args...)
+		if code != wantCode || !strings.Contains(log, wantLog) {
+			t.Errorf("%q: got %d, %s, want %d, %s", args, code, log, wantCode, wantLog)
+		}
+	}
+	f(exitFailed, `there is no store under the key prefix "cr:"`, "export", where)
+	if n := server.Client(t).DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("an export of nothing has left %d keys", n)
+	}
+	p, api := serveAt(t, server.URL(), "cr:", "--redis-shards=4")
+	create(t, api, "u")
+	p.stop()
+	f(exitUsage, "--redis-url is required", "export")
+	f(exitUsage, "--redis-url memory: has no sessions before a cloakroom runs", "import", "--redis-url=memory:")
+	f(exitUsage, "3 faults", "export", where, "--compress=lz4", "--resume", "--overwrite")
+	f(exitUsage, "--follow writes to standard output", "export", where, "--follow", "--file="+there)
+	f(exitFailed, there+" is there already: --overwrite writes over it, --resume goes on with it", "export", where, "--file="+there)
+	f(exitFailed, "cannot be gone on with: line 1: the first line must be the header", "export", where, "--file="+there, "--resume")
+	f(exitFailed, "the first line must be the header", "import", where, "--file="+there)
+	if text, err := os.ReadFile(there); string(text) != "mine\n" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	f(exitFailed, "are spread over 4 shards, not 2", "export", where, "--redis-shards=2")
+	f(exitOK, "exported 1 session, 0 deletions and 0 ends", "export", where, "--file="+there, "--overwrite")
+	if info, err := os.Stat(there); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	f(exitFailed, "the export is complete", "export", where, "--file="+there, "--resume")
+	f(exitFailed, "are spread over 4 shards, not 2; to change that", "import", where, "--redis-shards=2", "--file="+there)
+	f(exitFailed, "with --upstream-url the sessions here are copies", "import", where, "--upstream-url=https://zitadel.example.com", "--file="+there)
+	for _, name := range []string{"export", "import"} {
+		if code, out, _ := once(t, name, "--help"); code != exitOK || !strings.HasPrefix(out, "Usage: cloakroom "+name) {
+			t.Errorf("%d, %s", code, out)
+		}
+	}
+	whole, err := os.ReadFile(there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, log bytes.Buffer
+	cut := &program{args: []string{"import", where, "--redis-key-prefix=b:"}, stdin: bytes.NewReader(whole[:len(whole)-30]), stdout: &out, stderr: &log}
+	if code := cut.run(t.Context()); code != exitFailed || !strings.Contains(log.String(), "cut off") || !strings.HasPrefix(out.String(), "imported 1 session in ") {
+		t.Errorf("%d, %s%s", code, &out, &log)
+	}
+}
+
+// An import from a pipe to which nobody writes ends when it is told to.
+func TestImport_EndsThoughItsPipeDoesNot(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = r.Close(), w.Close() }()
+	if _, err := io.WriteString(w, `{"cloakroomExport":{"version":1,"date":"2100-01-01T00:00:00Z","prefix":"a:","shards":1,"sessions":1}}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	cmd, log := selfCommand(t, "import", "--redis-url="+server.URL()), newOutput()
+	cmd.Stdin, cmd.Stderr = r, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually.Within(time.Minute, func() bool { return server.Client(t).DBSize(t.Context()).Val() == 1 }) {
+		t.Error("it does not begin")
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || !strings.Contains(log.String(), "interrupted; --from-line 2 goes on there") {
+		t.Errorf("%v, %s", err, log)
+	}
+}
