@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/samples"
@@ -266,16 +266,10 @@ func (s *store) fits(t testing.TB) {
 	}
 }
 
-// within calls look until it is true.
-func within(t testing.TB, d time.Duration, what string, look func() bool) {
+// within fails the test unless look is true soon.
+func within(t testing.TB, what string, look func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	for !look() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("no %s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
+	if !eventually.Within(time.Minute, look) {
+		t.Fatalf("no %s", what)
 	}
 }

@@ -68,7 +68,7 @@ func pipe(t *testing.T, a, b *store, over redis.UniversalClient) *piped {
 func (p *piped) caught(a *store) {
 	p.t.Helper()
 	now := a.Now().Std()
-	within(p.t, time.Minute, "catching up", func() bool {
+	within(p.t, "catching up", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.caughtUp.After(now)
@@ -147,7 +147,7 @@ func TestFollow_DoesNotWaitForMarks(t *testing.T) {
 	p := pipe(t, a, b, rdb)
 	p.caught(a)
 	a.delete(t, firstOf(t, a))
-	within(t, time.Minute, "deletion at the other end", func() bool { return len(differ(a.has(t), b.has(t))) == 0 })
+	within(t, "deletion at the other end", func() bool { return len(differ(a.has(t), b.has(t))) == 0 })
 	p.stop()
 }
 

@@ -278,7 +278,10 @@ func TestMovingDoc_WithoutDowntime(t *testing.T) {
 		t.Helper()
 		_, api = serveAt(t, to.URL(), "cr2:")
 		f.set(append(others, api)...)
-		time.Sleep(testdepth.Of(2*time.Second, 300*time.Millisecond)) // the clients go on with both prefixes; what is on its way arrives
+		until := logins.Load() + int64(testdepth.Of(300, 40)) // the clients go on, with both prefixes
+		if !eventually.Within(2*time.Minute, func() bool { return logins.Load() >= until }) {
+			t.Error("the clients do not go on")
+		}
 		if code := old.stop(); code != exitOK {
 			t.Errorf("a sidecar ended with %d", code)
 		}
