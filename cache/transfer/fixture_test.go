@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/cloakroom-dev/cloakroom/internal/samples"
@@ -191,43 +190,55 @@ func (s *store) has(t testing.TB) map[string]held {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, key := range found {
-				s.add(t, all, key)
-			}
+			s.add(t, all, found)
 		}
 	}
 	return all
 }
 
-// add adds what a key has.
-func (s *store) add(t testing.TB, all map[string]held, key string) {
+// add adds what keys have.
+func (s *store) add(t testing.TB, all map[string]held, found []string) {
 	t.Helper()
-	kind, _, name, ours, ok := s.keys.Spelled(key)
-	ends := int64(-1)
-	if kind == 's' || kind == 'd' || kind == 'e' {
-		ms, err := s.rdb.Do(t.Context(), "PEXPIRETIME", key).Int64()
-		if err != nil {
-			t.Fatal(err)
+	pipe := s.rdb.Pipeline()
+	until, texts := map[string]*redis.Cmd{}, map[string]*redis.StringCmd{}
+	var ids []session.ID
+	for _, key := range found {
+		kind, _, name, ours, ok := s.keys.Spelled(key)
+		switch {
+		case ours && !ok:
+			t.Errorf("the key %q is not spelled as it should be", key)
+			continue
+		case kind == 's':
+			ids = append(ids, session.ID(name))
+		case kind == 'd' || kind == 'e':
+			texts[key] = pipe.Get(t.Context(), key)
+		default:
+			continue
 		}
-		ends = ms
+		until[key] = pipe.Do(t.Context(), "PEXPIRETIME", key)
 	}
-	switch {
-	case kind == 's' && ok:
-		found, err := cache.ReadStandings(t.Context(), s.rdb, s.keys, []session.ID{session.ID(name)})
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ends := func(key string) int64 {
+		ms, err := until[key].Int64()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if it := found[0].Stored; it != nil {
-			all["session "+name] = held{fmt.Sprintf("%s creator=%q token=%x foreign=%v", it.Doc, it.Creator, it.Token, it.TokenForeign), ends}
+		return ms
+	}
+	for key, text := range texts {
+		kind, _, name, _, _ := s.keys.Spelled(key)
+		all[string(kind)+" "+name] = held{text.Val(), ends(key)}
+	}
+	standings, err := cache.ReadStandings(t.Context(), s.rdb, s.keys, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		if it := standings[i].Stored; it != nil {
+			all["session "+string(id)] = held{fmt.Sprintf("%s creator=%q token=%x foreign=%v", it.Doc, it.Creator, it.Token, it.TokenForeign), ends(s.keys.Session(id))}
 		}
-	case (kind == 'd' || kind == 'e') && ok:
-		text, err := s.rdb.Get(t.Context(), key).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[string(kind)+" "+name] = held{text, ends}
-	case ours && !ok:
-		t.Errorf("the key %q is not spelled as it should be", key)
 	}
 }
 
@@ -263,13 +274,5 @@ func (s *store) fits(t testing.TB) {
 	report, err := s.Audit(t.Context(), cache.AuditConfig{})
 	if err != nil || !report.Clean() {
 		t.Errorf("the audit found %+v, %v", report.Drift, err)
-	}
-}
-
-// within fails the test unless look is true soon.
-func within(t testing.TB, what string, look func() bool) {
-	t.Helper()
-	if !eventually.Within(time.Minute, look) {
-		t.Fatalf("no %s", what)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -68,7 +69,7 @@ func pipe(t *testing.T, a, b *store, over redis.UniversalClient) *piped {
 func (p *piped) caught(a *store) {
 	p.t.Helper()
 	now := a.Now().Std()
-	within(p.t, "catching up", func() bool {
+	eventually.Holds(p.t, "catching up", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.caughtUp.After(now)
@@ -147,7 +148,7 @@ func TestFollow_DoesNotWaitForMarks(t *testing.T) {
 	p := pipe(t, a, b, rdb)
 	p.caught(a)
 	a.delete(t, firstOf(t, a))
-	within(t, "deletion at the other end", func() bool { return len(differ(a.has(t), b.has(t))) == 0 })
+	eventually.Holds(t, "deletion at the other end", func() bool { return len(differ(a.has(t), b.has(t))) == 0 })
 	p.stop()
 }
 

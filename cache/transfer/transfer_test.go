@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
@@ -116,7 +117,7 @@ func TestImport_BringsNothingBack(t *testing.T) {
 	a.put(t, short)
 
 	_, lines := a.export(t)
-	within(t, "end", func() bool { return a.Now() > short.ExpirationDate })
+	eventually.Holds(t, "end", func() bool { return a.Now() > short.ExpirationDate })
 	b.take(t, lines)
 	for id, want := range map[session.ID]uint64{
 		"newer-here": 5, "newer-there": 5, "deleted-here": 0, "deleted-there": 0, "deleted-there-meanwhile": 0, "deleted-here-meanwhile": 0,
