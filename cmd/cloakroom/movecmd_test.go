@@ -401,36 +401,80 @@ func sessionsIn(export string) map[string]bool {
 // The rights that acl --export prints are enough for an export that follows changes, and let it write nothing.
 func TestACL_ForAnExportAlone(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	_, api := serveAt(t, server.URL(), "cr:")
-	for i := range 300 { // more than one chunk
-		create(t, api, fmt.Sprint("u", i))
+	single, cluster := redistest.Start(t), redistest.StartCluster(t, redistest.ClusterConfig{})
+	var nodes []*redistest.Server
+	for _, n := range cluster.Nodes {
+		nodes = append(nodes, n.Server)
 	}
-	want(t, 200, "DELETE", api+"/v2/sessions/"+create(t, api, "gone"), "")
-	code, out, log := once(t, "acl", "--export", "--user=mover", "--redis-key-prefix=cr:")
-	if code != exitOK || strings.Contains(out, "%W~") || strings.Contains(out, "%RW~") || strings.Contains(out, "evalsha") {
-		t.Fatalf("%d, %s%s", code, out, log)
-	}
-	rule := strings.Fields(strings.Replace(out, ">PASSWORD", ">secret", 1))
-	if err := server.Client(t).ACLSetUser(t.Context(), "mover", rule[3:]...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	url := "redis://mover:secret@" + server.Addr
-	if code, out, log := once(t, "export", "--redis-url="+url); code != exitOK || len(sessionsIn(out)) != 300 || !strings.Contains(log, "exported 300 sessions, 1 deletion and 0 ends") {
-		t.Errorf("%d, %s", code, log)
-	}
-	p := launch(t, []string{"export", "--redis-url=" + url, "--follow"})
-	p.until(t, p.stdout, "mark", func(text string) bool { return strings.Contains(text, `{"mark":`) })
-	id := create(t, api, "later")
-	p.until(t, p.stdout, "new session", func(text string) bool { return strings.Contains(text, `{"id":"`+id) })
-	if code := p.stop(); code != exitOK || !strings.Contains(p.stdout.String(), `{"trailer":`) {
-		t.Errorf("%d, %s", code, p.stderr)
-	}
-	if denied := server.Client(t).ACLLog(t.Context(), 10).Val(); len(denied) > 0 {
-		t.Errorf("denied: %v", denied)
+	mover := func(url string) string { return strings.Replace(url, "://", "://mover:secret@", 1) }
+	for _, at := range []struct {
+		url     string
+		servers []*redistest.Server
+		flags   []string
+	}{{single.URL(), []*redistest.Server{single}, nil}, {cluster.URL(), nodes, []string{"--cluster"}}} {
+		_, api := serveAt(t, at.url, "cr:")
+		for i := range 300 { // more than one chunk
+			create(t, api, fmt.Sprint("u", i))
+		}
+		want(t, 200, "DELETE", api+"/v2/sessions/"+create(t, api, "gone"), "")
+		code, out, log := once(t, append([]string{"acl", "--export", "--user=mover"}, at.flags...)...)
+		if code != exitOK || strings.Contains(out, "%W~") || strings.Contains(out, "%RW~") || strings.Contains(out, "evalsha") {
+			t.Fatalf("%d, %s%s", code, out, log)
+		}
+		rule := strings.Fields(strings.Replace(out, ">PASSWORD", ">secret", 1))
+		for _, s := range at.servers {
+			if err := s.Client(t).ACLSetUser(t.Context(), "mover", rule[3:]...).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, out, log := once(t, "export", "--redis-url="+mover(at.url)); code != exitOK || len(sessionsIn(out)) != 300 || !strings.Contains(log, "exported 300 sessions, 1 deletion and 0 ends") {
+			t.Errorf("%d, %s", code, log)
+		}
+		p := launch(t, []string{"export", "--redis-url=" + mover(at.url), "--follow"})
+		p.until(t, p.stdout, "mark", func(text string) bool { return strings.Contains(text, `{"mark":`) })
+		id := create(t, api, "later")
+		p.until(t, p.stdout, "new session", func(text string) bool { return strings.Contains(text, `{"id":"`+id) })
+		if code := p.stop(); code != exitOK || !strings.Contains(p.stdout.String(), `{"trailer":`) {
+			t.Errorf("%d, %s", code, p.stderr)
+		}
+		for _, s := range at.servers {
+			if denied := s.Client(t).ACLLog(t.Context(), 10).Val(); len(denied) > 0 {
+				t.Errorf("denied: %+v", denied[0])
+			}
+		}
 	}
 	if code, _, log := once(t, "acl", "--export", "--audit"); code != exitUsage || !strings.Contains(log, "--export is the rights of export alone") {
 		t.Errorf("%d, %s", code, log)
+	}
+}
+
+// An export that follows changes goes on behind Sentinels when another server becomes the master.
+func TestExport_FollowsThroughAFailover(t *testing.T) {
+	t.Parallel()
+	sentinels := redistest.StartSentinels(t, redistest.SentinelConfig{})
+	_, api := serveAt(t, sentinels.URL(), "cr:")
+	before := create(t, api, "before")
+	p := launch(t, []string{"export", "--redis-url=" + sentinels.URL(), "--follow"})
+	has := func(id string) {
+		t.Helper()
+		p.until(t, p.stdout, "session "+id, func(text string) bool { return strings.Contains(text, `{"id":"`+id) })
+	}
+	has(before)
+	sentinels.WaitSynced()
+	sentinels.Failover()
+	var after string
+	if !eventually.Within(time.Minute, func() bool {
+		code, answer := call(t, "POST", api+"/v2/sessions", `{"checks":{"user":{"userId":"after"}},"lifetime":"3600s"}`)
+		var created struct{ SessionID string }
+		_ = json.Unmarshal([]byte(answer), &created)
+		after = created.SessionID
+		return code == http.StatusCreated
+	}) {
+		t.Fatal("no session is created after the failover")
+	}
+	has(after)
+	if code := p.stop(); code != exitOK || !strings.Contains(p.stderr.String(), " times, because the connection for changes was lost") {
+		t.Errorf("%d, %s", code, p.stderr)
 	}
 }
 
