@@ -185,7 +185,9 @@ func (ix *Index) short(ctx context.Context, p *Plan, w *work) (page *Page, all b
 			ix.guesses.learn(lists[0], found, ids, read)
 		}
 		if ok {
-			p.q.Explain.Did(StepGuessed)
+			if len(ids) > 0 {
+				p.q.Explain.Did(StepGuessed)
+			}
 			p.q.Explain.examined(len(stored))
 			return p.q.pageOf(p.now, memory, p.q.matching(stored[:0], stored, p.now)), true, nil
 		}

@@ -17,17 +17,17 @@ var counting atomic.Int64
 
 type tripsKey struct{}
 
-// CountTrips returns a context whose round trips are counted until End: one for each
-// master that is asked, and one for each that is shared with other callers. Counted are
-// those of this package, and those of the clients that CountTripsOf was told of. What a
-// new connection needs before it can be used is not counted.
+// CountTrips returns a context whose round trips are counted: one for each master that is
+// asked, and one for each that is shared with other callers. Counted are those of this
+// package, and those of the clients that CountTripsOf was told of. What a new connection
+// needs before it can be used is not counted. It needs an End.
 func CountTrips(ctx context.Context) (counted context.Context, t *Trips) {
 	t = new(Trips)
 	counting.Add(1)
 	return context.WithValue(ctx, tripsKey{}, t), t
 }
 
-// End ends the counting. It must be called once.
+// End says that nobody asks for N any more. It must be called once.
 func (t *Trips) End() { counting.Add(-1) }
 
 // N returns how many round trips there were.
