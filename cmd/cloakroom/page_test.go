@@ -96,7 +96,7 @@ func (p *typed) typeAll(t *testing.T) {
 	}
 	var script strings.Builder
 	// What is left is ended if a command fails.
-	script.WriteString("set -euo pipefail\ntrap '{ kill $(jobs -p) $(cat */*.pid); wait; } 2>/dev/null || true' EXIT\n")
+	script.WriteString("set -eo pipefail\ntrap '{ kill $(jobs -p) $(cat */*.pid); wait; } 2>/dev/null || true' EXIT\n")
 	for i, c := range commands {
 		fmt.Fprintf(&script, "echo '=== %d'\n%s\n", i, elsewhere.Replace(c))
 	}

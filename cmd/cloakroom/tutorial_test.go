@@ -24,3 +24,10 @@ func TestTutorial_EveryCommand(t *testing.T) {
 	p.env = append(p.env, "CLOAKROOM_HTTP_ADDR=127.0.0.1:8080", "CLOAKROOM_ADMIN_ADDR=127.0.0.1:9090")
 	p.typeAll(t)
 }
+
+// Every recipe of docs/recipes.md does what it says: its commands are typed as those of the tutorial are.
+func TestRecipes_EveryCommand(t *testing.T) {
+	p := page(t, "recipes.md", "8080", "9090")
+	p.env = append(p.env, "CLOAKROOM_HTTP_ADDR=127.0.0.1:8080", "CLOAKROOM_ADMIN_ADDR=127.0.0.1:9090")
+	p.typeAll(t)
+}
