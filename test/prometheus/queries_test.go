@@ -16,6 +16,7 @@ var selector = regexp.MustCompile(`\b(?:cloakroom_\w+|go_\w+|process_\w+|up\b)(?
 
 // Every query of the dashboard, and of the alerts, finds what it asks for in a real Prometheus that scrapes real programs.
 func TestQueries_FindWhatTheyAskFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := startPrometheus(t, w.alone.admin, w.front.admin)
 	// A rate needs a series before and after it changes: so everything happens twice, with a scrape between.

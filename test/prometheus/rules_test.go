@@ -55,6 +55,7 @@ func TestRules_PromtoolTakesThem(t *testing.T) {
 
 // Each alert fires when it must, with the text that it must have, and is silent when it must be.
 func TestRules_EachFiresAndIsSilent(t *testing.T) {
+	t.Parallel()
 	if out, ok := promtool(t, filepath.Dir(ruleTests), "test", "rules", filepath.Base(ruleTests)); !ok {
 		t.Errorf("promtool test rules:\n%s", out)
 	}
