@@ -98,7 +98,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 	@.ci/install-node
 
 .PHONY: race
-race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
+race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
 .PHONY: check

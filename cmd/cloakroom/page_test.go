@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -79,8 +82,10 @@ func (p *typed) typeAll(t *testing.T) {
 	}
 	commands, prints := p.steps(t)
 	moved := p.instead
+	var taken []string
 	for _, port := range p.ports {
 		free := redistest.FreeAddr(t)
+		taken = append(taken, free)
 		moved = append(moved, "127.0.0.1:"+port, free, "listen "+port, "listen "+free, "--port "+port, "--port "+strings.TrimPrefix(free, "127.0.0.1:"))
 	}
 	elsewhere := strings.NewReplacer(moved...)
@@ -96,7 +101,7 @@ func (p *typed) typeAll(t *testing.T) {
 	}
 	var script strings.Builder
 	// What is left is ended if a command fails.
-	script.WriteString("set -eo pipefail\ntrap '{ kill $(jobs -p) $(cat */*.pid); wait; } 2>/dev/null || true' EXIT\n")
+	script.WriteString("set -eo pipefail\ntrap '{ kill $(jobs -p) $(cat */nginx.pid); wait; } 2>/dev/null || true' EXIT\n")
 	for i, c := range commands {
 		fmt.Fprintf(&script, "echo '=== %d'\n%s\n", i, elsewhere.Replace(c))
 	}
@@ -104,12 +109,16 @@ func (p *typed) typeAll(t *testing.T) {
 	cmd.Dir, cmd.Env = p.dir, strings.Split(elsewhere.Replace(strings.Join(p.env, "\n")), "\n")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out // as on a terminal
+	cmd.WaitDelay = time.Minute         // for what is left and holds them open
 	if err := cmd.Run(); err != nil {
 		logs, _ := filepath.Glob(filepath.Join(p.dir, "*", "*log*"))
 		for _, file := range logs {
 			t.Logf("%s:\n%s", file, readDoc(t, file))
 		}
 		t.Fatalf("%s: %v:\n%s", p.file, err, &out)
+	}
+	for i, addr := range taken {
+		eventually.Holds(t, p.file+" leaves nothing behind on port "+p.ports[i], func() bool { return !listens(addr) })
 	}
 	t.Logf("%s prints:\n%s", p.file, &out)
 	for i, got := range strings.Split(out.String(), "=== ")[1:] {
@@ -118,4 +127,12 @@ func (p *typed) typeAll(t *testing.T) {
 			t.Errorf("%s: this\n%s\nprints\n%s\nand not\n%s", p.file, commands[i], got, prints[i])
 		}
 	}
+}
+
+func listens(addr string) bool {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
