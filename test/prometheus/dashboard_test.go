@@ -142,7 +142,7 @@ func TestDashboard_GrafanaTakesIt(t *testing.T) {
 	}
 }
 
-// A title says what is good, after a colon or a comma, and a description what to do, with links to entries that are there.
+// A title says what is good, after a colon, and a description what to do, with links to entries that are there.
 func TestDashboard_SaysWhatIsGoodAndWhatToDo(t *testing.T) {
 	d := readDashboard(t)
 	link := regexp.MustCompile(`\$\{docs\}/([\w-]+\.md)(?:#([\w-]+))?`)
