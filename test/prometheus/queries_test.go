@@ -22,7 +22,7 @@ func TestQueries_FindWhatTheyAskFor(t *testing.T) {
 	// A rate needs a series before and after it changes: so everything happens twice, with a scrape between.
 	for i := range 2 {
 		w.traffic()
-		scraped := fmt.Sprintf(`min(count_over_time(cloakroom_verify_total{reason="good"}[1m]) and cloakroom_verify_total{reason="good"} >= %d) >= 2`, 2*i+2)
+		scraped := fmt.Sprintf(`count(count_over_time(cloakroom_verify_total{reason="good"}[1m]) >= 2 and cloakroom_verify_total{reason="good"} >= %d) == 2`, 2*i+2)
 		eventually.Holds(t, "the traffic is scraped", func() bool { return s.sees(scraped) })
 	}
 	d := readDashboard(t)
@@ -113,7 +113,7 @@ func (s *server) selectors(t *testing.T, where, expr string) {
 	}
 }
 
-// alerts looks that Prometheus evaluates the alerts, and that none fires of these processes but for what was done to them.
+// alerts looks that Prometheus evaluates the alerts, and that those fire that must. Others may, on a machine with other work to do.
 func (s *server) alerts(t *testing.T) {
 	var loaded struct {
 		Groups []struct {
@@ -145,8 +145,8 @@ func (s *server) alerts(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", r.Alert, err)
 		}
-		if fires := len(found) > 0; fires != slices.Contains(mustFire, r.Alert) {
-			t.Errorf("%s: fires: %v: %v", r.Alert, fires, found)
+		if len(found) == 0 && slices.Contains(mustFire, r.Alert) {
+			t.Errorf("%s does not fire", r.Alert)
 		}
 	}
 }
