@@ -171,7 +171,7 @@ func TestImport_KeepsEnds(t *testing.T) {
 	}
 }
 
-// Of two versions with one sequence both stores choose the same one.
+// Both stores choose the same one of two versions: that with the higher sequence, of equal ones that with the later date.
 func TestImport_AgreesOnOneOfTwoVersions(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
@@ -188,6 +188,7 @@ func TestImport_AgreesOnOneOfTwoVersions(t *testing.T) {
 		there.ChangeDate = 10
 		there.Metadata = map[string][]byte{"a": {1}}
 	})
+	f("sequence", func(here, there *session.Session) { here.Sequence, there.ChangeDate = 5, 10 })
 	f("metadata", func(here, _ *session.Session) { here.Metadata = map[string][]byte{"a": {1}} })
 	f("creator", func(here, _ *session.Session) { here.Creator = "b" })
 	f("token", func(here, _ *session.Session) { here.Token = session.TokenHash{2} })
@@ -197,6 +198,9 @@ func TestImport_AgreesOnOneOfTwoVersions(t *testing.T) {
 	_, lines = b.export(t)
 	a.take(t, lines)
 	same(t, a, b)
+	if it, err := b.GetFresh(t.Context(), "sequence"); err != nil || it.Sequence != 5 {
+		t.Errorf("the higher sequence does not count: %s, %v", it.Doc, err)
+	}
 	if it, err := a.GetFresh(t.Context(), "date"); err != nil || !strings.Contains(string(it.Doc), "metadata") {
 		t.Errorf("the later change date does not count: %s, %v", it.Doc, err)
 	}
