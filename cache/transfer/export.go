@@ -49,6 +49,8 @@ type ExportConfig struct {
 	Unreadable func(what string, err error)
 	// Logger hears of links that break; default slog.Default().
 	Logger *slog.Logger
+	// marks is how often it is proven, and said, up to when nothing is missing; default markEvery.
+	marks time.Duration
 }
 
 // ExportProgress is how far an export is.
@@ -124,6 +126,7 @@ type exporter struct {
 func newExporter(ctx context.Context, c *ExportConfig) (*exporter, error) {
 	c.Prefix = cmp.Or(c.Prefix, keys.DefaultPrefix)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.marks = cmp.Or(c.marks, markEvery)
 	shards, recorded, err := cache.Recorded(ctx, c.Redis, c.Prefix)
 	switch {
 	case err != nil:

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// markEvery is how often it is proven, and said, up to when nothing is missing.
+	// markEvery is the default of ExportConfig.marks.
 	markEvery = time.Second
 	// Between two attempts to get a link the pause doubles from the first to the last.
 	firstRelink, lastRelink = 100 * time.Millisecond, 5 * time.Second
@@ -76,7 +76,7 @@ func (e *exporter) followLinks(ctx context.Context) (err error) {
 		return err
 	}
 	e.done.Passes++
-	ticker := time.NewTicker(markEvery)
+	ticker := time.NewTicker(e.marks)
 	defer ticker.Stop()
 	for proven := time.Now(); ; {
 		err := e.sayCaughtUp(ctx, c)

@@ -332,6 +332,31 @@ func TestExport_NamesWhatIsUnreadable(t *testing.T) {
 	}
 }
 
+// A session that was stored again after its deletion is exported once, behind it, however long ago that was.
+func TestExport_WritesASessionThatWasStoredAgainOnce(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client(t)
+	a := open(t, rdb, "a:", 1)
+	for id, ago := range map[session.ID]time.Duration{"now": 0, "before": 10 * time.Minute} {
+		a.put(t, &session.Session{ID: id, CreationDate: 1, ChangeDate: 1, Sequence: 9, ExpirationDate: session.Never})
+		tombstone := fmt.Sprintf("4 deleted 0011223344556677 %d", a.Now().Add(-ago))
+		if err := rdb.Set(t.Context(), a.keys.Tombstone(id), tombstone, time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, lines := a.export(t)
+	if done.Sessions != 2 || done.Deletions != 2 {
+		t.Errorf("exported %+v", done)
+	}
+	for _, id := range []string{"now", "before"} {
+		_, behind, _ := strings.Cut(lines, `{"deletion":{"id":"`+id)
+		_, next, _ := strings.Cut(behind, "\n")
+		if strings.Count(lines, "\n{\"id\":\""+id) != 1 || !strings.HasPrefix(next, `{"id":"`+id) {
+			t.Errorf("%s is not once behind its deletion:\n%s", id, lines)
+		}
+	}
+}
+
 // What is not there, or otherwise than said, is refused before anything is read.
 func TestExport_RefusesWrongStores(t *testing.T) {
 	t.Parallel()
