@@ -33,7 +33,7 @@ changes nothing there. A line of JSON for each, and a trailer with their number.
   --follow     go on with every change until SIGINT or SIGTERM, to standard
                output: cloakroom export --follow … | cloakroom import …
   --rate       how many sessions it reads in a second; default 20000, which
-               takes about a tenth of a Redis; 0 = as fast as it goes
+               takes up to a third of a Redis; 0 = as fast as it goes
 
 The settings of serve that say where the sessions are count, from flags,
 environment and --config: above all --redis-url and --redis-key-prefix.

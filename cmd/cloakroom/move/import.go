@@ -31,8 +31,9 @@ comes back.
                import that is interrupted says where to go on
   --old        take an export that is more than 23 hours old, though what was
                revoked since may come back
-  --rate       how many lines it takes in a second; default 20000, which takes
-               about half of a Redis; 0 = as fast as it goes
+  --rate       how many lines it takes in a second; default 20000, which can
+               keep a Redis busy: give less, such as 5000, beside live
+               sidecars; 0 = as fast as it goes
 
 The settings of serve that say where the sessions are, and which, count, from
 flags, environment and --config: --redis-url, --redis-key-prefix,
