@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/spf13/pflag"
 )
 
 const operations = "../../docs/operations.md"
@@ -33,13 +34,16 @@ func settingNames(t *testing.T) (names []string) {
 // TestDocumentsNameOnlyRealFlags looks at every flag and variable in the
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
-	known := []string{"help", "name", "user-id", "agent-id", "permission", "file", "rate", "burst"} // of key new
-	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp+setupHelp, -1) {
-		known = append(known, m[1])
+	var known []string
+	for _, c := range commandTree() {
+		for _, c := range append(c.Sub, c) {
+			if c.Flags != nil {
+				c.Flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+			}
+		}
 	}
 	env := []string{config.APIKeyEnv}
 	for _, s := range settingNames(t) {
-		known = append(known, s)
 		env = append(env, config.EnvName(s))
 	}
 	for _, path := range []string{operations, "../../README.md"} {

@@ -152,7 +152,7 @@ func TestRevokeCommand_AtZITADEL(t *testing.T) {
 	api, _ := p.ready(t)
 	f := func(code int, out, says string, args ...string) {
 		t.Helper()
-		gotCode, gotOut, log := once(t, append([]string{"revoke", "--url", api, "--user-id", user.ID}, args...)...)
+		gotCode, gotOut, log := once(t, append([]string{"sessions", "revoke", "--url", api, "--user-id", user.ID}, args...)...)
 		if gotCode != code || gotOut != out || !strings.Contains(log, says) || says == "" && log != "" {
 			t.Errorf("%q: got %d, %q, %q, want %d, %q, %q", args, gotCode, gotOut, log, code, out, says)
 		}

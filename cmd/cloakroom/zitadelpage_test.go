@@ -53,7 +53,7 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 		{"sleep 3", "401\n"},
 		{"event.keys ||", "not set up yet"},
 		{"event.keys --apply", "Done."},
-		{"cloakroom revoke", "revoked"},
+		{"cloakroom sessions revoke", "revoked"},
 		{"readyz?verbose", "news: known up to"},
 		{"upstream status", "news           known up to"},
 	}
@@ -67,7 +67,7 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 	for i, b := range blocks {
 		text := elsewhere.Replace(b[1])
 		if strings.Contains(text, "revoke") {
-			text = strings.Replace(text, "cloakroom revoke", "cloakroom revoke --url http://"+ports[0], 1)
+			text = strings.Replace(text, "cloakroom sessions revoke", "cloakroom sessions revoke --url http://"+ports[0], 1)
 		}
 		fmt.Fprintf(&script, "echo '=== %d'\n%s", i, text)
 		if strings.Contains(text, "serve &") { // a reader waits until it is ready

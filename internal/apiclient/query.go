@@ -2,15 +2,6 @@ package apiclient
 
 import "time"
 
-// Request is the body of POST /v2/sessions/revoke: sessions that all Queries find, or All that the caller may delete.
-type Request struct {
-	Queries   []Query  `json:"queries,omitempty"`
-	All       bool     `json:"all,omitempty"`
-	ExceptIDs []string `json:"exceptIds,omitempty"`
-	// DryRun only counts.
-	DryRun bool `json:"dryRun"`
-}
-
 // Query finds sessions by one thing that they have. The functions below make it.
 type Query struct {
 	IDs        *byIDs         `json:"idsQuery,omitempty"`

@@ -1,0 +1,132 @@
+package apiclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+const (
+	// readTimeout bounds one question, whose answer a sidecar gives up after 10 seconds.
+	readTimeout = time.Minute
+	// maxPage and maxSession bound the answers to List and Get, in bytes: a session has 1 MiB
+	// at most, wherever its largest size is set to, and a page 250 of them by default.
+	maxPage, maxSession = 256 << 20, 8 << 20
+)
+
+// Search is what List looks for.
+type Search struct {
+	// Queries must all hold; without any, every session does that the caller may see.
+	Queries []Query
+	// Ascending has the oldest session first, else the newest is.
+	Ascending bool
+	// Limit is how many sessions a page may have; 0 leaves it to the sidecar.
+	Limit int
+	// Cursor is "" for the first page, and then the Next of the page before.
+	Cursor string
+	// Fresh has Redis' masters answer, and no copy.
+	Fresh bool
+}
+
+// Page is an answer to List.
+type Page struct {
+	// Sessions are as the API has them.
+	Sessions []json.RawMessage
+	// Total counts all that match, on this page and others.
+	Total uint64
+	// At is the instant for which the answer holds, by the clock of the store; zero if it is not said.
+	At time.Time
+	// Next is the cursor of the next page, "" if there is none.
+	Next string
+}
+
+// ErrLimit says that the sidecar has smaller pages than it was asked for.
+var ErrLimit = errors.New("the limit of the search is above --search-max-limit of the sidecar")
+
+// ErrNoSession says that there is no session with an ID, or that the caller may not see it.
+var ErrNoSession = errors.New("there is no such session")
+
+// errLimitID and errNoSessionID are ZITADEL's IDs of these errors.
+const errLimitID, errNoSessionID = "QUERY-4M0fs", "QUERY-SFeaa"
+
+// body is the body of a search.
+func (s *Search) body(explain bool) any {
+	type query struct {
+		Limit  int    `json:"limit,omitempty"`
+		Asc    bool   `json:"asc"`
+		Cursor string `json:"cursor"`
+	}
+	return struct {
+		Query   query   `json:"query"`
+		Queries []Query `json:"queries,omitempty"`
+		Explain bool    `json:"explain,omitempty"`
+	}{query{s.Limit, s.Ascending, s.Cursor}, s.Queries, explain}
+}
+
+// List asks for one page of a search. Its errors are for people, and say what to do, but for ErrLimit.
+func (c *Client) List(ctx context.Context, s *Search) (*Page, error) {
+	text, err := c.ask(ctx, http.MethodPost, "/v2/sessions/search", s.body(false), s.Fresh, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Details struct {
+			TotalResult, NextCursor string
+			Timestamp               time.Time
+		}
+		Sessions []json.RawMessage
+	}
+	if json.Unmarshal(text, &answer) != nil {
+		return nil, c.unlike()
+	}
+	total, err := strconv.ParseUint(answer.Details.TotalResult, 10, 64)
+	if err != nil {
+		return nil, c.unlike()
+	}
+	return &Page{answer.Sessions, total, answer.Details.Timestamp, answer.Details.NextCursor}, nil
+}
+
+// Get asks for one session, and returns it as the API has it. Its errors are for people, and
+// say what to do, but for ErrNoSession.
+func (c *Client) Get(ctx context.Context, id string, fresh bool) (json.RawMessage, error) {
+	text, err := c.ask(ctx, http.MethodGet, "/v2/sessions/"+url.PathEscape(id), nil, fresh, maxSession)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct{ Session json.RawMessage }
+	if json.Unmarshal(text, &answer) != nil || !bytes.HasPrefix(answer.Session, []byte("{")) {
+		return nil, c.unlike()
+	}
+	return answer.Session, nil
+}
+
+// ask sends a question and returns the answer, which is a success.
+func (c *Client) ask(ctx context.Context, method, path string, body any, fresh bool, most int64) ([]byte, error) {
+	asking, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	status, text, err := c.send(asking, method, path, body, fresh, most)
+	switch {
+	case ctx.Err() != nil:
+		return nil, errors.New("interrupted")
+	case err != nil:
+		err, _ = c.unreached(err)
+		return nil, err
+	case status == http.StatusOK:
+		return text, nil
+	}
+	var answer struct{ Details []struct{ ID string } }
+	if json.Unmarshal(text, &answer) == nil && len(answer.Details) == 1 {
+		switch answer.Details[0].ID {
+		case errLimitID:
+			return nil, ErrLimit
+		case errNoSessionID:
+			return nil, ErrNoSession
+		}
+	}
+	return nil, c.refused(status, text)
+}
