@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -42,14 +43,35 @@ const shellOfTerminal = `trap : INT; "$@"; code=$?; trap '' INT; printf '\036' >
 func atTerminal(t *testing.T, args ...string) (user *os.File, shown *output, wait func() (int, string)) {
 	t.Helper()
 	user, tty := openTerminal(t)
+	var out bytes.Buffer
+	shown, ended := startAt(t, user, tty, &out, nil, args)
+	return user, shown, func() (int, string) { return ended(), out.String() }
+}
+
+// onTerminal runs the program, with more environment, at a terminal of so many columns, which shows its standard
+// output, too. It returns the exit code, and what the terminal shows.
+func onTerminal(t *testing.T, columns uint16, env []string, args ...string) (int, string) {
+	t.Helper()
+	user, tty := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+	shown, ended := startAt(t, user, tty, tty, env, args)
+	code := ended()
+	return code, strings.ReplaceAll(shown.String(), "\r\n", "\n")
+}
+
+// startAt starts the program at a terminal, and returns what waits for its end and returns the exit code.
+func startAt(t *testing.T, user, tty *os.File, stdout io.Writer, env, args []string) (shown *output, wait func() int) {
+	t.Helper()
 	isRead, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
 	cmd := selfCommand(t, args...)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", shellOfTerminal, "sh", cmd.Path}, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = tty, &out, tty, []*os.File{isRead}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = tty, stdout, tty, []*os.File{isRead}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -72,11 +94,11 @@ func atTerminal(t *testing.T, args ...string) (user *os.File, shown *output, wai
 		}
 	}()
 	waited := false
-	wait = func() (int, string) {
+	wait = func() int {
 		waited = true
 		<-read
 		_ = cmd.Wait()
-		return cmd.ProcessState.ExitCode(), out.String()
+		return cmd.ProcessState.ExitCode()
 	}
 	t.Cleanup(func() {
 		if !waited {
@@ -84,7 +106,7 @@ func atTerminal(t *testing.T, args ...string) (user *os.File, shown *output, wai
 			wait()
 		}
 	})
-	return user, shown, wait
+	return shown, wait
 }
 
 // seen waits until the terminal shows text.

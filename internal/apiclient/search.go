@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -105,19 +106,63 @@ func (c *Client) Get(ctx context.Context, id string, fresh bool) (json.RawMessag
 	return answer.Session, nil
 }
 
-// ask sends a question and returns the answer, which is a success.
-func (c *Client) ask(ctx context.Context, method, path string, body any, fresh bool, most int64) ([]byte, error) {
+// Explained is an answer to Explain.
+type Explained struct {
+	// JSON is the explanation as the API has it.
+	JSON json.RawMessage
+	// Total counts all that match; it is 0 if the search was refused.
+	Total uint64
+	// Refused says why the sidecar does not answer this search, nil if it does.
+	Refused error
+}
+
+// Explain asks how the sidecar finds a page. Its errors are for people, and say what to do.
+func (c *Client) Explain(ctx context.Context, s *Search) (*Explained, error) {
+	status, text, err := c.question(ctx, http.MethodPost, "/v2/sessions/search", s.body(true), s.Fresh, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Details json.RawMessage // an object, or with an error a list
+		Explain json.RawMessage
+	}
+	explained := json.Unmarshal(text, &answer) == nil && bytes.HasPrefix(answer.Explain, []byte("{"))
+	switch {
+	case status == http.StatusTooManyRequests && explained:
+		return &Explained{JSON: answer.Explain, Refused: c.refused(status, text)}, nil
+	case status != http.StatusOK:
+		return nil, c.refused(status, text)
+	case !explained:
+		return nil, fmt.Errorf("%s explains no search: it is of an older version", c.name)
+	}
+	var details struct{ TotalResult string }
+	_ = json.Unmarshal(answer.Details, &details) // then the total is empty
+	total, err := strconv.ParseUint(details.TotalResult, 10, 64)
+	if err != nil {
+		return nil, c.unlike()
+	}
+	return &Explained{JSON: answer.Explain, Total: total}, nil
+}
+
+// question sends a question and returns the status and the body of its answer.
+func (c *Client) question(ctx context.Context, method, path string, body any, fresh bool, most int64) (status int, text []byte, err error) {
 	asking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	status, text, err := c.send(asking, method, path, body, fresh, most)
+	status, text, err = c.send(asking, method, path, body, fresh, most)
 	switch {
 	case ctx.Err() != nil:
-		return nil, errors.New("interrupted")
+		return 0, nil, errors.New("interrupted")
 	case err != nil:
 		err, _ = c.unreached(err)
-		return nil, err
-	case status == http.StatusOK:
-		return text, nil
+	}
+	return status, text, err
+}
+
+// ask sends a question and returns the answer, which is a success.
+func (c *Client) ask(ctx context.Context, method, path string, body any, fresh bool, most int64) ([]byte, error) {
+	status, text, err := c.question(ctx, method, path, body, fresh, most)
+	if err != nil || status == http.StatusOK {
+		return text, err
 	}
 	var answer struct{ Details []struct{ ID string } }
 	if json.Unmarshal(text, &answer) == nil && len(answer.Details) == 1 {

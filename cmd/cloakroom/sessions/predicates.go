@@ -10,17 +10,19 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// named is a predicate by names, words what it says: % is the name.
+// named is a predicate by names, words what it says: % is the name. json is what the API calls it.
 type named struct {
 	option
 	words string
+	json  string
 	query func(names ...string) apiclient.Query
 }
 
-// dated is a predicate by a date, words what it says: % is the instant.
+// dated is the same by a date: % is the instant.
 type dated struct {
 	option
 	words string
+	json  string
 	query func(time.Time) apiclient.Query
 	// sign is that of relative instants: -1 for ago, 1 for from now.
 	sign time.Duration
@@ -33,16 +35,16 @@ func first(of func(string) apiclient.Query) func(...string) apiclient.Query {
 // Which sessions: this is the only place that knows the flags.
 var (
 	byName = []named{
-		{option{name: "user-id", help: "of this user"}, "of user %", first(apiclient.OfUser)},
-		{option{name: "agent-id", help: "of the user agent with this fingerprint ID"}, "of user agent %", first(apiclient.OfAgent)},
-		{option{name: "creator-id", help: "created by the caller with this user ID"}, "created by %", first(apiclient.CreatedBy)},
-		{option{name: "id", kind: often, help: "with this ID; may repeat, for any of these"}, "with the ID %", apiclient.WithID},
+		{option{name: "user-id", help: "of this user"}, "of user %", "userIdQuery", first(apiclient.OfUser)},
+		{option{name: "agent-id", help: "of the user agent with this fingerprint ID"}, "of user agent %", "userAgentQuery", first(apiclient.OfAgent)},
+		{option{name: "creator-id", help: "created by the caller with this user ID"}, "created by %", "creatorQuery", first(apiclient.CreatedBy)},
+		{option{name: "id", kind: often, help: "with this ID; may repeat, for any of these"}, "with the ID %", "idsQuery", apiclient.WithID},
 	}
 	byDate = []dated{
-		{option{name: "created-before", help: "created before this TIME"}, "created before %", apiclient.CreatedBefore, -1},
-		{option{name: "created-after", help: "created after it"}, "created after %", apiclient.CreatedAfter, -1},
-		{option{name: "expires-before", help: "ending before it"}, "ending before %", apiclient.EndingBefore, 1},
-		{option{name: "expires-after", help: "ending after it, or never"}, "ending after % or never", apiclient.EndingAfter, 1},
+		{option{name: "created-before", help: "created before this TIME"}, "created before %", "creationDateQuery", apiclient.CreatedBefore, -1},
+		{option{name: "created-after", help: "created after it"}, "created after %", "creationDateQuery", apiclient.CreatedAfter, -1},
+		{option{name: "expires-before", help: "ending before it"}, "ending before %", "expirationDateQuery", apiclient.EndingBefore, 1},
+		{option{name: "expires-after", help: "ending after it, or never"}, "ending after % or never", "expirationDateQuery", apiclient.EndingAfter, 1},
 	}
 )
 
@@ -86,6 +88,22 @@ func (c *call) meant(wrong *usage.Faults) {
 		}
 		add(p.words, words, p.query(at))
 	}
+}
+
+// flagsOf returns the flags that were given of what the API calls by this name.
+func (c *call) flagsOf(json string) (flags []string) {
+	add := func(o option, its string) {
+		if its == json && len(c.values[o.name]) > 0 {
+			flags = append(flags, "--"+o.name)
+		}
+	}
+	for i := range byName {
+		add(byName[i].option, byName[i].json)
+	}
+	for i := range byDate {
+		add(byDate[i].option, byDate[i].json)
+	}
+	return flags
 }
 
 // sessions says how many sessions, and which.

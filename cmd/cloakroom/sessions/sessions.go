@@ -48,6 +48,7 @@ func Verbs() []Verb {
 	return []Verb{
 		{"list", "list sessions, newest first", listIntro, []group{predicates(), pages, listOutput, sidecar}, false, checkPages, list},
 		{"get", "show one session in full", getIntro, []group{reads, textOutput, sidecar}, true, nil, get},
+		{"explain", "show how the sidecar finds sessions", explainIntro, []group{predicates(), pages, textOutput, sidecar}, false, checkPages, explain},
 		{"revoke", "revoke sessions: count them, ask, and delete them", revokeIntro, []group{predicates(everything), revocation, sidecar}, false, checkRevocation, revoke},
 	}
 }

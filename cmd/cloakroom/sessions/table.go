@@ -79,27 +79,29 @@ func (t *table) page(p *apiclient.Page) error {
 		for i := range t.shown {
 			cells[i] = cell(t.shown[i].of(s, now))
 		}
-		t.line(cells)
+		t.print(t.line(cells))
 	}
 	return nil
 }
 
+// head prints the headings.
 func (t *table) head() {
-	if t.styled {
-		_, _ = t.w.WriteString("\x1b[1m")
-	}
 	cells := make([]string, len(t.shown))
 	for i := range t.shown {
 		cells[i] = t.shown[i].heading
 	}
-	t.line(cells)
+	text := t.line(cells)
 	if t.styled {
-		_, _ = t.w.WriteString("\x1b[0m")
+		text = "\x1b[1m" + text + "\x1b[0m"
 	}
+	t.print(text)
 }
 
-// line prints one line; the flush that follows says what is wrong.
-func (t *table) line(cells []string) {
+// print prints a line; the flush that follows says what is wrong.
+func (t *table) print(line string) { _, _ = t.w.WriteString(line + "\n") }
+
+// line returns the line of a session, two if its ID is too long.
+func (t *table) line(cells []string) string {
 	var b strings.Builder
 	for i, text := range cells {
 		if i > 0 {
@@ -120,8 +122,7 @@ func (t *table) line(cells []string) {
 			b.WriteString(strings.Repeat(" ", max(0, t.widths[i]-width)))
 		}
 	}
-	b.WriteString("\n")
-	_, _ = t.w.WriteString(b.String())
+	return b.String()
 }
 
 func (t *table) ellipsis() string {
