@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +19,8 @@ import (
 type completed struct {
 	line string
 	want []string
-	// flagsToo says that --help may be offered as well.
-	flagsToo bool
+	// helpToo says that --help may be offered as well.
+	helpToo bool
 }
 
 // completions are lines for every subcommand, verb and flag that there is. dir has a file of the name "a file".
@@ -72,7 +73,7 @@ func startingWith(names []string, prefix string) (all []string) {
 }
 
 // inBash completes each line in a bash that has taken the script.
-const inBash = `. "$1"
+const inBash = `. ~/.local/share/bash-completion/completions/cloakroom
 while IFS= read -r line; do
 	printf '== %s\n' "$line"
 	eval "COMP_WORDS=(${line//=/ = })"
@@ -80,21 +81,20 @@ while IFS= read -r line; do
 	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 	_cloakroom
 	printf '%s\n' "${COMPREPLY[@]}"
-done <"$2"
+done <"$1"
 `
 
 // inFish does that in fish.
-const inFish = `source $argv[1]
-while read -l line
+const inFish = `while read -l line
 	echo "== $line"
 	complete -C "$line"
-end <$argv[2]
+end <$argv[1]
 `
 
 // inZsh does it in zsh, as its .zshrc: completion needs a terminal there. What is offered goes to a file.
-const inZsh = `autoload -U compinit
+const inZsh = `fpath=(~/.zfunc $fpath)
+autoload -U compinit
 compinit -u -D
-source $SCRIPT
 compadd() {
 	if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
 		builtin compadd "$@"
@@ -117,7 +117,45 @@ zle-line-init() {
 zle -N zle-line-init
 `
 
-// Each shell offers all subcommands, verbs, flags and values that there are, and nothing else.
+// inShell runs a shell that completes each line of the file at lines. The HOME in env has the scripts.
+var inShell = map[string]func(t *testing.T, env []string, lines string) string{
+	"bash": func(t *testing.T, env []string, lines string) string {
+		return printed(t, env, exec.Command("bash", "--norc", "-c", inBash, "bash", lines))
+	},
+	"fish": func(t *testing.T, env []string, lines string) string {
+		return printed(t, env, exec.Command("fish", "-c", inFish, lines))
+	},
+	"zsh": func(t *testing.T, env []string, lines string) string {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, ".zshrc"), []byte(inZsh), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		user, tty := openTerminal(t)
+		out := filepath.Join(dir, "out")
+		cmd := exec.Command("zsh", "-d", "-i")
+		cmd.Env = append(slices.Clone(env), "TERM=xterm", "ZDOTDIR="+dir, "LINES_FILE="+lines, "OUT="+out)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		tty.Close()
+		shown := newOutput()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			_, _ = io.Copy(shown, user) // until the terminal is closed
+		}()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %s", err, shown)
+		}
+		<-read
+		return readDoc(t, out)
+	},
+}
+
+// Each shell offers all subcommands, verbs, flags and values that there are, and nothing else, if the scripts are where
+// the documentation has them.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -125,110 +163,81 @@ func TestCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := completions(dir)
-	var lines strings.Builder
+	var text strings.Builder
 	for _, c := range all {
-		lines.WriteString(c.line + "\n")
+		text.WriteString(c.line + "\n")
 	}
-	linesFile, out := filepath.Join(dir, "lines"), filepath.Join(dir, "out")
-	write := func(name, text string) string {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	lines := filepath.Join(dir, "lines")
+	if err := os.WriteFile(lines, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	write("lines", lines.String())
-	for shell, run := range map[string]func(t *testing.T, script string) string{
-		"bash": func(t *testing.T, script string) string {
-			return printed(t, exec.Command("bash", "--norc", "-c", inBash, "bash", script, linesFile))
-		},
-		"fish": func(t *testing.T, script string) string {
-			return printed(t, exec.Command("fish", "--no-config", "-c", inFish, script, linesFile))
-		},
-		"zsh": func(t *testing.T, script string) string {
-			write(".zshrc", inZsh)
-			user, tty := openTerminal(t)
-			cmd := exec.Command("zsh", "-d", "-i")
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TERM=xterm", "ZDOTDIR=" + dir, "SCRIPT=" + script, "LINES_FILE=" + linesFile, "OUT=" + out}
-			cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			tty.Close()
-			shown := newOutput()
-			read := make(chan struct{})
-			go func() {
-				defer close(read)
-				var b [4096]byte
-				for {
-					n, err := user.Read(b[:])
-					if _, _ = shown.Write(b[:n]); err != nil {
-						return
-					}
-				}
-			}()
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("%v: %s", err, shown)
-			}
-			<-read
-			return readDoc(t, out)
-		},
-	} {
+	install := exec.Command("sh", "-e", "-c", commandsBelow(t, operations, "## Completion"))
+	install.Env = []string{"HOME=" + t.TempDir(), "PATH=" + commandDir(t) + ":" + os.Getenv("PATH")}
+	if out, err := install.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for shell, run := range inShell {
 		t.Run(shell, func(t *testing.T) {
-			needsShell(t, shell)
-			code, script, log := once(t, "completion", shell)
-			if code != exitOK || log != "" {
-				t.Fatalf("exit code %d, %q", code, log)
+			if !hasShell(t, shell) {
+				return
 			}
-			offers := strings.Split("\n"+run(t, write("script."+shell, script)), "\n== ")[1:]
+			offers := strings.Split("\n"+run(t, install.Env, lines), "\n== ")[1:]
 			if len(offers) != len(all) {
 				t.Fatalf("%d of %d lines were completed", len(offers), len(all))
 			}
 			for i, c := range all {
-				line, rest, _ := strings.Cut(offers[i], "\n")
-				if line != c.line {
-					t.Fatalf("%q was completed, not %q", line, c.line)
-				}
-				var got []string
-				for offer := range strings.Lines(rest) {
-					offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t") // fish has the help behind it
-					offer = offer[strings.LastIndexAny(offer, "/=")+1:]
-					if offer != "" && !(c.flagsToo && offer == "--help") && !slices.Contains(got, offer) {
-						got = append(got, offer)
-					}
-				}
-				want := slices.Clone(c.want)
-				slices.Sort(got)
-				slices.Sort(want)
-				if !slices.Equal(got, want) {
-					t.Errorf("%q: it offers %q, want %q", c.line, got, want)
+				c.check(t, offers[i])
+				if t.Failed() {
+					return // most likely for one reason
 				}
 			}
 		})
 	}
 }
 
-// needsShell leaves a test out where there is no such shell, but not in CI.
-func needsShell(t *testing.T, name string) {
+// check holds against c what a shell has offered: the line, and the offers, one a line.
+func (c *completed) check(t *testing.T, offered string) {
+	t.Helper()
+	line, rest, _ := strings.Cut(offered, "\n")
+	if line != c.line {
+		t.Fatalf("%q was completed, not %q", line, c.line)
+	}
+	var got []string
+	for offer := range strings.Lines(rest) {
+		offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t") // fish has the help behind it
+		offer = offer[strings.LastIndexAny(offer, "/=")+1:]
+		if offer != "" && !(c.helpToo && offer == "--help") && !slices.Contains(got, offer) {
+			got = append(got, offer)
+		}
+	}
+	want := slices.Clone(c.want)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q: it offers %q, want %q", c.line, got, want)
+	}
+}
+
+// hasShell says whether there is such a shell: where there is none its test is left out, but not in CI.
+func hasShell(t *testing.T, name string) bool {
 	t.Helper()
 	if _, err := exec.LookPath(name); err == nil {
-		return
+		return true
 	}
 	for _, required := range []string{"CLOAKROOM_TEST_SHELLS", "CI"} {
 		if os.Getenv(required) != "" {
 			t.Fatalf("there is no %s, and %s is set; .ci/install-shells installs it", name, required)
 		}
 	}
-	t.Skipf("LEFT OUT: there is no %s; .ci/install-shells installs it", name)
+	t.Logf("LEFT OUT: there is no %s; .ci/install-shells installs it", name)
+	return false
 }
 
-// printed returns what a command prints; it must print no errors.
-func printed(t *testing.T, cmd *exec.Cmd) string {
+// printed returns what a shell prints; it must print no errors.
+func printed(t *testing.T, env []string, cmd *exec.Cmd) string {
 	t.Helper()
 	var log strings.Builder
-	cmd.Stderr = &log
+	cmd.Env, cmd.Stderr = env, &log
 	out, err := cmd.Output()
 	if err != nil || log.Len() > 0 {
 		t.Fatalf("%v: %s", err, &log)

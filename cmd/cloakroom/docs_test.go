@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +22,31 @@ func readDoc(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// commandsBelow are the commands in the first block below a heading of a document.
+func commandsBelow(t *testing.T, path, heading string) string {
+	t.Helper()
+	_, below, _ := strings.Cut(readDoc(t, path), "\n"+heading+"\n\n```sh\n")
+	commands, _, ok := strings.Cut(below, "```\n")
+	if !ok {
+		t.Fatalf("%s has no commands below %q", path, heading)
+	}
+	return commands
+}
+
+// commandDir returns a directory for PATH that has this program as cloakroom.
+func commandDir(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "cloakroom"), fmt.Appendf(nil, "#!/bin/sh\nexec env %s=1 %q \"$@\"\n", asProgram, self), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // settingNames are the flags of serve, by its help.

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -122,7 +125,7 @@ func TestSessionsListIsWhatRevokeFinds(t *testing.T) {
 	f("young middle", "--id=middle", "--id=young", "--id=none")
 	f("young", "--created-after=2h")
 	f("young middle", "--created-after=1w")
-	f("young middle", "--created-after", at(-4*time.Hour)[:len(time.DateOnly)], "--agent-id=fp")
+	f("young middle", "--created-after", at(-4 * time.Hour)[:len(time.DateOnly)], "--agent-id=fp")
 	f("middle old", "--created-before=1h30m")
 	f("old", "--created-before=2w")
 	f("", "--created-before=2w2d")
@@ -272,5 +275,109 @@ func TestSessionsListErrors(t *testing.T) {
 	code, out, _ = once(t, "sessions", "list", "--output=jsonl", "--url", answers(200, `{"details":{"totalResult":"1"},"sessions":[{"id":7,`+"\n"+` "x": "ä"}]}`))
 	if code != exitOK || out != `{"id":7,"x":"ä"}`+"\n" {
 		t.Errorf("got %d, %q", code, out)
+	}
+}
+
+// The commands of docs/operations.md do what it says.
+func TestSessionsPage_EveryCommand(t *testing.T) {
+	t.Parallel()
+	api, _ := serveOpen(t)
+	now := time.Now().UTC()
+	want(t, http.StatusCreated, "PUT", api+"/v2/sessions/old", `{"creationDate":"2026-01-01T00:00:00Z","factors":{"user":{"id":"alice"}}}`)
+	want(t, http.StatusCreated, "PUT", api+"/v2/sessions/new", `{"expirationDate":"`+now.Add(time.Hour).Format(time.RFC3339)+`","factors":{"user":{"id":"alice"}},"userAgent":{"fingerprintId":"fp-alice"}}`)
+	dir := t.TempDir()
+	says := []string{`{"id":"old"`, "", `{"id":"new"`, `"candidates":"1"`, "1 session of user alice created before 2026-01-31T00:00:00Z would be revoked"}
+	commands := strings.Split(strings.TrimSpace(commandsBelow(t, operations, "## Sessions at the command line")), "\n")
+	if len(commands) != len(says) {
+		t.Fatalf("there are %d commands, and %d are known", len(commands), len(says))
+	}
+	path := "PATH=" + commandDir(t) + ":" + os.Getenv("PATH")
+	for i, command := range commands {
+		command = regexp.MustCompile(`cloakroom sessions \w+`).ReplaceAllString(command, "$0 --url "+api)
+		cmd := exec.Command("sh", "-c", command)
+		cmd.Dir, cmd.Env = dir, []string{path}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), says[i]) {
+			t.Errorf("%s: %v: %s", command, err, out)
+		}
+	}
+	if lines := readDoc(t, filepath.Join(dir, "sessions.jsonl")); strings.Count(lines, "\n") != 1 || !strings.HasPrefix(lines, `{"id":"new"`) {
+		t.Errorf("got %s", lines)
+	}
+}
+
+// Explain says how list finds what it lists, whether or not it may.
+func TestSessionsExplain(t *testing.T) {
+	t.Parallel()
+	p := launch(t, append([]string{"serve", "--redis-url=memory:", "--auth-anonymous", "--search-max-candidates=400", "--search-max-limit=90", "--search-default-limit=90"}, quick()...))
+	api, _ := p.ready(t)
+	var lines strings.Builder
+	for i := range 1100 {
+		fmt.Fprintf(&lines, `{"id":"s%d","creator":"c%d","expirationDate":"20%d0-01-01T00:00:00Z","factors":{"user":{"id":"u%d"}}}`+"\n", i, i%2, 5+i%2*2, i%100)
+	}
+	want(t, 200, "POST", api+"/v2/sessions/import", lines.String())
+	f := func(code int, log, text string, args ...string) {
+		t.Helper()
+		gotCode, out, gotLog := once(t, append([]string{"sessions", "explain", "--output=text", "--url", api}, args...)...)
+		out = regexp.MustCompile(`(round trips    |took           )\S+`).ReplaceAllString(out, "${1}#")
+		if gotCode != code || out != text[1:] || !strings.Contains(gotLog, log) || (log == "") != (gotLog == "") {
+			t.Errorf("%q: got %d, %q\n%s", args, gotCode, gotLog, out)
+		}
+	}
+	f(exitOK, "", `
+plan           examine the user's list, if each list has fewer than 250; else count; filtered by userIdQuery; from masters
+driven by      the user's list, by --user-id
+step           read the beginning of each list
+candidates     11, of which 11 were examined; a search may examine 400
+sessions read  0 from copies, 11 from Redis, 0 from replicas
+round trips    #
+took           # ms in the store
+found          11 sessions of user u7
+`, "--user-id=u7")
+	f(exitOK, "", `
+plan           examine 2 given IDs; filtered by idsQuery; from masters
+driven by      the IDs, by --id
+step           took the IDs that were given
+candidates     2, of which 2 were examined; a search may examine 400
+sessions read  0 from copies, 2 from Redis, 0 from replicas
+round trips    #
+took           # ms in the store
+found          1 session with one of 2 IDs
+`, "--id=s1", "--id=none", "--fresh")
+	code, out, log := once(t, "sessions", "explain", "--url", api, "--expires-before=2060-01-01", "--created-after=2026-01-01", "--output=text")
+	if code != exitFailed || !strings.Contains(log, "answered 429: search too costly") || !strings.Contains(out, "\nstep           refused, because there are too many candidates\n") || strings.Contains(out, "\nfound") {
+		t.Errorf("got %d, %q\n%s", code, log, out)
+	}
+	code, out, log = once(t, "sessions", "explain", "--url", api)
+	var explained struct{ Plan, Candidates string }
+	if err := json.Unmarshal([]byte(out), &explained); err != nil || code != exitOK || log != "" || explained.Plan == "" || explained.Candidates != "1100" {
+		t.Errorf("got %d, %q, %s", code, log, out)
+	}
+
+	answers := func(status int, body string) string {
+		t.Helper()
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	fails := func(says string, url string) {
+		t.Helper()
+		if code, out, log := once(t, "sessions", "explain", "--output=text", "--url", url); code != exitFailed || out != "" || !strings.Contains(log, says) {
+			t.Errorf("got %d, %q, %q, want %q", code, out, log, says)
+		}
+	}
+	fails("explains no search: it is of an older version", answers(200, `{"details":{"totalResult":"1"},"sessions":[]}`))
+	fails("answered 403: explain needs session.read for the whole instance", answers(403, `{"code":7,"message":"explain needs session.read for the whole instance"}`))
+	fails("did not answer as cloakroom does", answers(200, `{"explain":{}}`))
+	fails("the explanation cannot be read", answers(200, `{"details":{"totalResult":"1"},"explain":{"steps":7}}`))
+	// What a later sidecar says is shown as it is, but for control characters.
+	code, out, _ = once(t, "sessions", "explain", "--output=text", "--url", answers(200, `{"details":{"totalResult":"1"},"explain":{"plan":"a\u001b[2Jb","driver":{"lists":"moon"},"steps":["leap"],"costly":{"waitedMicroseconds":"1500"},"microseconds":"7"}}`))
+	for _, line := range []string{"plan           a[2Jb\n", "driven by      moon\n", "step           leap\n", "waited         1.5 ms for its place", "took           0.007 ms"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("there is no %q in\n%s", line, out)
+		}
 	}
 }

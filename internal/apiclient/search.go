@@ -116,7 +116,7 @@ type Explained struct {
 	Refused error
 }
 
-// Explain asks how the sidecar finds a page. Its errors are for people, and say what to do.
+// Explain asks how the sidecar finds a page. Its errors are as those of List.
 func (c *Client) Explain(ctx context.Context, s *Search) (*Explained, error) {
 	status, text, err := c.question(ctx, http.MethodPost, "/v2/sessions/search", s.body(true), s.Fresh, maxPage)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *Client) Explain(ctx context.Context, s *Search) (*Explained, error) {
 	case status == http.StatusTooManyRequests && explained:
 		return &Explained{JSON: answer.Explain, Refused: c.refused(status, text)}, nil
 	case status != http.StatusOK:
-		return nil, c.refused(status, text)
+		return nil, c.failure(status, text)
 	case !explained:
 		return nil, fmt.Errorf("%s explains no search: it is of an older version", c.name)
 	}
@@ -164,14 +164,19 @@ func (c *Client) ask(ctx context.Context, method, path string, body any, fresh b
 	if err != nil || status == http.StatusOK {
 		return text, err
 	}
+	return nil, c.failure(status, text)
+}
+
+// failure is what an answer that is no success means.
+func (c *Client) failure(status int, text []byte) error {
 	var answer struct{ Details []struct{ ID string } }
 	if json.Unmarshal(text, &answer) == nil && len(answer.Details) == 1 {
 		switch answer.Details[0].ID {
 		case errLimitID:
-			return nil, ErrLimit
+			return ErrLimit
 		case errNoSessionID:
-			return nil, ErrNoSession
+			return ErrNoSession
 		}
 	}
-	return nil, c.refused(status, text)
+	return c.refused(status, text)
 }

@@ -47,8 +47,13 @@ var (
 )
 
 func explain(ctx context.Context, c *call) error {
+	var e *apiclient.Explained
+	s := apiclient.Search{Queries: c.queries, Ascending: c.on("asc"), Fresh: c.on("fresh")}
 	stop := terminal.Spin(c.Stderr, "searching")
-	e, err := c.client.Explain(ctx, &apiclient.Search{Queries: c.queries, Ascending: c.on("asc"), Fresh: c.on("fresh"), Limit: c.limit()})
+	err := limited(&s, c.limit(), func() (err error) {
+		e, err = c.client.Explain(ctx, &s)
+		return err
+	})
 	stop()
 	if err != nil {
 		return err

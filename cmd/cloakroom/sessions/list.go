@@ -80,17 +80,27 @@ func list(ctx context.Context, c *call) error {
 }
 
 // page asks for a page of so many sessions at most; 0 and less for any number.
-func (c *call) page(ctx context.Context, s *apiclient.Search, most int) (*apiclient.Page, error) {
+func (c *call) page(ctx context.Context, s *apiclient.Search, most int) (page *apiclient.Page, err error) {
 	defer terminal.Spin(c.Stderr, "searching")()
+	err = limited(s, most, func() error {
+		page, err = c.client.List(ctx, s)
+		return err
+	})
+	return page, err
+}
+
+// limited asks for a page of so many sessions at most, 0 and less for any number, and once more for one
+// as long as the sidecar likes if its pages are shorter.
+func limited(s *apiclient.Search, most int, ask func() error) error {
 	if s.Limit = maxPage; most > 0 {
 		s.Limit = min(most, maxPage)
 	}
-	page, err := c.client.List(ctx, s)
+	err := ask()
 	if errors.Is(err, apiclient.ErrLimit) {
 		s.Limit = 0
-		page, err = c.client.List(ctx, s)
+		err = ask()
 	}
-	return page, err
+	return err
 }
 
 // shown says that there are more sessions than were listed.
