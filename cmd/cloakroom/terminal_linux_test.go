@@ -49,7 +49,7 @@ func atTerminal(t *testing.T, args ...string) (user *os.File, shown *output, wai
 }
 
 // onTerminal runs the program, with more environment, at a terminal of so many columns, which shows its standard
-// output, too. It returns the exit code, and what the terminal shows.
+// output, too. It returns the exit code, and what the terminal shows in the end.
 func onTerminal(t *testing.T, columns uint16, env []string, args ...string) (int, string) {
 	t.Helper()
 	user, tty := openTerminal(t)
@@ -58,7 +58,11 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) (int
 	}
 	shown, ended := startAt(t, user, tty, tty, env, args)
 	code := ended()
-	return code, strings.ReplaceAll(shown.String(), "\r\n", "\n")
+	var lines []string
+	for line := range strings.SplitSeq(strings.ReplaceAll(shown.String(), "\r\n", "\n"), "\n") {
+		lines = append(lines, line[strings.LastIndex(line, "\r")+1:]) // what a spinner drew is gone
+	}
+	return code, strings.Join(lines, "\n")
 }
 
 // startAt starts the program at a terminal, and returns what waits for its end and returns the exit code.

@@ -34,7 +34,9 @@ type (
 
 const (
 	less    = "TIMESTAMP_QUERY_METHOD_LESS"
+	atMost  = "TIMESTAMP_QUERY_METHOD_LESS_OR_EQUALS"
 	greater = "TIMESTAMP_QUERY_METHOD_GREATER"
+	atLeast = "TIMESTAMP_QUERY_METHOD_GREATER_OR_EQUALS"
 )
 
 // WithID finds the sessions with one of the IDs.
@@ -54,6 +56,12 @@ func CreatedBefore(t time.Time) Query { return Query{Creation: &byCreation{t, le
 
 // CreatedAfter finds the sessions that were created after t.
 func CreatedAfter(t time.Time) Query { return Query{Creation: &byCreation{t, greater}} }
+
+// CreatedUntil finds the sessions that were created at t or before.
+func CreatedUntil(t time.Time) Query { return Query{Creation: &byCreation{t, atMost}} }
+
+// CreatedFrom finds the sessions that were created at t or after.
+func CreatedFrom(t time.Time) Query { return Query{Creation: &byCreation{t, atLeast}} }
 
 // EndingBefore finds the sessions that end before t.
 func EndingBefore(t time.Time) Query { return Query{Expiration: &byExpiration{t, less}} }

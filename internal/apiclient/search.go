@@ -2,6 +2,7 @@ package apiclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,10 @@ type Search struct {
 	Ascending bool
 	// Limit is how many sessions a page may have; 0 leaves it to the sidecar.
 	Limit int
-	// Cursor is "" for the first page, and then the Next of the page before.
+	// Cursor is "" for the first page, and then the Next of the page before. Offset is how many
+	// sessions are passed over, in place of a cursor, unless it is 0.
 	Cursor string
+	Offset int
 	// Fresh has Redis' masters answer, and no copy.
 	Fresh bool
 }
@@ -42,7 +45,8 @@ type Page struct {
 	Total uint64
 	// At is the instant for which the answer holds, by the clock of the store; zero if it is not said.
 	At time.Time
-	// Next is the cursor of the next page, "" if there is none.
+	// Next is the cursor of the next page, "" if there is none, or if what answers has no cursors: a
+	// ZITADEL behind the sidecar has none.
 	Next string
 }
 
@@ -58,15 +62,21 @@ const errLimitID, errNoSessionID = "QUERY-4M0fs", "QUERY-SFeaa"
 // body is the body of a search.
 func (s *Search) body(explain bool) any {
 	type query struct {
-		Limit  int    `json:"limit,omitempty"`
-		Asc    bool   `json:"asc"`
-		Cursor string `json:"cursor"`
+		Limit  int     `json:"limit,omitempty"`
+		Asc    bool    `json:"asc"`
+		Cursor *string `json:"cursor,omitempty"`
+		Offset int     `json:"offset,omitempty"`
+	}
+	q := query{Limit: s.Limit, Asc: s.Ascending, Offset: s.Offset}
+	if s.Offset == 0 {
+		q.Cursor = &s.Cursor
 	}
 	return struct {
 		Query   query   `json:"query"`
 		Queries []Query `json:"queries,omitempty"`
+		Sorting string  `json:"sortingColumn"` // without it ZITADEL has no order
 		Explain bool    `json:"explain,omitempty"`
-	}{query{s.Limit, s.Ascending, s.Cursor}, s.Queries, explain}
+	}{q, s.Queries, "SESSION_FIELD_NAME_CREATION_DATE", explain}
 }
 
 // List asks for one page of a search. Its errors are for people, and say what to do, but for ErrLimit.
@@ -76,16 +86,16 @@ func (c *Client) List(ctx context.Context, s *Search) (*Page, error) {
 		return nil, err
 	}
 	var answer struct {
-		Details struct {
+		Details *struct {
 			TotalResult, NextCursor string
 			Timestamp               time.Time
 		}
 		Sessions []json.RawMessage
 	}
-	if json.Unmarshal(text, &answer) != nil {
+	if json.Unmarshal(text, &answer) != nil || answer.Details == nil {
 		return nil, c.unlike()
 	}
-	total, err := strconv.ParseUint(answer.Details.TotalResult, 10, 64)
+	total, err := strconv.ParseUint(cmp.Or(answer.Details.TotalResult, "0"), 10, 64) // ZITADEL leaves out a 0
 	if err != nil {
 		return nil, c.unlike()
 	}

@@ -48,9 +48,10 @@ var (
 
 func explain(ctx context.Context, c *call) error {
 	var e *apiclient.Explained
-	s := apiclient.Search{Queries: c.queries, Ascending: c.on("asc"), Fresh: c.on("fresh")}
+	s := c.search()
 	stop := terminal.Spin(c.Stderr, "searching")
-	err := limited(&s, c.limit(), func() (err error) {
+	var err error
+	limited(&s, maxPage, c.limit(), func() error {
 		e, err = c.client.Explain(ctx, &s)
 		return err
 	})

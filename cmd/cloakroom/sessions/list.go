@@ -2,12 +2,9 @@ package sessions
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 
-	"github.com/cloakroom-dev/cloakroom/internal/apiclient"
-	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
@@ -19,12 +16,8 @@ is the time since a session was created, LEFT the time until it ends. Elsewhere
 it prints JSON, a session a line, as the API has it.
 `
 
-const (
-	// defaultLimit is how many sessions are listed if nothing else is said.
-	defaultLimit = 100
-	// maxPage is how many sessions are asked for at a time.
-	maxPage = 250
-)
+// defaultLimit is how many sessions are listed if nothing else is said.
+const defaultLimit = 100
 
 var (
 	limitOption = option{name: "limit", def: strconv.Itoa(defaultLimit), help: "how many sessions at most; default 100; 0 = all"}
@@ -51,9 +44,9 @@ func (c *call) limit() int {
 func list(ctx context.Context, c *call) error {
 	out := c.sessionWriter()
 	limit, listed := c.limit(), 0
-	s := apiclient.Search{Queries: c.queries, Ascending: c.on("asc"), Fresh: c.on("fresh")}
-	for {
-		page, err := c.page(ctx, &s, limit-listed)
+	p := c.pager()
+	for more := true; more; {
+		page, err := p.next(ctx, limit-listed)
 		if err != nil {
 			return errors.Join(out.flush(), err)
 		}
@@ -64,43 +57,18 @@ func list(ctx context.Context, c *call) error {
 		if err := out.page(page); err != nil {
 			return err
 		}
-		enough := limit > 0 && listed >= limit
-		if enough && uint64(listed) < page.Total {
-			c.note("%s", c.shown(listed, page.Total))
-		}
-		if enough || page.Next == "" {
+		more = !p.done
+		if limit > 0 && listed >= limit {
+			if uint64(listed) < p.total {
+				c.note("%s", c.shown(listed, p.total))
+			}
 			break
 		}
-		s.Cursor = page.Next
 	}
 	if listed == 0 && out.people() {
 		c.note("%s", c.sessions(0))
 	}
 	return out.end()
-}
-
-// page asks for a page of so many sessions at most; 0 and less for any number.
-func (c *call) page(ctx context.Context, s *apiclient.Search, most int) (page *apiclient.Page, err error) {
-	defer terminal.Spin(c.Stderr, "searching")()
-	err = limited(s, most, func() error {
-		page, err = c.client.List(ctx, s)
-		return err
-	})
-	return page, err
-}
-
-// limited asks for a page of so many sessions at most, 0 and less for any number, and once more for one
-// as long as the sidecar likes if its pages are shorter.
-func limited(s *apiclient.Search, most int, ask func() error) error {
-	if s.Limit = maxPage; most > 0 {
-		s.Limit = min(most, maxPage)
-	}
-	err := ask()
-	if errors.Is(err, apiclient.ErrLimit) {
-		s.Limit = 0
-		err = ask()
-	}
-	return err
 }
 
 // shown says that there are more sessions than were listed.
@@ -110,11 +78,4 @@ func (c *call) shown(listed int, total uint64) string {
 		which = "oldest"
 	}
 	return "these are the " + which + " " + strconv.Itoa(listed) + " of " + c.sessions(total) + "; --limit 0 lists all"
-}
-
-// sessionID returns the ID of a session.
-func sessionID(text json.RawMessage) string {
-	var s struct{ ID string }
-	_ = json.Unmarshal(text, &s) // it is an object, or has no ID
-	return s.ID
 }

@@ -72,7 +72,8 @@ func (w *sessionWriter) page(p *apiclient.Page) (err error) {
 	for _, s := range p.Sessions {
 		switch w.format {
 		case formatID:
-			_, err = fmt.Fprintln(w.w, usage.Printable(sessionID(s)))
+			id, _ := idAndDate(s)
+			_, err = fmt.Fprintln(w.w, usage.Printable(id))
 		case formatLines:
 			err = w.json.line(s)
 		case formatJSON:
