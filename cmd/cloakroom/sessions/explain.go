@@ -17,8 +17,8 @@ const explainIntro = `Usage: cloakroom sessions explain [WHICH] [flags]
 
 Shows how the sidecar finds the sessions of sessions list with the same flags:
 the plan, what drove it, what was read, and how long that took. It needs
-session.read for the whole instance. A search that the sidecar refuses because it
-would cost too much is explained, too, and is exit code 1.
+session.read for the whole instance. A search that the sidecar refuses because
+it would cost too much is explained, too, and is exit code 1.
 `
 
 // explanation is how a search was done. Words that are not known are printed as they are.

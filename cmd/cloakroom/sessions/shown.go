@@ -51,8 +51,13 @@ type namedFactor struct {
 func (s *shown) proofs() (all []namedFactor) {
 	f := &s.Factors
 	for _, n := range []namedFactor{
-		{"password", f.Password}, {"webAuthN", f.WebAuthN}, {"intent", f.Intent}, {"totp", f.TOTP},
-		{"otpSms", f.OTPSMS}, {"otpEmail", f.OTPEmail}, {"recoveryCode", f.RecoveryCode},
+		{"password", f.Password},
+		{"webAuthN", f.WebAuthN},
+		{"intent", f.Intent},
+		{"totp", f.TOTP},
+		{"otpSms", f.OTPSMS},
+		{"otpEmail", f.OTPEmail},
+		{"recoveryCode", f.RecoveryCode},
 	} {
 		if n.factor != nil {
 			all = append(all, n)
