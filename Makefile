@@ -58,7 +58,7 @@ ALONE    := ./test/gateways ./test/torture
 TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
 .PHONY: test
-test: redis gateways postgres shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
+test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
@@ -85,6 +85,10 @@ postgres: ## Make sure that PostgreSQL is installed, for the tests of bench/peer
 shells: ## Make sure that bash, zsh and fish are installed, for the tests of completion
 	@.ci/install-shells
 
+.PHONY: prometheus
+prometheus: ## Make sure that Prometheus and promtool are installed, for test/prometheus
+	@.ci/install-prometheus
+
 # Rolling restarts are behind nginx and HAProxy, and take minutes: they are left out here.
 .PHONY: newest-caddy
 newest-caddy: redis gateways bin/caddy-$(CADDY_VERSION)/caddy ## Build Caddy CADDY_VERSION, and run the tests of gateways with it
@@ -98,7 +102,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 	@.ci/install-node
 
 .PHONY: race
-race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
+race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
 .PHONY: check
@@ -171,7 +175,7 @@ torture: redis ## Break the program, and all around it, under load; report in TO
 		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear
 
 .PHONY: cover
-cover: redis gateways postgres shells ## Measure the tests' coverage: total here, details in cover.html
+cover: redis gateways postgres prometheus shells ## Measure the tests' coverage: total here, details in cover.html
 	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -n 1

@@ -116,6 +116,7 @@ var arrows = map[string][]string{
 	"test/clients":           {},
 	"test/gateways":          {},
 	"test/linear":            {},
+	"test/prometheus":        {},
 	"test/torture":           {},
 	"internal/storetest":     {"cache", "index", "internal/session", "internal/testdepth"},
 	"internal/testdepth":     {},
@@ -127,7 +128,7 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
