@@ -197,7 +197,11 @@ func TestSessionsList_AtZITADEL(t *testing.T) {
 	f(260, "these are the newest 260 of 320 sessions of user "+user.ID+"; --limit 0 lists all\n", "--limit=260")
 	f(5, "these are the oldest 5 of 320 sessions of user "+user.ID+"; --limit 0 lists all\n", "--limit=5", "--asc")
 	z.Change(func(s *zitadeltest.Settings) { s.MaxListLimit, s.DefaultListLimit = 90, 70 })
+	asked := z.Count("ListSessions")
 	f(stored, "", "--limit=0")
+	if n := z.Count("ListSessions") - asked; n > 8 {
+		t.Errorf("%d searches for five pages: each was refused before", n)
+	}
 	f(stored, "", "--limit=0", "--asc")
 	code, out, log := once(t, "sessions", "explain", "--url", api)
 	if code != exitFailed || out != "" || !strings.Contains(log, "answered 400: explain: searches are passed on to the ZITADEL") {

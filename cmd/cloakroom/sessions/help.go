@@ -14,8 +14,8 @@ const (
 
 const timesHelp = `
 A TIME is an instant (2026-01-31T12:00:00Z), a date (2026-01-31, which begins at
-00:00 UTC), now, or so long ago, for --expires from now: 90s, 15m, 2h, 3d, 1w,
-1d12h, by the clock of this machine.
+00:00 UTC), now, or 90s, 15m, 2h, 3d, 1w or 1d12h: so long ago, for
+--expires-before and --expires-after from now, by the clock of this machine.
 `
 
 const exitHelp = `
