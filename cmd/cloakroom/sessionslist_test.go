@@ -374,7 +374,7 @@ found          1 session with one of 2 IDs
 	fails("did not answer as cloakroom does", answers(200, `{"explain":{}}`))
 	fails("the explanation cannot be read", answers(200, `{"details":{"totalResult":"1"},"explain":{"steps":7}}`))
 	// What a later sidecar says is shown as it is, but for control characters.
-	code, out, _ = once(t, "sessions", "explain", "--output=text", "--url", answers(200, `{"details":{"totalResult":"1"},"explain":{"plan":"a\u001b[2Jb","driver":{"lists":"moon"},"steps":["leap"],"costly":{"waitedMicroseconds":"1500"},"microseconds":"7"}}`))
+	_, out, _ = once(t, "sessions", "explain", "--output=text", "--url", answers(200, `{"details":{"totalResult":"1"},"explain":{"plan":"a\u001b[2Jb","driver":{"lists":"moon"},"steps":["leap"],"costly":{"waitedMicroseconds":"1500"},"microseconds":"7"}}`))
 	for _, line := range []string{"plan           a[2Jb\n", "driven by      moon\n", "step           leap\n", "waited         1.5 ms for its place", "took           0.007 ms"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("there is no %q in\n%s", line, out)
