@@ -58,7 +58,7 @@ ALONE    := ./test/gateways ./test/torture
 TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
 .PHONY: test
-test: redis gateways postgres prometheus ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
+test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
@@ -80,6 +80,10 @@ gateways: ## Make sure that nginx, HAProxy, Caddy and PHP are installed
 .PHONY: postgres
 postgres: ## Make sure that PostgreSQL is installed, for the tests of bench/peers
 	@.ci/install-postgres
+
+.PHONY: shells
+shells: ## Make sure that bash, zsh and fish are installed, for the tests of completion
+	@.ci/install-shells
 
 .PHONY: prometheus
 prometheus: ## Make sure that Prometheus and promtool are installed, for test/prometheus
@@ -103,7 +107,7 @@ race: redis gateways ## Run all tests that are in one process with the race dete
 
 .PHONY: check
 check: lint node ## Do what CI does: lint, then all tests, those that need Node.js, too
-	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required $(MAKE) test FULL=1
+	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) test FULL=1
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod
@@ -175,7 +179,7 @@ torture: redis ## Break the program, and all around it, under load; report in TO
 		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear
 
 .PHONY: cover
-cover: redis gateways postgres prometheus ## Measure the tests' coverage: total here, details in cover.html
+cover: redis gateways postgres prometheus shells ## Measure the tests' coverage: total here, details in cover.html
 	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -n 1

@@ -60,7 +60,7 @@ type aclFlags struct {
 func (f *aclFlags) settings() []config.Setting {
 	return []config.Setting{
 		config.Own("user", "cloakroom", config.Text(&f.user, 128), "name of the Redis user"),
-		config.Own("password-file", "", config.Text(&f.passwordFile, 4096), "file with its password"),
+		config.Own("password-file", "", config.File(&f.passwordFile), "file with its password"),
 		config.Own("users-file", "false", config.Boolean(&f.usersFile), "print a line for aclfile"),
 		config.Own("cluster", "false", config.Boolean(&f.cluster), "for a Cluster"),
 		config.Own("sentinel", "false", config.Boolean(&f.sentinel), "and for Sentinels"),

@@ -124,7 +124,7 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	began := time.Now()
 	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: func(r *audit.Report, expected uint64) {
 		bar.Show(r.Looked(), expected, func() string {
-			return fmt.Sprintf("looked at %d of about %d sessions, cards, entries and notes; %s so far", r.Looked(), expected, plural(drifts(r), "drift"))
+			return fmt.Sprintf("looked at %d of about %d sessions, cards, entries and notes; %s so far", r.Looked(), expected, terminal.Count(drifts(r), "drift"))
 		})
 	}})
 	bar.Stop()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/index/audit"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 )
 
 // auditResult is what an audit prints.
@@ -85,10 +86,10 @@ func (r *auditResult) print(w io.Writer, asJSON bool) error {
 	var b strings.Builder
 	looked := r.Sessions + r.Cards + r.Entries + r.Notes
 	fmt.Fprintf(&b, "%s, key prefix %s, %s: looked at %s, %s, %d entries and %s in %v (%.0f a second)\n",
-		r.Redis, r.Prefix, plural(uint64(r.Shards), "shard"), plural(r.Sessions, "session"), plural(r.Cards, "card"), r.Entries, plural(r.Notes, "note"),
+		r.Redis, r.Prefix, terminal.Count(uint64(r.Shards), "shard"), terminal.Count(r.Sessions, "session"), terminal.Count(r.Cards, "card"), r.Entries, terminal.Count(r.Notes, "note"),
 		r.took.Round(time.Millisecond), float64(looked)/max(r.Seconds, 1e-6))
 	if r.Ends > 0 {
-		fmt.Fprintf(&b, "%s of logins, which refuse JWTs\n", plural(r.Ends, "end"))
+		fmt.Fprintf(&b, "%s of logins, which refuse JWTs\n", terminal.Count(r.Ends, "end"))
 	}
 	if r.Unknown > 0 {
 		fmt.Fprintf(&b, "%d cards and entries of sessions that have ended are not known yet\n", r.Unknown)
@@ -118,7 +119,7 @@ func (d *auditDrift) example() string {
 		e := &d.Examples[i]
 		text := e.Where
 		if e.Session != "" {
-			text += " of " + plain(e.Session)
+			text += " of " + terminal.Word(e.Session)
 		}
 		if e.Error != "" {
 			text += " (" + e.Error + ")"

@@ -61,10 +61,10 @@ func TestServeTLS(t *testing.T) {
 	}
 
 	ca := testfile.Write(t, string(a.PEM))
-	if code, _, log := once(t, "revoke", "--all", "--dry-run", "--url", api); code != exitFailed || !strings.Contains(log, "certificate") {
+	if code, _, log := once(t, "sessions", "revoke", "--all", "--dry-run", "--url", api); code != exitFailed || !strings.Contains(log, "certificate") {
 		t.Errorf("got %d, %s", code, log)
 	}
-	if code, out, log := once(t, "revoke", "--all", "--dry-run", "--url", api, "--ca-file", ca); code != exitOK || !strings.Contains(out, "nothing to revoke") {
+	if code, out, log := once(t, "sessions", "revoke", "--all", "--dry-run", "--url", api, "--ca-file", ca); code != exitOK || !strings.Contains(out, "nothing to revoke") {
 		t.Errorf("got %d, %s%s", code, out, log)
 	}
 	if code := p.stop(); code != exitOK {
@@ -104,7 +104,7 @@ func TestServeMutualTLS(t *testing.T) {
 	}
 	cert, key := b.Issue(time.Hour)
 	mine := b.Mounted(t.TempDir(), tlstest.Pair(cert, key))
-	code, _, log := once(t, "revoke", "--all", "--dry-run", "--url", fmt.Sprint("https://", line["http"]), "--ca-file", testfile.Write(t, string(a.PEM)), "--cert-file", mine.Cert, "--cert-key-file", mine.Key)
+	code, _, log := once(t, "sessions", "revoke", "--all", "--dry-run", "--url", fmt.Sprint("https://", line["http"]), "--ca-file", testfile.Write(t, string(a.PEM)), "--cert-file", mine.Cert, "--cert-key-file", mine.Key)
 	if code != exitFailed || !strings.Contains(log, "answered 401") {
 		t.Errorf("got %d, %s", code, log)
 	}
@@ -137,7 +137,7 @@ func TestTLSSettingsAreChecked(t *testing.T) {
 	f("--shutdown-delay (10s) must be below --shutdown-timeout (10s)", "--shutdown-delay=10s")
 	f = func(want string, args ...string) {
 		t.Helper()
-		code, _, log := once(t, append([]string{"revoke", "--all", "--dry-run"}, args...)...)
+		code, _, log := once(t, append([]string{"sessions", "revoke", "--all", "--dry-run"}, args...)...)
 		if code != exitUsage || !strings.Contains(log, want) {
 			t.Errorf("%q: got %d, %s, want %s", args, code, log, want)
 		}

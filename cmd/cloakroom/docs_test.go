@@ -1,13 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/spf13/pflag"
 )
 
 const operations = "../../docs/operations.md"
@@ -19,6 +22,31 @@ func readDoc(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// commandsBelow are the commands in the first block below a heading of a document.
+func commandsBelow(t *testing.T, path, heading string) string {
+	t.Helper()
+	_, below, _ := strings.Cut(readDoc(t, path), "\n"+heading+"\n\n```sh\n")
+	commands, _, ok := strings.Cut(below, "```\n")
+	if !ok {
+		t.Fatalf("%s has no commands below %q", path, heading)
+	}
+	return commands
+}
+
+// commandDir returns a directory for PATH that has this program as cloakroom.
+func commandDir(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "cloakroom"), fmt.Appendf(nil, "#!/bin/sh\nexec env %s=1 %q \"$@\"\n", asProgram, self), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // settingNames are the flags of serve, by its help.
@@ -33,13 +61,16 @@ func settingNames(t *testing.T) (names []string) {
 // TestDocumentsNameOnlyRealFlags looks at every flag and variable in the
 // documents.
 func TestDocumentsNameOnlyRealFlags(t *testing.T) {
-	known := []string{"help", "name", "user-id", "agent-id", "permission", "file", "rate", "burst"} // of key new
-	for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(revokeHelp+auditHelp+setupHelp, -1) {
-		known = append(known, m[1])
+	var known []string
+	for _, c := range commandTree() {
+		for _, c := range append(c.Sub, c) {
+			if c.Flags != nil {
+				c.Flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+			}
+		}
 	}
 	env := []string{config.APIKeyEnv}
 	for _, s := range settingNames(t) {
-		known = append(known, s)
 		env = append(env, config.EnvName(s))
 	}
 	for _, path := range []string{operations, "../../README.md"} {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -81,10 +80,23 @@ func countOf(findings []doctor.Finding, s doctor.Status) (n int) {
 	return n
 }
 
+// doctorFlags are what doctor has in addition to the settings of serve.
+type doctorFlags struct {
+	json  bool
+	token string
+}
+
+func (f *doctorFlags) settings() []config.Setting {
+	return []config.Setting{
+		config.Own("json", "false", config.Boolean(&f.json), "print one JSON object, for machines"),
+		config.Own("token", "", config.Input(&f.token), "explain a token"),
+	}
+}
+
 // doctorCommand is the subcommand.
 func doctorCommand(ctx context.Context, p *program) error {
-	asJSON, tokenAt := false, ""
-	c, err := p.load(ctx, config.Own("json", "false", config.Boolean(&asJSON), "print JSON"), config.Own("token", "", config.Input(&tokenAt), "explain a token"))
+	var f doctorFlags
+	c, err := p.load(ctx, f.settings()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, doctorHelp)
 		return err
@@ -95,12 +107,12 @@ func doctorCommand(ctx context.Context, p *program) error {
 	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom doctor: warning: %s\n", w)
 	}
-	token, err := p.token(ctx, c, tokenAt)
+	token, err := p.token(ctx, c, f.token)
 	if err != nil {
 		return err
 	}
 	r := &report{Redis: c.RedisURL.Masked}
-	out := p.chart(asJSON)
+	out := p.chart(f.json)
 	tell := r.teller(out)
 	if r.Redis != "" {
 		r.Prefix = c.Store.Prefix
@@ -118,14 +130,12 @@ func doctorCommand(ctx context.Context, p *program) error {
 	for i := range r.Token {
 		out.line(i == 0, "token", &r.Token[i])
 	}
-	return r.end(p, out, asJSON)
+	return r.end(p, out, f.json)
 }
 
 // chart prints findings on standard output, or nowhere if JSON follows.
 func (p *program) chart(asJSON bool) *chart {
-	out := &chart{w: p.stdout, colour: terminal.Of(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
-		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
-	})}
+	out := &chart{w: p.stdout, colour: terminal.Styled(p.stdout, p.env)}
 	if asJSON {
 		out.w = io.Discard
 	}

@@ -107,7 +107,7 @@ func TestHangupEndsWhatDoesNotReload(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer silent.Close()
-	p := launch(t, []string{"revoke", "--url", silent.URL, "--all", "--yes"}, "CLOAKROOM_API_KEY=k")
+	p := launch(t, []string{"sessions", "revoke", "--url", silent.URL, "--all", "--yes"}, "CLOAKROOM_API_KEY=k")
 	<-asked
 	p.hangup <- syscall.SIGHUP
 	if code := p.wait(); code != exitFailed || !strings.Contains(p.stderr.String(), "interrupted") {

@@ -12,7 +12,7 @@ import (
 )
 
 // helpCommandHelp is what `cloakroom help help` prints.
-const helpCommandHelp = `Usage: cloakroom help [SUBCOMMAND]
+const helpCommandHelp = `Usage: cloakroom help [SUBCOMMAND [VERB]]
 
 Lists the subcommands, or prints the help of one.
 `
@@ -28,15 +28,15 @@ func help(ctx context.Context, p *program) error {
 		return listSubcommands(p.stdout, all)
 	}
 	name := p.args[0]
-	if len(p.args) > 1 && !slices.Equal(p.args, []string{"key", "new"}) && !slices.Equal(p.args, []string{"upstream", "status"}) {
-		return &usage.Error{Faults: []string{"takes the name of one subcommand"}}
-	}
 	if name == "verify" {
 		return &usage.Error{Faults: []string{"verify is no subcommand: serve answers it, see docs/verify.md"}}
 	}
 	i := slices.IndexFunc(all, func(s subcommand) bool { return s.name == name })
 	if i < 0 {
 		return &usage.Error{Faults: []string{unknownSubcommand(name)}}
+	}
+	if len(p.args) > 2 || len(p.args) == 2 && all[i].verb(p.args[1]) == nil {
+		return &usage.Error{Faults: []string{"takes the name of one subcommand, and of one of its verbs"}}
 	}
 	p.name, p.args = name, append(slices.Clone(p.args[1:]), "--help")
 	return all[i].run(ctx, p)
@@ -63,6 +63,9 @@ func unknownSubcommand(name string) string {
 	var names []string
 	for _, s := range subcommands() {
 		names = append(names, s.name)
+		if s.verb(name) != nil {
+			return fmt.Sprintf("unknown subcommand %s; did you mean `cloakroom %s %s`?", usage.Quote(name), s.name, name)
+		}
 	}
 	more := suggest.DidYouMean("", name, names)
 	if more == "" {

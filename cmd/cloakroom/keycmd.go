@@ -41,7 +41,8 @@ func key(_ context.Context, p *program) error {
 	if p.args[0] != "new" {
 		return &usage.Error{Faults: []string{"knows only `cloakroom key new`"}}
 	}
-	k, path, err := keyFlags(p.args[1:])
+	var k keyRequest
+	err := k.parse(p.args[1:])
 	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(p.stdout, keyHelp)
 		return err
@@ -51,14 +52,14 @@ func key(_ context.Context, p *program) error {
 	}
 	secret, hash := caller.NewAPIKeySecret()
 	k.SHA256 = hash
-	entry, err := caller.AppendAPIKey(nil, k)
+	entry, err := caller.AppendAPIKey(nil, k.APIKey)
 	if err != nil {
 		return &usage.Error{Faults: []string{err.Error()}}
 	}
-	if path == "" {
+	if k.file == "" {
 		_, err = fmt.Fprintf(p.stderr, "Put this into your keys file, which a running cloakroom reads again:\n\n%s\n", entry)
-	} else if err = appendKey(path, k); err == nil {
-		_, err = fmt.Fprintf(p.stderr, "The hash of the key is in %s; a cloakroom that reads it takes the key within 5 seconds.\n", path)
+	} else if err = appendKey(k.file, k.APIKey); err == nil {
+		_, err = fmt.Fprintf(p.stderr, "The hash of the key is in %s; a cloakroom that reads it takes the key within 5 seconds.\n", k.file)
 	}
 	if err != nil {
 		return err
@@ -70,20 +71,35 @@ func key(_ context.Context, p *program) error {
 	return err
 }
 
-// keyFlags reads the flags of key new.
-func keyFlags(args []string) (k caller.APIKey, path string, err error) {
+// keyRequest is what the flags of key new say.
+type keyRequest struct {
+	caller.APIKey
+	rate caller.KeyRate
+	file string
+}
+
+// flags returns the flags, which write into k.
+func (k *keyRequest) flags() *pflag.FlagSet {
 	flags := usage.NewFlags()
-	flags.StringVar(&k.Name, "name", "", "")
-	flags.StringVar(&k.UserID, "user-id", "", "")
-	flags.StringVar(&k.AgentID, "agent-id", "", "")
-	flags.StringArrayVar(&k.Permissions, "permission", nil, "")
-	flags.StringVar(&path, "file", "", "")
-	rate := flags.Float64("rate", 0, "")
-	burst := flags.Int("burst", 0, "")
+	flags.StringVar(&k.Name, "name", "", "tells the key apart in logs")
+	flags.StringVar(&k.UserID, "user-id", "", "the user behind the key")
+	flags.StringVar(&k.AgentID, "agent-id", "", "fingerprint ID of the key's user agent")
+	flags.StringArrayVar(&k.Permissions, "permission", nil, "session.read, session.write or session.delete; may repeat")
+	usage.TakesWord(flags.Lookup("permission"), "session.read", "session.write", "session.delete")
+	flags.Float64Var(&k.rate.PerSecond, "rate", 0, "requests a second that it may send")
+	flags.IntVar(&k.rate.Burst, "burst", 0, "requests that it may send at once")
+	flags.StringVar(&k.file, "file", "", "keys file to create or to append to")
+	usage.TakesFile(flags.Lookup("file"))
+	return flags
+}
+
+// parse reads the flags.
+func (k *keyRequest) parse(args []string) error {
+	flags := k.flags()
 	var wrong usage.Faults
 	unknown, err := usage.ParseFlags(flags, args, &wrong)
 	if err != nil {
-		return k, "", err
+		return err
 	}
 	if k.Name == "" && !unknown {
 		wrong.Addf("--name is required")
@@ -92,11 +108,11 @@ func keyFlags(args []string) (k caller.APIKey, path string, err error) {
 		wrong.Addf("--user-id is required")
 	}
 	if flags.Changed("rate") {
-		k.Rate = &caller.KeyRate{PerSecond: *rate, Burst: *burst}
+		k.Rate = &k.rate
 	} else if flags.Changed("burst") {
 		wrong.Addf("--burst needs a --rate")
 	}
-	return k, path, wrong.Err()
+	return wrong.Err()
 }
 
 // appendKey appends k to the file at path, or makes the file. Two at once lose no

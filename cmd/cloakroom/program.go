@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/followed"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
@@ -23,7 +22,7 @@ const (
 
 // program is what a subcommand gets.
 type program struct {
-	name           string // "serve"
+	name           string // "serve"; that of a verb may follow
 	args, env      []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -32,30 +31,6 @@ type program struct {
 	hangup <-chan os.Signal
 	// lookEvery is how often serve reads the files of settings again.
 	lookEvery time.Duration
-}
-
-type subcommand struct {
-	name, help string
-	run        func(ctx context.Context, p *program) error
-}
-
-func subcommands() []subcommand {
-	return []subcommand{
-		{"serve", "serve the API from the Redis at --redis-url", serve},
-		{"dev", "serve 1,000 sample sessions from a private Redis, to try out", dev},
-		{"key", "make an API key: cloakroom key new", key},
-		{"revoke", "revoke sessions through a running sidecar", revoke},
-		{"audit", "find, and repair, what does not fit together in Redis", auditCommand},
-		{"export", "write all sessions to a file, or into an import", exportCommand},
-		{"import", "store what export has written", importCommand},
-		{"doctor", "look at a Redis before you trust it with sessions", doctorCommand},
-		{"upstream", "say how copies of ZITADEL's sessions do: upstream status", upstreamCommand},
-		{"acl", "print the least rights that the user of Redis needs", aclCommand},
-		{config.SetUp, "let a ZITADEL send its events to Cloakroom", setupCommand},
-		{"health", "ask a cloakroom on this machine whether it is ready", health},
-		{"version", "print version, commit and Go version", version},
-		{"help", "print this help, or that of a subcommand", help},
-	}
 }
 
 // run is the program, with its arguments, environment, outputs and signals
@@ -91,7 +66,7 @@ func (p *program) run(ctx context.Context) int {
 	err := all[i].run(ctx, p)
 	var wrong *usage.Error
 	var logged *loggedError
-	switch {
+	switch name = p.name; {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &logged) && errors.As(logged.error, &wrong):

@@ -42,8 +42,8 @@ func TestStartWaitsForAPipe(t *testing.T) {
 	f(exitOK, "dev", "--http-tls-key-file=/dev/null", "--http-tls-cert-file")
 	f(exitOK, "serve", "--auth-anonymous", "--redis-url=redis+sentinel://127.0.0.1:1/m", "--redis-sentinel-password-file")
 	f(exitFailed, "acl", "--password-file")
-	f(exitFailed, "revoke", "--all", "--yes", "--key-file")
-	f(exitFailed, "revoke", "--all", "--yes", "--ca-file")
+	f(exitFailed, "sessions", "revoke", "--all", "--yes", "--key-file")
+	f(exitFailed, "sessions", "revoke", "--all", "--yes", "--ca-file")
 }
 
 // A pipe may be written to late, and in parts.

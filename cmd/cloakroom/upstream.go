@@ -105,6 +105,13 @@ func (s *sidecar) upstreamState() func() string {
 	}
 }
 
+// statusFlags are what upstream status has in addition to the settings of serve.
+type statusFlags struct{ json bool }
+
+func (f *statusFlags) settings() []config.Setting {
+	return []config.Setting{config.Own("json", "false", config.Boolean(&f.json), "print one JSON object, for machines")}
+}
+
 // upstreamCommand is the subcommand.
 func upstreamCommand(ctx context.Context, p *program) error {
 	switch {
@@ -115,8 +122,8 @@ func upstreamCommand(ctx context.Context, p *program) error {
 		return &usage.Error{Faults: []string{"takes one word: status"}}
 	}
 	p.args = p.args[1:]
-	asJSON := false
-	c, err := p.load(ctx, config.Own("json", "false", config.Boolean(&asJSON), "print JSON"))
+	var f statusFlags
+	c, err := p.load(ctx, f.settings()...)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		_, err = io.WriteString(p.stdout, upstreamHelp)
@@ -131,7 +138,7 @@ func upstreamCommand(ctx context.Context, p *program) error {
 	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.stderr, "cloakroom upstream: warning: %s\n", w)
 	}
-	r, out := &report{Redis: c.RedisURL.Masked, Prefix: c.Store.Prefix}, p.chart(asJSON)
+	r, out := &report{Redis: c.RedisURL.Masked, Prefix: c.Store.Prefix}, p.chart(f.json)
 	tell := r.teller(out)
 	out.printf("%s, key prefix %s\n", r.Redis, r.Prefix)
 	doctor.ExamineCopies(ctx, doctor.Copies{
@@ -145,7 +152,7 @@ func upstreamCommand(ctx context.Context, p *program) error {
 		return errors.New("interrupted")
 	}
 	out.printf("\n%s\n", r.summary())
-	return r.end(p, out, asJSON)
+	return r.end(p, out, f.json)
 }
 
 // upstreamStatus reads what Redis has of the copies.

@@ -152,7 +152,7 @@ func TestRevokeCommand_AtZITADEL(t *testing.T) {
 	api, _ := p.ready(t)
 	f := func(code int, out, says string, args ...string) {
 		t.Helper()
-		gotCode, gotOut, log := once(t, append([]string{"revoke", "--url", api, "--user-id", user.ID}, args...)...)
+		gotCode, gotOut, log := once(t, append([]string{"sessions", "revoke", "--url", api, "--user-id", user.ID}, args...)...)
 		if gotCode != code || gotOut != out || !strings.Contains(log, says) || says == "" && log != "" {
 			t.Errorf("%q: got %d, %q, %q, want %d, %q, %q", args, gotCode, gotOut, log, code, out, says)
 		}
@@ -166,4 +166,49 @@ func TestRevokeCommand_AtZITADEL(t *testing.T) {
 	}
 	z.Stop()
 	f(exitFailed, "", "nothing was revoked; run the same again once ZITADEL is back", "--yes")
+}
+
+// In front of a ZITADEL, which has no cursors, every session is listed once, however many there are of one date.
+func TestSessionsList_AtZITADEL(t *testing.T) {
+	z := zitadeltest.Start(t)
+	user := zitadeltest.User{ID: z.NewID(), LoginName: "ada", Password: "Password1!"}
+	z.AddUser(user)
+	const stored = 320
+	for range stored {
+		z.CreateSession(zitadeltest.Session{UserID: user.ID})
+	}
+	p := launch(t, append([]string{
+		"serve", "--redis-url=memory:", "--auth-anonymous", "--upstream-url", z.URL, "--upstream-token-file", testfile.Write(t, z.Login.Token),
+	}, quick()...))
+	api, _ := p.ready(t)
+	all := z.SessionIDs()
+	f := func(want int, log string, args ...string) {
+		t.Helper()
+		got := listed(t, log, append([]string{"--url", api, "--output=id", "--user-id", user.ID}, args...)...)
+		seen := slices.Clone(got)
+		slices.Sort(seen)
+		if len(slices.Compact(seen)) != want || len(got) != want || slices.ContainsFunc(seen, func(id string) bool { return !slices.Contains(all, id) }) {
+			t.Errorf("%q: got %d sessions, %d of them once, want %d", args, len(got), len(seen), want)
+		}
+	}
+	f(stored, "", "--limit=0")
+	f(stored, "", "--limit=0", "--asc")
+	f(stored, "", "--limit=320")
+	f(260, "these are the newest 260 of 320 sessions of user "+user.ID+"; --limit 0 lists all\n", "--limit=260")
+	f(5, "these are the oldest 5 of 320 sessions of user "+user.ID+"; --limit 0 lists all\n", "--limit=5", "--asc")
+	z.Change(func(s *zitadeltest.Settings) { s.MaxListLimit, s.DefaultListLimit = 90, 70 })
+	asked := z.Count("ListSessions")
+	f(stored, "", "--limit=0")
+	if n := z.Count("ListSessions") - asked; n > 8 {
+		t.Errorf("%d searches for five pages: each was refused before", n)
+	}
+	f(stored, "", "--limit=0", "--asc")
+	code, out, log := once(t, "sessions", "explain", "--url", api)
+	if code != exitFailed || out != "" || !strings.Contains(log, "answered 400: explain: searches are passed on to the ZITADEL") {
+		t.Errorf("got %d, %q, %q", code, out, log)
+	}
+	code, out, log = once(t, "sessions", "list", "--url", api, "--user-id=nobody")
+	if code != exitOK || out != "" || log != "" {
+		t.Errorf("got %d, %q, %q", code, out, log)
+	}
 }

@@ -29,21 +29,8 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 	z.AddUser(user)
 	z.CreateSession(zitadeltest.Session{UserID: user.ID, Password: true}) // which is revoked
 	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "pat.txt"), []byte(z.Admin.Token), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"pat.txt":       z.Admin.Token,
-		"bin/cloakroom": fmt.Sprintf("#!%s\nexec env %s=1 %q \"$@\"\n", bash, asProgram, self),
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
-			t.Fatal(err)
-		}
 	}
 	blocks := regexp.MustCompile("(?s)\n```sh\n(.*?)```\n").FindAllStringSubmatch(readDoc(t, "../../docs/zitadel.md"), -1)
 	// What each block has to print, by a word of it.
@@ -53,7 +40,7 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 		{"sleep 3", "401\n"},
 		{"event.keys ||", "not set up yet"},
 		{"event.keys --apply", "Done."},
-		{"cloakroom revoke", "revoked"},
+		{"cloakroom sessions revoke", "revoked"},
 		{"readyz?verbose", "news: known up to"},
 		{"upstream status", "news           known up to"},
 	}
@@ -67,7 +54,7 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 	for i, b := range blocks {
 		text := elsewhere.Replace(b[1])
 		if strings.Contains(text, "revoke") {
-			text = strings.Replace(text, "cloakroom revoke", "cloakroom revoke --url http://"+ports[0], 1)
+			text = strings.Replace(text, "cloakroom sessions revoke", "cloakroom sessions revoke --url http://"+ports[0], 1)
 		}
 		fmt.Fprintf(&script, "echo '=== %d'\n%s", i, text)
 		if strings.Contains(text, "serve &") { // a reader waits until it is ready
@@ -76,7 +63,7 @@ func TestZITADELPage_EveryCommand(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), bash, "-c", script.String())
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + dir, "LOGIN_TOKEN=" + z.Login.Token, "LOGIN_NAME=" + user.LoginName, "PASSWORD=" + user.Password, "USER_ID=" + user.ID}
+	cmd.Env = []string{"PATH=" + commandDir(t) + ":" + os.Getenv("PATH"), "HOME=" + dir, "LOGIN_TOKEN=" + z.Login.Token, "LOGIN_NAME=" + user.LoginName, "PASSWORD=" + user.Password, "USER_ID=" + user.ID}
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {

@@ -1,4 +1,4 @@
-// Package apiclient asks a running sidecar to revoke sessions, over its API.
+// Package apiclient asks a running sidecar for sessions, and to revoke them, over its API.
 package apiclient
 
 import (
@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,8 +22,8 @@ import (
 const (
 	// dialTimeout bounds the wait for a connection to the sidecar.
 	dialTimeout = 5 * time.Second
-	// maxAnswer bounds what is read, and maxKey is the longest key, in bytes.
-	maxAnswer, maxKey = 64 << 10, 4 << 10
+	// maxKey is the longest key, in bytes.
+	maxKey = 4 << 10
 )
 
 // Client calls a running sidecar. It is safe for concurrent use.
@@ -34,9 +33,6 @@ type Client struct {
 	base string
 	key  string
 }
-
-// ErrNothingRevoked says that it was told to end before it revoked.
-var ErrNothingRevoked = errors.New("interrupted; nothing was revoked")
 
 // New returns a client of the sidecar at address: http://HOST:PORT, https://HOST or
 // unix:PATH. It connects to nothing yet. The API key is in keyFile, or if that is "" in
@@ -99,72 +95,55 @@ func readKey(file string, env []string, pipes followed.Pipes) (string, error) {
 // Close closes the connections that no call uses.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Revoked is what a revocation did.
-type Revoked struct {
-	// Sessions is how many were revoked, or only counted; Unreplicated is how many of
-	// these deletions too few replicas have.
-	Sessions, Unreplicated uint64
-	// NotBefore is the instant up to which JWTs of the user's logins are refused; "" if none are.
-	NotBefore string
-	// SessionsOfJWTs is how many of the IDs, stored or not, JWTs may name, which are refused.
-	SessionsOfJWTs uint64
-}
-
-// Revoke sends a revocation. Its errors are for people, and say what to do.
-func (c *Client) Revoke(ctx context.Context, r *Request) (done Revoked, err error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return done, err
+// send sends a request and returns the status and the body of the answer, of at most so many bytes.
+func (c *Client) send(ctx context.Context, method, path string, body any, fresh bool, most int64) (status int, text []byte, err error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		content = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v2/sessions/revoke", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
 	if err != nil {
-		return done, err
+		return 0, nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
+	if fresh {
+		req.Header.Set("Session-Consistency", "fresh")
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return done, c.unreached(ctx, r, err)
+		return 0, nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return done, c.unreached(ctx, r, err)
+	text, err = io.ReadAll(io.LimitReader(res.Body, most+1))
+	if int64(len(text)) > most {
+		err = fmt.Errorf("the answer has more than %d bytes", most)
 	}
-	if res.StatusCode != http.StatusOK {
-		return done, c.refused(res.StatusCode, text)
-	}
-	var answer struct{ Revoked, Unreplicated, NotBefore, SessionsOfJwts string }
-	if err := json.Unmarshal(text, &answer); err == nil {
-		if n, err := strconv.ParseUint(answer.Revoked, 10, 64); err == nil {
-			done.Sessions = n
-			done.Unreplicated, _ = strconv.ParseUint(answer.Unreplicated, 10, 64) // mostly absent
-			done.SessionsOfJWTs, _ = strconv.ParseUint(answer.SessionsOfJwts, 10, 64)
-			done.NotBefore = answer.NotBefore
-			return done, nil
-		}
-	}
-	return done, fmt.Errorf("%s did not answer as cloakroom does; --url says where it listens", c.name)
+	return res.StatusCode, text, errors.Join(err, res.Body.Close())
 }
 
-// unreached says what to do if no answer came.
-func (c *Client) unreached(ctx context.Context, r *Request, err error) error {
+// unreached returns why no answer came, without the URL that net/http puts in front, and whether no
+// connection came about.
+func (c *Client) unreached(err error) (why error, unsent bool) {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // without the URL, which is named below
+		err = u.Err
 	}
-	dial, ok := errors.AsType[*net.OpError](err)
-	switch {
-	case ok && dial.Op == "dial":
-		return fmt.Errorf("cannot reach a sidecar at %s: %w; --url says where its API listens", c.name, err)
-	case r.DryRun && ctx.Err() != nil:
-		return ErrNothingRevoked
-	case r.DryRun:
-		return fmt.Errorf("no answer from %s: %w; nothing was revoked", c.name, err)
-	case ctx.Err() != nil:
-		return errors.New("interrupted; the sidecar goes on with what it was told, and its log will have the count")
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return fmt.Errorf("cannot reach a sidecar at %s: %w; --url says where its API listens", c.name, err), true
 	}
-	return fmt.Errorf("no answer from %s: %w; some sessions may be revoked: run the same again to revoke the rest", c.name, err)
+	return fmt.Errorf("no answer from %s: %w", c.name, err), false
+}
+
+// unlike says that what answered is no cloakroom.
+func (c *Client) unlike() error {
+	return fmt.Errorf("%s did not answer as cloakroom does; --url says where it listens", c.name)
 }
 
 // refused says what an answer that is no success means, and what to do.
@@ -181,6 +160,8 @@ func (c *Client) refused(status int, body []byte) error {
 		return fmt.Errorf("%s; the API key is not among those of this sidecar, which reads its keys file within 5 seconds of a change", said)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		return fmt.Errorf("%s; is it the address of the API, not that of the admin listener, and is the sidecar of this version?", said)
+	case status == http.StatusTooManyRequests && strings.HasPrefix(answer.Message, "search too costly"):
+		return errors.New(said)
 	case status == http.StatusTooManyRequests:
 		return fmt.Errorf("%s; try again later", said)
 	case status == http.StatusServiceUnavailable && strings.Contains(answer.Message, "zitadel is unavailable"):

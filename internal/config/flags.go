@@ -29,6 +29,14 @@ func (t *textFlag) Set(s string) error {
 // Type is what help calls the value.
 func (t *textFlag) Type() string { return t.kind }
 
+// Flags returns the flags of a subcommand that Load reads, with their help. own are settings that
+// only this one has.
+func Flags(subcommand string, own ...Setting) *pflag.FlagSet {
+	table := append(settings(&Config{}), own...)
+	defaults(table, subcommand)
+	return flagSet(table)
+}
+
 // flagSet makes the flags of the table.
 func flagSet(table []Setting) *pflag.FlagSet {
 	flags := usage.NewFlags()
@@ -40,6 +48,12 @@ func flagSet(table []Setting) *pflag.FlagSet {
 		f := flags.VarPF(&textFlag{text: s.def, kind: kind, repeats: s.value.kind == listKind}, s.Name, "", s.help)
 		if kind == "bool" {
 			f.NoOptDefVal = "true"
+		}
+		if s.value.file {
+			usage.TakesFile(f)
+		}
+		if s.value.words != nil {
+			usage.TakesWord(f, s.value.words...)
 		}
 	}
 	return flags

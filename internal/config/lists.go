@@ -36,7 +36,7 @@ func members(text string) []string {
 // policies keeps why a policy is bad in fault: there is more to say than what is
 // allowed.
 func policies(to *map[string]*verify.Policy, fault *error) Value {
-	return Value{"a list of " + verify.PolicyForm + "; with ; between, if they are in one text", listKind, func(s string) bool {
+	return Value{allowed: "a list of " + verify.PolicyForm + "; with ; between, if they are in one text", kind: listKind, set: func(s string) bool {
 		all := map[string]*verify.Policy{}
 		for _, text := range members(s) {
 			name, p, err := verify.ParsePolicy(text)
@@ -54,12 +54,12 @@ func policies(to *map[string]*verify.Policy, fault *error) Value {
 		}
 		*to = all
 		return true
-	}, false}
+	}}
 }
 
 // origins keeps why an origin is bad in fault, as policies does.
 func origins(to *[]string, fault *error) Value {
-	return Value{fmt.Sprintf("a list of at most %d origins, each %s; with ; between, if they are in one text", httpapi.MaxOrigins, httpapi.OriginForm), listKind, func(s string) bool {
+	return Value{allowed: fmt.Sprintf("a list of at most %d origins, each %s; with ; between, if they are in one text", httpapi.MaxOrigins, httpapi.OriginForm), kind: listKind, set: func(s string) bool {
 		list := members(s)
 		if err := httpapi.CheckOrigins(list); err != nil {
 			*fault = err
@@ -67,29 +67,29 @@ func origins(to *[]string, fault *error) Value {
 		}
 		*to = list
 		return true
-	}, false}
+	}}
 }
 
 func credentials(to *[]verify.Credential) Value {
-	return Value{verify.CredentialForm, "!!str", func(s string) bool {
+	return Value{allowed: verify.CredentialForm, kind: "!!str", set: func(s string) bool {
 		list, err := verify.ParseCredentials(s)
 		*to = list
 		return err == nil
-	}, false}
+	}}
 }
 
 // accepts takes a list of the tokens that verify accepts.
 func accepts(to *verify.Accepts) Value {
-	return Value{verify.AcceptsForm, "!!str", func(s string) bool {
+	return Value{allowed: verify.AcceptsForm, kind: "!!str", set: func(s string) bool {
 		a, err := verify.ParseAccepts(s)
 		*to = a
 		return err == nil
-	}, false}
+	}}
 }
 
 // claims takes a list of claims whose values answers of verify have.
 func claims(to *[]oidc.NamedClaim) Value {
-	return Value{fmt.Sprintf("at most %d claims, with commas between, each %s", verify.MaxClaims, oidc.NamedClaimForm), "!!str", func(s string) bool {
+	return Value{allowed: fmt.Sprintf("at most %d claims, with commas between, each %s", verify.MaxClaims, oidc.NamedClaimForm), kind: "!!str", set: func(s string) bool {
 		*to = nil
 		if s == "" {
 			return true
@@ -102,34 +102,34 @@ func claims(to *[]oidc.NamedClaim) Value {
 			*to = append(*to, c)
 		}
 		return len(*to) <= verify.MaxClaims
-	}, false}
+	}}
 }
 
 // services takes a list of what the listener of gRPC serves.
 func services(to *rpc.Services) Value {
-	return Value{rpc.ServicesForm, "!!str", func(s string) bool {
+	return Value{allowed: rpc.ServicesForm, kind: "!!str", set: func(s string) bool {
 		list, err := rpc.ParseServices(s)
 		*to = list
 		return err == nil
-	}, false}
+	}}
 }
 
 // proxies keeps why a list is bad in fault: there is more to say than what is
 // allowed.
 func proxies(to **caller.TrustedProxies, fault *error) Value {
-	return Value{caller.TrustedProxiesForm + ", or empty", "!!str", func(s string) bool {
+	return Value{allowed: caller.TrustedProxiesForm + ", or empty", kind: "!!str", set: func(s string) bool {
 		list, err := caller.ParseTrustedProxies(s)
 		if err != nil {
 			*fault = err
 		}
 		*to = list
 		return err == nil
-	}, false}
+	}}
 }
 
 // nameList is a list of names with commas between.
 func nameList(to *[]string, most, longest int) Value {
-	return Value{fmt.Sprintf("at most %d names of at most %d bytes each, with commas between", most, longest), "!!str", func(s string) bool {
+	return Value{allowed: fmt.Sprintf("at most %d names of at most %d bytes each, with commas between", most, longest), kind: "!!str", set: func(s string) bool {
 		*to = nil
 		if s == "" {
 			return true
@@ -142,7 +142,7 @@ func nameList(to *[]string, most, longest int) Value {
 			*to = append(*to, name)
 		}
 		return len(*to) <= most
-	}, false}
+	}}
 }
 
 // listText makes the text of a list of what stands in the file: a text, a list

@@ -27,73 +27,83 @@ type Value struct {
 	set func(s string) bool
 	// secret says that the value must not be shown as given. (I6)
 	secret bool
+	// file says that it is the path of a file; words are all values there are, nil if it is free.
+	file  bool
+	words []string
 }
 
 // Text takes a text of at most so many characters, none of them a control character.
 func Text(to *string, most int) Value {
-	return Value{fmt.Sprintf("text of at most %d characters", most), "!!str", func(s string) bool {
+	return Value{allowed: fmt.Sprintf("text of at most %d characters", most), kind: "!!str", set: func(s string) bool {
 		if utf8.RuneCountInString(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return false
 		}
 		*to = s
 		return true
-	}, false}
+	}}
+}
+
+// File takes the path of a file, of at most 4096 characters.
+func File(to *string) Value {
+	v := Text(to, 4096)
+	v.file = true
+	return v
 }
 
 // Input takes the path of a file, or - for the standard input. It is never shown as given: it may be the secret that
 // was to be in the file. (I6)
 func Input(to *string) Value {
-	return Value{"- for standard input, and the path of a file", "!!str", func(s string) bool {
+	return Value{allowed: "- for standard input, and the path of a file", kind: "!!str", set: func(s string) bool {
 		*to = s
 		return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
-	}, true}
+	}, secret: true, file: true}
 }
 
 // Boolean takes true or false.
 func Boolean(to *bool) Value {
-	return Value{"true or false", "!!bool", func(s string) bool {
+	return Value{allowed: "true or false", kind: "!!bool", set: func(s string) bool {
 		*to = s == "true"
 		return s == "true" || s == "false"
-	}, false}
+	}}
 }
 
 // Number takes a whole number from least to most.
 func Number(to *int, least, most int) Value {
-	return Value{fmt.Sprintf("a whole number from %d to %d", least, most), "!!int", func(s string) bool {
+	return Value{allowed: fmt.Sprintf("a whole number from %d to %d", least, most), kind: "!!int", set: func(s string) bool {
 		n, err := strconv.Atoi(s)
 		*to = n
 		return err == nil && n >= least && n <= most
-	}, false}
+	}}
 }
 
 // rate takes a number of requests a second.
 func rate(to *float64) Value {
-	return Value{fmt.Sprintf("0, or a number from 0.001 to %d", caller.MaxKeyRate), "!!float", func(s string) bool {
+	return Value{allowed: fmt.Sprintf("0, or a number from 0.001 to %d", caller.MaxKeyRate), kind: "!!float", set: func(s string) bool {
 		n, err := strconv.ParseFloat(s, 64)
 		*to = n
 		return err == nil && strings.Trim(s, "0123456789.") == "" && (n == 0 || n >= 0.001 && n <= caller.MaxKeyRate)
-	}, false}
+	}}
 }
 
 func shards(to *int) Value {
 	allowed := fmt.Sprintf("0, or a power of two up to %d", keys.MaxShards)
-	return Value{allowed, "!!int", func(s string) bool {
+	return Value{allowed: allowed, kind: "!!int", set: func(s string) bool {
 		n, err := strconv.Atoi(s)
 		if err == nil && n != 0 {
 			_, err = keys.NewSpace("", n)
 		}
 		*to = n
 		return err == nil
-	}, false}
+	}}
 }
 
 func size(to *int, least, most int) Value {
 	allowed := fmt.Sprintf("a number of bytes from %s to %s, plain or with B, KiB, MiB or GiB", bytesText(least), bytesText(most))
-	return Value{allowed, "!!str", func(s string) bool {
+	return Value{allowed: allowed, kind: "!!str", set: func(s string) bool {
 		n, ok := parseBytes(s)
 		*to = n
 		return ok && n >= least && n <= most
-	}, false}
+	}}
 }
 
 // parseBytes reads "16384", "256KiB", "1 MiB".
@@ -131,11 +141,11 @@ func bytesText(n int) string {
 
 func duration(to *time.Duration, least, most time.Duration) Value {
 	allowed := fmt.Sprintf("a duration from %s to %s, such as 90s, 15m or 12h", durationText(least), durationText(most))
-	return Value{allowed, "!!str", func(s string) bool {
+	return Value{allowed: allowed, kind: "!!str", set: func(s string) bool {
 		d, err := time.ParseDuration(s)
 		*to = d
 		return err == nil && d >= least && d <= most
-	}, false}
+	}}
 }
 
 // durationText is d without the minutes and seconds that are zero.
@@ -151,10 +161,10 @@ func durationText(d time.Duration) string {
 }
 
 func oneOf(to *string, allowed ...string) Value {
-	return Value{strings.Join(allowed, " or "), "!!str", func(s string) bool {
+	return Value{allowed: strings.Join(allowed, " or "), kind: "!!str", set: func(s string) bool {
 		*to = s
 		return slices.Contains(allowed, s)
-	}, false}
+	}, words: allowed}
 }
 
 // either keeps whether the value is the first of two.
@@ -171,18 +181,18 @@ func either(isFirst *bool, first, second string) Value {
 
 func level(to *slog.Level) Value {
 	names := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	return Value{"debug, info, warn or error", "!!str", func(s string) bool {
+	return Value{allowed: "debug, info, warn or error", kind: "!!str", set: func(s string) bool {
 		l, ok := names[s]
 		*to = l
 		return ok
-	}, false}
+	}, words: []string{"debug", "info", "warn", "error"}}
 }
 
 func address(to *string) Value {
-	return Value{"HOST:PORT, :PORT (a number from 0 to 65535; 0 takes a free one) or unix:PATH (at most 100 bytes)", "!!str", func(s string) bool {
+	return Value{allowed: "HOST:PORT, :PORT (a number from 0 to 65535; 0 takes a free one) or unix:PATH (at most 100 bytes)", kind: "!!str", set: func(s string) bool {
 		*to = s
 		return listen.ValidAddress(s)
-	}, false}
+	}}
 }
 
 // optional lets a value be empty.
@@ -194,9 +204,9 @@ func optional(v Value) Value {
 }
 
 func redisAt(to *redisconn.URL) Value {
-	return Value{redisconn.URLForms, "!!str", func(s string) bool {
+	return Value{allowed: redisconn.URLForms, kind: "!!str", set: func(s string) bool {
 		u, ok := redisconn.ParseURL(s)
 		*to = u
 		return ok
-	}, true}
+	}, secret: true}
 }

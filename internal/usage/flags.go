@@ -24,17 +24,27 @@ func NewFlags() *pflag.FlagSet {
 // password. (I6) unknown says that there was an unknown flag: it may be a misspelt one,
 // whose value is missing then. The error is pflag.ErrHelp if help was asked for.
 func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) (unknown bool, err error) {
-	known, stray := make([]string, 0, len(args)), 0
+	_, unknown, err = ParseWords(flags, args, 0, wrong)
+	return unknown, err
+}
+
+// ParseWords is ParseFlags for args that may also have so many words, before or behind flags,
+// which it returns.
+func ParseWords(flags *pflag.FlagSet, args []string, most int, wrong *Faults) (words []string, unknown bool, err error) {
+	known, stray := make([]string, 0, len(args)), false
 	for i := 0; i < len(args); i++ {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		next := i+1 < len(args) && !hasValue
 		switch f := flags.Lookup(name); {
 		case args[i] == "-h" || args[i] == "--help":
-			return unknown, pflag.ErrHelp
+			return nil, unknown, pflag.ErrHelp
+		case len(words) < most && !strings.HasPrefix(args[i], "-"):
+			words = append(words, args[i])
 		case !strings.HasPrefix(args[i], "-") || args[i] == "-":
-			if stray++; stray == 1 {
+			if !stray {
 				wrong.Addf("argument %d is no flag, and nothing else is taken", i+1)
 			}
+			stray = true
 		case f == nil || !strings.HasPrefix(args[i], "--") || strings.HasPrefix(args[i], "---"):
 			unknown = true
 			wrong.Addf("unknown flag %s%s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name), suggest.DidYouMean("--", name, names(flags)))
@@ -57,10 +67,38 @@ func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) (unknown boo
 	case errors.As(err, &invalid):
 		wrong.Addf("flag: --%s has a bad value", invalid.GetFlag().Name)
 	default:
-		return unknown, fmt.Errorf("BUG: parsing the flags: %w", err)
+		return nil, unknown, fmt.Errorf("BUG: parsing the flags: %w", err)
 	}
-	return unknown, nil
+	return words, unknown, nil
 }
+
+// What a flag's value is, for completion: annotations of pflag.
+const (
+	fileAnnotation  = "cloakroom_file"
+	wordsAnnotation = "cloakroom_words"
+)
+
+// TakesFile notes that the value of a flag is the path of a file.
+func TakesFile(f *pflag.Flag) { annotate(f, fileAnnotation, nil) }
+
+// TakesWord notes that the value of a flag is one of these words.
+func TakesWord(f *pflag.Flag, words ...string) { annotate(f, wordsAnnotation, words) }
+
+func annotate(f *pflag.Flag, key string, values []string) {
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[key] = values
+}
+
+// IsFile says whether the value of a flag is the path of a file.
+func IsFile(f *pflag.Flag) bool {
+	_, ok := f.Annotations[fileAnnotation]
+	return ok
+}
+
+// Words returns the words of which the value of a flag is one, nil if it is free.
+func Words(f *pflag.Flag) []string { return f.Annotations[wordsAnnotation] }
 
 // names are the names of all flags.
 func names(flags *pflag.FlagSet) (all []string) {

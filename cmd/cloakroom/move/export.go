@@ -51,6 +51,9 @@ type exportFlags struct {
 	rate                      int
 }
 
+// ExportSettings are what export has in addition to the settings of serve.
+func ExportSettings() []config.Setting { return new(exportFlags).settings() }
+
 func (f *exportFlags) settings() []config.Setting {
 	return []config.Setting{
 		config.Own("file", "", config.Text(&f.file, 4096), "file to write"),

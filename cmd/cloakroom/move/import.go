@@ -60,6 +60,9 @@ type importFlags struct {
 	old            bool
 }
 
+// ImportSettings are what import has in addition to the settings of serve.
+func ImportSettings() []config.Setting { return new(importFlags).settings() }
+
 func (f *importFlags) settings() []config.Setting {
 	return []config.Setting{
 		config.Own("file", "", config.Text(&f.file, 4096), "file to read"),

@@ -39,7 +39,7 @@ func TestRevokeCommand(t *testing.T) {
 	create(t, api, "bob")
 	f := func(code int, out, log string, args ...string) {
 		t.Helper()
-		gotCode, gotOut, gotLog := once(t, append([]string{"revoke", "--url", api}, args...)...)
+		gotCode, gotOut, gotLog := once(t, append([]string{"sessions", "revoke", "--url", api}, args...)...)
 		if gotCode != code || gotOut != out || gotLog != log {
 			t.Errorf("%q: got %d, %q, %q, want %d, %q, %q", args, gotCode, gotOut, gotLog, code, out, log)
 		}
@@ -51,7 +51,7 @@ func TestRevokeCommand(t *testing.T) {
 		}
 	}
 	f(exitOK, "3 sessions of user alice, except session "+mine+" would be revoked\n", "", "--user-id=alice", "--except-id="+mine, "--dry-run")
-	f(exitUsage, "", "cloakroom revoke: 3 sessions of user alice, except session "+mine+" would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked\n",
+	f(exitUsage, "", "cloakroom sessions revoke: 3 sessions of user alice, except session "+mine+" would be revoked, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked\n",
 		"--user-id=alice", "--except-id="+mine)
 	left("5")
 	f(exitOK, "3 sessions revoked\n", "", "--user-id=alice", "--except-id="+mine, "--yes")
@@ -75,7 +75,7 @@ func TestRevokeCommandFlags(t *testing.T) {
 	put("c", `{"creator":"mirror","creationDate":"2026-01-03T00:00:00Z","expirationDate":"2091-01-01T00:00:00Z","factors":{"user":{"id":"alice"}}}`)
 	f := func(said string, args ...string) {
 		t.Helper()
-		code, out, log := once(t, append([]string{"revoke", "--dry-run", "--url=" + api + "/"}, args...)...)
+		code, out, log := once(t, append([]string{"sessions", "revoke", "--dry-run", "--url=" + api + "/"}, args...)...)
 		if code != exitOK || log != "" || strings.TrimSpace(out) != said {
 			t.Errorf("%q: got %d, %q, %q, want %q", args, code, out, log, said)
 		}
@@ -100,7 +100,7 @@ func TestRevokeCommandFlags(t *testing.T) {
 func TestRevokeCommandFaults(t *testing.T) {
 	f := func(reason string, args ...string) {
 		t.Helper()
-		code, out, log := once(t, append([]string{"revoke", "--url=http://127.0.0.1:1"}, args...)...)
+		code, out, log := once(t, append([]string{"sessions", "revoke", "--url=http://127.0.0.1:1"}, args...)...)
 		if code != exitUsage || out != "" || !strings.Contains(log, reason) {
 			t.Errorf("%q: got %d, %q, %q, want %q", args, code, out, log, reason)
 		}
@@ -111,14 +111,14 @@ func TestRevokeCommandFaults(t *testing.T) {
 	f("--id has an empty value", "--id", "x", "--id", "")
 	f("--except-id has an empty value", "--all", "--except-id=")
 	f("--user-id is given 2 times", "--user-id=a", "--user-id=b")
-	f("--created-before must be an instant such as", "--created-before=yesterday")
+	f("--created-before must be an instant (", "--created-before=yesterday")
 	f("2 faults", "--created-before=yesterday", "--expires-after=tomorrow")
 	f("--all cannot be given together", "--all", "--user-id=a")
 	f(`unknown flag "--user"`, "--user", "a")
 	f("argument 2 is no flag, and nothing else is taken", "alice")
 	f("--except-id may be given 1000 times at most", append([]string{"--all"}, strings.Split(strings.Repeat("--except-id=x ", 1001), " ")[:1001]...)...)
 	for _, url := range []string{"127.0.0.1:8080", "ftp://x", "http://", "unix:", "http://user:pass@host", "http://host?x=1", "http://host#x", "\x7f"} {
-		code, _, log := once(t, "revoke", "--all", "--url", url)
+		code, _, log := once(t, "sessions", "revoke", "--all", "--url", url)
 		if code != exitUsage || !strings.Contains(log, "--url must be http://HOST:PORT") || strings.Contains(log, "pass") {
 			t.Errorf("--url %q: got %d, %q", url, code, log)
 		}
@@ -135,7 +135,7 @@ func TestI6_RevokeCommandKeepsTheKey(t *testing.T) {
 	f := func(code int, says string, env []string, args ...string) {
 		t.Helper()
 		create(t, api, "u1", "Authorization", "Bearer "+secret)
-		got, out, log := onceWith(t, env, append([]string{"revoke", "--url", api, "--user-id=u1", "--yes"}, args...)...)
+		got, out, log := onceWith(t, env, append([]string{"sessions", "revoke", "--url", api, "--user-id=u1", "--yes"}, args...)...)
 		if got != code || !strings.Contains(out+log, says) {
 			t.Errorf("%q: got %d, %q, %q, want %q", args, got, out, log, says)
 		}
@@ -176,11 +176,11 @@ func TestRevokeCommandOverUnixSocket(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	p := launch(t, []string{"serve", "--redis-url=memory:", "--auth-anonymous", "--http-addr=unix:" + socket, "--admin-addr=127.0.0.1:0", "--log-format=json"})
 	p.logged(t, "ready", 1)
-	code, out, log := once(t, "revoke", "--all", "--url=unix:"+socket)
+	code, out, log := once(t, "sessions", "revoke", "--all", "--url=unix:"+socket)
 	if code != exitOK || !strings.HasPrefix(out, "there is nothing to revoke") || log != "" {
 		t.Errorf("got %d, %q, %q", code, out, log)
 	}
-	code, out, log = once(t, "revoke", "--all", "--url=unix:"+socket+"2")
+	code, out, log = once(t, "sessions", "revoke", "--all", "--url=unix:"+socket+"2")
 	if code != exitFailed || out != "" || !strings.Contains(log, "cannot reach a sidecar at unix:"+socket+"2: ") {
 		t.Errorf("got %d, %q, %q", code, out, log)
 	}
@@ -191,7 +191,7 @@ func TestRevokeCommandErrors(t *testing.T) {
 	_, admin := serveOpen(t)
 	f := func(says, url string) {
 		t.Helper()
-		code, out, log := once(t, "revoke", "--all", "--yes", "--url", url)
+		code, out, log := once(t, "sessions", "revoke", "--all", "--yes", "--url", url)
 		if code != exitFailed || out != "" || !strings.Contains(log, says) || strings.ContainsAny(log, "\x1b\r") {
 			t.Errorf("%s: got %d, %q, %q, want %q", url, code, out, log, says)
 		}
@@ -236,7 +236,7 @@ func TestRevokeCommandErrors(t *testing.T) {
 
 	// The connection breaks after the count: what has been done is not known.
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var asked apiclient.Request
+		var asked apiclient.Revocation
 		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 			t.Error(err)
 		}

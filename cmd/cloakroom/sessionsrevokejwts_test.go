@@ -17,13 +17,13 @@ func TestRevokeCommand_JWTs(t *testing.T) {
 	api, _ := p.ready(t)
 	f := func(want string, args ...string) {
 		t.Helper()
-		code, out, log := once(t, append([]string{"revoke", "--url", api}, args...)...)
+		code, out, log := once(t, append([]string{"sessions", "revoke", "--url", api}, args...)...)
 		if code != exitOK && code != exitUsage || !regexp.MustCompile("^"+want+"$").MatchString(strings.TrimSpace(out+log)) {
 			t.Errorf("%q: got %d, %q, %q, want %q", args, code, out, log, want)
 		}
 	}
 	f(`no session of user kc:7 would be revoked, and all JWTs of logins until 20\S+Z`, "--user-id=kc:7", "--dry-run")
-	f(`cloakroom revoke: no session of user kc:7 would be revoked, and all JWTs of logins until 20\S+Z, but there is no terminal .*`, "--user-id=kc:7")
+	f(`cloakroom sessions revoke: no session of user kc:7 would be revoked, and all JWTs of logins until 20\S+Z, but there is no terminal .*`, "--user-id=kc:7")
 	f(`no session revoked, and all JWTs of logins until 20\S+Z`, "--user-id=kc:7", "--yes")
 	f(`no session revoked, and all JWTs of 2 sessions`, "--id=kc:a", "--id=kc:b", "--id=c", "--yes")
 	f(`there is nothing to revoke: no session of user 7`, "--user-id=7", "--yes")

@@ -2,15 +2,6 @@ package apiclient
 
 import "time"
 
-// Request is the body of POST /v2/sessions/revoke: sessions that all Queries find, or All that the caller may delete.
-type Request struct {
-	Queries   []Query  `json:"queries,omitempty"`
-	All       bool     `json:"all,omitempty"`
-	ExceptIDs []string `json:"exceptIds,omitempty"`
-	// DryRun only counts.
-	DryRun bool `json:"dryRun"`
-}
-
 // Query finds sessions by one thing that they have. The functions below make it.
 type Query struct {
 	IDs        *byIDs         `json:"idsQuery,omitempty"`
@@ -43,7 +34,9 @@ type (
 
 const (
 	less    = "TIMESTAMP_QUERY_METHOD_LESS"
+	atMost  = "TIMESTAMP_QUERY_METHOD_LESS_OR_EQUALS"
 	greater = "TIMESTAMP_QUERY_METHOD_GREATER"
+	atLeast = "TIMESTAMP_QUERY_METHOD_GREATER_OR_EQUALS"
 )
 
 // WithID finds the sessions with one of the IDs.
@@ -63,6 +56,12 @@ func CreatedBefore(t time.Time) Query { return Query{Creation: &byCreation{t, le
 
 // CreatedAfter finds the sessions that were created after t.
 func CreatedAfter(t time.Time) Query { return Query{Creation: &byCreation{t, greater}} }
+
+// CreatedUntil finds the sessions that were created at t or before.
+func CreatedUntil(t time.Time) Query { return Query{Creation: &byCreation{t, atMost}} }
+
+// CreatedFrom finds the sessions that were created at t or after.
+func CreatedFrom(t time.Time) Query { return Query{Creation: &byCreation{t, atLeast}} }
 
 // EndingBefore finds the sessions that end before t.
 func EndingBefore(t time.Time) Query { return Query{Expiration: &byExpiration{t, less}} }
