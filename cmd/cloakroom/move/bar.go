@@ -88,20 +88,12 @@ func (b *bar) stop() {
 	b.bar.Stop()
 }
 
-// plural returns a number with what it counts.
-func plural(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // exportedText says what an export has done.
 func exportedText(e *transfer.Exported, took time.Duration) string {
-	text := fmt.Sprintf("exported %s, %s and %s in %v", plural(e.Sessions, "session", "sessions"), plural(e.Deletions, "deletion", "deletions"),
-		plural(e.Ends, "end", "ends"), took.Round(time.Millisecond))
+	text := fmt.Sprintf("exported %s, %s and %s in %v", terminal.Count(e.Sessions, "session"), terminal.Count(e.Deletions, "deletion"),
+		terminal.Count(e.Ends, "end"), took.Round(time.Millisecond))
 	if e.Copies > 0 {
-		text += fmt.Sprintf("; %s of a ZITADEL's sessions left out: they come from there", plural(e.Copies, "copy", "copies"))
+		text += fmt.Sprintf("; %s left out, which come from a ZITADEL", terminal.Count(e.Copies, "session"))
 	}
 	if e.Passes > 1 {
 		text += fmt.Sprintf("; everything %d times, because the connection for changes was lost", e.Passes)
@@ -112,7 +104,7 @@ func exportedText(e *transfer.Exported, took time.Duration) string {
 // importedText says what an import has done.
 func importedText(i *transfer.Imported, took time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "imported %s in %v", plural(i.Stored, "session", "sessions"), took.Round(time.Millisecond))
+	fmt.Fprintf(&b, "imported %s in %v", terminal.Count(i.Stored, "session"), took.Round(time.Millisecond))
 	for _, part := range []struct {
 		n    uint64
 		what string
@@ -127,9 +119,9 @@ func importedText(i *transfer.Imported, took time.Duration) string {
 			fmt.Fprintf(&b, ", %d %s", part.n, part.what)
 		}
 	}
-	fmt.Fprintf(&b, "; %s done, %d known; %s noted, %d known", plural(i.Buried, "deletion", "deletions"), i.Known, plural(i.Noted, "end", "ends"), i.NotedBefore)
+	fmt.Fprintf(&b, "; %s done, %d known; %s noted, %d known", terminal.Count(i.Buried, "deletion"), i.Known, terminal.Count(i.Noted, "end"), i.NotedBefore)
 	if i.Failed > 0 {
-		fmt.Fprintf(&b, "; %s failed", plural(i.Failed, "line", "lines"))
+		fmt.Fprintf(&b, "; %s failed", terminal.Count(i.Failed, "line"))
 	}
 	return b.String()
 }

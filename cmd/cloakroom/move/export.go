@@ -141,7 +141,7 @@ func Export(ctx context.Context, p *Program) (err error) {
 	case err != nil:
 		return c.RedisURL.Misfit(err)
 	case done.Unreadable > 0:
-		return fmt.Errorf("%s could not be read, and would be lost by a move; `cloakroom audit` says more", plural(done.Unreadable, "session or end", "sessions and ends"))
+		return fmt.Errorf("%d sessions or ends could not be read, and would be lost by a move; `cloakroom audit` says more", done.Unreadable)
 	}
 	return nil
 }

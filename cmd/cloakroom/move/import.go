@@ -14,6 +14,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/frames"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
@@ -128,7 +129,7 @@ func Import(ctx context.Context, p *Program) (err error) {
 	case err != nil:
 		return fmt.Errorf("%w; --from-line %d goes on there", err, done.Lines+1)
 	case done.Failed > 0:
-		return fmt.Errorf("%s could not be imported", plural(done.Failed, "line", "lines"))
+		return fmt.Errorf("%s could not be imported", terminal.Count(done.Failed, "line"))
 	case signalled.Err() != nil && f.file != "":
 		return errors.New("interrupted")
 	}
