@@ -107,25 +107,26 @@ var arrows = map[string][]string{
 	"":                     {},
 
 	// For tests only: nobody's product code may import these.
-	"bench/testserver":       {"bench/issuer"},
-	"internal/oidc/oidctest": {"internal/eventually"},
-	"internal/redistest":     {"internal/eventually"},
-	"internal/tlstest":       {},
-	"test/clients":           {},
-	"test/gateways":          {},
-	"test/linear":            {},
-	"test/torture":           {},
-	"internal/storetest":     {"cache", "index", "internal/session", "internal/testdepth"},
-	"internal/testdepth":     {},
-	"internal/testfile":      {},
-	"internal/eventually":    {},
-	"internal/leaks":         {},
-	"internal/observed":      {},
-	"internal/zitadeltest":   {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
+	"bench/testserver":           {"bench/issuer"},
+	"internal/oidc/oidctest":     {"internal/eventually"},
+	"internal/redistest":         {"internal/eventually"},
+	"internal/tlstest":           {},
+	"test/clients":               {},
+	"test/clients/openapiclient": {},
+	"test/gateways":              {},
+	"test/linear":                {},
+	"test/torture":               {},
+	"internal/storetest":         {"cache", "index", "internal/session", "internal/testdepth"},
+	"internal/testdepth":         {},
+	"internal/testfile":          {},
+	"internal/eventually":        {},
+	"internal/leaks":             {},
+	"internal/observed":          {},
+	"internal/zitadeltest":       {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/openapiclient", "test/gateways", "test/linear", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -86,6 +87,12 @@ func addBody(content *tree, name string, body json.RawMessage) error {
 		return nil
 	}
 	media := content.values[content.names[0]]
+	if content.names[0] == "application/x-www-form-urlencoded" {
+		var err error
+		if body, err = formAsJSON(body); err != nil {
+			return err
+		}
+	}
 	if media.get("examples") == nil {
 		media.set("examples", &tree{})
 	}
@@ -98,6 +105,23 @@ func addBody(content *tree, name string, body json.RawMessage) error {
 	one.set("value", &tree{scalar: body})
 	media.get("examples").set(identifier(name), one)
 	return nil
+}
+
+// formAsJSON writes a form, which is a text of JSON, as the object that a schema describes.
+func formAsJSON(body json.RawMessage) (json.RawMessage, error) {
+	var text string
+	if err := json.Unmarshal(body, &text); err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]string{}
+	for name := range form {
+		fields[name] = form.Get(name)
+	}
+	return json.Marshal(fields)
 }
 
 // identifier makes a name of letters, digits and hyphens.
@@ -127,14 +151,16 @@ func (e *Example) curl(address string) string {
 	}
 	if e.Body != nil {
 		body := string(e.Body)
-		var text string
-		if json.Unmarshal(e.Body, &text) == nil {
-			body = text
+		if len(body) > longBody || body[0] == '"' {
+			body = indented(e.Body)
 		}
 		b.WriteString(" \\\n  --data-binary " + quoted(body))
 	}
 	return b.String()
 }
+
+// longBody is the length of a body, in bytes, from which on it is shown over several lines.
+const longBody = 72
 
 // quoted puts text in single quotes, for a shell, where it needs them.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"html"
 	"html/template"
+	"slices"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ type (
 		Open                      bool
 		Parameters                []parameter
 		Body                      *body
-		Answers                   []answer
+		Answers, Errors           []answer
 		Examples                  []shownExample
 	}
 	parameter struct {
@@ -107,7 +108,13 @@ func (t *tree) operations(tag string, examples []Example) (list []operation) {
 			one := operation{
 				ID: op.get("operationId").text(), Method: strings.ToUpper(method), Path: path, Summary: op.get("summary").text(),
 				Description: paragraphs(op.get("description").text()), Open: op.get("security") != nil,
-				Answers: t.answers(op.get("responses")),
+			}
+			for _, a := range t.answers(op.get("responses")) {
+				if a.Status < "400" {
+					one.Answers = append(one.Answers, a)
+				} else {
+					one.Errors = append(one.Errors, a)
+				}
 			}
 			if list := op.get("parameters"); list != nil {
 				for _, p := range list.list {
@@ -136,6 +143,9 @@ func (t *tree) operations(tag string, examples []Example) (list []operation) {
 	return list
 }
 
+// everywhere are the headers that nearly every answer has, and that the page shows once.
+var everywhere = []string{"X-Request-Id", "Cache-Control"}
+
 // answers returns what an operation may answer.
 func (t *tree) answers(responses *tree) (list []answer) {
 	for _, status := range responses.names {
@@ -143,6 +153,9 @@ func (t *tree) answers(responses *tree) (list []answer) {
 		one := answer{Status: status, Description: inline(r.get("description").text()), Bodies: t.bodies(r.get("content"))}
 		if headers := r.get("headers"); headers != nil {
 			for _, name := range headers.names {
+				if slices.Contains(everywhere, name) {
+					continue
+				}
 				h := t.resolve(headers.get(name))
 				one.Headers = append(one.Headers, parameter{Name: name, Type: t.typeOf(h.get("schema")), Description: inline(h.get("description").text())})
 			}
