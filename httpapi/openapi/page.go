@@ -1,64 +1,9 @@
 package openapi
 
 import (
-	"bytes"
-	_ "embed"
-	"html"
-	"html/template"
+	"fmt"
 	"slices"
 	"strings"
-)
-
-//go:embed page.html
-var pageText string
-
-// What page.html shows.
-type (
-	// section is a tag, with its operations.
-	section struct {
-		Name, ID    string
-		Description template.HTML
-		Operations  []operation
-	}
-	operation struct {
-		ID, Method, Path, Summary string
-		Description               template.HTML
-		Open                      bool
-		Parameters                []parameter
-		Body                      *body
-		Answers, Errors           []answer
-		Examples                  []shownExample
-	}
-	parameter struct {
-		Name, In    string
-		Required    bool
-		Type        template.HTML
-		Description template.HTML
-	}
-	body struct {
-		ContentType string
-		Required    bool
-		Type        template.HTML
-	}
-	answer struct {
-		Status      string
-		Description template.HTML
-		Headers     []parameter
-		Bodies      []body
-	}
-	shownExample struct {
-		Name, Curl, Answer string
-		Status             int
-		Headers            []string
-	}
-	// schema is a schema of the components, with its members.
-	schema struct {
-		Name        string
-		Type        template.HTML
-		Description template.HTML
-		Members     []parameter
-		Closed      bool
-	}
 )
 
 // page renders the document.
@@ -67,183 +12,150 @@ func page() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := Examples()
+	examples, err := Examples()
 	if err != nil {
 		return nil, err
 	}
-	data := struct {
-		Title, Version, Summary string
-		Description             template.HTML
-		Sections                []section
-		Schemas                 []schema
-	}{
-		Title: t.get("info", "title").text(), Version: t.get("info", "version").text(), Summary: t.get("info", "summary").text(),
-		Description: paragraphs(t.get("info", "description").text()),
-		Schemas:     t.schemas(),
-	}
-	for _, tag := range t.get("tags").list {
-		name := tag.get("name").text()
-		data.Sections = append(data.Sections, section{
-			Name: name, ID: identifier(name), Description: paragraphs(tag.get("description").text()), Operations: t.operations(name, list),
-		})
-	}
-	parsed, err := template.New("page").Parse(pageText)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	err = parsed.Execute(&b, data)
-	return b.Bytes(), err
+	title, version, summary := t.get("info", "title").text(), t.get("info", "version").text(), t.get("info", "summary").text()
+	tags, schemas := t.get("tags").list, t.get("components", "schemas").names
+	head := markup(`<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">`) +
+		tag("title", "", text(title+" API")) + `<link rel="stylesheet" href="/docs/style.css">`
+	contents := element("nav", []string{"aria-label", "Contents"},
+		element("a", []string{"class", "home", "href", "#top"}, text(title), " ", tag("small", "", text("API "+version))),
+		each(tags, t.contents),
+		"<details>"+tag("summary", "", link("#schemas", "Schemas")),
+		tag("ul", "", each(schemas, func(name string) markup { return tag("li", "", link("#schema-"+name, text(name))) })),
+		"</details>",
+	)
+	body := element("main", []string{"id", "top"},
+		tag("header", "", tag("h1", "", text(title)), tag("p", "lead", text(summary)),
+			tag("p", "", "This page shows ", link("/openapi.json", "openapi.json"), "."), paragraphs(t.get("info", "description").text())),
+		each(tags, func(of *tree) markup { return t.section(of, examples) }),
+		element("section", []string{"id", "schemas"}, tag("h2", "", "Schemas"), each(schemas, t.schema)),
+	)
+	return []byte("<!DOCTYPE html>\n" + element("html", []string{"lang", "en"}, tag("head", "", head), tag("body", "", contents, body)) + "\n"), nil
 }
 
-// operations returns those that have a tag.
-func (t *tree) operations(tag string, examples []Example) (list []operation) {
-	paths := t.get("paths")
-	for _, path := range paths.names {
+// tagged calls of for each operation that has a tag.
+func (t *tree) tagged(tag string, of func(path, method string, op *tree) markup) (m markup) {
+	for _, path := range t.get("paths").names {
 		for _, method := range methods {
-			op := paths.get(path, method)
-			if op == nil || op.get("tags").list[0].text() != tag {
-				continue
+			if op := t.get("paths", path, method); op != nil && op.get("tags").list[0].text() == tag {
+				m += of(path, strings.ToUpper(method), op)
 			}
-			one := operation{
-				ID: op.get("operationId").text(), Method: strings.ToUpper(method), Path: path, Summary: op.get("summary").text(),
-				Description: paragraphs(op.get("description").text()), Open: op.get("security") != nil,
-			}
-			for _, a := range t.answers(op.get("responses")) {
-				if a.Status < "400" {
-					one.Answers = append(one.Answers, a)
-				} else {
-					one.Errors = append(one.Errors, a)
-				}
-			}
-			if list := op.get("parameters"); list != nil {
-				for _, p := range list.list {
-					p = t.resolve(p)
-					one.Parameters = append(one.Parameters, parameter{
-						Name: p.get("name").text(), In: p.get("in").text(), Required: p.get("required").text() == "true",
-						Type: t.typeOf(p.get("schema")), Description: inline(p.get("description").text()),
-					})
-				}
-			}
-			if request := op.get("requestBody"); request != nil {
-				bodies := t.bodies(request.get("content"))
-				one.Body = &bodies[0]
-				one.Body.Required = request.get("required").text() == "true"
-			}
-			for i := range examples {
-				if e := &examples[i]; e.Operation == one.ID {
-					one.Examples = append(one.Examples, shownExample{
-						Name: e.Name, Curl: e.curl(t.address(one.ID)), Status: e.Status, Headers: headerLines(e.AnswerHeaders), Answer: indented(e.Answer),
-					})
-				}
-			}
-			list = append(list, one)
 		}
 	}
-	return list
+	return m
+}
+
+// badge shows a method.
+func badge(method string) markup { return tag("span", "method "+method, text(method)) }
+
+// contents lists the operations of a tag.
+func (t *tree) contents(of *tree) markup {
+	name := of.get("name").text()
+	list := t.tagged(name, func(_, method string, op *tree) markup {
+		return tag("li", "", link("#"+op.get("operationId").text(), badge(method), " ", text(op.get("summary").text())))
+	})
+	return "<details open>" + tag("summary", "", link("#"+identifier(name), text(name))) + tag("ul", "", list) + "</details>"
+}
+
+// section shows a tag with its operations.
+func (t *tree) section(of *tree, examples []Example) markup {
+	name := of.get("name").text()
+	return element("section", []string{"id", identifier(name)}, tag("h2", "", text(name)), paragraphs(of.get("description").text()),
+		t.tagged(name, func(path, method string, op *tree) markup { return t.article(path, method, op, examples) }))
+}
+
+// article shows an operation.
+func (t *tree) article(path, method string, op *tree, examples []Example) markup {
+	id := op.get("operationId").text()
+	examples = slices.DeleteFunc(slices.Clone(examples), func(e Example) bool { return e.Operation != id })
+	return element("article", []string{"id", id},
+		tag("h3", "", element("a", []string{"class", "self", "href", "#" + id}, text(op.get("summary").text()))),
+		tag("p", "route", badge(method), " ", code(path), " ", tag("span", "call", text(id), when(op.get("security") != nil, ", without credentials"))),
+		paragraphs(op.get("description").text()),
+		t.parameters(op.get("parameters")),
+		t.request(op.get("requestBody")),
+		each(examples, func(e Example) markup { return e.shown(t.address(id)) }),
+		t.answers(op.get("responses")),
+	)
+}
+
+func required(of *tree) markup {
+	return when(of.get("required").text() == "true", ", <b>required</b>")
+}
+
+// parameters shows those of an operation.
+func (t *tree) parameters(list *tree) markup {
+	if list == nil {
+		return ""
+	}
+	return "<h4>Parameters</h4>" + tag("dl", "", each(list.list, func(p *tree) markup {
+		p = t.resolve(p)
+		return tag("dt", "", code(p.get("name").text()), " ", tag("small", "", text(p.get("in").text()), required(p))) +
+			tag("dd", "", inline(p.get("description").text()), " ", tag("span", "type", t.typeOf(p.get("schema"))))
+	}))
+}
+
+// request shows the body of a request.
+func (t *tree) request(body *tree) markup {
+	if body == nil {
+		return ""
+	}
+	contentType := body.get("content").names[0]
+	return "<h4>Body</h4>" + tag("p", "", tag("span", "type", t.typeOf(body.get("content", contentType, "schema"))), " ",
+		tag("small", "", text(contentType), required(body)))
+}
+
+// shown shows an example.
+func (e *Example) shown(address string) markup {
+	answer := fmt.Sprintf("HTTP/1.1 %d", e.Status)
+	for i := 0; i < len(e.AnswerHeaders); i += 2 {
+		answer += "\n" + e.AnswerHeaders[i] + ": " + e.AnswerHeaders[i+1]
+	}
+	if e.Answer != nil {
+		answer += "\n\n" + indented(e.Answer)
+	}
+	return `<details class="example" open>` + tag("summary", "", text(e.Name)) +
+		tag("pre", "curl", tag("code", "", text(e.curl(address)))) + tag("pre", "", tag("code", "", text(answer))) + "</details>"
 }
 
 // everywhere are the headers that nearly every answer has, and that the page shows once.
 var everywhere = []string{"X-Request-Id", "Cache-Control"}
 
-// answers returns what an operation may answer.
-func (t *tree) answers(responses *tree) (list []answer) {
-	for _, status := range responses.names {
-		r := t.resolve(responses.get(status))
-		one := answer{Status: status, Description: inline(r.get("description").text()), Bodies: t.bodies(r.get("content"))}
-		if headers := r.get("headers"); headers != nil {
-			for _, name := range headers.names {
-				if slices.Contains(everywhere, name) {
-					continue
-				}
-				h := t.resolve(headers.get(name))
-				one.Headers = append(one.Headers, parameter{Name: name, Type: t.typeOf(h.get("schema")), Description: inline(h.get("description").text())})
-			}
-		}
-		list = append(list, one)
-	}
-	return list
-}
+func status(s string) markup { return tag("span", "status s"+s[:1], text(s)) }
 
-func (t *tree) bodies(content *tree) (list []body) {
-	if content == nil {
-		return nil
-	}
-	for _, contentType := range content.names {
-		list = append(list, body{ContentType: contentType, Type: t.typeOf(content.get(contentType, "schema"))})
-	}
-	return list
-}
-
-// schemas returns all schemas of the components.
-func (t *tree) schemas() (list []schema) {
-	all := t.get("components", "schemas")
-	for _, name := range all.names {
-		s := all.get(name)
-		one := schema{Name: name, Type: t.typeOf(s), Description: paragraphs(s.get("description").text()), Closed: s.get("additionalProperties").text() == "false"}
-		one.Members = t.membersOf(s)
-		list = append(list, one)
-	}
-	return list
-}
-
-// membersOf returns the members of an object, and those of objects without a name in it behind these.
-func (t *tree) membersOf(s *tree) (list []parameter) {
-	properties := s.get("properties")
-	if properties == nil {
-		return nil
-	}
-	required := map[string]bool{}
-	if names := s.get("required"); names != nil {
-		for _, name := range names.list {
-			required[name.text()] = true
+// answers shows what an operation may answer, errors behind a line with their statuses.
+func (t *tree) answers(responses *tree) markup {
+	var good, errors, statuses markup
+	for _, s := range responses.names {
+		if one := t.answer(s, t.resolve(responses.get(s))); s < "400" {
+			good += one
+		} else {
+			errors += one
+			statuses += " " + status(s)
 		}
 	}
-	for _, name := range properties.names {
-		p := properties.get(name)
-		list = append(list, parameter{Name: name, Required: required[name], Type: t.typeOf(p), Description: inline(p.get("description").text())})
-		for _, inner := range t.membersOf(p) {
-			inner.Name = name + "." + inner.Name
-			list = append(list, inner)
-		}
-	}
-	return list
+	return "<h4>Answers</h4>" + tag("dl", "answers", good) +
+		when(errors != "", tag("details", "", tag("summary", "", "Errors", statuses), tag("dl", "answers", errors)))
 }
 
-// paragraphs renders a description: paragraphs, with code in backticks and **bold**.
-func paragraphs(text string) template.HTML {
-	var b strings.Builder
-	for p := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		if p != "" {
-			b.WriteString("<p>" + string(inline(p)) + "</p>")
+func (t *tree) answer(s string, r *tree) markup {
+	shown := tag("dt", "", status(s))
+	about := inline(r.get("description").text())
+	if content := r.get("content"); content != nil {
+		for _, contentType := range content.names {
+			about += " " + tag("span", "type", t.typeOf(content.get(contentType, "schema")), when(contentType != "application/json", text(", "+contentType)))
 		}
 	}
-	return template.HTML(b.String()) //nolint:gosec // inline escapes it
-}
-
-// inline renders a line of a description.
-func inline(text string) template.HTML {
-	text = html.EscapeString(text)
-	text = pairs(text, "`", "<code>", "</code>")
-	return template.HTML(pairs(text, "**", "<strong>", "</strong>")) //nolint:gosec // it is escaped
-}
-
-// pairs puts open and end in the place of each pair of marks.
-func pairs(text, mark, open, end string) string {
-	parts := strings.Split(text, mark)
-	if len(parts)%2 == 0 {
-		return text // one is left over
-	}
-	var b strings.Builder
-	for i, part := range parts {
-		switch {
-		case i == 0:
-		case i%2 == 1:
-			b.WriteString(open)
-		default:
-			b.WriteString(end)
+	var headers markup
+	if list := r.get("headers"); list != nil {
+		for _, name := range list.names {
+			h := t.resolve(list.get(name))
+			headers += when(!slices.Contains(everywhere, name), tag("dt", "", code(name))+
+				tag("dd", "", inline(h.get("description").text()), " ", tag("span", "type", t.typeOf(h.get("schema")))))
 		}
-		b.WriteString(part)
 	}
-	return b.String()
+	return shown + tag("dd", "", about, when(headers != "", tag("dl", "", headers)))
 }

@@ -3,91 +3,100 @@ package openapi
 import (
 	"bytes"
 	"encoding/json"
-	"html"
-	"html/template"
 	"strings"
 )
 
 // typeOf says in one line what a schema takes: its type, with a link if it has a name, and its limits.
-func (t *tree) typeOf(s *tree) template.HTML {
+func (t *tree) typeOf(s *tree) markup {
 	if s == nil {
 		return ""
 	}
-	var b strings.Builder
+	var m markup
 	switch ref, list := s.get("$ref"), s.get("oneOf"); {
 	case ref != nil:
-		name := html.EscapeString(strings.TrimPrefix(ref.text(), "#/components/schemas/"))
-		b.WriteString(`<a href="#schema-` + name + `">` + name + `</a>`)
+		name := strings.TrimPrefix(ref.text(), "#/components/schemas/")
+		m = link("#schema-"+name, text(name))
 	case list != nil:
 		for i, one := range list.list {
-			if i > 0 {
-				b.WriteString(" or ")
-			}
-			b.WriteString(string(t.typeOf(one)))
+			m += when(i > 0, " or ") + t.typeOf(one)
 		}
 	case s.get("items") != nil:
-		b.WriteString("list of " + string(t.typeOf(s.get("items"))))
-	case len(s.get("additionalProperties").members()) > 0:
-		b.WriteString("map of " + string(t.typeOf(s.get("additionalProperties"))))
+		m = "list of " + t.typeOf(s.get("items"))
+	case s.get("additionalProperties") != nil && s.get("additionalProperties").scalar == nil:
+		m = "map of " + t.typeOf(s.get("additionalProperties"))
 	default:
-		b.WriteString(html.EscapeString(s.get("type").text()))
+		m = text(s.get("type").text())
 	}
-	for _, limit := range limits(s) {
-		b.WriteString(`, ` + limit)
-	}
-	return template.HTML(b.String()) //nolint:gosec // it is escaped
-}
-
-// members returns the names of the members of an object; none of nil.
-func (t *tree) members() []string {
-	if t == nil {
-		return nil
-	}
-	return t.names
+	return m + each(limits(s), func(limit markup) markup { return ", " + limit })
 }
 
 // limits says what a schema asks for beside its type.
-func limits(s *tree) (list []string) {
-	text := func(name string) string { return html.EscapeString(s.get(name).text()) }
-	if f := text("format"); f != "" {
-		list = append(list, map[string]string{"date-time": "RFC 3339", "byte": "base64"}[f])
+func limits(s *tree) (list []markup) {
+	if f := s.get("format").text(); f != "" {
+		list = append(list, text(map[string]string{"date-time": "RFC 3339", "byte": "base64"}[f]))
 	}
 	if values := s.get("enum"); values != nil {
-		names := make([]string, len(values.list))
+		var names markup
 		for i, v := range values.list {
-			names[i] = "<code>" + html.EscapeString(v.text()) + "</code>"
+			names += when(i > 0, " or ") + code(v.text())
 		}
-		list = append(list, strings.Join(names, " or "))
+		list = append(list, names)
 	}
 	for _, bound := range []struct{ least, most, of string }{
 		{"minLength", "maxLength", " characters"}, {"minItems", "maxItems", " entries"}, {"minProperties", "maxProperties", " members"}, {"minimum", "maximum", ""},
 	} {
-		switch least, most := text(bound.least), text(bound.most); {
+		switch least, most := s.get(bound.least).text(), s.get(bound.most).text(); {
 		case least != "" && least == most:
-			list = append(list, "exactly "+least+bound.of)
+			list = append(list, text("exactly "+least+bound.of))
 		case least != "" && most != "":
-			list = append(list, least+" to "+most+bound.of)
+			list = append(list, text(least+" to "+most+bound.of))
 		case least != "":
-			list = append(list, "at least "+least+bound.of)
+			list = append(list, text("at least "+least+bound.of))
 		case most != "":
-			list = append(list, "at most "+most+bound.of)
+			list = append(list, text("at most "+most+bound.of))
 		}
 	}
-	if p := text("pattern"); p != "" {
-		list = append(list, "like <code>"+p+"</code>")
+	if p := s.get("pattern").text(); p != "" {
+		list = append(list, "like "+code(p))
 	}
-	if d := text("default"); d != "" {
-		list = append(list, "by default <code>"+d+"</code>")
+	if d := s.get("default").text(); d != "" {
+		list = append(list, "by default "+code(d))
 	}
 	return list
 }
 
-// headerLines writes names and values in turn as lines.
-func headerLines(headers []string) (lines []string) {
-	for i := 0; i < len(headers); i += 2 {
-		lines = append(lines, headers[i]+": "+headers[i+1])
+// schema shows a schema of the components, with its members.
+func (t *tree) schema(name string) markup {
+	s := t.get("components", "schemas", name)
+	return element("article", []string{"id", "schema-" + name, "class", "schema"},
+		tag("h3", "", element("a", []string{"class", "self", "href", "#schema-" + name}, text(name))),
+		tag("p", "", tag("span", "type", t.typeOf(s)), when(s.get("additionalProperties").text() == "false", " <small>Unknown members are refused.</small>")),
+		paragraphs(s.get("description").text()),
+		when(s.get("properties") != nil, tag("dl", "", t.properties("", s))),
+	)
+}
+
+// properties shows the members of an object, and those of objects without a name in it behind these. prefix is where the
+// object is.
+func (t *tree) properties(prefix string, s *tree) (m markup) {
+	properties := s.get("properties")
+	if properties == nil {
+		return ""
 	}
-	return lines
+	required := map[string]bool{}
+	if names := s.get("required"); names != nil {
+		for _, name := range names.list {
+			required[name.text()] = true
+		}
+	}
+	for _, name := range properties.names {
+		p := properties.get(name)
+		description := inline(p.get("description").text())
+		m += tag("dt", "", code(prefix+name), when(required[name], " <small><b>required</b></small>")) +
+			tag("dd", "", tag("span", "type", t.typeOf(p)), when(description != "", "<br>"+description)) +
+			t.properties(prefix+name+".", p)
+	}
+	return m
 }
 
 // indented writes JSON over several lines; a text as it is.
