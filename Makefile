@@ -58,7 +58,7 @@ ALONE    := ./test/gateways ./test/torture
 TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
 .PHONY: test
-test: redis gateways postgres ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
+test: redis gateways postgres prometheus ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
@@ -81,6 +81,10 @@ gateways: ## Make sure that nginx, HAProxy, Caddy and PHP are installed
 postgres: ## Make sure that PostgreSQL is installed, for the tests of bench/peers
 	@.ci/install-postgres
 
+.PHONY: prometheus
+prometheus: ## Make sure that Prometheus and promtool are installed, for test/prometheus
+	@.ci/install-prometheus
+
 # Rolling restarts are behind nginx and HAProxy, and take minutes: they are left out here.
 .PHONY: newest-caddy
 newest-caddy: redis gateways bin/caddy-$(CADDY_VERSION)/caddy ## Build Caddy CADDY_VERSION, and run the tests of gateways with it
@@ -94,7 +98,7 @@ node: ## Make sure that Node.js and npm are installed, for test/clients
 	@.ci/install-node
 
 .PHONY: race
-race: redis ## Run all tests that are in one process with the race detector (needs a C compiler)
+race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
 .PHONY: check
@@ -130,7 +134,7 @@ proto: node ## Generate rpc/pb from rpc/proto
 	cd rpc && npx --yes @bufbuild/buf@$(BUF_VERSION) generate
 
 .PHONY: openapi-client
-openapi-client: ## Generate test/clients/openapiclient from the OpenAPI document
+openapi-client: ## Generate test/clients/goclient from the OpenAPI document
 	go test -vet=off ./test/clients -run TestGoClientIsOfThisDocument -update
 
 .PHONY: deploy-check
@@ -171,7 +175,7 @@ torture: redis ## Break the program, and all around it, under load; report in TO
 		CLOAKROOM_TORTURE_REPORT=$(abspath $(TORTURE_REPORT)) CLOAKROOM_TORTURE_SECONDS=60 go test -count=1 -v -p 1 -timeout 60m ./test/torture ./test/linear
 
 .PHONY: cover
-cover: redis gateways postgres ## Measure the tests' coverage: total here, details in cover.html
+cover: redis gateways postgres prometheus ## Measure the tests' coverage: total here, details in cover.html
 	go test -count=1 -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -n 1

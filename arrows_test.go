@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/redisclock":  {"internal/redisinfo", "internal/session"},
 	"internal/strictyaml":  {},
 	"internal/suggest":     {},
+	"internal/terminal":    {},
 	"internal/zlist":       {"internal/session"},
 	"internal/lookalike":   {},
 	"internal/breaker":     {},
@@ -86,7 +87,7 @@ var arrows = map[string][]string{
 	"internal/logs":        {"httpapi", "httpapi/caller"},
 	"internal/metrics":     {"cache", "cache/near", "index/audit", "internal/batch", "internal/breaker", "internal/endpoint"},
 	"internal/readiness":   {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
-	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
+	"cmd/cloakroom":        {"cache", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/apiclient", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/terminal", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
 	"bench/result":         {},
 	"bench/load":           {"bench/result"},
 	"bench/cli":            {},
@@ -107,26 +108,27 @@ var arrows = map[string][]string{
 	"":                     {},
 
 	// For tests only: nobody's product code may import these.
-	"bench/testserver":           {"bench/issuer"},
-	"internal/oidc/oidctest":     {"internal/eventually"},
-	"internal/redistest":         {"internal/eventually"},
-	"internal/tlstest":           {},
-	"test/clients":               {},
-	"test/clients/openapiclient": {},
-	"test/gateways":              {},
-	"test/linear":                {},
-	"test/torture":               {},
-	"internal/storetest":         {"cache", "index", "internal/session", "internal/testdepth"},
-	"internal/testdepth":         {},
-	"internal/testfile":          {},
-	"internal/eventually":        {},
-	"internal/leaks":             {},
-	"internal/observed":          {},
-	"internal/zitadeltest":       {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
+	"bench/testserver":       {"bench/issuer"},
+	"internal/oidc/oidctest": {"internal/eventually"},
+	"internal/redistest":     {"internal/eventually"},
+	"internal/tlstest":       {},
+	"test/clients":           {},
+	"test/clients/goclient":  {},
+	"test/gateways":          {},
+	"test/linear":            {},
+	"test/prometheus":        {},
+	"test/torture":           {},
+	"internal/storetest":     {"cache", "index", "internal/session", "internal/testdepth"},
+	"internal/testdepth":     {},
+	"internal/testfile":      {},
+	"internal/eventually":    {},
+	"internal/leaks":         {},
+	"internal/observed":      {},
+	"internal/zitadeltest":   {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/openapiclient", "test/gateways", "test/linear", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
@@ -147,7 +149,7 @@ var homes = map[string][]string{
 	"github.com/MicahParks":         {"internal/oidc"},
 	"gonum.org":                     {"bench/report"},
 	"github.com/HdrHistogram":       {"bench/experiment", "bench/load", "bench/report", "bench/result"},
-	"github.com/schollz":            {"bench/cli", "cmd/cloakroom"},
+	"github.com/schollz":            {"bench/cli", "internal/terminal"},
 	"encoding/json/v2":              {},
 	"github.com/anishathalye":       {"test/linear"},
 	"testing":                       testOnly,

@@ -16,6 +16,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
@@ -118,11 +119,15 @@ func (s *sidecar) audit(ctx context.Context, f *auditFlags) error {
 	}
 	s.parts.OnStop("session store", store.Close)
 
-	bar := newAuditBar(s.p.stderr)
+	bar := terminal.NewBar(s.p.stderr, "auditing")
 	r := &auditResult{Redis: s.c.RedisURL.Masked, Prefix: s.c.Store.Prefix, Shards: store.Shards(), Repair: f.repair, examples: make(map[audit.Drift][]auditExample)}
 	began := time.Now()
-	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: bar.show})
-	bar.stop()
+	report, err := store.Audit(ctx, cache.AuditConfig{Repair: f.repair, Rate: f.rate, Found: r.found, Progress: func(r *audit.Report, expected uint64) {
+		bar.Show(r.Looked(), expected, func() string {
+			return fmt.Sprintf("looked at %d of about %d sessions, cards, entries and notes; %s so far", r.Looked(), expected, plural(drifts(r), "drift"))
+		})
+	}})
+	bar.Stop()
 	r.took = time.Since(began)
 	r.fill(report)
 	if printErr := r.print(s.p.stdout, f.json); printErr != nil {

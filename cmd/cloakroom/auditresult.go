@@ -127,3 +127,11 @@ func (d *auditDrift) example() string {
 	}
 	return strings.Join(words, ", ")
 }
+
+// drifts counts what was found.
+func drifts(r *audit.Report) (n uint64) {
+	for _, c := range r.Drift {
+		n += c.Found
+	}
+	return n
+}

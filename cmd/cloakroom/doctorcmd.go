@@ -19,6 +19,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/parts"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/redisconn"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 )
@@ -122,7 +123,7 @@ func doctorCommand(ctx context.Context, p *program) error {
 
 // chart prints findings on standard output, or nowhere if JSON follows.
 func (p *program) chart(asJSON bool) *chart {
-	out := &chart{w: p.stdout, colour: isTerminal(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
+	out := &chart{w: p.stdout, colour: terminal.Of(p.stdout) != nil && !slices.ContainsFunc(p.env, func(v string) bool {
 		return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR="
 	})}
 	if asJSON {

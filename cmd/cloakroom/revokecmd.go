@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/apiclient"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
+	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 	"github.com/spf13/pflag"
 )
@@ -86,11 +87,14 @@ func revoke(ctx context.Context, p *program) error {
 		_, err = fmt.Fprintf(p.stdout, "%s would be revoked%s\n", r.which(counted), jwts(found))
 		return err
 	case !r.yes:
-		tty := terminal(p)
+		tty := p.terminal()
 		if tty == nil {
 			return &usage.Error{Faults: []string{fmt.Sprintf("%s would be revoked%s, but there is no terminal to ask on; nothing was revoked; say --yes to revoke without being asked", r.which(counted), jwts(found))}}
 		}
-		yes, err := ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s%s? [y/N] ", r.which(counted), jwts(found)))
+		yes, err := terminal.Ask(ctx, tty, p.stderr, fmt.Sprintf("revoke %s%s? [y/N] ", r.which(counted), jwts(found)))
+		if ctx.Err() != nil {
+			return apiclient.ErrNothingRevoked
+		}
 		if err != nil {
 			return err
 		}
@@ -247,7 +251,7 @@ func (r *revocation) send(ctx context.Context, p *program, c *apiclient.Client, 
 	if dryRun {
 		what = "counting"
 	}
-	stop := spin(p.stderr, what)
+	stop := terminal.Spin(p.stderr, what)
 	defer stop()
 	body := r.Request
 	body.DryRun = dryRun
@@ -273,9 +277,9 @@ func plain(text string) string {
 }
 
 // terminal returns the terminal that the user sits at, nil if there is none.
-func terminal(p *program) *os.File {
-	if isTerminal(p.stdin) == nil || isTerminal(p.stderr) == nil {
+func (p *program) terminal() *os.File {
+	if terminal.Of(p.stderr) == nil {
 		return nil
 	}
-	return isTerminal(p.stdin)
+	return terminal.Of(p.stdin)
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/openapi"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
-	"github.com/cloakroom-dev/cloakroom/test/clients/openapiclient"
+	"github.com/cloakroom-dev/cloakroom/test/clients/goclient"
 )
 
 var update = flag.Bool("update", false, "generate the Go client of the OpenAPI document anew, which takes a minute")
@@ -67,7 +67,7 @@ func (c *cloakroom) document(t *testing.T) string {
 // The Go client that oapi-codegen has generated creates, lists and deletes, and is told errors.
 func generatedGo(t *testing.T, c *cloakroom) {
 	ctx := t.Context()
-	client, err := openapiclient.NewClientWithResponses(c.url, openapiclient.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+	client, err := goclient.NewClientWithResponses(c.url, goclient.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+c.keys["admin"])
 		return nil
 	}))
@@ -75,14 +75,14 @@ func generatedGo(t *testing.T, c *cloakroom) {
 		t.Fatal(err)
 	}
 	user, limit := "go-user", 10
-	made, err := client.CreateSessionWithResponse(ctx, nil, openapiclient.CreateSessionRequest{Checks: &openapiclient.Checks{User: &openapiclient.CheckUser{UserId: &user}}})
+	made, err := client.CreateSessionWithResponse(ctx, nil, goclient.CreateSessionRequest{Checks: &goclient.Checks{User: &goclient.CheckUser{UserId: &user}}})
 	if err != nil || made.JSON201 == nil {
 		t.Fatalf("%v, %s", err, made.Body)
 	}
-	list := func() *openapiclient.ListSessionsAnswer {
+	list := func() *goclient.ListSessionsAnswer {
 		t.Helper()
-		got, err := client.ListSessionsWithResponse(ctx, nil, openapiclient.ListSessionsRequest{
-			Query: &openapiclient.ListQuery{Limit: &limit}, Queries: &[]openapiclient.SearchQuery{{UserIdQuery: &openapiclient.UserIDQuery{Id: &user}}},
+		got, err := client.ListSessionsWithResponse(ctx, nil, goclient.ListSessionsRequest{
+			Query: &goclient.ListQuery{Limit: &limit}, Queries: &[]goclient.SearchQuery{{UserIdQuery: &goclient.UserIDQuery{Id: &user}}},
 		})
 		if err != nil || got.JSON200 == nil {
 			t.Fatalf("%v, %s", err, got.Body)
@@ -93,7 +93,7 @@ func generatedGo(t *testing.T, c *cloakroom) {
 	if got := list(); got.Details.TotalResult != "1" || len(got.Sessions) != 1 || got.Sessions[0].Id != id || got.Sessions[0].Factors.User.Id != user {
 		t.Errorf("listed %+v", got)
 	}
-	if gone, err := client.DeleteSessionWithResponse(ctx, id, nil, openapiclient.DeleteSessionRequest{}); err != nil || gone.JSON200 == nil {
+	if gone, err := client.DeleteSessionWithResponse(ctx, id, nil, goclient.DeleteSessionRequest{}); err != nil || gone.JSON200 == nil {
 		t.Errorf("%v, %s", err, gone.Body)
 	}
 	if got := list(); got.Details.TotalResult != "0" || len(got.Sessions) != 0 {
@@ -105,7 +105,7 @@ func generatedGo(t *testing.T, c *cloakroom) {
 }
 
 const (
-	clientDir = "openapiclient"
+	clientDir = "goclient"
 	generator = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 )
 
