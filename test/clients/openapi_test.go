@@ -150,6 +150,26 @@ func TestGoClientIsOfThisDocument(t *testing.T) {
 	}
 }
 
+// docs/clients.md names the generators that are tested.
+func TestDocsNameTheGenerators(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := os.ReadFile("package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go run " + generator + " ", "npx openapi-typescript@7 "} {
+		if !strings.Contains(string(doc), name) {
+			t.Errorf("docs/clients.md does not have %s", name)
+		}
+	}
+	if !strings.Contains(string(packages), `"openapi-typescript": "7.`) {
+		t.Error("another openapi-typescript than the documented one is installed")
+	}
+}
+
 // withoutExamples takes the examples out of a document.
 func withoutExamples(v any) {
 	switch v := v.(type) {
