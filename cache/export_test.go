@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
+	"github.com/redis/go-redis/v9"
 )
 
 // StartNear runs the near cache, and nothing else, until stop is called. It
@@ -59,3 +60,26 @@ func (s *Store) RedeleteReturned(ctx context.Context) error {
 
 // RemoveUnused looks once for copies that nobody uses.
 func (s *Store) RemoveUnused(ctx context.Context) error { return s.removeUnused(ctx) }
+
+// TripCount counts round trips.
+type TripCount struct{ trips *tripCount }
+
+// CountTrips counts the round trips of a client from now on, on a Cluster those to each node that it
+// is told of from now on.
+func CountTrips(rdb redis.UniversalClient) *TripCount {
+	trips := new(tripCount)
+	if c, ok := rdb.(*redis.ClusterClient); ok {
+		c.OnNewNode(func(node *redis.Client) { node.AddHook(trips) })
+	} else {
+		rdb.AddHook(trips)
+	}
+	return &TripCount{trips}
+}
+
+// Load returns how many there were.
+func (c *TripCount) Load() int64 {
+	if c == nil {
+		return 0
+	}
+	return c.trips.n.Load()
+}

@@ -96,7 +96,7 @@ func (s *Store) alive(stored *session.Stored) (*session.Stored, error) {
 
 // resolve finds sessions for the index: copies, if those may be used, and what
 // they lack in one round trip. Whether they held all the while, Search asks.
-func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) ([]*session.Stored, error) {
+func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how index.How) (found []*session.Stored, err error) {
 	if len(candidates) == 0 {
 		return nil, nil
 	}
@@ -114,18 +114,26 @@ func (s *Store) resolve(ctx context.Context, candidates []index.Candidate, how i
 		}
 		return s.readAll(ctx, cmp.Or(over, batch.Doer(by)), ids)
 	}
+	copies := 0
 	switch {
 	case s.near != nil && how.Reads.Copies():
 		// What a costly search reads would drive out what is asked for often.
-		return s.near.Sessions(ctx, candidates, !how.Costly, how.Evidence, read)
+		found, copies, err = s.near.Sessions(ctx, candidates, !how.Costly, how.Evidence, read)
 	case how.Memory != nil && !fromReplicas:
-		return s.readInto(ctx, by, how.Memory, len(candidates), func(i int) session.ID { return candidates[i].ID })
+		found, err = s.readInto(ctx, by, how.Memory, len(candidates), func(i int) session.ID { return candidates[i].ID })
+	default:
+		ids := make([]session.ID, len(candidates))
+		for i := range candidates {
+			ids[i] = candidates[i].ID
+		}
+		found, err = read(ctx, nil, ids)
 	}
-	ids := make([]session.ID, len(candidates))
-	for i := range candidates {
-		ids[i] = candidates[i].ID
+	if fromReplicas {
+		how.Explain.Read(copies, 0, len(candidates)-copies)
+	} else {
+		how.Explain.Read(copies, len(candidates)-copies, 0)
 	}
-	return read(ctx, nil, ids)
+	return found, err
 }
 
 // readReplicas is readAll in a round trip of its own, from replicas.

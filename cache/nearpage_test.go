@@ -204,7 +204,7 @@ func TestI4_AKeptPageIsNoOlderThanWhatWasRead(t *testing.T) {
 			"by a writer": func(b *nearProcess) error { _, err := b.GetFresh(t.Context(), "2"); return err },
 			"by a reader": func(b *nearProcess) error { _, err := b.Get(t.Context(), "2"); return err },
 			"by a costly search": func(b *nearProcess) error {
-				_, err := b.near.Sessions(t.Context(), []index.Candidate{{ID: "2"}}, false, nil, func(ctx context.Context, _ batch.Doer, ids []session.ID) ([]*session.Stored, error) {
+				_, _, err := b.near.Sessions(t.Context(), []index.Candidate{{ID: "2"}}, false, nil, func(ctx context.Context, _ batch.Doer, ids []session.ID) ([]*session.Stored, error) {
 					return b.readAll(ctx, b.searchReads, ids)
 				})
 				return err

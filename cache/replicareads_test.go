@@ -137,9 +137,12 @@ func (r *replicated) searches(t *testing.T, s *Store, copies bool) {
 		"all, by rank":                   {index.Query{}, false, true},
 		"all, by rank, fresh":            {index.Query{Reads: index.ReadMasters}, false, false},
 	} {
-		for _, server := range r.replicas {
-			server.Do("CONFIG", "RESETSTAT")
+		forget := func() {
+			for _, server := range append(r.masters, r.replicas...) {
+				server.Do("CONFIG", "RESETSTAT")
+			}
 		}
+		forget()
 		before := hits()
 		f.q.Sees, f.q.Limit, f.q.Ascending = index.Sees{All: true}, 10, true
 		page, err := s.Search(t.Context(), &f.q)
@@ -163,6 +166,20 @@ func (r *replicated) searches(t *testing.T, s *Store, copies bool) {
 		}
 		if used := hits() > before; used != (copies && f.copies) {
 			t.Errorf("%s: copies were used: %v", what, used)
+		}
+		forget()
+		explained, e, err := s.Explain(t.Context(), &f.q, nil)
+		if err != nil || explained.Total != page.Total {
+			t.Errorf("%s: %+v, %v", what, explained, err)
+		}
+		documents := func(of []*redistest.Server) (n int) {
+			for _, server := range of {
+				n += server.Calls("hget")
+			}
+			return n
+		}
+		if e.Replicas != documents(r.replicas) || e.Redis != documents(r.masters) || (e.Replicas > 0) != f.replicas || (e.Copies > 0) != (copies && f.copies) {
+			t.Errorf("%s: %d copies, %d documents from replicas of %d, %d from masters of %d", what, e.Copies, e.Replicas, documents(r.replicas), e.Redis, documents(r.masters))
 		}
 	}
 }

@@ -178,6 +178,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.upstream = newUpstream(c.Upstream, func() session.Time { return s.clock() })
 	s.replicas = c.Replicas
+	for _, rdb := range []redis.UniversalClient{c.Redis, c.Searches, s.costly, c.Replicas} { // one that is there twice counts once
+		batch.CountTripsOf(rdb)
+	}
 	s.searches, s.writes = newTrips(c.Searches, searchesQueued/2), newTrips(c.Redis, 0)
 	if s.log == nil {
 		s.log = slog.Default()
@@ -325,6 +328,7 @@ func (s *Store) SearchAs(ctx context.Context, q *index.Query, key []byte) (*inde
 			if err == nil {
 				page.Release()
 			}
+			q.Explain.Did(index.StepAnew)
 		}
 		// Copies may not be used now, or were not proven to be fresh until the
 		// answer was complete. (I4)
@@ -337,6 +341,33 @@ func (s *Store) SearchAs(ctx context.Context, q *index.Query, key []byte) (*inde
 		return nil, unavailable(err)
 	}
 	return page, nil
+}
+
+// Explanation says how a search was answered, or refused.
+type Explanation struct {
+	index.Explanation
+	// RoundTrips is how many round trips to Redis it took: to each master that was asked,
+	// also those that it shared with other callers.
+	RoundTrips int64
+	// Took is how long it took.
+	Took time.Duration
+}
+
+// Explain is SearchAs, and says what it did, also if it fails. The page may be one that is
+// kept under the key; it keeps none itself.
+func (s *Store) Explain(ctx context.Context, q *index.Query, key []byte) (*index.Page, *Explanation, error) {
+	began := time.Now()
+	if page, candidates, ok := s.near.Page(textIn(key)); ok {
+		s.index.CountCopy(candidates)
+		return page, &Explanation{Explanation: *s.index.ExplainKept(q, page, candidates), Took: time.Since(began)}, nil
+	}
+	ctx, trips := batch.CountTrips(ctx)
+	defer trips.End()
+	e, with := new(Explanation), *q
+	with.Explain = &e.Explanation
+	page, err := s.SearchAs(ctx, &with, nil)
+	e.RoundTrips, e.Took = trips.N(), time.Since(began)
+	return page, e, err
 }
 
 // unavailable marks an error of Redis, the network or the context as such, and

@@ -17,15 +17,17 @@ var (
 	errGetToken       = &refusal.Error{Code: refusal.Denied, ID: "QUERY-dsfr3", Text: "Permission denied"}
 	errDeleteToken    = &refusal.Error{Code: refusal.Denied, ID: "COMMAND-sGr42", Text: "Session Token is invalid"}
 	errUnknownSession = &refusal.Error{Code: refusal.NotFound, ID: "QUERY-SFeaa", Text: "Session does not exist"}
+	errExplain        = &refusal.Error{Code: refusal.Denied, Text: "explain needs session.read for the whole instance"}
 	errLimit          = &refusal.Error{Code: refusal.Invalid, ID: "QUERY-4M0fs", Text: "Limit exceeded"}
 
 	errNoRoute  = &refusal.Error{Code: refusal.NotFound, Text: "Not Found"}
 	errNoMethod = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
 
-	errUnavailable    = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
-	errUpstreamOurs   = &refusal.Error{Code: refusal.Denied, Text: "sessions are written with credentials of the ZITADEL that they live in; these are Cloakroom's own"}
-	errUpstreamOwns   = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: they cannot be stored here"}
-	errUpstreamRevoke = &refusal.Error{Code: refusal.Denied, Text: "a revocation is made with the account of --upstream-token-file, for callers whose permissions are known here: with an API key, or a token of an issuer in --auth-issuers-file; delete with credentials of ZITADEL one by one"}
+	errUnavailable     = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
+	errUpstreamOurs    = &refusal.Error{Code: refusal.Denied, Text: "sessions are written with credentials of the ZITADEL that they live in; these are Cloakroom's own"}
+	errUpstreamOwns    = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: they cannot be stored here"}
+	errUpstreamExplain = &refusal.Error{Code: refusal.Invalid, Text: "explain: searches are passed on to the ZITADEL of --upstream-url, which does not explain them"}
+	errUpstreamRevoke  = &refusal.Error{Code: refusal.Denied, Text: "a revocation is made with the account of --upstream-token-file, for callers whose permissions are known here: with an API key, or a token of an issuer in --auth-issuers-file; delete with credentials of ZITADEL one by one"}
 
 	errConflict     = &refusal.Error{Code: refusal.Aborted, Text: "the session is being changed by others; try again"}
 	errStale        = &refusal.Error{Code: refusal.Exists, Text: "a version with a higher sequence is stored"}

@@ -3,8 +3,10 @@ package httpapi
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net/http"
 
+	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -58,6 +60,9 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *request.List) err
 	if q.Limit == 0 {
 		q.Query.Limit = s.config.DefaultLimit
 	}
+	if q.Explain {
+		return s.explainSessions(ctx, c, q)
+	}
 	page, err := s.config.Store.SearchAs(ctx, &q.Query, c.search)
 	if err != nil {
 		return err
@@ -65,6 +70,65 @@ func (s *Server) listSessions(ctx context.Context, c *call, q *request.List) err
 	c.writePage(page, request.NextCursor(&q.Query, page))
 	page.Release()
 	return c.end(http.StatusOK)
+}
+
+// explainSessions answers ListSessions, and says how it was answered.
+func (s *Server) explainSessions(ctx context.Context, c *call, q *request.List) error {
+	if !c.caller.Read.All {
+		return errExplain
+	}
+	// It runs as it would if it asked for no explanation.
+	c.body = request.WithoutExplain(c.body)
+	var key []byte
+	if c.nameSearch() {
+		key = c.search
+	}
+	page, e, err := s.config.Store.Explain(ctx, &q.Query, key)
+	if _, refused := errors.AsType[*index.TooCostlyError](err); refused {
+		why := *asAPIError(err)
+		why.Explain = string(appendExplanation(nil, e))
+		return &why
+	}
+	if err != nil {
+		return err
+	}
+	c.writePage(page, request.NextCursor(&q.Query, page))
+	page.Release()
+	c.out = appendExplanation(append(c.out, `,"explain":`...), e)
+	return c.end(http.StatusOK)
+}
+
+// appendExplanation appends an explanation in JSON.
+func appendExplanation(b []byte, e *cache.Explanation) []byte {
+	text := func(name, value string) { b = protojson.AppendString(append(b, name...), value) }
+	number := func(name string, value int64) { b = protojson.AppendUint64(append(b, name...), uint64(value)) }
+	text(`{"plan":`, e.Plan)
+	b = append(b, `,"driver":{`...)
+	if e.Predicate != "" {
+		text(`"predicate":`, e.Predicate)
+		b = append(b, ',')
+	}
+	text(`"lists":`, e.Lists)
+	b = append(b, `},"steps":[`...)
+	for i, step := range e.Steps {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = protojson.AppendString(b, string(step))
+	}
+	number(`],"candidates":`, e.Candidates)
+	number(`,"examined":`, e.Examined)
+	number(`,"limit":`, int64(e.Limit))
+	number(`,"documents":{"copies":`, int64(e.Copies))
+	number(`,"redis":`, int64(e.Redis))
+	number(`,"replicas":`, int64(e.Replicas))
+	number(`},"roundTrips":`, e.RoundTrips)
+	if e.Costly {
+		number(`,"costly":{"waitedMicroseconds":`, e.Waited.Microseconds())
+		b = append(b, '}')
+	}
+	number(`,"microseconds":`, e.Took.Microseconds())
+	return append(b, '}')
 }
 
 // writePage writes a page, and the cursor of the next one unless that is "".

@@ -22,6 +22,8 @@ const examplesFile = "openapi/examples.jsonl"
 var goldenExamples = [][2]string{
 	{"ListSessions", "search: A user since yesterday, newest first"},
 	{"ListSessions", "search: By cursor: the beginning"},
+	{"ListSessions", "search: A user, explained"},
+	{"ListSessions", "errors: A search that is refused, explained"},
 	{"GetSession", "get: Get a session"},
 	{"GetSession", "get: Only if it has changed"},
 	{"CreateSession", "create: Create a session of a user whom the gateway has verified"},

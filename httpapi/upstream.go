@@ -48,6 +48,9 @@ func (s *Server) listUpstream(ctx context.Context, c *call) error {
 	if !c.caller.Read.All {
 		return errDenied // ZITADEL would show all that our account may see
 	}
+	if !c.route.beta && request.Explains(c.body) {
+		return errUpstreamExplain
+	}
 	// Who may see all sessions may search for any. The path is the route's, not the caller's: nobody else should read that.
 	q := upstream.Request{Name: c.route.call, Path: c.route.path, Body: c.body, As: upstream.AsOurs(), Read: true}
 	a, _, err := forward.Call(ctx, s.config.Upstream, c.http, q)

@@ -31,6 +31,7 @@ func (q *Query) sort(sessions []*session.Stored) {
 // examine answers a search by looking at the document of every candidate, so
 // that it is exact whatever the lists say. No candidate may come twice. (I9)
 func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candidates []Candidate) (*Page, error) {
+	q.Explain.examined(len(candidates))
 	if len(candidates) > costly {
 		q.Evidence.Other()
 		return ix.examineMany(ctx, q, now, candidates)
@@ -41,7 +42,7 @@ func (ix *Index) examine(ctx context.Context, q *Query, now session.Time, candid
 	}
 	var matches []*session.Stored
 	for part := range slices.Chunk(candidates, chunk) {
-		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: memory, Evidence: q.Evidence})
+		found, err := ix.resolve(ctx, part, How{Reads: q.mayRead(), Memory: memory, Evidence: q.Evidence, Explain: q.Explain})
 		if err != nil {
 			memory.Release()
 			return nil, err
@@ -81,7 +82,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	for part := range slices.Chunk(candidates, costlyChunk) {
 		zlist.Yield()
 		memory := session.NewMemory()
-		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead(), Memory: memory})
+		found, err := ix.resolve(ctx, part, How{Costly: true, Reads: q.mayRead(), Memory: memory, Explain: q.Explain})
 		for i, s := range found {
 			if s != nil && q.Match(&s.Facts, now) {
 				matches = append(matches, Candidate{s.Creation, part[i].ID}) // its own ID is in memory
@@ -98,7 +99,7 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 	if len(rest) == 0 || q.Limit == 0 {
 		return page, nil
 	}
-	return page, ix.fill(ctx, q, now, page, costlyChunk, func() (Candidate, bool, error) {
+	_, err := ix.fill(ctx, q, now, page, costlyChunk, func() (Candidate, bool, error) {
 		if len(rest) == 0 {
 			return Candidate{}, false, nil
 		}
@@ -106,12 +107,14 @@ func (ix *Index) examineMany(ctx context.Context, q *Query, now session.Time, ca
 		rest = rest[1:]
 		return p, true, nil
 	})
+	return page, err
 }
 
 // fill resolves the page's sessions from a source in order, size at a time. One that has gone
 // or changed since it was counted is left out and taken off the total, and the
-// next takes its place; after MaxCandidates such ones it gives up.
-func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, size int, next func() (Candidate, bool, error)) error {
+// next takes its place; after MaxCandidates such ones it gives up. It returns how many
+// it has resolved.
+func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Page, size int, next func() (Candidate, bool, error)) (resolved int, err error) {
 	page.Sessions = make([]*session.Stored, 0, min(q.Limit, chunk))
 	taken := make(map[session.ID]bool, min(q.Limit, chunk))
 	var ahead []Candidate
@@ -124,20 +127,21 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 		for ahead = ahead[:0]; len(ahead) < want && !ended; {
 			p, ok, err := next()
 			if err != nil {
-				return err
+				return resolved, err
 			}
 			if ended = !ok; ok {
 				ahead = append(ahead, p)
 			}
 		}
-		how := How{Costly: gone > costly, Reads: q.mayRead()}
+		how := How{Costly: gone > costly, Reads: q.mayRead(), Explain: q.Explain}
 		found, err := ix.resolve(ctx, ahead, how)
 		if err == nil {
 			err = ix.settle(ctx, q, now, ahead, found, how)
 		}
 		if err != nil {
-			return err
+			return resolved, err
 		}
+		resolved += len(ahead)
 		for i, s := range found {
 			full := len(page.Sessions) == q.Limit
 			if full && (q.Cursor == nil || page.More) {
@@ -157,13 +161,13 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 			}
 		}
 		if gone > ix.maxCandidates {
-			return fmt.Errorf("%w: too many sessions end while they are listed, try again", session.ErrUnavailable)
+			return resolved, fmt.Errorf("%w: too many sessions end while they are listed, try again", session.ErrUnavailable)
 		}
 	}
 	if q.Cursor != nil && !page.More && len(page.Sessions) == q.Limit {
 		_, more, err := next()
 		if err != nil {
-			return err
+			return resolved, err
 		}
 		page.More = more
 	}
@@ -172,5 +176,5 @@ func (ix *Index) fill(ctx context.Context, q *Query, now session.Time, page *Pag
 	if len(page.Sessions) > 0 {
 		page.Total = max(page.Total, q.Offset+uint64(len(page.Sessions)))
 	}
-	return nil
+	return resolved, nil
 }

@@ -44,6 +44,8 @@ type How struct {
 	Memory *session.Memory
 	// Evidence notes the copies that are used.
 	Evidence *Evidence
+	// Explain is told where the sessions come from (Read).
+	Explain *Explanation
 }
 
 // Users returns the whole list of a user's sessions, oldest first, each once,

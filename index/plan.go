@@ -101,6 +101,7 @@ func (ix *Index) decide(ctx context.Context, p *Plan) error {
 	if len(ds) == 1 && ds[0].covers {
 		return nil
 	}
+	p.q.Explain.Did(StepCounted)
 	d, err := ix.cheapest(ctx, ds, p.now)
 	if err != nil {
 		return err

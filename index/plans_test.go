@@ -114,7 +114,52 @@ func writePlans(t *testing.T, got *strings.Builder, shards, initial, maxCandidat
 		if text := explained.String(); !strings.Contains(text, lists[source]) || refused && !strings.Contains(text, "refuse") {
 			t.Errorf("%s: it was explained as: %s", did, text)
 		}
+		r.asked = nil
+		before = ix.Stats()
+		_, _ = ix.Search(t.Context(), q, clock.Now()) // lists are known now
+		did, asked := planned(before, ix.Stats()), r.summary()
+		r.asked = nil
+		before = ix.Stats()
+		with := *q
+		with.Explain = new(index.Explanation)
+		again, againErr := ix.Search(t.Context(), &with, clock.Now())
+		if got := answer(again, againErr); got != answer(page, err) || r.summary() != asked || planned(before, ix.Stats()) != did {
+			t.Errorf("%s: explained it is %s, %s, %s, want %s, %s", did, planned(before, ix.Stats()), got, r.summary(), answer(page, err), asked)
+		}
+		checkExplanation(t, with.Explain, again, explained.String(), source, refused)
 	}
+}
+
+// checkExplanation compares an explanation with what is known otherwise.
+func checkExplanation(t *testing.T, e *index.Explanation, page *index.Page, plan, source string, refused bool) {
+	t.Helper()
+	predicate := map[string]string{
+		"copy": "userIdQuery", "ids": "idsQuery", "user": "userIdQuery", "user_agent": "userAgentQuery", "creator": "creatorQuery",
+		"creation_date": "creationDateQuery", "expiration_date": "expirationDateQuery",
+	}[source]
+	last := e.Steps[len(e.Steps)-1]
+	if e.Lists != source || e.Predicate != predicate || refused != (last == index.StepRefused && page == nil) {
+		t.Errorf("%s, refused %v: %+v", source, refused, e)
+	}
+	if first, _, _ := strings.Cut(plan, "; else"); !strings.HasPrefix(e.Plan, first) {
+		t.Errorf("got the plan %s, want %s", e.Plan, plan)
+	}
+	if slices.Contains(e.Steps, index.StepCounted) && e.Plan != plan {
+		t.Errorf("got the plan %s, want %s", e.Plan, plan)
+	}
+	switch {
+	case refused && (e.Candidates <= int64(e.Limit) || e.Examined != 0):
+		t.Errorf("refused, and %+v", e)
+	case page != nil && e.Candidates < int64(page.Total), page != nil && e.Candidates < e.Examined, e.Examined < int64(len(pageOf(page))):
+		t.Errorf("%d of %d: %+v", len(pageOf(page)), page.Total, e)
+	}
+}
+
+func pageOf(p *index.Page) []*session.Stored {
+	if p == nil {
+		return nil
+	}
+	return p.Sessions
 }
 
 // lists is how the plan of each source names it.
@@ -139,7 +184,7 @@ func planned(before, after index.SearchStats) string {
 
 func answer(page *index.Page, err error) string {
 	if costly, ok := errors.AsType[*index.TooCostlyError](err); ok {
-		return fmt.Sprintf("%+v", *costly)
+		return fmt.Sprintf("{Predicate:%s Limit:%d Unprivileged:%v}", costly.Predicate, costly.Limit, costly.Unprivileged)
 	}
 	if err != nil {
 		return err.Error()

@@ -32,6 +32,8 @@ type Query struct {
 	Reads Reads
 	// Evidence, unless nil, notes the copies that answer.
 	Evidence *Evidence
+	// Explain, unless nil, is filled in by the search. It changes nothing else.
+	Explain *Explanation
 }
 
 // Kind is what a predicate is about.

@@ -49,6 +49,7 @@ func (ix *Index) ranked(ctx context.Context, plan *Plan, w *work) (*Page, error)
 	if err != nil {
 		return nil, err
 	}
+	q.Explain.ranked(r.shards)
 	page, partial := &Page{At: now}, false
 	for _, p := range r.shards {
 		page.Total += uint64(max(p.count-int64(len(p.excluded)), 0))
@@ -71,7 +72,8 @@ func (ix *Index) ranked(ctx context.Context, plan *Plan, w *work) (*Page, error)
 		}
 	}
 	counted := page.Total
-	err = ix.fill(ctx, q, now, page, chunk, next)
+	resolved, err := ix.fill(ctx, q, now, page, chunk, next)
+	q.Explain.examined(resolved)
 	switch {
 	case q.Cursor != nil:
 		// What is gone by now need not have been counted: lists are read later. So
@@ -101,7 +103,7 @@ func (r *ranking) enter(ctx context.Context) error {
 	if r.costly {
 		return nil
 	}
-	began, err := r.ix.costly.enter(ctx)
+	began, err := r.ix.enter(ctx, r.q)
 	if err != nil {
 		return err
 	}

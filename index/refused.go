@@ -8,11 +8,15 @@ func (e *TooCostlyError) Error() string {
 	if e.Predicate != "" {
 		what = "the most selective predicate, " + e.Predicate + ","
 	}
+	leaves := fmt.Sprintf("more than %d candidates to examine", e.Limit)
+	if e.Candidates > int64(e.Limit) {
+		leaves = fmt.Sprintf("%d candidates to examine, more than the limit of %d", e.Candidates, e.Limit)
+	}
 	help := "narrow the search"
 	if e.Unprivileged {
 		help = "narrow the search, or grant the caller session.read"
 	}
-	return fmt.Sprintf("search too costly: %s leaves more than %d candidates to examine; %s", what, e.Limit, help)
+	return fmt.Sprintf("search too costly: %s leaves %s; %s", what, leaves, help)
 }
 
 // TooCostlyError refuses a search that would have to examine more candidates
@@ -22,6 +26,9 @@ type TooCostlyError struct {
 	// "" if the search has none.
 	Predicate string
 	Limit     int
+	// Candidates is how many the driver counted; 0 where the caller may not see all
+	// sessions, and so may not know.
+	Candidates int64
 	// Unprivileged says that the caller sees only its own sessions, so that
 	// session.read would make the search cheaper.
 	Unprivileged bool

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/zlist"
@@ -27,9 +28,11 @@ func (ix *Index) Search(ctx context.Context, q *Query, now session.Time) (*Page,
 		return nil, &session.InvalidError{Field: "query.offset", Problem: "must be 0 where there is a query.cursor"}
 	}
 	p := ix.plan(q, now)
+	q.Explain.begin()
 	var w work
 	page, err := ix.run(ctx, &p, &w)
 	ix.counts.add(w, err)
+	q.Explain.end(&p, &w, err)
 	return page, err
 }
 
@@ -38,6 +41,7 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	q, now := p.q, p.now
 	if p.held {
 		w.source = sourceCopy
+		q.Explain.Did(StepHeldList)
 		list, ok, err := ix.users(ctx, p.narrowed.user, q.Evidence)
 		if err != nil {
 			return nil, err
@@ -50,6 +54,7 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	q.Evidence.Other()
 	w.source = p.source
 	if p.short {
+		q.Explain.Did(StepShortList)
 		page, all, err := ix.short(ctx, p, w)
 		if all || err != nil {
 			return page, err
@@ -64,18 +69,21 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	}
 	switch p.way {
 	case nothing:
+		q.Explain.Did(StepNothing)
 		return &Page{At: now}, nil
 	case given:
 		w.candidates = len(p.narrowed.ids)
+		q.Explain.Did(StepGivenIDs)
 		return ix.examine(ctx, q, now, candidatesOf(p.narrowed.ids))
 	case rank:
+		q.Explain.Did(StepRanked)
 		return ix.ranked(ctx, p, w)
 	case refuse:
 		return nil, ix.tooCostly(q, p.driver)
 	}
 	rdb := ix.searchRdb
 	if p.costly() {
-		began, err := ix.costly.enter(ctx)
+		began, err := ix.enter(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -92,13 +100,28 @@ func (ix *Index) run(ctx context.Context, p *Plan, w *work) (*Page, error) {
 	if len(found) > ix.maxCandidates {
 		return nil, ix.tooCostly(q, p.driver)
 	}
+	q.Explain.Did(StepExamined)
 	return ix.examine(ctx, q, now, found)
+}
+
+// enter waits for a costly search's turn.
+func (ix *Index) enter(ctx context.Context, q *Query) (began time.Time, err error) {
+	if q.Explain == nil {
+		return ix.costly.enter(ctx)
+	}
+	asked := time.Now()
+	began, err = ix.costly.enter(ctx)
+	q.Explain.Costly, q.Explain.Waited = err == nil, began.Sub(asked)
+	return began, err
 }
 
 func (ix *Index) tooCostly(q *Query, d *driver) error {
 	e := &TooCostlyError{Limit: ix.maxCandidates, Unprivileged: q.Sees.ownOnly()}
 	if d.kind != 0 {
 		e.Predicate = d.kind.String()
+	}
+	if q.Sees.All {
+		e.Candidates = d.count
 	}
 	return e
 }
@@ -155,12 +178,17 @@ func (ix *Index) short(ctx context.Context, p *Plan, w *work) (page *Page, all b
 	}
 	w.candidates = len(found)
 	found = unique(found)
+	p.q.Explain.Read(0, len(read), 0)
 	if mayGuess {
 		stored, ok := pick(found, ids, read)
 		if !ok || slices.Contains(read, nil) {
 			ix.guesses.learn(lists[0], found, ids, read)
 		}
 		if ok {
+			if len(ids) > 0 {
+				p.q.Explain.Did(StepGuessed)
+			}
+			p.q.Explain.examined(len(stored))
 			return p.q.pageOf(p.now, memory, p.q.matching(stored[:0], stored, p.now)), true, nil
 		}
 	}

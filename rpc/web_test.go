@@ -196,3 +196,19 @@ func TestHTTP1_Strangers(t *testing.T) {
 		}
 	}
 }
+
+// Connect with JSON explains a search as the API does, and refuses to; messages of protobuf have no member for it.
+func TestConnect_ExplainsInJSON(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.stored()
+	const body = `{"explain":true}`
+	answer, text := f.web(http.MethodPost, listCall, []byte(body), "Content-Type", "application/json")
+	if answer.StatusCode != http.StatusOK || !strings.Contains(string(text), `"explain":{"plan":"page all sessions by rank`) {
+		t.Errorf("%d, %s", answer.StatusCode, text)
+	}
+	answer, text = f.web(http.MethodPost, listCall, nil, "Content-Type", "application/proto")
+	if answer.StatusCode != http.StatusOK || proto.Unmarshal(text, new(sessionv2.ListSessionsResponse)) != nil || strings.Contains(string(text), "explain") {
+		t.Errorf("%d, %q", answer.StatusCode, text)
+	}
+}

@@ -86,9 +86,9 @@ func (n *Cache) copyOf(id session.ID, wanted func(*session.Stored) bool) (stored
 // Sessions finds sessions in the order of the candidates, nil where there is none:
 // copies, if those may be used, and what they lack by read, in one call. keep says
 // that what was read may be held. Whether the copies held all the while, the caller
-// asks (Answer). e notes what was used.
-func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, e *index.Evidence, read func(ctx context.Context, over batch.Doer, ids []session.ID) ([]*session.Stored, error)) ([]*session.Stored, error) {
-	found := make([]*session.Stored, len(candidates))
+// asks (Answer). e notes what was used; copies is how many were found so.
+func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep bool, e *index.Evidence, read func(ctx context.Context, over batch.Doer, ids []session.ID) ([]*session.Stored, error)) (found []*session.Stored, copies int, err error) {
+	found = make([]*session.Stored, len(candidates))
 	_, usable := n.begin()
 	var missing []session.ID
 	now := n.config.Clock()
@@ -114,13 +114,13 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 		}
 		missing = append(missing, id)
 	}
-	n.sessions.count(len(candidates)-len(missing), len(missing))
+	copies = len(candidates) - len(missing)
+	n.sessions.count(copies, len(missing))
 	if len(missing) == 0 {
-		return found, nil
+		return found, copies, nil
 	}
 	e.Other()
 	var got []*session.Stored
-	var err error
 	if usable && keep {
 		got, err = n.sessions.fetch(ctx, missing, n.fresh.clock(), read, isStored)
 	} else {
@@ -130,7 +130,7 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, copies, err
 	}
 	// missing is a part of candidates, in their order.
 	next := 0
@@ -140,5 +140,5 @@ func (n *Cache) Sessions(ctx context.Context, candidates []index.Candidate, keep
 			next++
 		}
 	}
-	return found, nil
+	return found, copies, nil
 }

@@ -72,7 +72,7 @@ func TestI4_WhatALinkAnswersHasToHold(t *testing.T) {
 			want("ByToken", s, err)
 			open()
 			answer, _ := n.Begin()
-			found, err := n.Sessions(t.Context(), []index.Candidate{{ID: "1"}}, true, nil, func(_ context.Context, links batch.Doer, _ []session.ID) ([]*session.Stored, error) {
+			found, _, err := n.Sessions(t.Context(), []index.Candidate{{ID: "1"}}, true, nil, func(_ context.Context, links batch.Doer, _ []session.ID) ([]*session.Stored, error) {
 				s, err := read(links)
 				return []*session.Stored{s}, err
 			})

@@ -14,6 +14,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // Connect (https://connectrpc.com/docs/protocol): the calls of the session
@@ -123,12 +125,26 @@ func appendConnectError(b []byte, e *refusal.Error) []byte {
 	b = append(b, connectCodes[e.Code]...)
 	b = append(b, `","message":`...)
 	b = protojson.AppendString(b, e.Error())
-	if e.ID != "" {
+	switch {
+	case e.ID != "":
 		b = append(b, `,"details":[{"type":"zitadel.v1.ErrorDetail","value":"`...)
 		b = base64.RawStdEncoding.AppendEncode(b, appendErrorDetail(nil, e))
 		b = append(b, `"}]`...)
+	case e.Explain != "":
+		b = append(b, `,"details":[{"type":"google.protobuf.Struct","value":"`...)
+		b = base64.RawStdEncoding.AppendEncode(b, structOf(e.Explain))
+		b = append(append(b, `","debug":`...), e.Explain...)
+		b = append(b, `}]`...)
 	}
 	return append(b, '}')
+}
+
+// structOf returns a JSON object as the protobuf message google.protobuf.Struct.
+func structOf(object string) []byte {
+	var s structpb.Struct
+	_ = s.UnmarshalJSON([]byte(object)) // it is one
+	b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(&s)
+	return b
 }
 
 // appendErrorDetail writes the protobuf message zitadel.v1.ErrorDetail: the ID

@@ -59,6 +59,9 @@ type Error struct {
 	Text string
 	// Members are further members of its JSON, each with a comma before it; "" has none.
 	Members string
+	// Explain is a JSON object that says how it came to the error, "" for none. An error
+	// with an ID has none.
+	Explain string
 	// Close ends the connection, because what the client still sends is not read.
 	Close bool
 	// RetryAfter is in how many seconds to try again; 0 says nothing.

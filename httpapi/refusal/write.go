@@ -48,5 +48,8 @@ func appendError(b []byte, e *Error) []byte {
 		b = protojson.AppendString(b, e.Text)
 		b = append(b, `}]`...)
 	}
+	if e.Explain != "" {
+		b = append(append(b, `,"explain":`...), e.Explain...)
+	}
 	return append(append(b, e.Members...), '}')
 }

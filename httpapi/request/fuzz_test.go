@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +109,7 @@ func FuzzDecodeList(f *testing.F) {
 		`{"queries":[{}]}`, `{"queries":[{"creatorQuery":{"id":""}}]}`, `{"query":null,"queries":null,"x":[{"y":1}]}`,
 		`{"query":{"cursor":"","limit":1}}`, `{"query":{"cursor":null}}`, `{"query":{"cursor":"AeOwxEKY_BwUAAYKJDs4gABz"}}`,
 		`{"queries":[{"user\u0049dQuery":{"id":"\u00e4\ud83d\ude00"}}]}`,
+		`{"explain":true}`, ` { "x":1 , "expl\u0061in" : true , "query":{"explain":true}}`, `{"explain":null,"queries":[]}`, `{"explain":false}`,
 	} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
@@ -127,6 +129,14 @@ func FuzzDecodeList(f *testing.F) {
 		}
 		if q.Query.Offset != query.uint("offset") || uint64(q.Limit) != query.uint("limit") || q.Query.Ascending != asc {
 			t.Errorf("%q: got %+v", body, q)
+		}
+		explains, _ := tree.field("explain").(bool)
+		if q.Explain != (explains && !beta) || Explains(body) != explains {
+			t.Errorf("%q: explain is %v", body, q.Explain)
+		}
+		delete(tree, "explain")
+		if left := secondOpinion(t, WithoutExplain(body)); !reflect.DeepEqual(left, tree) {
+			t.Errorf("%q without explain is %q", body, WithoutExplain(body))
 		}
 		list, _ := tree.field("queries").([]any)
 		if len(list) != len(q.Query.Predicates) {

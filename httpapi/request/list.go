@@ -37,6 +37,8 @@ type List struct {
 	Query index.Query
 	// Limit is how many sessions the page may have; 0 takes the default.
 	Limit uint32
+	// Explain says that the answer is to tell how the search was answered; never in beta.
+	Explain bool
 	// cursor is nil if none was given: then the page begins at the offset.
 	cursor *string
 	// few is where the predicates of an ordinary search are.
@@ -105,8 +107,32 @@ func (d *listDecoder) request(name string) error {
 		// Both columns sort by creation date.
 		var column int32
 		return d.Enum(&column, sortingColumns)
+	case explainMember:
+		if !d.beta {
+			return d.Bool(&d.Explain)
+		}
 	}
 	return nil
+}
+
+const explainMember = "explain"
+
+// WithoutExplain returns the body of a search as it would be if it did not ask for an
+// explanation. It must be one that DecodeList takes.
+func WithoutExplain(body []byte) []byte { return protojson.Without(body, explainMember) }
+
+// Explains says whether a body asks for an explanation, whatever else is in it, or wrong
+// with it.
+func Explains(body []byte) (explains bool) {
+	_ = protojson.Decode(body, func(r *protojson.Reader) error {
+		return r.Object(func(name string) error {
+			if name == explainMember {
+				return r.Bool(&explains)
+			}
+			return nil
+		})
+	})
+	return explains
 }
 
 // searchQuery reads one of the queries: an object with exactly one member.

@@ -80,10 +80,13 @@ func (q *queue[T]) do(ctx context.Context, call T, size int) (last redis.Cmder, 
 	case err != nil:
 		return nil, err
 	case alone != nil:
+		tripsOf(ctx).add()
 		return q.alone(alone, call), nil
 	}
 	<-me.woken
-	last, err = me.last, me.err
+	if last, err = me.last, me.err; err == nil {
+		tripsOf(ctx).add()
+	}
 	*me = caller{woken: me.woken}
 	callers.Put(me)
 	return last, err

@@ -93,6 +93,35 @@ func decodeText(body []byte, ordinary bool, fn func(r *Reader) error) error {
 	return err
 }
 
+// Without returns a message as it would be written without one of its members, whose name
+// has no quotes, in memory of its own. What Decode does not take, or has no such member, is
+// returned as it is.
+func Without(body []byte, member string) []byte {
+	from, to := -1, -1
+	err := Decode(body, func(r *Reader) error {
+		return r.Object(func(name string) error {
+			if name != member {
+				return nil
+			}
+			from = bytes.LastIndexByte(body[:r.tokens.offset()-1], '"')
+			err := r.Skip()
+			to = r.tokens.offset()
+			return err
+		})
+	})
+	if err != nil || from < 0 {
+		return bytes.Clone(body)
+	}
+	const space = " \t\r\n"
+	before, after := body[:from], body[to:]
+	if b, ok := bytes.CutSuffix(bytes.TrimRight(before, space), []byte(",")); ok {
+		before = b
+	} else if a, ok := bytes.CutPrefix(bytes.TrimLeft(after, space), []byte(",")); ok {
+		after = bytes.TrimLeft(a, space)
+	}
+	return slices.Concat(before, after)
+}
+
 // RefuseUnknown makes each field that is not read from now on an error, with this
 // problem, in place of skipping it.
 func (r *Reader) RefuseUnknown(problem string) { r.unknown = problem }

@@ -345,3 +345,33 @@ func TestLowerCamel(t *testing.T) {
 	f("a__b", "a__b")
 	f("ä_b", "ä_b")
 }
+
+// A message without one of its members is as if that had never been written.
+func TestWithout(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"a":1}`:                         `{}`,
+		` { "a" : {"b":[1,"a"]} } `:       ` {  } `,
+		`{"a":1,"b":2}`:                   `{"b":2}`,
+		`{"a":1, "b":2}`:                  `{"b":2}`,
+		`{"b":2,"a":1}`:                   `{"b":2}`,
+		"{\"b\":2,\n \"a\" : 1 ,\"c\":3}": `{"b":2 ,"c":3}`,
+		`{"b":",","\u0061":true}`:         `{"b":","}`,
+		`{"b":{"a":1},"c":["a"]}`:         `{"b":{"a":1},"c":["a"]}`,
+		`{"x":1,"x":2,"a":3}`:             `{"x":1,"x":2,"a":3}`,
+		`{"a":1`:                          `{"a":1`,
+		`{"a":1,"a":2}`:                   `{"a":1,"a":2}`,
+		``:                                ``,
+	} {
+		before := []byte(body)
+		got := Without(before, "a")
+		if string(got) != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+		for i := range got {
+			got[i] = 'x'
+		}
+		if string(before) != body {
+			t.Errorf("%s became %s", body, before)
+		}
+	}
+}

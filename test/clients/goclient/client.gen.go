@@ -80,6 +80,123 @@ func (e ErrorDetailType) Valid() bool {
 	}
 }
 
+// Defines values for SearchDriverLists.
+const (
+	SearchDriverListsAll            SearchDriverLists = "all"
+	SearchDriverListsCopy           SearchDriverLists = "copy"
+	SearchDriverListsCreationDate   SearchDriverLists = "creation_date"
+	SearchDriverListsCreator        SearchDriverLists = "creator"
+	SearchDriverListsExpirationDate SearchDriverLists = "expiration_date"
+	SearchDriverListsIds            SearchDriverLists = "ids"
+	SearchDriverListsNone           SearchDriverLists = "none"
+	SearchDriverListsOwn            SearchDriverLists = "own"
+	SearchDriverListsUser           SearchDriverLists = "user"
+	SearchDriverListsUserAgent      SearchDriverLists = "user_agent"
+)
+
+// Valid indicates whether the value is a known member of the SearchDriverLists enum.
+func (e SearchDriverLists) Valid() bool {
+	switch e {
+	case SearchDriverListsAll:
+		return true
+	case SearchDriverListsCopy:
+		return true
+	case SearchDriverListsCreationDate:
+		return true
+	case SearchDriverListsCreator:
+		return true
+	case SearchDriverListsExpirationDate:
+		return true
+	case SearchDriverListsIds:
+		return true
+	case SearchDriverListsNone:
+		return true
+	case SearchDriverListsOwn:
+		return true
+	case SearchDriverListsUser:
+		return true
+	case SearchDriverListsUserAgent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchDriverPredicate.
+const (
+	SearchDriverPredicateCreationDateQuery   SearchDriverPredicate = "creationDateQuery"
+	SearchDriverPredicateCreatorQuery        SearchDriverPredicate = "creatorQuery"
+	SearchDriverPredicateExpirationDateQuery SearchDriverPredicate = "expirationDateQuery"
+	SearchDriverPredicateIdsQuery            SearchDriverPredicate = "idsQuery"
+	SearchDriverPredicateUserAgentQuery      SearchDriverPredicate = "userAgentQuery"
+	SearchDriverPredicateUserIdQuery         SearchDriverPredicate = "userIdQuery"
+)
+
+// Valid indicates whether the value is a known member of the SearchDriverPredicate enum.
+func (e SearchDriverPredicate) Valid() bool {
+	switch e {
+	case SearchDriverPredicateCreationDateQuery:
+		return true
+	case SearchDriverPredicateCreatorQuery:
+		return true
+	case SearchDriverPredicateExpirationDateQuery:
+		return true
+	case SearchDriverPredicateIdsQuery:
+		return true
+	case SearchDriverPredicateUserAgentQuery:
+		return true
+	case SearchDriverPredicateUserIdQuery:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchStep.
+const (
+	Anew      SearchStep = "anew"
+	Counted   SearchStep = "counted"
+	Examined  SearchStep = "examined"
+	GivenIds  SearchStep = "given_ids"
+	Guessed   SearchStep = "guessed"
+	HeldList  SearchStep = "held_list"
+	KeptPage  SearchStep = "kept_page"
+	Nothing   SearchStep = "nothing"
+	Ranked    SearchStep = "ranked"
+	Refused   SearchStep = "refused"
+	ShortList SearchStep = "short_list"
+)
+
+// Valid indicates whether the value is a known member of the SearchStep enum.
+func (e SearchStep) Valid() bool {
+	switch e {
+	case Anew:
+		return true
+	case Counted:
+		return true
+	case Examined:
+		return true
+	case GivenIds:
+		return true
+	case Guessed:
+		return true
+	case HeldList:
+		return true
+	case KeptPage:
+		return true
+	case Nothing:
+		return true
+	case Ranked:
+		return true
+	case Refused:
+		return true
+	case ShortList:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortingColumn.
 const (
 	SESSIONFIELDNAMECREATIONDATE SortingColumn = "SESSION_FIELD_NAME_CREATION_DATE"
@@ -245,6 +362,12 @@ type Checks struct {
 // Code The gRPC status code.
 type Code int
 
+// CostlySearch It ran as a costly search.
+type CostlySearch struct {
+	// WaitedMicroseconds How long it waited for its turn.
+	WaitedMicroseconds Uint64 `json:"waitedMicroseconds"`
+}
+
 // CreateSessionAnswer defines model for CreateSessionAnswer.
 type CreateSessionAnswer struct {
 	// Details Which version a write has left.
@@ -342,6 +465,39 @@ type ExpirationDateQuery struct {
 	Method *TimestampQueryMethod `json:"method,omitempty"`
 }
 
+// Explanation How a search was answered, or why it was refused.
+type Explanation struct {
+	// Candidates How many sessions the driver has.
+	Candidates Uint64 `json:"candidates"`
+
+	// Costly It ran as a costly search.
+	Costly *CostlySearch `json:"costly,omitempty"`
+
+	// Documents Where documents came from.
+	Documents SearchDocuments `json:"documents"`
+
+	// Driver Where the candidates come from.
+	Driver SearchDriver `json:"driver"`
+
+	// Examined Of how many candidates the document was looked at.
+	Examined Uint64 `json:"examined"`
+
+	// Limit The `--search-max-candidates`.
+	Limit Uint64 `json:"limit"`
+
+	// Microseconds The time in the store.
+	Microseconds Uint64 `json:"microseconds"`
+
+	// Plan The plan in a sentence.
+	Plan string `json:"plan"`
+
+	// RoundTrips How often Redis was asked, one for each master. Others may have shared a trip.
+	RoundTrips Uint64 `json:"roundTrips"`
+
+	// Steps What was done, in order. The last one answered, or refused.
+	Steps []SearchStep `json:"steps"`
+}
+
 // Factor defines model for Factor.
 type Factor struct {
 	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
@@ -409,12 +565,18 @@ type ListQuery struct {
 
 // ListSessionsAnswer defines model for ListSessionsAnswer.
 type ListSessionsAnswer struct {
-	Details  ListDetails `json:"details"`
-	Sessions []Session   `json:"sessions"`
+	Details ListDetails `json:"details"`
+
+	// Explain How a search was answered, or why it was refused.
+	Explain  *Explanation `json:"explain,omitempty"`
+	Sessions []Session    `json:"sessions"`
 }
 
 // ListSessionsRequest defines model for ListSessionsRequest.
 type ListSessionsRequest struct {
+	// Explain The answer says how the search was answered, and an error how it would have been. It needs `session.read` for the instance. In front of a ZITADEL it is refused.
+	Explain *bool `json:"explain,omitempty"`
+
 	// Queries All of them must hold. Without any, all sessions match that the caller may see.
 	Queries *[]SearchQuery `json:"queries,omitempty"`
 
@@ -427,6 +589,43 @@ type ListSessionsRequest struct {
 
 // Metadata Bytes by name, as base64. A name has at most 200 characters.
 type Metadata map[string][]byte
+
+// SearchDocuments Where documents came from.
+type SearchDocuments struct {
+	// Copies A whole number from 0 to 18446744073709551615.
+	Copies Uint64 `json:"copies"`
+
+	// Redis A whole number from 0 to 18446744073709551615.
+	Redis Uint64 `json:"redis"`
+
+	// Replicas A whole number from 0 to 18446744073709551615.
+	Replicas Uint64 `json:"replicas"`
+}
+
+// SearchDriver Where the candidates come from.
+type SearchDriver struct {
+	// Lists The lists that the candidates are from, named as the `plan` of the metrics.
+	Lists SearchDriverLists `json:"lists"`
+
+	// Predicate The query that led to the candidates. It is not there if none did.
+	Predicate *SearchDriverPredicate `json:"predicate,omitempty"`
+}
+
+// SearchDriverLists The lists that the candidates are from, named as the `plan` of the metrics.
+type SearchDriverLists string
+
+// SearchDriverPredicate The query that led to the candidates. It is not there if none did.
+type SearchDriverPredicate string
+
+// SearchError An error, and how the search that it refuses would have been answered.
+type SearchError struct {
+	// Code The gRPC status code.
+	Code Code `json:"code"`
+
+	// Explain How a search was answered, or why it was refused.
+	Explain *Explanation `json:"explain,omitempty"`
+	Message string       `json:"message"`
+}
 
 // SearchQuery Exactly one member.
 type SearchQuery struct {
@@ -448,6 +647,9 @@ type SearchQuery struct {
 	// UserIdQuery The sessions of a user.
 	UserIdQuery *UserIDQuery `json:"userIdQuery,omitempty"`
 }
+
+// SearchStep defines model for SearchStep.
+type SearchStep string
 
 // Session defines model for Session.
 type Session struct {
@@ -618,6 +820,9 @@ type NotFound = Error
 
 // PreconditionFailed A `google.rpc.Status`.
 type PreconditionFailed = Error
+
+// SearchRefused An error, and how the search that it refuses would have been answered.
+type SearchRefused = SearchError
 
 // TooMany A `google.rpc.Status`.
 type TooMany = Error
@@ -1894,7 +2099,7 @@ type ListSessionsResponse struct {
 	// JSON417 the response for an HTTP 417 `application/json` response
 	JSON417 *ExpectationFailed
 	// JSON429 the response for an HTTP 429 `application/json` response
-	JSON429 *TooMany
+	JSON429 *SearchRefused
 	// JSON431 the response for an HTTP 431 `application/json` response
 	JSON431 *HeadersTooLarge
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -1966,7 +2171,7 @@ func (r ListSessionsResponse) GetJSON417() *ExpectationFailed {
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
-func (r ListSessionsResponse) GetJSON429() *TooMany {
+func (r ListSessionsResponse) GetJSON429() *SearchRefused {
 	return r.JSON429
 }
 
@@ -3286,7 +3491,7 @@ func ParseListSessionsResponse(rsp *http.Response) (*ListSessionsResponse, error
 		response.JSON417 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
-		var dest TooMany
+		var dest SearchRefused
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
