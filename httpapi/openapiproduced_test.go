@@ -288,9 +288,13 @@ func (p *produced) conflicts() {
 		p.t.Fatal(err)
 	}
 	faults, other := new(redistest.Faults), f.redis.Client(p.t)
-	g := f.second(faults)
+	g := &fixture{t: p.t, logs: f.logs, secret: f.secret, saw: p.saw}
+	if g.server, err = New(f.second(faults).server.config); err != nil {
+		p.t.Fatal(err)
+	}
 	g.server.limit(func(l *limits) { l.request = time.Minute })
-	g.saw = p.saw
+	g.server.Callers.SetKeys(f.apiKeys)
+	g.serve()
 	n := 0
 	var lock sync.Mutex
 	faults.Arm(redistest.Cut{Before: func(_ int, list []redis.Cmder) error {
