@@ -152,11 +152,11 @@ func (s *Store) dropNamed(ctx context.Context, r *removal) {
 	}
 }
 
-// Bury does a deletion that another store has done: it deletes old, the version that the caller
+// ApplyDeletion does a deletion that another store has done: it deletes old, the version that the caller
 // read, which may be due, and leaves the tombstone of that store until then. An old without a
 // Version says that nothing is stored. It answers session.ErrConflict if something else is stored.
 // It leaves no end: ends of another store come by themselves (End).
-func (s *Store) Bury(ctx context.Context, old *session.Stored, tombstone string, until session.Time) error {
+func (s *Store) ApplyDeletion(ctx context.Context, old *session.Stored, tombstone string, until session.Time) error {
 	now := s.clock()
 	r := s.newRemoval(old, now)
 	s.near.Forget(r.card)

@@ -182,8 +182,8 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 	return found, unreadable, nil
 }
 
-// Standing is what Redis has under a session's ID: the session, and what a deletion has left.
-type Standing struct {
+// State is what Redis has under a session's ID: the session, and what a deletion has left.
+type State struct {
 	// Stored is due or not, with Version and EntryTag; nil if nothing is stored that can be read.
 	Stored *session.Stored
 	// Unreadable says why what is stored cannot be read; nil if it can, or nothing is there.
@@ -194,8 +194,8 @@ type Standing struct {
 	Tombstone string
 }
 
-// ReadStandings reads what stands under each ID, in one round trip. It only reads, and needs no Store.
-func ReadStandings(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]Standing, error) {
+// ReadStates reads what stands under each ID, in one round trip. It only reads, and needs no Store.
+func ReadStates(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]State, error) {
 	fields, tombstones := make([]*redis.SliceCmd, len(ids)), make([]*redis.StringCmd, len(ids))
 	_, unsent := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
 		for i, id := range ids { // both are on one server, which answers them in this order
@@ -204,7 +204,7 @@ func ReadStandings(ctx context.Context, rdb redis.UniversalClient, space *keys.S
 		}
 		return nil
 	})
-	found := make([]Standing, len(ids))
+	found := make([]State, len(ids))
 	for i := range ids {
 		at := &found[i]
 		values, err := repliesTo(fields[i], unsent)

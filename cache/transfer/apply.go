@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// patience is for how long Redis may be away before an import gives up.
-	patience = time.Minute
+	// retryFor is for how long Redis may be away before an import gives up.
+	retryFor = time.Minute
 	// Between two attempts the pause doubles from the first to the last.
 	firstPause, lastPause = 50 * time.Millisecond, 2 * time.Second
 	// writeTimeout bounds one attempt at a write.
 	writeTimeout = 5 * time.Second
-	// overtakenMost is how often a record may find that somebody else has just written.
-	overtakenMost = 50
+	// maxConflicts is how often a record may find that somebody else has just written.
+	maxConflicts = 50
 )
 
 // applyAll stores what comes, as much of it at a time as there is.
@@ -70,9 +70,9 @@ func (i *importer) apply(ctx context.Context, records []record) error {
 		}
 		byName[name] = append(byName[name], r)
 	}
-	var found []cache.Standing
+	var found []cache.State
 	if err := i.persist(ctx, func(ctx context.Context) (err error) {
-		found, err = cache.ReadStandings(ctx, i.Redis, i.keys, ids)
+		found, err = cache.ReadStates(ctx, i.Redis, i.keys, ids)
 		return err
 	}); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (i *importer) persist(ctx context.Context, do func(context.Context) error) 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !errors.Is(err, session.ErrUnavailable) || errors.Is(err, cache.ErrUnreadable) || time.Since(begun) > patience {
+		if !errors.Is(err, session.ErrUnavailable) || errors.Is(err, cache.ErrUnreadable) || time.Since(begun) > retryFor {
 			return err
 		}
 		select {
@@ -116,14 +116,14 @@ func (i *importer) persist(ctx context.Context, do func(context.Context) error) 
 }
 
 // applySession stores the records of one session, in their order. found is what stood there a moment ago.
-func (i *importer) applySession(ctx context.Context, records []*record, found cache.Standing) error {
+func (i *importer) applySession(ctx context.Context, records []*record, found cache.State) error {
 	fresh := true
 	for _, r := range records {
 		err := session.ErrConflict
-		for n := 0; errors.Is(err, session.ErrConflict) && n < overtakenMost; n++ {
+		for n := 0; errors.Is(err, session.ErrConflict) && n < maxConflicts; n++ {
 			err = i.persist(ctx, func(ctx context.Context) error {
 				if !fresh {
-					now, err := cache.ReadStandings(ctx, i.Redis, i.keys, []session.ID{session.ID(r.name())})
+					now, err := cache.ReadStates(ctx, i.Redis, i.keys, []session.ID{session.ID(r.name())})
 					if err != nil {
 						return err
 					}
@@ -147,17 +147,17 @@ func (i *importer) applySession(ctx context.Context, records []*record, found ca
 
 // store stores a record over what was found, and counts it. It answers session.ErrConflict if something else stands
 // there now, or if it has only done the deletion so far.
-func (i *importer) store(ctx context.Context, r *record, found *cache.Standing) error {
+func (i *importer) store(ctx context.Context, r *record, found *cache.State) error {
 	if found.Unreadable != nil {
 		return fmt.Errorf("session %s: %w: %w", r.name(), cache.ErrUnreadable, found.Unreadable)
 	}
 	if r.deletion != nil {
-		did, err := i.bury(ctx, r, found)
+		did, err := i.applyDeletion(ctx, r, found)
 		if err != nil {
 			return err
 		}
 		if !r.counted {
-			i.tally.count(func(n *Imported) { n.add(did, &n.Buried, &n.Known) })
+			i.tally.count(func(n *Imported) { n.add(did, &n.DeletionsApplied, &n.DeletionsKnown) })
 			r.counted = true
 		}
 		switch {
@@ -201,7 +201,7 @@ func (n *Imported) add(first bool, a, b *uint64) {
 }
 
 // settled says whether nothing is to be written of a session, and counts it then.
-func (i *importer) settled(r *record, found *cache.Standing) bool {
+func (i *importer) settled(r *record, found *cache.State) bool {
 	if r.session == nil || found.Unreadable != nil {
 		return false
 	}
@@ -258,8 +258,8 @@ func compareBools(a, b bool) int {
 	return -1
 }
 
-// bury does a deletion. did says that it has written.
-func (i *importer) bury(ctx context.Context, r *record, found *cache.Standing) (did bool, err error) {
+// applyDeletion does a deletion. did says that it has written.
+func (i *importer) applyDeletion(ctx context.Context, r *record, found *cache.State) (did bool, err error) {
 	d, now := r.deletion, i.Store.Now()
 	until := session.TimeOf(d.Until)
 	if deletions.SequenceOf(found.Tombstone) >= d.sequence() || until <= now {
@@ -268,9 +268,9 @@ func (i *importer) bury(ctx context.Context, r *record, found *cache.Standing) (
 	stored := found.Stored
 	switch {
 	case stored == nil:
-		return true, i.Store.Bury(ctx, &session.Stored{Facts: session.Facts{ID: d.ID}}, d.Tombstone, until)
+		return true, i.Store.ApplyDeletion(ctx, &session.Stored{Facts: session.Facts{ID: d.ID}}, d.Tombstone, until)
 	case stored.Sequence <= d.sequence() || stored.Due(now):
-		return true, i.Store.Bury(ctx, stored, d.Tombstone, until)
+		return true, i.Store.ApplyDeletion(ctx, stored, d.Tombstone, until)
 	case r.session != nil || until < now.Add(dateSlack):
 		// The other store has stored the session again since; or the deletion is about to be forgotten, here perhaps
 		// before there.
@@ -332,7 +332,7 @@ func (i *importer) applyEnds(ctx context.Context, names []session.EndName, byNam
 			mu.Lock()
 			defer mu.Unlock()
 			for _, r := range byName["end of "+string(name)] {
-				i.tally.count(func(n *Imported) { n.add(write, &n.Noted, &n.NotedBefore) })
+				i.tally.count(func(n *Imported) { n.add(write, &n.EndsApplied, &n.EndsKnown) })
 				i.tally.done(r.line)
 			}
 			return nil

@@ -50,8 +50,8 @@ type link struct {
 	answered atomic.Int64 // the newest ping that was answered
 }
 
-// hear makes the links. Whoever gets changes closes them.
-func hear(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, name string) (*changes, error) {
+// watch makes the links. Whoever gets changes closes them.
+func watch(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, name string) (*changes, error) {
 	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
 	c := &changes{keys: space, notify: make(chan struct{}, 1), pong: make(chan struct{}, 1), ids: map[session.ID]struct{}{}, names: map[session.EndName]struct{}{}, group: new(errgroup.Group)}

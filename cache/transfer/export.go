@@ -115,8 +115,8 @@ type exporter struct {
 	expected uint64
 	caughtUp session.Time
 	line     []byte
-	// again are the late deletions that were exported with a session that was stored again, by its ID.
-	again map[session.ID]string
+	// recreated are the deletions since the export began that were exported together with a session that was stored again, by its ID.
+	recreated map[session.ID]string
 	// lost is why lines cannot be written any more.
 	lost error
 	// between is called between batches; an error of it ends the pass.
@@ -136,7 +136,7 @@ func newExporter(ctx context.Context, c *ExportConfig) (*exporter, error) {
 	case c.Shards != 0 && c.Shards != shards:
 		return nil, fmt.Errorf("the sessions under the key prefix %q are spread over %d shards, not %d; leave --redis-shards out", c.Prefix, shards, c.Shards)
 	}
-	e := &exporter{ExportConfig: c, clock: redisclock.New(c.Logger), again: map[session.ID]string{}}
+	e := &exporter{ExportConfig: c, clock: redisclock.New(c.Logger), recreated: map[session.ID]string{}}
 	e.rdb, e.now = c.Redis, e.clock.Now
 	if e.keys, err = keys.NewSpace(c.Prefix, shards); err != nil {
 		return nil, err
@@ -202,12 +202,12 @@ func (e *exporter) once(ctx context.Context) error {
 	}
 	return e.revoked(ctx, func(stored *session.Stored, d *Deletion) bool {
 		// What was stored again was exported with its deletion, unless both came later.
-		return d == nil || stored != nil && !e.late(d) || e.again[d.ID] == d.Tombstone
+		return d == nil || stored != nil && !e.sinceBegun(d) || e.recreated[d.ID] == d.Tombstone
 	})
 }
 
-// late says that a deletion may have come since the export began.
-func (e *exporter) late(d *Deletion) bool { return d.date() >= e.begun.Add(-dateSlack) }
+// sinceBegun says that a deletion may have come since the export began.
+func (e *exporter) sinceBegun(d *Deletion) bool { return d.date() >= e.begun.Add(-dateSlack) }
 
 // dateSlack is how far the date of a tombstone may be off: its writer has its own idea of the store's clock.
 const dateSlack = time.Minute
@@ -249,17 +249,17 @@ func (e *exporter) step(ctx context.Context, ids []session.ID) error {
 	if err := e.wait(ctx, len(ids)); err != nil {
 		return err
 	}
-	if err := e.standing(ctx, ids, nil); err != nil {
+	if err := e.exportIDs(ctx, ids, nil); err != nil {
 		return err
 	}
 	e.seen += uint64(len(ids))
 	return e.between(ctx)
 }
 
-// standing exports what stands under IDs: of each its deletion, if there was one, and then the session, if there is one.
+// exportIDs exports what stands under IDs: of each its deletion, if there was one, and then the session, if there is one.
 // Those that skip says are left out; nil leaves out none.
-func (e *exporter) standing(ctx context.Context, ids []session.ID, skip func(*session.Stored, *Deletion) bool) error {
-	found, deleted, err := e.standings(ctx, ids)
+func (e *exporter) exportIDs(ctx context.Context, ids []session.ID, skip func(*session.Stored, *Deletion) bool) error {
+	found, deleted, err := e.states(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -271,8 +271,8 @@ func (e *exporter) standing(ctx context.Context, ids []session.ID, skip func(*se
 			continue
 		}
 		if d := deleted[i]; d != nil {
-			if d.Again = stored != nil; d.Again && !e.Follow && e.late(d) {
-				e.again[d.ID] = d.Tombstone
+			if d.Recreated = stored != nil; d.Recreated && !e.Follow && e.sinceBegun(d) {
+				e.recreated[d.ID] = d.Tombstone
 			}
 			e.line = appendSpecial(e.line, &special{Deletion: d})
 			n.Deletions++
@@ -286,7 +286,7 @@ func (e *exporter) standing(ctx context.Context, ids []session.ID, skip func(*se
 }
 
 // exported returns the session to export, nil if there is none.
-func (e *exporter) exported(id session.ID, found *cache.Standing) *session.Stored {
+func (e *exporter) exported(id session.ID, found *cache.State) *session.Stored {
 	stored := found.Stored
 	switch {
 	case found.Unreadable != nil:
@@ -330,7 +330,7 @@ func (e *exporter) revoked(ctx context.Context, skip func(*session.Stored, *Dele
 	export := func(ctx context.Context, least int) error {
 		for len(ids) >= least && len(ids) > 0 {
 			n := min(len(ids), batch)
-			if err := e.standing(ctx, ids[:n], skip); err != nil {
+			if err := e.exportIDs(ctx, ids[:n], skip); err != nil {
 				return err
 			}
 			ids = ids[n:]

@@ -231,12 +231,12 @@ func (s *store) add(t testing.TB, all map[string]held, found []string) {
 		kind, _, name, _, _ := s.keys.Spelled(key)
 		all[string(kind)+" "+name] = held{text.Val(), ends(key)}
 	}
-	standings, err := cache.ReadStandings(t.Context(), s.rdb, s.keys, ids)
+	states, err := cache.ReadStates(t.Context(), s.rdb, s.keys, ids)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, id := range ids {
-		if it := standings[i].Stored; it != nil {
+		if it := states[i].Stored; it != nil {
 			all["session "+string(id)] = held{fmt.Sprintf("%s creator=%q token=%x foreign=%v", it.Doc, it.Creator, it.Token, it.TokenForeign), ends(s.keys.Session(id))}
 		}
 	}

@@ -17,21 +17,21 @@ const (
 	firstRelink, lastRelink = 100 * time.Millisecond, 5 * time.Second
 	// unprovenFor is how long it may fail to be proven, while Redis is busy.
 	unprovenFor = 30 * time.Second
-	// lastWords bounds what is still exported when an export that follows changes is stopped.
-	lastWords = 5 * time.Second
+	// finalFlush bounds what is still exported when an export that follows changes is stopped.
+	finalFlush = 5 * time.Second
 )
 
 // followChanges exports everything, and then every change, until ctx ends. Whenever changes may have been missed, it
 // exports everything anew.
 func (e *exporter) followChanges(ctx context.Context) error {
-	sound := e.begun // no change before it was missed
+	completeTo := e.begun // no change before it was missed
 	for pause := firstRelink; ; pause = min(2*pause, lastRelink) {
 		passes := e.done.Passes
 		err := e.followLinks(ctx)
 		if e.done.Passes > passes {
 			pause = firstRelink
 		}
-		sound = max(sound, e.caughtUp)
+		completeTo = max(completeTo, e.caughtUp)
 		off := new(push.OffError)
 		switch {
 		case err == nil, e.lost != nil:
@@ -42,8 +42,8 @@ func (e *exporter) followChanges(ctx context.Context) error {
 			return fmt.Errorf("what has changed since %s is not exported: %w", e.caughtUp.Std().Format(time.RFC3339), err)
 		case errors.As(err, &off), acl.Forbidden(err):
 			return err
-		case e.now().Sub(sound) > resumeFor:
-			return fmt.Errorf("no changes were heard of since %s: %w", sound.Std().Format(time.RFC3339), ErrTooLong)
+		case e.now().Sub(completeTo) > resumeFor:
+			return fmt.Errorf("no changes were heard of since %s: %w", completeTo.Std().Format(time.RFC3339), ErrTooLong)
 		}
 		e.Logger.Warn("changes may have been missed: everything is exported anew", "because", err, "in", pause.String())
 		select {
@@ -55,7 +55,7 @@ func (e *exporter) followChanges(ctx context.Context) error {
 
 // followLinks exports everything and every change, until the links are lost. It returns nil if ctx has ended and all is exported.
 func (e *exporter) followLinks(ctx context.Context) (err error) {
-	c, err := hear(ctx, e.rdb, e.keys, e.ClientName)
+	c, err := watch(ctx, e.rdb, e.keys, e.ClientName)
 	if err != nil {
 		return err
 	}
@@ -79,24 +79,24 @@ func (e *exporter) followLinks(ctx context.Context) (err error) {
 	ticker := time.NewTicker(e.marks)
 	defer ticker.Stop()
 	for proven := time.Now(); ; {
-		err := e.sayCaughtUp(ctx, c)
+		err := e.mark(ctx, c)
 		if err == nil {
 			proven = time.Now()
 		}
-		hopeless := func(err error) bool {
+		fatal := func(err error) bool {
 			return err != nil && (e.lost != nil || c.lostBy(err) || time.Since(proven) > unprovenFor)
 		}
-		if hopeless(err) {
+		if fatal(err) {
 			return err
 		}
 		for marked := false; !marked; {
 			select {
 			case <-ctx.Done():
-				lastCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+				lastCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalFlush)
 				defer cancel()
-				return e.sayCaughtUp(lastCtx, c)
+				return e.mark(lastCtx, c)
 			case <-c.notify:
-				if err := e.drain(ctx, c); hopeless(err) {
+				if err := e.drain(ctx, c); fatal(err) {
 					return err
 				}
 			case <-ticker.C:
@@ -114,7 +114,7 @@ func (e *exporter) drain(ctx context.Context, c *changes) error {
 			return err
 		}
 		if len(ids) > 0 {
-			err = e.standing(ctx, ids, nil)
+			err = e.exportIDs(ctx, ids, nil)
 		}
 		if len(names) > 0 && err == nil {
 			err = e.ended(ctx, names)
@@ -131,8 +131,8 @@ func (e *exporter) drain(ctx context.Context, c *changes) error {
 	}
 }
 
-// sayCaughtUp exports all changes until now, and says so.
-func (e *exporter) sayCaughtUp(ctx context.Context, c *changes) error {
+// mark exports all changes until now, and says so.
+func (e *exporter) mark(ctx context.Context, c *changes) error {
 	if err := e.measure(ctx); err != nil {
 		return err
 	}

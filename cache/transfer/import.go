@@ -47,10 +47,10 @@ type Imported struct {
 	// Stored are sessions that were stored. The others were not: Unchanged were there already, of Older a newer
 	// version was, Expired have ended, Deleted and Ended were revoked here.
 	Stored, Unchanged, Older, Expired, Deleted, Ended uint64
-	// Buried are deletions that were done here, Known those that were known, or are forgotten.
-	Buried, Known uint64
-	// Noted are ends that were noted, NotedBefore those that were there already, or are forgotten.
-	Noted, NotedBefore uint64
+	// DeletionsApplied are deletions that were done here, DeletionsKnown those that were known, or are forgotten.
+	DeletionsApplied, DeletionsKnown uint64
+	// EndsApplied are ends that were noted, EndsKnown those that were there already, or are forgotten.
+	EndsApplied, EndsKnown uint64
 	// Failed are lines that could not be imported.
 	Failed uint64
 	// Lines is how many lines from the first on are dealt with.
@@ -117,8 +117,8 @@ type importer struct {
 	header  *Header
 	trailer *Trailer
 	counts  Counts
-	// again is a deletion whose session's line is the next.
-	again *record
+	// pending is a deletion whose session's line is the next.
+	pending *record
 }
 
 // record is what is stored together: a session, a deletion, both, or an end.
@@ -238,18 +238,18 @@ func (i *importer) dispatch(ctx context.Context, ordered <-chan *chunk, queues [
 
 // take returns what is to be stored of a line, nil if that is nothing.
 func (i *importer) take(l *line) (*record, error) {
-	again := i.again
-	i.again = nil
+	pending := i.pending
+	i.pending = nil
 	switch {
-	case again == nil:
+	case pending == nil:
 	case l.number < i.FromLine:
-		i.tally.done(again.line)
-		again = nil
-	case l.session == nil || l.session.ID != again.deletion.ID:
+		i.tally.done(pending.line)
+		pending = nil
+	case l.session == nil || l.session.ID != pending.deletion.ID:
 		// The session's line is damaged. It must not be stored without its deletion, and that alone would
 		// delete what was stored again.
-		i.fail(again.line, errors.New("the line of its session does not follow"))
-		again = nil
+		i.fail(pending.line, errors.New("the line of its session does not follow"))
+		pending = nil
 	}
 	switch {
 	case i.trailer != nil:
@@ -279,15 +279,15 @@ func (i *importer) take(l *line) (*record, error) {
 			return nil, fmt.Errorf("line %d is a session: with --upstream-url the sessions here are copies of ZITADEL's, and come from there; only deletions and ends can be imported", l.number)
 		}
 		r.session = l.session
-		if again != nil {
-			r.deletion = again.deletion
-			i.tally.done(again.line)
+		if pending != nil {
+			r.deletion = pending.deletion
+			i.tally.done(pending.line)
 		}
 		return r, nil
 	case s.Deletion != nil:
 		i.counts.Deletions++
-		if r.deletion = s.Deletion; r.deletion.Again && !i.Copies {
-			i.again = r
+		if r.deletion = s.Deletion; r.deletion.Recreated && !i.Copies {
+			i.pending = r
 			return nil, nil
 		}
 		if l.number >= i.FromLine {

@@ -66,8 +66,8 @@ type Deletion struct {
 	Tombstone string `json:"tombstone"`
 	// Until is when it is forgotten.
 	Until time.Time `json:"until"`
-	// Again says that the session was stored again since: its line is the next.
-	Again bool `json:"again,omitempty"`
+	// Recreated says that the session was stored again since: its line is the next.
+	Recreated bool `json:"recreated,omitempty"`
 }
 
 // sequence returns that of the deletion.

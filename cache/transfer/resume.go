@@ -20,9 +20,9 @@ type Resume struct {
 	any   bool
 	shard int
 	last  zlist.Entry
-	// again are the deletions of sessions that were stored again; pending is one whose session has not come yet.
-	again   []*Deletion
-	pending bool
+	// recreated are the deletions of sessions that were stored again; pending is one whose session has not come yet.
+	recreated []*Deletion
+	pending   bool
 }
 
 // ErrComplete says that an export is complete, so that nothing goes on.
@@ -85,8 +85,8 @@ func (r *Resume) add(line []byte) (err error) {
 	case err != nil:
 		return err
 	case s.Deletion != nil:
-		if r.pending = s.Deletion.Again; r.pending {
-			r.again = append(r.again, s.Deletion)
+		if r.pending = s.Deletion.Recreated; r.pending {
+			r.recreated = append(r.recreated, s.Deletion)
 		} else {
 			r.counts.Deletions++
 		}
@@ -147,11 +147,11 @@ func (e *exporter) resume() error {
 	e.done.Counts = e.Resume.counts
 	e.seen = e.done.Sessions
 	if r := e.Resume; r.pending { // it is not there: the export goes on before it
-		r.again = r.again[:len(r.again)-1]
+		r.recreated = r.recreated[:len(r.recreated)-1]
 	}
-	for _, d := range e.Resume.again {
-		if e.late(d) {
-			e.again[d.ID] = d.Tombstone
+	for _, d := range e.Resume.recreated {
+		if e.sinceBegun(d) {
+			e.recreated[d.ID] = d.Tombstone
 		}
 	}
 	return nil

@@ -61,7 +61,7 @@ func TestResume_KnowsWhatWasDeletedMeanwhile(t *testing.T) {
 	a.fill(t, 1, 50)
 	_, whole := a.export(t)
 	half := whole[:strings.Index(whole[len(whole)/3:], "}\n{\"id\"")+len(whole)/3+2]
-	if strings.HasSuffix(half, "\"again\":true}}\n") {
+	if strings.HasSuffix(half, "\"recreated\":true}}\n") {
 		half = half[:strings.LastIndex(half[:len(half)-1], "\n")+1]
 	}
 	resume := new(Resume)

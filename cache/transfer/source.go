@@ -44,23 +44,23 @@ func (s *source) count(ctx context.Context) (n uint64, err error) {
 	return n, nil
 }
 
-// standings reads sessions and tombstones, and until when the tombstones are kept.
-func (s *source) standings(ctx context.Context, ids []session.ID) ([]cache.Standing, []*Deletion, error) {
-	found, err := cache.ReadStandings(ctx, s.rdb, s.keys, ids)
+// states reads sessions and tombstones, and until when the tombstones are kept.
+func (s *source) states(ctx context.Context, ids []session.ID) ([]cache.State, []*Deletion, error) {
+	found, err := cache.ReadStates(ctx, s.rdb, s.keys, ids)
 	if err != nil {
 		return nil, nil, err
 	}
 	deleted := make([]*Deletion, len(ids))
-	var dying []string
+	var tombstones []string
 	for i := range found {
 		if found[i].Tombstone != "" {
-			dying = append(dying, s.keys.Tombstone(ids[i]))
+			tombstones = append(tombstones, s.keys.Tombstone(ids[i]))
 		}
 	}
-	if len(dying) == 0 {
+	if len(tombstones) == 0 {
 		return found, deleted, nil
 	}
-	until, err := s.until(ctx, dying)
+	until, err := s.until(ctx, tombstones)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,10 +77,10 @@ func (s *source) standings(ctx context.Context, ids []session.ID) ([]cache.Stand
 }
 
 // until returns when Redis will drop each key, 0 if it has dropped it.
-func (s *source) until(ctx context.Context, dying []string) ([]session.Time, error) {
-	replies := make([]*redis.IntCmd, len(dying))
+func (s *source) until(ctx context.Context, tombstones []string) ([]session.Time, error) {
+	replies := make([]*redis.IntCmd, len(tombstones))
 	_, err := s.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range dying {
+		for i, key := range tombstones {
 			replies[i] = redis.NewIntCmd(ctx, "pexpiretime", key)
 			_ = pipe.Process(ctx, replies[i]) // only takes it
 		}
@@ -89,7 +89,7 @@ func (s *source) until(ctx context.Context, dying []string) ([]session.Time, err
 	if err != nil {
 		return nil, err
 	}
-	until := make([]session.Time, len(dying))
+	until := make([]session.Time, len(tombstones))
 	for i, reply := range replies {
 		switch ms := reply.Val(); {
 		case ms > 0:

@@ -26,13 +26,13 @@ func TestMove_GivesAnEqualStore(t *testing.T) {
 			t.Errorf("%d lines, and %+v", got, exported)
 		}
 		done := b.take(t, lines)
-		if done.Stored != exported.Sessions || done.Buried+done.Known != exported.Deletions || done.Noted != exported.Ends || done.Lines != uint64(strings.Count(lines, "\n")) {
+		if done.Stored != exported.Sessions || done.DeletionsApplied+done.DeletionsKnown != exported.Deletions || done.EndsApplied != exported.Ends || done.Lines != uint64(strings.Count(lines, "\n")) {
 			t.Errorf("exported %+v, imported %+v", exported, done)
 		}
 		same(t, a, b)
 		before := fmt.Sprint(b.versions(t))
 		again := b.take(t, lines)
-		if again.Unchanged != exported.Sessions || again.Known != exported.Deletions || again.NotedBefore != exported.Ends || again.Stored+again.Buried+again.Noted > 0 {
+		if again.Unchanged != exported.Sessions || again.DeletionsKnown != exported.Deletions || again.EndsKnown != exported.Ends || again.Stored+again.DeletionsApplied+again.EndsApplied > 0 {
 			t.Errorf("exported %+v, imported again %+v", exported, again)
 		}
 		if after := fmt.Sprint(b.versions(t)); after != before {
@@ -161,7 +161,7 @@ func TestImport_KeepsEnds(t *testing.T) {
 	b.end(t, session.EndOfUser("u"), session.End{NotAfter: b.Now().Add(time.Minute), Until: b.Now().Add(time.Minute)})
 	a.end(t, session.EndOfUser("u"), session.End{NotAfter: a.Now(), Until: a.Now().Add(time.Hour)})
 	_, lines := a.export(t)
-	if done := b.take(t, lines); done.Ended != 1 || done.Stored != 0 || done.Noted != 1 {
+	if done := b.take(t, lines); done.Ended != 1 || done.Stored != 0 || done.EndsApplied != 1 {
 		t.Errorf("imported %+v", done)
 	}
 	text := rdb.Get(t.Context(), b.keys.End("@u")).Val()
@@ -265,7 +265,7 @@ func TestImport_NamesWhatIsWrong(t *testing.T) {
 		"", fmt.Sprintf("%d: invalid session: must have at most 4096 bytes", plain+1))
 	f("longer than any line", replaced(plain, strings.Repeat("x", 200_000)+"\n"), "", fmt.Sprintf("%d: it is longer than", plain+1))
 	f("deletion", replaced(plain, `{"deletion":{"id":"x","tombstone":"no number","until":"2026-01-01T00:00:00Z"}}`+"\n"), "there are", fmt.Sprintf("%d: invalid deletion.tombstone", plain+1))
-	again := slices.IndexFunc(all, func(l string) bool { return strings.Contains(l, `"again":true`) })
+	again := slices.IndexFunc(all, func(l string) bool { return strings.Contains(l, `"recreated":true`) })
 	if again < 0 {
 		t.Fatal("no session was stored again")
 	}
@@ -293,7 +293,7 @@ func TestMove_InFrontOfAZITADEL(t *testing.T) {
 	}
 	c := b.importConfig(t, lines)
 	c.Copies = true
-	if done, err := Import(t.Context(), c); err != nil || done.Buried != 1 || done.Noted != 1 {
+	if done, err := Import(t.Context(), c); err != nil || done.DeletionsApplied != 1 || done.EndsApplied != 1 {
 		t.Errorf("imported %+v, %v", done, err)
 	}
 	a.put(t, &session.Session{ID: "3", CreationDate: 1, ChangeDate: 1, Sequence: 4, ExpirationDate: session.Never})

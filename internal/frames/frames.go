@@ -137,9 +137,9 @@ func NewReader(from io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(in), nil
 }
 
-// Whole shows the lines of all whole frames, frame by frame, and returns where the last of them ends that are good: what
+// ReadIntact shows the lines of all whole frames, frame by frame, and returns where the last of them ends that are good: what
 // is behind it is cut off, or damaged. Its error is that of each, or of from, but not that of a damaged frame.
-func Whole(from io.Reader, each func(lines []byte) (good bool, err error)) (end int64, f Format, err error) {
+func ReadIntact(from io.Reader, each func(lines []byte) (good bool, err error)) (end int64, f Format, err error) {
 	in := &counting{Reader: bufio.NewReaderSize(from, 64<<10)}
 	f = formatIn(in.Reader)
 	var next func() ([]byte, error)

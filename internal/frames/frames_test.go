@@ -74,14 +74,14 @@ func TestReader_ReadsWhatWasWritten(t *testing.T) {
 }
 
 // Wherever a file is cut off, its whole frames are found, and it can be gone on with from there.
-func TestWhole_FindsWhereAFileWasCutOff(t *testing.T) {
+func TestReadIntact_FindsWhereAFileWasCutOff(t *testing.T) {
 	for _, f := range formats {
 		text := lines(60)
 		all := framed(t, f, text, 7)
 		last := int64(-1)
 		for cut := range len(all) + 1 {
 			var got strings.Builder
-			end, found, err := Whole(bytes.NewReader(all[:cut]), func(lines []byte) (bool, error) {
+			end, found, err := ReadIntact(bytes.NewReader(all[:cut]), func(lines []byte) (bool, error) {
 				got.Write(lines)
 				return true, nil
 			})
@@ -107,7 +107,7 @@ func TestWhole_FindsWhereAFileWasCutOff(t *testing.T) {
 }
 
 // A damaged frame ends what is whole; whoever reads past it gets an error.
-func TestWhole_StopsAtWhatIsDamaged(t *testing.T) {
+func TestReadIntact_StopsAtWhatIsDamaged(t *testing.T) {
 	text := lines(60)
 	for _, f := range []Format{Gzip, Zstd} {
 		all := framed(t, f, text, 7)
@@ -115,7 +115,7 @@ func TestWhole_StopsAtWhatIsDamaged(t *testing.T) {
 			damaged := bytes.Clone(all)
 			damaged[at] ^= 0x5a
 			var got strings.Builder
-			end, _, err := Whole(bytes.NewReader(damaged), func(lines []byte) (bool, error) {
+			end, _, err := ReadIntact(bytes.NewReader(damaged), func(lines []byte) (bool, error) {
 				got.Write(lines)
 				return true, nil
 			})
@@ -127,23 +127,23 @@ func TestWhole_StopsAtWhatIsDamaged(t *testing.T) {
 }
 
 // Errors of the reader, and of who is shown the lines, are told.
-func TestWhole_TellsErrors(t *testing.T) {
+func TestReadIntact_TellsErrors(t *testing.T) {
 	wrong := errors.New("wrong")
 	for _, f := range formats {
 		all := framed(t, f, lines(20), 5)
-		if _, _, err := Whole(io.MultiReader(bytes.NewReader(all[:len(all)/2]), errorReader{wrong}), func([]byte) (bool, error) { return true, nil }); !errors.Is(err, wrong) {
+		if _, _, err := ReadIntact(io.MultiReader(bytes.NewReader(all[:len(all)/2]), errorReader{wrong}), func([]byte) (bool, error) { return true, nil }); !errors.Is(err, wrong) {
 			t.Errorf("%s: got %v", f, err)
 		}
-		if _, _, err := Whole(bytes.NewReader(all), func([]byte) (bool, error) { return false, wrong }); !errors.Is(err, wrong) {
+		if _, _, err := ReadIntact(bytes.NewReader(all), func([]byte) (bool, error) { return false, wrong }); !errors.Is(err, wrong) {
 			t.Errorf("%s: got %v", f, err)
 		}
 	}
 }
 
 // Only where the lines are good, they can be gone on with.
-func TestWhole_EndsWhereTheLinesAreGood(t *testing.T) {
+func TestReadIntact_EndsWhereTheLinesAreGood(t *testing.T) {
 	n := 0
-	end, _, err := Whole(strings.NewReader("a\nb\nc\n"), func([]byte) (bool, error) {
+	end, _, err := ReadIntact(strings.NewReader("a\nb\nc\n"), func([]byte) (bool, error) {
 		n++
 		return n < 2, nil
 	})
@@ -156,7 +156,7 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-func FuzzWhole(f *testing.F) {
+func FuzzReadIntact(f *testing.F) {
 	for _, format := range formats {
 		var out bytes.Buffer
 		w, _ := NewWriter(&out, format)
@@ -165,7 +165,7 @@ func FuzzWhole(f *testing.F) {
 		f.Add(out.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		end, _, err := Whole(bytes.NewReader(data), func([]byte) (bool, error) { return true, nil })
+		end, _, err := ReadIntact(bytes.NewReader(data), func([]byte) (bool, error) { return true, nil })
 		if end > int64(len(data)) || err != nil {
 			t.Errorf("ends at %d of %d, %v", end, len(data), err)
 		}

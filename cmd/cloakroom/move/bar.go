@@ -119,7 +119,7 @@ func importedText(i *transfer.Imported, took time.Duration) string {
 			fmt.Fprintf(&b, ", %d %s", part.n, part.what)
 		}
 	}
-	fmt.Fprintf(&b, "; %s done, %d known; %s noted, %d known", terminal.Count(i.Buried, "deletion"), i.Known, terminal.Count(i.Noted, "end"), i.NotedBefore)
+	fmt.Fprintf(&b, "; %s done, %d known; %s noted, %d known", terminal.Count(i.DeletionsApplied, "deletion"), i.DeletionsKnown, terminal.Count(i.EndsApplied, "end"), i.EndsKnown)
 	if i.Failed > 0 {
 		fmt.Fprintf(&b, "; %s failed", terminal.Count(i.Failed, "line"))
 	}

@@ -175,7 +175,7 @@ func (f *exportFlags) reopen(format *frames.Format) (io.Writer, *transfer.Resume
 		return nil, nil, err
 	}
 	resume := new(transfer.Resume)
-	end, found, err := frames.Whole(file, resume.Add)
+	end, found, err := frames.ReadIntact(file, resume.Add)
 	if err == nil {
 		err = file.Truncate(end)
 	}
