@@ -170,6 +170,9 @@ func (i *importer) store(ctx context.Context, r *record, found *cache.State) err
 	if i.settled(r, found) {
 		return nil
 	}
+	if now := i.Store.Now(); r.session.ExpirationDate <= now {
+		return i.expire(ctx, r.session, found.Stored, now)
+	}
 	old := found.Stored
 	if old != nil && old.Due(i.Store.Now()) {
 		old = nil
@@ -188,6 +191,19 @@ func (i *importer) store(ctx context.Context, r *record, found *cache.State) err
 	default:
 		return err
 	}
+	return nil
+}
+
+// expire deletes old, an older version, if it would outlive the newer one, which has expired since it was exported. It
+// leaves a tombstone with the sequence of the newer one, and no end: nobody has revoked the session.
+func (i *importer) expire(ctx context.Context, newer *session.Session, old *session.Stored, now session.Time) error {
+	if old != nil && !old.Due(now) {
+		tombstone := deletions.NewTombstone(newer.Sequence, "expired", now)
+		if err := i.Store.ApplyDeletion(ctx, old, tombstone, now.Add(deletions.TombstoneFor)); err != nil {
+			return err
+		}
+	}
+	i.tally.count(func(n *Imported) { n.Expired++ })
 	return nil
 }
 
@@ -211,13 +227,14 @@ func (i *importer) settled(r *record, found *cache.State) bool {
 	if r.deletion != nil {
 		known = r.deletion.sequence()
 	}
+	live := found.Stored != nil && !found.Stored.Due(now)
 	switch {
-	case r.session.ExpirationDate <= now:
+	case r.session.ExpirationDate <= now && !(live && compare(r.session, found.Stored) > 0):
 		of = func(n *Imported) *uint64 { return &n.Expired }
 	case last >= r.session.Sequence && last > 0, last > known:
 		// A deletion that the other store does not know of holds, whatever was written there meanwhile.
 		of = func(n *Imported) *uint64 { return &n.Deleted }
-	case found.Stored == nil || found.Stored.Due(now):
+	case !live:
 		return false
 	default:
 		switch order := compare(r.session, found.Stored); {
@@ -262,14 +279,17 @@ func compareBools(a, b bool) int {
 func (i *importer) applyDeletion(ctx context.Context, r *record, found *cache.State) (did bool, err error) {
 	d, now := r.deletion, i.Store.Now()
 	until := session.TimeOf(d.Until)
-	if deletions.SequenceOf(found.Tombstone) >= d.sequence() || until <= now {
+	if deletions.SequenceOf(found.Tombstone) >= d.sequence() {
 		return false, nil
 	}
 	stored := found.Stored
 	switch {
+	case until <= now && (stored == nil || stored.Due(now)):
+		return false, nil // there is nothing to delete, and the tombstone is forgotten
 	case stored == nil:
 		return true, i.Store.ApplyDeletion(ctx, &session.Stored{Facts: session.Facts{ID: d.ID}}, d.Tombstone, until)
 	case stored.Sequence <= d.sequence() || stored.Due(now):
+		// Also if the tombstone has been forgotten since the export: what it deleted stays deleted.
 		return true, i.Store.ApplyDeletion(ctx, stored, d.Tombstone, until)
 	case r.session != nil || until < now.Add(dateSlack):
 		// The other store has stored the session again since; or the deletion is about to be forgotten, here perhaps

@@ -113,7 +113,7 @@ func linksOf(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, 
 		}
 		return links, nil
 	}
-	return nil, fmt.Errorf("who is master behind a %T is not known", rdb)
+	return nil, fmt.Errorf("the master behind a %T is not known", rdb)
 }
 
 // changed is told of each key that has changed.
@@ -141,7 +141,7 @@ func (c *changes) add(ids []session.ID, names []session.EndName) {
 		c.names[name] = struct{}{}
 	}
 	if len(c.ids)+len(c.names) > maxChanges && c.err == nil {
-		c.err = fmt.Errorf("more than %d changes wait to be exported: who takes them is too slow", maxChanges)
+		c.err = fmt.Errorf("more than %d changes wait to be exported: their reader is too slow", maxChanges)
 	}
 }
 

@@ -37,14 +37,14 @@ type line struct {
 	err        error
 }
 
-// read reads all lines into chunks, which go to both channels, in order. A chunk ends where nothing more has come: who
-// follows changes does not wait.
+// read reads all lines into chunks, which go to both channels, in order. A chunk ends where nothing more has come, so that
+// changes are stored without waiting for more.
 func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error {
 	in := bufio.NewReaderSize(i.From, max(64<<10, 2*i.MaxSessionBytes+maxLineExtra))
 	number := uint64(0)
 	for ended := false; !ended; {
 		c := &chunk{decoded: make(chan struct{})}
-		for len(c.lines) == 0 || len(c.lines) < chunkLines && in.Buffered() > 0 {
+		for len(c.lines) == 0 || len(c.lines) < chunkLines && len(c.texts) < chunkBytes && in.Buffered() > 0 {
 			text, err := in.ReadSlice('\n')
 			if ended = err != nil && !errors.Is(err, bufio.ErrBufferFull); ended && !errors.Is(err, io.EOF) {
 				i.broken = fmt.Errorf("line %d: %w", number+1, err) // what came before it is imported
@@ -79,6 +79,17 @@ func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error 
 		}
 	}
 	return nil
+}
+
+// from returns how many lines are that one or behind it.
+func (c *chunk) from(line uint64) int {
+	n := 0
+	for i := range c.lines {
+		if c.lines[i].number >= line {
+			n++
+		}
+	}
+	return n
 }
 
 // skipLine passes over the rest of a line. An error comes again with the next read.

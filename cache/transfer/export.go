@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
@@ -200,10 +202,17 @@ func (e *exporter) once(ctx context.Context) error {
 	if err := e.sessions(ctx); err != nil {
 		return err
 	}
-	return e.revoked(ctx, func(stored *session.Stored, d *Deletion) bool {
+	if err := e.revokedOnce(ctx, func(_ int, stored *session.Stored, d *Deletion) bool {
 		// What was stored again was exported with its deletion, unless both came later.
 		return d == nil || stored != nil && !e.sinceBegun(d) || e.recreated[d.ID] == d.Tombstone
-	})
+	}); err != nil {
+		return err
+	}
+	// A session that was read at the beginning and deleted soon after must still have its tombstone.
+	if e.now().Sub(e.begun) > resumeFor {
+		return fmt.Errorf("the export began on %s: %w", e.begun.Std().Format(time.RFC3339), ErrTooLong)
+	}
+	return nil
 }
 
 // sinceBegun says that a deletion may have come since the export began.
@@ -216,6 +225,7 @@ const dateSlack = time.Minute
 func (e *exporter) sessions(ctx context.Context) error {
 	for shard := range e.keys.Shards() {
 		list := &zlist.List{Redis: e.rdb, Key: e.keys.Created(shard), Range: zlist.Everything}
+		moved := map[session.ID]session.Time{}
 		if r := e.Resume; r != nil && r.any {
 			if shard < r.shard {
 				continue
@@ -232,11 +242,17 @@ func (e *exporter) sessions(ctx context.Context) error {
 			if len(chunk) == 0 {
 				break
 			}
-			ids := make([]session.ID, len(chunk))
-			for i, entry := range chunk {
-				ids[i] = session.ID(entry.Member)
+			if err := e.step(ctx, chunk, moved); err != nil {
+				return err
 			}
-			if err := e.step(ctx, ids); err != nil {
+		}
+		// Those that were not met at a new place have come late, or have an entry that does not fit. They, too, come in the
+		// order in which a Resume goes on.
+		left := slices.SortedFunc(maps.Keys(moved), func(a, b session.ID) int {
+			return cmp.Or(cmp.Compare(moved[a], moved[b]), cmp.Compare(a, b))
+		})
+		for ids := range slices.Chunk(left, batch) {
+			if err := e.exportIDs(ctx, ids, nil); err != nil {
 				return err
 			}
 		}
@@ -244,21 +260,36 @@ func (e *exporter) sessions(ctx context.Context) error {
 	return nil
 }
 
-// step exports the next sessions of a pass.
-func (e *exporter) step(ctx context.Context, ids []session.ID) error {
+// step exports the next sessions of a pass. A session that has got a later creation date since its entry was read is left
+// for its new place, and in moved until then: here it would have a Resume go on behind that place.
+func (e *exporter) step(ctx context.Context, chunk []zlist.Entry, moved map[session.ID]session.Time) error {
+	ids := make([]session.ID, len(chunk))
+	for i, entry := range chunk {
+		ids[i] = session.ID(entry.Member)
+	}
 	if err := e.wait(ctx, len(ids)); err != nil {
 		return err
 	}
-	if err := e.exportIDs(ctx, ids, nil); err != nil {
+	if err := e.exportIDs(ctx, ids, func(i int, stored *session.Stored, _ *Deletion) bool {
+		if stored != nil && stored.Creation > chunk[i].At {
+			moved[ids[i]] = stored.Creation
+			return true
+		}
+		delete(moved, ids[i])
+		return false
+	}); err != nil {
 		return err
 	}
 	e.seen += uint64(len(ids))
 	return e.between(ctx)
 }
 
-// exportIDs exports what stands under IDs: of each its deletion, if there was one, and then the session, if there is one.
+// skipFunc says whether an ID, the session that is stored and its deletion, each of which may be nil, are left out.
+type skipFunc func(i int, stored *session.Stored, d *Deletion) bool
+
+// exportIDs exports what Redis has for IDs: of each its deletion, if there was one, and then the session, if there is one.
 // Those that skip says are left out; nil leaves out none.
-func (e *exporter) exportIDs(ctx context.Context, ids []session.ID, skip func(*session.Stored, *Deletion) bool) error {
+func (e *exporter) exportIDs(ctx context.Context, ids []session.ID, skip skipFunc) error {
 	found, deleted, err := e.states(ctx, ids)
 	if err != nil {
 		return err
@@ -267,7 +298,7 @@ func (e *exporter) exportIDs(ctx context.Context, ids []session.ID, skip func(*s
 	var n Counts
 	for i := range found {
 		stored := e.exported(ids[i], &found[i])
-		if skip != nil && skip(stored, deleted[i]) {
+		if skip != nil && skip(i, stored, deleted[i]) {
 			continue
 		}
 		if d := deleted[i]; d != nil {
@@ -321,62 +352,6 @@ func (e *exporter) unreadable(what string, err error) {
 	if e.Unreadable != nil {
 		e.Unreadable(what, err)
 	}
-}
-
-// revoked exports all deletions, but those that skip says, and all ends.
-func (e *exporter) revoked(ctx context.Context, skip func(*session.Stored, *Deletion) bool) error {
-	var ids []session.ID
-	var names []session.EndName
-	export := func(ctx context.Context, least int) error {
-		for len(ids) >= least && len(ids) > 0 {
-			n := min(len(ids), batch)
-			if err := e.exportIDs(ctx, ids[:n], skip); err != nil {
-				return err
-			}
-			ids = ids[n:]
-		}
-		for len(names) >= least && len(names) > 0 {
-			n := min(len(names), batch)
-			if err := e.ended(ctx, names[:n]); err != nil {
-				return err
-			}
-			names = names[n:]
-		}
-		return e.between(ctx)
-	}
-	err := e.scan(ctx, string([]byte{keys.KindTombstone, keys.KindEnd}), e.wait, func(ctx context.Context, found []string) error {
-		for _, key := range found {
-			switch kind, _, name, _, ok := e.keys.Spelled(key); {
-			case !ok:
-			case kind == keys.KindTombstone:
-				ids = append(ids, session.ID(name))
-			default:
-				names = append(names, session.EndName(name))
-			}
-		}
-		return export(ctx, batch)
-	})
-	if err != nil {
-		return err
-	}
-	return export(ctx, 1)
-}
-
-// ended exports ends.
-func (e *exporter) ended(ctx context.Context, names []session.EndName) error {
-	found, err := e.ends(ctx, names, e.unreadable)
-	if err != nil {
-		return err
-	}
-	e.line = e.line[:0]
-	var n Counts
-	for _, it := range found {
-		if it != nil {
-			e.line = appendSpecial(e.line, &special{Ended: it})
-			n.Ends++
-		}
-	}
-	return e.put(n)
 }
 
 // write writes one line that is no session, deletion or end.

@@ -70,8 +70,9 @@ type ImportProgress struct {
 var ErrCutOff = errors.New("the export is cut off: its trailer is missing")
 
 const (
-	// chunkLines is how many lines are decoded together, chunksAhead how many chunks are read ahead.
-	chunkLines, chunksAhead = 128, 16
+	// chunkLines is how many lines are decoded together at most, chunkBytes the length from which on a chunk takes no
+	// further line, chunksAhead how many chunks are read ahead.
+	chunkLines, chunkBytes, chunksAhead = 128, 256 << 10, 16
 	// appliers is how many goroutines store, each the lines of its sessions, in their order; each has so many batches
 	// waiting, and writes so many sessions at a time.
 	appliers, appliersAhead, writesAtOnce = 8, 4, 16
@@ -82,10 +83,10 @@ const (
 // Import stores the lines of an Export. What is stored already is not written, so that it may be done again, and any
 // number of Imports may run beside each other and beside all else: an older version replaces no newer one, and what was
 // deleted here or there does not come back. Of two versions with one sequence the one with the later change date
-// counts, and of two such the greater document.
+// counts, and of two such the greater document. A newer version that has expired meanwhile ends the older one.
 //
-// A line that cannot be imported costs only itself, and counts as Failed. When Redis is away for long, or ctx ends, the
-// error is that; Imported.Lines says how far it has come.
+// A line that cannot be imported costs only itself, and counts as Failed. When Redis is full or away for long, or ctx
+// ends, the error is that; Imported.Lines says how far it has come.
 func Import(ctx context.Context, c ImportConfig) (*Imported, error) {
 	c.Prefix = cmp.Or(c.Prefix, keys.DefaultPrefix)
 	space, err := keys.NewSpace(c.Prefix, c.Store.Shards())
@@ -190,7 +191,7 @@ func (i *importer) run(ctx context.Context) error {
 	return nil
 }
 
-// dispatch takes the lines in their order, and hands each to the one who stores those of its session.
+// dispatch takes the lines in their order, and hands each to the goroutine that stores those of its session.
 func (i *importer) dispatch(ctx context.Context, ordered <-chan *chunk, queues []chan []record) error {
 	for {
 		var c *chunk
@@ -208,7 +209,7 @@ func (i *importer) dispatch(ctx context.Context, ordered <-chan *chunk, queues [
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := i.pace(ctx, len(c.lines)); err != nil {
+		if err := i.pace(ctx, c.from(i.FromLine)); err != nil {
 			return err
 		}
 		parts := make([][]record, len(queues))
@@ -317,7 +318,7 @@ func (i *importer) begin(l *line) error {
 	i.header = l.header
 	i.tally.expect(l.header.Sessions)
 	now := i.Store.Now()
-	if age := now.Sub(session.TimeOf(l.header.Date)); age > resumeFor && !i.Old && !l.header.Follow {
+	if age := now.Sub(session.TimeOf(l.header.Date)); age > resumeFor && !i.Old {
 		return fmt.Errorf("the export is %v old, and deletions are remembered for 24 h only: what was revoked since, here or there, could come back; make a new export, or import with --old into a store in which nobody has revoked anything since", age.Round(time.Minute))
 	}
 	i.tally.done(l.number)

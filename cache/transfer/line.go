@@ -25,7 +25,7 @@ import (
 // formatVersion is the version of the lines that an Export writes, and the only one that an Import reads.
 const formatVersion = 1
 
-// Header is the first line: of what the others are.
+// Header is the first line. It says what the others are.
 type Header struct {
 	Version int `json:"version"`
 	// Date is when the export began, by the store's clock.
@@ -171,7 +171,7 @@ func decodeSpecial(text []byte) (*special, error) {
 		return nil, fmt.Errorf("it cannot be read: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("it goes on behind its JSON object")
+		return nil, errors.New("there is more on the line than a JSON object")
 	}
 	switch {
 	case s.Deletion != nil:
@@ -179,7 +179,7 @@ func decodeSpecial(text []byte) (*special, error) {
 	case s.Ended != nil:
 		return s, s.Ended.validate()
 	case s.Header == nil && s.Mark == nil && s.Trailer == nil:
-		return nil, errors.New("it says nothing")
+		return nil, errors.New("it has no member that is known")
 	}
 	return s, nil
 }

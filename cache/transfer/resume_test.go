@@ -1,10 +1,12 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
@@ -129,6 +131,21 @@ func TestImport_GoesOnAtALine(t *testing.T) {
 			t.Errorf("from %d: %+v, %v", from, done, err)
 		}
 		same(t, a, b)
+	}
+}
+
+// Lines that are passed over do not count for the rate.
+func TestImport_PassesOverLinesAtOnce(t *testing.T) {
+	t.Parallel()
+	a := open(t, redistest.Start(t).Client(t), "a:", 1)
+	a.fill(t, 3, 300)
+	_, whole := a.export(t)
+	c := a.importConfig(t, whole)
+	c.FromLine, c.Rate = uint64(strings.Count(whole, "\n")), 1
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a limiter refuses at once what would take longer
+	defer cancel()
+	if done, err := Import(ctx, c); err != nil || done.Unchanged > 0 {
+		t.Errorf("got %+v, %v", done, err)
 	}
 }
 

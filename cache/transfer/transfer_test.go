@@ -276,6 +276,7 @@ func TestImport_NamesWhatIsWrong(t *testing.T) {
 	}
 	old := strings.Replace(all[0], `"date":"20`, `"date":"19`, 1)
 	f("old", replaced(0, old), "deletions are remembered for 24 h only")
+	f("old changes", replaced(0, strings.Replace(old, `"sessions":`, `"follow":true,"sessions":`, 1)), "deletions are remembered for 24 h only")
 }
 
 // In front of a ZITADEL sessions are copies: they stay, and deletions and ends move.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -252,10 +253,22 @@ func TestMove_RefusesWrongCalls(t *testing.T) {
 	f(exitUsage, "3 faults", "export", where, "--compress=lz4", "--resume", "--overwrite")
 	f(exitUsage, "--follow writes to standard output", "export", where, "--follow", "--file="+there)
 	f(exitFailed, there+" is there already: --overwrite writes over it, --resume goes on with it", "export", where, "--file="+there)
-	f(exitFailed, "cannot be gone on with: line 1: the first line must be the header", "export", where, "--file="+there, "--resume")
+	f(exitFailed, "cannot be resumed: line 1: the first line must be the header", "export", where, "--file="+there, "--resume")
 	f(exitFailed, "the first line must be the header", "import", where, "--file="+there)
+	f(exitFailed, `there is no store under the key prefix "none:"`, "export", where, "--redis-key-prefix=none:", "--file="+there, "--overwrite")
 	if text, err := os.ReadFile(there); string(text) != "mine\n" {
 		t.Errorf("the file has %q, %v", text, err)
+	}
+	if err := os.WriteFile(there, []byte("mine, without an end of the line"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f(exitFailed, "cannot be resumed: its beginning is no export, or is cut off", "export", where, "--file="+there, "--resume")
+	if text, err := os.ReadFile(there); string(text) != "mine, without an end of the line" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	f(exitFailed, `there is no store under the key prefix "none:"`, "export", where, "--redis-key-prefix=none:", "--file="+there+"2")
+	if _, err := os.Stat(there + "2"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an export that did not begin has left a file: %v", err)
 	}
 	f(exitFailed, "are spread over 4 shards, not 2", "export", where, "--redis-shards=2")
 	f(exitOK, "exported 1 session, no deletion and no end", "export", where, "--file="+there, "--overwrite")
@@ -263,6 +276,17 @@ func TestMove_RefusesWrongCalls(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	f(exitFailed, "the export is complete", "export", where, "--file="+there, "--resume")
+	cutOff, err := os.ReadFile(there)
+	if err == nil {
+		err = os.WriteFile(there+"2", cutOff[:len(cutOff)-30], 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(exitOK, "exported 1 session, no deletion and no end", "export", where, "--file="+there+"2", "--resume")
+	if info, err := os.Stat(there + "2"); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
 	f(exitFailed, "are spread over 4 shards, not 2; to change that", "import", where, "--redis-shards=2", "--file="+there)
 	f(exitFailed, "with --upstream-url the sessions here are copies", "import", where, "--upstream-url=https://zitadel.example.com", "--file="+there)
 	for _, name := range []string{"export", "import"} {

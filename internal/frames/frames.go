@@ -110,7 +110,7 @@ var (
 
 // formatIn returns the format of what in has next.
 func formatIn(in *bufio.Reader) Format {
-	start, _ := in.Peek(len(zstdMagic)) // who has fewer bytes is plain, or cut off
+	start, _ := in.Peek(len(zstdMagic)) // with fewer bytes it is plain, or cut off
 	switch {
 	case bytes.HasPrefix(start, gzipMagic):
 		return Gzip

@@ -35,14 +35,14 @@ func newBar(w io.Writer, name string) *bar {
 	return &bar{w: w, name: name, bar: terminal.NewBar(w, name), begun: time.Now()}
 }
 
-func (b *bar) exported(p transfer.ExportProgress) { b.show(p.Seen, p.Expected, "read", p.CaughtUp) }
+func (b *bar) exported(p transfer.ExportProgress) { b.show(p.Seen, p.Expected, "read", p.CaughtUp, 0) }
 
 func (b *bar) imported(p transfer.ImportProgress) {
-	b.show(p.Lines, p.Expected, "imported", p.CaughtUp)
+	b.show(p.Lines, p.Expected, "imported", p.CaughtUp, p.Failed)
 }
 
-// show tells how far it is.
-func (b *bar) show(done, expected uint64, verb string, caughtUp time.Time) {
+// show tells how far it is. failed is how many lines could not be moved.
+func (b *bar) show(done, expected uint64, verb string, caughtUp time.Time, failed uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -59,7 +59,11 @@ func (b *bar) show(done, expected uint64, verb string, caughtUp time.Time) {
 	case now.After(b.next):
 		b.bar.Stop()
 		b.next = now.Add(caughtEvery)
-		_, _ = fmt.Fprintf(b.w, "%s: caught up: all changes before %s are %sed\n", b.name, caughtUp.Format("15:04:05.000Z07:00"), b.name)
+		text := fmt.Sprintf("caught up: all changes before %s are %sed", caughtUp.Format("15:04:05.000Z07:00"), b.name)
+		if failed > 0 {
+			text += ", but " + terminal.Count(failed, "line") + " could not be"
+		}
+		_, _ = fmt.Fprintf(b.w, "%s: %s\n", b.name, text)
 	}
 }
 
@@ -76,7 +80,7 @@ func (b *bar) fault(what string, err error) {
 		return
 	}
 	b.bar.Stop()
-	_, _ = fmt.Fprintf(b.w, "%s: %s: %v\n", b.name, usage.Printable(what), err)
+	_, _ = fmt.Fprintf(b.w, "%s: %s: %s\n", b.name, usage.Printable(what), usage.Printable(err.Error()))
 	if b.faults == faultsShown {
 		_, _ = fmt.Fprintf(b.w, "%s: further ones are counted only\n", b.name)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -124,19 +123,21 @@ func Export(ctx context.Context, p *Program) (err error) {
 		ClientName: r.ClientName, Progress: bar.exported, Unreadable: bar.unreadable, Logger: r.log,
 	})
 	bar.stop()
-	if file, ok := to.(*os.File); ok && f.file != "" {
+	written := true
+	if file, ok := to.(*outputFile); ok {
 		if err != nil && ctx.Err() != nil { // what is there is whole
 			err = errors.Join(err, w.Flush())
 		}
-		err = errors.Join(err, file.Sync(), file.Close())
+		written = file.written
+		err = errors.Join(err, file.finish())
 	}
 	_, _ = fmt.Fprintln(p.Stderr, exportedText(done, time.Since(began)))
 	switch {
-	case err != nil && ctx.Err() != nil && f.file != "":
+	case err != nil && ctx.Err() != nil && f.file != "" && written:
 		return errors.New("interrupted; --resume goes on with the file")
 	case err != nil && ctx.Err() != nil:
 		return errors.New("interrupted")
-	case err != nil && f.file != "" && !errors.Is(err, transfer.ErrComplete):
+	case err != nil && f.file != "" && written && !errors.Is(err, transfer.ErrComplete) && !errors.Is(err, transfer.ErrTooLong):
 		return fmt.Errorf("%w; --resume goes on with the file", c.RedisURL.Misfit(err))
 	case err != nil:
 		return c.RedisURL.Misfit(err)
@@ -144,49 +145,4 @@ func Export(ctx context.Context, p *Program) (err error) {
 		return fmt.Errorf("%d sessions or ends could not be read, and would be lost by a move; `cloakroom audit` says more", done.Unreadable)
 	}
 	return nil
-}
-
-// open opens what is written to, and finds out where it goes on.
-func (f *exportFlags) open(stdout io.Writer, format *frames.Format) (io.Writer, *transfer.Resume, error) {
-	const mode = 0o600 // the hashes of tokens are in it
-	switch {
-	case f.file == "":
-		return stdout, nil, nil
-	case f.resume:
-		return f.reopen(format)
-	case f.overwrite:
-		file, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-		if err == nil {
-			err = file.Chmod(mode)
-		}
-		return file, nil, err
-	}
-	file, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, os.ErrExist) {
-		err = fmt.Errorf("%s is there already: --overwrite writes over it, --resume goes on with it", f.file)
-	}
-	return file, nil, err
-}
-
-// reopen opens a file whose export was interrupted, and cuts off what is not whole.
-func (f *exportFlags) reopen(format *frames.Format) (io.Writer, *transfer.Resume, error) {
-	file, err := os.OpenFile(f.file, os.O_RDWR, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	resume := new(transfer.Resume)
-	end, found, err := frames.ReadIntact(file, resume.Add)
-	if err == nil {
-		err = file.Truncate(end)
-	}
-	if err == nil {
-		_, err = file.Seek(end, io.SeekStart)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s cannot be gone on with: %w", f.file, err), file.Close())
-	}
-	if end > 0 {
-		*format = found
-	}
-	return file, resume, nil
 }

@@ -97,7 +97,7 @@ func Import(ctx context.Context, p *Program) (err error) {
 		defer func() { err = errors.Join(err, file.Close()) }()
 		from = file
 	}
-	r, err := p.connect(ctx, c, -1) // a write that may have happened is repeated by who knows how
+	r, err := p.connect(ctx, c, -1) // the store repeats writes that may have happened
 	defer func() { err = errors.Join(err, r.parts.Stop()) }()
 	if err != nil {
 		return err
