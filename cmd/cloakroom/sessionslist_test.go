@@ -193,6 +193,9 @@ metadata      bytes: AAEC (base64)
 	if _, log := get(exitUsage); !strings.Contains(log, "say which session: cloakroom sessions get ID") {
 		t.Errorf("got %q", log)
 	}
+	if _, log := get(exitUsage, ""); !strings.Contains(log, "say which session: cloakroom sessions get ID") {
+		t.Errorf("got %q", log)
+	}
 	if _, log := get(exitUsage, "a", "b"); !strings.Contains(log, "argument 4 is no flag") {
 		t.Errorf("got %q", log)
 	}

@@ -129,7 +129,7 @@ func (v *Verb) parse(p *Program) (*call, error) {
 	c.meant(&wrong)
 	switch {
 	case unknown: // then what seems missing may be what it was to say
-	case v.takesID && len(words) == 0:
+	case v.takesID && strings.Join(words, "") == "": // or a shell variable that is not set
 		wrong.Addf("say which session: cloakroom sessions %s ID", v.Name)
 	case v.check != nil:
 		v.check(c, &wrong)
