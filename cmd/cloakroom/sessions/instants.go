@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxSpan bounds how far a relative instant is from now: that is more than any session has.
+// maxSpan is the largest distance of a relative instant from now; no session lasts longer.
 const maxSpan = 150 * 365 * 24 * time.Hour
 
 // units are those of a relative instant.
@@ -14,7 +14,7 @@ var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time
 
 // instant reads an instant as people write it: with a time of day and an offset (RFC 3339), a
 // date, which is 00:00 UTC since all dates of the API are in UTC, now, or so long before now if
-// sign is -1, behind it if it is 1. words name the instant, and are what text says if that does.
+// sign is -1, after now if it is 1. words are text for the user: the instant, and for a relative one text as well.
 func instant(text string, now time.Time, sign time.Duration) (at time.Time, words string, ok bool) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, text, true

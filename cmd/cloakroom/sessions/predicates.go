@@ -10,7 +10,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// named is a predicate by names, words what it says: % is the name. json is what the API calls it.
+// named is a predicate by names. words describe it to the user, with % for the name; json is its name
+// in the API.
 type named struct {
 	option
 	words string
@@ -18,7 +19,7 @@ type named struct {
 	query func(names ...string) apiclient.Query
 }
 
-// dated is the same by a date: % is the instant.
+// dated is a predicate by a date, with % for the instant in words.
 type dated struct {
 	option
 	words string

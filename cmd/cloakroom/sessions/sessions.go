@@ -146,7 +146,7 @@ func (c *call) terminal() *os.File {
 	return terminal.Of(c.Stdin)
 }
 
-// note tells something beside the output.
+// note prints a line on standard error.
 func (c *call) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(c.Stderr, format+"\n", args...) // whoever does not see it has the output
+	_, _ = fmt.Fprintf(c.Stderr, format+"\n", args...) // standard output is complete without it
 }
