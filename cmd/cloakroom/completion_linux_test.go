@@ -41,6 +41,9 @@ func completions(dir string) (all []completed) {
 			all = append(all, completed{line + " ", names, true}, completed{line + " " + names[0][:1], startingWith(names, names[0][:1]), false})
 		}
 		all = append(all, completed{line + " --", flags, false}, completed{line + " --a", startingWith(flags, "--a"), false})
+		if c.Name == "get" { // flags may stand behind the ID as well
+			all = append(all, completed{line + " ID --", flags, false})
+		}
 		c.Flags.VisitAll(func(f *pflag.Flag) {
 			// The settings of serve are flags of several subcommands: their values are looked at once.
 			if f.NoOptDefVal != "" || serve[f.Name] {
