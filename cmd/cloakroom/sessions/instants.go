@@ -17,10 +17,11 @@ var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time
 // sign is -1, after now if it is 1. words are text for the user: the instant, and for a relative one text as well.
 func instant(text string, now time.Time, sign time.Duration) (at time.Time, words string, ok bool) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, text, true
+		_, err = at.MarshalText() // takes no offset of 24 hours, which Parse does
+		return at.UTC(), text, err == nil && inRange(at)
 	}
 	if at, err := time.Parse(time.DateOnly, text); err == nil {
-		return at, at.Format(time.RFC3339), true
+		return at, at.Format(time.RFC3339), inRange(at)
 	}
 	now = now.UTC().Truncate(time.Microsecond) // as the API has it
 	if text == "now" {
@@ -36,6 +37,9 @@ func instant(text string, now time.Time, sign time.Duration) (at time.Time, word
 	}
 	return at, at.Format(time.RFC3339) + " (in " + text + ")", true
 }
+
+// inRange says whether the API takes at: it has the years 0001 to 9999.
+func inRange(at time.Time) bool { year := at.UTC().Year(); return 1 <= year && year <= 9999 }
 
 // instantForm says what instant takes.
 func instantForm(sign time.Duration) string {
