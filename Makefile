@@ -28,7 +28,7 @@ packages = $(sort $(dir $(shell grep -rl --include='*_test.go' '^func $(1)' .)))
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Build, and run with sample sessions in a private Redis
@@ -136,6 +136,10 @@ tidy-check: ## Check that go.mod and go.sum are tidy
 .PHONY: proto
 proto: node ## Generate rpc/pb from rpc/proto
 	cd rpc && npx --yes @bufbuild/buf@$(BUF_VERSION) generate
+
+.PHONY: openapi-client
+openapi-client: ## Generate test/clients/goclient from the OpenAPI document
+	go test -vet=off ./test/clients -run TestGoClientIsOfThisDocument -update
 
 .PHONY: deploy-check
 deploy-check: ## Hold the files of deploy/ against the schemas of Kubernetes, Compose and systemd

@@ -66,6 +66,7 @@ var arrows = map[string][]string{
 	"httpapi/forward":          {"httpapi/refusal", "cache", "index", "internal/session", "upstream"},
 	"httpapi/request":          {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":        {"internal/session", "internal/protojson"},
+	"httpapi/openapi":          {},
 	"httpapi/webhook":          {"httpapi/refusal", "internal/protojson", "internal/session", "upstream"},
 	"httpapi/verify":           {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"rpc":                      {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta"},
@@ -74,7 +75,7 @@ var arrows = map[string][]string{
 	"rpc/pb/objectv2beta":      {},
 	"rpc/pb/sessionv2":         {"rpc/pb/objectv2", "rpc/pb/zitadel"},
 	"rpc/pb/sessionv2beta":     {"rpc/pb/objectv2beta", "rpc/pb/zitadel"},
-	"httpapi":                  {"httpapi/forward", "upstream", "httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "httpapi/webhook", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
+	"httpapi":                  {"httpapi/forward", "httpapi/openapi", "upstream", "httpapi/refusal", "httpapi/server", "httpapi/protocol", "httpapi/imports", "httpapi/caller", "httpapi/request", "httpapi/verify", "httpapi/webhook", "cache", "index", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"internal/usage":           {"internal/suggest"},
 	"internal/apiclient":       {"internal/config", "internal/followed", "internal/usage"},
 	"internal/samples":         {"internal/session"},
@@ -113,6 +114,7 @@ var arrows = map[string][]string{
 	"internal/oidc/oidctest": {"internal/eventually"},
 	"internal/redistest":     {"internal/eventually"},
 	"internal/tlstest":       {},
+	"test/clients/goclient":  {},
 	"test/clients":           {},
 	"test/gateways":          {},
 	"test/linear":            {},
@@ -128,11 +130,11 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
+	"github.com/valyala/fasthttp":   {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/openapi", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
 	"connectrpc.com":                {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":    {"httpapi"},
 	"github.com/redis/go-redis":     {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cache/ties", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
@@ -144,7 +146,7 @@ var homes = map[string][]string{
 	"github.com/knadh/koanf":        {"internal/config"},
 	"flag":                          {"bench", "bench/baseline", "bench/cli", "bench/compare", "bench/experiment", "bench/issuer", "bench/measure", "bench/redisproxy", "bench/report", "bench/seed", "bench/source", "bench/zitadel", "internal/testdepth"},
 	"github.com/goccy/go-json":      {"internal/protojson"},
-	"go.yaml.in":                    {"httpapi/caller", "internal/config", "internal/strictyaml"},
+	"go.yaml.in":                    {"httpapi/caller", "httpapi/openapi", "internal/config", "internal/strictyaml"},
 	"github.com/golang-jwt/jwt":     {"bench/issuer", "bench/peers", "internal/oidc", "internal/oidc/oidctest", "internal/zitadeltest", "upstream"},
 	"github.com/MicahParks":         {"internal/oidc"},
 	"gonum.org":                     {"bench/report"},

@@ -39,6 +39,7 @@ type AdminConfig struct {
 type Admin struct {
 	config  AdminConfig
 	log     *slog.Logger
+	limits  server.Timeouts
 	metrics fasthttp.RequestHandler
 }
 
@@ -50,7 +51,8 @@ const readyPatience = time.Second
 
 // NewAdmin returns an Admin. It starts no goroutine; Run does the work.
 func NewAdmin(c AdminConfig) *Admin {
-	a := &Admin{config: c, log: c.Logger}
+	a := &Admin{config: c, log: c.Logger, limits: server.DefaultTimeouts}
+	a.limits.Write = 2 * time.Minute // a profile takes as long as it is asked to
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -62,9 +64,7 @@ func NewAdmin(c AdminConfig) *Admin {
 
 // Run serves ln until ctx ends, then drains it as Server.Run does.
 func (a *Admin) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.Duration) error {
-	limits := server.DefaultTimeouts
-	limits.Write = 2 * time.Minute // a profile takes as long as it is asked to
-	srv := server.New(a.log, limits, adminHeaderBytes)
+	srv := server.New(a.log, a.limits, adminHeaderBytes)
 	srv.GetOnly = true
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

@@ -118,7 +118,8 @@ var (
 	// took is how long a search took; golden files have 123.
 	took = regexp.MustCompile(`"microseconds":"[0-9]+"`)
 	// shownHeaders are those that golden files have.
-	shownHeaders = []string{"Accept-Encoding", "Accept-Post", "Allow", "Etag", "Retry-After", "Www-Authenticate"}
+	shownHeaders = slices.Concat(
+		[]string{"Accept-Encoding", "Accept-Post", "Allow", "Etag", "Retry-After", "Www-Authenticate", "X-Auth-Reason"}, identityHeaders)
 )
 
 func (g *goldenRun) send(e *exchange) string {
@@ -150,12 +151,16 @@ func (g *goldenRun) answer(r reply) string {
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", r.status, http.StatusText(r.status))
 	for _, name := range shownHeaders {
 		if v := r.header.Get(name); v != "" {
-			fmt.Fprintf(&b, "%s: %s\n", name, v)
+			fmt.Fprintf(&b, "%s: %s\n", name, g.normalise(v))
 		}
 	}
 	if r.body != "" {
-		if r.header.Get("Content-Type") != contentTypeJSON {
-			g.t.Errorf("the answer has the content type %q", r.header.Get("Content-Type"))
+		want := contentTypeJSON
+		if r.header.Get("X-Auth-Reason") != "" {
+			want = "application/problem+json"
+		}
+		if r.header.Get("Content-Type") != want {
+			g.t.Errorf("the answer has the content type %q, want %q", r.header.Get("Content-Type"), want)
 		}
 		var pretty bytes.Buffer
 		if err := json.Indent(&pretty, []byte(g.normalise(r.body)), "", "  "); err != nil {
@@ -266,6 +271,7 @@ func goldenSetup(s *setup) {
 	s.config.MaxSessionBytes = 2048
 	s.config.MaxBodyBytes = 16 << 10
 	s.store.MaxCandidates = 20
+	withVerify(s)
 }
 
 func writeGolden(t *testing.T, file string, list []exchange) {

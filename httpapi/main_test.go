@@ -47,6 +47,8 @@ type fixture struct {
 	secret map[string]string // of the API keys, by name
 	// apiKeys are those that the server begins with.
 	apiKeys *caller.APIKeys
+	// saw is told every exchange that do, try and stream make, if it is set.
+	saw func(*contractOperation, *exchanged)
 }
 
 // setup is what a test changes before its server starts.
@@ -168,6 +170,12 @@ func (f *fixture) try(as, method, path, body string, headers ...string) (reply, 
 
 // stream sends a request whose body is read as it goes.
 func (f *fixture) stream(as, method, path string, body io.Reader, headers ...string) (reply, error) {
+	f.t.Helper()
+	var sent strings.Builder
+	if text, ok := body.(*strings.Reader); ok { // others may be long
+		_, _ = text.WriteTo(&sent)
+		body = strings.NewReader(sent.String())
+	}
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, body)
 	if err != nil {
 		return reply{}, err
@@ -192,7 +200,11 @@ func (f *fixture) stream(as, method, path string, body io.Reader, headers ...str
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return reply{res.StatusCode, res.Header, string(text), res.Close}, err
+	r := reply{res.StatusCode, res.Header, string(text), res.Close}
+	if err == nil {
+		f.conforms(&exchanged{method, path, sent.String(), r})
+	}
+	return r, err
 }
 
 // want sends a request and fails the test unless it is answered with status.

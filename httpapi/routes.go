@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/openapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
@@ -55,6 +56,9 @@ var routes = slices.Concat(
 		{method: fasthttp.MethodPost, path: webhook.Path, call: "ZITADELEvent", open: true, do: (*Server).takeEvent},
 		{method: fasthttp.MethodGet, path: "/.well-known/jwks.json", call: "AssertionKeys", open: true, do: (*Server).assertionKeys},
 		{method: fasthttp.MethodGet, path: "/version", call: "Version", open: true, do: (*Server).version},
+		{method: fasthttp.MethodGet, path: "/openapi.json", call: "OpenAPI", open: true, do: described(openapi.Document)},
+		{method: fasthttp.MethodGet, path: "/docs", call: "Docs", open: true, do: described(openapi.Page)},
+		{method: fasthttp.MethodGet, path: "/docs/style.css", call: "DocsStyle", open: true, do: described(openapi.Style)},
 	},
 )
 
@@ -102,6 +106,11 @@ func answer[Request any](decode func(*call) (Request, error), do func(*Server, c
 		}
 		return do(s, ctx, c, request)
 	}
+}
+
+// described makes a handler of what answers with a description of the API.
+func described(write func(*fasthttp.RequestCtx) error) handler {
+	return func(_ *Server, _ context.Context, c *call) error { return write(c.http) }
 }
 
 // methods refuses a method. Allow names the others; the router adds OPTIONS,

@@ -63,6 +63,12 @@ func TestTypeScriptClient(t *testing.T) {
 		t.Parallel()
 		inFrontOfZITADEL(t, bin)
 	})
+	t.Run("clients of the OpenAPI document", func(t *testing.T) {
+		t.Parallel()
+		c := serve(t, bin, redistest.Start(t), 1)
+		generatedTypeScript(t, c)
+		generatedGo(t, c)
+	})
 	t.Run("the listener of gRPC", func(t *testing.T) {
 		t.Parallel()
 		redis := redistest.Start(t)
