@@ -16,10 +16,11 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 )
 
-const getIntro = `Usage: cloakroom sessions get ID [flags]
+const getIntro = `Usage: cloakroom sessions get [flags] [--] ID
 
 Shows one session in full: as text on a terminal, elsewhere as one line of JSON
-in the form of the API. If there is no such session, the exit code is 1.
+in the form of the API. If there is no such session, the exit code is 1. An ID
+that begins with a dash goes behind --.
 `
 
 func get(ctx context.Context, c *call) error {
