@@ -153,6 +153,10 @@ deploy-boot: build redis ## Boot a systemd in a container (root, Linux) and run 
 bench: redis ## Run the Go micro-benchmarks
 	go test -run '^$$' -bench . -benchmem $(call packages,Benchmark)
 
+.PHONY: move
+move: redis ## Move a million sessions out of a store and into another one, and compare
+	CLOAKROOM_MOVE_SESSIONS=1000000 go test ./cache/transfer -run '^TestMove_Many$$' -v -timeout 60m
+
 .PHONY: load
 load: redis ## Run every kind of load for a few seconds; results in bench/results
 	@bench/load.sh

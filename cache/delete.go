@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache/deletions"
 	"github.com/cloakroom-dev/cloakroom/index"
@@ -55,43 +56,26 @@ func (s *Store) delete(ctx context.Context, old *session.Stored, reason string, 
 
 // remove is delete for a session that may be due.
 func (s *Store) remove(ctx context.Context, old *session.Stored, reason string, sequence uint64, wait bool) (Deleted, error) {
-	card := index.CardOf(old)
-	s.near.Forget(card)
-	defer s.near.Forget(card) // I4: also if it is not known whether it happened
-	shard := s.keys.ShardOf(old.ID)
-	scriptKeys := []string{s.keys.Session(old.ID), s.keys.Tombstone(old.ID), s.keys.Created(shard), s.keys.Catalogue(shard), s.keys.Pending(shard)}
-	if list := card.CreatorList(s.keys); list != "" {
-		scriptKeys = append(scriptKeys, list)
-	}
-	note := ""
-	if s.keys.Shards() == 1 {
-		scriptKeys = append(scriptKeys, card.NamedLists(s.keys)...)
-	} else if len(card.NamedLists(s.keys)) > 0 {
-		note = index.DropNote(&card)
-	}
 	deleted := Deleted{Sequence: sequence, ChangeDate: s.clock()}
-	tombstone := ""
+	r := s.newRemoval(old, deleted.ChangeDate)
+	s.near.Forget(r.card)
+	defer s.near.Forget(r.card) // I4: also if it is not known whether it happened
 	if reason != "" {
-		tombstone = deletions.NewTombstone(sequence, reason, deleted.ChangeDate)
-	}
-	args := []any{
-		old.Version, string(old.ID), card.Pack(), tombstone, deletions.TombstoneFor.Milliseconds(),
-		session.Score(deleted.ChangeDate), note, "", 0,
+		r.leave(deletions.NewTombstone(sequence, reason, deleted.ChangeDate), deletions.TombstoneFor)
 	}
 	end, ends := s.endOf(old.ID)
 	if ends = ends && reason != ""; ends {
 		name := session.EndOfSession(old.ID)
 		s.near.ForgetEnd(name)
 		defer s.near.ForgetEnd(name) // I4
-		scriptKeys = append(scriptKeys, s.keys.End(name))
-		args[len(args)-2], args[len(args)-1] = end.String(), endMillis(end)
+		r.leaveEnd(s.keys.End(name), end)
 	}
 	var result string
 	var err error
 	if wait && s.acks != nil {
-		result, deleted.Acknowledged, err = s.acks.run(ctx, deleteScript, deleteLua, scriptKeys, args)
+		result, deleted.Acknowledged, err = s.acks.run(ctx, deleteScript, deleteLua, r.keys, r.args)
 	} else {
-		result, _, err = s.runScript(ctx, deleteScript, scriptKeys, args)
+		result, _, err = s.runScript(ctx, deleteScript, r.keys, r.args)
 	}
 	if err != nil {
 		return Deleted{}, err
@@ -104,10 +88,7 @@ func (s *Store) remove(ctx context.Context, old *session.Stored, reason string, 
 		if ends {
 			s.ends.Add(session.EndOfSession(old.ID), end, s.clock())
 		}
-		if note != "" {
-			// It is noted: what fails now is done by the sweeper.
-			_ = s.index.DropNamed(ctx, shard, card)
-		}
+		s.dropNamed(ctx, r)
 		return deleted, nil
 	case "conflict":
 		// GetFresh tells a later version from one that has ended, too.
@@ -119,6 +100,80 @@ func (s *Store) remove(ctx context.Context, old *session.Stored, reason string, 
 		return Deleted{}, session.ErrNotFound
 	}
 	return Deleted{}, fmt.Errorf("BUG: delete.lua answered %q", result)
+}
+
+// removal is one run of delete.lua, worked out.
+type removal struct {
+	shard int
+	card  index.Card
+	note  string // of entries to remove in other shards, "" if there are none
+	keys  []string
+	args  []any
+}
+
+// Where delete.lua's arguments stand.
+const (
+	deleteTombstone, deleteTTL = 3, 4
+	deleteEnd, deleteEndUntil  = 7, 8
+)
+
+// newRemoval works out what delete.lua has to do to remove old. It leaves no tombstone and no end.
+func (s *Store) newRemoval(old *session.Stored, now session.Time) *removal {
+	r := &removal{shard: s.keys.ShardOf(old.ID), card: index.CardOf(old)}
+	r.keys = []string{s.keys.Session(old.ID), s.keys.Tombstone(old.ID), s.keys.Created(r.shard), s.keys.Catalogue(r.shard), s.keys.Pending(r.shard)}
+	if list := r.card.CreatorList(s.keys); list != "" {
+		r.keys = append(r.keys, list)
+	}
+	if s.keys.Shards() == 1 {
+		r.keys = append(r.keys, r.card.NamedLists(s.keys)...)
+	} else if len(r.card.NamedLists(s.keys)) > 0 {
+		r.note = index.DropNote(&r.card)
+	}
+	r.args = []any{old.Version, string(old.ID), r.card.Pack(), "", 0, session.Score(now), r.note, "", 0}
+	return r
+}
+
+// leave has a tombstone left.
+func (r *removal) leave(tombstone string, ttl time.Duration) {
+	r.args[deleteTombstone], r.args[deleteTTL] = tombstone, max(ttl.Milliseconds(), 1)
+}
+
+// leaveEnd has an end left, under its key.
+func (r *removal) leaveEnd(key string, e session.End) {
+	r.keys = append(r.keys, key)
+	r.args[deleteEnd], r.args[deleteEndUntil] = e.String(), endMillis(e)
+}
+
+// dropNamed removes the entries in other shards of a session that was removed. They
+// are noted: what fails now is done by the sweeper.
+func (s *Store) dropNamed(ctx context.Context, r *removal) {
+	if r.note != "" {
+		_ = s.index.DropNamed(ctx, r.shard, r.card)
+	}
+}
+
+// Bury does a deletion that another store has done: it deletes old, the version that the caller
+// read, which may be due, and leaves the tombstone of that store until then. An old without a
+// Version says that nothing is stored. It answers session.ErrConflict if something else is stored.
+// It leaves no end: ends of another store come by themselves (End).
+func (s *Store) Bury(ctx context.Context, old *session.Stored, tombstone string, until session.Time) error {
+	now := s.clock()
+	r := s.newRemoval(old, now)
+	s.near.Forget(r.card)
+	defer s.near.Forget(r.card) // I4
+	r.leave(tombstone, until.Sub(now))
+	result, _, err := s.runScript(ctx, deleteScript, r.keys, r.args)
+	switch {
+	case err != nil:
+		return err
+	case result == "ok", result == "done":
+		s.remembered.AddTombstone(old.ID, tombstone, now)
+		s.dropNamed(ctx, r)
+		return nil
+	case result == "conflict", result == "gone":
+		return session.ErrConflict
+	}
+	return fmt.Errorf("BUG: delete.lua answered %q", result)
 }
 
 // redeletion says how to delete again what was deleted and has come back.

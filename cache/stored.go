@@ -182,6 +182,51 @@ func readAllFresh(ctx context.Context, rdb redis.UniversalClient, space *keys.Sp
 	return found, unreadable, nil
 }
 
+// Standing is what Redis has under a session's ID: the session, and what a deletion has left.
+type Standing struct {
+	// Stored is due or not, with Version and EntryTag; nil if nothing is stored that can be read.
+	Stored *session.Stored
+	// Unreadable says why what is stored cannot be read; nil if it can, or nothing is there.
+	Unreadable error
+	// Tombstone is the text of the tombstone, "" if there is none. It is no older than Stored: of a
+	// session that is deleted meanwhile both may be there, never a session without the tombstone that
+	// it came after.
+	Tombstone string
+}
+
+// ReadStandings reads what stands under each ID, in one round trip. It only reads, and needs no Store.
+func ReadStandings(ctx context.Context, rdb redis.UniversalClient, space *keys.Space, ids []session.ID) ([]Standing, error) {
+	fields, tombstones := make([]*redis.SliceCmd, len(ids)), make([]*redis.StringCmd, len(ids))
+	_, unsent := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+		for i, id := range ids { // both are on one server, which answers them in this order
+			fields[i] = pipe.HMGet(ctx, space.Session(id), fieldDoc, fieldVersion, fieldTag)
+			tombstones[i] = pipe.Get(ctx, space.Tombstone(id))
+		}
+		return nil
+	})
+	found := make([]Standing, len(ids))
+	for i := range ids {
+		at := &found[i]
+		values, err := repliesTo(fields[i], unsent)
+		switch {
+		case redis.HasErrorPrefix(err, "WRONGTYPE"):
+			at.Unreadable = errors.New("its key has another type")
+		case err != nil:
+			return nil, unavailable(err)
+		default:
+			if at.Stored, err = storedOf(textOf(values[0])); err != nil {
+				at.Stored, at.Unreadable = nil, err
+			} else if at.Stored != nil {
+				at.Stored.Version, at.Stored.EntryTag = textOf(values[1]), textOf(values[2])
+			}
+		}
+		if at.Tombstone, err = tombstones[i].Result(); err != nil && !errors.Is(err, redis.Nil) {
+			return nil, unavailable(err)
+		}
+	}
+	return found, nil
+}
+
 // repliesTo returns the values that an HMGET of a pipeline has read, or why there
 // are none. unsent is the pipeline's error: where Redis refuses a new connection,
 // the client tells it, and no command has it.

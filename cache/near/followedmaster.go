@@ -1,7 +1,6 @@
 package near
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
 	"github.com/cloakroom-dev/cloakroom/internal/push"
-	"github.com/cloakroom-dev/cloakroom/internal/redisinfo"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -95,13 +93,6 @@ func (m *followedMaster) ping(ctx context.Context) error {
 	})
 }
 
-var (
-	// errDeposed ends a link to what is not the master any more.
-	errDeposed = errors.New("another server than the one that sends invalidations answers now, or it is no master any more")
-	// errMoved ends the links when a shard is not where it was.
-	errMoved = errors.New("sessions have moved to another master")
-)
-
 // prove asks, every bound/4, on an ordinary connection, whether who answers
 // there is the server of the link, a master, and has its shards. proven is told
 // each time that it is.
@@ -111,7 +102,7 @@ func (m *followedMaster) prove(ctx context.Context, proven func()) error {
 		sent := n.fresh.clock()
 		err := m.ask(ctx)
 		switch {
-		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, redis.ErrClosed):
+		case errors.Is(err, push.ErrDeposed), errors.Is(err, push.ErrMoved), errors.Is(err, redis.ErrClosed):
 			return err
 		case err != nil: // proofs grow old by themselves
 			m.unproven(ctx, err)
@@ -135,36 +126,7 @@ func (m *followedMaster) prove(ctx context.Context, proven func()) error {
 func (m *followedMaster) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(m.tracker.near.fresh.bound, 100*time.Millisecond))
 	defer cancel()
-	pipe := m.client.Pipeline()
-	role, info := pipe.Do(ctx, "ROLE"), pipe.Info(ctx, "server")
-	shards := make([]*redis.StringCmd, len(m.never))
-	for i, key := range m.never {
-		shards[i] = pipe.Get(ctx, key)
-	}
-	_, err := pipe.Exec(ctx) // each reply has its error
-	if err := cmp.Or(role.Err(), info.Err()); err != nil {
-		return err
-	}
-	if role.Val() == nil && err != nil { // nothing was sent
-		return err
-	}
-	parts, _ := role.Slice()
-	if len(parts) == 0 || parts[0] != "master" || redisinfo.Field(info.Val(), "run_id") != m.conn.Server() {
-		return errDeposed
-	}
-	for i, reply := range shards {
-		err := reply.Err()
-		_, moved := redis.IsMovedError(err)
-		switch {
-		case moved:
-			return errMoved
-		case err == nil:
-			return fmt.Errorf("the key %s is there, and nothing may be stored under it", m.never[i])
-		case !errors.Is(err, redis.Nil): // ASK and TRYAGAIN: the shard is being moved; CLUSTERDOWN
-			return err
-		}
-	}
-	return nil
+	return push.Prove(ctx, m.client, m.conn.Server(), m.never)
 }
 
 // unproven notes that the master could not be proven, and logs the first time.

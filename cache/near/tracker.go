@@ -160,7 +160,7 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 	group.Go(func() error {
 		select {
 		case <-t.deposed:
-			return errDeposed
+			return push.ErrDeposed
 		case <-groupCtx.Done():
 			return groupCtx.Err()
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
+	"github.com/cloakroom-dev/cloakroom/cache/transfer"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/doctor"
@@ -39,6 +40,7 @@ and nothing else. It asks no Redis.
   --doctor            also with what cloakroom doctor needs to see settings and
                       connections; CONFIG GET shows passwords that Redis has in
                       its settings, so leave it out where that matters
+  --export            only what cloakroom export needs, which writes nothing
 
 The settings of serve that decide what is needed count, from flags, environment
 and --config: --redis-key-prefix, --near-cache-bytes (0 needs less),
@@ -52,6 +54,7 @@ type aclFlags struct {
 	usersFile          bool
 	cluster, sentinel  bool
 	audit, doctor      bool
+	export             bool
 }
 
 func (f *aclFlags) settings() []config.Setting {
@@ -63,6 +66,7 @@ func (f *aclFlags) settings() []config.Setting {
 		config.Own("sentinel", "false", config.Boolean(&f.sentinel), "and for Sentinels"),
 		config.Own("audit", "false", config.Boolean(&f.audit), "and for audit"),
 		config.Own("doctor", "false", config.Boolean(&f.doctor), "and for doctor"),
+		config.Own("export", "false", config.Boolean(&f.export), "for export alone"),
 	}
 }
 
@@ -81,6 +85,9 @@ func aclCommand(ctx context.Context, p *program) error {
 	if f.user == "" || strings.ContainsFunc(f.user, func(r rune) bool { return r <= ' ' || r == '"' || r == '\'' || r == 0x7f }) {
 		wrong.Addf("flag: --user must be a name without spaces and quotes")
 	}
+	if f.export && (f.audit || f.doctor) {
+		wrong.Addf("flag: --export is the rights of export alone: it excludes --audit and --doctor")
+	}
 	secret, err := f.secret(p.pipes(ctx))
 	if ctx.Err() != nil {
 		return followed.ErrInterrupted
@@ -95,7 +102,11 @@ func aclCommand(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	rule := acl.RuleOf(space, acl.Needed(redisRights(), f.when(c)))
+	rights := redisRights()
+	if f.export {
+		rights = transfer.Rights()
+	}
+	rule := acl.RuleOf(space, acl.Needed(rights, f.when(c)))
 	if err := f.print(p.stdout, secret, rule.String()); err != nil || !f.sentinel && c.RedisURL.Master == "" {
 		return err
 	}

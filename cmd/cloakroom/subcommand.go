@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/cloakroom-dev/cloakroom/cmd/cloakroom/completion"
+	"github.com/cloakroom-dev/cloakroom/cmd/cloakroom/move"
 	"github.com/cloakroom-dev/cloakroom/cmd/cloakroom/sessions"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
@@ -34,6 +35,8 @@ func subcommands() []subcommand {
 		{name: "key", help: "make an API key: cloakroom key new", run: key, verbs: []verb{{"new", "make an API key", new(keyRequest).flags}}},
 		{name: "sessions", help: "list, show, explain and revoke sessions of a sidecar", run: sessionsCommand, verbs: sessionVerbs()},
 		{name: "audit", help: "find, and repair, what does not fit together in Redis", run: auditCommand, flags: settingsOf("audit", new(auditFlags).settings()...)},
+		{name: "export", help: "write all sessions to a file, or into an import", run: exportCommand, flags: settingsOf("export", move.ExportSettings()...)},
+		{name: "import", help: "store what export has written", run: importCommand, flags: settingsOf("import", move.ImportSettings()...)},
 		{name: "doctor", help: "look at a Redis before you trust it with sessions", run: doctorCommand, flags: settingsOf("doctor", new(doctorFlags).settings()...)},
 		{name: "upstream", help: "say how copies of ZITADEL's sessions do: upstream status", run: upstreamCommand, verbs: []verb{
 			{"status", "say how copies of ZITADEL's sessions do", settingsOf("upstream", new(statusFlags).settings()...)},

@@ -55,7 +55,12 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	case "upstream":
 		checkUpstream(c, subcommand, wrong)
 		return
-	case "audit":
+	case "audit", "export":
+		return
+	case "import": // which refuses what serve would refuse of sessions that can end
+		if c.IssuersFault = openIssuers(c); c.IssuersFault != nil {
+			wrong.Addf("%v", c.IssuersFault)
+		}
 		return
 	}
 	if c.good("search-default-limit", "search-max-limit") && c.API.DefaultLimit > c.API.MaxLimit {

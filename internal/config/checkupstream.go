@@ -193,3 +193,6 @@ func authoritiesFile(path string) *followed.Files[*x509.CertPool] {
 		Says: func(*x509.CertPool) []any { return []any{"file", path} },
 	}
 }
+
+// Copies says whether the sessions are copies of a ZITADEL's, for subcommands that do not ask it.
+func (c *Config) Copies() bool { return c.upstream.URL != "" }

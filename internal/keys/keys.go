@@ -150,6 +150,11 @@ func (s *Space) Followed() []string {
 	return []string{s.prefix + "s:", s.prefix + "u:", s.prefix + "k:", s.prefix + "e:"}
 }
 
+// Moved returns the prefixes of the keys whose changes an export follows.
+func (s *Space) Moved() []string {
+	return []string{s.prefix + "s:", s.prefix + "d:", s.prefix + "e:"}
+}
+
 // Follows says whether near caches follow a key.
 func (s *Space) Follows(key string) bool {
 	rest, ok := strings.CutPrefix(key, s.prefix)
@@ -180,6 +185,7 @@ const (
 	KindCatalogue = 'x'
 	KindAgent     = 'a'
 	KindPending   = 'p'
+	KindTombstone = 'd'
 )
 
 // Spelled takes a key apart that this Space spells: its kind, the shard that it

@@ -20,9 +20,10 @@ type Given struct {
 }
 
 // DecodeJSON decodes a session as PUT and import take it: the fields of
-// Session, creator, and tokenSha256, the hash of a token that somebody else
-// made, in hexadecimal. All of them may stand in the one member session, as in
-// the answer of GetSession. Dates are truncated to the microsecond. A session
+// Session, creator, and tokenSha256, the hash of a token in hexadecimal. The
+// token is one that somebody else made, unless tokenCarriesId is true: then it
+// is one of Cloakroom's form, found by the session ID that it begins with. All of
+// these members may stand in the one member session, as in the answer of GetSession. Dates are truncated to the microsecond. A session
 // without an expirationDate has Never.
 //
 // Members that are not known, wherever they are, are refused unless
@@ -43,6 +44,12 @@ func DecodeJSON(body []byte, ignoreUnknown bool) (*Session, Given, error) {
 	if err != nil {
 		return nil, Given{}, err
 	}
+	if d.carriesID {
+		if !d.given.TokenSHA256 {
+			return nil, Given{}, &InvalidError{"tokenCarriesId", "must not be true without tokenSha256"}
+		}
+		d.session.TokenForeign = false
+	}
 	return d.session, d.given, nil
 }
 
@@ -54,11 +61,13 @@ type givenDecoder struct {
 	// bare and wrapped say where fields were met: in the outermost object, or in
 	// its member session.
 	bare, wrapped bool
+	// carriesID says that tokenCarriesId is true.
+	carriesID bool
 }
 
 // givenNames are the fields that DecodeJSON takes.
 var givenNames = []string{
-	"id", "creationDate", "changeDate", "sequence", "factors", "metadata", "userAgent", "expirationDate", "creator", "tokenSha256",
+	"id", "creationDate", "changeDate", "sequence", "factors", "metadata", "userAgent", "expirationDate", "creator", "tokenSha256", "tokenCarriesId",
 }
 
 // member reads a member of the outermost object.
@@ -101,8 +110,26 @@ func (d *givenDecoder) field(name string) error {
 		}
 		s.Token, s.TokenForeign, d.given.TokenSHA256 = hash, true, true
 		return nil
+	case "tokenCarriesId":
+		return d.Bool(&d.carriesID)
 	}
 	return s.decodeField(d.Reader, name, &d.given)
+}
+
+// AppendGivenJSON appends the document of a stored session, as AppendJSON wrote it, with
+// creator and token added, so that DecodeJSON reads all of it back.
+func AppendGivenJSON(dst []byte, s *Stored) []byte {
+	w := writer{append(dst, s.Doc[:len(s.Doc)-1]...)}
+	w.string("creator", s.Creator)
+	if !s.Token.IsZero() {
+		w.name("tokenSha256")
+		w.b = append(hex.AppendEncode(append(w.b, '"'), s.Token[:]), '"')
+		if !s.TokenForeign {
+			w.name("tokenCarriesId")
+			w.b = append(w.b, "true"...)
+		}
+	}
+	return append(w.b, '}')
 }
 
 // parseTokenHash decodes a token's hash. The zero hash means no token, so it is none.
