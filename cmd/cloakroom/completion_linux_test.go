@@ -209,7 +209,7 @@ func (c *completed) check(t *testing.T, offered string) {
 	}
 	var got []string
 	for offer := range strings.Lines(rest) {
-		offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t") // fish has the help behind it
+		offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t")                        // fish has the help behind it
 		offer = strings.ReplaceAll(offer[strings.LastIndexAny(offer, "/=")+1:], `\`, "") // fish quotes
 		if offer != "" && !(c.helpToo && offer == "--help") && !slices.Contains(got, offer) {
 			got = append(got, offer)

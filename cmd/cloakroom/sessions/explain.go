@@ -41,7 +41,7 @@ var (
 	}
 	stepWords = map[string]string{
 		"kept_page": "answered with the page kept from the same search", "held_list": "took the user's list from the near cache", "short_list": "read the beginning of each list",
-		"guessed": "read its sessions in the same round trip, because they were on it before",
+		"guessed":   "read its sessions in the same round trip, because they were on it before",
 		"given_ids": "took the IDs that were given", "counted": "counted what each list has", "ranked": "found total and page by rank", "examined": "examined each candidate's session",
 		"refused": "refused, because there are too many candidates", "nothing": "nothing can match", "anew": "started over without copies, which became invalid meanwhile",
 	}
