@@ -13,6 +13,7 @@ import (
 const (
 	apiDoc     = "../docs/api.md"
 	clientsDoc = "../docs/clients.md"
+	explainDoc = "../docs/explain.md"
 )
 
 func readDoc(t *testing.T, file string) string {
@@ -72,11 +73,12 @@ func TestDocsNameEverything(t *testing.T) {
 // comment with the file, the title and which half, and a block of code.
 var sample = regexp.MustCompile("(?s)(<!-- golden: ([^\\n:]+): ([^\\n]+): (request|answer) -->\n```json\n)(.*?)(```)")
 
-// The samples of docs/api.md and docs/clients.md are bodies of the golden files,
+// The samples of docs/api.md, docs/clients.md and docs/explain.md are bodies of the golden files,
 // so they are what a server takes and answers.
 func TestDocsSamplesAreGolden(t *testing.T) {
 	samplesAreGolden(t, apiDoc)
 	samplesAreGolden(t, clientsDoc)
+	samplesAreGolden(t, explainDoc)
 }
 
 func samplesAreGolden(t *testing.T, file string) {

@@ -194,9 +194,9 @@ func TestExplain_Upstream(t *testing.T) {
 	}
 }
 
-// docs/api.md has every step of an explanation.
+// docs/explain.md has every step of an explanation.
 func TestDocsNameTheStepsOfAnExplanation(t *testing.T) {
-	text, err := os.ReadFile("../docs/api.md")
+	text, err := os.ReadFile(explainDoc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestDocsNameTheStepsOfAnExplanation(t *testing.T) {
 		index.StepRanked, index.StepExamined, index.StepRefused, index.StepNothing, index.StepAnew,
 	} {
 		if !strings.Contains(string(text), "`"+string(step)+"`") {
-			t.Errorf("docs/api.md does not have the step %s", step)
+			t.Errorf("docs/explain.md does not have the step %s", step)
 		}
 	}
 }

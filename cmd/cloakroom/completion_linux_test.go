@@ -23,7 +23,7 @@ type completed struct {
 	helpToo bool
 }
 
-// completions are lines for every subcommand, verb and flag that there is. dir has a file of the name "a file".
+// completions are lines for every subcommand, verb and flag that there is. dir has the files of TestCompletion.
 func completions(dir string) (all []completed) {
 	serve := map[string]bool{}
 	var walk func(line string, c *completion.Command)
@@ -41,6 +41,9 @@ func completions(dir string) (all []completed) {
 			all = append(all, completed{line + " ", names, true}, completed{line + " " + names[0][:1], startingWith(names, names[0][:1]), false})
 		}
 		all = append(all, completed{line + " --", flags, false}, completed{line + " --a", startingWith(flags, "--a"), false})
+		if c.Name == "get" && len(flags) > 0 { // flags may stand behind the ID as well; a switch has no values
+			all = append(all, completed{line + " ID --", flags, false}, completed{line + " --fresh=", nil, false})
+		}
 		c.Flags.VisitAll(func(f *pflag.Flag) {
 			// The settings of serve are flags of several subcommands: their values are looked at once.
 			if f.NoOptDefVal != "" || serve[f.Name] {
@@ -51,7 +54,7 @@ func completions(dir string) (all []completed) {
 			words := usage.Words(f)
 			switch {
 			case usage.IsFile(f):
-				all = append(all, completed{at + " " + dir + "/a", []string{"a-file"}, false}, completed{at + "=" + dir + "/a", []string{"a-file"}, false})
+				all = append(all, completed{at + " " + dir + "/a", []string{"a-file", "a-[f]ile"}, false}, completed{at + "=" + dir + "/a", []string{"a-file", "a-[f]ile"}, false})
 			case words != nil:
 				all = append(all, completed{at + " ", words, false}, completed{at + "=" + words[0][:1], startingWith(words, words[0][:1]), false})
 			default:
@@ -159,8 +162,10 @@ var inShell = map[string]func(t *testing.T, env []string, lines string) string{
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "a-file"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"a-file", "a-[f]ile"} { // the latter is a pattern, too, for the former
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	all := completions(dir)
 	var text strings.Builder
@@ -204,8 +209,8 @@ func (c *completed) check(t *testing.T, offered string) {
 	}
 	var got []string
 	for offer := range strings.Lines(rest) {
-		offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t") // fish has the help behind it
-		offer = offer[strings.LastIndexAny(offer, "/=")+1:]
+		offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t")                        // fish has the help behind it
+		offer = strings.ReplaceAll(offer[strings.LastIndexAny(offer, "/=")+1:], `\`, "") // fish quotes
 		if offer != "" && !(c.helpToo && offer == "--help") && !slices.Contains(got, offer) {
 			got = append(got, offer)
 		}

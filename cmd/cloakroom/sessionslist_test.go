@@ -193,6 +193,16 @@ metadata      bytes: AAEC (base64)
 	if _, log := get(exitUsage); !strings.Contains(log, "say which session: cloakroom sessions get ID") {
 		t.Errorf("got %q", log)
 	}
+	want(t, http.StatusCreated, "PUT", api+"/v2/sessions/--fresh", `{"factors":{"user":{"id":"dash"}}}`)
+	if line, _ := get(exitOK, "--output=jsonl", "--", "--fresh"); !strings.HasPrefix(line, `{"id":"--fresh",`) {
+		t.Errorf("got %q", line)
+	}
+	if _, log := get(exitUsage, "a", "--", "--fresh"); !strings.Contains(log, "argument 5 is no flag") {
+		t.Errorf("got %q", log)
+	}
+	if _, log := get(exitUsage, ""); !strings.Contains(log, "say which session: cloakroom sessions get ID") {
+		t.Errorf("got %q", log)
+	}
 	if _, log := get(exitUsage, "a", "b"); !strings.Contains(log, "argument 4 is no flag") {
 		t.Errorf("got %q", log)
 	}

@@ -90,6 +90,7 @@ func TestRevokeCommandFlags(t *testing.T) {
 	f("1 session created after 2026-01-02T01:00:00+01:00 would be revoked", "--created-after=2026-01-02T01:00:00+01:00")
 	f("1 session ending before 2090-06-01T00:00:00Z would be revoked", "--expires-before=2090-06-01T00:00:00Z")
 	f("2 sessions ending after 2090-06-01T00:00:00Z or never would be revoked", "--expires-after=2090-06-01T00:00:00Z")
+	f("1 session ending before 2090-06-01T00:00:00Z ending after 2026-01-01T00:00:00Z would be revoked", "--expires-before=2090-06-01", "--expires-after=2026-01-01")
 	f("1 session of user alice of user agent fp created after 2025-01-01T00:00:00Z would be revoked", "--user-id=alice", "--agent-id=fp", "--created-after=2025-01-01T00:00:00Z")
 	f("1 session that the caller may delete, except 2 sessions would be revoked", "--all", "--except-id=a", "--except-id=b")
 	if n := total(t, api, "{}"); n != "3" {

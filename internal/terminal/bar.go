@@ -8,11 +8,11 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// lineEvery is how often a line tells how far something is, where there is no terminal.
+// lineEvery is the time between two lines where there is no terminal.
 const lineEvery = 30 * time.Second
 
-// Bar shows how far something is that takes long: on a terminal as a bar with count, rate
-// and time left, else in a line every 30 seconds. It is for one goroutine.
+// Bar shows the progress of long work: on a terminal as a bar with count, rate and time left,
+// elsewhere in a line every 30 seconds. It is for one goroutine.
 type Bar struct {
 	w    io.Writer
 	bar  *progressbar.ProgressBar // nil without a terminal
@@ -32,8 +32,8 @@ func NewBar(w io.Writer, what string) *Bar {
 }
 
 // Show tells that done of about expected elements are done. line says the same, without an
-// end of line, where there is no terminal; it is called when it is needed. What cannot be
-// shown is not missed.
+// end of line, where there is no terminal; it is called when it is needed. Errors of
+// w are ignored.
 func (b *Bar) Show(done, expected uint64, line func() string) {
 	if b.bar != nil {
 		// Never full before the end: it would not go on then.

@@ -16,8 +16,8 @@ const (
 	drawEvery = 100 * time.Millisecond
 )
 
-// Spin shows on a terminal that something goes on which takes longer than half a second,
-// until stop is called, which must be. It shows nothing if w is no terminal.
+// Spin shows a spinner on w from half a second on until stop is called; stop must be called. It
+// shows nothing if w is no terminal.
 func Spin(w io.Writer, what string) (stop func()) {
 	if Of(w) == nil {
 		return func() {}
@@ -36,7 +36,7 @@ func Spin(w io.Writer, what string) (stop func()) {
 		ticker := time.NewTicker(drawEvery)
 		defer ticker.Stop()
 		for {
-			_ = b.RenderBlank() // what cannot be shown is not missed
+			_ = b.RenderBlank() // a spinner that cannot be drawn is no fault
 			select {
 			case <-ctx.Done():
 				_ = b.Clear()

@@ -1,5 +1,5 @@
-// Package terminal is what subcommands show and ask where a user sits at a terminal, and do
-// not where none does.
+// Package terminal has the questions, spinners and progress bars of subcommands, which appear
+// only on a terminal.
 package terminal
 
 import (

@@ -29,22 +29,25 @@ func ParseFlags(flags *pflag.FlagSet, args []string, wrong *Faults) (unknown boo
 }
 
 // ParseWords is ParseFlags for args that may also have so many words, before or behind flags,
-// which it returns.
+// which it returns. Behind -- all are words, also those that begin with a dash.
 func ParseWords(flags *pflag.FlagSet, args []string, most int, wrong *Faults) (words []string, unknown bool, err error) {
-	known, stray := make([]string, 0, len(args)), false
+	known, stray, ended := make([]string, 0, len(args)), false, false
 	for i := 0; i < len(args); i++ {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		next := i+1 < len(args) && !hasValue
+		isWord := ended || !strings.HasPrefix(args[i], "-") || args[i] == "-"
 		switch f := flags.Lookup(name); {
-		case args[i] == "-h" || args[i] == "--help":
-			return nil, unknown, pflag.ErrHelp
-		case len(words) < most && !strings.HasPrefix(args[i], "-"):
+		case isWord && len(words) < most:
 			words = append(words, args[i])
-		case !strings.HasPrefix(args[i], "-") || args[i] == "-":
+		case isWord:
 			if !stray {
 				wrong.Addf("argument %d is no flag, and nothing else is taken", i+1)
 			}
 			stray = true
+		case args[i] == "-h" || args[i] == "--help":
+			return nil, unknown, pflag.ErrHelp
+		case most > 0 && args[i] == "--":
+			ended = true
 		case f == nil || !strings.HasPrefix(args[i], "--") || strings.HasPrefix(args[i], "---"):
 			unknown = true
 			wrong.Addf("unknown flag %s%s", Quote(args[i][:len(args[i])-len(strings.TrimLeft(args[i], "-"))]+name), suggest.DidYouMean("--", name, names(flags)))

@@ -11,7 +11,7 @@ import (
 const bashHead = `# bash completion of cloakroom; cloakroom completion bash prints it.
 
 _cloakroom() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} before= flag= path= words= i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} before= flag= assigned= path= words= word i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path/${COMP_WORDS[i]}" in
         %s) path=$path/${COMP_WORDS[i]} ;;
@@ -19,22 +19,25 @@ _cloakroom() {
         esac
     done
     case $cur in
-    --*=*) flag=${cur%%%%=*} before=${cur%%%%=*}= cur=${cur#*=} ;;
-    =) flag=$prev cur= ;;
-    *) if [[ $prev == = ]]; then flag=${COMP_WORDS[COMP_CWORD-2]}; else flag=$prev; fi ;;
+    --*=*) assigned=1 flag=${cur%%%%=*} before=${cur%%%%=*}= cur=${cur#*=} ;;
+    =) assigned=1 flag=$prev cur= ;;
+    *) if [[ $prev == = ]]; then assigned=1 flag=${COMP_WORDS[COMP_CWORD-2]}; else flag=$prev; fi ;;
     esac
     COMPREPLY=()
     case "$path $flag" in
 `
 
 const bashTail = `    esac
-    local IFS=$'\n'
-    if [[ $words == FILE ]]; then
-        compopt -o filenames 2>/dev/null # bash 3.2 has no compopt
-        COMPREPLY=($(compgen -P "$before" -f -- "$cur"))
-    elif [[ $words != ANY ]]; then
-        COMPREPLY=($(compgen -P "$before" -W "${words// /$IFS}" -- "$cur"))
-    fi
+    [[ $words == FILE ]] && compopt -o filenames 2>/dev/null # bash 3.2 has no compopt
+    while IFS= read -r word; do # not split, and no pattern for other files
+        COMPREPLY+=("$word")
+    done < <(
+        case $words in
+        FILE) compgen -P "$before" -f -- "$cur" ;;
+        ANY) ;;
+        *) compgen -P "$before" -W "$words" -- "$cur" ;;
+        esac
+    )
 }
 
 complete -F _cloakroom cloakroom
@@ -80,5 +83,5 @@ func bash(root *Command) string {
 		fmt.Fprintf(&words, "        %s) words=%s ;;\n", quote(at), quote(strings.Join(all, " ")))
 	})
 	return fmt.Sprintf(bashHead, strings.Join(paths, "|")) + values.String() +
-		"    *)\n        case $path in\n" + words.String() + "        esac ;;\n" + bashTail
+		"    *)\n        case $assigned$path in\n        1*) words=ANY ;; # a switch has no value to complete\n" + words.String() + "        esac ;;\n" + bashTail
 }

@@ -79,5 +79,8 @@ func zshArguments(c *Command) string {
 	if len(specs) == 0 {
 		return ""
 	}
+	if len(c.Sub) == 0 {
+		specs = append(specs, "        '*: : '") // behind an argument there may be more flags
+	}
 	return "    _arguments \\\n" + strings.Join(specs, " \\\n") + "\n"
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// block is lines with a name each.
+// block is a list of lines, each of which has a name.
 type block struct{ names, texts []string }
 
-// line adds a line, unless it says nothing.
+// line adds a line, unless its text is empty.
 func (b *block) line(name, text string) {
 	if text = strings.TrimSpace(usage.Printable(text)); text != "" {
 		b.names, b.texts = append(b.names, name), append(b.texts, text)
@@ -21,7 +21,7 @@ func (b *block) line(name, text string) {
 
 func (b *block) date(name string, at, now time.Time) { b.line(name, instantAnd(at, now)) }
 
-// print prints the lines, their texts below each other.
+// print prints the lines, with their texts aligned.
 func (b *block) print(w io.Writer) error {
 	width := 0
 	for _, name := range b.names {

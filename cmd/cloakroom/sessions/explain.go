@@ -21,7 +21,7 @@ session.read for the whole instance. A search that the sidecar refuses because
 it would cost too much is explained, too, and is exit code 1.
 `
 
-// explanation is how a search was done. Words that are not known are printed as they are.
+// explanation is the answer of the API. Unknown words are printed as they are.
 type explanation struct {
 	Plan   string
 	Driver struct{ Predicate, Lists string }
@@ -33,16 +33,17 @@ type explanation struct {
 	Costly    *struct{ WaitedMicroseconds string }
 }
 
-// driverWords says what a driver's lists are, stepWords what was done.
+// driverWords describe the lists of a driver, and stepWords the steps, by their names in the API.
 var (
 	driverWords = map[string]string{
 		"none": "nothing", "copy": "the user's list in the near cache", "ids": "the IDs", "user": "the user's list", "user_agent": "the user agent's list", "creator": "the creator's list",
 		"creation_date": "the list of all by creation date", "expiration_date": "the list of all by expiration date", "own": "the lists of the caller's own sessions", "all": "the list of all sessions",
 	}
 	stepWords = map[string]string{
-		"kept_page": "answered with the page of the same search before", "held_list": "took the user's list from the near cache", "short_list": "read the beginning of each list",
+		"kept_page": "answered with the page kept from the same search", "held_list": "took the user's list from the near cache", "short_list": "read the beginning of each list",
+		"guessed":   "read its sessions in the same round trip, because they were on it before",
 		"given_ids": "took the IDs that were given", "counted": "counted what each list has", "ranked": "found total and page by rank", "examined": "examined each candidate's session",
-		"refused": "refused, because there are too many candidates", "nothing": "nothing can match", "anew": "began anew without copies, which did not hold",
+		"refused": "refused, because there are too many candidates", "nothing": "nothing can match", "anew": "started over without copies, which became invalid meanwhile",
 	}
 )
 
@@ -73,7 +74,7 @@ func explain(ctx context.Context, c *call) error {
 	return cmp.Or(err, e.Refused)
 }
 
-// explanation adds what there is to say of a search.
+// explanation adds the lines of an explained search.
 func (b *block) explanation(c *call, said *explanation, e *apiclient.Explained) {
 	b.line("plan", said.Plan)
 	driver := cmp.Or(driverWords[said.Driver.Lists], said.Driver.Lists)

@@ -16,10 +16,11 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/terminal"
 )
 
-const getIntro = `Usage: cloakroom sessions get ID [flags]
+const getIntro = `Usage: cloakroom sessions get [flags] [--] ID
 
-Shows one session in full: on a terminal for people, elsewhere as JSON, on one
-line, as the API has it. A session that is not there is exit code 1.
+Shows one session in full: as text on a terminal, elsewhere as one line of JSON
+in the form of the API. If there is no such session, the exit code is 1. An ID
+that begins with a dash goes behind --.
 `
 
 func get(ctx context.Context, c *call) error {
@@ -44,7 +45,7 @@ func get(ctx context.Context, c *call) error {
 	return b.print(c.Stdout)
 }
 
-// session adds what there is to say of a session.
+// session adds the lines of a session.
 func (b *block) session(s *shown, now time.Time) {
 	user := &s.Factors.User
 	b.line("id", s.ID)
@@ -92,7 +93,7 @@ func metadata(value []byte) string {
 	return base64.StdEncoding.EncodeToString(value) + " (base64)"
 }
 
-// instantAnd says when something is, and how far that is from now.
+// instantAnd returns an instant, and the time between it and now.
 func instantAnd(at, now time.Time) string {
 	switch {
 	case at.IsZero():

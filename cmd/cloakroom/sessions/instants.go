@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxSpan bounds how far a relative instant is from now: that is more than any session has.
+// maxSpan is the largest distance of a relative instant from now; no session lasts longer.
 const maxSpan = 150 * 365 * 24 * time.Hour
 
 // units are those of a relative instant.
@@ -14,13 +14,14 @@ var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time
 
 // instant reads an instant as people write it: with a time of day and an offset (RFC 3339), a
 // date, which is 00:00 UTC since all dates of the API are in UTC, now, or so long before now if
-// sign is -1, behind it if it is 1. words name the instant, and are what text says if that does.
+// sign is -1, after now if it is 1. words are text for the user: the instant, and for a relative one text as well.
 func instant(text string, now time.Time, sign time.Duration) (at time.Time, words string, ok bool) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, text, true
+		_, err = at.MarshalText() // takes no offset of 24 hours, which Parse does
+		return at.UTC(), text, err == nil && inRange(at)
 	}
 	if at, err := time.Parse(time.DateOnly, text); err == nil {
-		return at, at.Format(time.RFC3339), true
+		return at, at.Format(time.RFC3339), inRange(at)
 	}
 	now = now.UTC().Truncate(time.Microsecond) // as the API has it
 	if text == "now" {
@@ -36,6 +37,9 @@ func instant(text string, now time.Time, sign time.Duration) (at time.Time, word
 	}
 	return at, at.Format(time.RFC3339) + " (in " + text + ")", true
 }
+
+// inRange says whether the API takes at: it has the years 0001 to 9999.
+func inRange(at time.Time) bool { year := at.UTC().Year(); return 1 <= year && year <= 9999 }
 
 // instantForm says what instant takes.
 func instantForm(sign time.Duration) string {

@@ -11,12 +11,12 @@ import (
 const listIntro = `Usage: cloakroom sessions list [WHICH] [flags]
 
 Lists sessions of a running sidecar, newest first: all that the caller may see,
-or those that WHICH names. On a terminal it prints a table as wide as that: AGE
-is the time since a session was created, LEFT the time until it ends. Elsewhere
-it prints JSON, a session a line, as the API has it.
+or those that WHICH names. On a terminal it prints a table that fits: AGE is the
+time since a session was created, LEFT the time until it ends. Elsewhere it
+prints JSON in the form of the API, one session a line.
 `
 
-// defaultLimit is how many sessions are listed if nothing else is said.
+// defaultLimit is the default of --limit.
 const defaultLimit = 100
 
 var (
@@ -25,7 +25,7 @@ var (
 	pages       = group{"How many, and in which order:", []option{limitOption, ascOption, freshOption}}
 	listOutput  = group{"Output:", []option{{
 		name: "output", words: []string{formatTable, formatWide, formatJSON, formatLines, formatID},
-		help: "form of what is printed; table; wide, with more columns and nothing cut; json, an array; jsonl, a session a line; id, IDs alone; default table on a terminal, else jsonl",
+		help: "output format; table; wide, with more columns and nothing cut; json, an array; jsonl, one session a line; id, IDs alone; default table on a terminal, else jsonl",
 	}}}
 )
 
@@ -35,7 +35,7 @@ func checkPages(c *call, wrong *usage.Faults) {
 	}
 }
 
-// limit returns how many sessions there may be, 0 for any number.
+// limit returns the value of --limit; 0 is no limit.
 func (c *call) limit() int {
 	n, _ := strconv.Atoi(c.text("limit")) // checkPages has seen it
 	return n
@@ -71,7 +71,7 @@ func list(ctx context.Context, c *call) error {
 	return out.end()
 }
 
-// shown says that there are more sessions than were listed.
+// shown tells the user that the list is not complete.
 func (c *call) shown(listed int, total uint64) string {
 	which := "newest"
 	if c.on("asc") {

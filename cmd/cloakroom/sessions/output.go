@@ -12,7 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// The forms of output: those for people, and those for programs.
+// The output formats: the first three are for people, the others for programs.
 const (
 	formatTable = "table"
 	formatWide  = "wide"
@@ -25,10 +25,10 @@ const (
 // textOutput is the group of the verbs that show one thing.
 var textOutput = group{"Output:", []option{{
 	name: "output", words: []string{formatText, formatJSON, formatLines},
-	help: "form of what is printed; text; json, indented; jsonl, on one line; default text on a terminal, else jsonl",
+	help: "output format; text; json, indented; jsonl, on one line; default text on a terminal, else jsonl",
 }}}
 
-// format returns the form of the output, people's on a terminal by default.
+// format returns the output format; the default on a terminal is people.
 func (c *call) format(people string) string {
 	switch given := c.text("output"); {
 	case given != "":
@@ -92,10 +92,10 @@ func (w *sessionWriter) page(p *apiclient.Page) (err error) {
 	return w.flush()
 }
 
-// flush prints what is held back.
+// flush writes the buffered output.
 func (w *sessionWriter) flush() error { return w.w.Flush() }
 
-// end prints what follows the last page.
+// end closes the output after the last page.
 func (w *sessionWriter) end() error {
 	if w.format == formatJSON {
 		after := "\n]\n"
@@ -107,8 +107,8 @@ func (w *sessionWriter) end() error {
 	return w.flush()
 }
 
-// jsonWriter writes JSON as it came. For a terminal it escapes what that must not be sent: JSON
-// escapes only some of the control characters.
+// jsonWriter writes JSON unchanged. For a terminal it escapes the characters that usage.Unprintable
+// names, since JSON itself escapes only some of the control characters.
 type jsonWriter struct {
 	w      io.Writer
 	escape bool
@@ -138,7 +138,7 @@ func (j *jsonWriter) indented(value json.RawMessage) error {
 	return j.write()
 }
 
-// write writes the buffer. Outside of its texts JSON has nothing that is escaped but line breaks.
+// write writes the buffer. Outside of strings, JSON has none of the escaped characters but line breaks.
 func (j *jsonWriter) write() (err error) {
 	if !j.escape {
 		_, err = j.w.Write(j.buffer.Bytes())
@@ -156,7 +156,7 @@ func (j *jsonWriter) write() (err error) {
 	return err
 }
 
-// printOne prints one JSON value in a form for programs.
+// printOne prints one JSON value in one of the formats for programs.
 func (c *call) printOne(format string, value json.RawMessage) error {
 	j := c.jsonWriter(c.Stdout)
 	if format == formatLines {

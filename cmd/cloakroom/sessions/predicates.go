@@ -10,7 +10,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// named is a predicate by names, words what it says: % is the name. json is what the API calls it.
+// named is a predicate by names. words describe it to the user, with % for the name; json is its name
+// in the API.
 type named struct {
 	option
 	words string
@@ -18,7 +19,7 @@ type named struct {
 	query func(names ...string) apiclient.Query
 }
 
-// dated is the same by a date: % is the instant.
+// dated is a predicate by a date, with % for the instant in words.
 type dated struct {
 	option
 	words string
@@ -32,6 +33,9 @@ func first(of func(string) apiclient.Query) func(...string) apiclient.Query {
 	return func(names ...string) apiclient.Query { return of(names[0]) }
 }
 
+// orNever is said of sessions without an expiration date, which end after every date.
+const orNever = " or never"
+
 // Which sessions: this is the only place that knows the flags.
 var (
 	byName = []named{
@@ -44,7 +48,7 @@ var (
 		{option{name: "created-before", help: "created before this TIME"}, "created before %", "creationDateQuery", apiclient.CreatedBefore, -1},
 		{option{name: "created-after", help: "created after it"}, "created after %", "creationDateQuery", apiclient.CreatedAfter, -1},
 		{option{name: "expires-before", help: "ending before it"}, "ending before %", "expirationDateQuery", apiclient.EndingBefore, 1},
-		{option{name: "expires-after", help: "ending after it, or never"}, "ending after % or never", "expirationDateQuery", apiclient.EndingAfter, 1},
+		{option{name: "expires-after", help: "ending after it, or never"}, "ending after %" + orNever, "expirationDateQuery", apiclient.EndingAfter, 1},
 	}
 )
 
@@ -86,7 +90,11 @@ func (c *call) meant(wrong *usage.Faults) {
 		if !ok {
 			wrong.Addf("--%s must be %s", p.name, instantForm(p.sign))
 		}
-		add(p.words, words, p.query(at))
+		what := p.words
+		if c.text("expires-before") != "" { // then none that never ends is meant
+			what = strings.TrimSuffix(what, orNever)
+		}
+		add(what, words, p.query(at))
 	}
 }
 

@@ -129,7 +129,7 @@ func (v *Verb) parse(p *Program) (*call, error) {
 	c.meant(&wrong)
 	switch {
 	case unknown: // then what seems missing may be what it was to say
-	case v.takesID && len(words) == 0:
+	case v.takesID && strings.Join(words, "") == "": // or a shell variable that is not set
 		wrong.Addf("say which session: cloakroom sessions %s ID", v.Name)
 	case v.check != nil:
 		v.check(c, &wrong)
@@ -146,7 +146,7 @@ func (c *call) terminal() *os.File {
 	return terminal.Of(c.Stdin)
 }
 
-// note tells something beside the output.
+// note prints a line on standard error.
 func (c *call) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(c.Stderr, format+"\n", args...) // whoever does not see it has the output
+	_, _ = fmt.Fprintf(c.Stderr, format+"\n", args...) // standard output is complete without it
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/usage"
 )
 
-// shown is what people are shown of a session. What it has in addition is in its JSON alone.
+// shown has the members of a session that are shown to people. Other members are in its JSON only.
 type shown struct {
 	ID, Sequence                             string
 	CreationDate, ChangeDate, ExpirationDate time.Time
