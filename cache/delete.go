@@ -153,7 +153,7 @@ func (s *Store) dropNamed(ctx context.Context, r *removal) {
 }
 
 // ApplyDeletion does a deletion that another store has done: it deletes old, the version that the caller
-// read, which may be due, and leaves the tombstone of that store until then. An old without a
+// read, which may be due, and leaves the tombstone of that store until then, none if that is "". An old without a
 // Version says that nothing is stored. It answers session.ErrConflict if something else is stored.
 // It leaves no end: ends of another store come by themselves (End).
 func (s *Store) ApplyDeletion(ctx context.Context, old *session.Stored, tombstone string, until session.Time) error {

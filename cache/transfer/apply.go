@@ -171,7 +171,7 @@ func (i *importer) store(ctx context.Context, r *record, found *cache.State) err
 		return nil
 	}
 	if now := i.Store.Now(); r.session.ExpirationDate <= now {
-		return i.expire(ctx, r.session, found.Stored, now)
+		return i.expire(ctx, found.Stored, now)
 	}
 	old := found.Stored
 	if old != nil && old.Due(i.Store.Now()) {
@@ -194,12 +194,11 @@ func (i *importer) store(ctx context.Context, r *record, found *cache.State) err
 	return nil
 }
 
-// expire deletes old, an older version, if it would outlive the newer one, which has expired since it was exported. It
-// leaves a tombstone with the sequence of the newer one, and no end: nobody has revoked the session.
-func (i *importer) expire(ctx context.Context, newer *session.Session, old *session.Stored, now session.Time) error {
+// expire removes old, an older version, if it would outlive the newer one, which has expired since it was exported. Like
+// every expiration it leaves nothing: a tombstone would delete what the other store, by a clock that is behind, still has.
+func (i *importer) expire(ctx context.Context, old *session.Stored, now session.Time) error {
 	if old != nil && !old.Due(now) {
-		tombstone := deletions.NewTombstone(newer.Sequence, "expired", now)
-		if err := i.Store.ApplyDeletion(ctx, old, tombstone, now.Add(deletions.TombstoneFor)); err != nil {
+		if err := i.Store.ApplyDeletion(ctx, old, "", now); err != nil {
 			return err
 		}
 	}
