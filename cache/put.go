@@ -247,7 +247,7 @@ func (s *Store) newWrite(next *session.Session, old *session.Stored, twins []any
 // resultUserLimit, and adds none, if the user may have no further session.
 func (s *Store) addNamed(ctx context.Context, w *write) (result string, err error) {
 	err = repeat(ctx, func(bool) error {
-		return s.rdb.ZAdd(ctx, s.keys.Pending(w.shard), redis.Z{Score: float64(s.clock().Add(noteFor)), Member: w.note}).Err()
+		return s.writes.Do(ctx, redis.NewIntCmd(ctx, "zadd", s.keys.Pending(w.shard), session.Score(s.clock().Add(noteFor)), w.note))
 	})
 	if err != nil {
 		return "", err
@@ -260,12 +260,11 @@ func (s *Store) addNamed(ctx context.Context, w *write) (result string, err erro
 		}
 	}
 	return result, repeat(ctx, func(bool) error {
-		pipe := s.rdb.Pipeline()
-		for _, list := range lists {
-			pipe.ZAdd(ctx, list, redis.Z{Score: float64(w.card.Creation), Member: w.card.Member()})
+		adds := make([]redis.Cmder, len(lists))
+		for i, list := range lists {
+			adds[i] = redis.NewIntCmd(ctx, "zadd", list, session.Score(w.card.Creation), w.card.Member())
 		}
-		_, err := pipe.Exec(ctx)
-		return err
+		return s.writes.Do(ctx, adds...)
 	})
 }
 
