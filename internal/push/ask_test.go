@@ -62,6 +62,11 @@ func ask(ctx context.Context, l *push.Link, keys ...string) (string, error) {
 	return b.String(), err
 }
 
+// isSilent says whether a link was not asked because it owes answers.
+func isSilent(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "redis does not answer on the connection")
+}
+
 // Redis tells a link once of each change of a key that was read over it, before the next answer, even
 // if the key was not there. It tells of no other key.
 func TestLink_HearsOfWhatItHasRead(t *testing.T) {
@@ -133,6 +138,10 @@ func TestLink_EachGetsItsOwnAnswers(t *testing.T) {
 					cancel()
 				}
 				got, err := ask(ctx, l, "k"+a, "k"+b)
+				for isSilent(err) { // somebody has left, and a slow machine is late with their answer
+					time.Sleep(time.Millisecond)
+					got, err = ask(ctx, l, "k"+a, "k"+b)
+				}
 				cancel()
 				want := fmt.Sprintf("$%d\r\nvalue %s\r\n$%d\r\nvalue %s\r\n", 6+len(a), a, 6+len(b), b)
 				switch {
