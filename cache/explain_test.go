@@ -208,7 +208,7 @@ func TestExplain_Anew(t *testing.T) {
 	}
 }
 
-// What had to wait for its turn among costly searches says how long.
+// A costly search that waited for its turn says how long.
 func TestExplain_WaitsForItsTurn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

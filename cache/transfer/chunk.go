@@ -39,7 +39,7 @@ type line struct {
 
 // read reads all lines into chunks, which go to both channels, in order. A chunk ends where nothing more has come, so that
 // changes are stored without waiting for more.
-func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error {
+func (i *importer) read(ctx context.Context, ordered, undecoded chan<- *chunk) error {
 	in := bufio.NewReaderSize(i.From, max(64<<10, 2*i.MaxSessionBytes+maxLineExtra))
 	number := uint64(0)
 	for ended := false; !ended; {
@@ -70,7 +70,7 @@ func (i *importer) read(ctx context.Context, ordered, todo chan<- *chunk) error 
 		if len(c.lines) == 0 {
 			return nil
 		}
-		for _, to := range []chan<- *chunk{ordered, todo} {
+		for _, to := range []chan<- *chunk{ordered, undecoded} {
 			select {
 			case to <- c:
 			case <-ctx.Done():

@@ -145,17 +145,17 @@ func (r *record) name() string {
 
 // run reads, decodes and stores.
 func (i *importer) run(ctx context.Context) error {
-	ordered, todo := make(chan *chunk, chunksAhead), make(chan *chunk, chunksAhead)
+	ordered, undecoded := make(chan *chunk, chunksAhead), make(chan *chunk, chunksAhead)
 	queues := make([]chan []record, appliers)
 	group, groupCtx := errgroup.WithContext(ctx) // I7
 	group.Go(func() error {
 		defer close(ordered)
-		defer close(todo)
-		return i.read(groupCtx, ordered, todo)
+		defer close(undecoded)
+		return i.read(groupCtx, ordered, undecoded)
 	})
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		group.Go(func() error {
-			for c := range todo {
+			for c := range undecoded {
 				c.decode(i.FromLine)
 			}
 			return nil

@@ -120,8 +120,8 @@ func TestImport_ReadsAheadALimitedNumberOfBytes(t *testing.T) {
 	t.Parallel()
 	lines := bytes.Repeat(append(bytes.Repeat([]byte("x"), 100_000), '\n'), 40)
 	i := &importer{ImportConfig: &ImportConfig{From: bytes.NewReader(lines), MaxSessionBytes: 1 << 20}}
-	ordered, todo := make(chan *chunk, 40), make(chan *chunk, 40)
-	if err := i.read(t.Context(), ordered, todo); err != nil {
+	ordered, undecoded := make(chan *chunk, 40), make(chan *chunk, 40)
+	if err := i.read(t.Context(), ordered, undecoded); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

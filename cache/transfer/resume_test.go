@@ -55,7 +55,7 @@ func TestResume_GivesWhatAnUncutExportGives(t *testing.T) {
 	}
 }
 
-// What is deleted between the two halves of an export is not in it any more, though it was read before.
+// A resumed export has the deletion of a session that was exported before the interruption and deleted during it.
 func TestResume_KnowsWhatWasDeletedMeanwhile(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
-// What a store has comes out, and goes into another one with any number of shards: each session with its document, creator,
-// token hash and TTL, each deletion and each end. Doing it again writes nothing.
+// Export and import copy a store into one with any number of shards: each session with its document, creator, token hash
+// and TTL, each deletion and each end. A second import writes nothing.
 func TestMove_GivesAnEqualStore(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
@@ -206,7 +206,7 @@ func TestImport_AgreesOnOneOfTwoVersions(t *testing.T) {
 	}
 }
 
-// What is damaged, cut off, or of another program is told by line, and everything else is imported.
+// Import names each line that is damaged, cut off or of another program, and imports all others.
 func TestImport_NamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)
@@ -358,7 +358,7 @@ func TestExport_WritesASessionThatWasStoredAgainOnce(t *testing.T) {
 	}
 }
 
-// What is not there, or otherwise than said, is refused before anything is read.
+// Export refuses a store that does not exist or has another number of shards, before it reads any session.
 func TestExport_RefusesWrongStores(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Start(t).Client(t)

@@ -53,7 +53,7 @@ func TestHelpOfEverySubcommand(t *testing.T) {
 	}
 }
 
-// What help lists is what completion knows, and parsing.
+// Help, completion and parsing know the same flags.
 func TestHelpAndCompletionHaveTheSameFlags(t *testing.T) {
 	settings := settingNames(t)
 	look := func(c *completion.Command, args ...string) {

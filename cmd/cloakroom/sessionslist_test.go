@@ -94,7 +94,7 @@ func TestSessionsList_Pages(t *testing.T) {
 	}
 }
 
-// What is listed is what would be revoked, whatever says which sessions.
+// With the same flags, list shows the sessions that revoke would end.
 func TestSessionsListIsWhatRevokeFinds(t *testing.T) {
 	t.Parallel()
 	api, _ := serveOpen(t)

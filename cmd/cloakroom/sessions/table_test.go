@@ -108,7 +108,7 @@ func TestTablePageByPage(t *testing.T) {
 	}
 }
 
-// Whatever sessions have, no line is wider than the terminal but for IDs, and nothing gets there that moves its cursor.
+// No line is wider than the terminal, except for long IDs, and no text moves the cursor.
 func TestTableNeverOverflows(t *testing.T) {
 	text := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune{'\x1b', '\u009b', '\u202e', '田', '\u200d', '👩', '\u0301', '\n', '\t'})))
 	rapid.Check(t, func(t *rapid.T) {
