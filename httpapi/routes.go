@@ -130,8 +130,8 @@ func fail(err error) handler {
 }
 
 // router returns the handler of all routes. base ends when the server cuts off
-// what is under way; spoken is that of handle.
-func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) fasthttp.RequestHandler {
+// what is under way.
+func (s *Server) router(base context.Context, f face) fasthttp.RequestHandler {
 	r := router.New()
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
@@ -140,14 +140,14 @@ func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) 
 		if routes[i].path == webhook.Path && s.events == nil {
 			continue
 		}
-		h := s.handle(base, &routes[i], loopbackOnly, spoken)
+		h := s.handle(base, &routes[i], f)
 		r.Handle(routes[i].method, routes[i].path, h)
 		if routes[i].method == fasthttp.MethodGet {
 			r.HEAD(routes[i].path, h) // RFC 9110, 9.1
 		}
 	}
 	byPath := func(rest, connect *route) fasthttp.RequestHandler {
-		rests, connects := s.handle(base, rest, loopbackOnly, spoken), s.handle(base, connect, loopbackOnly, spoken)
+		rests, connects := s.handle(base, rest, f), s.handle(base, connect, f)
 		return func(http *fasthttp.RequestCtx) {
 			if bytes.HasPrefix(http.Path(), []byte(protocol.ConnectPrefix)) {
 				connects(http)
