@@ -3,20 +3,20 @@
 /** How many points are kept: five minutes, one each second. */
 export const KEPT = 300;
 
-/** Answers whose clock is this many points away from what was expected make a gap. */
+/** How many points early or late an answer may be before its points are dated anew. */
 const TOLERATED = 2.5;
 
 export class LiveStore {
   /** The newest point's number; null before the first, and when all points have to be asked for again. */
   seq = null;
   /** When the process started that the points are from, as it says it. */
-  startedAt = '';
+  startedAt = "";
   /** `latest` and `health` of the newest answer. */
   latest = null;
   health = [];
   /** When the newest answer came, by this page's clock in milliseconds; null before the first. */
   receivedAt = null;
-  /** The server's clock minus this page's, in milliseconds. */
+  /** The server"s clock minus this page"s, in milliseconds. */
   clockOffset = 0;
 
   #times = [];
@@ -27,10 +27,10 @@ export class LiveStore {
    * @param {object} answer what the server said
    * @param {number|null} after the number that it was asked for points after
    * @param {number} receivedAt this page's clock, in milliseconds
-   * @returns {'first'|'more'|'anew'} `anew` if another process answered: the old points are gone. If `seq` is null then, ask again for all points.
+   * @returns {"first"|"more"|"anew"} `anew` if another process answered: the old points are gone. If `seq` is null then, ask again for all points.
    */
   take(answer, after, receivedAt) {
-    const known = this.startedAt !== '';
+    const known = this.startedAt !== "";
     const anew = known && answer.startedAt !== this.startedAt;
     if (anew) this.#forget();
     this.startedAt = answer.startedAt;
@@ -39,10 +39,10 @@ export class LiveStore {
     this.receivedAt = receivedAt;
     this.clockOffset = Date.parse(answer.now) - receivedAt;
     // Points after a number of another process are not all that this one has.
-    if (anew && after !== null) return 'anew';
+    if (anew && after !== null) return "anew";
     this.#append(answer);
-    if (anew) return 'anew';
-    return known ? 'more' : 'first';
+    if (anew) return "anew";
+    return known ? "more" : "first";
   }
 
   /** @returns {number[]} the dates of the points, as Unix time in seconds, ascending */
@@ -77,42 +77,35 @@ export class LiveStore {
   }
 
   #append({ from, seq, every, now, series }) {
-    const known = this.seq === null ? 0 : Math.max(0, this.seq - from + 1);
-    const count = Math.max(0, seq - from + 1 - known);
-    if (count === 0) {
-      this.seq ??= seq;
-      return;
+    const had = this.seq === null ? 0 : Math.max(0, this.seq - from + 1); // sent again
+    const count = Math.max(0, seq - from + 1 - had);
+    this.seq = Math.max(seq, this.seq ?? seq);
+    if (count === 0) return;
+    for (const name of Object.keys(series)) {
+      if (!this.#series.has(name)) this.#series.set(name, new Array(this.#times.length).fill(null));
     }
-    const newest = Date.parse(now) / 1000;
-    const gap = this.#placeAfter(newest - (count - 1) * every, every);
-    const start = this.#times.length === 0 ? newest - (count - 1) * every : this.#times.at(-1) + every;
-    const had = this.#times.length;
-    if (gap) this.#times.push(start);
-    const first = gap ? newest - (count - 1) * every : start;
-    for (let i = 0; i < count; i++) this.#times.push(first + i * every);
-
-    const added = this.#times.length - had;
-    for (const name of new Set([...this.#series.keys(), ...Object.keys(series)])) {
-      const values = this.#series.get(name) ?? new Array(had).fill(null);
-      for (let i = 0; i < added; i++) values.push(series[name]?.[known + i - (added - count)] ?? null);
-      this.#series.set(name, values.slice(-KEPT));
-    }
+    const first = this.#dateOfFirst(Date.parse(now) / 1000 - (count - 1) * every, every);
+    for (let i = 0; i < count; i++) this.#push(first + i * every, (name) => series[name]?.[had + i] ?? null);
     this.#times = this.#times.slice(-KEPT);
-    this.seq = seq;
+    for (const [name, values] of this.#series) this.#series.set(name, values.slice(-KEPT));
   }
 
   /**
-   * Decides where a point goes whose date was measured: a little off is late, and goes where it was expected; later makes a gap; and if the server's
-   * clock was set back, the old points move with it.
-   * @returns {boolean} whether there is a gap before the point
+   * Decides where the first new point goes. Answers come a little early or late: such a point goes where it was expected, so that points keep their
+   * distance. A later one follows a gap. If the server's clock was set back, the old points move with it.
    */
-  #placeAfter(measured, every) {
-    if (this.#times.length === 0) return false;
+  #dateOfFirst(measured, every) {
+    if (this.#times.length === 0) return measured;
     const expected = this.#times.at(-1) + every;
-    if (measured < expected - TOLERATED * every) {
-      this.#times = this.#times.map((t) => t + measured - expected);
-      return false;
-    }
-    return measured > expected + TOLERATED * every;
+    const off = measured - expected;
+    if (Math.abs(off) <= TOLERATED * every) return expected;
+    if (off < 0) this.#times = this.#times.map((time) => time + off);
+    else this.#push(expected, () => null);
+    return measured;
+  }
+
+  #push(time, valueOf) {
+    this.#times.push(time);
+    for (const [name, values] of this.#series) values.push(valueOf(name));
   }
 }
