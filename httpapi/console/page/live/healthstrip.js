@@ -1,0 +1,6 @@
+// The health of the sidecar in the top bar.
+
+/** @param {HTMLElement} slot @returns {() => void} ends it */
+export function mountHealth(slot) {
+  return () => slot.replaceChildren();
+}

@@ -1,0 +1,41 @@
+// A box that says what is wrong, or right, and what to do.
+
+import { el, icon } from "./dom.js";
+import { safeText } from "./text.js";
+
+/**
+ * @param {"bad"|"warn"|"good"|""} kind
+ * @param {string|Node} title
+ * @param {...(string|Node|null)} rest
+ */
+export function notice(kind, title, ...rest) {
+  const sign = { bad: "stop", warn: "warn", good: "tick" }[kind] ?? "bulb";
+  return el("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : null }, icon(sign),
+    el("div", null, el("p", { class: "title" }, title), rest.filter(Boolean).map((part) => (part instanceof Node ? part : el("p", null, part)))));
+}
+
+/**
+ * What went wrong with a call: its message as the sidecar says it, and what to do.
+ * @param {import("./api.js").ApiError} error
+ * @param {{again?: () => void, advice?: Record<number, string>}} [options] advice: what to do, by status, in this place
+ */
+export function failure(error, options = {}) {
+  const { title, advice } = explain(error.status);
+  return notice("bad", title, error.status ? safeText(error.message) : null,
+    options.advice?.[error.status] ?? advice,
+    options.again && el("p", null, el("button", { type: "button", class: "button little", onclick: options.again }, icon("refresh"), "Try again")));
+}
+
+function explain(status) {
+  switch (status) {
+    case 0: return { title: "The sidecar does not answer", advice: "It may be starting again, or the port-forward has ended. This page tries again by itself." };
+    case 400: return { title: "The sidecar does not take this request (400)", advice: "Change what the message names." };
+    case 401: return { title: "Not signed in (401)", advice: "Sign in again." };
+    case 403: return { title: "This key may not do that (403)", advice: "Sign in with a key that has the permission." };
+    case 404: return { title: "There is no such session (404)", advice: "It has ended, or its ID is mistyped." };
+    case 429: return { title: "Too much at a time (429)", advice: "Wait some seconds, then try again." };
+    case 502: return { title: "ZITADEL refused (502)", advice: "Look at the message, then try again." };
+    case 503: return { title: "The sidecar cannot tell now (503)", advice: "Redis is away or late: nothing is known about any session until it is back. Live says more." };
+    default: return { title: `Something went wrong (${status})`, advice: "Look into the sidecar's log." };
+  }
+}
