@@ -1,0 +1,9 @@
+// The one poll of the page, which the strip in the top bar and the live view share.
+
+import { call } from "../shell/api.js";
+import { LivePoll } from "./livepoll.js";
+
+export const poll = new LivePoll((after, signal) => call("GET", after === null ? "live" : `live?after=${after}`, undefined, { signal }));
+
+document.addEventListener("visibilitychange", () => !document.hidden && poll.hurry());
+addEventListener("sidecar-back", () => poll.hurry());

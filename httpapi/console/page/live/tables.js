@@ -1,0 +1,83 @@
+// The tables below the charts: what the charts add up, one by one.
+
+import { bytes, count, percent, rate, seconds } from "./figures.js";
+import { Routes } from "./routes.js";
+import { Table } from "./table.js";
+import { copies, drift, faults, redisErrors, refusals } from "./words.js";
+
+const byTotal = (a, b) => Number(b.total) - Number(a.total);
+const happened = (row) => Number(row.total) > 0;
+
+/** @returns {{node: HTMLElement, update: (latest: object) => void}[]} */
+export function tables() {
+  const refused = new Table({
+    title: "Refused verifies", unit: "by reason", empty: "No verify was refused since the process started.", key: (row) => row.reason,
+    columns: [
+      { head: "Reason", class: "words", cell: (row) => row.reason, note: (row) => refusals[row.reason], mark: (row) => (faults.has(row.reason) ? "mono bad" : "mono") },
+      { head: "per second", number: true, cell: (row) => rate(row.rate), mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "bad" : dim(row.rate)) },
+      { head: "Total", number: true, cell: (row) => count(row.total) },
+    ],
+  });
+  const errors = new Table({
+    title: "Redis errors", unit: "by class", empty: "No round trip failed since the process started.", key: (row) => row.class,
+    columns: [
+      { head: "Class", class: "words", cell: (row) => row.class, note: (row) => redisErrors[row.class], mark: () => "mono" },
+      { head: "per second", number: true, cell: (row) => rate(row.rate), mark: (row) => (row.rate > 0 ? "bad" : dim(0)) },
+      { head: "Total", number: true, cell: (row) => count(row.total) },
+    ],
+  });
+  const near = new Table({
+    title: "Copies in the near cache", empty: "The near cache is off.", key: (row) => row.kind,
+    columns: [
+      { head: "Kind", class: "words", cell: (row) => row.kind, note: (row) => copies[row.kind], mark: () => "mono" },
+      { head: "Hit rate", number: true, cell: (row) => percent(row.hitRate), mark: (row) => dim(row.hitRate) },
+      { head: "Copies", number: true, cell: (row) => count(row.entries), mark: (row) => dim(row.entries) },
+      { head: "Take", number: true, cell: (row) => bytes(row.bytes), mark: (row) => dim(row.bytes) },
+    ],
+  });
+  const masters = new Table({
+    title: "Links to masters", unit: "which invalidations come over", empty: "There are no links.", key: (row) => row.address,
+    columns: [
+      { head: "Master", class: "words", cell: (row) => row.address, mark: () => "mono" },
+      { head: "Link", cell: (row) => (row.linked ? "up" : "lost"), mark: (row) => (row.linked ? "good" : "bad") },
+      { head: "Proof", number: true, cell: (row) => seconds(row.proofAgeSeconds) },
+      { head: "Lag", number: true, cell: (row) => seconds(row.lagSeconds) },
+    ],
+  });
+  const flights = new Table({
+    title: "In flight", unit: "by class", empty: "Nothing is counted yet.", key: (row) => row.class,
+    columns: [
+      { head: "Class", class: "words", cell: (row) => row.class, mark: () => "mono" },
+      { head: "At work", number: true, cell: (row) => count(row.now), mark: full },
+      { head: "Limit", number: true, cell: (row) => count(row.limit) },
+      { head: "Shed", number: true, cell: (row) => count(row.shed), mark: (row) => (Number(row.shed) > 0 ? "warn" : dim(0)) },
+    ],
+  });
+  const audit = new Table({
+    title: "Drift", unit: "found by the last audit", empty: "The last audit found nothing, or none has ended.", key: (row) => row.kind,
+    columns: [
+      { head: "Kind", class: "words", cell: (row) => row.kind, note: (row) => drift[row.kind], mark: () => "mono warn" },
+      { head: "Found", number: true, cell: (row) => count(row.count), mark: () => "warn" },
+    ],
+  });
+  const routes = new Routes();
+  return [
+    { node: routes.node, update: (latest) => routes.update(latest.routes) },
+    { node: refused.node, update: (latest) => refused.update(latest.refusals.filter(happened).sort(byTotal)) },
+    { node: errors.node, update: (latest) => errors.update(latest.redis.errors.filter(happened).sort(byTotal)) },
+    { node: near.node, update: (latest) => near.update(latest.near.on ? latest.near.kinds : []) },
+    { node: flights.node, update: (latest) => flights.update(latest.inFlight) },
+    { node: masters.node, update: (latest) => masters.update(latest.near.on ? latest.near.masters : []) },
+    { node: audit.node, update: (latest) => audit.update((latest.drift?.kinds ?? []).filter((kind) => kind.count > 0)) },
+  ];
+}
+
+/** Nothing is there, so the eye may pass over it. */
+function dim(n) {
+  return Number(n) > 0 ? "" : "dim";
+}
+
+function full(row) {
+  const share = row.limit > 0 ? row.now / row.limit : 0;
+  return share >= 0.95 ? "bad" : share >= 0.75 ? "warn" : "";
+}
