@@ -18,6 +18,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/admin"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/observed"
@@ -85,7 +86,7 @@ func newUnready(t testing.TB, change ...func(*Config)) *fixture {
 		Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	logger := slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c := Config{Ready: func(context.Context) error { return nil }, Logger: logger, About: About{Version: "v1.2", Process: "host-1", Policies: []Policy{}}}
+	c := Config{Ready: func(context.Context) error { return nil }, Logger: logger, About: About{Version: "v1.2", Process: "host-1", Policies: []verify.Asked{}}}
 	for _, do := range change {
 		do(&c)
 	}

@@ -35,6 +35,33 @@ func TestRelay_SearchesAndGets(t *testing.T) {
 	b.want(400, "POST", "search", `{"query":{"limit":"many"}}`).secured(t, "search")
 }
 
+func TestRelay_Judges(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("org")
+	id, token := f.logIn("alice", "org-1")
+	theirs, _ := f.logIn("bob", "org-2")
+	for body, by := range map[string]string{`{"id":"` + id + `"}`: "id", `{"token":"` + token + `"}`: "session_token"} {
+		r := b.want(200, "POST", "judge", body)
+		got := decoded[struct {
+			Passes        bool
+			By, SessionID string
+		}](t, r)
+		if !got.Passes || got.By != by || got.SessionID != id || strings.Contains(r.body, token) {
+			t.Errorf("got %s", r.body)
+		}
+		r.secured(t, "judge")
+	}
+	if r := f.signIn("reader").want(200, "POST", "judge", `{"id":"none"}`); !strings.Contains(r.body, `"reason":"not_found"`) {
+		t.Errorf("got %s", r.body)
+	}
+	b.want(403, "POST", "judge", `{"id":"`+theirs+`"}`).secured(t, "judge")
+	b.want(400, "POST", "judge", `{}`)
+	b.want(401, "POST", "judge", `{"id":"`+id+`"}`, "Cookie", "")
+	f.proxy.Refuse(true)
+	f.proxy.CutAll()
+	b.want(503, "POST", "judge", `{"id":"`+id+`"}`) // I2
+}
+
 // The permissions of the key hold, in each organization.
 func TestRelay_PermissionsHold(t *testing.T) {
 	f := newFixture(t)

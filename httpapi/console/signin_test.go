@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 )
 
 func TestSignIn_SaysWhoMayWhat(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
-		c.About.Policies, c.About.Replicas, c.About.StalenessSeconds = []Policy{{Name: "admin", Asks: "factors totp", Default: true}}, 2, 0.5
+		c.About.Policies, c.About.Replicas, c.About.StalenessSeconds = []verify.Asked{{Name: "admin", Asks: "factors totp", Default: true}}, 2, 0.5
 	})
 	b := f.signIn("org")
 	want := `{"name":"org","userId":"svc-org","anonymous":false,"may":{"read":{"all":false,"orgs":["org-1"]},"write":{"all":false,"orgs":[]},"delete":{"all":false,"orgs":["org-1"]}},"endsAt":"…",` +
