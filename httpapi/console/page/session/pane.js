@@ -76,7 +76,7 @@ export function sessionPane(does) {
     const user = session?.factors?.user;
     const name = user?.displayName || (session && whose(session)) || "Session";
     return [
-      el("button", { type: "button", class: "button quiet square back", title: "Back (u)", "aria-label": "Back to the list", onclick: does.close }, icon("back")),
+      el("button", { type: "button", class: "button quiet square back", title: "Back (u)", "aria-label": "Back to the list", onclick: does.close }, icon("back"), icon("close")),
       el("div", { class: "names" },
         el("h2", null, longText(name, { max: 80 })),
         user?.loginName && user.loginName !== name ? el("p", { class: "soft" }, longText(user.loginName, { max: 80 })) : null,
