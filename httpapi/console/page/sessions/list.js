@@ -40,13 +40,14 @@ export function sessionList(told) {
     const { signal } = running;
     cursor = null;
     if (rows.length === 0) bones();
-    node.classList.toggle("waiting", rows.length > 0);
+    const dim = setTimeout(() => node.classList.toggle("stale", rows.length > 0), 250);
     table.setAttribute("aria-busy", "true");
     const first = await page("", signal);
+    clearTimeout(dim);
     if (!first) return;
     table.removeAttribute("aria-busy");
     if (first.error) return refused(first.error, same && [0, 503].includes(first.error.status), signal);
-    node.classList.remove("waiting");
+    node.classList.remove("stale");
     clear();
     const total = Number(first.details.totalResult);
     table.hidden = total === 0;
@@ -61,7 +62,7 @@ export function sessionList(told) {
     const again = () => run(search);
     if (!keep) clear();
     table.hidden = rows.length === 0;
-    node.classList.toggle("waiting", rows.length > 0);
+    node.classList.toggle("stale", rows.length > 0);
     fill(end);
     fill(top, failure(error, { again, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
     if (error.status === 0) addEventListener("sidecar-back", again, { once: true, signal });

@@ -39,8 +39,8 @@ export function searchBox(changed) {
     const shown = predicate.op && !predicate.fault ? el("span", null, `${utc(Date.parse(predicate.value))} UTC`) : safeText(predicate.value, { max: 48 });
     const name = `${nameOf(predicate)} ${escaped(predicate.value.slice(0, 100))}`;
     return el("span", { class: predicate.fault ? "chip bad" : "chip", role: "listitem" },
-      el("button", { type: "button", class: "edit", title: `${name}\nEnter edits, Delete removes`, "aria-label": `${name}: edit`, onclick: () => edit(at), onkeydown: (event) => chipKey(event, at) },
-        el("span", { class: "name" }, nameOf(predicate)), " ", shown),
+      el("button", { type: "button", class: "edit", title: `${name}\nEnter edits, Delete removes`, onclick: () => edit(at), onkeydown: (event) => chipKey(event, at) },
+        el("span", { class: "name" }, nameOf(predicate)), " ", shown, el("span", { class: "unseen" }, ": edit")),
       el("button", { type: "button", class: "remove", tabindex: "-1", "aria-label": `Remove ${name}`, onclick: () => remove(at) }, icon("close")));
   }
 

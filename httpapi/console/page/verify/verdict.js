@@ -18,13 +18,16 @@ const reasons = {
   probe_limit: "More tokens come that are not known here than ZITADEL is asked about.",
 };
 
-/** @param {object} verdict as the sidecar answers it @returns {HTMLElement} */
-export function verdictCard(verdict) {
+/**
+ * @param {object} verdict as the sidecar answers it
+ * @param {"h2"|"h3"} heading
+ */
+export function verdictCard(verdict, heading) {
   const known = verdict.passes ? null : reasons[verdict.reason];
   const sayings = verdict.passes ? passing(verdict) : [verdict.detail && el("p", null, capital(verdict.detail), "."), standing(verdict), known && el("p", { class: "soft" }, known)];
   return el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
     el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
-      el("div", null, el("h3", null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
+      el("div", null, el(heading, null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
       el("span", { class: "status" }, el("b", null, verdict.status), verdict.reason ? el("code", null, verdict.reason) : null)),
     checks(verdict.checks ?? []),
     (verdict.policies ?? []).length ? el("ul", { class: "policies" }, verdict.policies.map(policy)) : null);
@@ -54,7 +57,7 @@ function policy(of) {
 
 function asked(check) {
   return el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name),
-    el("span", null, el("span", { class: "faint" }, "asks for "), safeText(check.asks || "–"), el("span", { class: "faint" }, " · has "), safeText(check.has || "none"),
+    el("span", null, el("span", { class: "faint" }, "asks for "), safeText(check.asks || "–", { max: 200 }), el("span", { class: "faint" }, " · has "), safeText(check.has || "none", { max: 80 }),
       check.says && !check.passes ? el("span", { class: "says" }, safeText(check.says)) : null));
 }
 

@@ -64,7 +64,7 @@ export function verifyView() {
     try {
       const verdict = await call("POST", "judge", id ? { id } : { token }, { signal });
       if (signal.aborted) return;
-      fill(result, verdictCard(verdict), about(verdict));
+      fill(result, verdictCard(verdict, "h2"), about(verdict));
       announce(verdict.passes ? "Verify lets it pass" : `Verify refuses it: ${verdict.reason}`);
     } catch (error) {
       if (!signal.aborted) fill(result, failure(error, id ? { again: () => judge({ id }) } : {}));
