@@ -67,7 +67,9 @@ var arrows = map[string][]string{
 	"httpapi/forward":          {"httpapi/refusal", "cache", "index", "internal/session", "upstream"},
 	"httpapi/request":          {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":        {"internal/session", "internal/protojson"},
-	"httpapi/openapi":          {},
+	"httpapi/openapi":          {"httpapi/server"},
+	"httpapi/admin":            {"httpapi/refusal", "httpapi/server"},
+	"httpapi/console":          {"httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "httpapi/verify", "internal/protojson"},
 	"httpapi/webhook":          {"httpapi/refusal", "internal/protojson", "internal/session", "upstream"},
 	"httpapi/verify":           {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"rpc":                      {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta"},
@@ -87,10 +89,11 @@ var arrows = map[string][]string{
 	"internal/config":          {"cache", "httpapi", "httpapi/assertion", "httpapi/caller", "httpapi/verify", "internal/followed", "internal/keys", "internal/listen", "internal/oidc", "internal/redisconn", "internal/strictyaml", "internal/suggest", "internal/usage", "rpc", "upstream"},
 	"internal/logs":            {"httpapi", "httpapi/caller"},
 	"internal/metrics":         {"cache", "cache/near", "index/audit", "internal/batch", "internal/breaker", "internal/endpoint"},
-	"internal/readiness":       {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
+	"internal/readiness":       {"cache", "index/audit", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo", "upstream", "upstream/news"},
+	"httpapi/console/live":     {"cache/near", "httpapi/server", "httpapi/verify", "index", "index/audit", "internal/readiness"},
 	"cmd/cloakroom/completion": {"internal/usage"},
 	"cmd/cloakroom/sessions":   {"internal/apiclient", "internal/config", "internal/followed", "internal/suggest", "internal/terminal", "internal/usage"},
-	"cmd/cloakroom":            {"cache", "cache/transfer", "cmd/cloakroom/move", "cmd/cloakroom/completion", "cmd/cloakroom/sessions", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/terminal", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
+	"cmd/cloakroom":            {"cache", "cache/transfer", "cmd/cloakroom/move", "cmd/cloakroom/completion", "cmd/cloakroom/sessions", "httpapi", "httpapi/admin", "httpapi/caller", "httpapi/console", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/terminal", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
 	"bench/result":             {},
 	"bench/load":               {"bench/result"},
 	"bench/cli":                {},
@@ -135,7 +138,7 @@ var testOnly = []string{"bench/testserver", "internal/eventually", "internal/lea
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":        {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/openapi", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
+	"github.com/valyala/fasthttp":        {"bench/issuer", "bench/peers", "httpapi", "httpapi/admin", "httpapi/caller", "httpapi/console", "httpapi/forward", "httpapi/openapi", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
 	"connectrpc.com":                     {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":         {"httpapi"},
 	"github.com/redis/go-redis":          {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cache/ties", "cache/transfer", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},
