@@ -17,6 +17,7 @@ import { write } from "./write.js";
  * @property {boolean} [area] filled
  * @property {boolean} [alarm] its value is red above 0
  * @property {(n: number|null) => string} [format] if it is another one than the chart's
+ * @property {(n: number) => string} [axis] of the highest value of a strip
  *
  * @typedef {object} Spec
  * @property {string} title
@@ -32,7 +33,7 @@ import { write } from "./write.js";
  */
 
 const minutes = [-240, -180, -120, -60];
-const plotHeight = 128; // as in styles/live.css
+const plotHeight = 140; // as in styles/live.css
 const summaryEvery = 15; // updates: what is read out must not change all the time
 
 const palette = new Map();
@@ -67,11 +68,11 @@ export class Chart {
       class: "plot", tabindex: "0", role: "slider", "aria-label": `${spec.title}: values at a time; arrow keys move it`,
       "aria-valuemin": String(-KEPT), "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "newest",
       onkeydown: (event) => this.#key(event), onblur: () => this.#leave(),
-    }, this.#empty);
+    }, this.#empty, this.#at);
     this.#unit = el("small", null, spec.unit);
     this.#values = spec.lines.map(() => el("dd"));
     this.node = el("figure", { class: spec.large ? "chart card large" : "chart card" },
-      el("figcaption", null, el("h3", null, spec.title, " ", this.#unit), this.#at, this.#figure),
+      el("figcaption", null, el("h3", null, spec.title, " ", this.#unit), this.#figure),
       this.#box,
       el("dl", { class: "legend" }, spec.lines.map((line, i) => el("div", null, el("dt", null, swatch(line), line.label), this.#values[i]))),
       this.#summary);
@@ -138,7 +139,7 @@ export class Chart {
       },
       axes: [
         { size: 20, gap: 3, font, stroke: faint, grid, ticks: { show: false }, splits: (u) => minutes.map((s) => u.scales.x.max + s), values: () => minutes.map((s) => `${s / 60} min`.replace("-", "−")) },
-        { scale: "y", size: 46, gap: 6, font, stroke: faint, grid, ticks: { show: false }, splits, values: labels },
+        { scale: "y", size: 52, gap: 6, font, stroke: faint, grid, ticks: { show: false }, splits, values: labels },
       ],
       series: [{}, ...spec.lines.map((line) => ({
         scale: line.strip ? "strip" : "y", width: line.area || line.strip ? 1.5 : 1.75, dash: line.dash,
@@ -168,8 +169,7 @@ export class Chart {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    ctx.fillText(limit.label, bbox.left + bbox.width - 2 * ratio, y + 13 * ratio);
+        ctx.fillText(limit.label, bbox.left + 4 * ratio, y - 4 * ratio);
     ctx.restore();
   }
 

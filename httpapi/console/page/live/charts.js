@@ -2,7 +2,7 @@
 
 import { Clock } from "../shell/clock.js";
 import { relative } from "../shell/time.js";
-import { count, millis, percent, rate, seconds, short } from "./figures.js";
+import { bytes, count, millis, percent, rate, seconds, short } from "./figures.js";
 
 const dashed = [5, 3];
 const dotted = [1.5, 3];
@@ -31,12 +31,12 @@ export const charts = [
     ],
   },
   {
-    title: "Live sessions", unit: "and how many are swept per second", format: short, large: true, empty: () => "Not counted yet.",
+    title: "Live sessions", unit: "", format: short, large: true, empty: () => "Not counted yet.",
     figure: (store) => (store.latest.sessions.known ? count(store.latest.sessions.live) : "–"),
     old: (store) => store.latest.sessions.known && store.latest.sessions.error !== "" && `as of ${ago(store, store.latest.sessions.at)}`,
     lines: [
       { series: "sessions", label: "live", colour: "--series-2", area: true, format: count },
-      { series: "ended", label: "swept", colour: "--series-5", strip: true, format: rate },
+      { series: "ended", label: "swept per s", colour: "--series-5", strip: true, format: rate },
     ],
   },
   latency("Verify latency", "verify", noRequests),
@@ -49,9 +49,10 @@ export const charts = [
     ],
   },
   {
-    title: "Near cache", unit: "reads that a copy answers", format: percent, range: "share", figure: newest("near.hit_rate", percent), empty: ofNear,
+    title: "Near cache", unit: "hit rate", format: percent, range: "share", figure: newest("near.hit_rate", percent), empty: ofNear,
     lines: [
-      { series: "near.hit_rate", label: "hit rate", colour: "--series-1", area: true },
+      { series: "near.hit_rate", label: "hits", colour: "--series-1", area: true },
+      { series: "near.bytes", label: "takes", colour: "--series-5", strip: true, format: bytes, axis: bytes },
     ],
   },
   {
@@ -74,7 +75,7 @@ export const charts = [
     title: "In flight", unit: "at a time", format: short, figure: newest("in_flight", count), empty: noRequests,
     lines: [
       { series: "in_flight", label: "at work", colour: "--series-1", area: true, format: count },
-      { series: "shed", label: "shed per second", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "shed", label: "shed per s", colour: "--series-4", strip: true, alarm: true, format: rate },
     ],
   },
 ];
@@ -84,7 +85,7 @@ export const zitadelChart = {
   title: "ZITADEL", unit: "time of a call", format: millis, figure: newest("upstream.p99", millis), empty: () => "No calls in the last five minutes.",
   lines: [
     { series: "upstream.p99", label: "p99", colour: "--series-1", area: true },
-    { series: "upstream.calls", label: "calls per second", colour: "--series-2", strip: true, format: rate },
+    { series: "upstream.calls", label: "calls per s", colour: "--series-2", strip: true, format: rate },
   ],
 };
 

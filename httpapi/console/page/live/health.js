@@ -15,13 +15,12 @@ export class Health {
   #title = el("h2");
   #text = el("p");
   #verdict = el("div", { class: "glance" }, this.#mark, el("div", null, this.#title, this.#text));
-  #news = el("p", { class: "news" });
   #parts = el("ul", { class: "parts" });
   #process = el("dl", { class: "process" });
   #shown = "";
   #from = "";
 
-  node = el("aside", { class: "health", "aria-label": "Health" }, this.#verdict, this.#news, this.#parts, this.#process);
+  node = el("aside", { class: "health", "aria-label": "Health" }, this.#verdict, this.#parts, this.#process);
 
   /** @param {import("./livepoll.js").LivePoll} poll */
   update(poll) {
@@ -31,8 +30,7 @@ export class Health {
       fill(this.#mark, icon(icons[state]));
     }
     write(this.#title, title);
-    write(this.#text, state === "old" ? `${age && `This picture is ${age} old. `}${reach}` : text);
-    write(this.#news, news(poll));
+    write(this.#text, state === "old" ? `${age && `This picture is ${age} old. `}${reach}` : news(poll) || text);
     const { health, latest, startedAt } = poll.store;
     if (!latest) return;
     const seen = JSON.stringify(health);

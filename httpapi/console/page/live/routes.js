@@ -4,7 +4,7 @@ import { el } from "../shell/dom.js";
 import { count, millis, rate } from "./figures.js";
 import { write } from "./write.js";
 
-const heads = [["Route", ""], ["p50", "number extra"], ["p99", "number"], ["Status", "number"], ["per second", "number"], ["Total", "number extra"]];
+const heads = [["Route", ""], ["p50", "number extra"], ["p99", "number"], ["Status", "number"], ["per s", "number"], ["Total", "number extra"]];
 
 export class Routes {
   #routes = new Map();

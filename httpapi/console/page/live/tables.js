@@ -1,5 +1,6 @@
 // The tables below the charts: what the charts add up, one by one.
 
+import { el } from "../shell/dom.js";
 import { bytes, count, percent, rate, seconds } from "./figures.js";
 import { Routes } from "./routes.js";
 import { Table } from "./table.js";
@@ -8,13 +9,13 @@ import { copies, drift, faults, redisErrors, refusals } from "./words.js";
 const byTotal = (a, b) => Number(b.total) - Number(a.total);
 const happened = (row) => Number(row.total) > 0;
 
-/** @returns {{node: HTMLElement, update: (latest: object) => void}[]} */
+/** @returns {{node: HTMLElement, update: (latest: object) => void}} */
 export function tables() {
   const refused = new Table({
     title: "Refused verifies", unit: "by reason", empty: "No verify was refused since the process started.", key: (row) => row.reason,
     columns: [
       { head: "Reason", class: "words", cell: (row) => row.reason, note: (row) => refusals[row.reason], mark: (row) => (faults.has(row.reason) ? "mono bad" : "mono") },
-      { head: "per second", number: true, cell: (row) => rate(row.rate), mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "bad" : dim(row.rate)) },
+      { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "bad" : dim(row.rate)) },
       { head: "Total", number: true, cell: (row) => count(row.total) },
     ],
   });
@@ -22,7 +23,7 @@ export function tables() {
     title: "Redis errors", unit: "by class", empty: "No round trip failed since the process started.", key: (row) => row.class,
     columns: [
       { head: "Class", class: "words", cell: (row) => row.class, note: (row) => redisErrors[row.class], mark: () => "mono" },
-      { head: "per second", number: true, cell: (row) => rate(row.rate), mark: (row) => (row.rate > 0 ? "bad" : dim(0)) },
+      { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => (row.rate > 0 ? "bad" : dim(0)) },
       { head: "Total", number: true, cell: (row) => count(row.total) },
     ],
   });
@@ -61,15 +62,20 @@ export function tables() {
     ],
   });
   const routes = new Routes();
-  return [
-    { node: routes.node, update: (latest) => routes.update(latest.routes) },
-    { node: refused.node, update: (latest) => refused.update(latest.refusals.filter(happened).sort(byTotal)) },
-    { node: errors.node, update: (latest) => errors.update(latest.redis.errors.filter(happened).sort(byTotal)) },
-    { node: near.node, update: (latest) => near.update(latest.near.on ? latest.near.kinds : []) },
-    { node: flights.node, update: (latest) => flights.update(latest.inFlight) },
-    { node: masters.node, update: (latest) => masters.update(latest.near.on ? latest.near.masters : []) },
-    { node: audit.node, update: (latest) => audit.update((latest.drift?.kinds ?? []).filter((kind) => kind.count > 0)) },
-  ];
+  return {
+    node: el("div", { class: "tables" }, routes.node,
+      el("div", null, refused.node, audit.node),
+      el("div", null, errors.node, flights.node, masters.node, near.node)),
+    update(latest) {
+      routes.update(latest.routes);
+      refused.update(latest.refusals.filter(happened).sort(byTotal));
+      audit.update((latest.drift?.kinds ?? []).filter((kind) => kind.count > 0));
+      errors.update(latest.redis.errors.filter(happened).sort(byTotal));
+      flights.update(latest.inFlight);
+      masters.update(latest.near.on ? latest.near.masters : []);
+      near.update(latest.near.on ? latest.near.kinds : []);
+    },
+  };
 }
 
 /** Nothing is there, so the eye may pass over it. */
