@@ -15,7 +15,7 @@ import { write } from "./write.js";
  * @property {number[]} [dash] tells it from others without colour
  * @property {boolean} [strip] drawn below the others on a scale of its own, so that few are seen beside many
  * @property {boolean} [area] filled
- * @property {boolean} [alarm] its value is red above 0
+ * @property {(n: number, store: object) => boolean} [alarm] whether the value is bad
  * @property {(n: number|null) => string} [format] if it is another one than the chart's
  * @property {(n: number) => string} [axis] of the highest value of a strip
  *
@@ -169,7 +169,9 @@ export class Chart {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-        ctx.fillText(limit.label, bbox.left + 4 * ratio, y - 4 * ratio);
+        ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    ctx.fillText(limit.label, bbox.left + 4 * ratio, y - 2 * ratio);
     ctx.restore();
   }
 
@@ -185,7 +187,7 @@ export class Chart {
     this.#spec.lines.forEach((line, i) => {
       const value = this.#valueAt(line, index);
       write(this.#values[i], (line.format ?? this.#spec.format)(value));
-      this.#values[i].classList.toggle("alarm", Boolean(line.alarm) && value > 0);
+      this.#values[i].classList.toggle("alarm", value !== null && Boolean(line.alarm?.(value, this.#store)));
     });
   }
 

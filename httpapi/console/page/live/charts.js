@@ -7,6 +7,7 @@ import { bytes, count, millis, percent, rate, seconds, short } from "./figures.j
 const dashed = [5, 3];
 const dotted = [1.5, 3];
 
+const any = (n) => n > 0;
 const counted = "per second";
 const noRequests = () => "No requests in the last five minutes.";
 const ofNear = (store) => (store.latest.near.on ? "No reads in the last five minutes." : "The near cache is off.");
@@ -19,7 +20,7 @@ export const charts = [
       { series: "requests.2xx", label: "2xx", colour: "--series-1", area: true, format: rate },
       { series: "requests.3xx", label: "3xx", colour: "--series-2", dash: dashed, format: rate },
       { series: "requests.4xx", label: "4xx", colour: "--series-3", dash: dashed, strip: true, format: rate },
-      { series: "requests.5xx", label: "5xx", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "requests.5xx", label: "5xx", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
@@ -27,7 +28,7 @@ export const charts = [
     lines: [
       { series: "verify.passed", label: "passed", colour: "--series-1", area: true, format: rate },
       { series: "verify.refused", label: "refused", colour: "--series-3", dash: dashed, strip: true, format: rate },
-      { series: "verify.unavailable", label: "not known", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "verify.unavailable", label: "not known", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
@@ -59,7 +60,7 @@ export const charts = [
     title: "Staleness", unit: "at most", format: seconds, range: "bound", figure: newest("near.proof_age", seconds), empty: ofNear,
     bound: (store) => store.latest.near.on ? { value: store.latest.near.boundSeconds, label: `bound ${seconds(store.latest.near.boundSeconds)}` } : null,
     lines: [
-      { series: "near.proof_age", label: "proof is old", colour: "--series-1", area: true },
+      { series: "near.proof_age", label: "proof is old", colour: "--series-1", area: true, alarm: (age, store) => age >= store.latest.near.boundSeconds },
       { series: "near.lag", label: "link lags", colour: "--series-2", dash: dashed },
     ],
   },
@@ -68,14 +69,14 @@ export const charts = [
     lines: [
       { series: "redis.commands", label: "commands", colour: "--series-2", dash: dashed, format: rate },
       { series: "redis.trips", label: "round trips", colour: "--series-1", format: rate },
-      { series: "redis.errors", label: "errors", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "redis.errors", label: "errors", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
     title: "In flight", unit: "at a time", format: short, figure: newest("in_flight", count), empty: noRequests,
     lines: [
       { series: "in_flight", label: "at work", colour: "--series-1", area: true, format: count },
-      { series: "shed", label: "shed per s", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "shed", label: "shed per s", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
 ];

@@ -22,7 +22,7 @@ export function rate(n) {
   if (!isNumber(n)) return none;
   const value = Number(n);
   if (value > 0 && value < 0.005) return "<0.01";
-  if (value < 0.995) return plain(value, 2);
+  if (value < 0.995) return String(Number(value.toFixed(2)));
   return value < 9.95 ? value.toFixed(1) : count(value);
 }
 
@@ -44,7 +44,7 @@ export function seconds(s) {
 export function percent(share) {
   if (!isNumber(share)) return none;
   const value = Number(share) * 100;
-  if (value === 100) return "100 %";
+  if (Number.isInteger(value)) return `${value} %`;
   return `${(Math.floor(value * 10) / 10).toFixed(1)} %`;
 }
 

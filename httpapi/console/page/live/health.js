@@ -47,13 +47,18 @@ export class Health {
       el("div", null,
         el("b", null, part, el("span", { class: "unseen" }, ` is ${state}: `)), " ",
         el("span", { class: state === "good" ? "cut" : "wrap", title: state === "good" ? says : null }, says),
-        todo && el("p", { class: "do" }, todo)))));
+        todo && el("p", { class: "do" }, withCode(todo))))));
   }
 
   #describe(build, startedAt) {
     const row = (name, value) => value && [el("dt", null, name), el("dd", { class: "cut", title: typeof value === "string" ? value : null }, value)];
     fill(this.#process, row("Process", me().process), row("Started", timeNode(startedAt)), row("Version", build.version), row("Commit", build.commit), row("Go", build.go));
   }
+}
+
+/** What stands between backticks is a command. */
+function withCode(text) {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? el("code", null, part) : part));
 }
 
 function news(poll) {

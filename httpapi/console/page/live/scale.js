@@ -40,7 +40,7 @@ export function axis(spec) {
     splits(u) {
       const { min, max } = u.scales.y;
       const bottom = hasStrip ? min + (max - min) * (strip + gap) : min;
-      const lines = [bottom, (bottom + max) / 2, max];
+      const lines = [bottom, (bottom + max) / 2, max].map((value) => Math.round((value / max) * 1e6) * (max / 1e6)); // Halves of round numbers, not almost.
       return hasStrip ? [min, min + (max - min) * strip, ...lines] : lines;
     },
     labels(u, splits) {

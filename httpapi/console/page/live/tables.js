@@ -12,7 +12,7 @@ const happened = (row) => Number(row.total) > 0;
 /** @returns {{node: HTMLElement, update: (latest: object) => void}} */
 export function tables() {
   const refused = new Table({
-    title: "Refused verifies", unit: "by reason", empty: "No verify was refused since the process started.", key: (row) => row.reason,
+    title: "Refused verifies", empty: "No verify was refused since the process started.", key: (row) => row.reason,
     columns: [
       { head: "Reason", class: "words", cell: (row) => row.reason, note: (row) => refusals[row.reason], mark: (row) => (faults.has(row.reason) ? "mono bad" : "mono") },
       { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "bad" : dim(row.rate)) },
@@ -20,7 +20,7 @@ export function tables() {
     ],
   });
   const errors = new Table({
-    title: "Redis errors", unit: "by class", empty: "No round trip failed since the process started.", key: (row) => row.class,
+    title: "Redis errors", empty: "No round trip failed since the process started.", key: (row) => row.class,
     columns: [
       { head: "Class", class: "words", cell: (row) => row.class, note: (row) => redisErrors[row.class], mark: () => "mono" },
       { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => (row.rate > 0 ? "bad" : dim(0)) },
@@ -28,7 +28,7 @@ export function tables() {
     ],
   });
   const near = new Table({
-    title: "Copies in the near cache", empty: "The near cache is off.", key: (row) => row.kind,
+    title: "Near cache", empty: "The near cache is off.", key: (row) => row.kind,
     columns: [
       { head: "Kind", class: "words", cell: (row) => row.kind, note: (row) => copies[row.kind], mark: () => "mono" },
       { head: "Hit rate", number: true, cell: (row) => percent(row.hitRate), mark: (row) => dim(row.hitRate) },
@@ -37,7 +37,7 @@ export function tables() {
     ],
   });
   const masters = new Table({
-    title: "Links to masters", unit: "which invalidations come over", empty: "There are no links.", key: (row) => row.address,
+    title: "Links to masters", empty: "There are no links.", key: (row) => row.address,
     columns: [
       { head: "Master", class: "words", cell: (row) => row.address, mark: () => "mono" },
       { head: "Link", cell: (row) => (row.linked ? "up" : "lost"), mark: (row) => (row.linked ? "good" : "bad") },
@@ -46,7 +46,7 @@ export function tables() {
     ],
   });
   const flights = new Table({
-    title: "In flight", unit: "by class", empty: "Nothing is counted yet.", key: (row) => row.class,
+    title: "In flight", empty: "Nothing is counted yet.", key: (row) => row.class,
     columns: [
       { head: "Class", class: "words", cell: (row) => row.class, mark: () => "mono" },
       { head: "At work", number: true, cell: (row) => count(row.now), mark: full },
@@ -55,25 +55,38 @@ export function tables() {
     ],
   });
   const audit = new Table({
-    title: "Drift", unit: "found by the last audit", empty: "The last audit found nothing, or none has ended.", key: (row) => row.kind,
+    title: "Drift", empty: "The last audit found nothing, or none has ended.", key: (row) => row.kind,
     columns: [
       { head: "Kind", class: "words", cell: (row) => row.kind, note: (row) => drift[row.kind], mark: () => "mono warn" },
       { head: "Found", number: true, cell: (row) => count(row.count), mark: () => "warn" },
     ],
   });
+  const zitadel = new Table({
+    title: "Calls of ZITADEL", empty: "ZITADEL was not called since the process started.", key: (row) => `${row.call} ${row.result}`,
+    columns: [
+      { head: "Call", class: "words", cell: (row) => row.call, mark: () => "mono" },
+      { head: "Result", cell: (row) => row.result, mark: (row) => (row.result === "2xx" || Number(row.rate) === 0 ? "" : "bad") },
+      { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => dim(row.rate) },
+      { head: "Total", number: true, cell: (row) => count(row.total) },
+    ],
+  });
+  zitadel.node.hidden = true;
   const routes = new Routes();
   return {
     node: el("div", { class: "tables" }, routes.node,
-      el("div", null, refused.node, audit.node),
+      el("div", null, refused.node, audit.node, zitadel.node),
       el("div", null, errors.node, flights.node, masters.node, near.node)),
     update(latest) {
       routes.update(latest.routes);
-      refused.update(latest.refusals.filter(happened).sort(byTotal));
-      audit.update((latest.drift?.kinds ?? []).filter((kind) => kind.count > 0));
-      errors.update(latest.redis.errors.filter(happened).sort(byTotal));
-      flights.update(latest.inFlight);
-      masters.update(latest.near.on ? latest.near.masters : []);
-      near.update(latest.near.on ? latest.near.kinds : []);
+      const { near: cache, redis, drift: found, inFlight, zitadel: behind } = latest;
+      refused.update(latest.refusals.filter(happened).sort(byTotal), "by reason");
+      audit.update((found?.kinds ?? []).filter((kind) => Number(kind.count) > 0), found ? `by the last of ${count(found.passes)} audits; ${count(found.looked)} looked at` : "");
+      errors.update(redis.errors.filter(happened).sort(byTotal), `by class; of ${count(redis.pool.busy + redis.pool.idle)} connections ${count(redis.pool.busy)} are busy`);
+      flights.update(inFlight, "by class");
+      masters.update(cache.on ? cache.masters : [], cache.on ? `lost ${count(cache.linksLost)} times` : "");
+      near.update(cache.on ? cache.kinds : [], cache.state === "on" ? "by kind of copy" : cache.state);
+      zitadel.node.hidden = behind === null;
+      if (behind) zitadel.update(behind.calls, `${count(behind.inFlight)} in flight, ${count(behind.queued)} wait; news ${seconds(behind.newsAgeSeconds)} old`);
     },
   };
 }
