@@ -14,7 +14,7 @@ export function tables() {
   const refused = new Table({
     title: "Refused verifies", empty: "No verify was refused since the process started.", key: (row) => row.reason,
     columns: [
-      { head: "Reason", class: "words", cell: (row) => row.reason, note: (row) => refusals[row.reason], mark: (row) => (faults.has(row.reason) ? "mono bad" : "mono") },
+      { head: "Reason", class: "words", cell: (row) => row.reason, note: (row) => refusals[row.reason], mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "mono bad" : "mono") },
       { head: "per s", number: true, cell: (row) => rate(row.rate), mark: (row) => (faults.has(row.reason) && row.rate > 0 ? "bad" : dim(row.rate)) },
       { head: "Total", number: true, cell: (row) => count(row.total) },
     ],
@@ -51,7 +51,7 @@ export function tables() {
       { head: "Class", class: "words", cell: (row) => row.class, mark: () => "mono" },
       { head: "At work", number: true, cell: (row) => count(row.now), mark: full },
       { head: "Limit", number: true, cell: (row) => count(row.limit) },
-      { head: "Shed", number: true, cell: (row) => count(row.shed), mark: (row) => (Number(row.shed) > 0 ? "warn" : dim(0)) },
+      { head: "Shed", number: true, cell: (row) => count(row.shed), mark: (row) => dim(row.shed) },
     ],
   });
   const audit = new Table({
@@ -81,7 +81,7 @@ export function tables() {
       const { near: cache, redis, drift: found, inFlight, zitadel: behind } = latest;
       refused.update(latest.refusals.filter(happened).sort(byTotal), "by reason");
       audit.update((found?.kinds ?? []).filter((kind) => Number(kind.count) > 0), found ? `by the last of ${count(found.passes)} audits; ${count(found.looked)} looked at` : "");
-      errors.update(redis.errors.filter(happened).sort(byTotal), `by class; of ${count(redis.pool.busy + redis.pool.idle)} connections ${count(redis.pool.busy)} are busy`);
+      errors.update(redis.errors.filter(happened).sort(byTotal), `by class; ${count(redis.pool.busy)} of ${count(redis.pool.busy + redis.pool.idle)} connections are busy`);
       flights.update(inFlight, "by class");
       masters.update(cache.on ? cache.masters : [], cache.on ? `lost ${count(cache.linksLost)} times` : "");
       near.update(cache.on ? cache.kinds : [], cache.state === "on" ? "by kind of copy" : cache.state);
