@@ -67,7 +67,9 @@ var arrows = map[string][]string{
 	"httpapi/forward":          {"httpapi/refusal", "cache", "index", "internal/session", "upstream"},
 	"httpapi/request":          {"httpapi/refusal", "httpapi/caller", "index", "internal/session", "internal/protojson"},
 	"httpapi/assertion":        {"internal/session", "internal/protojson"},
-	"httpapi/openapi":          {},
+	"httpapi/openapi":          {"httpapi/server"},
+	"httpapi/admin":            {"httpapi/refusal", "httpapi/server"},
+	"httpapi/console":          {"httpapi", "httpapi/caller", "httpapi/refusal", "httpapi/server", "internal/protojson"},
 	"httpapi/webhook":          {"httpapi/refusal", "internal/protojson", "internal/session", "upstream"},
 	"httpapi/verify":           {"httpapi/server", "httpapi/assertion", "httpapi/caller", "cache", "internal/deadline", "internal/oidc", "internal/session", "internal/protojson"},
 	"rpc":                      {"httpapi", "httpapi/server", "httpapi/verify", "internal/protobuf", "internal/protojson", "internal/session", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta"},
@@ -90,7 +92,7 @@ var arrows = map[string][]string{
 	"internal/readiness":       {"cache", "internal/acl", "internal/breaker", "internal/endpoint", "internal/keys", "internal/parts", "internal/redisinfo"},
 	"cmd/cloakroom/completion": {"internal/usage"},
 	"cmd/cloakroom/sessions":   {"internal/apiclient", "internal/config", "internal/followed", "internal/suggest", "internal/terminal", "internal/usage"},
-	"cmd/cloakroom":            {"cache", "cache/transfer", "cmd/cloakroom/move", "cmd/cloakroom/completion", "cmd/cloakroom/sessions", "httpapi", "httpapi/caller", "httpapi/server", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/terminal", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
+	"cmd/cloakroom":            {"cache", "cache/transfer", "cmd/cloakroom/move", "cmd/cloakroom/completion", "cmd/cloakroom/sessions", "httpapi", "httpapi/admin", "httpapi/caller", "httpapi/console", "httpapi/server", "httpapi/verify", "httpapi/webhook", "index", "index/audit", "internal/acl", "internal/breaker", "internal/config", "internal/doctor", "internal/followed", "internal/keys", "internal/listen", "internal/logs", "internal/metrics", "internal/oidc", "internal/parts", "internal/readiness", "internal/redisconn", "internal/samples", "internal/session", "internal/suggest", "internal/terminal", "internal/usage", "rpc", "upstream", "upstream/news", "upstream/setup"},
 	"bench/result":             {},
 	"bench/load":               {"bench/result"},
 	"bench/cli":                {},
@@ -127,15 +129,18 @@ var arrows = map[string][]string{
 	"internal/eventually":    {},
 	"internal/leaks":         {},
 	"internal/observed":      {},
+	"internal/nodetest":      {},
+	"internal/programtest":   {"internal/eventually", "internal/redistest"},
+	"test/console":           {},
 	"internal/zitadeltest":   {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/nodetest", "internal/observed", "internal/oidc/oidctest", "internal/programtest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/console", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":        {"bench/issuer", "bench/peers", "httpapi", "httpapi/caller", "httpapi/forward", "httpapi/openapi", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
+	"github.com/valyala/fasthttp":        {"bench/issuer", "bench/peers", "httpapi", "httpapi/admin", "httpapi/caller", "httpapi/console", "httpapi/forward", "httpapi/openapi", "httpapi/protocol", "httpapi/refusal", "httpapi/server", "httpapi/verify", "rpc"},
 	"connectrpc.com":                     {"bench/baseline", "internal/zitadeltest", "rpc"},
 	"github.com/fasthttp/router":         {"httpapi"},
 	"github.com/redis/go-redis":          {"bench/measure", "bench/peers", "bench/redisproxy", "bench/source", "cache", "cache/deletions", "cache/near", "cache/ties", "cache/transfer", "cmd/cloakroom", "index", "index/audit", "internal/acl", "internal/batch", "internal/breaker", "internal/doctor", "internal/endpoint", "internal/metrics", "internal/push", "internal/readiness", "internal/redisclock", "internal/redisconn", "internal/redisinfo", "internal/redistest", "internal/resp", "internal/zlist"},

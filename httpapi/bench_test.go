@@ -124,7 +124,7 @@ func BenchmarkRequest(b *testing.B) {
 	} {
 		b.Run(r.call, func(b *testing.B) {
 			routed := router.New()
-			routed.Handle(r.method, r.path, f.server.handle(context.Background(), &r.route, false, ""))
+			routed.Handle(r.method, r.path, f.server.handle(context.Background(), &r.route, face{}))
 			ctx := newTestCall(nil).http
 			raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", r.method, r.uri, f.secret["admin"], len(r.body))
 			if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
@@ -157,7 +157,7 @@ func BenchmarkSearchByUser(b *testing.B) {
 		fmt.Fprintf(&lines, `{"id":"s%d","factors":{"user":{"id":"u%d"},"password":{}}}`+"\n", i, i%200)
 	}
 	f.want(200, "admin", "POST", "/v2/sessions/import", lines.String())
-	h := f.server.router(context.Background(), false, "")
+	h := f.server.router(context.Background(), face{})
 	body := []byte(`{"queries":[{"userIdQuery":{"id":"u7"}}]}`)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,8 @@ type call struct {
 	http   *fasthttp.RequestCtx
 	route  *route
 	caller *caller.Caller
+	// console is the call of the console that this is; nil if it is none.
+	console *ConsoleCall
 	// start is when the request's headers had been read.
 	start time.Time
 
@@ -53,22 +56,36 @@ type call struct {
 
 var calls = sync.Pool{New: func() any { return new(call) }}
 
-// handle makes the server's handler of a route: it guards, authenticates, reads,
-// asks the route's own handler, maps its error, counts and logs. All of it
-// happens here and only here. spoken is the protocol for metrics, "" for the route's.
-func (s *Server) handle(base context.Context, r *route, loopbackOnly bool, spoken string) fasthttp.RequestHandler {
-	if spoken == "" {
-		spoken = r.protocol.String()
-	}
-	counts := s.metrics.Of(r.label(), spoken)
-	return func(ctx *fasthttp.RequestCtx) {
+// face is where requests come in.
+type face struct {
+	// protocol is what they are spoken by, for metrics; "" is the route's.
+	protocol string
+	// loopbackOnly is that of server.Guard.
+	loopbackOnly bool
+}
+
+// handle makes the server's handler of a route for requests whose headers say whose they are.
+func (s *Server) handle(base context.Context, r *route, f face) fasthttp.RequestHandler {
+	answer := s.handleCalls(base, r, f)
+	return func(ctx *fasthttp.RequestCtx) { answer(ctx, nil) }
+}
+
+// handleCalls makes what answers requests to a route, of the console unless its call is nil: it guards,
+// authenticates, reads, asks the route's own handler, maps its error, counts and logs. All of it happens
+// here and only here.
+func (s *Server) handleCalls(base context.Context, r *route, f face) func(*fasthttp.RequestCtx, *ConsoleCall) {
+	counts := s.metrics.Of(r.label(), cmp.Or(f.protocol, r.protocol.String()))
+	return func(ctx *fasthttp.RequestCtx, console *ConsoleCall) {
 		c := calls.Get().(*call)
-		c.http, c.route, c.start = ctx, r, time.Now()
+		c.http, c.route, c.console, c.start = ctx, r, console, time.Now()
+		if console != nil {
+			c.caller = console.Caller
+		}
 		c.requestID = server.AppendRequestID(c.requestID, ctx)
 		ctx.Response.Header.SetContentType(contentTypeJSON)
 		ctx.Response.Header.SetCanonical(cacheControlName, noStore)
 
-		err := s.run(base, c, loopbackOnly)
+		err := s.run(base, c, f.loopbackOnly)
 		if err == server.ErrContinue {
 			server.Admit(ctx)
 			c.release()
@@ -126,9 +143,11 @@ func (s *Server) admitted(base context.Context, c *call) (err error) {
 		return err
 	}
 	asked := time.Now()
-	c.caller, err = s.Callers.Authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh, s.limits.request)
-	if err != nil {
-		return err
+	if c.caller == nil {
+		c.caller, err = s.Callers.Authenticate(base, c.http.Request.Header.PeekCanonical(authorizationName), c.fresh, s.limits.request)
+		if err != nil {
+			return err
+		}
 	}
 	authenticated := time.Since(asked)
 	if err := c.limit(); err != nil {

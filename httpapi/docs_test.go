@@ -43,7 +43,7 @@ func TestDocsNameEverything(t *testing.T) {
 	}
 	for _, e := range []*refusal.Error{
 		caller.ErrNoCredentials, caller.ErrBadCredentials, errDenied, errGetToken, errDeleteToken, errUnknownSession, errLimit,
-		errNoRoute, errNoMethod, errConflict,
+		refusal.NoRoute, refusal.NoMethod, errConflict,
 	} {
 		names = append(names, "`"+e.Error()+"`")
 	}

@@ -20,9 +20,6 @@ var (
 	errExplain        = &refusal.Error{Code: refusal.Denied, Text: "explain needs session.read for the whole instance"}
 	errLimit          = &refusal.Error{Code: refusal.Invalid, ID: "QUERY-4M0fs", Text: "Limit exceeded"}
 
-	errNoRoute  = &refusal.Error{Code: refusal.NotFound, Text: "Not Found"}
-	errNoMethod = &refusal.Error{Code: refusal.Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
-
 	errUnavailable     = &refusal.Error{Code: refusal.Unavailable, Text: "the session store is unavailable"}
 	errUpstreamOurs    = &refusal.Error{Code: refusal.Denied, Text: "sessions are written with credentials of the ZITADEL that they live in; these are Cloakroom's own"}
 	errUpstreamOwns    = &refusal.Error{Code: refusal.Exists, Text: "the sessions are those of --upstream-url: they cannot be stored here"}

@@ -27,7 +27,7 @@ func jwtRequest(t testing.TB) func() {
 // verifyOf is a verify of a token without a connection. It has to pass.
 func (f *fixture) verifyOf(token string) func() {
 	f.t.Helper()
-	handle := f.server.verify.Before(context.Background(), f.server.router(context.Background(), false, ""))
+	handle := f.server.verify.Before(context.Background(), f.server.router(context.Background(), face{}))
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init2(nil, nil, false)
 	raw := "GET /verify HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer " + token + "\r\n\r\n"

@@ -131,7 +131,7 @@ func (w *jwtWorld) start() *jwtProcess {
 	go func() { ended <- v.Run(ctx) }()
 	return &jwtProcess{
 		store: store, admin: f.secret["admin"],
-		handle: s.verify.Before(ctx, s.router(ctx, false, "")),
+		handle: s.verify.Before(ctx, s.router(ctx, face{})),
 		stop: func() {
 			stop()
 			for range 2 {

@@ -43,8 +43,8 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, shutdownTimeout time.
 	base = server.WithDrain(base, ctx)
 	_, isUnix := ln.Addr().(*net.UnixAddr)
 	srv := server.New(s.log, s.limits.Timeouts, s.config.MaxHeaderBytes)
-	loopbackOnly := s.config.Anonymous && !isUnix
-	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, loopbackOnly, ""), s.handle(base, &preflightRoute, loopbackOnly, "")))
+	f := face{loopbackOnly: s.config.Anonymous && !isUnix}
+	srv.Handler = s.verify.Before(base, s.withCORS(s.router(base, f), s.handle(base, &preflightRoute, f)))
 	srv.ErrorHandler = s.refuse
 	s.readHeaders(srv)
 	return server.Serve(ctx, s.log, srv, ln, shutdownTimeout, s.limits.idleAtEnd, cut)
@@ -153,7 +153,7 @@ func RunUnavailable(ctx context.Context, ln net.Listener, forVerify bool, c *Con
 // machine's. Each request has its body as a stream, and its answer is good until it is reset.
 func (s *Server) Translated(base context.Context, loopbackOnly bool) (api func(protocol string) fasthttp.RequestHandler, check func(ctx context.Context, http *fasthttp.RequestCtx, policy string)) {
 	api = func(protocol string) fasthttp.RequestHandler {
-		return s.router(base, s.config.Anonymous && loopbackOnly, protocol)
+		return s.router(base, face{protocol, s.config.Anonymous && loopbackOnly})
 	}
 	counts := s.metrics.Of(verify.Path, "grpc")
 	return api, func(ctx context.Context, http *fasthttp.RequestCtx, policy string) {

@@ -23,7 +23,7 @@ func nearRequests(f *fixture) map[string]func() {
 	token := "218480890961985795." + strings.Repeat("k", 43)
 	f.want(http.StatusCreated, "admin", "PUT", "/v2/sessions/218480890961985795", fmt.Sprintf(`{"factors":{"user":{"id":"178204173316174382","loginName":"user5@nordwind.example",`+
 		`"displayName":"User Number 5","organizationId":"281739955209961483"},"password":{},"totp":{}},"metadata":{"k":"%s"},"expirationDate":"2050-02-01T00:00:00Z","tokenSha256":"%x"}`, strings.Repeat("eHh4", 170), sha256.Sum256([]byte(token))))
-	handle := f.server.verify.Before(context.Background(), f.server.router(context.Background(), false, ""))
+	handle := f.server.verify.Before(context.Background(), f.server.router(context.Background(), face{}))
 	search := strings.Replace(benchBodies["user+date"], `"limit":5`, `"limit":100`, 1)
 	const service, get = "/zitadel.session.v2.SessionService/", `{"sessionId":"218480890961985790"}`
 	const connect = "Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\n"

@@ -39,6 +39,7 @@ type revokeRun struct {
 	earlier  uint64              // revoked by attempts that have failed
 	reported time.Time
 	replicas acknowledgements
+	told     func(revoked uint64) // whoever waits; nil if nobody asks
 }
 
 // revokeSessions answers POST /v2/sessions/revoke: it deletes every session
@@ -63,6 +64,9 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 		q.Query.Predicates = append(q.Query.Predicates, index.ByUser(c.caller.UserID))
 	}
 	run := &revokeRun{s: s, reported: time.Now(), log: s.log.With("request_id", string(c.requestID), "caller", c.caller.Name)}
+	if c.console != nil {
+		run.told = c.console.Progress
+	}
 	run.what = cache.Revocation{
 		Query: &q.Query, May: may, Except: q.Except, DryRun: q.DryRun, Reason: "revoked", Progress: run.progress,
 		Replicated: run.replicas.add,
@@ -186,8 +190,11 @@ func (run *revokeRun) run(ctx context.Context) (revoked uint64, err error) {
 	return run.earlier, err
 }
 
-// progress logs now and then how far a long revocation is.
+// progress tells whoever waits how far a revocation is, and logs it now and then if it is long.
 func (run *revokeRun) progress(revoked uint64) {
+	if run.told != nil {
+		run.told(run.earlier + revoked)
+	}
 	if time.Since(run.reported) > progressPause {
 		run.reported = time.Now()
 		run.log.Info("revocation goes on", "revoked", run.earlier+revoked, "dry_run", run.what.DryRun)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/openapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -90,7 +91,7 @@ func (r *route) connect() bool { return r.protocol == protocol.Connect }
 
 // What answers to requests outside the API.
 var (
-	unknownRoute  = route{call: server.NoRoute, open: true, do: fail(errNoRoute)}
+	unknownRoute  = route{call: server.NoRoute, open: true, do: fail(refusal.NoRoute)}
 	unknownMethod = route{call: server.NoRoute, open: true, do: (*Server).methods}
 
 	unknownProcedure       = route{call: server.NoRoute, open: true, protocol: protocol.Connect, do: fail(protocol.ErrNoProcedure)}
@@ -120,7 +121,7 @@ func (s *Server) methods(_ context.Context, c *call) error {
 	allow := strings.Split(string(h.Peek(fasthttp.HeaderAllow)), ", ")
 	allow = slices.DeleteFunc(allow, func(m string) bool { return m == fasthttp.MethodOptions })
 	h.Set(fasthttp.HeaderAllow, strings.Join(allow, ", "))
-	return errNoMethod
+	return refusal.NoMethod
 }
 
 // fail makes a handler that only ever answers err.
@@ -129,8 +130,8 @@ func fail(err error) handler {
 }
 
 // router returns the handler of all routes. base ends when the server cuts off
-// what is under way; spoken is that of handle.
-func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) fasthttp.RequestHandler {
+// what is under way.
+func (s *Server) router(base context.Context, f face) fasthttp.RequestHandler {
 	r := router.New()
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false
@@ -139,14 +140,14 @@ func (s *Server) router(base context.Context, loopbackOnly bool, spoken string) 
 		if routes[i].path == webhook.Path && s.events == nil {
 			continue
 		}
-		h := s.handle(base, &routes[i], loopbackOnly, spoken)
+		h := s.handle(base, &routes[i], f)
 		r.Handle(routes[i].method, routes[i].path, h)
 		if routes[i].method == fasthttp.MethodGet {
 			r.HEAD(routes[i].path, h) // RFC 9110, 9.1
 		}
 	}
 	byPath := func(rest, connect *route) fasthttp.RequestHandler {
-		rests, connects := s.handle(base, rest, loopbackOnly, spoken), s.handle(base, connect, loopbackOnly, spoken)
+		rests, connects := s.handle(base, rest, f), s.handle(base, connect, f)
 		return func(http *fasthttp.RequestCtx) {
 			if bytes.HasPrefix(http.Path(), []byte(protocol.ConnectPrefix)) {
 				connects(http)
@@ -182,7 +183,7 @@ var forFiveMinutes = []byte("public, max-age=300")
 // assertionKeys answers GET /.well-known/jwks.json: the public keys that assertions are signed with.
 func (s *Server) assertionKeys(_ context.Context, c *call) error {
 	if s.config.Verify.Assertions == nil {
-		return errNoRoute
+		return refusal.NoRoute
 	}
 	c.http.Response.Header.SetCanonical(cacheControlName, forFiveMinutes)
 	c.http.SetBody(s.config.Verify.Assertions.Keys().Set())

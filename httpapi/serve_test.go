@@ -222,7 +222,7 @@ func TestPanic(t *testing.T) {
 	f := newFixture(t)
 	h := f.server.handle(context.Background(), &route{call: "Broken", open: true, do: func(*Server, context.Context, *call) error {
 		panic("the secret reason")
-	}}, false, "")
+	}}, face{})
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.Set("X-Request-Id", "req-7")
 	h(&ctx)

@@ -51,6 +51,9 @@ func showcase(ctx context.Context, s *sidecar, store *cache.Store) error {
 	if demo != nil {
 		all = c.logout(demo, token)
 	}
+	if s.console != nil {
+		_, _ = fmt.Fprintf(s.p.stdout, "\nOpen the console: %s\n", s.consoleURL())
+	}
 	if err := printTries(s.p.stdout, append(all, c.searches(newest, store.Now())...)); err != nil {
 		s.log.Warn("nobody reads what could be tried", "error", err)
 	}

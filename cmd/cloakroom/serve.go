@@ -13,6 +13,8 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/admin"
+	"github.com/cloakroom-dev/cloakroom/httpapi/console"
 	"github.com/cloakroom-dev/cloakroom/internal/acl"
 	"github.com/cloakroom-dev/cloakroom/internal/breaker"
 	"github.com/cloakroom-dev/cloakroom/internal/config"
@@ -45,6 +47,7 @@ type sidecar struct {
 	breakers *breaker.Breakers
 	trips    *metrics.Redis
 	admin    net.Listener
+	console  *console.Console // nil unless it is on
 	listens  listen.ForRequests
 	upstream *upstream.Client // nil without one
 	news     *news.Follower   // the same
@@ -114,6 +117,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 		return err
 	}
 	s.sayIfMoved("admin-addr", s.c.Listen.Admin, s.admin)
+	s.newConsole()
 	s.startAdmin()
 	s.log.Info("starting", "version", s.version, "admin", listen.AddressOf(s.admin), "redis", s.c.RedisURL.Masked)
 
@@ -161,6 +165,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	}
 	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.listens.HTTP)
 	s.startAPI(api, store)
+	s.startConsole(api)
 	s.breakers.Arm()
 	evicts := readiness.NewEviction(b.Client, s.log)
 	evicts.Look(ctx)
@@ -180,6 +185,9 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	if s.listens.GRPC != nil {
 		listening = append(listening, "grpc", listen.AddressOf(s.listens.GRPC))
 	}
+	if s.console != nil {
+		listening = append(listening, "console", s.consoleURL())
+	}
 	s.log.Info("ready", append(listening, "redis", b.Name, "shards", store.Shards(), "version", s.version)...)
 	s.notify(notifyReady)
 	if then != nil {
@@ -196,13 +204,17 @@ func (s *sidecar) sayIfMoved(setting, addr string, ln net.Listener) {
 }
 
 func (s *sidecar) startAdmin() {
-	a := httpapi.NewAdmin(httpapi.AdminConfig{
+	c := admin.Config{
 		Ready:   s.ready.Check,
 		Details: s.ready.Details,
 		Metrics: s.metrics,
 		Pprof:   s.c.Pprof || listen.Loopback(s.c.Listen.Admin),
 		Logger:  s.log,
-	})
+	}
+	if s.console != nil {
+		c.Console = s.console
+	}
+	a := admin.New(c)
 	s.parts.Start("admin listener", func(ctx context.Context) error {
 		return a.Run(ctx, s.admin, s.c.Afterwards())
 	})

@@ -3,6 +3,7 @@ package caller
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,25 @@ func (a *Authenticator) SetKeys(k *APIKeys) {
 	a.keys.Store(k.limited(a.keys.Load(), a.config.KeyRate, a.keyMetrics))
 }
 
+// ByKey returns the caller whose API key is secret, and the SHA-256 of that, by which ByHash finds
+// the caller again; nil if there is no such key. It keeps nothing of secret. (I6)
+func (a *Authenticator) ByKey(secret []byte) (*Caller, [sha256.Size]byte) {
+	hash := sha256.Sum256(secret)
+	return a.ByHash(hash), hash
+}
+
+// ByHash returns the caller whose API key has this SHA-256, as the keys are now: nil once the key is
+// no longer among them.
+func (a *Authenticator) ByHash(hash [sha256.Size]byte) *Caller { return a.keys.Load().of(hash) }
+
+// Anonymous returns the caller without credentials, nil unless Config.Anonymous allows it.
+func (a *Authenticator) Anonymous() *Caller {
+	if !a.config.Anonymous {
+		return nil
+	}
+	return anonymous
+}
+
 // Authenticate identifies the caller. authorization is the value of the header, of
 // which nothing is kept. Only a session token, or a JWT whose login may have ended, needs the store, which has the time
 // within for it; if fresh, no copy of its session decides. Its error is a
@@ -69,8 +89,8 @@ func (a *Authenticator) SetKeys(k *APIKeys) {
 // token, and last an opaque access token.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization []byte, fresh bool, within time.Duration) (*Caller, error) {
 	if len(authorization) == 0 {
-		if a.config.Anonymous {
-			return anonymous, nil
+		if c := a.Anonymous(); c != nil {
+			return c, nil
 		}
 		return nil, ErrNoCredentials
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,7 @@ type Revocation struct {
 	known   map[uint64]struct{}     // hashes of the IDs of sessions that are dealt with
 	unsure  map[session.ID]struct{} // those of which it is not known whether they are gone
 	revoked uint64
+	before  uint64 // revoked, by earlier calls of Revoke
 	failed  uint64 // that ZITADEL refuses to delete
 	refused error  // why it did, the first time
 }
@@ -134,7 +136,7 @@ func (r *Revocation) Revoke(ctx context.Context) (revoked uint64, err error) {
 	if r.DryRun { // counts anew
 		r.revoked, r.known = 0, map[uint64]struct{}{}
 	}
-	before := r.revoked
+	r.before = r.revoked
 	more := true
 	for n := 0; n < passes && more && err == nil; n++ {
 		done := len(r.known)
@@ -150,7 +152,7 @@ func (r *Revocation) Revoke(ctx context.Context) (revoked uint64, err error) {
 	if errors.Is(err, upstream.ErrUnavailable) || err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
-	return r.revoked - before, err
+	return r.revoked - r.before, err
 }
 
 // Failed is how many sessions are left because ZITADEL refuses to delete them, of how many it is not known whether they
@@ -165,7 +167,7 @@ func (r *Revocation) pass(ctx context.Context) error {
 	for id := range r.unsure {
 		unsure = append(unsure, id)
 	}
-	err := each(ctx, unsure, r.end)
+	err := r.each(ctx, unsure, r.end)
 	if err == nil {
 		err = r.find(ctx)
 	}
@@ -180,7 +182,7 @@ func (r *Revocation) find(ctx context.Context) error {
 	if len(r.match.Predicates) == len(r.Query.Predicates) {
 		for i := range r.match.Predicates {
 			if p := &r.match.Predicates[i]; p.Kind == index.KindIDs {
-				return each(ctx, p.IDs(), func(ctx context.Context, id session.ID) error {
+				return r.each(ctx, p.IDs(), func(ctx context.Context, id session.ID) error {
 					if _, bad := session.ParseID(string(id)); bad != nil || r.isKnown(id) {
 						return nil
 					}
@@ -220,15 +222,12 @@ func (r *Revocation) list(ctx context.Context) error {
 			}
 		}
 		before := r.revoked
-		if err := each(ctx, found, r.end); err != nil {
+		if err := r.each(ctx, found, r.end); err != nil {
 			return err
 		}
 		gone := 0
 		if !r.DryRun {
 			gone = int(r.revoked - before)
-		}
-		if r.Progress != nil {
-			r.Progress(r.revoked)
 		}
 		switch {
 		case len(page.Sessions) < pageSize && uint64(offset+pageSize) >= page.Total:
@@ -266,7 +265,7 @@ func (r *Revocation) copies(ctx context.Context) error {
 				left = append(left, s.ID)
 			}
 		}
-		return each(ctx, left, func(ctx context.Context, id session.ID) error { return r.examine(ctx, id, true) })
+		return r.each(ctx, left, func(ctx context.Context, id session.ID) error { return r.examine(ctx, id, true) })
 	})
 }
 
@@ -394,9 +393,9 @@ func (r *Revocation) fail(id session.ID, why error) {
 	}
 }
 
-// each does something for each ID, side by side, until one cannot be done. What has begun is not cut off, and is waited
-// for. (I7)
-func each(ctx context.Context, ids []session.ID, do func(context.Context, session.ID) error) error {
+// each does something for each ID, side by side, until one cannot be done, and tells how far the revocation is. What has begun is not
+// cut off, and is waited for. (I7)
+func (r *Revocation) each(ctx context.Context, ids []session.ID, do func(context.Context, session.ID) error) error {
 	group, going := errgroup.WithContext(ctx)
 	group.SetLimit(endsAtOnce)
 	for _, id := range ids {
@@ -406,9 +405,20 @@ func each(ctx context.Context, ids []session.ID, do func(context.Context, sessio
 			}
 			return do(context.WithoutCancel(ctx), id)
 		})
+		r.progress()
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	err := group.Wait()
+	r.progress()
+	return cmp.Or(err, ctx.Err())
+}
+
+// progress tells how many sessions this call of Revoke has ended. Revoke's goroutine calls it.
+func (r *Revocation) progress() {
+	if r.Progress == nil {
+		return
 	}
-	return ctx.Err()
+	r.mu.Lock()
+	revoked := r.revoked - r.before
+	r.mu.Unlock()
+	r.Progress(revoked)
 }

@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
-	"strings"
 	"sync"
 
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/valyala/fasthttp"
 )
 
@@ -47,7 +47,7 @@ func file(contentType string, shown bool, content func() ([]byte, error)) func(*
 			h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
 			h.Set(fasthttp.HeaderReferrerPolicy, "no-referrer")
 		}
-		if has(string(http.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)), f.etag) {
+		if server.HasETag(string(http.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)), f.etag) {
 			h.SetNoDefaultContentType(true)
 			h.SetContentTypeBytes(nil)
 			http.SetStatusCode(fasthttp.StatusNotModified)
@@ -57,14 +57,4 @@ func file(contentType string, shown bool, content func() ([]byte, error)) func(*
 		http.SetBody(f.body)
 		return nil
 	}
-}
-
-// has says whether a list of entity tags, as in If-None-Match (RFC 9110, 13.1.2), has one.
-func has(list, etag string) bool {
-	for tag := range strings.SplitSeq(list, ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == "*" || tag == etag {
-			return true
-		}
-	}
-	return false
 }

@@ -71,6 +71,12 @@ type Error struct {
 	Guessed bool
 }
 
+// What every listener answers where there is nothing to ask.
+var (
+	NoRoute  = &Error{Code: NotFound, Text: "Not Found"}
+	NoMethod = &Error{Code: Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
+)
+
 // Error returns the text, and the ID if there is one.
 func (e *Error) Error() string {
 	if e.ID == "" {

@@ -95,6 +95,7 @@ func crossCheck(c *Config, subcommand string, wrong *usage.Faults) {
 	checkListeners(c, wrong)
 	checkReusePort(c, wrong)
 	checkKeys(c, wrong)
+	checkConsole(c, subcommand, wrong)
 	checkIssuers(c, wrong)
 	checkAssertion(c, wrong)
 	checkUpstream(c, subcommand, wrong)

@@ -53,6 +53,8 @@ type Config struct {
 	IssuersFault error
 	// Pprof serves profiles on any admin listener.
 	Pprof bool
+	// Console serves the console on the admin listener.
+	Console bool
 
 	LogLevel  slog.Level
 	LogFormat string // "json" or "text"
@@ -125,6 +127,7 @@ func settings(c *Config) []Setting {
 		{"cors-origins", "", origins(&c.API.CORSOrigins, &c.corsFault), "origins whose web pages may call the API; may be repeated", anywhere},
 		{"admin-addr", "127.0.0.1:9090", address(&c.Listen.Admin), "where /livez, /readyz and /metrics listen", anywhere},
 		{"trusted-proxies", caller.DefaultTrustedProxies, proxies(&c.API.TrustedProxies, &c.proxiesFault), "peers that are believed where a request came from (X-Forwarded-For), for the log, and how long they wait for verify (X-Envoy-Expected-Rq-Timeout-Ms)", anywhere},
+		{"console", "false", Boolean(&c.Console), "serve the console for on-call engineers at /console/ on the admin listener; sign in with an API key of --auth-keys-file", anywhere},
 		{"reuse-port", "false", Boolean(&c.Listen.ReusePort), "let a second process listen at --http-addr, --verify-addr and --grpc-addr before this one ends; the second gets all new connections; ports only, Linux only", anywhere},
 		{"pprof", "false", Boolean(&c.Pprof), "serve /debug/pprof/ on the admin listener even if that is not loopback", anywhere},
 
@@ -220,5 +223,6 @@ func settings(c *Config) []Setting {
 var devDefaults = map[string]string{
 	"redis-url":      "embedded:",
 	"auth-anonymous": "true",
+	"console":        "true",
 	"log-format":     "text",
 }

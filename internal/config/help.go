@@ -40,7 +40,7 @@ type flagGroup struct {
 var serveGroups = []flagGroup{
 	{"Configuration", []string{"config FILE", "print-config"}},
 	{"Listeners", []string{
-		"http-addr ADDRESS", "verify-addr ADDRESS", "grpc-addr ADDRESS", "grpc-services LIST", "admin-addr ADDRESS", "pprof", "reuse-port", "trusted-proxies LIST", "cors-origins ORIGIN",
+		"http-addr ADDRESS", "verify-addr ADDRESS", "grpc-addr ADDRESS", "grpc-services LIST", "admin-addr ADDRESS", "console", "pprof", "reuse-port", "trusted-proxies LIST", "cors-origins ORIGIN",
 	}},
 	{"Redis", []string{
 		"redis-url URL", "redis-username NAME", "redis-password-file FILE", "redis-sentinel-username NAME", "redis-sentinel-password-file FILE",

@@ -13,6 +13,7 @@ import { signIn } from "./shell/signin.js";
 import { onTheme, switchTheme, theme } from "./shell/theme.js";
 import { mountHealth } from "./live/healthstrip.js";
 import { liveView } from "./live/live.js";
+import { findRunning } from "./revoke/running.js";
 import { sessionsView } from "./sessions/sessions.js";
 import { verifyView } from "./verify/verify.js";
 
@@ -23,6 +24,7 @@ let unmountHealth = null;
 on.reach = reach;
 on.signedOut = () => {
   const before = me();
+  if (!before && app.hasChildNodes()) return; // A late answer to what was asked before.
   close();
   askForKey(before ? "Your sign-in has ended: it was not used for 30 minutes or is 12 hours old, the key was removed, or the sidecar was started again. Nothing was lost: you come back to where you were." : null);
 };
@@ -46,6 +48,7 @@ async function boot() {
   }
 }
 
+/** @param {string|null} why */
 function askForKey(why) {
   setTitle("Sign in");
   fill(app, signIn(why, open));
@@ -66,6 +69,7 @@ function open(answer) {
         account(signOut))),
     main);
   unmountHealth = mountHealth(health);
+  findRunning(app);
   start(main, { live: liveView, sessions: sessionsView, verify: verifyView }, (shown) => {
     links.forEach((link, i) => (names[i][0] === shown ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
   });

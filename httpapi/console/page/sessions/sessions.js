@@ -1,9 +1,173 @@
-// The view of sessions.
+// The view of sessions: the search, what it found, and beside it the session that is open.
 
-import { el } from "../shell/dom.js";
-import { setTitle } from "../shell/router.js";
+import { openRevoke } from "../revoke/revoke.js";
+import { sessionPane } from "../session/pane.js";
+import { el, fill, icon } from "../shell/dom.js";
+import { addKeys } from "../shell/keys.js";
+import { count, may, mayAll } from "../shell/me.js";
+import { go, href, setTitle, shownView } from "../shell/router.js";
+import { copyButton } from "../shell/text.js";
+import { isAbsolute, switchDates, utc } from "../shell/time.js";
+import { showExplain } from "./explain.js";
+import { sessionList } from "./list.js";
+import { fromParams, nameOf, toParams, toQueries } from "./predicates.js";
+import { walk } from "./walk.js";
+import { searchBox } from "./searchbox.js";
+
+let view = null; // the one that is on the page: keys are for it
 
 /** @returns {import("../shell/router.js").View} */
 export function sessionsView() {
-  return { node: el("section", { "aria-label": "Sessions" }), show: () => setTitle("Sessions") };
+  let searched = null; // the parameters that were searched for
+  let predicates = [];
+  let explain = false;
+  let open = null;
+  let listY = 0;
+
+  const box = searchBox((next) => go(href("sessions", open, params(next))));
+  const found = el("p", { class: "found" });
+  const explained = el("section", { class: "explain", "aria-label": "Explanation", hidden: true });
+  const list = sessionList(tell);
+  const pane = sessionPane({ close: closePane, revoke: revokeOne, revokeUser });
+  const steps = walk(list, { isOpen: () => open !== null && wide(), open: (id) => go(href("sessions", id, params(predicates)), { replace: open !== null }) });
+
+  const explainButton = mayAll("read") ? toggle("Explain", "How the search was answered (e)", turnExplain) : null;
+  const datesButton = toggle("UTC dates", "Absolute or relative dates (d)", turnDates);
+  const revokeButton = may("delete") ? el("button", { type: "button", class: "button danger little", title: "Revoke all that match (x)", onclick: revokeMatching }, "Revoke all…") : null;
+  const node = el("section", { class: "sessions", "aria-label": "Sessions" },
+    el("div", { class: "left" },
+      el("div", { class: "sticky" },
+        el("h1", { class: "unseen" }, "Sessions"), box.node,
+        el("div", { class: "bar" }, found, el("span", { class: "push row" }, explainButton, datesButton,
+          copyButton(() => location.href, "Copy a link to this search"),
+          el("button", { type: "button", class: "button quiet little square", title: "Search again (.)", "aria-label": "Search again", onclick: again }, icon("refresh")), revokeButton))),
+      explained, list.node),
+    pane.node);
+
+  function show(route) {
+    predicates = fromParams(route.params);
+    const wanted = String(params(predicates, route.params.get("explain") === "1"));
+    const leaves = open !== route.id;
+    if (leaves && open === null) listY = scrollY;
+    open = route.id;
+    node.classList.toggle("opened", open !== null);
+    if (wanted !== searched) {
+      explain = route.params.get("explain") === "1";
+      searched = wanted;
+      box.set(predicates);
+      search();
+    }
+    if (leaves) showPane();
+    title();
+  }
+
+  function search() {
+    explained.hidden = !explain;
+    explainButton?.setAttribute("aria-pressed", explain);
+    if (!explained.hasChildNodes()) explained.classList.add("fresh");
+    if (predicates.some((p) => p.fault)) return;
+    if (!open) scrollTo(0, 0);
+    list.run({ predicates, explain });
+  }
+
+  function showPane() {
+    steps.mark(open);
+    if (open !== null) pane.show(open, list.session(open), predicates);
+    else pane.clear();
+    if (!wide()) scrollTo(0, open !== null ? 0 : listY);
+    if (open === null) steps.focusAgain();
+  }
+
+  function tell({ total, timestamp, explain: said, error }) {
+    const known = total === null ? "–" : total.toLocaleString("en");
+    fill(found, el("b", null, known), ` ${total === 1 ? "session" : "sessions"}`,
+      el("span", { class: "faint" }, timestamp ? ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC` : ""));
+    if (revokeButton) revokeButton.disabled = !total;
+    explained.classList.remove("fresh");
+    if (explain && (said || !error)) showExplain(explained, said);
+    else explained.hidden = true;
+    steps.mark(open);
+  }
+
+  function title() {
+    const said = predicates.map((p) => `${nameOf(p)} ${p.value}`).join(", ").slice(0, 60);
+    setTitle(open ? "Session" : said || "Sessions");
+  }
+
+  function params(of, explained = explain) {
+    const made = toParams(of);
+    if (explained) made.set("explain", "1");
+    return made;
+  }
+
+  function again() {
+    list.run({ predicates, explain });
+  }
+
+  function turnExplain() {
+    if (explainButton) go(href("sessions", open, params(predicates, !explain)), { replace: true });
+  }
+
+  function turnDates() {
+    switchDates();
+    datesButton.setAttribute("aria-pressed", isAbsolute());
+  }
+
+  function closePane() {
+    go(href("sessions", null, params(predicates)));
+  }
+
+  function revokeOne(session) {
+    openRevoke({ kind: "one", session, queries: [{ idsQuery: { ids: [session.id] } }] }, () => ended(session.id));
+  }
+
+  function revokeUser(user) {
+    openRevoke({ kind: "user", user, queries: [{ userIdQuery: { id: user.id } }] }, again);
+  }
+
+  function revokeMatching() {
+    if (!predicates.some((p) => p.fault)) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) }, again);
+  }
+
+  function ended(id) {
+    list.drop(id);
+    if (open === id) pane.show(id, list.session(id), predicates);
+  }
+
+  view = {
+    focus: box.focus, again, turnExplain, turnDates, revokeMatching, closePane, walk: steps, isOpen: () => open !== null,
+    revoke: () => {
+      const session = open !== null ? pane.session() : list.session(steps.at());
+      if (session && may("delete")) revokeOne(session);
+    },
+  };
+  return { node, show };
+}
+
+function toggle(text, title, onclick) {
+  return el("button", { type: "button", class: "button quiet little", title, "aria-pressed": "false", onclick }, text);
+}
+
+/** Whether a session opens beside the list. */
+function wide() {
+  return matchMedia("(min-width: 1080px)").matches;
+}
+
+const here = () => shownView() === "sessions";
+addKeys("Sessions", [
+  { keys: "/", says: "Search", run: searchFromAnywhere },
+  { keys: "j", says: "Next session", run: () => view.walk.by(1), when: here },
+  { keys: "k", says: "Session before", run: () => view.walk.by(-1), when: here },
+  { keys: "o", says: "Open it (or Enter)", run: () => view.walk.open(), when: here },
+  { keys: "u, Escape", says: "Back to the list", run: () => view.closePane(), when: () => here() && view.isOpen() },
+  { keys: "r", says: "Revoke it", run: () => view.revoke(), when: () => here() && may("delete") },
+  { keys: "x", says: "Revoke all that match", run: () => view.revokeMatching(), when: () => here() && may("delete") },
+  { keys: "e", says: "Explain the search", run: () => view.turnExplain(), when: here },
+  { keys: "d", says: "Absolute or relative dates", run: () => view.turnDates(), when: here },
+  { keys: ".", says: "Search again", run: () => view.again(), when: here },
+]);
+
+function searchFromAnywhere() {
+  if (!here()) go("#/sessions");
+  setTimeout(() => view.focus(), here() ? 0 : 50);
 }

@@ -23,7 +23,7 @@ export function signIn(why, signedIn) {
     fault, button,
     el("div", { class: "field", id: "key-hint" },
       el("p", { class: "hint" }, "What the key may do holds here, too. A key for on-call, that reads and revokes:"),
-      el("pre", null, "cloakroom key new --name on-call --user-id on-call \\\n  --permission session.read --permission session.delete \\\n  --file keys.yaml")));
+      el("pre", null, "cloakroom key new --name on-call \\\n  --user-id on-call --file keys.yaml \\\n  --permission session.read \\\n  --permission session.delete")));
 
   async function submit(event) {
     event.preventDefault();

@@ -1,9 +1,10 @@
-package httpapi
+package admin
 
 import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -15,12 +16,15 @@ import (
 )
 
 // adminServer runs an Admin and returns how to ask it.
-func adminServer(t *testing.T, c AdminConfig) func(method, path string, headers ...string) (int, string) {
+func adminServer(t *testing.T, c Config) func(method, path string, headers ...string) (int, string) {
 	t.Helper()
-	ln := listen(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- NewAdmin(c).Run(ctx, ln, time.Minute) }()
+	go func() { ended <- New(c).Run(ctx, ln, time.Minute) }()
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
@@ -57,7 +61,7 @@ func TestAdmin(t *testing.T) {
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "test_total", Help: "Counts."})
 	registry.MustRegister(counter)
 	var away atomic.Bool
-	ask := adminServer(t, AdminConfig{Metrics: registry, Pprof: true, Ready: func(ctx context.Context) error {
+	ask := adminServer(t, Config{Metrics: registry, Pprof: true, Ready: func(ctx context.Context) error {
 		if _, ok := ctx.Deadline(); !ok {
 			return errors.New("no deadline")
 		}
@@ -99,7 +103,7 @@ func TestAdmin(t *testing.T) {
 // On loopback the admin listener serves no web page of elsewhere, whatever name
 // it has given this machine.
 func TestAdminOnLoopback(t *testing.T) {
-	ask := adminServer(t, AdminConfig{Pprof: true})
+	ask := adminServer(t, Config{Pprof: true})
 	for _, c := range []struct {
 		status  int
 		headers []string
@@ -120,14 +124,14 @@ func TestAdminOnLoopback(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetHost("node-7")
 	ctx.Request.SetRequestURI("/livez")
-	NewAdmin(AdminConfig{}).handle(t.Context(), &ctx, false)
+	New(Config{}).handle(t.Context(), &ctx, false)
 	if ctx.Response.StatusCode() != http.StatusOK {
 		t.Errorf("on another address a host name is refused: %d", ctx.Response.StatusCode())
 	}
 }
 
 func TestAdminLeavesOut(t *testing.T) {
-	ask := adminServer(t, AdminConfig{})
+	ask := adminServer(t, Config{})
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 404, "/debug/pprof/": 404, "/debug/pprof/cmdline": 404} {
 		if status, body := ask("GET", path); status != want {
 			t.Errorf("%s: got %d %s, want %d", path, status, body, want)

@@ -1,0 +1,68 @@
+package console
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/valyala/fasthttp"
+)
+
+// maxBody bounds the body of a request, in bytes.
+const maxBody = 64 << 10
+
+// Requests of the page have this header. A page of another site can send it only after a preflight, which nobody answers.
+const (
+	headerConsole = "X-Console"
+	consoleValue  = "1"
+)
+
+// ownPage refuses what the console's own page has not sent. Each check alone keeps other sites out of a browser that knows
+// it; a program that is no browser has no cookie that another has not given to it.
+func ownPage(h *fasthttp.RequestHeader) error {
+	if string(h.Peek(headerConsole)) != consoleValue {
+		return errNoConsoleHeader
+	}
+	for _, site := range h.PeekAll("Sec-Fetch-Site") {
+		if string(site) != "same-origin" {
+			return errOtherSite
+		}
+	}
+	for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
+		scheme, host, found := strings.Cut(string(origin), "://")
+		if !found || scheme != "http" && scheme != "https" || !strings.EqualFold(host, string(h.Host())) {
+			return errOtherSite
+		}
+	}
+	return nil
+}
+
+// asJSON refuses a body that says it is something else: what a form can send is of other types.
+func asJSON(h *fasthttp.RequestHeader) error {
+	kind, _, _ := bytes.Cut(h.ContentType(), []byte(";"))
+	if !bytes.EqualFold(bytes.TrimSpace(kind), []byte("application/json")) {
+		return errContentType
+	}
+	return nil
+}
+
+// body reads the body, or returns server.ErrContinue for a client that waits for leave to send it.
+func (r *request) body() ([]byte, error) {
+	if r.http.Request.Header.ContentLength() > maxBody {
+		return nil, server.TooLarge(maxBody)
+	}
+	if server.Expected(r.http) {
+		return nil, server.ErrContinue
+	}
+	body, err := server.ReadBody(r.http, nil, maxBody)
+	r.bodyRead = err == nil
+	return body, err
+}
+
+// What is refused before anybody looks at it.
+var (
+	errNoConsoleHeader = &refusal.Error{Code: refusal.Denied, Text: "a request to the console must have the header X-Console: 1"}
+	errOtherSite       = &refusal.Error{Code: refusal.Denied, Text: "only the console's own page may send this: Sec-Fetch-Site must be same-origin, and the Origin that of the Host"}
+	errContentType     = &refusal.Error{Code: refusal.Invalid, HTTP: fasthttp.StatusUnsupportedMediaType, Text: "the Content-Type must be application/json"}
+)

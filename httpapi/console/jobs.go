@@ -1,0 +1,145 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+)
+
+const (
+	// kept is how long a revocation is known after its end.
+	kept = time.Hour
+	// maxRunning is how many run at a time; the API allows no more.
+	maxRunning = 4
+	// maxJobs is how many are known at a time, maxJobsOfKey how many of one API key.
+	maxJobs, maxJobsOfKey = 500, 50
+)
+
+// jobs are revocations that run, or have ended, those that began first first. The zero value has none. It is safe for
+// concurrent use.
+type jobs struct {
+	mu      sync.Mutex
+	all     []*job
+	running int
+}
+
+// job is a revocation.
+type job struct {
+	id      string
+	key     [sha256.Size]byte // of whom it is
+	started time.Time
+	// revoked is how many sessions it has revoked so far.
+	revoked atomic.Uint64
+	// ended is zero while it runs; then status and answer are those of the API.
+	ended  time.Time
+	status int
+	answer json.RawMessage
+}
+
+// jobState is what a page is told of a job.
+type jobState struct {
+	ID        string          `json:"id"`
+	State     string          `json:"state"`
+	Revoked   string          `json:"revoked"`
+	StartedAt time.Time       `json:"startedAt"`
+	EndedAt   *time.Time      `json:"endedAt"` // null while it runs
+	Status    int             `json:"status"`
+	Answer    json.RawMessage `json:"answer"` // null while it runs
+}
+
+func (j *job) state() jobState {
+	s := jobState{ID: j.id, State: "running", Revoked: strconv.FormatUint(j.revoked.Load(), 10), StartedAt: j.started.UTC(), Status: j.status, Answer: j.answer}
+	if !j.ended.IsZero() {
+		s.State = "done"
+		if j.status != 200 {
+			s.State = "failed"
+		}
+		ended := j.ended.UTC()
+		s.EndedAt = &ended
+	}
+	return s
+}
+
+// begin notes that a revocation of key runs, or says that too many do.
+func (js *jobs) begin(key [sha256.Size]byte) (*job, error) {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	j := &job{id: hex.EncodeToString(random[:]), key: key, started: time.Now()}
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	if js.running >= maxRunning {
+		return nil, errTooManyRevocations
+	}
+	js.forget()
+	js.makeRoom(maxJobsOfKey, func(other *job) bool { return other.key == key })
+	js.makeRoom(maxJobs, func(*job) bool { return true })
+	js.all = append(js.all, j)
+	js.running++
+	return j, nil
+}
+
+// forget forgets what has ended too long ago.
+func (js *jobs) forget() {
+	js.all = slices.DeleteFunc(js.all, func(j *job) bool { return !j.ended.IsZero() && time.Since(j.ended) >= kept })
+}
+
+// makeRoom forgets the first of those that count and have ended, if those that count are most or more.
+func (js *jobs) makeRoom(most int, counts func(*job) bool) {
+	n, first := 0, -1
+	for i, j := range js.all {
+		if counts(j) {
+			n++
+			if first < 0 && !j.ended.IsZero() {
+				first = i
+			}
+		}
+	}
+	if n >= most {
+		js.all = slices.Delete(js.all, first, first+1) // fewer run than may be known
+	}
+}
+
+// end notes how a job has ended.
+func (js *jobs) end(j *job, status int, answer json.RawMessage) {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	j.ended, j.status, j.answer = time.Now(), status, answer
+	js.running--
+}
+
+// find returns a job of key.
+func (js *jobs) find(key [sha256.Size]byte, id string) (jobState, bool) {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	js.forget()
+	for _, j := range js.all {
+		if j.id == id && j.key == key {
+			return j.state(), true
+		}
+	}
+	return jobState{}, false
+}
+
+// list returns the jobs of key, the newest first.
+func (js *jobs) list(key [sha256.Size]byte) []jobState {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	js.forget()
+	of := []jobState{}
+	for _, j := range slices.Backward(js.all) {
+		if j.key == key {
+			of = append(of, j.state())
+		}
+	}
+	return of
+}
+
+var errTooManyRevocations = &refusal.Error{Code: refusal.Exhausted, Text: "at most " + strconv.Itoa(maxRunning) + " revocations may run at a time; try again when one has ended"}

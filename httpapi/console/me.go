@@ -1,0 +1,79 @@
+package console
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/valyala/fasthttp"
+)
+
+// About is what a page is told of the program, as JSON.
+type About struct {
+	Version string `json:"version"`
+	// Process tells this process apart: the name of its host.
+	Process string `json:"process"`
+	// ZITADEL says that the sessions are those of a ZITADEL.
+	ZITADEL bool `json:"zitadel"`
+	// StalenessSeconds is --near-cache-staleness, Replicas --revoke-wait-replicas.
+	StalenessSeconds float64 `json:"stalenessSeconds"`
+	Replicas         int     `json:"replicas"`
+	// Policies are those of verify.
+	Policies []Policy `json:"policies"`
+}
+
+// Policy is a policy of verify as a page shows it.
+type Policy struct {
+	Name string `json:"name"`
+	// Asks says what it asks for.
+	Asks    string `json:"asks"`
+	Default bool   `json:"default"`
+}
+
+// permission is a caller.Grant as a page is told it.
+type permission struct {
+	All  bool     `json:"all"`
+	Orgs []string `json:"orgs"`
+}
+
+func permissionOf(g caller.Grant) permission {
+	return permission{g.All, append([]string{}, g.Orgs...)}
+}
+
+// me answers GET me: who has signed in, and what the program is.
+func (c *Console) me(r *request, _ string) error {
+	type may struct {
+		Read   permission `json:"read"`
+		Write  permission `json:"write"`
+		Delete permission `json:"delete"`
+	}
+	answer := struct {
+		Name        string     `json:"name"`
+		UserID      string     `json:"userId"`
+		Anonymous   bool       `json:"anonymous"`
+		May         may        `json:"may"`
+		EndsAt      *time.Time `json:"endsAt"` // null: never
+		IdleSeconds int        `json:"idleSeconds"`
+		About
+	}{
+		Name: r.who.caller.Name, UserID: r.who.caller.UserID, Anonymous: c.config.Anonymous,
+		May:   may{permissionOf(r.who.caller.Read), permissionOf(r.who.caller.Write), permissionOf(r.who.caller.Delete)},
+		About: c.config.About,
+	}
+	if !r.who.ends.IsZero() {
+		ends := r.who.ends.UTC().Truncate(time.Second)
+		answer.EndsAt, answer.IdleSeconds = &ends, int(idle.Seconds())
+	}
+	return writeJSON(r.http, fasthttp.StatusOK, answer)
+}
+
+// writeJSON makes v the answer.
+func writeJSON(http *fasthttp.RequestCtx, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	http.SetStatusCode(status)
+	http.SetBody(body)
+	return nil
+}

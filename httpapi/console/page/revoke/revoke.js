@@ -1,0 +1,137 @@
+// The dialog that revokes: the count first, then it asks, then progress, then what became of it.
+
+import { call } from "../shell/api.js";
+import { openDialog } from "../shell/dialog.js";
+import { el, fill } from "../shell/dom.js";
+import { count, me, onlyOrgs } from "../shell/me.js";
+import { failure, notice } from "../shell/notice.js";
+import { safeText } from "../shell/text.js";
+import { factorNames, whose } from "../sessions/row.js";
+import { nameOf } from "../sessions/predicates.js";
+import { outcome } from "./outcome.js";
+import { begin, follow } from "./running.js";
+
+/** From so many sessions on, the count has to be typed. */
+const typedAbove = 20;
+
+/**
+ * @typedef {object} Target
+ * @property {"one"|"user"|"search"} kind
+ * @property {object[]} queries as the API takes them; none means every session
+ * @property {object} [session] for "one"
+ * @property {object} [user] for "user"
+ * @property {import("../sessions/predicates.js").Predicate[]} [predicates] for "search"
+ *
+ * @param {Target} target
+ * @param {() => void} ended called when sessions were revoked
+ */
+export function openRevoke(target, ended) {
+  const asking = new AbortController();
+  const dialog = openDialog(title(target), { class: "revoke", closed: () => asking.abort() });
+  const body = target.queries.length ? { queries: target.queries } : { all: true };
+  counting();
+
+  async function counting() {
+    fill(dialog.body, el("p", { class: "row soft", "aria-busy": "true" }, "Counting what this would revoke…"), el("progress", { "aria-label": "Counting" }));
+    fill(dialog.footer, cancel("Cancel"));
+    try {
+      const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: asking.signal });
+      ask(Number(revoked));
+    } catch (error) {
+      if (!asking.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
+    }
+  }
+
+  function ask(n) {
+    if (n === 0) return nothing();
+    const typed = n > typedAbove ? countField(n) : null;
+    const yes = el("button", { type: "submit", class: "button danger main", disabled: typed !== null }, n === 1 ? "Revoke it" : `Revoke ${count(n, "session")}`);
+    const form = el("form", { id: "revoke-form", class: "ask", autocomplete: "off", onsubmit: (event) => { event.preventDefault(); if (!yes.disabled) run(n); } },
+      el("p", { class: "figure" }, el("b", null, n.toLocaleString("en")), ` session${n === 1 ? "" : "s"} will end`),
+      described(target),
+      scopeNote(),
+      el("p", null, n === 1 ? "Whoever uses it is logged out and has to log in again. " : "Whoever uses one of these is logged out and has to log in again. ", el("b", null, "This cannot be undone.")),
+      typed?.node);
+    yes.setAttribute("form", "revoke-form");
+    typed?.input.addEventListener("input", () => (yes.disabled = !typed.right()));
+    fill(dialog.body, form);
+    const no = cancel("Cancel");
+    fill(dialog.footer, no, yes);
+    (typed?.input ?? no).focus();
+  }
+
+  function nothing() {
+    fill(dialog.body, notice("", "Nothing to revoke", "No session matches that this key may revoke. It may have ended meanwhile.", scopeNote()));
+    const close = cancel("Close");
+    fill(dialog.footer, close);
+    close.focus();
+  }
+
+  async function run(n) {
+    const bar = el("progress", { max: n, value: 0, "aria-label": "Revoked so far" });
+    const said = el("p", { class: "soft", "aria-live": "polite" }, "Starting…");
+    fill(dialog.body, el("p", { class: "figure" }, "Revoking…"), bar, said, el("p", { class: "soft small" }, "It goes on when this dialog or the page is closed."));
+    const close = cancel("Close");
+    fill(dialog.footer, close);
+    close.focus();
+    try {
+      const id = await begin(body, n);
+      const done = await follow(id, (now) => {
+        bar.value = Math.min(n, Number(now.revoked));
+        said.textContent = `${Number(now.revoked).toLocaleString("en")} of ${n.toLocaleString("en")}`;
+      });
+      fill(dialog.body, outcome(done));
+      fill(dialog.footer, done.state === "failed" ? el("button", { type: "button", class: "button", onclick: counting }, "Go on…") : null, close);
+      close.focus();
+      ended();
+    } catch (error) {
+      if (dialog.node.isConnected) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+    }
+  }
+
+  function cancel(text) {
+    return el("button", { type: "button", class: "button", onclick: dialog.close }, text);
+  }
+}
+
+function title({ kind, queries }) {
+  if (kind === "one") return "Revoke this session?";
+  if (kind === "user") return "Revoke all sessions of this user?";
+  return queries.length ? "Revoke all sessions that match?" : "Revoke every session there is?";
+}
+
+function described({ kind, session, user, predicates }) {
+  if (kind === "one") {
+    return el("dl", { class: "facts" }, fact("User", whose(session) ?? "no user"), fact("Device", session.userAgent?.description || session.userAgent?.ip || "unknown"),
+      fact("Factors", factorNames(session).join(", ") || "none"), fact("Session", session.id));
+  }
+  if (kind === "user") return el("dl", { class: "facts" }, fact("User", user.loginName || user.displayName || user.id), fact("User ID", user.id), el("dt", null, "Which"), el("dd", null, "all of them, on every device"));
+  if (!predicates.length) {
+    return notice("warn", "There is no predicate", "This search finds everything, so everybody is logged out: every user, on every device. Add a predicate to the search to revoke less.");
+  }
+  return el("div", null, el("p", { class: "soft" }, "All that match each of these, also those that are not on the page yet:"),
+    el("ul", { class: "predicates" }, predicates.map((p) => el("li", { class: "chip" }, el("span", { class: "name" }, nameOf(p)), " ", safeText(p.value, { max: 80 })))));
+}
+
+function fact(term, value) {
+  return [el("dt", null, term), el("dd", { class: "wrap" }, safeText(value, { max: 120 }))];
+}
+
+/** What the key is bound to, and what the sidecar promises. */
+function scopeNote() {
+  const orgs = onlyOrgs("delete");
+  const { replicas } = me();
+  return [
+    orgs.length ? notice("", "Only in some organizations", el("p", null, "This key revokes sessions of ", orgs.map((org, i) => [i ? ", " : "", safeText(org)]), ". Others are neither counted nor touched.")) : null,
+    replicas ? el("p", { class: "soft small" }, `Each deletion waits for ${count(replicas, "replica")}.`) : null,
+  ];
+}
+
+function countField(n) {
+  const input = el("input", { id: "revoke-count", class: "input", inputmode: "numeric", autocomplete: "off", "aria-describedby": "revoke-hint" });
+  return {
+    input,
+    node: el("div", { class: "field" }, el("label", { for: "revoke-count" }, "Type the count to confirm"), input, el("p", { id: "revoke-hint", class: "hint" }, `${n} is the count.`)),
+    right: () => input.value.replace(/[\s,.'’]/g, "") === String(n),
+  };
+}

@@ -1,0 +1,126 @@
+// One session: who, until when, what verify says, on which device.
+
+import { call } from "../shell/api.js";
+import { el, fill, icon } from "../shell/dom.js";
+import { may, onlyOrgs } from "../shell/me.js";
+import { failure, notice } from "../shell/notice.js";
+import { href } from "../shell/router.js";
+import { copyButton, longText, safeText } from "../shell/text.js";
+import { whose } from "../sessions/row.js";
+import { verdictCard } from "../verify/verdict.js";
+import { device } from "./device.js";
+import { metadata } from "./metadata.js";
+import { others } from "./others.js";
+import { raw } from "./raw.js";
+import { timeline } from "./timeline.js";
+
+/**
+ * @param {{close: () => void, revoke: (session: object) => void, revokeUser: (user: object) => void}} does
+ */
+export function sessionPane(does) {
+  let running = null;
+  let shown = null;
+  const head = el("div", { class: "head" });
+  const state = el("div", { class: "state" });
+  const verdict = el("div");
+  const body = el("div", { class: "body" });
+  const rest = el("div", { class: "body" });
+  const node = el("aside", { class: "pane", "aria-label": "Session", tabindex: "-1", hidden: true }, head, el("div", { class: "in" }, state, verdict, body, rest));
+
+  /**
+   * Shows a session: at once what the list has of it, then what the store has.
+   * @param {string} id
+   * @param {object|undefined} known
+   * @param {import("../sessions/predicates.js").Predicate[]} predicates
+   */
+  async function show(id, known, predicates) {
+    running?.abort();
+    running = new AbortController();
+    const { signal } = running;
+    node.hidden = false;
+    node.scrollTop = 0;
+    fill(state);
+    fill(verdict, waiting());
+    fill(rest);
+    draw(id, known ?? null);
+    judge(id, signal);
+    try {
+      const { session } = await call("GET", `sessions/${encodeURIComponent(id)}`, undefined, { signal });
+      if (signal.aborted) return;
+      draw(id, session);
+      others(rest, session, predicates, signal);
+    } catch (error) {
+      if (!signal.aborted) lost(id, known, error);
+    }
+  }
+
+  function lost(id, known, error) {
+    shown = null;
+    if (error.status !== 404) fill(state, failure(error, { again: () => show(id, known, []) }));
+    else fill(state, notice("warn", "This session is not there any more", known ? "It has ended or was revoked. Below is what the list had of it." : "It has ended or was revoked, or its ID is mistyped."));
+    head.querySelector(".actions")?.remove();
+    if (!known) fill(body);
+  }
+
+  function draw(id, session) {
+    shown = session;
+    fill(head, heading(id, session));
+    if (!session) {
+      fill(body, Array.from({ length: 8 }, (_, i) => el("p", null, el("span", { class: "bone", style: { width: `${40 + ((i * 23) % 50)}%` } }))));
+      return;
+    }
+    fill(body, timeline(session), device(session.userAgent), metadata(session.metadata), raw(session));
+  }
+
+  function heading(id, session) {
+    const user = session?.factors?.user;
+    const name = user?.displayName || (session && whose(session)) || "Session";
+    return [
+      el("button", { type: "button", class: "button quiet square back", title: "Back (u)", "aria-label": "Back to the list", onclick: does.close }, icon("back")),
+      el("div", { class: "names" },
+        el("h2", null, longText(name, { max: 80 })),
+        user?.loginName && user.loginName !== name ? el("p", { class: "soft" }, longText(user.loginName, { max: 80 })) : null,
+        el("dl", { class: "ids" },
+          idRow("Session", id), user ? idRow("User", user.id, href("sessions", null, new URLSearchParams({ user: user.id }))) : null,
+          user?.organizationId ? idRow("Org", user.organizationId) : null)),
+      session && may("delete") ? actions(session, user) : null,
+    ];
+  }
+
+  function actions(session, user) {
+    const orgs = onlyOrgs("delete");
+    if (orgs.length && !orgs.includes(user?.organizationId)) {
+      return el("p", { class: "actions soft small" }, "This key does not revoke sessions of this organization.");
+    }
+    return el("div", { class: "actions" },
+      el("button", { type: "button", class: "button danger little", title: "Revoke this session (r)", onclick: () => does.revoke(session) }, "Revoke…"),
+      user ? el("button", { type: "button", class: "button danger little", onclick: () => does.revokeUser(user) }, "Revoke all of this user…") : null);
+  }
+
+  async function judge(id, signal) {
+    try {
+      const answer = await call("POST", "judge", { id }, { signal });
+      if (!signal.aborted) fill(verdict, verdictCard(answer));
+    } catch (error) {
+      if (!signal.aborted) fill(verdict, failure(error, { again: () => judge(id, signal) }));
+    }
+  }
+
+  function clear() {
+    running?.abort();
+    shown = null;
+    node.hidden = true;
+  }
+
+  return { node, show, clear, session: () => shown };
+}
+
+function idRow(term, value, link) {
+  const text = safeText(value, { max: 60, class: "mono" });
+  text.classList.add("wrap");
+  return [el("dt", null, term), el("dd", null, link ? el("a", { href: link, title: "All sessions of this user" }, text) : text, copyButton(() => value, `Copy the ${term.toLowerCase()} ID`))];
+}
+
+function waiting() {
+  return el("div", { class: "verdict waiting", "aria-busy": "true" }, el("span", { class: "bone", style: { width: "45%" } }));
+}

@@ -1,0 +1,132 @@
+// The list of what was found: newest first, a page of 100 at a time, as far as one scrolls.
+
+import { call } from "../shell/api.js";
+import { el, fill, icon } from "../shell/dom.js";
+import { count, mayAll } from "../shell/me.js";
+import { failure } from "../shell/notice.js";
+import { announce } from "../shell/text.js";
+import { toQueries } from "./predicates.js";
+import { columns, row, rowBones } from "./row.js";
+
+const pageSize = 100;
+
+/**
+ * @typedef {{total: number|null, timestamp: string|null, explain: object|null, error: Error|null}} Found
+ * @param {(found: Found) => void} told of the first page of each search, and of its failure
+ */
+export function sessionList(told) {
+  let search = { predicates: [], explain: false };
+  let running = null;
+  let cursor = "";
+  let rows = [];
+  const sessions = new Map();
+
+  const groups = el("div", { class: "groups", role: "presentation" });
+  const end = el("div", { class: "end" });
+  const table = el("div", { class: "stable", role: "table", "aria-label": "Sessions" },
+    el("div", { role: "rowgroup", class: "shead" }, el("div", { class: "srow head", role: "row", "aria-rowindex": "1" }, columns.map((name, i) =>
+      el("div", { class: `cell ${["who", "factors", "device", "org", "created", "ends", "sid"][i]}`, role: "columnheader" }, name)))),
+    groups);
+  const node = el("div", { class: "slist" }, table, end);
+  const watch = new IntersectionObserver((seen) => seen.some((s) => s.isIntersecting) && more(), { rootMargin: "1200px" });
+
+  /** Searches anew; what was found before stays, dimmed, until the answer comes. */
+  async function run(next) {
+    search = next;
+    running?.abort();
+    running = new AbortController();
+    cursor = null;
+    if (rows.length === 0) bones();
+    node.classList.add("waiting");
+    table.setAttribute("aria-busy", "true");
+    const first = await page("", running.signal);
+    if (!first) return;
+    node.classList.remove("waiting");
+    table.removeAttribute("aria-busy");
+    clear();
+    if (first.error) {
+      fill(end, failure(first.error, { again: () => run(search) }));
+      table.hidden = true;
+      told({ total: null, timestamp: null, explain: first.error.body?.explain ?? null, error: first.error });
+      return;
+    }
+    const total = Number(first.details.totalResult);
+    table.hidden = false;
+    table.setAttribute("aria-rowcount", total + 1);
+    add(first);
+    announce(count(total, "session"));
+    told({ total, timestamp: first.details.timestamp, explain: first.explain ?? null, error: null });
+  }
+
+  async function more() {
+    if (!cursor) return;
+    const from = cursor;
+    cursor = null;
+    const next = await page(from, running.signal);
+    if (!next) return;
+    if (next.error) {
+      fill(end, failure(next.error, { again: retry }));
+      if (next.error.status === 0) addEventListener("sidecar-back", retry, { once: true, signal: running.signal });
+      return;
+    }
+    add(next);
+    function retry() {
+      cursor ??= from;
+      bones();
+      more();
+    }
+  }
+
+  /** @returns an answer of the API; {error}; or null if another search has begun */
+  async function page(from, signal) {
+    const body = { query: { limit: pageSize, cursor: from }, queries: toQueries(search.predicates), sortingColumn: "SESSION_FIELD_NAME_CREATION_DATE" };
+    if (search.explain && from === "") body.explain = true;
+    try {
+      const answer = await call("POST", "search", body, { signal });
+      return signal.aborted ? null : answer;
+    } catch (error) {
+      return signal.aborted ? null : { error };
+    }
+  }
+
+  function add(answer) {
+    const made = answer.sessions.map((session, i) => row(session, rows.length + i + 1, search.predicates));
+    answer.sessions.forEach((session) => sessions.set(session.id, session));
+    rows.push(...made);
+    const group = el("div", { class: "sgroup", role: "rowgroup" }, made);
+    group.style.setProperty("--rows", made.length);
+    groups.append(group);
+    cursor = answer.details.nextCursor ?? null;
+    if (cursor) bones();
+    else fill(end, rows.length ? el("p", { class: "all faint small" }, rows.length > 20 ? `All ${count(rows.length, "session")}.` : "") : nothing(search.predicates));
+    watch.unobserve(end);
+    if (cursor) watch.observe(end);
+  }
+
+  function clear() {
+    groups.replaceChildren();
+    end.replaceChildren();
+    rows = [];
+    sessions.clear();
+  }
+
+  function bones() {
+    table.hidden = false;
+    fill(end, Array.from({ length: rows.length ? 3 : 12 }, (_, i) => rowBones(55 + ((i * 17) % 35))));
+  }
+
+  /** Takes a session out that has ended. */
+  function drop(id) {
+    const at = rows.findIndex((r) => r.dataset.id === id);
+    if (at < 0) return;
+    rows[at].classList.add("gone");
+  }
+
+  return { node, run, drop, rows: () => rows, session: (id) => sessions.get(id), loadMore: more };
+}
+
+function nothing(predicates) {
+  return el("div", { class: "empty" }, icon("search"), el("p", { class: "title" }, predicates.length ? "No session matches all of this" : "There are no sessions"),
+    el("p", null, predicates.length ? "It may have ended, or a value is mistyped: IDs must match whole." : "None that this key may see lives now."),
+    mayAll("read") ? null : el("p", null, "This key does not see all sessions: see the menu at its name."));
+}

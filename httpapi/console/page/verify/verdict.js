@@ -1,0 +1,59 @@
+// A verdict: whether verify would let it pass, by which policy, and if not, why.
+
+import { el, icon } from "../shell/dom.js";
+import { safeText } from "../shell/text.js";
+
+/** What each reason means to a person, and what to do. */
+const reasons = {
+  missing: "There was no token. The gateway has to hand it on: --verify-credentials says where verify looks.",
+  malformed: "The token has characters or a length that no token can have. Look whether it was cut, or a cookie was quoted.",
+  not_found: "No session has this, or none has it any more: it has expired, or was deleted more than 24 hours ago. The user has to log in again.",
+  expired: "The session has come to its end. The user has to log in again.",
+  revoked: "It was revoked or logged out within the last 24 hours. The user has to log in again.",
+  wrong_token: "The session lives, but has another token now: each Set makes a new one, and the old one dies. The application has to use the newest.",
+  invalid_jwt: "The JWT is not good: its signature, its audience, a claim, or it is of the wrong kind.",
+  store_unavailable: "Redis is away or late, so nothing is known. Look at Live.",
+  issuer_unavailable: "The keys of the JWT's issuer are not known, or too old. Look whether the issuer can be reached.",
+  overloaded: "Too many requests at a time. Look at Live.",
+  probe_limit: "More tokens come that are not known here than ZITADEL is asked about.",
+};
+
+/** @param {object} verdict as the sidecar answers it @returns {HTMLElement} */
+export function verdictCard(verdict) {
+  const known = verdict.passes ? null : reasons[verdict.reason];
+  const sayings = verdict.passes ? passing(verdict) : [verdict.detail && el("p", null, capital(verdict.detail), "."), known && el("p", { class: "soft" }, known)];
+  return el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
+    el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
+      el("div", null, el("h3", null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
+      el("span", { class: "status" }, el("b", null, verdict.status), verdict.reason ? el("code", null, verdict.reason) : null)),
+    checks(verdict.checks ?? []),
+    (verdict.policies ?? []).length ? el("ul", { class: "policies" }, verdict.policies.map(policy)) : null);
+}
+
+function passing(verdict) {
+  const standard = (verdict.policies ?? []).find((p) => p.default);
+  return [el("p", { class: "soft" }, standard ? ["by the default policy ", safeText(standard.name)] : "no default policy asks for more")];
+}
+
+function checks(all) {
+  return el("ul", { class: "checks" }, all.map((check) => el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name), el("span", null, safeText(check.says ?? "")))));
+}
+
+function policy(of) {
+  return el("li", { class: of.passes ? "ok" : "no" },
+    el("p", { class: "policy" }, mark(of.passes), el("b", null, safeText(of.name)), of.default ? el("span", { class: "tag accent" }, "default") : null, el("code", { class: "faint push" }, safeText(of.path))),
+    of.checks?.length ? el("table", null,
+      el("thead", { class: "unseen" }, el("tr", null, ["Check", "Asks for", "The session has"].map((head) => el("th", { scope: "col" }, head)))),
+      el("tbody", null, of.checks.map((check) => el("tr", { class: check.passes ? "ok" : "no" },
+        el("th", { scope: "row" }, mark(check.passes), check.name),
+        el("td", null, el("span", { class: "faint" }, "asks "), safeText(check.asks || "–")),
+        el("td", null, el("span", { class: "faint" }, "has "), check.has ? safeText(check.has) : "nothing", check.says ? el("span", { class: "says" }, safeText(check.says)) : null))))) : null);
+}
+
+function mark(passes) {
+  return el("span", { class: "mark" }, icon(passes ? "tick" : "close"), el("span", { class: "unseen" }, passes ? "holds: " : "does not hold: "));
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,44 @@
+package console
+
+import (
+	"github.com/cloakroom-dev/cloakroom/httpapi"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/valyala/fasthttp"
+)
+
+// asks is what the API is asked on behalf of who has sent r.
+func (r *request) asks(body []byte) *httpapi.ConsoleCall {
+	return &httpapi.ConsoleCall{Caller: r.who.caller, Remote: r.http.RemoteAddr(), RequestID: r.id, Body: body}
+}
+
+// relay makes what the API has answered the answer.
+func (r *request) relay(answer *httpapi.ConsoleAnswer) {
+	if answer.RetryAfter != "" {
+		r.http.Response.Header.Set(fasthttp.HeaderRetryAfter, answer.RetryAfter)
+	}
+	r.http.SetStatusCode(answer.Status)
+	r.http.SetBody(answer.Body)
+}
+
+// search answers POST search.
+func (c *Console) search(r *request, _ string) error {
+	body, err := r.body()
+	if err == nil {
+		r.relay(r.on.calls.Search(r.asks(body)))
+	}
+	return err
+}
+
+// session answers GET sessions/{id}.
+func (c *Console) session(r *request, id string) error {
+	q := r.asks(nil)
+	q.Session = id
+	r.relay(r.on.calls.Get(q))
+	return nil
+}
+
+// judge answers POST judge.
+func (c *Console) judge(r *request, _ string) error { return refusal.NoRoute }
+
+// live answers GET live.
+func (c *Console) live(r *request, _ string) error { return refusal.NoRoute }
