@@ -3,7 +3,7 @@
 import { el } from "../shell/dom.js";
 import { colour, onTheme } from "../shell/theme.js";
 import uPlot from "../vendor/uPlot.esm.js";
-import { KEPT } from "./livestore.js";
+import { kept } from "./livestore.js";
 import { axis, bounded } from "./scale.js";
 import { write } from "./write.js";
 
@@ -66,7 +66,7 @@ export class Chart {
     this.#group = group;
     this.#box = el("div", {
       class: "plot", tabindex: "0", role: "slider", "aria-label": `${spec.title}: values at a time; arrow keys move it`,
-      "aria-valuemin": String(-KEPT), "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "newest",
+      "aria-valuemin": String(-kept), "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "newest",
       onkeydown: (event) => this.#key(event), onblur: () => this.#leave(),
     }, this.#empty, this.#at);
     this.#unit = el("small", null, spec.unit);
@@ -133,7 +133,7 @@ export class Chart {
       width, height: plotHeight, ms: 1, padding: [6, 6, 0, 0], legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, width: 0 }, sync: { key: this.#group, setSeries: false } },
       scales: {
-        x: { time: false, range: () => [(this.#dates.at(-1) ?? 0) - KEPT + 1, this.#dates.at(-1) ?? 0] },
+        x: { time: false, range: () => [(this.#dates.at(-1) ?? 0) - kept + 1, this.#dates.at(-1) ?? 0] },
         y: { range: (u, low, high) => range(u, low, high, this.#limit()?.value ?? 0) },
         strip: { range: (u, low, high) => bounded.strip(high) },
       },
@@ -196,7 +196,7 @@ export class Chart {
   }
 
   #key(event) {
-    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -30, PageUp: 30, Home: -KEPT, End: KEPT }[event.key];
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -30, PageUp: 30, Home: -kept, End: kept }[event.key];
     if (event.key === "Escape") this.#leave();
     if (by === undefined || !this.#plot || this.#dates.length === 0 || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
