@@ -3,7 +3,7 @@
 import { el } from "../shell/dom.js";
 import { colour, onTheme } from "../shell/theme.js";
 import uPlot from "../vendor/uPlot.esm.js";
-import { KEPT } from "./livestore.js";
+import { kept } from "./livestore.js";
 import { axis, bounded } from "./scale.js";
 import { write } from "./write.js";
 
@@ -15,8 +15,9 @@ import { write } from "./write.js";
  * @property {number[]} [dash] tells it from others without colour
  * @property {boolean} [strip] drawn below the others on a scale of its own, so that few are seen beside many
  * @property {boolean} [area] filled
- * @property {boolean} [alarm] its value is red above 0
+ * @property {(n: number, store: object) => boolean} [alarm] whether the value is bad
  * @property {(n: number|null) => string} [format] if it is another one than the chart's
+ * @property {(n: number) => string} [axis] of the highest value of a strip
  *
  * @typedef {object} Spec
  * @property {string} title
@@ -32,7 +33,7 @@ import { write } from "./write.js";
  */
 
 const minutes = [-240, -180, -120, -60];
-const plotHeight = 128; // as in styles/live.css
+const plotHeight = 140; // as in styles/live.css
 const summaryEvery = 15; // updates: what is read out must not change all the time
 
 const palette = new Map();
@@ -65,13 +66,13 @@ export class Chart {
     this.#group = group;
     this.#box = el("div", {
       class: "plot", tabindex: "0", role: "slider", "aria-label": `${spec.title}: values at a time; arrow keys move it`,
-      "aria-valuemin": String(-KEPT), "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "newest",
+      "aria-valuemin": String(-kept), "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "newest",
       onkeydown: (event) => this.#key(event), onblur: () => this.#leave(),
-    }, this.#empty);
+    }, this.#empty, this.#at);
     this.#unit = el("small", null, spec.unit);
     this.#values = spec.lines.map(() => el("dd"));
     this.node = el("figure", { class: spec.large ? "chart card large" : "chart card" },
-      el("figcaption", null, el("h3", null, spec.title, " ", this.#unit), this.#at, this.#figure),
+      el("figcaption", null, el("h3", null, spec.title, " ", this.#unit), this.#figure),
       this.#box,
       el("dl", { class: "legend" }, spec.lines.map((line, i) => el("div", null, el("dt", null, swatch(line), line.label), this.#values[i]))),
       this.#summary);
@@ -132,13 +133,13 @@ export class Chart {
       width, height: plotHeight, ms: 1, padding: [6, 6, 0, 0], legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, width: 0 }, sync: { key: this.#group, setSeries: false } },
       scales: {
-        x: { time: false, range: () => [(this.#dates.at(-1) ?? 0) - KEPT + 1, this.#dates.at(-1) ?? 0] },
+        x: { time: false, range: () => [(this.#dates.at(-1) ?? 0) - kept + 1, this.#dates.at(-1) ?? 0] },
         y: { range: (u, low, high) => range(u, low, high, this.#limit()?.value ?? 0) },
         strip: { range: (u, low, high) => bounded.strip(high) },
       },
       axes: [
         { size: 20, gap: 3, font, stroke: faint, grid, ticks: { show: false }, splits: (u) => minutes.map((s) => u.scales.x.max + s), values: () => minutes.map((s) => `${s / 60} min`.replace("-", "−")) },
-        { scale: "y", size: 46, gap: 6, font, stroke: faint, grid, ticks: { show: false }, splits, values: labels },
+        { scale: "y", size: 52, gap: 6, font, stroke: faint, grid, ticks: { show: false }, splits, values: labels },
       ],
       series: [{}, ...spec.lines.map((line) => ({
         scale: line.strip ? "strip" : "y", width: line.area || line.strip ? 1.5 : 1.75, dash: line.dash,
@@ -168,8 +169,9 @@ export class Chart {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    ctx.fillText(limit.label, bbox.left + bbox.width - 2 * ratio, y + 13 * ratio);
+        ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    ctx.fillText(limit.label, bbox.left + 4 * ratio, y - 2 * ratio);
     ctx.restore();
   }
 
@@ -185,7 +187,7 @@ export class Chart {
     this.#spec.lines.forEach((line, i) => {
       const value = this.#valueAt(line, index);
       write(this.#values[i], (line.format ?? this.#spec.format)(value));
-      this.#values[i].classList.toggle("alarm", Boolean(line.alarm) && value > 0);
+      this.#values[i].classList.toggle("alarm", value !== null && Boolean(line.alarm?.(value, this.#store)));
     });
   }
 
@@ -194,7 +196,7 @@ export class Chart {
   }
 
   #key(event) {
-    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -30, PageUp: 30, Home: -KEPT, End: KEPT }[event.key];
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -30, PageUp: 30, Home: -kept, End: kept }[event.key];
     if (event.key === "Escape") this.#leave();
     if (by === undefined || !this.#plot || this.#dates.length === 0 || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();

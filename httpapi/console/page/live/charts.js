@@ -2,11 +2,12 @@
 
 import { Clock } from "../shell/clock.js";
 import { relative } from "../shell/time.js";
-import { count, millis, percent, rate, seconds, short } from "./figures.js";
+import { bytes, count, millis, percent, rate, seconds, short } from "./figures.js";
 
 const dashed = [5, 3];
 const dotted = [1.5, 3];
 
+const any = (n) => n > 0;
 const counted = "per second";
 const noRequests = () => "No requests in the last five minutes.";
 const ofNear = (store) => (store.latest.near.on ? "No reads in the last five minutes." : "The near cache is off.");
@@ -19,7 +20,7 @@ export const charts = [
       { series: "requests.2xx", label: "2xx", colour: "--series-1", area: true, format: rate },
       { series: "requests.3xx", label: "3xx", colour: "--series-2", dash: dashed, format: rate },
       { series: "requests.4xx", label: "4xx", colour: "--series-3", dash: dashed, strip: true, format: rate },
-      { series: "requests.5xx", label: "5xx", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "requests.5xx", label: "5xx", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
@@ -27,16 +28,16 @@ export const charts = [
     lines: [
       { series: "verify.passed", label: "passed", colour: "--series-1", area: true, format: rate },
       { series: "verify.refused", label: "refused", colour: "--series-3", dash: dashed, strip: true, format: rate },
-      { series: "verify.unavailable", label: "not known", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "verify.unavailable", label: "not known", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
-    title: "Live sessions", unit: "and how many are swept per second", format: short, large: true, empty: () => "Not counted yet.",
+    title: "Live sessions", unit: "", format: short, large: true, empty: () => "Not counted yet.",
     figure: (store) => (store.latest.sessions.known ? count(store.latest.sessions.live) : "–"),
     old: (store) => store.latest.sessions.known && store.latest.sessions.error !== "" && `as of ${ago(store, store.latest.sessions.at)}`,
     lines: [
       { series: "sessions", label: "live", colour: "--series-2", area: true, format: count },
-      { series: "ended", label: "swept", colour: "--series-5", strip: true, format: rate },
+      { series: "ended", label: "swept per s", colour: "--series-5", strip: true, format: rate },
     ],
   },
   latency("Verify latency", "verify", noRequests),
@@ -49,16 +50,17 @@ export const charts = [
     ],
   },
   {
-    title: "Near cache", unit: "reads that a copy answers", format: percent, range: "share", figure: newest("near.hit_rate", percent), empty: ofNear,
+    title: "Near cache", unit: "hit rate", format: percent, range: "share", figure: newest("near.hit_rate", percent), empty: ofNear,
     lines: [
-      { series: "near.hit_rate", label: "hit rate", colour: "--series-1", area: true },
+      { series: "near.hit_rate", label: "hits", colour: "--series-1", area: true },
+      { series: "near.bytes", label: "takes", colour: "--series-5", strip: true, format: bytes, axis: bytes },
     ],
   },
   {
     title: "Staleness", unit: "at most", format: seconds, range: "bound", figure: newest("near.proof_age", seconds), empty: ofNear,
     bound: (store) => store.latest.near.on ? { value: store.latest.near.boundSeconds, label: `bound ${seconds(store.latest.near.boundSeconds)}` } : null,
     lines: [
-      { series: "near.proof_age", label: "proof is old", colour: "--series-1", area: true },
+      { series: "near.proof_age", label: "proof is old", colour: "--series-1", area: true, alarm: (age, store) => age >= store.latest.near.boundSeconds },
       { series: "near.lag", label: "link lags", colour: "--series-2", dash: dashed },
     ],
   },
@@ -67,14 +69,14 @@ export const charts = [
     lines: [
       { series: "redis.commands", label: "commands", colour: "--series-2", dash: dashed, format: rate },
       { series: "redis.trips", label: "round trips", colour: "--series-1", format: rate },
-      { series: "redis.errors", label: "errors", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "redis.errors", label: "errors", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
   {
     title: "In flight", unit: "at a time", format: short, figure: newest("in_flight", count), empty: noRequests,
     lines: [
       { series: "in_flight", label: "at work", colour: "--series-1", area: true, format: count },
-      { series: "shed", label: "shed per second", colour: "--series-4", strip: true, alarm: true, format: rate },
+      { series: "shed", label: "shed per s", colour: "--series-4", strip: true, alarm: any, format: rate },
     ],
   },
 ];
@@ -84,7 +86,7 @@ export const zitadelChart = {
   title: "ZITADEL", unit: "time of a call", format: millis, figure: newest("upstream.p99", millis), empty: () => "No calls in the last five minutes.",
   lines: [
     { series: "upstream.p99", label: "p99", colour: "--series-1", area: true },
-    { series: "upstream.calls", label: "calls per second", colour: "--series-2", strip: true, format: rate },
+    { series: "upstream.calls", label: "calls per s", colour: "--series-2", strip: true, format: rate },
   ],
 };
 

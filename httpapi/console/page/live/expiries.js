@@ -23,7 +23,7 @@ export class Expiries {
     this.#bars.hidden = !sessions.known;
     const isOld = sessions.known && sessions.error !== "";
     this.node.classList.toggle("old", isOld);
-    write(this.#unit, isOld ? `as of ${relative(Date.parse(sessions.at), Clock.now(), true)}` : "sessions that end within a span, and not sooner");
+    write(this.#unit, isOld ? `as of ${relative(Date.parse(sessions.at), Clock.now(), true)}` : "live sessions by time left");
     if (!sessions.known) return;
     const buckets = named(sessions);
     const labels = buckets.map((bucket) => bucket.label).join();

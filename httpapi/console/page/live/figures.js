@@ -22,7 +22,7 @@ export function rate(n) {
   if (!isNumber(n)) return none;
   const value = Number(n);
   if (value > 0 && value < 0.005) return "<0.01";
-  if (value < 0.995) return plain(value, 2);
+  if (value < 0.995) return String(Number(value.toFixed(2)));
   return value < 9.95 ? value.toFixed(1) : count(value);
 }
 
@@ -44,7 +44,7 @@ export function seconds(s) {
 export function percent(share) {
   if (!isNumber(share)) return none;
   const value = Number(share) * 100;
-  if (value === 100) return "100 %";
+  if (Number.isInteger(value)) return `${value} %`;
   return `${(Math.floor(value * 10) / 10).toFixed(1)} %`;
 }
 
@@ -58,11 +58,11 @@ export function bytes(n) {
   }
 }
 
-/** The number with so many digits that count, without needless zeros, and all of those before the point. */
+/** The number with so many digits that count, and all of those before the point; zeros at the end are left out if nothing was rounded. */
 function plain(value, digits) {
   if (value === 0) return "0";
-  const before = Math.max(1, Math.floor(Math.log10(Math.abs(value))) + 1);
-  return String(Number(value.toFixed(Math.max(0, digits - (Math.abs(value) >= 1 ? before : Math.floor(Math.log10(Math.abs(value))) + 1)))));
+  const text = value.toFixed(Math.min(20, Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))))));
+  return Number(text) === value ? String(value) : text;
 }
 
 function isNumber(n) {

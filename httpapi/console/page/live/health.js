@@ -15,13 +15,12 @@ export class Health {
   #title = el("h2");
   #text = el("p");
   #verdict = el("div", { class: "glance" }, this.#mark, el("div", null, this.#title, this.#text));
-  #news = el("p", { class: "news" });
   #parts = el("ul", { class: "parts" });
   #process = el("dl", { class: "process" });
   #shown = "";
   #from = "";
 
-  node = el("aside", { class: "health", "aria-label": "Health" }, this.#verdict, this.#news, this.#parts, this.#process);
+  node = el("aside", { class: "health", "aria-label": "Health" }, this.#verdict, this.#parts, this.#process);
 
   /** @param {import("./livepoll.js").LivePoll} poll */
   update(poll) {
@@ -31,8 +30,7 @@ export class Health {
       fill(this.#mark, icon(icons[state]));
     }
     write(this.#title, title);
-    write(this.#text, state === "old" ? `${age && `This picture is ${age} old. `}${reach}` : text);
-    write(this.#news, news(poll));
+    write(this.#text, state === "old" ? `${age && `This picture is ${age} old. `}${reach}` : news(poll) || text);
     const { health, latest, startedAt } = poll.store;
     if (!latest) return;
     const seen = JSON.stringify(health);
@@ -49,13 +47,18 @@ export class Health {
       el("div", null,
         el("b", null, part, el("span", { class: "unseen" }, ` is ${state}: `)), " ",
         el("span", { class: state === "good" ? "cut" : "wrap", title: state === "good" ? says : null }, says),
-        todo && el("p", { class: "do" }, todo)))));
+        todo && el("p", { class: "do" }, withCode(todo))))));
   }
 
   #describe(build, startedAt) {
     const row = (name, value) => value && [el("dt", null, name), el("dd", { class: "cut", title: typeof value === "string" ? value : null }, value)];
     fill(this.#process, row("Process", me().process), row("Started", timeNode(startedAt)), row("Version", build.version), row("Commit", build.commit), row("Go", build.go));
   }
+}
+
+/** What stands between backticks is a command. */
+function withCode(text) {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? el("code", null, part) : part));
 }
 
 function news(poll) {

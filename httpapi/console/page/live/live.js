@@ -20,7 +20,7 @@ export function liveView() {
   const expiries = new Expiries();
   const listed = tables();
   const grid = el("div", { class: "charts" }, drawn.map((chart) => chart.node), expiries.node);
-  const main = el("div", { class: "picture" }, grid, el("div", { class: "tables" }, listed.map((table) => table.node)));
+  const main = el("div", { class: "picture" }, grid, listed.node);
   const node = el("section", { class: "live", "aria-label": "Live" }, el("h1", { class: "unseen" }, "Live"), health.node, main);
   let ends = [];
 
@@ -32,7 +32,7 @@ export function liveView() {
     if (store.has("upstream.calls") && drawn.length === charts.length) addZitadel();
     for (const chart of drawn) chart.update(store);
     expiries.update(store.latest.sessions);
-    for (const table of listed) table.update(store.latest);
+    listed.update(store.latest);
   }
 
   function addZitadel() {

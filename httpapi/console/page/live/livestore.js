@@ -1,10 +1,10 @@
 // What the page keeps of the answers of /console/api/live: the points of the last five minutes, and the newest picture.
 
 /** How many points are kept: five minutes, one each second. */
-export const KEPT = 300;
+export const kept = 300;
 
 /** How many points early or late an answer may be before its points are dated anew. */
-const TOLERATED = 2.5;
+const tolerated = 2.5;
 
 export class LiveStore {
   /** The newest point's number; null before the first, and when all points have to be asked for again. */
@@ -86,8 +86,8 @@ export class LiveStore {
     }
     const first = this.#dateOfFirst(Date.parse(now) / 1000 - (count - 1) * every, every);
     for (let i = 0; i < count; i++) this.#push(first + i * every, (name) => series[name]?.[had + i] ?? null);
-    this.#times = this.#times.slice(-KEPT);
-    for (const [name, values] of this.#series) this.#series.set(name, values.slice(-KEPT));
+    this.#times = this.#times.slice(-kept);
+    for (const [name, values] of this.#series) this.#series.set(name, values.slice(-kept));
   }
 
   /**
@@ -98,7 +98,7 @@ export class LiveStore {
     if (this.#times.length === 0) return measured;
     const expected = this.#times.at(-1) + every;
     const off = measured - expected;
-    if (Math.abs(off) <= TOLERATED * every) return expected;
+    if (Math.abs(off) <= tolerated * every) return expected;
     if (off < 0) this.#times = this.#times.map((time) => time + off);
     else this.#push(expected, () => null);
     return measured;

@@ -4,7 +4,7 @@ import { el } from "../shell/dom.js";
 import { count, millis, rate } from "./figures.js";
 import { write } from "./write.js";
 
-const heads = [["Route", ""], ["p50", "number extra"], ["p99", "number"], ["Status", "number"], ["per second", "number"], ["Total", "number extra"]];
+const heads = [["Route", ""], ["p50", "number extra"], ["p99", "number"], ["Status", "number"], ["per s", "number"], ["Total", "number extra"]];
 
 export class Routes {
   #routes = new Map();
@@ -37,8 +37,8 @@ export class Routes {
   }
 
   #add({ route, protocol }) {
-    const [, method, path] = /^([A-Z]+) (\/.*)$/.exec(route) ?? [null, "", route];
-    const name = el("th", { scope: "rowgroup", class: "words" }, method && el("span", { class: "method" }, method, " "), path, protocol !== "http" && el("span", { class: "tag" }, protocol));
+    const [, method, path] = /^([A-Z]+) (\/.*)$/.exec(route) ?? [null, "", route === "none" ? "no such route" : route];
+    const name = el("th", { scope: "rowgroup", class: "words" }, method && el("span", { class: "method" }, method, " "), path.split(/(?<=[/.])/).map((part) => [part, el("wbr")]), !["http", "none"].includes(protocol) && el("span", { class: "tag" }, protocol));
     const entry = { body: el("tbody"), name, p50: el("td", { class: "number extra" }), p99: el("td", { class: "number" }), statuses: new Map() };
     this.#table.append(entry.body);
     return entry;

@@ -19,28 +19,31 @@ export class Table {
   #isOf;
   #rows = new Map();
   #body = el("tbody");
+  #unit;
   #empty;
   #scroller;
 
   /**
-   * @param {{title: string, unit?: string, columns: Column[], key: (row: object) => string, empty: string, wide?: boolean}} spec key: what tells rows apart;
+   * @param {{title: string, columns: Column[], key: (row: object) => string, empty: string}} spec key: what tells rows apart;
    * a change of it is another row; new rows come last
    */
-  constructor({ title, unit, columns, key, empty, wide }) {
+  constructor({ title, columns, key, empty }) {
     this.#columns = columns;
     this.#keyOf = key;
     this.#empty = el("p", { class: "none" }, empty);
-    const head = el("h3", null, title, unit && [" ", el("small", null, unit)]);
+    this.#unit = el("small");
+    const head = el("h3", { class: "cut" }, title, " ", this.#unit);
     this.#scroller = el("div", { class: "scroller" },
       el("table", null,
         el("caption", { class: "unseen" }, title),
         el("thead", null, el("tr", null, columns.map((column) => el("th", { scope: "col", class: classes(column) }, column.head)))),
         this.#body));
-    this.node = el("section", { class: wide ? "card figures wide" : "card figures" }, el("header", null, head), this.#scroller, this.#empty);
+    this.node = el("section", { class: "card figures" }, el("header", null, head), this.#scroller, this.#empty);
   }
 
-  /** @param {object[]} rows */
-  update(rows) {
+  /** @param {object[]} rows @param {string} unit what stands beside the title */
+  update(rows, unit) {
+    write(this.#unit, unit);
     const gone = new Set(this.#rows.keys());
     for (const row of rows) {
       const key = this.#keyOf(row);
