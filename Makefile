@@ -50,7 +50,7 @@ RACES = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/e
 RACED = $$(echo $(RACES) | tr ' ' '\n' | grep -vE '^\./($(START))$$')
 
 # Tests with one caller after the other tell the race detector nothing, and these take it longest. make race has them.
-LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable
+LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable|StoreAnswersAsTheModel|FirstPageOfACliff|Contract_|Explain_(AnswersAsSearch|EachMasterCounts|EveryWay)|SearchStats_Plans
 
 # These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
 ALONE    := ./test/gateways ./test/torture

@@ -21,8 +21,14 @@ const StartTimeout = 30 * time.Second
 // logTail is how much of a log a failed test shows, in bytes.
 const logTail = 4000
 
+// built is the variable that has the path of the program, where it is built already; empty, each package of tests builds it.
+const built = "CLOAKROOM_TEST_PROGRAM"
+
 // Build builds the program into a directory, and returns its path.
 func Build(dir string) (bin string, err error) {
+	if bin := os.Getenv(built); bin != "" {
+		return bin, nil
+	}
 	bin = filepath.Join(dir, "cloakroom")
 	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "github.com/cloakroom-dev/cloakroom/cmd/cloakroom").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
