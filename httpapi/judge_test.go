@@ -251,10 +251,13 @@ func TestJudge_SaysWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", c.factors, checks, c.want)
 		}
 	}
-	id, _ := f.login(aliceVerified, `,"metadata":{"k":"dg=="}`)
+	id, token := f.login(aliceVerified, `,"metadata":{"k":"dg=="}`)
 	want := f.want(http.StatusOK, "admin", "GET", "/v2/sessions/"+id, "").body
 	if got := `{"session":` + string(f.verdict("id", id).Session) + `}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if v := f.verdict("token", " "+token+"\n"); !v.Passes {
+		t.Errorf("a token with space around it: %+v", v)
 	}
 	if got, want := f.server.config.Verify.Asked(), []verify.Asked{
 		{"all", "factors password, totp; max_age 10m0s; organizations org-1", false}, {"lax", "factors password", true},
