@@ -107,7 +107,8 @@ export function openRevoke(target) {
 function title({ kind, queries }) {
   if (kind === "one") return "Revoke this session?";
   if (kind === "user") return "Revoke all sessions of this user?";
-  return queries.length ? "Revoke all sessions that match?" : "Revoke every session there is?";
+  if (queries.length) return "Revoke all sessions that match?";
+  return onlyOrgs("delete").length ? "Revoke every session of your organizations?" : "Revoke every session there is?";
 }
 
 function described({ kind, session, user, predicates }) {
@@ -117,7 +118,7 @@ function described({ kind, session, user, predicates }) {
   }
   if (kind === "user") return el("dl", { class: "facts" }, fact("User", user.loginName || user.displayName || user.id), fact("User ID", user.id), el("dt", null, "Which"), el("dd", null, "all of them, on every device"));
   if (!predicates.length) {
-    return notice("warn", "There is no predicate", "This search finds everything, so everybody is logged out: every user, on every device. Add a predicate to the search to revoke less.");
+    return notice("warn", "There is no predicate", `This search finds everything, so everybody${onlyOrgs("delete").length ? " in these organizations" : ""} is logged out: every user, on every device. Add a predicate to the search to revoke less.`);
   }
   return el("div", null, el("p", { class: "soft" }, "All that match each of these, also those that are not on the page yet:"),
     el("ul", { class: "predicates" }, predicates.map((p) => el("li", { class: "chip" }, el("span", { class: "name" }, nameOf(p)), " ", safeText(p.value, { max: 80 })))));
