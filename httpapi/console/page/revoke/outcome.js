@@ -4,7 +4,7 @@ import { el } from "../shell/dom.js";
 import { count, me } from "../shell/me.js";
 import { notice } from "../shell/notice.js";
 import { safeText } from "../shell/text.js";
-import { timeNode } from "../shell/time.js";
+import { duration, timeNode } from "../shell/time.js";
 
 /** @param {object} done as /revocations/{id} answers it @returns {HTMLElement} */
 export function outcome(done) {
@@ -18,7 +18,7 @@ export function outcome(done) {
       answer.unreplicated ? line("Not on all replicas yet", [count(answer.unreplicated, "session"), el("span", { class: "soft" }, ": fewer replicas than asked for have these deletions. If the master fails now, they may come back.")]) : null,
       answer.notBefore ? line("JWTs", ["of all the user's logins until ", timeNode(answer.notBefore), " are refused"]) : null,
       answer.sessionsOfJwts ? line("JWTs", `of ${count(answer.sessionsOfJwts, "session")} are refused from now on`) : null,
-      line("Began", timeNode(done.startedAt)), done.endedAt ? line("Ended", timeNode(done.endedAt)) : null));
+      done.endedAt ? line("Ended", [timeNode(done.endedAt), el("span", { class: "soft" }, `, after ${duration(Date.parse(done.endedAt) - Date.parse(done.startedAt))}`)]) : null));
 }
 
 function failed(done, answer, revoked) {

@@ -24,11 +24,11 @@ const reasons = {
  */
 export function verdictCard(verdict, heading) {
   const known = verdict.passes ? null : reasons[verdict.reason];
-  const sayings = verdict.passes ? passing(verdict) : [verdict.detail && el("p", null, capital(verdict.detail), "."), standing(verdict), known && el("p", { class: "soft" }, known)];
+  const sayings = verdict.passes ? passing(verdict) : [detail(verdict), standing(verdict), known && el("p", { class: "soft" }, known)];
   return el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
     el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
       el("div", null, el(heading, null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
-      el("span", { class: "status" }, el("b", null, verdict.status), verdict.reason ? el("code", null, verdict.reason) : null)),
+      el("span", { class: "status" }, el("b", null, verdict.status), verdict.passes ? null : el("code", null, verdict.reason))),
     checks(verdict.checks ?? []),
     (verdict.policies ?? []).length ? el("ul", { class: "policies" }, verdict.policies.map(policy)) : null);
 }
@@ -36,6 +36,12 @@ export function verdictCard(verdict, heading) {
 function passing(verdict) {
   const standard = (verdict.policies ?? []).find((p) => p.default);
   return [el("p", { class: "soft" }, standard ? ["by the default policy ", safeText(standard.name)] : "no default policy asks for more")];
+}
+
+/** The detail that verify would answer; it speaks of a token, so it says nothing of an ID that is not known. */
+function detail(verdict) {
+  if (!verdict.detail || (verdict.by === "id" && verdict.reason === "not_found")) return null;
+  return el("p", null, capital(verdict.detail), ".");
 }
 
 /** What the default policy misses, if it is that which refuses. */
