@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/cache/near"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/redis/go-redis/v9"
@@ -24,10 +26,16 @@ func TestI4_LinkKilled(t *testing.T) {
 		b.settle()
 		b.want("1", 1, false)
 		b.want("1", 1, true)
+		if m := b.NearStats().Masters; len(m) != 1 || m[0].Address != proxy.Addr || !m[0].Linked || m[0].ProofAge != 0 || m[0].Lag < 0 {
+			t.Errorf("linked: %+v", m)
+		}
 		proxy.Refuse(true)
 		b.during("flush", proxy.CutAll)
 		if b.NearStats().Linked || b.usable() {
 			t.Fatal("copies are used without a link")
+		}
+		if m := b.NearStats().Masters; !slices.Equal(m, []near.MasterStats{{Address: proxy.Addr, ProofAge: -1, Lag: -1}}) {
+			t.Errorf("not linked: %+v", m)
 		}
 		a.delete("1")
 		b.want("1", 0, false)

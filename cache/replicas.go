@@ -246,13 +246,15 @@ type FailoverStats struct {
 	Resurrected uint64
 	// Wait says in a few words how waiting for replicas is, for people.
 	Wait string
+	// WaitFails says that replicas are to be waited for and Redis refuses WAIT.
+	WaitFails bool
 }
 
 // FailoverStats returns what is known of deletions that a failover undid or may undo.
 func (s *Store) FailoverStats() FailoverStats {
 	f := FailoverStats{Remembered: s.remembered.Len(), Ends: s.ends.Len(), Resurrected: s.redeleted.Load(), Wait: s.acks.state()}
 	if s.acks != nil {
-		f.Unreplicated = s.acks.fewer.Load()
+		f.Unreplicated, f.WaitFails = s.acks.fewer.Load(), s.acks.fault.Load() != nil
 	}
 	return f
 }

@@ -178,6 +178,7 @@ func tour(t *testing.T, client redis.UniversalClient, shards int) {
 	}
 	defer store.Close()
 	_ = store.Ping(ctx)
+	_, _ = store.Expiries(ctx)
 	var all []*session.Stored
 	for i := range 3 {
 		s := storetest.New(session.ID(fmt.Sprint(i)), store.Now(), storetest.User("u", "o"), storetest.Agent("a"), storetest.ForeignToken("foreign"))

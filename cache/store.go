@@ -288,6 +288,16 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Expiries says how many sessions live by the store's clock, and how soon they end (I1). Redis counts them, on a Cluster on
+// every master; if one is away the error is session.ErrUnavailable.
+func (s *Store) Expiries(ctx context.Context) (*index.Expiries, error) {
+	e, err := s.index.Expiries(ctx, s.clock())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return e, nil
+}
+
 // Search returns the page that q asks for, as index.Query.Match defines it. A
 // search that is too costly gets an *index.TooCostlyError. What it
 // may read, q.Reads says; copies while these may be used, as Get.

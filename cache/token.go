@@ -46,6 +46,23 @@ func (s *Store) GetByToken(ctx context.Context, token string) (*session.Stored, 
 	return stored, err
 }
 
+// Lookup is Get, and says of a session that is not there why, as GetByToken does of its token: session.ErrRevoked or
+// session.ErrExpired where that is still known, else session.ErrNotFound. It is for people who ask, and
+// asks Redis once more about what Get does not find.
+func (s *Store) Lookup(ctx context.Context, id session.ID) (*session.Stored, error) {
+	stored, err := s.Get(ctx, id)
+	if s.upstream != nil {
+		return s.lively(stored, err)
+	}
+	if !errors.Is(err, session.ErrNotFound) {
+		return stored, err
+	}
+	if _, err = s.verifyFresh(ctx, id, ""); errors.Is(err, session.ErrWrongToken) { // it lives now
+		return s.GetFresh(ctx, id)
+	}
+	return nil, err
+}
+
 // GetByTokenFresh is GetByToken by what Redis has now: for callers that let a
 // token decide over a write. What it returns has no Version. Of what GetByToken
 // knows about a token that is refused, it knows only session.ErrWrongToken.

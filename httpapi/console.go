@@ -3,11 +3,16 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net"
+	"net/http"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
+	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
+	"github.com/cloakroom-dev/cloakroom/httpapi/request"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/valyala/fasthttp"
 )
 
@@ -21,7 +26,7 @@ type ConsoleCall struct {
 	RequestID string
 	// Session is the ID of the session that Get asks for. One that no session can have is not found.
 	Session string
-	// Body is the request's body, in JSON, of Search and Revoke. It is read until the call returns.
+	// Body is the request's body, in JSON, of Search, Revoke and Judge. It is read until the call returns.
 	Body []byte
 	// Progress is told now and then, by the goroutine that called Revoke, how many sessions have been
 	// revoked so far, or counted by a dry run; nil is told nothing. It must not wait.
@@ -45,7 +50,7 @@ type ConsoleAnswer struct {
 // limits, deadlines, the audit log and metrics, where its protocol is console. It says itself who the caller is:
 // nothing that a browser sends is looked at but the Body and the ID that the console hands over.
 type ConsoleCalls struct {
-	search, get, revoke func(*fasthttp.RequestCtx, *ConsoleCall)
+	search, get, revoke, judge func(*fasthttp.RequestCtx, *ConsoleCall)
 }
 
 // ForConsole returns what answers the calls of the console. Calls under way end with base. It is server.WithDrain's
@@ -56,7 +61,7 @@ func (s *Server) ForConsole(base context.Context) *ConsoleCalls {
 	}
 	return &ConsoleCalls{
 		search: answers(routeOf("ListSessions")), get: answers(routeOf("GetSession")),
-		revoke: answers(routeOf("RevokeSessions")),
+		revoke: answers(routeOf("RevokeSessions")), judge: answers(&judgeRoute),
 	}
 }
 
@@ -85,12 +90,46 @@ func (c *ConsoleCalls) Revoke(q *ConsoleCall) *ConsoleAnswer {
 	return q.to(c.revoke, fasthttp.MethodPost)
 }
 
+// Judge says whether verify would let somebody pass, as JSON of a verify.Verdict. The Body is {"id":"…"} or
+// {"token":"…"}. The status is 200 if that is known, whatever it is; 400 for another body; 403 if the caller may not
+// read the session, or all sessions where there is none; 503 if it is not known. (I2)
+func (c *ConsoleCalls) Judge(q *ConsoleCall) *ConsoleAnswer {
+	return q.to(c.judge, fasthttp.MethodPost)
+}
+
+// judgeRoute is asked by the console alone.
+var judgeRoute = route{method: fasthttp.MethodPost, path: "/console/api/judge", call: "Judge", class: classRead, do: answer(decodeJudge, (*Server).judge)}
+
+func decodeJudge(c *call) (*request.Judge, error) { return request.DecodeJudge(c.body) }
+
+// judge answers Judge.
+func (s *Server) judge(ctx context.Context, c *call, q *request.Judge) error {
+	c.place.Leave() // a verify takes one of the same places
+	c.place = nil
+	var v *verify.Verdict
+	if q.ID != "" {
+		v = s.verify.JudgeID(ctx, c.http, q.ID)
+	} else {
+		v = s.verify.JudgeToken(ctx, c.http, []byte(q.Token))
+	}
+	sees := c.caller.Sees()
+	switch {
+	case v.Status == http.StatusServiceUnavailable:
+		return &refusal.Error{Code: refusal.Unavailable, Text: v.Detail}
+	case v.Of == nil && !c.caller.Read.All, v.Of != nil && !sees.Match(v.Of):
+		return errDenied
+	}
+	body, err := json.Marshal(v)
+	c.http.SetBody(body)
+	return err
+}
+
 // to has answer answer q: as a request that has nothing but what q says, a method and headers.
 func (q *ConsoleCall) to(answer func(*fasthttp.RequestCtx, *ConsoleCall), method string, headers ...string) *ConsoleAnswer {
-	http := new(fasthttp.RequestCtx)
-	http.Init(new(fasthttp.Request), q.Remote, nil)
-	http.SetUserValue("id", q.Session)
-	h := &http.Request.Header
+	inner := new(fasthttp.RequestCtx)
+	inner.Init(new(fasthttp.Request), q.Remote, nil)
+	inner.SetUserValue("id", q.Session)
+	h := &inner.Request.Header
 	h.SetMethod(method)
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
@@ -100,11 +139,11 @@ func (q *ConsoleCall) to(answer func(*fasthttp.RequestCtx, *ConsoleCall), method
 	}
 	if len(q.Body) > 0 {
 		h.SetContentType(contentTypeJSON)
-		http.Request.SetBodyStream(bytes.NewReader(q.Body), len(q.Body))
+		inner.Request.SetBodyStream(bytes.NewReader(q.Body), len(q.Body))
 	}
-	answer(http, q)
+	answer(inner, q)
 	return &ConsoleAnswer{
-		Status: http.Response.StatusCode(), Body: http.Response.SwapBody(nil),
-		RequestID: string(http.Response.Header.Peek(server.HeaderRequestID)), RetryAfter: string(http.Response.Header.Peek(fasthttp.HeaderRetryAfter)),
+		Status: inner.Response.StatusCode(), Body: inner.Response.SwapBody(nil),
+		RequestID: string(inner.Response.Header.Peek(server.HeaderRequestID)), RetryAfter: string(inner.Response.Header.Peek(fasthttp.HeaderRetryAfter)),
 	}
 }

@@ -14,7 +14,7 @@ const (
 // the rule that follows from it, and another one compares what was used.
 func Rights() []acl.Right {
 	return []acl.Right{
-		{Command: "zcount", Args: "KEY -inf +inf", Keys: searched, Access: acl.Reads, Why: "count the candidates of a search, and what is due"},
+		{Command: "zcount", Args: "KEY -inf +inf", Keys: searched, Access: acl.Reads, Why: "count the candidates of a search, what is due, and what ends soon"},
 		{Command: "zrange", Args: "KEY 0 0", Keys: searched + "p", Access: acl.Reads, Why: "read lists, the catalogue and notes, in chunks"},
 		{Command: "zrank", Args: "KEY m", Keys: searched, Access: acl.Reads, Why: "go on in a list that has changed"},
 		{Command: "zrevrank", Args: "KEY m", Keys: searched, Access: acl.Reads, Why: "the same, newest first"},

@@ -140,6 +140,11 @@ func (m *followedMaster) unproven(ctx context.Context, err error) {
 	}
 }
 
+// stats returns what is known of the master.
+func (m *followedMaster) stats() MasterStats {
+	return MasterStats{Address: m.address(), Linked: true, ProofAge: m.tracker.near.fresh.ageOf(m.proofs), Lag: time.Duration(m.lag.Load())}
+}
+
 func (m *followedMaster) address() string { return m.conn.Address() }
 
 // every does a step now and every bound/4 until it fails or ctx ends.

@@ -2,6 +2,7 @@ package near
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,10 +154,23 @@ func (f *freshness) age() time.Duration {
 	}
 	now, age := f.clock(), instant(0)
 	for _, p := range f.masters {
-		age = max(age, now-p.link, 2*(now-p.master))
+		age = max(age, p.age(now))
 	}
 	return time.Duration(age)
 }
+
+// ageOf is age of one master alone.
+func (f *freshness) ageOf(p *proofs) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.Contains(f.masters, p) || min(p.link, p.master) == neverProven {
+		return -1
+	}
+	return time.Duration(p.age(f.clock()))
+}
+
+// age is how old the proofs are at that instant, which is not before them.
+func (p *proofs) age(now instant) instant { return max(now-p.link, 2*(now-p.master)) }
 
 // linkAge is how old a link's proof is; it ends a link that has gone silent.
 func (f *freshness) linkAge(p *proofs) time.Duration {

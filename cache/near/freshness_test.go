@@ -117,3 +117,32 @@ func TestFreshness_Age(t *testing.T) {
 		t.Errorf("age is %v", f.age())
 	}
 }
+
+// Each master has an age of its own, and the oldest is that of all. Proofs of links that have ended have none.
+func TestFreshness_AgeOfEachMaster(t *testing.T) {
+	now := instant(0)
+	f := newFreshness(time.Second, func() instant { return now })
+	masters := f.follow(2)
+	want := func(all time.Duration, each ...time.Duration) {
+		t.Helper()
+		if f.age() != all {
+			t.Errorf("at %v: all are %v old, want %v", time.Duration(now), f.age(), all)
+		}
+		for i, p := range masters {
+			if got := f.ageOf(p); got != each[i] {
+				t.Errorf("at %v: master %d is %v old, want %v", time.Duration(now), i, got, each[i])
+			}
+		}
+	}
+	want(-1, -1, -1)
+	f.proveLink(masters[0], now)
+	want(-1, -1, -1)
+	f.proveMaster(masters[0], now)
+	want(-1, 0, -1)
+	now = now.add(100 * time.Millisecond)
+	f.proveLink(masters[1], now)
+	f.proveMaster(masters[1], now)
+	want(200*time.Millisecond, 200*time.Millisecond, 0) // a master's proof may be half as old as a link's
+	f.lapse()
+	want(-1, -1, -1)
+}

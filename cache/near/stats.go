@@ -10,6 +10,9 @@ type Stats struct {
 	On, Linked bool
 	// Links is how many masters there is a connection to for that now.
 	Links int
+	// Masters are the masters that sessions are on, in a fixed order for as long as these are the same. Without
+	// links they are those that were followed last.
+	Masters []MasterStats
 	// State is for people: on, or why it is not used.
 	State string
 	// Sessions, Lists and Tokens are the copies by kind. Pages are the pages of searches,
@@ -36,6 +39,18 @@ type Stats struct {
 	StaleAge time.Duration
 }
 
+// MasterStats is what is known of a master that the near cache follows.
+type MasterStats struct {
+	// Address is that of the link, HOST:PORT or the path of a socket.
+	Address string
+	// Linked says that there is a connection for invalidations. They are made together and end together.
+	Linked bool
+	// ProofAge is Stats.ProofAge of this master alone: -1 if nothing is proven of it.
+	ProofAge time.Duration
+	// Lag is how long the newest answer on the connection took: 0 before the first, -1 without a connection.
+	Lag time.Duration
+}
+
 // KindStats is the near cache's copies of one kind.
 type KindStats struct {
 	Hits, Misses, Invalidations uint64
@@ -55,7 +70,7 @@ func (n *Cache) Stats() Stats {
 		lag = max(lag, m.lag.Load())
 	}
 	return Stats{
-		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), State: n.tracker.tell(),
+		On: true, Linked: n.epochs.linked(n.epochs.now()), Links: len(masters), Masters: n.tracker.stats(), State: n.tracker.tell(),
 		Sessions: n.sessions.stats(), Lists: n.lists.stats(), Tokens: n.tokens.stats(), Ends: n.ends.stats(),
 		Pages:    KindStats{Hits: n.pageHits.Load(), Misses: n.pageMisses.Load(), Entries: n.pages.EstimatedSize(), Bytes: n.pages.WeightedSize()},
 		ToldHeld: n.toldHeld.Load(), ToldOther: n.toldOther.Load(), LinkReads: n.source.reads.Load(), LinkFails: n.source.failed.Load(), Flushes: n.flushes.Load(), LinksLost: n.tracker.lost.Load(),

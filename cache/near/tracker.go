@@ -36,7 +36,9 @@ type tracker struct {
 	// state is what an operator is told while no master is followed.
 	state    atomic.Pointer[string]
 	followed atomic.Pointer[[]*followedMaster]
-	lost     atomic.Uint64
+	// addresses are those of the masters that were followed last.
+	addresses atomic.Pointer[[]string]
+	lost      atomic.Uint64
 	// deposed is told that a master was found out, by others, not to be one any more.
 	deposed chan struct{}
 }
@@ -60,6 +62,22 @@ func (t *tracker) following() []*followedMaster {
 		return *masters
 	}
 	return nil
+}
+
+// stats returns what is known of each master.
+func (t *tracker) stats() (all []MasterStats) {
+	if masters := t.following(); len(masters) > 0 {
+		for _, m := range masters {
+			all = append(all, m.stats())
+		}
+		return all
+	}
+	if addresses := t.addresses.Load(); addresses != nil {
+		for _, address := range *addresses {
+			all = append(all, MasterStats{Address: address, ProofAge: -1, Lag: -1})
+		}
+	}
+	return all
 }
 
 // tell returns what an operator is told.
@@ -149,6 +167,11 @@ func (t *tracker) follow(ctx context.Context, announce func()) (up, proven bool,
 	for _, m := range masters {
 		m.guard(true)
 	}
+	addresses := make([]string, len(masters))
+	for i, m := range masters {
+		addresses[i] = m.address()
+	}
+	t.addresses.Store(&addresses)
 	t.followed.Store(&masters)
 	n.source.follow(masters)
 	n.epochs.link()

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/console"
-	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 )
 
@@ -23,7 +21,7 @@ func (s *sidecar) newConsole() {
 	}
 	about := console.About{
 		Version: s.version, Process: host, ZITADEL: s.c.Upstream != nil, Replicas: s.c.Store.RevokeWaitReplicas,
-		Policies: policiesOf(&s.c.API.Verify),
+		Policies: s.c.API.Verify.Asked(),
 	}
 	if s.c.Store.NearBytes > 0 {
 		about.StalenessSeconds = s.c.Store.NearStaleness.Seconds()
@@ -47,24 +45,4 @@ func (s *sidecar) consoleURL() string {
 		return "http://localhost/console/ at " + addr
 	}
 	return "http://" + addr + "/console/"
-}
-
-// policiesOf says what each policy of verify asks for, in the order of their names.
-func policiesOf(c *verify.Config) []console.Policy {
-	all := []console.Policy{}
-	for name, p := range c.Policies {
-		var asks []string
-		if p.Factors != 0 {
-			asks = append(asks, "factors "+strings.Join(slices.Collect(p.Factors.Names()), ", "))
-		}
-		if p.MaxAge > 0 {
-			asks = append(asks, "max_age "+p.MaxAge.String())
-		}
-		if len(p.Organizations) > 0 {
-			asks = append(asks, "organizations "+strings.Join(p.Organizations, ", "))
-		}
-		all = append(all, console.Policy{Name: name, Asks: strings.Join(asks, "; "), Default: name == c.Default})
-	}
-	slices.SortFunc(all, func(a, b console.Policy) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }

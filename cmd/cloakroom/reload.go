@@ -48,8 +48,8 @@ func (s *sidecar) startReloads() {
 	})
 }
 
-// filesState says for /readyz?verbose how the files are.
-func (s *sidecar) filesState() string {
+// filesState says for /readyz?verbose how the files are, and whether all of them are in use as they are.
+func (s *sidecar) filesState() (says string, good bool) {
 	var faults []string
 	for _, r := range s.c.Followed() {
 		if fault := r.State(); fault != "" {
@@ -57,9 +57,9 @@ func (s *sidecar) filesState() string {
 		}
 	}
 	if len(faults) == 0 {
-		return "in use as they are"
+		return "in use as they are", true
 	}
-	return strings.Join(faults, "; ")
+	return strings.Join(faults, "; "), false
 }
 
 // load reads the configuration of the subcommand, with settings that only this one has.

@@ -176,7 +176,7 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	s.parts.Start("watch of the rights", may.Run)
 	s.ready.Yes(readiness.State{
 		Store: store, Master: b.Master, Breakers: s.breakers, Eviction: evicts, Rights: may, Files: s.filesState, Own: s.c.RedisURL.Memory || s.c.RedisURL.Embedded,
-		Upstream: s.upstreamState(),
+		ZITADEL: s.zitadelState(),
 	})
 	listening := []any{"http", listen.AddressOf(s.listens.HTTP), "admin", listen.AddressOf(s.admin)}
 	if s.listens.Verify != nil {

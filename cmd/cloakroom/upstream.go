@@ -90,19 +90,12 @@ func examineZITADEL(ctx context.Context, c *config.Config, tell func(doctor.Find
 	}, tell)
 }
 
-// upstreamState returns what says how the ZITADEL and its news do, nil without one. It asks nobody.
-func (s *sidecar) upstreamState() func() string {
+// zitadelState returns what says how the ZITADEL and its news do, nil without one.
+func (s *sidecar) zitadelState() *readiness.ZITADEL {
 	if s.upstream == nil {
 		return nil
 	}
-	return func() string {
-		now := time.Now()
-		text := "zitadel: " + s.upstream.State().Text(now) + "\nnews: " + s.news.Text(s.c.Upstream.MaxAge) + "\n"
-		if s.c.Upstream.EventKeys != nil {
-			text += "events: " + s.news.SentText(now) + "\n"
-		}
-		return text
-	}
+	return &readiness.ZITADEL{Client: s.upstream, News: s.news, MaxAge: s.c.Upstream.MaxAge, Events: s.c.Upstream.EventKeys != nil}
 }
 
 // statusFlags are what upstream status has in addition to the settings of serve.

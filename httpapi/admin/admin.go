@@ -124,6 +124,9 @@ func (a *Admin) handle(base context.Context, http *fasthttp.RequestCtx, loopback
 			refusal.Write(http, &refusal.Error{Code: refusal.Internal, Text: "An internal error occurred"})
 		}
 	}()
+	if server.AnnouncedBody(&http.Request.Header) {
+		server.CloseUnread(http)
+	}
 	if a.forConsole(http.Path()) {
 		a.config.Console.Answer(base, http, loopbackOnly)
 		return

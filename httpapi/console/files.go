@@ -1,6 +1,8 @@
 package console
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -63,7 +65,11 @@ func newFile(name, contentType string) *file {
 		return made(body, "")
 	})
 	f.zipped = sync.OnceValue(func() representation {
-		return made(fasthttp.AppendGzipBytesLevel(nil, f.plain().body, fasthttp.CompressBestCompression), "-gzip")
+		var b bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		_, _ = w.Write(f.plain().body) // a buffer takes all
+		_ = w.Close()
+		return made(b.Bytes(), "-gzip")
 	})
 	return f
 }

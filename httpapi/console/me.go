@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/valyala/fasthttp"
 )
 
@@ -19,15 +20,7 @@ type About struct {
 	StalenessSeconds float64 `json:"stalenessSeconds"`
 	Replicas         int     `json:"replicas"`
 	// Policies are those of verify.
-	Policies []Policy `json:"policies"`
-}
-
-// Policy is a policy of verify as a page shows it.
-type Policy struct {
-	Name string `json:"name"`
-	// Asks says what it asks for.
-	Asks    string `json:"asks"`
-	Default bool   `json:"default"`
+	Policies []verify.Asked `json:"policies"`
 }
 
 // permission is a caller.Grant as a page is told it.

@@ -38,7 +38,13 @@ func (c *Console) session(r *request, id string) error {
 }
 
 // judge answers POST judge.
-func (c *Console) judge(r *request, _ string) error { return refusal.NoRoute }
+func (c *Console) judge(r *request, _ string) error {
+	body, err := r.body()
+	if err == nil {
+		r.relay(r.on.calls.Judge(r.asks(body)))
+	}
+	return err
+}
 
 // live answers GET live.
 func (c *Console) live(r *request, _ string) error { return refusal.NoRoute }

@@ -25,14 +25,16 @@ type Policy struct {
 
 // holds says whether s fulfils p at the time that now tells.
 func (p *Policy) holds(s *session.Stored, proof *session.Proof, now func() session.Time) bool {
-	switch {
-	case p == nil:
-		return true
-	case !proof.Factors.Has(p.Factors):
-		return false
-	case p.MaxAge > 0 && now().Sub(proof.AuthTime) > p.MaxAge:
-		return false
-	}
+	return p == nil || proof.Factors.Has(p.Factors) && p.isRecent(proof, now) && p.hasUserOf(s)
+}
+
+// isRecent says whether the last factor was verified as late as MaxAge asks for.
+func (p *Policy) isRecent(proof *session.Proof, now func() session.Time) bool {
+	return p.MaxAge <= 0 || now().Sub(proof.AuthTime) <= p.MaxAge
+}
+
+// hasUserOf says whether the user is of one of the Organizations.
+func (p *Policy) hasUserOf(s *session.Stored) bool {
 	return len(p.Organizations) == 0 || s.OrgID != "" && slices.Contains(p.Organizations, s.OrgID)
 }
 

@@ -184,6 +184,8 @@ type verification struct {
 	s      *Endpoint
 	http   *fasthttp.RequestCtx
 	reason reason
+	// by is what the token was taken for.
+	by by
 	// stored and proof are of the session, if one was found, or what a JWT says in place of one.
 	stored *session.Stored
 	proof  session.Proof
@@ -219,12 +221,19 @@ func (v *verification) answer(base context.Context, start time.Time, named *Poli
 
 // decide says why, or why not.
 func (v *verification) decide(base context.Context, start time.Time, named *Policy, known bool) (why reason) {
-	config := &v.s.config
-	token, why := findCredential(&v.http.Request.Header, config.Credentials, v.s.longest)
+	token, why := findCredential(&v.http.Request.Header, v.s.config.Credentials, v.s.longest)
 	if why != reasonGood {
 		return why
 	}
 	stored, err := v.find(base, start, token)
+	if why = v.found(token, stored, err); !why.passes() {
+		return why
+	}
+	return v.weigh(why, named, known, v.s.Store.Now)
+}
+
+// found takes over what find has found, and says why it is good enough to be weighed, or why not.
+func (v *verification) found(token []byte, stored *session.Stored, err error) (why reason) {
 	if err != nil {
 		if why = reasonOf(err); why == reasonOverloaded || why == reasonProbes { // asked again, it is answered right
 			return why
@@ -241,35 +250,46 @@ func (v *verification) decide(base context.Context, start time.Time, named *Poli
 		why = reasonStale
 	}
 	v.stored = stored
+	return why
+}
+
+// weigh says whether what was found proves all that is asked for at the time that now tells: why if it does.
+func (v *verification) weigh(why reason, named *Policy, known bool, now func() session.Time) reason {
+	stored := v.stored
 	if stored.Proof != nil {
 		v.proof = *stored.Proof
-	} else if v.proof, _, err = session.ProofOf(stored.Doc, v.s.Store.Now()); err != nil {
-		v.err = session.BrokenDoc(stored.ID, err)
-		return reasonUnavailable
+	} else {
+		var err error
+		if v.proof, _, err = session.ProofOf(stored.Doc, now()); err != nil {
+			v.err = session.BrokenDoc(stored.ID, err)
+			return reasonUnavailable
+		}
 	}
-	// A user who has only typed a name has proven nothing.
-	if stored.UserID == "" || v.proof.Factors == 0 && !config.AllowUnproven && !v.issuerProves() {
+	switch {
+	case !v.proves():
 		return reasonUnproven
-	}
-	// An empty header for a name that is too long would be nobody to an application.
-	if !fitsHeader(stored.UserID) || !fitsHeader(stored.OrgID) {
-		return reasonPredicate
-	}
-	now := v.s.Store.Now
-	if !known || !v.s.fallback.holds(stored, &v.proof, now) || !named.holds(stored, &v.proof, now) {
-		return reasonPredicate
-	}
-	if config.Assertions != nil && !v.assert() {
+	case !fitsHeaders(stored), !known, !v.s.fallback.holds(stored, &v.proof, now), !named.holds(stored, &v.proof, now),
+		v.s.config.Assertions != nil && !v.assert():
 		return reasonPredicate
 	}
 	return why
 }
+
+// proves says whether the user has proven anything: one who has only typed a name has not.
+func (v *verification) proves() bool {
+	return v.stored.UserID != "" && (v.proof.Factors != 0 || v.s.config.AllowUnproven || v.issuerProves())
+}
+
+// fitsHeaders says whether the user can be told to applications: an empty header for a name that is too long would
+// be nobody to them.
+func fitsHeaders(s *session.Stored) bool { return fitsHeader(s.UserID) && fitsHeader(s.OrgID) }
 
 // find finds the session of a token, or what a JWT says in place of one.
 func (v *verification) find(base context.Context, start time.Time, token []byte) (*session.Stored, error) {
 	issuers := v.s.jwtsOf(token)
 	var hash oidc.TokenHash
 	if issuers != nil {
+		v.by = byJWT
 		var stored *session.Stored
 		var err error
 		if stored, hash, err = v.knownJWT(issuers, token); stored != nil || err != nil {
@@ -277,6 +297,7 @@ func (v *verification) find(base context.Context, start time.Time, token []byte)
 		}
 	}
 	if id, of, ok, err := v.s.loginPair(token); ok {
+		v.by = byLoginCookie
 		if err != nil {
 			return nil, err
 		}
@@ -289,8 +310,10 @@ func (v *verification) find(base context.Context, start time.Time, token []byte)
 		if stored, err := v.findJWT(base, start, issuers, token, hash); !errors.Is(err, oidc.ErrForeign) {
 			return stored, err
 		}
+		v.by = bySessionToken
 	}
 	if id, of, ok := v.s.pairOf(token); ok {
+		v.by = byPair
 		return v.findPair(base, start, id, of)
 	}
 	if v.s.config.Accepts&AcceptSessions == 0 {

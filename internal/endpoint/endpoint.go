@@ -386,18 +386,36 @@ func (e *Endpoint) State() string {
 		return "no master"
 	}
 	text := "master " + s.name()
-	switch {
-	case !s.provable:
-		text += ", not proven: redis forbids HELLO, ROLE and INFO"
-	case s.runID == "":
-		text += ", by its own word: without INFO servers cannot be told apart, and each connection is proven by itself and made anew after half of the bound"
+	unproven, failing := e.Doubts()
+	if unproven != "" {
+		text += ", " + unproven
+	}
+	if failing != "" {
+		text += "; new connections fail: " + failing
+	}
+	return text
+}
+
+// Doubts returns what keeps the current server from being proven all the time, and why new connections to it fail; each is "" if
+// nothing does. A nil Endpoint has no doubts.
+func (e *Endpoint) Doubts() (unproven, failing string) {
+	if e == nil {
+		return "", ""
+	}
+	if s := e.current.Load(); s != nil {
+		switch {
+		case !s.provable:
+			unproven = "not proven: redis forbids HELLO, ROLE and INFO"
+		case s.runID == "":
+			unproven = "by its own word: without INFO servers cannot be told apart, and each connection is proven by itself and made anew after half of the bound"
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.dialFault != nil {
-		text += "; new connections fail: " + e.dialFault.Error()
+		failing = e.dialFault.Error()
 	}
-	return text
+	return unproven, failing
 }
 
 // Changes is how often the current server stopped to be the master.

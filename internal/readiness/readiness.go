@@ -32,11 +32,12 @@ type State struct {
 	Eviction *Eviction
 	Own      bool // the server is ours
 	Rights   *Rights
-	Files    func() string // how the files are that are read again
-	// Upstream returns a line for each part of a ZITADEL whose sessions are cached, nil without one. Check does not look at it: while that is away,
+	// Files says how the files are that are read again, and whether all of them are in use as they are.
+	Files func() (says string, good bool)
+	// ZITADEL is the one whose sessions are cached, nil without one. Check does not look at it: while that is away,
 	// copies answer, which a process that is taken out of service would not do, and the others fare no better.
-	Upstream func() string
-	why      error
+	ZITADEL *ZITADEL
+	why     error
 }
 
 // New says that the program is starting.
@@ -51,6 +52,9 @@ func (r *Readiness) No(why string) { r.state.Store(&State{why: errors.New(why)})
 
 // Yes says what serves requests from now on.
 func (r *Readiness) Yes(s State) { r.state.Store(&s) }
+
+// Store returns what serves requests, nil if nothing does.
+func (r *Readiness) Store() *cache.Store { return r.state.Load().Store }
 
 // Check returns nil if requests can be served, else why not.
 func (r *Readiness) Check(ctx context.Context) error {
@@ -89,35 +93,5 @@ func (r *Readiness) Details(ctx context.Context) string {
 	if s.Store == nil {
 		return ""
 	}
-	redis := "answers"
-	if err := s.ping(ctx); err != nil {
-		redis = err.Error()
-		if age := s.Store.NearStats().StaleAge; age >= 0 {
-			redis += fmt.Sprintf("; verify answers by copies that were right %s ago (--stale-if-error)", age.Round(time.Millisecond))
-		}
-	}
-	open := "closed"
-	if away := s.Breakers.Stats().Open; len(away) > 0 {
-		open = "open: " + strings.Join(away, ", ")
-	}
-	master := "each node of the Cluster says what is its own"
-	switch {
-	case s.Master != nil:
-		master = s.Master.State()
-	case s.Own:
-		master = "a server of this process"
-	}
-	upstream := ""
-	if s.Upstream != nil {
-		upstream = s.Upstream()
-	}
-	return "redis: " + redis + "\n" +
-		"master: " + master + "\n" +
-		"breaker: " + open + "\n" +
-		"eviction: " + s.Eviction.now.Load().says + "\n" +
-		"rights: " + s.Rights.now.Load().says + "\n" +
-		"files: " + s.Files() + "\n" +
-		"near cache: " + s.Store.NearStats().State + "\n" +
-		"waiting for replicas: " + s.Store.FailoverStats().Wait + "\n" +
-		upstream
+	return lines(s.parts(ctx))
 }

@@ -25,6 +25,8 @@ const (
 	rightsEvery = 5 * time.Second
 	// rightsTimeout bounds asking.
 	rightsTimeout = 2 * time.Second
+	// allRights is what is said of a user who lacks none.
+	allRights = "all there"
 )
 
 // Rights watches what the Redis user may do: a right that is missing is to be
@@ -77,7 +79,7 @@ func (r *Rights) Look(ctx context.Context) {
 	lacks, err := r.ask(ctx)
 	last := r.now.Load()
 	needed, spare := strings.Join(lacks.Needed(), ", "), strings.Join(lacks.Spare(), ", ")
-	next := &rightsState{says: "all there", missing: len(lacks.Needed()), spare: spare}
+	next := &rightsState{says: allRights, missing: len(lacks.Needed()), spare: spare}
 	switch {
 	case needed != "":
 		text := fmt.Sprintf("the redis user %s may not use %s", r.user, needed)

@@ -121,7 +121,7 @@ func (w *world) store() {
 			fmt.Sprintf(`,"userAgent":{"fingerprintId":"device-hostile","description":%s,"ip":"198.51.100.1","header":{"x-evil":{"values":[%[1]s]}}},"metadata":{"big":%q}`, text, big))
 	}
 	answer := w.call("POST", "/v2/sessions/import", lines.String())
-	if !strings.Contains(answer, `"failed":"0"`) && strings.Contains(answer, `"failed"`) {
+	if !strings.Contains(answer, `"failed":0,`) {
 		w.t.Fatalf("import: %s", answer)
 	}
 	for _, name := range []string{"good", "revoked", "replaced"} {

@@ -8,7 +8,7 @@ import { openHelp } from "./shell/help.js";
 import { addKeys } from "./shell/keys.js";
 import { me, setMe } from "./shell/me.js";
 import { failure } from "./shell/notice.js";
-import { go, setTitle, start, stop } from "./shell/router.js";
+import { go, lastHash, setTitle, start, stop } from "./shell/router.js";
 import { signIn } from "./shell/signin.js";
 import { onTheme, switchTheme, theme } from "./shell/theme.js";
 import { mountHealth } from "./live/healthstrip.js";
@@ -30,9 +30,9 @@ on.signedOut = () => {
 };
 
 addKeys("Everywhere", [
-  { keys: "g l", says: "Live", run: () => go("#/live") },
-  { keys: "g s", says: "Sessions", run: () => go("#/sessions") },
-  { keys: "g v", says: "Verify", run: () => go("#/verify") },
+  { keys: "g l", says: "Live", run: () => go(lastHash("live")) },
+  { keys: "g s", says: "Sessions", run: () => go(lastHash("sessions")) },
+  { keys: "g v", says: "Verify", run: () => go(lastHash("verify")) },
   { keys: "t", says: "Light or dark", run: switchTheme },
   { keys: "?", says: "These keys", run: openHelp },
 ]);
@@ -71,7 +71,11 @@ function open(answer) {
   unmountHealth = mountHealth(health);
   findRunning(app);
   start(main, { live: liveView, sessions: sessionsView, verify: verifyView }, (shown) => {
-    links.forEach((link, i) => (names[i][0] === shown ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
+    names.forEach(([name], i) => {
+      links[i].setAttribute("href", lastHash(name));
+      if (name === shown) links[i].setAttribute("aria-current", "page");
+      else links[i].removeAttribute("aria-current");
+    });
   });
 }
 

@@ -128,10 +128,10 @@ function scopeNote() {
 }
 
 function countField(n) {
-  const input = el("input", { id: "revoke-count", class: "input", inputmode: "numeric", autocomplete: "off", "aria-describedby": "revoke-hint" });
+  const input = el("input", { id: "revoke-count", class: "input", inputmode: "numeric", autocomplete: "off" });
   return {
     input,
-    node: el("div", { class: "field" }, el("label", { for: "revoke-count" }, "Type the count to confirm"), input, el("p", { id: "revoke-hint", class: "hint" }, `${n} is the count.`)),
+    node: el("div", { class: "field" }, el("label", { for: "revoke-count" }, "Type ", el("b", { class: "mono" }, n), " to confirm"), input),
     right: () => input.value.replace(/[\s,.'’]/g, "") === String(n),
   };
 }

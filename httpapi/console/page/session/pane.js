@@ -25,7 +25,8 @@ export function sessionPane(does) {
   const verdict = el("div");
   const body = el("div", { class: "body" });
   const rest = el("div", { class: "body" });
-  const node = el("aside", { class: "pane", "aria-label": "Session", tabindex: "-1", hidden: true }, head, el("div", { class: "in" }, state, verdict, body, rest));
+  const json = el("div", { class: "body" });
+  const node = el("aside", { class: "pane", "aria-label": "Session", tabindex: "-1", hidden: true }, head, el("div", { class: "in" }, state, verdict, body, rest, json));
 
   /**
    * Shows a session: at once what the list has of it, then what the store has.
@@ -42,6 +43,7 @@ export function sessionPane(does) {
     fill(state);
     fill(verdict, waiting());
     fill(rest);
+    fill(json);
     draw(id, known ?? null);
     judge(id, signal);
     try {
@@ -59,7 +61,7 @@ export function sessionPane(does) {
     if (error.status !== 404) fill(state, failure(error, { again: () => show(id, known, []) }));
     else fill(state, notice("warn", "This session is not there any more", known ? "It has ended or was revoked. Below is what the list had of it." : "It has ended or was revoked, or its ID is mistyped."));
     head.querySelector(".actions")?.remove();
-    if (!known) fill(body);
+    if (!known) for (const part of [body, rest, json]) fill(part);
   }
 
   function draw(id, session) {
@@ -69,14 +71,15 @@ export function sessionPane(does) {
       fill(body, Array.from({ length: 8 }, (_, i) => el("p", null, el("span", { class: "bone", style: { width: `${40 + ((i * 23) % 50)}%` } }))));
       return;
     }
-    fill(body, timeline(session), device(session.userAgent), metadata(session.metadata), raw(session));
+    fill(body, timeline(session), device(session.userAgent), metadata(session.metadata));
+    fill(json, raw(session));
   }
 
   function heading(id, session) {
     const user = session?.factors?.user;
     const name = user?.displayName || (session && whose(session)) || "Session";
     return [
-      el("button", { type: "button", class: "button quiet square back", title: "Back (u)", "aria-label": "Back to the list", onclick: does.close }, icon("back")),
+      el("button", { type: "button", class: "button quiet square back", title: "Back (u)", "aria-label": "Back to the list", onclick: does.close }, icon("back"), icon("close")),
       el("div", { class: "names" },
         el("h2", null, longText(name, { max: 80 })),
         user?.loginName && user.loginName !== name ? el("p", { class: "soft" }, longText(user.loginName, { max: 80 })) : null,
@@ -100,7 +103,7 @@ export function sessionPane(does) {
   async function judge(id, signal) {
     try {
       const answer = await call("POST", "judge", { id }, { signal });
-      if (!signal.aborted) fill(verdict, verdictCard(answer));
+      if (!signal.aborted) fill(verdict, verdictCard(answer, "h3"));
     } catch (error) {
       if (!signal.aborted) fill(verdict, failure(error, { again: () => judge(id, signal) }));
     }

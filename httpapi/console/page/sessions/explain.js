@@ -39,7 +39,7 @@ export function showExplain(node, explain) {
 }
 
 function figure(term, value, unit, extra) {
-  return el("div", null, el("dt", null, term), el("dd", null, el("b", null, value), " ", el("span", { class: "faint small" }, unit), extra));
+  return el("div", null, el("dt", null, term), el("dd", null, el("b", null, value), " ", el("span", { class: "faint small unit" }, unit), extra));
 }
 
 function candidates(explain) {

@@ -27,35 +27,46 @@ export function sessionList(told) {
     el("div", { role: "rowgroup", class: "shead" }, el("div", { class: "srow head", role: "row", "aria-rowindex": "1" }, columns.map((name, i) =>
       el("div", { class: `cell ${["who", "factors", "device", "org", "created", "ends", "sid"][i]}`, role: "columnheader" }, name)))),
     groups);
-  const node = el("div", { class: "slist" }, table, end);
+  const top = el("div", { class: "top" });
+  const node = el("div", { class: "slist" }, top, table, end);
   const watch = new IntersectionObserver((seen) => seen.some((s) => s.isIntersecting) && more(), { rootMargin: "1200px" });
 
   /** Searches anew; what was found before stays, dimmed, until the answer comes. */
   async function run(next) {
+    const same = JSON.stringify(next.predicates) === JSON.stringify(search.predicates);
     search = next;
     running?.abort();
     running = new AbortController();
+    const { signal } = running;
     cursor = null;
     if (rows.length === 0) bones();
-    node.classList.add("waiting");
+    const dim = setTimeout(() => node.classList.toggle("stale", rows.length > 0), 250);
     table.setAttribute("aria-busy", "true");
-    const first = await page("", running.signal);
+    const first = await page("", signal);
+    clearTimeout(dim);
     if (!first) return;
-    node.classList.remove("waiting");
     table.removeAttribute("aria-busy");
+    if (first.error) return refused(first.error, same && [0, 503].includes(first.error.status), signal);
+    node.classList.remove("stale");
     clear();
-    if (first.error) {
-      fill(end, failure(first.error, { again: () => run(search) }));
-      table.hidden = true;
-      told({ total: null, timestamp: null, explain: first.error.body?.explain ?? null, error: first.error });
-      return;
-    }
     const total = Number(first.details.totalResult);
-    table.hidden = false;
+    table.hidden = total === 0;
     table.setAttribute("aria-rowcount", total + 1);
     add(first);
     announce(count(total, "session"));
     told({ total, timestamp: first.details.timestamp, explain: first.explain ?? null, error: null });
+  }
+
+  /** @param {boolean} keep whether what is on the page is still the last that is known of this search */
+  function refused(error, keep, signal) {
+    const again = () => run(search);
+    if (!keep) clear();
+    table.hidden = rows.length === 0;
+    node.classList.toggle("stale", rows.length > 0);
+    fill(end);
+    fill(top, failure(error, { again, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
+    if (error.status === 0) addEventListener("sidecar-back", again, { once: true, signal });
+    told({ total: null, timestamp: null, explain: error.body?.explain ?? null, error });
   }
 
   async function more() {
@@ -106,6 +117,7 @@ export function sessionList(told) {
   function clear() {
     groups.replaceChildren();
     end.replaceChildren();
+    top.replaceChildren();
     rows = [];
     sessions.clear();
   }

@@ -9,10 +9,10 @@ import { parseDate } from "./dates.js";
 
 /** Each kind: its words on the screen, its parameter in a URL, and what else it may be called when it is typed. */
 export const kinds = {
-  user: { label: "user", param: "user", asks: "user ID", also: [], once: true },
-  device: { label: "device", param: "agent", asks: "fingerprint of a user agent", also: ["agent", "fingerprint"], once: true },
-  creator: { label: "creator", param: "creator", asks: "user ID of the service that created it", also: [], once: true },
-  id: { label: "ID", param: "id", asks: "session ID; several find any of these", also: ["session"], once: false },
+  user: { label: "user", param: "user", asks: "a user ID", also: [], once: true },
+  device: { label: "device", param: "agent", asks: "the fingerprint of a user agent", also: ["agent", "fingerprint"], once: true },
+  creator: { label: "creator", param: "creator", asks: "the user ID of the service that created it", also: [], once: true },
+  id: { label: "ID", param: "id", asks: "a session ID; several find any of these", also: ["session"], once: false },
   created: { label: "created", param: "created", asks: "a date, or 2h for two hours ago", also: [], date: true, toward: -1 },
   expires: { label: "expires", param: "expires", asks: "a date, or 2h for in two hours", also: ["ends"], date: true, toward: 1 },
 };

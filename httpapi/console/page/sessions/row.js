@@ -45,8 +45,8 @@ export function row(session, index, predicates) {
 function factorTags(session) {
   const names = factorNames(session);
   if (!names.length) return el("span", { class: "tag warn", title: "Nothing was proven: verify refuses it" }, session.factors?.user ? "user only" : "nothing");
-  const rest = names.slice(3);
-  return [names.slice(0, 3).map((name) => el("span", { class: "tag" }, name)),
+  const rest = names.slice(names.length > 2 ? 2 : names.length);
+  return [names.slice(0, 2).map((name) => el("span", { class: "tag" }, name)),
     rest.length ? el("span", { class: "tag", title: rest.join(", ") }, `+${rest.length}`) : null];
 }
 

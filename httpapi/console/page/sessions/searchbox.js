@@ -39,8 +39,8 @@ export function searchBox(changed) {
     const shown = predicate.op && !predicate.fault ? el("span", null, `${utc(Date.parse(predicate.value))} UTC`) : safeText(predicate.value, { max: 48 });
     const name = `${nameOf(predicate)} ${escaped(predicate.value.slice(0, 100))}`;
     return el("span", { class: predicate.fault ? "chip bad" : "chip", role: "listitem" },
-      el("button", { type: "button", class: "edit", title: `${name}\nEnter edits, Delete removes`, "aria-label": `${name}: edit`, onclick: () => edit(at), onkeydown: (event) => chipKey(event, at) },
-        el("span", { class: "name" }, nameOf(predicate)), " ", shown),
+      el("button", { type: "button", class: "edit", title: `${name}\nEnter edits, Delete removes`, onclick: () => edit(at), onkeydown: (event) => chipKey(event, at) },
+        el("span", { class: "name" }, nameOf(predicate)), " ", shown, el("span", { class: "unseen" }, ": edit")),
       el("button", { type: "button", class: "remove", tabindex: "-1", "aria-label": `Remove ${name}`, onclick: () => remove(at) }, icon("close")));
   }
 
@@ -88,11 +88,11 @@ export function searchBox(changed) {
     const text = input.value.trim();
     if (text === "") return edited ? drop() : changed(predicates);
     const predicate = parseTyped(text, Clock.now());
+    list.hide();
     if (!predicate) return say(`Say what it is: ${Object.keys(kinds).slice(0, 4).map((k) => `${k}:${text.slice(0, 20)}`).join(", ")}.`);
     if (predicate.fault) return say(predicate.fault);
     input.value = "";
     edited = null;
-    list.hide();
     set(withOne(predicates, predicate));
     changed(predicates);
   }
@@ -120,7 +120,7 @@ export function searchBox(changed) {
     else if (event.key === "ArrowDown") list.move(1);
     else if (event.key === "ArrowUp") list.move(-1);
     else if (event.key === "Tab" && list.picked()) list.pickIt();
-    else if (event.key === "Escape") list.shown() ? list.hide() : input.blur();
+    else if (event.key === "Escape") list.shown() && input.value !== "" ? list.hide() : input.blur();
     else if (event.key === "Backspace" && atStart && predicates.length) edit(predicates.length - 1);
     else if (event.key === "ArrowLeft" && atStart && predicates.length) focusChip(predicates.length - 1);
     else return;

@@ -5,7 +5,7 @@ import { sessionPane } from "../session/pane.js";
 import { el, fill, icon } from "../shell/dom.js";
 import { addKeys } from "../shell/keys.js";
 import { count, may, mayAll } from "../shell/me.js";
-import { go, href, setTitle, shownView } from "../shell/router.js";
+import { go, href, lastHash, setTitle, shownView } from "../shell/router.js";
 import { copyButton } from "../shell/text.js";
 import { isAbsolute, switchDates, utc } from "../shell/time.js";
 import { showExplain } from "./explain.js";
@@ -79,9 +79,8 @@ export function sessionsView() {
   }
 
   function tell({ total, timestamp, explain: said, error }) {
-    const known = total === null ? "–" : total.toLocaleString("en");
-    fill(found, el("b", null, known), ` ${total === 1 ? "session" : "sessions"}`,
-      el("span", { class: "faint" }, timestamp ? ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC` : ""));
+    fill(found, error ? null : [el("b", null, total.toLocaleString("en")), total === 1 ? " session" : " sessions",
+      el("span", { class: "faint" }, ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC`)]);
     if (revokeButton) revokeButton.disabled = !total;
     explained.classList.remove("fresh");
     if (explain && (said || !error)) showExplain(explained, said);
@@ -105,7 +104,7 @@ export function sessionsView() {
   }
 
   function turnExplain() {
-    if (explainButton) go(href("sessions", open, params(predicates, !explain)), { replace: true });
+    go(href("sessions", open, params(predicates, !explain)), { replace: true });
   }
 
   function turnDates() {
@@ -138,7 +137,7 @@ export function sessionsView() {
     focus: box.focus, again, turnExplain, turnDates, revokeMatching, closePane, walk: steps, isOpen: () => open !== null,
     revoke: () => {
       const session = open !== null ? pane.session() : list.session(steps.at());
-      if (session && may("delete")) revokeOne(session);
+      if (session) revokeOne(session);
     },
   };
   return { node, show };
@@ -154,20 +153,21 @@ function wide() {
 }
 
 const here = () => shownView() === "sessions";
+const mayRevoke = () => may("delete");
 addKeys("Sessions", [
   { keys: "/", says: "Search", run: searchFromAnywhere },
   { keys: "j", says: "Next session", run: () => view.walk.by(1), when: here },
   { keys: "k", says: "Session before", run: () => view.walk.by(-1), when: here },
   { keys: "o", says: "Open it (or Enter)", run: () => view.walk.open(), when: here },
   { keys: "u, Escape", says: "Back to the list", run: () => view.closePane(), when: () => here() && view.isOpen() },
-  { keys: "r", says: "Revoke it", run: () => view.revoke(), when: () => here() && may("delete") },
-  { keys: "x", says: "Revoke all that match", run: () => view.revokeMatching(), when: () => here() && may("delete") },
-  { keys: "e", says: "Explain the search", run: () => view.turnExplain(), when: here },
+  { keys: "r", says: "Revoke it", run: () => view.revoke(), when: here, given: mayRevoke },
+  { keys: "x", says: "Revoke all that match", run: () => view.revokeMatching(), when: here, given: mayRevoke },
+  { keys: "e", says: "Explain the search", run: () => view.turnExplain(), when: here, given: () => mayAll("read") },
   { keys: "d", says: "Absolute or relative dates", run: () => view.turnDates(), when: here },
   { keys: ".", says: "Search again", run: () => view.again(), when: here },
 ]);
 
 function searchFromAnywhere() {
-  if (!here()) go("#/sessions");
-  setTimeout(() => view.focus(), here() ? 0 : 50);
+  if (!here()) go(lastHash("sessions"));
+  view.focus();
 }

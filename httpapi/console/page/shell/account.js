@@ -9,8 +9,8 @@ import { timeNode } from "./time.js";
 export function account(signOut) {
   const panel = el("div", { id: "account-panel", class: "popover", popover: "auto", role: "dialog", "aria-label": "Signed in" });
   const name = me().anonymous ? "anonymous" : me().name;
-  const button = el("button", { id: "account", type: "button", class: "button quiet", popovertarget: "account-panel", "aria-label": `Signed in as ${name}: ${rights()}` },
-    icon("person"), el("span", { class: "who" }, el("b", { class: "cut" }, safeText(name, { max: 40 })), el("small", { class: "cut" }, rights())));
+  const button = el("button", { id: "account", type: "button", class: "button quiet", popovertarget: "account-panel" },
+    icon("person"), el("span", { class: "who" }, el("span", { class: "unseen" }, "Signed in: "), el("b", { class: "cut" }, safeText(name, { max: 40 })), el("small", { class: "cut" }, rights())));
   panel.addEventListener("beforetoggle", () => fill(panel,
     el("h2", null, safeText(name)),
     el("dl", null,

@@ -8,7 +8,7 @@ export const Clock = {
   hear(date) {
     const time = Date.parse(date ?? "");
     if (Number.isNaN(time)) return;
-    const exact = date.includes("T");
+    const exact = /^\d{4}-/.test(date);
     if (!exact && heard) return;
     heard ||= exact;
     ahead = time - Date.now();

@@ -1,6 +1,8 @@
 // What keys do. Nothing while something is typed, or while a dialog is open: that has keys of its own.
 
-/** @typedef {{keys: string, says: string, run: (event: KeyboardEvent) => void, when?: () => boolean}} Key keys: "r", or "g s" for one after the other */
+/** @typedef {{keys: string, says: string, run: (event: KeyboardEvent) => void, when?: () => boolean, given?: () => boolean}} Key
+ * keys: "r", "u, Escape" for two that do the same, or "g s" for one after the other; when: whether it does something now;
+ * given: whether it is there at all for who is signed in */
 
 const groups = new Map();
 let first = null;
@@ -11,9 +13,9 @@ export function addKeys(heading, keys) {
   groups.set(heading, keys);
 }
 
-/** @returns {[string, Key[]][]} all keys, for the help */
+/** @returns {[string, Key[]][]} all keys that are there for who is signed in, for the help */
 export function allKeys() {
-  return [...groups];
+  return [...groups].map(([heading, keys]) => [heading, keys.filter((key) => key.given?.() ?? true)]);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -23,7 +25,7 @@ document.addEventListener("keydown", (event) => {
   first = null;
   clearTimeout(forget);
   const all = [...groups.values()].flat();
-  const key = all.find((k) => names(k.keys, pressed) && (k.when?.() ?? true));
+  const key = all.find((k) => names(k.keys, pressed) && (k.when?.() ?? true) && (k.given?.() ?? true));
   if (key) {
     event.preventDefault();
     key.run(event);

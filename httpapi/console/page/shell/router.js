@@ -17,6 +17,7 @@ const views = new Map();
 let makers = {};
 let outlet = null;
 let current = null;
+let routed = null;
 let onShown = () => {};
 
 /** @returns {Route} */
@@ -34,18 +35,19 @@ export function href(view, id, params) {
 
 /** Goes to a hash; with `replace`, "back" passes over where one was. */
 export function go(hash, options = {}) {
-  if (location.hash === hash) return;
-  if (!options.replace) {
-    location.hash = hash;
-    return;
-  }
-  history.replaceState(null, "", hash);
+  if (options.replace) history.replaceState(null, "", hash);
+  else location.hash = hash;
   route();
 }
 
 /** The view that is shown: "sessions", "verify", "live". */
 export function shownView() {
   return current?.name ?? null;
+}
+
+/** Where a view was last: another view's link to it comes back there, its own begins anew. @param {string} name */
+export function lastHash(name) {
+  return (name !== shownView() && views.get(name)?.hash) || `#/${name}`;
 }
 
 /** The title of the browser's tab. */
@@ -61,7 +63,7 @@ export function setTitle(text) {
  */
 export function start(node, of, shown) {
   views.clear();
-  current = null;
+  current = routed = null;
   [outlet, makers, onShown] = [node, of, shown];
   history.scrollRestoration = "manual";
   route();
@@ -76,7 +78,8 @@ export function stop() {
 }
 
 function route() {
-  if (!outlet) return;
+  if (!outlet || location.hash === routed) return;
+  routed = location.hash;
   const to = parse(location.hash);
   const before = current;
   if (before && before.name !== to.view) {
@@ -86,11 +89,12 @@ function route() {
   }
   if (!views.has(to.view)) {
     const view = makers[to.view]();
-    views.set(to.view, { name: to.view, view, y: 0 });
+    views.set(to.view, { name: to.view, view, y: 0, hash: to.hash });
     outlet.append(view.node);
   }
   current = views.get(to.view);
   current.view.node.hidden = false;
+  current.hash = to.hash;
   onShown(to.view);
   current.view.show(to);
   if (before === current) return;

@@ -44,7 +44,7 @@ export function switchDates() {
 /** "3d 4h", "3h 12m", "4m", "12s"; precise: "3h 12m 05s". @param {number} span in milliseconds, at least 0 */
 export function duration(span, precise = false) {
   const d = Math.floor(span / day), h = Math.floor(span / hour) % 24, m = Math.floor(span / minute) % 60, s = Math.floor(span / second) % 60;
-  if (d > 0) return d >= 10 && !precise ? `${d}d` : `${d}d ${h}h${precise ? ` ${two(m)}m` : ""}`;
+  if (d > 0) return !precise && (d >= 10 || h === 0) ? `${d}d` : `${d}d ${h}h${precise ? ` ${two(m)}m` : ""}`;
   if (h > 0) return `${h}h ${two(m)}m${precise ? ` ${two(s)}s` : ""}`;
   if (m > 0) return precise ? `${m}m ${two(s)}s` : `${m}m`;
   return `${s}s`;

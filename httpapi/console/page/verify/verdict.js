@@ -18,13 +18,16 @@ const reasons = {
   probe_limit: "More tokens come that are not known here than ZITADEL is asked about.",
 };
 
-/** @param {object} verdict as the sidecar answers it @returns {HTMLElement} */
-export function verdictCard(verdict) {
+/**
+ * @param {object} verdict as the sidecar answers it
+ * @param {"h2"|"h3"} heading
+ */
+export function verdictCard(verdict, heading) {
   const known = verdict.passes ? null : reasons[verdict.reason];
-  const sayings = verdict.passes ? passing(verdict) : [verdict.detail && el("p", null, capital(verdict.detail), "."), known && el("p", { class: "soft" }, known)];
+  const sayings = verdict.passes ? passing(verdict) : [verdict.detail && el("p", null, capital(verdict.detail), "."), standing(verdict), known && el("p", { class: "soft" }, known)];
   return el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
     el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
-      el("div", null, el("h3", null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
+      el("div", null, el(heading, null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
       el("span", { class: "status" }, el("b", null, verdict.status), verdict.reason ? el("code", null, verdict.reason) : null)),
     checks(verdict.checks ?? []),
     (verdict.policies ?? []).length ? el("ul", { class: "policies" }, verdict.policies.map(policy)) : null);
@@ -35,19 +38,27 @@ function passing(verdict) {
   return [el("p", { class: "soft" }, standard ? ["by the default policy ", safeText(standard.name)] : "no default policy asks for more")];
 }
 
+/** What the default policy misses, if it is that which refuses. */
+function standing(verdict) {
+  const missed = (verdict.policies ?? []).find((p) => p.default && !p.passes)?.checks?.filter((check) => !check.passes && check.says) ?? [];
+  if (verdict.status !== 403 || !missed.length) return null;
+  return el("p", null, missed.map((check, i) => [i ? "; " : "", safeText(i ? check.says : capital(check.says))]), ".");
+}
+
 function checks(all) {
-  return el("ul", { class: "checks" }, all.map((check) => el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name), el("span", null, safeText(check.says ?? "")))));
+  return el("ul", { class: "checks" }, all.map((check) => el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name), el("span", { class: "soft" }, safeText(check.says ?? "")))));
 }
 
 function policy(of) {
   return el("li", { class: of.passes ? "ok" : "no" },
     el("p", { class: "policy" }, mark(of.passes), el("b", null, safeText(of.name)), of.default ? el("span", { class: "tag accent" }, "default") : null, el("code", { class: "faint push" }, safeText(of.path))),
-    of.checks?.length ? el("table", null,
-      el("thead", { class: "unseen" }, el("tr", null, ["Check", "Asks for", "The session has"].map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", null, of.checks.map((check) => el("tr", { class: check.passes ? "ok" : "no" },
-        el("th", { scope: "row" }, mark(check.passes), check.name),
-        el("td", null, el("span", { class: "faint" }, "asks "), safeText(check.asks || "–")),
-        el("td", null, el("span", { class: "faint" }, "has "), check.has ? safeText(check.has) : "nothing", check.says ? el("span", { class: "says" }, safeText(check.says)) : null))))) : null);
+    of.checks?.length ? el("ul", { class: "asks" }, of.checks.map(asked)) : null);
+}
+
+function asked(check) {
+  return el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name),
+    el("span", null, el("span", { class: "faint" }, "asks for "), safeText(check.asks || "–", { max: 200 }), el("span", { class: "faint" }, " · has "), safeText(check.has || "none", { max: 80 }),
+      check.says && !check.passes ? el("span", { class: "says" }, safeText(check.says)) : null));
 }
 
 function mark(passes) {

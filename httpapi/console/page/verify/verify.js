@@ -17,17 +17,17 @@ let focusInput = () => {};
 /** @returns {import("../shell/router.js").View} */
 export function verifyView() {
   let running = null;
-  const input = el("textarea", { id: "credential", class: "input mono", rows: "3", autocomplete: "off", autocapitalize: "off", autocorrect: "off", spellcheck: "false", "aria-describedby": "taken-as credential-hint", oninput: guess, onkeydown: enter });
+  const input = el("textarea", { id: "credential", class: "input mono", rows: "3", autocomplete: "off", autocapitalize: "off", autocorrect: "off", spellcheck: "false", "aria-describedby": "taken-as", oninput: guess, onkeydown: enter });
   const takenAs = el("p", { id: "taken-as", class: "hint", "aria-live": "polite" });
   const button = el("button", { type: "submit", class: "button main", disabled: true }, "Ask verify");
-  const as = el("select", { class: "input", "aria-label": "Take it as", onchange: guess }, [["", "Find out"], ["token", "A token"], ["id", "A session ID"]].map(([value, text]) => el("option", { value }, text)));
+  const as = el("select", { class: "input", "aria-label": "How to take it", onchange: guess }, [["", "Detect what it is"], ["token", "Take it as a token"], ["id", "Take it as a session ID"]].map(([value, text]) => el("option", { value }, text)));
   const result = el("div", { class: "result" });
   const form = el("form", { class: "card", autocomplete: "off", onsubmit: ask },
     el("div", { class: "in" },
-      el("div", { class: "field" }, el("label", { for: "credential" }, "A token, or the ID of a session"), input, takenAs),
-      el("div", { class: "row" }, button, as, el("p", { id: "credential-hint", class: "hint push" }, "It is sent in a body, and kept nowhere."))));
+      el("div", { class: "field" }, el("label", { for: "credential" }, "A token, or the ID of a session"), input),
+      el("div", { class: "row" }, button, as, takenAs)));
   const node = el("section", { class: "verify" }, el("h1", { tabindex: "-1" }, "Would verify let it pass?"),
-    el("p", { class: "soft lead" }, "Paste what the client sends: a session token, a JWT, or ZITADEL's login cookie."), form, result);
+    el("p", { class: "soft lead" }, "Paste what the client sends: a session token, a JWT, or ZITADEL's login cookie. It is sent in a body, and kept nowhere."), form, result);
   focusInput = () => input.focus();
   intro();
 
@@ -38,7 +38,7 @@ export function verifyView() {
   function guess() {
     const found = credentialOf(input.value, as.value);
     button.disabled = !found;
-    takenAs.textContent = found ? `Taken as ${found.says}.` : " ";
+    takenAs.textContent = found ? `This is ${found.says}.` : " ";
   }
 
   function enter(event) {
@@ -64,7 +64,7 @@ export function verifyView() {
     try {
       const verdict = await call("POST", "judge", id ? { id } : { token }, { signal });
       if (signal.aborted) return;
-      fill(result, verdictCard(verdict), about(verdict));
+      fill(result, verdictCard(verdict, "h2"), about(verdict));
       announce(verdict.passes ? "Verify lets it pass" : `Verify refuses it: ${verdict.reason}`);
     } catch (error) {
       if (!signal.aborted) fill(result, failure(error, id ? { again: () => judge({ id }) } : {}));

@@ -1,0 +1,142 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// securityHeaders are on every answer of the console.
+var securityHeaders = map[string]string{
+	"Content-Security-Policy":      policy,
+	"X-Frame-Options":              "DENY",
+	"X-Content-Type-Options":       "nosniff",
+	"Referrer-Policy":              "no-referrer",
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+}
+
+func (r reply) secured(t *testing.T, what string) {
+	t.Helper()
+	for name, want := range securityHeaders {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s: %d has %s %q, want %q", what, r.status, name, got, want)
+		}
+	}
+	if !strings.Contains(r.header.Get("Permissions-Policy"), "camera=()") {
+		t.Errorf("%s: %d has no Permissions-Policy", what, r.status)
+	}
+}
+
+// A page of another site can send a form, and text; it cannot set a header without a preflight, nor hide where it is from.
+func TestGuard_RefusesWhatOtherPagesSend(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("admin")
+	id, _ := f.logIn("alice", "org-1")
+	revoke := `{"queries":[{"idsQuery":{"ids":["` + id + `"]}}]}`
+	host, _, _ := strings.Cut(f.addr, ":")
+	for _, c := range []struct {
+		name    string
+		status  int
+		headers []string
+	}{
+		{"no header", 403, []string{"X-Console", ""}},
+		{"another value", 403, []string{"X-Console", "2"}},
+		{"another origin", 403, []string{"Origin", "https://evil.example"}},
+		{"an origin without a name", 403, []string{"Origin", "null"}},
+		{"another port of the same host", 403, []string{"Origin", "http://" + host + ":1"}},
+		{"another scheme", 403, []string{"Origin", "ftp://" + f.addr}},
+		{"a port of the same host, as the browser calls it", 403, []string{"Sec-Fetch-Site", "same-site"}},
+		{"another site, as the browser calls it", 403, []string{"Sec-Fetch-Site", "cross-site"}},
+		{"a user's click", 403, []string{"Sec-Fetch-Site", "none"}},
+		{"a form", 415, []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{"a form with files", 415, []string{"Content-Type", "multipart/form-data; boundary=x"}},
+		{"text", 415, []string{"Content-Type", "text/plain"}},
+		{"text that claims to be JSON", 415, []string{"Content-Type", "text/plain; application/json"}},
+		{"no type", 415, []string{"Content-Type", ""}},
+		{"a form without any header", 403, []string{"X-Console", "", "Sec-Fetch-Site", "", "Content-Type", "text/plain"}},
+		{"a name that DNS points here", 403, []string{"Host", "rebound.example", "Origin", "http://rebound.example"}},
+	} {
+		r := b.do("POST", "revocations", revoke, c.headers...)
+		if r.status != c.status || !strings.HasPrefix(r.body, `{"code":`) || r.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: got %d %s %v, want %d", c.name, r.status, r.body, r.header, c.status)
+		}
+		r.secured(t, c.name)
+	}
+	if r := b.want(200, "GET", "revocations", ""); r.body != `{"revocations":[]}` {
+		t.Errorf("one of them began: %s", r.body)
+	}
+	for _, headers := range [][]string{{"Origin", ""}, {"Sec-Fetch-Site", ""}, {"Content-Type", "application/json; charset=utf-8"}, {"Origin", "https://" + f.addr}} {
+		b.want(200, "POST", "search", `{}`, headers...)
+	}
+	// A preflight is not answered: nothing may be sent after it.
+	r := f.send("OPTIONS", "/console/api/search", "", "Origin", "https://evil.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "x-console")
+	if r.status/100 == 2 || r.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a preflight is answered: %d %v", r.status, r.header)
+	}
+}
+
+func TestGuard_BoundsBodiesAndMethods(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("admin")
+	for _, path := range []string{"search", "judge", "revocations", "sign-in"} {
+		r := b.want(413, "POST", path, `{"x":"`+strings.Repeat("x", maxBody)+`"}`)
+		r.secured(t, path)
+		b.want(405, "PUT", path, "{}").secured(t, path)
+	}
+	b.want(200, "POST", "search", `{`+strings.Repeat(" ", maxBody-2)+`}`)
+	if r := b.want(405, "PATCH", "revocations", ""); r.header.Get("Allow") != "POST, GET" {
+		t.Errorf("Allow is %q", r.header.Get("Allow"))
+	}
+	for _, path := range []string{"", "nothing", "me/", "sessions/", "sessions/a/b", "Me"} {
+		b.want(404, "GET", path, "").secured(t, path)
+	}
+	// A client that waits for leave gets it, and is counted once.
+	b.want(200, "POST", "search", `{}`, "Expect", "100-continue")
+}
+
+// The rest of the admin listener is as it is without a console.
+func TestGuard_OtherPathsReadNoBody(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/livez", "/readyz", "/consoles", "/"} {
+		r := f.send("POST", path, strings.Repeat("x", 1<<20))
+		if r.status != 405 || r.header.Get("Allow") != "GET, HEAD" || r.header.Get("Content-Security-Policy") != "" {
+			t.Errorf("%s: got %d %v", path, r.status, r.header)
+		}
+	}
+}
+
+func TestAnonymous_NeedsALoopbackHostAndNoSignIn(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Anonymous = true })
+	b := &browser{fixture: f}
+	me := decoded[map[string]any](t, b.want(200, "GET", "me", ""))
+	if me["name"] != "anonymous" || me["anonymous"] != true || me["endsAt"] != nil {
+		t.Errorf("got %v", me)
+	}
+	b.want(200, "POST", "search", `{}`)
+	b.want(400, "POST", "sign-in", `{"key":"ck_x"}`)
+	b.want(204, "POST", "sign-out", `{}`)
+	b.want(403, "GET", "me", "", "Host", "console.example", "Origin", "http://console.example").secured(t, "another host")
+	b.want(403, "POST", "search", `{}`, "Origin", "https://evil.example")
+}
+
+// Until there is a store the page is there, and says what /readyz does.
+func TestConsole_BeforeTheStoreIsThere(t *testing.T) {
+	f := newUnready(t, func(c *Config) {
+		c.Ready = func(context.Context) error { return errors.New("waiting for redis: it is away") }
+	})
+	if r := f.send("GET", "/console/", ""); r.status != http.StatusOK || !strings.Contains(r.body, "<title>") {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
+	b := &browser{fixture: f}
+	for _, path := range []string{"me", "live", "revocations"} {
+		r := b.want(503, "GET", path, "")
+		if !strings.Contains(r.body, "waiting for redis: it is away") || r.header.Get("Retry-After") == "" {
+			t.Errorf("%s: got %s %v", path, r.body, r.header)
+		}
+		r.secured(t, path)
+	}
+	b.want(503, "POST", "sign-in", `{"key":"`+f.secret["admin"]+`"}`)
+}

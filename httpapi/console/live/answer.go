@@ -1,0 +1,144 @@
+package live
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"github.com/klauspost/compress/gzip"
+)
+
+// mostNew is how many points an answer has at most if it has not all of them, so that few answers are made of one sample, however
+// many pages there are and whatever they have.
+const mostNew = 30
+
+// answers are those that have been made of the last sample.
+type answers struct {
+	latest []byte // what they have in common; nil before it is made
+	made   [mostNew + 2]answer
+}
+
+// answer is one in both forms; nil is not made yet.
+type answer struct{ plain, gzipped []byte }
+
+func (a *answers) forget() { *a = answers{} }
+
+// Answer returns, as JSON, what the program did after that second (docs/console.md), all that is kept if after is negative. It
+// may begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has the program looked at again if
+// that was some time ago.
+func (l *Live) Answer(after int64) []byte { return l.answer(after, false) }
+
+// AnswerGzip is Answer, compressed.
+func (l *Live) AnswerGzip(after int64) []byte { return l.answer(after, true) }
+
+func (l *Live) answer(after int64, gzipped bool) []byte {
+	l.health.want()
+	l.expiries.want()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	points := min(l.samples.seq+1, kept)
+	a := &l.answers.made[mostNew+1] // with all points
+	if n := int64(l.samples.seq) - after; after >= 0 && n >= 0 && n <= mostNew && n < int64(points) {
+		points = int(n)
+		a = &l.answers.made[n]
+	}
+	if a.plain == nil {
+		a.plain = l.encode(points)
+	}
+	if !gzipped {
+		return a.plain
+	}
+	if a.gzipped == nil {
+		a.gzipped = compressed(a.plain)
+	}
+	return a.gzipped
+}
+
+// encode makes an answer with so many points.
+func (l *Live) encode(points int) []byte {
+	if l.answers.latest == nil {
+		l.answers.latest = l.encodeLatest()
+	}
+	s := &l.samples
+	from := s.seq - points + 1
+	to := make([]byte, 0, 256+points*int(seriesCount)*6+len(l.answers.latest))
+	to = append(to, `{"now":`...)
+	to = appendTime(to, l.now)
+	to = append(to, `,"startedAt":`...)
+	to = appendTime(to, l.startedAt)
+	to = append(to, `,"every":1,"from":`...)
+	to = strconv.AppendInt(to, int64(from), 10)
+	to = append(to, `,"seq":`...)
+	to = strconv.AppendInt(to, int64(s.seq), 10)
+	to = append(to, `,"series":{`...)
+	separator := ""
+	for i, name := range seriesNames {
+		if !s.has(i) {
+			continue
+		}
+		to = append(to, separator...)
+		to = append(to, '"')
+		to = append(to, name...)
+		to = append(to, `":[`...)
+		for n := from; n <= s.seq; n++ {
+			if n > from {
+				to = append(to, ',')
+			}
+			to = appendNumber(to, s.points[i][n%kept])
+		}
+		to = append(to, ']')
+		separator = ","
+	}
+	to = append(to, '}')
+	return append(to, l.answers.latest...)
+}
+
+// partView is a part of the program.
+type partView struct {
+	Part  string              `json:"part"`
+	State readiness.Condition `json:"state"`
+	Says  string              `json:"says"`
+	Do    string              `json:"do"`
+}
+
+// encodeLatest makes the end of all answers of this sample.
+func (l *Live) encodeLatest() []byte {
+	health := l.lastSeen.healthBy(time.Now())
+	views := make([]partView, 0, len(health))
+	for _, p := range health {
+		views = append(views, partView{p.Name, p.State, p.Says, p.Do})
+	}
+	text, err := json.Marshal(struct {
+		Latest *latest    `json:"latest"`
+		Health []partView `json:"health"`
+	}{l.latest(health), views})
+	if err != nil {
+		panic("BUG: " + err.Error()) // there is nothing that cannot be written
+	}
+	text[0] = ','
+	return text
+}
+
+func appendTime(to []byte, t time.Time) []byte {
+	to = append(to, '"')
+	to = t.UTC().AppendFormat(to, time.RFC3339Nano)
+	return append(to, '"')
+}
+
+// compressed is text as gzip.
+func compressed(text []byte) []byte {
+	var to bytes.Buffer
+	w, err := gzip.NewWriterLevel(&to, gzip.BestSpeed)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic("BUG: " + err.Error()) // memory takes everything
+	}
+	return to.Bytes()
+}
