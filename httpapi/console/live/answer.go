@@ -2,13 +2,13 @@ package live
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
-	"github.com/klauspost/compress/gzip"
 )
 
 // mostNew is how many points an answer has at most if it has not all of them, so that few answers are made of one sample, however
@@ -27,9 +27,9 @@ type answer struct{ plain, gzipped []byte }
 
 func (a *answers) forget() { *a = answers{zip: a.zip} }
 
-// Answer returns, as JSON, what the program did after that second (docs/console.md), all that is kept if after is negative. It
-// may begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has the program looked at again if
-// that was some time ago.
+// Answer returns, as JSON, what the program did after the second with that number, or all that is kept if after is negative. It may
+// begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has Redis asked again if that was some
+// time ago.
 func (l *Live) Answer(after int64) []byte { return l.answer(after, false) }
 
 // AnswerGzip is Answer, compressed.

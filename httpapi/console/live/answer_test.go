@@ -87,8 +87,8 @@ func value(of *float64) float64 {
 	return *of
 }
 
-// whileRunning runs a Live in the time of synctest until test returns.
-func whileRunning(t *testing.T, p *program, test func(l *Live)) {
+// whileRunning runs a Live in the time of synctest until test returns. pass lets seconds pass, with a sample in each.
+func whileRunning(t *testing.T, p *program, test func(l *Live, pass func(seconds int))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := p.live()
@@ -96,19 +96,16 @@ func whileRunning(t *testing.T, p *program, test func(l *Live)) {
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(ctx) }()
 		synctest.Wait()
-		time.Sleep(every / 2) // between two samples
-		test(l)
+		<-time.After(every / 2) // between two samples
+		test(l, func(seconds int) {
+			<-time.After(time.Duration(seconds) * every)
+			synctest.Wait()
+		})
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})
-}
-
-// pass lets seconds pass, with a sample in each.
-func pass(seconds int) {
-	time.Sleep(time.Duration(seconds) * every)
-	synctest.Wait()
 }
 
 // Rates times seconds are what the counters have counted since the first sample, whatever comes and however late: routes that
@@ -177,7 +174,7 @@ var series = map[string]string{
 // A page that polls gets each second once; one that is new, was away for long or comes from another process gets all.
 func TestAnswer_HasWhatIsNew(t *testing.T) {
 	p := newProgram(t, false)
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		if a := read(t, l.Answer(-1)); a.Seq != 0 || a.From != 0 || a.Every != 1 || a.Series["requests.2xx"][0] != nil {
 			t.Errorf("after the first sample: %+v", a)
 		}
@@ -221,7 +218,7 @@ func TestAnswer_BeforeTheFirstSample(t *testing.T) {
 // However many pages look, and whatever they have, few answers are made of a sample, and each once.
 func TestAnswer_IsShared(t *testing.T) {
 	p := newProgram(t, false)
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		pass(350)
 		different := map[*byte]bool{}
 		for range 3 {
@@ -290,7 +287,7 @@ func TestSamples_MissingSecondsAreEmpty(t *testing.T) {
 // their number is bounded.
 func TestAnswer_Routes(t *testing.T) {
 	p := newProgram(t, false)
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		pass(3)
 		if a := read(t, l.Answer(-1)); len(a.Latest.Routes) != 0 {
 			t.Errorf("routes that nobody asked for: %+v", a.Latest.Routes)
@@ -341,7 +338,7 @@ func TestAnswer_LeavesOutWhatIsNotThere(t *testing.T) {
 		for _, on := range []bool{false, true} {
 			p := newProgram(t, zitadel)
 			p.near.On = on
-			whileRunning(t, p, func(l *Live) {
+			whileRunning(t, p, func(l *Live, pass func(int)) {
 				p.calls.WithLabelValues("get", "2xx").Inc()
 				pass(2)
 				a := read(t, l.Answer(-1))
@@ -367,7 +364,7 @@ func TestAnswer_OddNumbers(t *testing.T) {
 	p.gauge("upstream_queued", math.NaN())
 	p.gauge("in_flight", math.NaN(), "class", "read")
 	p.near = near.Stats{On: true, ProofAge: -1, Masters: []near.MasterStats{{Address: "a\"\x01", ProofAge: -1, Lag: -1}}}
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		p.swept.Add(math.Inf(1))
 		pass(2)
 		a := read(t, l.Answer(-1))
@@ -391,7 +388,7 @@ func TestLive_CountsSessionsOnlyWhileSomebodyLooks(t *testing.T) {
 		asked++
 		return &index.Expiries{Never: int64(asked)}, nil
 	}
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		pass(60)
 		if asked != 0 {
 			t.Fatalf("nobody looks, and Redis was asked %d times", asked)
@@ -440,7 +437,7 @@ func TestLive_RedisHangs(t *testing.T) {
 		}
 		return []readiness.Part{{Name: "redis", State: readiness.Good, Says: "answers"}}
 	}
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, pass func(int)) {
 		look := func(seconds int) (a *answered) {
 			for range seconds {
 				began := time.Now()
@@ -487,7 +484,7 @@ func TestI7_RunEndsWithEverythingItStarted(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	whileRunning(t, p, func(l *Live) {
+	whileRunning(t, p, func(l *Live, _ func(int)) {
 		l.Answer(-1)
 		<-begun
 	})
