@@ -9,7 +9,7 @@ import { safeText } from "../shell/text.js";
 import { factorNames, whose } from "../sessions/row.js";
 import { nameOf } from "../sessions/predicates.js";
 import { outcome } from "./outcome.js";
-import { begin, follow } from "./running.js";
+import { begin, follow, keepInSight } from "./running.js";
 
 /** From so many sessions on, the count has to be typed. */
 const typedAbove = 20;
@@ -23,22 +23,27 @@ const typedAbove = 20;
  * @property {import("../sessions/predicates.js").Predicate[]} [predicates] for "search"
  *
  * @param {Target} target
- * @param {() => void} ended called when sessions were revoked
  */
-export function openRevoke(target, ended) {
-  const asking = new AbortController();
-  const dialog = openDialog(title(target), { class: "revoke", closed: () => asking.abort() });
+export function openRevoke(target) {
+  const open = new AbortController();
+  let under = null; // the revocation that runs
+  const dialog = openDialog(title(target), { class: "revoke", closed });
   const body = target.queries.length ? { queries: target.queries } : { all: true };
   counting();
+
+  function closed() {
+    open.abort();
+    if (under) keepInSight(under);
+  }
 
   async function counting() {
     fill(dialog.body, el("p", { class: "row soft", "aria-busy": "true" }, "Counting what this would revoke…"), el("progress", { "aria-label": "Counting" }));
     fill(dialog.footer, cancel("Cancel"));
     try {
-      const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: asking.signal });
+      const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: open.signal });
       ask(Number(revoked));
     } catch (error) {
-      if (!asking.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
+      if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
     }
   }
 
@@ -75,17 +80,22 @@ export function openRevoke(target, ended) {
     fill(dialog.footer, close);
     close.focus();
     try {
-      const id = await begin(body, n);
-      const done = await follow(id, (now) => {
-        bar.value = Math.min(n, Number(now.revoked));
-        said.textContent = `${Number(now.revoked).toLocaleString("en")} of ${n.toLocaleString("en")}`;
-      });
+      under = await begin(body, { n, sessionId: target.session?.id });
+      if (open.signal.aborted) return keepInSight(under);
+      const done = await follow(under, progress, open.signal);
+      under = null;
       fill(dialog.body, outcome(done));
       fill(dialog.footer, done.state === "failed" ? el("button", { type: "button", class: "button", onclick: counting }, "Go on…") : null, close);
       close.focus();
-      ended();
     } catch (error) {
-      if (dialog.node.isConnected) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+      if (open.signal.aborted) return;
+      under = null;
+      fill(dialog.body, failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+    }
+
+    function progress(now) {
+      bar.value = Math.min(n, Number(now.revoked));
+      said.textContent = `${Number(now.revoked).toLocaleString("en")} of ${n.toLocaleString("en")}`;
     }
   }
 

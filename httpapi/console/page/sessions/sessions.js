@@ -4,7 +4,7 @@ import { openRevoke } from "../revoke/revoke.js";
 import { sessionPane } from "../session/pane.js";
 import { el, fill, icon } from "../shell/dom.js";
 import { addKeys } from "../shell/keys.js";
-import { count, may, mayAll } from "../shell/me.js";
+import { may, mayAll, me } from "../shell/me.js";
 import { go, href, lastHash, setTitle, shownView } from "../shell/router.js";
 import { copyButton } from "../shell/text.js";
 import { isAbsolute, switchDates, utc } from "../shell/time.js";
@@ -31,7 +31,7 @@ export function sessionsView() {
   const pane = sessionPane({ close: closePane, revoke: revokeOne, revokeUser });
   const steps = walk(list, { isOpen: () => open !== null && wide(), open: (id) => go(href("sessions", id, params(predicates)), { replace: open !== null }) });
 
-  const explainButton = mayAll("read") ? toggle("Explain", "How the search was answered (e)", turnExplain) : null;
+  const explainButton = mayExplain() ? toggle("Explain", "How the search was answered (e)", turnExplain) : null;
   const datesButton = toggle("UTC dates", "Absolute or relative dates (d)", turnDates);
   const revokeButton = may("delete") ? el("button", { type: "button", class: "button danger little", title: "Revoke all that match (x)", onclick: revokeMatching }, "Revoke all…") : null;
   const node = el("section", { class: "sessions", "aria-label": "Sessions" },
@@ -64,9 +64,8 @@ export function sessionsView() {
   function search() {
     explained.hidden = !explain;
     explainButton?.setAttribute("aria-pressed", explain);
-    if (!explained.hasChildNodes()) explained.classList.add("fresh");
     if (predicates.some((p) => p.fault)) return;
-    if (!open) scrollTo(0, 0);
+    if (open === null || wide()) scrollTo(0, 0);
     list.run({ predicates, explain });
   }
 
@@ -75,6 +74,7 @@ export function sessionsView() {
     if (open !== null) pane.show(open, list.session(open), predicates);
     else pane.clear();
     if (!wide()) scrollTo(0, open !== null ? 0 : listY);
+    if (!wide() && open !== null) pane.node.focus({ preventScroll: true });
     if (open === null) steps.focusAgain();
   }
 
@@ -82,7 +82,6 @@ export function sessionsView() {
     fill(found, error ? null : [el("b", null, total.toLocaleString("en")), total === 1 ? " session" : " sessions",
       el("span", { class: "faint" }, ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC`)]);
     if (revokeButton) revokeButton.disabled = !total;
-    explained.classList.remove("fresh");
     if (explain && (said || !error)) showExplain(explained, said);
     else explained.hidden = true;
     steps.mark(open);
@@ -117,24 +116,26 @@ export function sessionsView() {
   }
 
   function revokeOne(session) {
-    openRevoke({ kind: "one", session, queries: [{ idsQuery: { ids: [session.id] } }] }, () => ended(session.id));
+    openRevoke({ kind: "one", session, queries: [{ idsQuery: { ids: [session.id] } }] });
   }
 
   function revokeUser(user) {
-    openRevoke({ kind: "user", user, queries: [{ userIdQuery: { id: user.id } }] }, again);
+    openRevoke({ kind: "user", user, queries: [{ userIdQuery: { id: user.id } }] });
   }
 
   function revokeMatching() {
-    if (!predicates.some((p) => p.fault)) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) }, again);
+    if (!predicates.some((p) => p.fault)) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) });
   }
 
+  /** A revocation has ended: of one session, or of many. @param {string|null} id */
   function ended(id) {
-    list.drop(id);
-    if (open === id) pane.show(id, list.session(id), predicates);
+    if (id !== null) list.drop(id);
+    else if (searched !== null) again();
+    if (open !== null && (id === null || id === open)) pane.show(open, list.session(open), predicates);
   }
 
   view = {
-    focus: box.focus, again, turnExplain, turnDates, revokeMatching, closePane, walk: steps, isOpen: () => open !== null,
+    focus: box.focus, again, turnExplain, turnDates, revokeMatching, closePane, ended, walk: steps, isOpen: () => open !== null,
     revoke: () => {
       const session = open !== null ? pane.session() : list.session(steps.at());
       if (session) revokeOne(session);
@@ -154,6 +155,8 @@ function wide() {
 
 const here = () => shownView() === "sessions";
 const mayRevoke = () => may("delete");
+/** In front of a ZITADEL searches are not explained. */
+const mayExplain = () => mayAll("read") && !me().zitadel;
 addKeys("Sessions", [
   { keys: "/", says: "Search", run: searchFromAnywhere },
   { keys: "j", says: "Next session", run: () => view.walk.by(1), when: here },
@@ -162,10 +165,12 @@ addKeys("Sessions", [
   { keys: "u, Escape", says: "Back to the list", run: () => view.closePane(), when: () => here() && view.isOpen() },
   { keys: "r", says: "Revoke it", run: () => view.revoke(), when: here, given: mayRevoke },
   { keys: "x", says: "Revoke all that match", run: () => view.revokeMatching(), when: here, given: mayRevoke },
-  { keys: "e", says: "Explain the search", run: () => view.turnExplain(), when: here, given: () => mayAll("read") },
+  { keys: "e", says: "Explain the search", run: () => view.turnExplain(), when: here, given: mayExplain },
   { keys: "d", says: "Absolute or relative dates", run: () => view.turnDates(), when: here },
   { keys: ".", says: "Search again", run: () => view.again(), when: here },
 ]);
+
+addEventListener("revocation-ended", (event) => view?.ended(event.detail));
 
 function searchFromAnywhere() {
   if (!here()) go(lastHash("sessions"));
