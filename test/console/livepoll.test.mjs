@@ -148,3 +148,16 @@ test("a request under way when it stops changes nothing", async () => {
   await w.pass(100);
   assert.equal(w.poll.store.startedAt, "first");
 });
+
+test("a listener that fails ends neither the polls nor the other listeners", async (t) => {
+  const w = world();
+  const reported = t.mock.method(console, "error", () => {});
+  w.poll.subscribe(() => {
+    throw new Error("a view that fails");
+  });
+  let heard = 0;
+  w.poll.subscribe(() => heard++);
+  w.poll.start();
+  await w.pass(2500);
+  assert.deepEqual([w.times(), heard, reported.mock.callCount()], [[0, 1000, 2000], 3, 3]);
+});

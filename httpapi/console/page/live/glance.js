@@ -18,10 +18,12 @@ export function glance(poll) {
   if (poll.standing === "silent") {
     return { state: "old", title: "The sidecar does not answer", text: poll.error, age: duration(poll.age, true) };
   }
-  const { health } = poll.store;
+  const { health, latest } = poll.store;
   const bad = health.filter((part) => part.state === "bad");
   const warn = health.filter((part) => part.state === "warn");
-  if (bad.length > 0) return { state: "bad", title: `${names(bad)}: requests are refused`, text: warn.length ? `And ${warned(warn)}.` : "", age: "" };
+  const more = warn.length > 0 ? `And ${warned(warn)}.` : "";
+  if (latest.redis.away) return { state: "bad", title: "Redis is away: requests are refused", text: more, age: "" };
+  if (bad.length > 0) return { state: "bad", title: `${names(bad)}: requests are refused`, text: more, age: "" };
   if (warn.length > 0) return { state: "warn", title: `Works, with ${warned(warn)}`, text: "Requests are answered.", age: "" };
   return { state: "good", title: "All well", text: "Every part does its work.", age: "" };
 }

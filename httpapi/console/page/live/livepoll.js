@@ -162,6 +162,12 @@ export class LivePoll {
 
   #tell() {
     if (this.news && this.#clock.now() - this.#newsAt > newsLasts) this.news = null;
-    for (const listener of this.#listeners) listener(this);
+    for (const listener of this.#listeners) {
+      try {
+        listener(this);
+      } catch (failure) {
+        console.error(failure); // It ends neither the polls nor what others show.
+      }
+    }
   }
 }

@@ -24,6 +24,8 @@ export const faults = new Set(["store_unavailable", "issuer_unavailable", "overl
 export const redisErrors = {
   timeout: "Redis, or the way to it, is too slow.",
   network: "The connection broke, or could not be made.",
+  canceled: "The caller gave up before the answer came.",
+  script: "A script was not loaded yet: normal after a start of Redis. It is sent again.",
   pool: "No connection was free in time: too many requests, or Redis is slow.",
   no_master: "No server is proven to be the master.",
   maxclients: "Redis takes no more connections: raise maxclients.",
