@@ -13,8 +13,8 @@ for (const viewport of [wide, narrow]) {
     await pane.getByText(/Verify (lets it pass|refuses it)/).waitFor();
     await pane.locator(".timeline, [class*=timeline]").first().waitFor();
     const { session } = await api("GET", `/v2/sessions/${id}`);
-    await pane.getByText("Raw JSON").click();
-    assert.deepEqual(JSON.parse(await pane.locator("pre").last().textContent()), session);
+    await pane.locator("details.raw summary").click();
+    assert.deepEqual(JSON.parse(await pane.locator("details.raw pre").textContent()), session);
     await page.keyboard.press("u");
     await pane.waitFor({ state: "hidden" });
     assert.ok(page.url().endsWith("#/sessions?user=user-05"), page.url());

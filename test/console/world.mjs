@@ -30,6 +30,9 @@ async function onPath(name) {
   throw new Error(`${name} is not on PATH`);
 }
 
+/** The console asks who has signed in before anybody has, and the browser logs the answer. */
+const unauthorized = /status of 401/;
+
 /**
  * Runs use with a page, and fails if that logs an error, breaks the Content-Security-Policy, or asks another host.
  * @param {{viewport?: object, colorScheme?: string, mayLog?: RegExp}} [options] mayLog: errors that are expected
@@ -41,7 +44,7 @@ export async function withPage(options, use) {
   const wrong = [];
   const page = await context.newPage();
   page.on("console", (message) => {
-    if (message.type() === "error" && !mayLog?.test(message.text())) wrong.push(message.text());
+    if (message.type() === "error" && !unauthorized.test(message.text()) && !mayLog?.test(message.text())) wrong.push(message.text());
   });
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("request", (request) => {
