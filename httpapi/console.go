@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/protocol"
@@ -110,7 +111,7 @@ func (s *Server) judge(ctx context.Context, c *call, q *request.Judge) error {
 	if q.ID != "" {
 		v = s.verify.JudgeID(ctx, c.http, q.ID)
 	} else {
-		v = s.verify.JudgeToken(ctx, c.http, []byte(q.Token))
+		v = s.verify.JudgeToken(ctx, c.http, []byte(strings.TrimSpace(q.Token))) // as a header is read, and as people paste
 	}
 	sees := c.caller.Sees()
 	switch {

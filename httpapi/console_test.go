@@ -119,12 +119,18 @@ func TestConsole_RevokeTellsProgress(t *testing.T) {
 	})
 }
 
-// toldOf revokes, and fails the test unless its progress is told more than once, and ends with want, as the answer does.
-func (f *fixture) toldOf(console *ConsoleCalls, body string, want uint64) {
+// toldOf revokes, and fails the test unless its progress is told more than once, and ends with want, as the answer does. What is told
+// is handed on to also.
+func (f *fixture) toldOf(console *ConsoleCalls, body string, want uint64, also ...func(revoked uint64)) {
 	f.t.Helper()
 	var told []uint64
 	q := f.consoleCall("admin")
-	q.Body, q.Progress = []byte(body), func(revoked uint64) { told = append(told, revoked) }
+	q.Body, q.Progress = []byte(body), func(revoked uint64) {
+		told = append(told, revoked)
+		for _, tell := range also {
+			tell(revoked)
+		}
+	}
 	a := console.Revoke(q)
 	if string(a.Body) != fmt.Sprintf(`{"revoked":"%d"}`, want) {
 		f.t.Fatalf("%s: got %d %s, want %d", body, a.Status, a.Body, want)
@@ -141,13 +147,20 @@ func (f *fixture) toldOf(console *ConsoleCalls, body string, want uint64) {
 	}
 }
 
-// So it is where the sessions live in a ZITADEL, also for a list of IDs, and where it is away for a while.
+// So it is where the sessions live in a ZITADEL, also where that is away for a while, and for a list of IDs.
 func TestConsole_RevokeTellsProgressOfZITADEL(t *testing.T) {
 	t.Parallel()
 	f := newUpstreamFixture(t)
 	console := f.server.ForConsole(t.Context())
 	f.elsewhere(150, zitadeltest.Session{UserID: f.user.ID, Password: true})
-	f.toldOf(console, ofUser(f.user.ID), 150)
+	away := sync.OnceFunc(func() {
+		f.zitadel.Fail("ListSessions", 1, zitadeltest.Failure{Status: http.StatusServiceUnavailable})
+	})
+	f.toldOf(console, ofUser(f.user.ID), 150, func(revoked uint64) {
+		if revoked > 0 {
+			away() // when the next page is asked for
+		}
+	})
 	ids, _ := json.Marshal(f.elsewhere(30, zitadeltest.Session{UserID: f.user.ID, Password: true}))
 	f.toldOf(console, `{"queries":[{"idsQuery":{"ids":`+string(ids)+`}}]}`, 30)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/console"
+	"github.com/cloakroom-dev/cloakroom/httpapi/console/live"
 	"github.com/cloakroom-dev/cloakroom/internal/listen"
 )
 
@@ -19,15 +20,25 @@ func (s *sidecar) newConsole() {
 	if err != nil {
 		host = "unknown"
 	}
+	bound := s.c.Store.NearStaleness
+	if s.c.Store.NearBytes == 0 {
+		bound = 0
+	}
 	about := console.About{
-		Version: s.version, Process: host, ZITADEL: s.c.Upstream != nil, Replicas: s.c.Store.RevokeWaitReplicas,
-		Policies: s.c.API.Verify.Asked(),
+		Version: s.version, Process: host, ZITADEL: s.c.Upstream != nil, StalenessSeconds: bound.Seconds(),
+		Replicas: s.c.Store.RevokeWaitReplicas, Policies: s.c.API.Verify.Asked(),
 	}
-	if s.c.Store.NearBytes > 0 {
-		about.StalenessSeconds = s.c.Store.NearStaleness.Seconds()
-	}
+	watched := live.New(live.Config{
+		Gatherer: s.metrics, Health: s.ready.Health, Bound: bound, Logger: s.log,
+		Store: func() live.Store {
+			if store := s.ready.Store(); store != nil {
+				return store
+			}
+			return nil // and not an interface that has none
+		},
+	})
 	s.console = console.New(console.Config{
-		Ready: s.ready.Check, Anonymous: s.c.API.Anonymous, About: about, TrustedProxies: s.c.API.TrustedProxies, Logger: s.log,
+		Ready: s.ready.Check, Live: watched, Anonymous: s.c.API.Anonymous, About: about, TrustedProxies: s.c.API.TrustedProxies, Logger: s.log,
 	})
 }
 

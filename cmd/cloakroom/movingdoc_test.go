@@ -22,14 +22,14 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
-// console has a directory in which documented commands run, with the program on PATH.
-type console struct {
+// workplace has a directory in which documented commands run, with the program on PATH.
+type workplace struct {
 	t   *testing.T
 	dir string
 	env []string
 }
 
-func newConsole(t *testing.T, from, to string) *console {
+func newWorkplace(t *testing.T, from, to string) *workplace {
 	t.Helper()
 	self := selfCommand(t)
 	dir := t.TempDir()
@@ -37,7 +37,7 @@ func newConsole(t *testing.T, from, to string) *console {
 	if err := os.WriteFile(filepath.Join(dir, "cloakroom"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return &console{t, dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "FROM="+from, "TO="+to)}
+	return &workplace{t, dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "FROM="+from, "TO="+to)}
 }
 
 // pipe is a command line with a pipe.
@@ -47,7 +47,7 @@ type pipe struct {
 }
 
 // pipe starts a command line with a pipe, whose ends it keeps apart.
-func (s *console) pipe(line string) *pipe {
+func (s *workplace) pipe(line string) *pipe {
 	s.t.Helper()
 	left, right, ok := strings.Cut(line, " | ")
 	r, w, err := os.Pipe()
@@ -81,14 +81,14 @@ func (p *pipe) stop(t *testing.T) {
 }
 
 // command is a command line that is about to run: in place of the shell that starts it.
-func (s *console) command(line string) *exec.Cmd {
+func (s *workplace) command(line string) *exec.Cmd {
 	cmd := exec.Command("sh", "-c", "exec "+line)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
 }
 
 // run runs a command line, which must end well.
-func (s *console) run(line string) {
+func (s *workplace) run(line string) {
 	s.t.Helper()
 	out, err := s.command(line).CombinedOutput()
 	if err != nil {
@@ -119,7 +119,7 @@ func TestMovingDoc_WithDowntime(t *testing.T) {
 	if code := p.stop(); code != exitOK {
 		t.Fatal(code)
 	}
-	s := newConsole(t, from.URL(), to.URL())
+	s := newWorkplace(t, from.URL(), to.URL())
 	for _, line := range movingBlocks(t)[0] {
 		s.run(line)
 	}
@@ -223,7 +223,7 @@ func TestMovingDoc_WithoutDowntime(t *testing.T) {
 	t.Cleanup(func() { stop(); clients.Wait() })
 
 	blocks := movingBlocks(t)
-	s := newConsole(t, from.URL(), to.URL())
+	s := newWorkplace(t, from.URL(), to.URL())
 	there := s.pipe(blocks[1][0])
 	caughtUp := func(p *pipe, what string) {
 		t.Helper()

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
 	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/console/live"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -29,6 +30,8 @@ type Config struct {
 	Ready func(context.Context) error
 	// Anonymous lets everybody in whose request names a loopback host, as the API's caller without credentials.
 	Anonymous bool
+	// Live is what the page is shown of what the program does. Run runs it.
+	Live *live.Live
 	// About is what the page is told of the program.
 	About About
 	// TrustedProxies are believed about where a request came from, for the log; default caller.DefaultTrustedProxies.
@@ -79,17 +82,17 @@ func New(c Config) *Console {
 	}
 }
 
-// Run lets the console ask api until ctx ends. Then revocations under way end as those of a client do, and it returns nil
+// Run samples the program, and lets the console ask api, until ctx ends. Then revocations under way end as those of a client do, and it returns nil
 // when everything that it has started has ended. (I7) It must not run twice at a time.
 func (c *Console) Run(ctx context.Context, api *httpapi.Server) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	on := &attached{callers: api.Callers, calls: api.ForConsole(server.WithDrain(base, ctx))}
 	c.attach(on)
-	<-ctx.Done()
+	err := c.config.Live.Run(ctx)
 	c.attach(nil)
 	on.under.Wait()
-	return nil
+	return err
 }
 
 func (c *Console) attach(on *attached) {

@@ -18,12 +18,15 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/admin"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
+	"github.com/cloakroom-dev/cloakroom/httpapi/console/live"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/observed"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/samples"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -101,6 +104,12 @@ func newUnready(t testing.TB, change ...func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	f.setKeys(testKeys...)
+	c.Live = live.New(live.Config{
+		Gatherer: prometheus.NewRegistry(), Store: func() live.Store { return f.store }, Logger: logger,
+		Health: func(context.Context) []readiness.Part {
+			return []readiness.Part{{Name: "redis", State: readiness.Good, Says: "answers"}}
+		},
+	})
 	f.console = New(c)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strconv"
+
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/valyala/fasthttp"
@@ -46,5 +48,24 @@ func (c *Console) judge(r *request, _ string) error {
 	return err
 }
 
-// live answers GET live.
-func (c *Console) live(r *request, _ string) error { return refusal.NoRoute }
+// live answers GET live: what has changed since the point that the page has.
+func (c *Console) live(r *request, _ string) error {
+	after := int64(-1)
+	if args := r.http.QueryArgs(); args.Has("after") {
+		n, err := strconv.ParseInt(string(args.Peek("after")), 10, 64)
+		if err != nil || n < 0 {
+			return errAfter
+		}
+		after = n
+	}
+	r.http.Response.Header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	if r.http.Request.Header.HasAcceptEncoding("gzip") {
+		r.http.Response.Header.SetContentEncoding("gzip")
+		r.http.SetBody(c.config.Live.AnswerGzip(after))
+	} else {
+		r.http.SetBody(c.config.Live.Answer(after))
+	}
+	return nil
+}
+
+var errAfter = &refusal.Error{Code: refusal.Invalid, Text: "after must be a whole number, the seq of the last answer"}

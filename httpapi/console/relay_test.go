@@ -1,8 +1,13 @@
 package console
 
 import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 // found is an answer to a search.
@@ -60,6 +65,39 @@ func TestRelay_Judges(t *testing.T) {
 	f.proxy.Refuse(true)
 	f.proxy.CutAll()
 	b.want(503, "POST", "judge", `{"id":"`+id+`"}`) // I2
+}
+
+func TestRelay_Live(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("reader")
+	type picture struct {
+		From, Seq int64
+		Sessions  any
+	}
+	var first picture
+	eventually.Holds(t, "the program is sampled", func() bool {
+		r := b.want(200, "GET", "live", "")
+		if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Content-Encoding") != "" {
+			t.Fatalf("got %v", r.header)
+		}
+		first = decoded[picture](t, r)
+		return first.Seq >= 0
+	})
+	path := fmt.Sprintf("live?after=%d", first.Seq)
+	zipped := b.want(200, "GET", path, "", "Accept-Encoding", "gzip")
+	zipped.secured(t, path)
+	r, err := gzip.NewReader(strings.NewReader(zipped.body))
+	if err != nil || zipped.header.Get("Content-Encoding") != "gzip" || zipped.header.Get("Vary") != "Accept-Encoding" {
+		t.Fatal(err, zipped.header)
+	}
+	var next picture
+	if err := json.NewDecoder(r).Decode(&next); err != nil || next.Seq < first.Seq || next.From < first.From {
+		t.Errorf("got %+v after %+v, %v", next, first, err)
+	}
+	for _, after := range []string{"", "x", "-1", "1.5", "99999999999999999999"} {
+		b.want(400, "GET", "live?after="+after, "")
+	}
+	b.want(401, "GET", "live", "", "Cookie", "")
 }
 
 // The permissions of the key hold, in each organization.

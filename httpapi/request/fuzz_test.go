@@ -239,6 +239,22 @@ func FuzzDecodeChanges(f *testing.F) {
 	})
 }
 
+// A question about a session names it in one way, or is refused without a word of it. (I6)
+func FuzzDecodeJudge(f *testing.F) {
+	for _, seed := range []string{`{"id":"a"}`, `{"token":"hunter2"}`, `{"id":"a","token":"hunter2"}`, `{"token":{"hunter2":1}}`, `{"token":"hunter2`, `{}`, ``} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		q, err := DecodeJudge(body)
+		if err == nil && (q.ID == "") == (q.Token == "") {
+			t.Errorf("%q: got %+v", body, q)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", body, err)
+		}
+	})
+}
+
 func FuzzDecodeReference(f *testing.F) {
 	for _, seed := range []string{``, `{}`, `{"sessionToken":"t"}`, `{"session_id":"s","session_token":"t"}`, `{"sessionToken":null}`, `{"sessionId":"s","sessionToken":""}`} {
 		f.Add([]byte(seed))

@@ -37,7 +37,7 @@ type Verdict struct {
 	Factors        []string        `json:"factors,omitzero"`
 	AuthTime       string          `json:"authTime,omitempty"`
 	Expires        string          `json:"expires,omitempty"`
-	// Checks are what verify asks of every session, in its order, until one says what is missing and leaves nothing for the next.
+	// Checks are what verify asks of every session, in its order; up to the one that fails if nothing was found.
 	Checks []Check `json:"checks"`
 	// Policies are all policies by name, each with what it asks for in addition; none if nothing was found.
 	Policies []PolicyVerdict `json:"policies"`
@@ -80,9 +80,9 @@ func (b by) String() string {
 	return [...]string{"session_token", "jwt", "pair", "login_cookie", "id"}[b]
 }
 
-// JudgeToken says whether verify would let a token pass, which it looks for as verify does: in the copies of this process, in
-// Redis, at issuers and at a ZITADEL, for as long as that may take. The verify is in no metric, and nothing of it is logged; nothing of the token is kept. (I6)
-// base ends it. Of http it takes the address of who asks.
+// JudgeToken says whether verify would let a token pass. It looks where verify does: in the copies of this process, in
+// Redis, at issuers and at a ZITADEL, and no longer than verify may. Metrics and the log of verify do not show it, and nothing of the
+// token is kept. (I6) It ends with base. Of http it takes the address of the client that asks, for whom a ZITADEL may be asked.
 func (s *Endpoint) JudgeToken(base context.Context, http *fasthttp.RequestCtx, token []byte) *Verdict {
 	v := verification{s: s, http: http}
 	if len(token) == 0 || len(token) > s.longest {
@@ -92,7 +92,7 @@ func (s *Endpoint) JudgeToken(base context.Context, http *fasthttp.RequestCtx, t
 	return v.judge(v.found(token, stored, err), err)
 }
 
-// JudgeID is JudgeToken for whoever has the token of the session with this ID, as it would be sent to verify.
+// JudgeID is JudgeToken of the token that the session with this ID has now. An ID that no session can have is not found.
 func (s *Endpoint) JudgeID(base context.Context, http *fasthttp.RequestCtx, id string) *Verdict {
 	v := verification{s: s, http: http, by: byID}
 	parsed, err := session.ParseID(id)
@@ -106,7 +106,7 @@ func (s *Endpoint) JudgeID(base context.Context, http *fasthttp.RequestCtx, id s
 	return v.judge(reasonGood, nil)
 }
 
-// judge makes the verdict about what was found, which passes unless it proves too little, or why and err say why nothing was found.
+// judge makes the verdict. why says whether something was found that is to be weighed; else err says what found says of it.
 func (v *verification) judge(why reason, err error) *Verdict {
 	now := v.s.Store.Now()
 	at := func() session.Time { return now }
@@ -129,10 +129,7 @@ func (v *verification) judge(why reason, err error) *Verdict {
 		return out
 	}
 	s := v.stored
-	if v.bearer == nil || v.bearer.Required {
-		out.Session = s.Doc
-	}
-	out.Of = &s.Facts
+	out.Session, out.Of = s.Doc, &s.Facts // a JWT has no document
 	out.SessionID, out.UserID, out.OrganizationID = s.ID, s.UserID, s.OrgID
 	out.Factors = slices.AppendSeq([]string{}, v.proof.Factors.Names())
 	out.AuthTime, out.Expires = dateText(v.proof.AuthTime), dateText(v.expiration())

@@ -94,7 +94,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	assertionKey := testfile.Write(t, testfile.SigningKey(t))
 	certificates := redistest.NewCertificates(t)
 	other := map[string]string{
-		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "redis-url": "redis://h/1",
+		"http-addr": "unix:/tmp/a", "admin-addr": "localhost:1", "pprof": "true", "console": "true", "redis-url": "redis://h/1",
 		"redis-key-prefix": "x:", "redis-shards": "4", "instance-id": "i", "auth-keys-file": keysFile, "auth-issuers-file": issuersFile, "auth-anonymous": "true",
 		"search-default-limit": "7", "search-max-limit": "1001", "search-max-candidates": "9", "max-body-bytes": "64KiB", "max-header-bytes": "32KiB", "cors-origins": "https://a.example;http://b.example:8080",
 		"max-session-bytes": "4096", "default-lifetime": "1h", "max-lifetime": "2h", "log-level": "warn", "log-format": "text",

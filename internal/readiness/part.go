@@ -41,7 +41,8 @@ func (r *Readiness) Health(ctx context.Context) []Part {
 	if s.Store == nil {
 		return []Part{{"program", Bad, s.why.Error(), "Requests are refused until this has passed. If it stays, mend what it names: the program tries again by itself."}}
 	}
-	return append(s.parts(ctx), drift(s.Store.AuditStats()), backlog(s.Store))
+	_, left := s.Store.SweepStats()
+	return append(s.parts(ctx), drift(s.Store.AuditStats()), backlog(left))
 }
 
 // parts are the lines of /readyz?verbose.
@@ -172,9 +173,8 @@ func drift(a cache.AuditStats) Part {
 // mostBacklog is how many sessions may wait for the sweeper before that is worth a warning; the alert has the same number.
 const mostBacklog = 1000
 
-// backlog tells of what the sweeper has left.
-func backlog(store *cache.Store) Part {
-	_, left := store.SweepStats()
+// backlog tells of how many sessions the sweeper has left.
+func backlog(left int64) Part {
 	says := fmt.Sprintf("%d ended sessions wait to be swept", left)
 	if left <= mostBacklog {
 		return Part{"sweep backlog", Good, says, ""}

@@ -2,12 +2,13 @@ package live
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
-	"github.com/klauspost/compress/gzip"
 )
 
 // mostNew is how many points an answer has at most if it has not all of them, so that few answers are made of one sample, however
@@ -18,16 +19,17 @@ const mostNew = 30
 type answers struct {
 	latest []byte // what they have in common; nil before it is made
 	made   [mostNew + 2]answer
+	zip    *gzip.Writer // kept, for it takes most of a megabyte; nil before it is used
 }
 
 // answer is one in both forms; nil is not made yet.
 type answer struct{ plain, gzipped []byte }
 
-func (a *answers) forget() { *a = answers{} }
+func (a *answers) forget() { *a = answers{zip: a.zip} }
 
-// Answer returns, as JSON, what the program did after that second (docs/console.md), all that is kept if after is negative. It
-// may begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has the program looked at again if
-// that was some time ago.
+// Answer returns, as JSON, what the program did after the second with that number, or all that is kept if after is negative. It may
+// begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has Redis asked again if that was some
+// time ago.
 func (l *Live) Answer(after int64) []byte { return l.answer(after, false) }
 
 // AnswerGzip is Answer, compressed.
@@ -51,7 +53,7 @@ func (l *Live) answer(after int64, gzipped bool) []byte {
 		return a.plain
 	}
 	if a.gzipped == nil {
-		a.gzipped = compressed(a.plain)
+		a.gzipped = l.answers.compress(a.plain)
 	}
 	return a.gzipped
 }
@@ -127,18 +129,16 @@ func appendTime(to []byte, t time.Time) []byte {
 	return append(to, '"')
 }
 
-// compressed is text as gzip.
-func compressed(text []byte) []byte {
+// compress returns text as gzip.
+func (a *answers) compress(text []byte) []byte {
 	var to bytes.Buffer
-	w, err := gzip.NewWriterLevel(&to, gzip.BestSpeed)
-	if err == nil {
-		_, err = w.Write(text)
+	if a.zip == nil {
+		a.zip, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that there is
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		panic("BUG: " + err.Error()) // memory takes everything
+	a.zip.Reset(&to)
+	_, err := a.zip.Write(text)
+	if closed := a.zip.Close(); err != nil || closed != nil {
+		panic(fmt.Sprint("BUG: memory takes everything, and not this: ", err, closed))
 	}
 	return to.Bytes()
 }

@@ -12,10 +12,15 @@ import (
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/leaks"
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/prometheus/client_golang/prometheus"
+	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) { leaks.Verify(m) }
+func TestMain(m *testing.M) {
+	redistest.Quiet()
+	leaks.Verify(m)
+}
 
 // program is a double of one that is sampled: it has the metrics that the real one has, and says what a test wants.
 type program struct {
@@ -35,7 +40,7 @@ type program struct {
 	health   func(context.Context) []readiness.Part
 }
 
-func newProgram(t testing.TB, zitadel bool) *program {
+func newProgram(t rapid.TB, zitadel bool) *program {
 	t.Helper()
 	p := &program{
 		registry: prometheus.NewRegistry(),

@@ -136,7 +136,7 @@ func (l *Live) latest(health []readiness.Part) *latest {
 	return &latest{
 		Routes: s.routeViews(), Refusals: s.reasonViews(), Near: s.nearView(l.config.Bound), Redis: s.redisView(health), Sessions: l.lastSeen.sessions(),
 		Drift: s.driftView(), InFlight: s.inFlightViews(), ZITADEL: s.zitadelView(),
-		Build: buildView{s.labels["version"], s.labels["commit"], s.labels["goversion"]},
+		Build: s.build,
 	}
 }
 

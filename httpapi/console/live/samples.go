@@ -34,7 +34,7 @@ type samples struct {
 	upstreamTimes histogram
 
 	gauges map[string]map[string]float64 // by family, and by the value of its label if it has one
-	labels map[string]string             // of cloakroom_build_info
+	build  buildView
 	near   near.Stats
 }
 
@@ -90,47 +90,53 @@ func (s *samples) begin(seq int, at time.Duration) {
 	clear(s.gauges)
 }
 
+// takes says what is done with each metric of the families that are followed, by their names without "cloakroom_".
+var takes = map[string]func(*samples, *dto.Metric){
+	"http_requests_total":           func(s *samples, m *dto.Metric) { s.routes.takeRequests(m, s.place) },
+	"http_request_duration_seconds": func(s *samples, m *dto.Metric) { s.routes.takeDurations(m, s.place) },
+
+	"verify_total": func(s *samples, m *dto.Metric) {
+		s.verifies.take(labelOf(m, "reason"), m.GetCounter().GetValue(), s.place)
+	},
+	"redis_errors_total": func(s *samples, m *dto.Metric) {
+		s.errors.take(labelOf(m, "class"), m.GetCounter().GetValue(), s.place)
+	},
+	"shed_total": func(s *samples, m *dto.Metric) { s.shed.take(labelOf(m, "class"), m.GetCounter().GetValue(), s.place) },
+	"upstream_calls_total": func(s *samples, m *dto.Metric) {
+		s.calls.take(labelOf(m, "call", "result"), m.GetCounter().GetValue(), s.place)
+	},
+	"redis_commands_total": func(s *samples, m *dto.Metric) { s.commands.take(m.GetCounter().GetValue(), s.place) },
+	"swept_total":          func(s *samples, m *dto.Metric) { s.swept.take(m.GetCounter().GetValue(), s.place) },
+
+	"redis_round_trip_duration_seconds": func(s *samples, m *dto.Metric) { addTo(&s.tripTimes, s.trips, valueOf(m, "kind"), m, s.place) },
+	"upstream_call_seconds": func(s *samples, m *dto.Metric) {
+		addTo(&s.upstreamTimes, s.upstreamCalls, valueOf(m, "call"), m, s.place)
+	},
+
+	"build_info": func(s *samples, m *dto.Metric) {
+		s.build = buildView{valueOf(m, "version"), valueOf(m, "commit"), valueOf(m, "goversion")}
+	},
+}
+
+// gauges are the families of which only the last value is shown, by the label that tells their metrics apart.
+var gauges = map[string]string{
+	"in_flight": "class", "in_flight_limit": "class", "redis_pool_connections": "state", "redis_breaker_open": "", "redis_master_proven": "",
+	"drift": "kind", "audits_total": "", "audited_total": "",
+	"upstream_away": "", "upstream_account_refused": "", "upstream_pause_seconds": "", "upstream_in_flight": "", "upstream_queued": "",
+	"upstream_news_age_seconds": "", "upstream_news_leads": "",
+}
+
 // takeFamily takes what is followed of a family of metrics; what is missing stays as it was.
 func (s *samples) takeFamily(f *dto.MetricFamily) {
-	name, ours := strings.CutPrefix(f.GetName(), "cloakroom_")
-	if !ours {
-		return
+	name, _ := strings.CutPrefix(f.GetName(), "cloakroom_")
+	if take := takes[name]; take != nil {
+		for _, m := range f.GetMetric() {
+			take(s, m)
+		}
 	}
-	for _, m := range f.GetMetric() {
-		switch name {
-		case "http_requests_total":
-			s.routes.takeRequests(m, s.place)
-		case "http_request_duration_seconds":
-			s.routes.takeDurations(m, s.place)
-		case "verify_total":
-			s.verifies.take(label{valueOf(m, "reason")}, m.GetCounter().GetValue(), s.place)
-		case "redis_errors_total":
-			s.errors.take(label{valueOf(m, "class")}, m.GetCounter().GetValue(), s.place)
-		case "shed_total":
-			s.shed.take(label{valueOf(m, "class")}, m.GetCounter().GetValue(), s.place)
-		case "upstream_calls_total":
-			s.calls.take(label{valueOf(m, "call"), valueOf(m, "result")}, m.GetCounter().GetValue(), s.place)
-		case "redis_commands_total":
-			s.commands.take(m.GetCounter().GetValue(), s.place)
-		case "swept_total":
-			s.swept.take(m.GetCounter().GetValue(), s.place)
-		case "redis_round_trip_duration_seconds":
-			addTo(&s.tripTimes, s.trips, valueOf(m, "kind"), m, s.place)
-		case "upstream_call_seconds":
-			addTo(&s.upstreamTimes, s.upstreamCalls, valueOf(m, "call"), m, s.place)
-		case "in_flight", "in_flight_limit":
-			s.gauge(name, valueOf(m, "class"), m)
-		case "redis_pool_connections":
-			s.gauge(name, valueOf(m, "state"), m)
-		case "drift":
-			s.gauge(name, valueOf(m, "kind"), m)
-		case "audits_total", "audited_total":
-			s.gauge(name, "", m)
-		case "redis_breaker_open", "redis_master_proven", "upstream_away", "upstream_account_refused", "upstream_pause_seconds",
-			"upstream_in_flight", "upstream_queued", "upstream_news_age_seconds", "upstream_news_leads":
-			s.gauge(name, "", m)
-		case "build_info":
-			s.labels = map[string]string{"version": valueOf(m, "version"), "commit": valueOf(m, "commit"), "goversion": valueOf(m, "goversion")}
+	if by, is := gauges[name]; is {
+		for _, m := range f.GetMetric() {
+			s.takeGauge(name, valueOf(m, by), m)
 		}
 	}
 }
@@ -144,8 +150,8 @@ func (s *samples) now(name, of string) int64 {
 	return int64(value)
 }
 
-// gauge notes what a metric is now: also of a counter of which only the total is shown.
-func (s *samples) gauge(name, of string, m *dto.Metric) {
+// takeGauge notes what a metric is now: also of a counter of which only the total is shown.
+func (s *samples) takeGauge(name, of string, m *dto.Metric) {
 	all := s.gauges[name]
 	if all == nil {
 		all = map[string]float64{}
@@ -183,6 +189,14 @@ func valueOf(m *dto.Metric, name string) string {
 		}
 	}
 	return ""
+}
+
+// labelOf returns the values of one or two labels.
+func labelOf(m *dto.Metric, names ...string) (l label) {
+	for i, name := range names {
+		l[i] = valueOf(m, name)
+	}
+	return l
 }
 
 // The kinds of copies, in the order in which they are shown.

@@ -1,0 +1,491 @@
+package live
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/cache/near"
+	"github.com/cloakroom-dev/cloakroom/index"
+	"github.com/cloakroom-dev/cloakroom/internal/readiness"
+	"pgregory.net/rapid"
+)
+
+// answered is an answer as a page reads it.
+type answered struct {
+	Now, StartedAt time.Time
+	Every          int
+	From, Seq      int64
+	Series         map[string][]*float64
+	Latest         struct {
+		Routes []struct {
+			Route, Protocol string
+			Rates           map[string]float64
+			Totals          map[string]string
+			P50, P99        *float64
+		}
+		Refusals []struct {
+			Reason string
+			Rate   float64
+			Total  string
+		}
+		Near     json.RawMessage
+		Redis    struct{ Away bool }
+		Sessions struct {
+			Known       bool
+			Live, Never string
+			At          *time.Time
+			Error       string
+			Expiries    []struct {
+				Within  string
+				Seconds int
+				Count   string
+			}
+		}
+		ZITADEL *struct {
+			Calls []struct{ Call, Result, Total string }
+		}
+	}
+	Health []struct{ Part, State, Says, Do string }
+}
+
+func read(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, text []byte,
+) *answered {
+	t.Helper()
+	a := new(answered)
+	if err := json.Unmarshal(text, a); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	for name, values := range a.Series {
+		if int64(len(values)) != a.Seq-a.From+1 {
+			t.Fatalf("%s has %d points from %d to %d", name, len(values), a.From, a.Seq)
+		}
+	}
+	return a
+}
+
+// value is a number of a series, NaN if there is none.
+func value(of *float64) float64 {
+	if of == nil {
+		return math.NaN()
+	}
+	return *of
+}
+
+// whileRunning runs a Live in the time of synctest until test returns. pass lets seconds pass, with a sample in each.
+func whileRunning(t *testing.T, p *program, test func(l *Live, pass func(seconds int))) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := p.live()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(ctx) }()
+		synctest.Wait()
+		<-time.After(every / 2) // between two samples
+		test(l, func(seconds int) {
+			<-time.After(time.Duration(seconds) * every)
+			synctest.Wait()
+		})
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+}
+
+// Rates times seconds are what the counters have counted since the first sample, whatever comes and however late: routes that
+// appear, seconds in which nothing was sampled, samples that come too early.
+func TestSamples_RatesAddUpToTheCounters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, s := newProgram(t, false), newSamples()
+		want, got := map[string]float64{}, map[string]float64{}
+		at := time.Duration(0)
+		sample := func() {
+			t.Helper()
+			families, err := p.registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := s.last
+			if !s.take(at, families, &near.Stats{}, 1) {
+				return // what has happened counts the next time
+			}
+			for i, name := range seriesNames {
+				if rate := s.points[i][s.seq%kept]; !math.IsNaN(rate) {
+					got[name] += rate * (s.last - last).Seconds()
+				}
+			}
+		}
+		work := func() {
+			for range rapid.IntRange(0, 20).Draw(t, "requests") {
+				code := rapid.SampledFrom([]int{200, 201, 302, 401, 503}).Draw(t, "code")
+				p.http.Of(rapid.SampledFrom(manyRoutes(4)).Draw(t, "route"), "http").Answered(code, time.Millisecond)
+				want[fmt.Sprintf("requests.%dxx", code/100)]++
+			}
+			reason := rapid.SampledFrom(slices.Sorted(maps.Keys(series))).Draw(t, "reason")
+			p.verifies.WithLabelValues(reason).Add(3)
+			want[series[reason]] += 3
+			for range rapid.IntRange(0, 5).Draw(t, "trips") {
+				p.trips.WithLabelValues("pipeline").Observe(0.01)
+				p.commands.Add(2)
+				want["redis.trips"]++
+				want["redis.commands"] += 2
+			}
+		}
+		work()
+		sample()
+		clear(want) // of what was before the first sample nothing is known
+		for range rapid.IntRange(1, 30).Draw(t, "samples") {
+			work()
+			at += time.Duration(rapid.SampledFrom([]int{300, 1000, 1000, 1000, 1250, 3000, 12000}).Draw(t, "ms")) * time.Millisecond
+			sample()
+		}
+		at += every
+		sample()
+		for name, n := range want {
+			if math.Abs(got[name]-n) > 1e-6 {
+				t.Fatalf("%s: rates add up to %v, want %v", name, got[name], n)
+			}
+		}
+	})
+}
+
+// series is what each reason of a verify is drawn as.
+var series = map[string]string{
+	"good": "verify.passed", "stale": "verify.passed", "expired": "verify.refused", "predicate": "verify.refused", "too_large": "verify.refused",
+	"store_unavailable": "verify.unavailable", "probe_limit": "verify.unavailable",
+}
+
+// A page that polls gets each second once; one that is new, was away for long or comes from another process gets all.
+func TestAnswer_HasWhatIsNew(t *testing.T) {
+	p := newProgram(t, false)
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		if a := read(t, l.Answer(-1)); a.Seq != 0 || a.From != 0 || a.Every != 1 || a.Series["requests.2xx"][0] != nil {
+			t.Errorf("after the first sample: %+v", a)
+		}
+		requests := p.http.Of("GET /a", "http")
+		for second := range 400 {
+			for range second % 7 {
+				requests.Answered(200, time.Millisecond)
+			}
+			pass(1)
+			after := int64(second)
+			a := read(t, l.Answer(after))
+			if a.Seq != after+1 || a.From != a.Seq || value(a.Series["requests.2xx"][0]) != float64(second%7) {
+				t.Fatalf("after %d: from %d to %d, %v", after, a.From, a.Seq, value(a.Series["requests.2xx"][0]))
+			}
+		}
+		for _, c := range []struct{ after, from int64 }{{400, 401}, {399, 400}, {370, 371}, {369, 101}, {0, 101}, {-1, 101}, {401, 101}, {math.MaxInt64, 101}, {math.MinInt64, 101}} {
+			if a := read(t, l.Answer(c.after)); a.From != c.from || a.Seq != 400 {
+				t.Errorf("after %d: from %d to %d, want from %d to 400", c.after, a.From, a.Seq, c.from)
+			}
+		}
+		a := read(t, l.Answer(-1))
+		for i, v := range a.Series["requests.2xx"] {
+			if second := int(a.From) + i - 1; value(v) != float64(second%7) {
+				t.Errorf("in second %d there were %v requests", second, value(v))
+			}
+		}
+		if !a.Now.Equal(a.StartedAt.Add(400 * time.Second)) {
+			t.Errorf("started at %v, now %v", a.StartedAt, a.Now)
+		}
+	})
+}
+
+// Before anything was sampled there is an answer, too.
+func TestAnswer_BeforeTheFirstSample(t *testing.T) {
+	l := newProgram(t, true).live()
+	if a := read(t, l.Answer(5)); a.Seq != -1 || a.From != 0 || a.Latest.Sessions.Known || len(a.Health) != 0 || a.Now.IsZero() {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// However many pages look, and whatever they have, few answers are made of a sample, and each once.
+func TestAnswer_IsShared(t *testing.T) {
+	p := newProgram(t, false)
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		pass(350)
+		different := map[*byte]bool{}
+		for range 3 {
+			for after := int64(-5); after < 400; after++ {
+				plain, zipped := l.Answer(after), l.AnswerGzip(after)
+				different[&plain[0]], different[&zipped[0]] = true, true
+			}
+		}
+		if most := 2 * (mostNew + 2); len(different) > most {
+			t.Errorf("%d answers were made, want at most %d", len(different), most)
+		}
+		r, err := gzip.NewReader(bytes.NewReader(l.AnswerGzip(-1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(r); err != nil || !bytes.Equal(text, l.Answer(-1)) {
+			t.Errorf("the compressed answer is another one (%v)", err)
+		}
+		before := l.Answer(-1)
+		pass(1)
+		if bytes.Equal(before, l.Answer(-1)) {
+			t.Error("the answer of the last sample is kept")
+		}
+	})
+}
+
+// Seconds that were not sampled are empty, and what happened in them counts in the next one, so that the time axis is right.
+func TestSamples_MissingSecondsAreEmpty(t *testing.T) {
+	p, s := newProgram(t, false), newSamples()
+	take := func(at time.Duration) {
+		families, err := p.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.take(at, families, &near.Stats{}, 1)
+	}
+	get := p.http.Of("GET /a", "http")
+	take(0)
+	get.Answered(200, time.Millisecond)
+	take(time.Second)
+	for range 8 {
+		get.Answered(200, time.Millisecond)
+	}
+	take(5 * time.Second)
+	take(5300 * time.Millisecond) // too early
+	for second, want := range []float64{math.NaN(), 1, math.NaN(), math.NaN(), math.NaN(), 2, math.NaN()} {
+		if got := s.points[requests2xx][second]; got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+			t.Errorf("second %d: %v, want %v", second, got, want)
+		}
+	}
+	if rate := s.rate(s.routes.sorted[0].codes[label{"200"}]); rate != 9.0/5 {
+		t.Errorf("the rate is %v, want %v", rate, 9.0/5)
+	}
+	take(1000 * time.Second) // longer than anything is kept
+	for second := range kept - 1 {
+		if got := s.points[requests2xx][(1000-kept+1+second)%kept]; !math.IsNaN(got) {
+			t.Errorf("second %d: %v", 1000-kept+1+second, got)
+		}
+	}
+	if got, c := s.points[requests2xx][1000%kept], s.routes.sorted[0].codes[label{"200"}]; got != 0 || c.inWindow() != 0 {
+		t.Errorf("after a long gap: %v requests, %v in the window", got, c.inWindow())
+	}
+}
+
+// Routes come when they are asked for, in order, with rates and percentiles of the last ten seconds and totals since the start; and
+// their number is bounded.
+func TestAnswer_Routes(t *testing.T) {
+	p := newProgram(t, false)
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		pass(3)
+		if a := read(t, l.Answer(-1)); len(a.Latest.Routes) != 0 {
+			t.Errorf("routes that nobody asked for: %+v", a.Latest.Routes)
+		}
+		for range 20 {
+			p.http.Of("GET /b", "http").Answered(200, 3*time.Millisecond)
+		}
+		p.http.Of("GET /b", "grpc").Answered(404, 3*time.Millisecond)
+		p.http.Of("GET /a", "http").Answered(503, time.Hour)
+		p.http.Refused(400)
+		pass(7)
+		routes := read(t, l.Answer(-1)).Latest.Routes
+		names := []string{}
+		for _, r := range routes {
+			names = append(names, r.Route+" by "+r.Protocol)
+		}
+		if want := []string{"GET /a by http", "GET /b by grpc", "GET /b by http", "none by none"}; !slices.Equal(names, want) {
+			t.Fatalf("routes %v, want %v", names, want)
+		}
+		if b := routes[2]; b.Rates["200"] != 2 || b.Totals["200"] != "20" || value(b.P50) != 3.75 {
+			t.Errorf("got %+v, the median is %v", b, value(b.P50))
+		}
+		if a := routes[0]; value(a.P99) != 2500 {
+			t.Errorf("an hour is %v ms, want the last bound", value(a.P99))
+		}
+		pass(10)
+		for _, r := range read(t, l.Answer(-1)).Latest.Routes {
+			for code, rate := range r.Rates {
+				if rate != 0 || r.Totals[code] == "0" || r.P50 != nil {
+					t.Errorf("ten seconds later: %+v", r)
+				}
+			}
+		}
+		for _, name := range manyRoutes(2 * mostRoutes) {
+			p.http.Of(name, "http").Answered(200, time.Millisecond)
+		}
+		pass(1)
+		if n := len(read(t, l.Answer(-1)).Latest.Routes); n != mostRoutes {
+			t.Errorf("%d routes, want %d", n, mostRoutes)
+		}
+	})
+}
+
+// What cannot have a value is left out: copies without a near cache, calls without a ZITADEL.
+func TestAnswer_LeavesOutWhatIsNotThere(t *testing.T) {
+	all := slices.Sorted(slices.Values(seriesNames[:]))
+	for _, zitadel := range []bool{false, true} {
+		for _, on := range []bool{false, true} {
+			p := newProgram(t, zitadel)
+			p.near.On = on
+			whileRunning(t, p, func(l *Live, pass func(int)) {
+				p.calls.WithLabelValues("get", "2xx").Inc()
+				pass(2)
+				a := read(t, l.Answer(-1))
+				want := slices.DeleteFunc(slices.Clone(all), func(name string) bool {
+					return strings.HasPrefix(name, "near.") && !on || strings.HasPrefix(name, "upstream.") && !zitadel
+				})
+				if got := slices.Sorted(maps.Keys(a.Series)); !slices.Equal(got, want) {
+					t.Errorf("near cache %v, ZITADEL %v: series %v", on, zitadel, got)
+				}
+				if (a.Latest.ZITADEL != nil) != zitadel {
+					t.Errorf("ZITADEL %v: %+v", zitadel, a.Latest.ZITADEL)
+				}
+			})
+		}
+	}
+}
+
+// Numbers that are none, and gauges that are none, are null: JSON has nothing else for them.
+func TestAnswer_OddNumbers(t *testing.T) {
+	p := newProgram(t, true)
+	p.gauge("upstream_news_age_seconds", math.NaN())
+	p.gauge("upstream_pause_seconds", math.Inf(1))
+	p.gauge("upstream_queued", math.NaN())
+	p.gauge("in_flight", math.NaN(), "class", "read")
+	p.near = near.Stats{On: true, ProofAge: -1, Masters: []near.MasterStats{{Address: "a\"\x01", ProofAge: -1, Lag: -1}}}
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		p.swept.Add(math.Inf(1))
+		pass(2)
+		a := read(t, l.Answer(-1))
+		for _, name := range []string{"in_flight", "near.proof_age", "near.lag", "near.hit_rate", "verify.p50", "upstream.p99"} {
+			if v := a.Series[name][2]; v != nil {
+				t.Errorf("%s is %v", name, *v)
+			}
+		}
+		for _, want := range []string{`"newsAgeSeconds":null`, `"pauseSeconds":null`, `"proofAgeSeconds":null,"lagSeconds":null`, `"hitRate":null`} {
+			if text := l.Answer(-1); !bytes.Contains(text, []byte(want)) {
+				t.Errorf("no %s in %s", want, text)
+			}
+		}
+	})
+}
+
+// Redis is asked for sessions only while somebody looks, at most every five seconds, and never by who asks for an answer.
+func TestLive_CountsSessionsOnlyWhileSomebodyLooks(t *testing.T) {
+	p, asked := newProgram(t, false), 0
+	p.expiries = func(context.Context) (*index.Expiries, error) {
+		asked++
+		return &index.Expiries{Never: int64(asked)}, nil
+	}
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		pass(60)
+		if asked != 0 {
+			t.Fatalf("nobody looks, and Redis was asked %d times", asked)
+		}
+		for second := range 60 {
+			for range 10 { // pages
+				l.Answer(int64(60 + second))
+			}
+			pass(1)
+		}
+		if asked < 10 || asked > 13 {
+			t.Errorf("in a minute of looking Redis was asked %d times, want every five seconds", asked)
+		}
+		last := asked
+		pass(60)
+		if asked > last+1 {
+			t.Errorf("nobody looks any more, and Redis was asked %d times", asked-last)
+		}
+		known := fmt.Sprint(asked)
+		a := read(t, l.Answer(-1))
+		drawn := a.Series["sessions"]
+		if drawn[55] != nil || drawn[115] == nil || drawn[180] != nil {
+			t.Errorf("sessions are drawn as %v, %v and %v, want only while they are known", value(drawn[55]), value(drawn[115]), value(drawn[180]))
+		}
+		if s := a.Latest.Sessions; !s.Known || s.Live != known || s.Never != s.Live {
+			t.Errorf("what was known last is gone: %+v", s)
+		}
+	})
+}
+
+// A Redis that hangs holds up no answer and no sample. What was known stays, with its date and the reason; then it goes on by itself.
+func TestLive_RedisHangs(t *testing.T) {
+	p := newProgram(t, false)
+	var hangs atomic.Bool
+	look := func(ctx context.Context) error {
+		if hangs.Load() {
+			<-ctx.Done()
+			return errors.New("redis says nothing: " + strings.Repeat("x", 2*mostFault))
+		}
+		return nil
+	}
+	p.expiries = func(ctx context.Context) (*index.Expiries, error) { return &index.Expiries{Never: 7}, look(ctx) }
+	p.health = func(ctx context.Context) []readiness.Part {
+		if err := look(ctx); err != nil {
+			return []readiness.Part{{Name: "redis", State: readiness.Bad, Says: "away", Do: "mend it"}}
+		}
+		return []readiness.Part{{Name: "redis", State: readiness.Good, Says: "answers"}}
+	}
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		look := func(seconds int) (a *answered) {
+			for range seconds {
+				began := time.Now()
+				a = read(t, l.Answer(-1))
+				if took := time.Since(began); took != 0 {
+					t.Fatalf("the answer took %v", took)
+				}
+				pass(1)
+			}
+			return read(t, l.Answer(-1))
+		}
+		if a := look(1); len(a.Health) != 1 || a.Health[0].State != "good" || a.Latest.Redis.Away || a.Latest.Sessions.Live != "7" {
+			t.Errorf("while all is well: %+v", a.Latest)
+		}
+		hangs.Store(true)
+		a := look(30)
+		s := a.Latest.Sessions
+		if !a.Latest.Redis.Away || a.Health[0].Do != "mend it" || !strings.HasPrefix(s.Error, "redis says nothing") || len(s.Error) > mostFault {
+			t.Errorf("while Redis hangs: %+v, %+v", a.Health, a.Latest)
+		}
+		if age := a.Now.Sub(*s.At); s.Live != "7" || !s.Known || age < 25*time.Second {
+			t.Errorf("what was known is %+v, %v old", s, age)
+		}
+		if a.Seq != 31 || a.Series["redis.trips"][20] == nil {
+			t.Errorf("there are samples up to %d", a.Seq)
+		}
+		hangs.Store(false)
+		if a := look(10); a.Latest.Redis.Away || a.Latest.Sessions.Error != "" || a.Now.Sub(*a.Latest.Sessions.At) > 10*time.Second {
+			t.Errorf("when Redis is back: %+v", a.Latest)
+		}
+		pass(20)
+		if a := read(t, l.Answer(-1)); len(a.Health) != 0 {
+			t.Errorf("health that was seen 20 s ago is shown as that of now: %+v", a.Health)
+		}
+	})
+}
+
+// Run ends with its context, also while Redis is asked. (I7)
+func TestI7_RunEndsWithEverythingItStarted(t *testing.T) {
+	p := newProgram(t, false)
+	begun := make(chan struct{})
+	p.expiries = func(ctx context.Context) (*index.Expiries, error) {
+		close(begun)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	whileRunning(t, p, func(l *Live, _ func(int)) {
+		l.Answer(-1)
+		<-begun
+	})
+}
