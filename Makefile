@@ -55,11 +55,12 @@ LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOv
 # These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
 ALONE    := ./test/gateways ./test/torture
 # Those that take longest begin first, so that none is left over in the end, alone on the machine.
-TOGETHER  = ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
+TOGETHER  = ./test/console ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
 .PHONY: test
 test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
+	@command -v node >/dev/null && command -v chromium >/dev/null || echo "test/console is left out: node or chromium is not on PATH (make node chromium installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
 	$(TEST) $(TOGETHER)
@@ -98,15 +99,19 @@ bin/caddy-$(CADDY_VERSION)/caddy:
 	GOBIN=$(abspath $(@D)) go install github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY_VERSION)
 
 .PHONY: node
-node: ## Make sure that Node.js and npm are installed, for test/clients
+node: ## Make sure that Node.js and npm are installed, for test/clients and test/console
 	@.ci/install-node
+
+.PHONY: chromium
+chromium: ## Make sure that Chromium is installed, for test/console
+	@.ci/install-chromium
 
 .PHONY: race
 race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
 .PHONY: check
-check: lint node ## Do what CI does: lint, then all tests, those that need Node.js, too
+check: lint node chromium ## Do what CI does: lint, then all tests, those that need Node.js or a browser, too
 	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) test FULL=1
 
 .PHONY: lint
@@ -136,6 +141,10 @@ tidy-check: ## Check that go.mod and go.sum are tidy
 .PHONY: proto
 proto: node ## Generate rpc/pb from rpc/proto
 	cd rpc && npx --yes @bufbuild/buf@$(BUF_VERSION) generate
+
+.PHONY: pictures
+pictures: redis node chromium ## Take the pictures of the console in docs/
+	CLOAKROOM_TEST_PICTURES=$(abspath docs) CLOAKROOM_TEST_NODE=required go test -vet=off -count=1 ./test/console -run '^TestPictures$$'
 
 .PHONY: openapi-client
 openapi-client: ## Generate test/clients/goclient from the OpenAPI document
@@ -194,4 +203,4 @@ docker: ## Build the container image IMAGE (cloakroom)
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	@rm -rf bin cover.out cover.html test/clients/node_modules
+	@rm -rf bin cover.out cover.html test/clients/node_modules test/console/node_modules

@@ -130,11 +130,14 @@ var arrows = map[string][]string{
 	"internal/eventually":    {},
 	"internal/leaks":         {},
 	"internal/observed":      {},
+	"internal/nodetest":      {},
+	"internal/programtest":   {"internal/eventually", "internal/redistest"},
+	"test/console":           {},
 	"internal/zitadeltest":   {"internal/eventually", "rpc/pb/objectv2", "rpc/pb/sessionv2", "rpc/pb/sessionv2beta", "rpc/pb/zitadel"},
 }
 
 // testOnly are the packages that only tests, and each other, may import.
-var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/observed", "internal/oidc/oidctest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
+var testOnly = []string{"bench/testserver", "internal/eventually", "internal/leaks", "internal/nodetest", "internal/observed", "internal/oidc/oidctest", "internal/programtest", "internal/redistest", "internal/storetest", "internal/testdepth", "internal/testfile", "internal/tlstest", "internal/zitadeltest", "test/clients", "test/clients/goclient", "test/console", "test/gateways", "test/linear", "test/prometheus", "test/torture"}
 
 // homes says which packages may import a module, or a package of it, in product code.
 var homes = map[string][]string{

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,13 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/nodetest"
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
-
-// Where Node.js is missing these tests are left out, unless one of these is
-// set: CI has it.
-var required = []string{"CLOAKROOM_TEST_NODE", "CI"}
 
 // patience is for programs: one that does not do its work by then is broken.
 const patience = 2 * time.Minute
@@ -31,11 +28,14 @@ const patience = 2 * time.Minute
 // The client reads, changes, finds and deletes what was created either way, and
 // is told every error, with one shard and with four.
 func TestTypeScriptClient(t *testing.T) {
-	if !haveNode(t) {
+	if !nodetest.Have(t, "node", "npm") {
 		return
 	}
-	installPackages(t)
-	bin := build(t)
+	nodetest.Install(t)
+	bin, err := programtest.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	hasTurn := testdepth.OneIn(t, 4)
 	for i, shards := range []int{1, 4} {
 		for j, createdBy := range []string{"REST", "client"} {
@@ -89,52 +89,6 @@ var transports = []string{
 	"connect binary GET", "connect JSON 1.1",
 }
 
-// haveNode says whether Node.js is there. It fails the test if it must be.
-func haveNode(t *testing.T) bool {
-	t.Helper()
-	var missing []string
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return true
-	}
-	for _, name := range required {
-		if os.Getenv(name) != "" {
-			t.Fatalf("%v not on PATH, and %s is set; .ci/install-node installs them", missing, name)
-		}
-	}
-	t.Logf("LEFT OUT: %v not on PATH; .ci/install-node installs them", missing)
-	return false
-}
-
-// installPackages installs what package-lock.json names, unless that is there.
-func installPackages(t *testing.T) {
-	t.Helper()
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := filepath.Join("node_modules", ".installed")
-	if old, err := os.ReadFile(done); err == nil && string(old) == string(lock) {
-		return
-	}
-	run(t, "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline")
-	if err := os.WriteFile(done, lock, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// build returns the path of the program.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "cloakroom")
-	run(t, "go", "build", "-ldflags=-s -w", "-o", bin, "github.com/cloakroom-dev/cloakroom/cmd/cloakroom")
-	return bin
-}
-
 // run runs a command to its end, which must be good.
 func run(t *testing.T, name string, args ...string) {
 	t.Helper()
@@ -167,12 +121,7 @@ func serve(t *testing.T, bin string, redis *redistest.Server, shards int) *cloak
 	c := &cloakroom{shards: shards, keys: map[string]string{}}
 	file := filepath.Join(t.TempDir(), "keys.yaml")
 	for name, flags := range callers {
-		args := append([]string{"key", "new", "--name", name, "--file", file, "--user-id"}, flags...)
-		secret, err := exec.CommandContext(t.Context(), bin, args...).Output()
-		if err != nil {
-			t.Fatalf("cloakroom key new: %v", err)
-		}
-		c.keys[name] = strings.TrimSpace(string(secret))
+		c.keys[name] = programtest.NewKey(t, bin, file, name, append([]string{"--user-id"}, flags...)...)
 	}
 	c.launch(t, bin, "--redis-url", redis.URL(), "--redis-shards", fmt.Sprint(shards), "--auth-keys-file", file, "--instance-id=instance-1", "--search-max-candidates=25")
 	return c
@@ -235,20 +184,7 @@ func (c *cloakroom) node(t *testing.T, spoken, createdBy string, files ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodeTest(t, spoken, []string{
+	nodetest.Run(t, spoken, []string{
 		"CLOAKROOM_URL=" + c.url, "CLOAKROOM_GRPC_URL=" + c.grpc, "CLOAKROOM_TRANSPORT=" + spoken, "CLOAKROOM_KEYS=" + string(keys), "CLOAKROOM_CREATED_BY=" + createdBy, fmt.Sprint("CLOAKROOM_SHARDS=", c.shards),
 	}, files...)
-}
-
-// nodeTest runs tests in Node.js with this environment.
-func nodeTest(t *testing.T, spoken string, env []string, files ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "node", slices.Concat([]string{"--test", "--test-reporter=tap"}, files)...)
-	cmd.Env = slices.Concat(os.Environ(), env)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%s: node --test %v: %v\n%s", spoken, files, err, out)
-	} else if !strings.Contains(string(out), "# fail 0\n") || strings.Contains(string(out), "# pass 0\n") || !strings.Contains(string(out), "# skipped 0\n") {
-		t.Errorf("%s: node --test %v did not run every test:\n%s", spoken, files, out)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/nodetest"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/sessionv2beta"
 	"github.com/cloakroom-dev/cloakroom/rpc/pb/zitadel"
@@ -32,10 +33,10 @@ var newer = []string{
 // values, each service the same calls.
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
-	if !haveNode(t) {
+	if !nodetest.Have(t, "node", "npm") {
 		return
 	}
-	installPackages(t)
+	nodetest.Install(t)
 	out, err := exec.CommandContext(t.Context(), "node", "descriptors.mjs").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/openapi"
+	"github.com/cloakroom-dev/cloakroom/internal/nodetest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/test/clients/goclient"
 )
@@ -46,7 +47,7 @@ func generatedTypeScript(t *testing.T, c *cloakroom) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodeTest(t, "OpenAPI", []string{"CLIENT=./" + dir + "/client.js", "CLOAKROOM_URL=" + c.url, "CLOAKROOM_KEYS=" + string(keys)}, "openapi.test.mjs")
+	nodetest.Run(t, "OpenAPI", []string{"CLIENT=./" + dir + "/client.js", "CLOAKROOM_URL=" + c.url, "CLOAKROOM_KEYS=" + string(keys)}, "openapi.test.mjs")
 }
 
 // document is the OpenAPI document that the program serves.

@@ -3,6 +3,7 @@ package clients_test
 import (
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/nodetest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
@@ -16,7 +17,7 @@ func inFrontOfZITADEL(t *testing.T, bin string) {
 	through, direct := z.AddUser(zitadeltest.User{Password: password}), z.AddUser(zitadeltest.User{Password: password})
 	c := &cloakroom{keys: map[string]string{"ZITADEL's login client": z.Login.Token}}
 	c.launch(t, bin, "--redis-url", redistest.Start(t).URL(), "--upstream-url", z.URL, "--upstream-token-file", testfile.Write(t, z.Login.Token), "--verify-accept=id-token-pair")
-	nodeTest(t, "in front of ZITADEL", []string{
+	nodetest.Run(t, "in front of ZITADEL", []string{
 		"CLOAKROOM_URL=" + c.url, "CLOAKROOM_GRPC_URL=" + c.grpc, "ZITADEL_URL=" + z.URL, "ZITADEL_TOKEN=" + z.Login.Token, "ZITADEL_PASSWORD=" + password,
 		"USER_THROUGH=" + through, "USER_DIRECT=" + direct,
 	}, "upstream.test.mjs")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -61,7 +62,7 @@ type application struct {
 func startApplication(t *testing.T) *application {
 	t.Helper()
 	a := &application{t: t, addr: redistest.FreeAddr(t), file: filepath.Join(t.TempDir(), "seen")}
-	start(t, "php", "http://"+a.addr+"/", program(t, "env"), "SEEN="+a.file, program(t, "php"), "-n",
+	programtest.Start(t, "php", "http://"+a.addr+"/", program(t, "env"), "SEEN="+a.file, program(t, "php"), "-n",
 		"-d", "enable_post_data_reading=0", "-S", a.addr, "testdata/application.php")
 	return a
 }
@@ -96,7 +97,7 @@ func (a *application) take() []*seen {
 // serve serves h on a free port until the end of the test.
 func serve(t *testing.T, h http.Handler) (addr string) {
 	t.Helper()
-	return serveWith(t, &http.Server{Handler: h, ReadHeaderTimeout: startTimeout})
+	return serveWith(t, &http.Server{Handler: h, ReadHeaderTimeout: programtest.StartTimeout})
 }
 
 // serveWith runs server on a free port until the end of the test.

@@ -6,8 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,11 +13,9 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
-
-// startTimeout is for programs: one that does not answer by then is broken.
-const startTimeout = 20 * time.Second
 
 // cloakroom is a running cloakroom process.
 type cloakroom struct {
@@ -33,16 +29,11 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 	t.Helper()
 	dir := t.TempDir()
 	keys := filepath.Join(dir, "keys.yaml")
-	secret, err := exec.Command(cloakroomBin, "key", "new", "--name", "test", "--user-id", "tester", "--file", keys,
-		"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete").Output()
-	if err != nil {
-		t.Fatalf("cloakroom key new: %v", err)
-	}
 	c := &cloakroom{
 		api: redistest.FreeAddr(t), verify: redistest.FreeAddr(t), check: redistest.FreeAddr(t), admin: redistest.FreeAddr(t),
-		key: strings.TrimSpace(string(secret)), keys: keys,
+		key: programtest.NewKey(t, cloakroomBin, keys, "test", "--user-id", "tester", "--permission", "session.read", "--permission", "session.write", "--permission", "session.delete"), keys: keys,
 	}
-	start(t, "cloakroom", "http://"+c.admin+"/readyz", cloakroomBin, append([]string{
+	programtest.Start(t, "cloakroom", "http://"+c.admin+"/readyz", cloakroomBin, append([]string{
 		"serve", "--redis-url", "redis://" + redisAddr + "/0", "--http-addr", c.api, "--admin-addr", c.admin,
 		"--verify-addr", c.verify, "--grpc-addr", c.check, "--grpc-services", "check", "--auth-keys-file", keys, "--log-level", "warn",
 	}, flags...)...)
@@ -52,45 +43,6 @@ func startCloakroom(t *testing.T, redisAddr string, flags ...string) *cloakroom 
 		return strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds ") && !strings.Contains(metrics, "\ncloakroom_near_proof_age_seconds -1")
 	})
 	return c
-}
-
-// start runs a program until the end of the test, and waits until url answers 200, or anything at all if url ends in a
-// slash.
-func start(t *testing.T, name, url, bin string, args ...string) {
-	t.Helper()
-	logFile := filepath.Join(t.TempDir(), name+".log")
-	p, err := redistest.StartProcess(logFile, bin, args...)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	t.Cleanup(func() {
-		if !p.Stop(startTimeout) {
-			t.Errorf("%s ignored SIGTERM", name)
-		}
-		if log, err := os.ReadFile(logFile); t.Failed() && err == nil {
-			t.Logf("%s wrote:\n%s", name, tail(log, 4000))
-		}
-	})
-	client := &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	ok := eventually.Within(startTimeout, func() bool {
-		select {
-		case <-p.Done():
-			t.Fatalf("%s exited", name)
-		default:
-		}
-		response, err := client.Get(url)
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK || strings.HasSuffix(url, "/")
-	})
-	if !ok {
-		t.Fatalf("%s does not answer", name)
-	}
 }
 
 func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
@@ -107,7 +59,7 @@ func (c *cloakroom) call(t *testing.T, method, path string, body, answer any) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+c.key)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: programtest.StartTimeout}
 	response, err := client.Do(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)

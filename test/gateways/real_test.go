@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -48,7 +49,7 @@ func (g nginx) Start(t *testing.T, verify, application string) string {
 			}
 		}
 	})
-	start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
+	programtest.Start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
 	return addr
 }
 
@@ -76,7 +77,7 @@ func (g haproxy) Start(t *testing.T, verify, application string) string {
 	conf := g.with.deployed(t, dir, "haproxy/haproxy.cfg", "/etc/haproxy/cloakroom.lua", lua, "bind :8000", "bind "+addr,
 		"abns@cloakroom", "abns@cloakroom-"+port, "127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "-c", "-f", conf)
-	start(t, "haproxy", "http://"+addr+"/", bin, "-db", "-f", conf)
+	programtest.Start(t, "haproxy", "http://"+addr+"/", bin, "-db", "-f", conf)
 	return addr
 }
 
@@ -94,7 +95,7 @@ func (g caddy) Start(t *testing.T, verify, application string) string {
 	conf := g.with.deployed(t, dir, "caddy/Caddyfile", "\n{\n", "\n{\n\tadmin off\n", "\n:8000 {", "\n:"+port+" {\n\tbind 127.0.0.1",
 		"127.0.0.1:8081", verify, "127.0.0.1:3000", application)
 	check(t, bin, "validate", "--adapter", "caddyfile", "--config", conf)
-	start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
+	programtest.Start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
 	return addr
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
@@ -71,7 +72,7 @@ func stop(t *testing.T, cmd *exec.Cmd, ended <-chan struct{}) {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
-	case <-time.After(startTimeout):
+	case <-time.After(programtest.StartTimeout):
 		_ = cmd.Process.Kill()
 		<-ended
 	}

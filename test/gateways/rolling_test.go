@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
@@ -38,7 +39,7 @@ func newReplica(t *testing.T, redisAddr, keys string, flags ...string) *replica 
 	}, flags...)
 	r.start(t)
 	t.Cleanup(func() {
-		if !r.p.Stop(startTimeout) {
+		if !r.p.Stop(programtest.StartTimeout) {
 			t.Error("cloakroom ignored SIGTERM")
 		}
 		if log, err := os.ReadFile(r.log); t.Failed() && err == nil {
@@ -73,7 +74,7 @@ func (r *replica) get(path string) string {
 }
 
 // fresh keeps no connection.
-var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startTimeout}
+var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: programtest.StartTimeout}
 
 // served returns how many requests r has answered, of the API and of verify.
 func (r *replica) served() (api, verify float64) {
@@ -94,14 +95,14 @@ func (r *replica) served() (api, verify float64) {
 // restart ends r as an operator does, and starts it again. It returns when the balancer sends requests again.
 func (r *replica) restart(t *testing.T) {
 	t.Helper()
-	if !r.p.Stop(startTimeout) {
+	if !r.p.Stop(programtest.StartTimeout) {
 		t.Fatal("cloakroom ignored SIGTERM")
 	}
 	if code := r.p.Code(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	r.start(t)
-	if !eventually.Within(startTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
+	if !eventually.Within(programtest.StartTimeout, func() bool { api, verify := r.served(); return api > 20 && verify > 20 }) {
 		api, verify := r.served()
 		t.Fatalf("the balancer does not come back: it has sent %v requests, and %v to verify", api, verify)
 	}
@@ -247,7 +248,7 @@ func balanceNginx(t *testing.T, one, two *replica) (api, verify string) {
 		t.Fatal(err)
 	}
 	check(t, bin, "-t", "-p", dir, "-c", conf, "-e", "stderr")
-	start(t, "nginx", "http://"+api+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
+	programtest.Start(t, "nginx", "http://"+api+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
 	return api, verify
 }
 
@@ -259,7 +260,7 @@ func balanceHAProxy(t *testing.T, one, two *replica) (api, verify string) {
 		"127.0.0.1:18080 port 19090", one.api+" port "+portOf(t, one.admin), "127.0.0.1:28080 port 29090", two.api+" port "+portOf(t, two.admin),
 		"127.0.0.1:18081 port 19090", one.verify+" port "+portOf(t, one.admin), "127.0.0.1:28081 port 29090", two.verify+" port "+portOf(t, two.admin))
 	check(t, bin, "-c", "-f", conf)
-	start(t, "haproxy", "http://"+api+"/", bin, "-db", "-f", conf)
+	programtest.Start(t, "haproxy", "http://"+api+"/", bin, "-db", "-f", conf)
 	return api, verify
 }
 

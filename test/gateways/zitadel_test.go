@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -41,7 +43,7 @@ var splits = map[string]func(*testing.T, backends) (http1, http2 string){
 			t.Fatal(err)
 		}
 		check(t, bin, "-t", "-p", dir, "-c", conf, "-e", "stderr")
-		start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
+		programtest.Start(t, "nginx", "http://"+addr+"/", bin, "-p", dir, "-c", conf, "-e", "stderr")
 		return addr, addr2
 	},
 	"Caddy": func(t *testing.T, b backends) (string, string) {
@@ -49,7 +51,7 @@ var splits = map[string]func(*testing.T, backends) (http1, http2 string){
 		conf := deployed(t, dir, "caddy/zitadel.Caddyfile", "\n{\n", "\n{\n\tadmin off\n", "\n:8000 {", "\n:"+portOf(t, addr)+" {\n\tbind 127.0.0.1",
 			"127.0.0.1:8080", b.api, "127.0.0.1:8082", b.grpc, "127.0.0.1:9080", b.zitadel)
 		check(t, bin, "validate", "--adapter", "caddyfile", "--config", conf)
-		start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
+		programtest.Start(t, "caddy", "http://"+addr+"/", program(t, "env"), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir, bin, "run", "--adapter", "caddyfile", "--config", conf)
 		return addr, addr
 	},
 }
@@ -98,7 +100,7 @@ func startBackend(t *testing.T, name string) string {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, ReadHeaderTimeout: startTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Protocols: protocols, ReadHeaderTimeout: programtest.StartTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Backend", name+" for "+r.Host+r.Header.Get("X-Zitadel-Instance-Host")+r.Header.Get("X-Zitadel-Forward-Host")+r.Header.Get("X-Envoy-Expected-Rq-Timeout-Ms"))
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 	})}
@@ -152,7 +154,7 @@ func client(http2 bool) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)
 	protocols.SetUnencryptedHTTP2(http2)
-	return &http.Client{Transport: &http.Transport{Protocols: protocols}, Timeout: startTimeout}
+	return &http.Client{Transport: &http.Transport{Protocols: protocols}, Timeout: programtest.StartTimeout}
 }
 
 // The routes of the files for Envoy and Kubernetes, read as their documents say, lead to the same places.
@@ -323,7 +325,7 @@ func grpcGet(t *testing.T, addr, token, id string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token), startTimeout)
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token), programtest.StartTimeout)
 	defer cancel()
 	answer := &sessionv2.GetSessionResponse{}
 	if err := conn.Invoke(ctx, "/zitadel.session.v2.SessionService/GetSession", &sessionv2.GetSessionRequest{SessionId: id}, answer); err != nil {

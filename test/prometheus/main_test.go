@@ -3,11 +3,10 @@
 package prometheus_test
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 )
 
 const deploy, docs = "../../deploy/", "../../docs/"
@@ -15,23 +14,8 @@ const deploy, docs = "../../deploy/", "../../docs/"
 // cloakroomBin is the program under test, built once.
 var cloakroomBin string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "crprom")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	cloakroomBin = filepath.Join(dir, "cloakroom")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", cloakroomBin, "../../cmd/cloakroom")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "go build:", err)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(programtest.Main(m.Run, func(bin string) { cloakroomBin = bin }))
 }
 
 func read(t *testing.T, file string) string {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
@@ -47,7 +48,7 @@ func startPrometheus(t *testing.T, targets ...string) *server {
 		}
 	}
 	s := &server{t: t, addr: redistest.FreeAddr(t)}
-	start(t, "http://"+s.addr+"/-/ready", bin, "--config.file", filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
+	programtest.Start(t, "prometheus", "http://"+s.addr+"/-/ready", bin, "--config.file", filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
 		"--web.listen-address", s.addr, "--log.level", "warn")
 	return s
 }

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,49 +13,12 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/tlstest"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
 )
-
-// startTimeout is for programs: one that does not answer by then is broken.
-const startTimeout = 30 * time.Second
-
-// start runs a program until the end of the test, and waits until url answers 200.
-func start(t *testing.T, url, bin string, args ...string) {
-	t.Helper()
-	name := filepath.Base(bin)
-	logFile := filepath.Join(t.TempDir(), name+".log")
-	p, err := redistest.StartProcess(logFile, bin, args...)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	t.Cleanup(func() {
-		if !p.Stop(startTimeout) {
-			t.Errorf("%s ignored SIGTERM", name)
-		}
-		if log, err := os.ReadFile(logFile); t.Failed() && err == nil {
-			t.Logf("%s wrote:\n%s", name, log[max(0, len(log)-4000):])
-		}
-	})
-	ok := eventually.Within(startTimeout, func() bool {
-		select {
-		case <-p.Done():
-			t.Fatalf("%s has ended", name)
-		default:
-		}
-		response, err := http.Get(url)
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close() // nothing of it was read
-		return response.StatusCode == http.StatusOK
-	})
-	if !ok {
-		t.Fatalf("%s does not answer", name)
-	}
-}
 
 // world is one Cloakroom with all that has metrics, and one in front of a ZITADEL.
 type world struct {
@@ -82,14 +43,9 @@ func newWorld(t *testing.T) *world {
 	w.user = w.zitadel.AddUser(zitadeltest.User{Password: "Password1!"})
 	keys := filepath.Join(t.TempDir(), "keys.yaml")
 	for name, more := range map[string][]string{"app": nil, "limited": {"--rate", "0.001", "--burst", "1"}} {
-		secret, err := exec.Command(cloakroomBin, append([]string{
-			"key", "new", "--name", name, "--user-id", "u", "--file", keys,
-			"--permission", "session.read", "--permission", "session.write", "--permission", "session.delete",
-		}, more...)...).Output()
-		if err != nil {
-			t.Fatalf("cloakroom key new: %v", err)
-		}
-		w.keys[name] = strings.TrimSpace(string(secret))
+		w.keys[name] = programtest.NewKey(t, cloakroomBin, keys, name, append([]string{
+			"--user-id", "u", "--permission", "session.read", "--permission", "session.write", "--permission", "session.delete",
+		}, more...)...)
 	}
 	files := a.Mounted(t.TempDir(), tlstest.Pair(a.Issue(time.Hour)))
 	w.alone = serve(
@@ -113,7 +69,7 @@ func serve(t *testing.T, redis *redistest.Server, flags ...string) listeners {
 	if flags[0] == "--http-addr" {
 		l.api = flags[1]
 	}
-	start(t, "http://"+l.admin+"/readyz", cloakroomBin, append([]string{
+	programtest.Start(t, "cloakroom", "http://"+l.admin+"/readyz", cloakroomBin, append([]string{
 		"serve", "--redis-url", redis.URL(), "--http-addr", l.api, "--verify-addr", l.verify, "--admin-addr", l.admin, "--audit-interval", "1m", "--log-level", "warn",
 	}, flags...)...)
 	return l
