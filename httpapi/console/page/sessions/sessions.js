@@ -35,9 +35,10 @@ export function sessionsView() {
   const datesButton = toggle("UTC dates", "Absolute or relative dates (d)", turnDates);
   const revokeButton = may("delete") ? el("button", { type: "button", class: "button danger little", title: "Revoke all that match (x)", onclick: revokeMatching }, "Revoke all…") : null;
   const node = el("section", { class: "sessions", "aria-label": "Sessions" },
+    el("h1", { class: "unseen" }, "Sessions"),
     el("div", { class: "left" },
       el("div", { class: "sticky" },
-        el("h1", { class: "unseen" }, "Sessions"), box.node,
+        box.node,
         el("div", { class: "bar" }, found, el("span", { class: "push row" }, explainButton, datesButton,
           copyButton(() => location.href, "Copy a link to this search"),
           el("button", { type: "button", class: "button quiet little square", title: "Search again (.)", "aria-label": "Search again", onclick: again }, icon("refresh")), revokeButton))),
