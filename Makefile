@@ -57,17 +57,20 @@ ALONE    := ./test/gateways ./test/torture
 # Those that take longest begin first, so that none is left over in the end, alone on the machine.
 TOGETHER  = ./test/console ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
 
+# Built once for all packages that run the program.
+BUILT := go build -ldflags='-s -w' -o bin/tested/cloakroom ./cmd/cloakroom && CLOAKROOM_TEST_PROGRAM=$(CURDIR)/bin/tested/cloakroom
+
 .PHONY: test
 test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 	@command -v node >/dev/null && command -v chromium >/dev/null || echo "test/console is left out: node or chromium is not on PATH (make node chromium installs them)"
 ifdef FULL
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
-	$(TEST) $(TOGETHER)
-	$(TEST) -p 1 $(ALONE)
+	$(BUILT) $(TEST) $(TOGETHER)
+	$(BUILT) $(TEST) -p 1 $(ALONE)
 else
-	$(TEST) -short $(TOGETHER)
-	$(TEST) -short -p 1 $(ALONE)
+	$(BUILT) $(TEST) -short $(TOGETHER)
+	$(BUILT) $(TEST) -short -p 1 $(ALONE)
 endif
 
 .PHONY: redis

@@ -58,8 +58,16 @@ test("a value that is wrong says what is wrong, and nothing is searched for", ()
   await search(page, "created > yesterdayish");
   await page.getByRole("alert").waitFor();
   assert.equal(page.url(), before);
-  await search(page, "colour:blue");
-  await page.getByText("Say what it is").waitFor();
+  await search(page, `user:${"x".repeat(201)}`);
+  await page.getByText("At most 200 characters; these are 201.").first().waitFor();
+  assert.equal(page.url(), before);
+}));
+
+test("a word alone is taken for a user", () => withPage({}, async (page) => {
+  await signIn(page);
+  await search(page, "user-04");
+  await page.locator(".chip", { hasText: "user-04" }).waitFor();
+  assert.ok(page.url().includes("user=user-04"), page.url());
 }));
 
 test("nothing found says so", () => withPage({}, async (page) => {

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
@@ -52,14 +53,14 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	plainBin = filepath.Join(dir, "cloakroom")
+	plainBin, err = programtest.Build(dir)
 	cloakroomBin = plainBin
-	if err = build(plainBin); err == nil && withRace {
+	if err == nil && withRace {
 		cloakroomBin = filepath.Join(dir, "cloakroom-race")
-		err = build(cloakroomBin, "-race")
+		err = exec.Command("go", "build", "-race", "-ldflags=-s -w", "-o", cloakroomBin, "../../cmd/cloakroom").Run()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "go build:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	keysFile = filepath.Join(dir, "keys.yaml")
@@ -84,12 +85,6 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	return code
-}
-
-func build(bin string, flags ...string) error {
-	cmd := exec.Command("go", append(append([]string{"build", "-ldflags=-s -w", "-o", bin}, flags...), "../../cmd/cloakroom")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
 }
 
 // turnOf says whether the n-th of the tests that need the machine for themselves has its turn: with -short every other one.
