@@ -37,10 +37,16 @@ var routes = []route{
 
 // answer answers r, or says why not. fromHere refuses what server.FromHere does.
 func (c *Console) answer(r *request, fromHere bool) error {
-	if err := server.Guard(r.http, fromHere); err != nil {
+	path := string(r.http.Path())
+	byLink := opensPage(&r.http.Request.Header) && !strings.HasPrefix(path, apiPath)
+	if err := server.Guard(r.http, fromHere && !byLink); err != nil {
 		return err
 	}
-	path := string(r.http.Path())
+	if fromHere && byLink {
+		if err := server.ForHere(&r.http.Request.Header); err != nil {
+			return err
+		}
+	}
 	if below, isAPI := strings.CutPrefix(path, apiPath); isAPI {
 		return c.call(r, below)
 	}

@@ -38,6 +38,12 @@ func ownPage(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
+// opensPage says whether a browser opens the page in a tab of its own. A link anywhere may lead there, such as one that a
+// colleague has sent: the page is the same for everybody, and asks as itself.
+func opensPage(h *fasthttp.RequestHeader) bool {
+	return h.IsGet() && string(h.Peek("Sec-Fetch-Mode")) == "navigate" && string(h.Peek("Sec-Fetch-Dest")) == "document"
+}
+
 // asJSON refuses a body that says it is something else: what a form can send is of other types.
 func asJSON(h *fasthttp.RequestHeader) error {
 	kind, _, _ := bytes.Cut(h.ContentType(), []byte(";"))

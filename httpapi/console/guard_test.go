@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,30 @@ func TestGuard_RefusesWhatOtherPagesSend(t *testing.T) {
 	r := f.send("OPTIONS", "/console/api/search", "", "Origin", "https://evil.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "x-console")
 	if r.status/100 == 2 || r.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("a preflight is answered: %d %v", r.status, r.header)
+	}
+}
+
+// A colleague's link opens the page, from whatever site; nothing else may come from there, nor for another host.
+func TestGuard_ALinkOpensThePage(t *testing.T) {
+	f := newFixture(t)
+	link := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		headers      []string
+	}{
+		{"GET", "/console/", 200, nil},
+		{"GET", "/console", 302, nil},
+		{"GET", "/console/", 403, []string{"Sec-Fetch-Dest", "iframe"}},
+		{"GET", "/console/", 403, []string{"Sec-Fetch-Mode", "no-cors"}},
+		{"GET", "/console/", 403, []string{"Host", "rebound.example"}},
+		{"POST", "/console/", 403, nil},
+		{"GET", "/console/api/me", 403, nil},
+		{"GET", "/readyz", 403, nil},
+	} {
+		if r := f.send(c.method, c.path, "", append(slices.Clone(link), c.headers...)...); r.status != c.status {
+			t.Errorf("%s %s with %v: got %d %s, want %d", c.method, c.path, c.headers, r.status, r.body, c.status)
+		}
 	}
 }
 

@@ -31,8 +31,8 @@ func Guard(http *fasthttp.RequestCtx, loopbackOnly bool) error {
 // the same; it does not get to see the answer, but the request is done. The error is a
 // *refusal.Error.
 func FromHere(h *fasthttp.RequestHeader) error {
-	if !loopbackHost(string(h.Host())) {
-		return errHost
+	if err := ForHere(h); err != nil {
+		return err
 	}
 	for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
 		if !loopbackOrigin(string(origin)) {
@@ -43,6 +43,15 @@ func FromHere(h *fasthttp.RequestHeader) error {
 		if s := string(site); s != "same-origin" && s != "none" {
 			return errOrigin
 		}
+	}
+	return nil
+}
+
+// ForHere refuses a request for another host name than this machine's own, which DNS can point here. The error is a
+// *refusal.Error.
+func ForHere(h *fasthttp.RequestHeader) error {
+	if !loopbackHost(string(h.Host())) {
+		return errHost
 	}
 	return nil
 }
