@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache"
-	"github.com/cloakroom-dev/cloakroom/httpapi/admin"
+	operators "github.com/cloakroom-dev/cloakroom/httpapi/admin"
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/webhook"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
@@ -403,7 +403,7 @@ func (brokenMetric) Collect(to chan<- prometheus.Metric) {
 func (p *produced) admin() {
 	good, broken := prometheus.NewRegistry(), prometheus.NewRegistry()
 	broken.MustRegister(brokenMetric{})
-	for _, c := range []admin.Config{
+	for _, c := range []operators.Config{
 		{Metrics: good},
 		{},
 		{Metrics: broken, Ready: func(context.Context) error { return session.ErrUnavailable }},
@@ -414,7 +414,7 @@ func (p *produced) admin() {
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		c.ReadTimeout = 100 * time.Millisecond
-		a := admin.New(c)
+		a := operators.New(c)
 		go func() { ended <- a.Run(ctx, ln, time.Minute) }()
 		p.everyOperation(200, func(op *contractOperation) {
 			if !isAdmin(op) {

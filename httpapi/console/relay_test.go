@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
@@ -98,6 +99,24 @@ func TestRelay_Live(t *testing.T) {
 		b.want(400, "GET", "live?after="+after, "")
 	}
 	b.want(401, "GET", "live", "", "Cookie", "")
+	// A page that only watches does not keep its session of the console alive.
+	used := func() (last time.Time) {
+		f.console.signIns.mu.Lock()
+		defer f.console.signIns.mu.Unlock()
+		for _, s := range f.console.signIns.all {
+			last = s.used
+		}
+		return last
+	}
+	before := used()
+	b.want(200, "GET", "live", "")
+	if !used().Equal(before) {
+		t.Error("live counts as use")
+	}
+	b.want(200, "GET", "me", "")
+	if !used().After(before) {
+		t.Error("nothing counts as use")
+	}
 }
 
 // The permissions of the key hold, in each organization.

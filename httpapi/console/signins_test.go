@@ -34,7 +34,7 @@ func TestSignIns_EndIdleAndInAnyCase(t *testing.T) {
 		if is(unused, true) {
 			t.Error("a session that nobody uses lasts")
 		}
-		<-time.After(begun.Add(longest).Sub(time.Now()) - 1)
+		<-time.After(time.Until(begun.Add(longest)) - 1)
 		_, ends, found := all.find([]byte(used), time.Now(), true)
 		if !found || !ends.Equal(begun.Add(longest)) {
 			t.Errorf("got %v, %v", ends, found)
