@@ -21,7 +21,7 @@ const views = {
     await signIn(page, "admin", "#/verify");
     await page.getByLabel("A token, or the ID of a session").fill(world.tokens.good);
     await page.getByRole("button", { name: "Ask verify" }).click();
-    await page.getByText("Verify lets it pass").waitFor();
+    await page.getByRole("heading", { name: "Verify lets it pass" }).waitFor();
   },
   "the question before a revocation": async (page) => {
     await signIn(page, "admin", "#/sessions?user=user-12");
