@@ -59,7 +59,7 @@ test("a value that is wrong says what is wrong, and nothing is searched for", ()
   await page.getByRole("alert").waitFor();
   assert.equal(page.url(), before);
   await search(page, `user:${"x".repeat(201)}`);
-  await page.getByText("At most 200 characters; these are 201.").first().waitFor();
+  await page.locator("#search-fault", { hasText: "At most 200 characters; these are 201." }).waitFor();
   assert.equal(page.url(), before);
 }));
 
