@@ -113,9 +113,12 @@ chromium: ## Make sure that Chromium is installed, for test/console
 race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
+# The installations come one after the other: package managers lock. Then lint, which only computes, runs beside the tests, which often wait; it
+# compiles without the race detector what the first tests compile with it.
 .PHONY: check
-check: lint node chromium ## Do what CI does: lint, then all tests, those that need Node.js or a browser, too
-	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) test FULL=1
+check: ## Do what CI does: lint, and all tests, those that need Node.js or a browser, too
+	@$(MAKE) --no-print-directory redis gateways postgres prometheus shells node chromium
+	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) --no-print-directory --jobs=2 --output-sync=line lint test FULL=1
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod
@@ -134,7 +137,7 @@ vet:
 	go vet ./...
 
 .PHONY: staticcheck
-staticcheck:
+staticcheck: vet # which compiles what it needs
 	$(STATICCHECK) ./...
 
 .PHONY: tidy-check
