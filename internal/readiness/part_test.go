@@ -224,6 +224,9 @@ func TestHealth_Rights(t *testing.T) {
 	redis := redistest.Start(t)
 	r := startOn(t, app(redis, "-script|load"), nil)
 	r.await("rights", Warn, "not script|load")
+	if p := r.Health(t.Context())[4]; !strings.HasPrefix(p.Do, "Requests work") {
+		t.Errorf("got %+v", p)
+	}
 	redis.Do("ACL", "SETUSER", "app", "-zadd", "-wait")
 	r.await("rights", Bad, "may not use zadd")
 	if err := r.Check(t.Context()); err == nil {

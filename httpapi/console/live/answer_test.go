@@ -331,6 +331,26 @@ func TestAnswer_Routes(t *testing.T) {
 	})
 }
 
+// What was counted before the first sample is in the totals, and in no rate and no percentile.
+func TestAnswer_WhatWasBeforeTheFirstSample(t *testing.T) {
+	p := newProgram(t, false)
+	p.http.Of("GET /a", "http").Answered(200, time.Second)
+	p.verifies.WithLabelValues("expired").Inc()
+	whileRunning(t, p, func(l *Live, pass func(int)) {
+		pass(2)
+		a := read(t, l.Answer(-1))
+		if r := a.Latest.Routes[0]; r.Rates["200"] != 0 || r.Totals["200"] != "1" || r.P50 != nil {
+			t.Errorf("got %+v", r)
+		}
+		if r := a.Latest.Refusals[0]; r.Rate != 0 || r.Total != "1" {
+			t.Errorf("got %+v", r)
+		}
+		if v := a.Series["api.p50"][2]; v != nil {
+			t.Errorf("the median is %v", *v)
+		}
+	})
+}
+
 // What cannot have a value is left out: copies without a near cache, calls without a ZITADEL.
 func TestAnswer_LeavesOutWhatIsNotThere(t *testing.T) {
 	all := slices.Sorted(slices.Values(seriesNames[:]))
@@ -438,10 +458,10 @@ func TestLive_RedisHangs(t *testing.T) {
 		return []readiness.Part{{Name: "redis", State: readiness.Good, Says: "answers"}}
 	}
 	whileRunning(t, p, func(l *Live, pass func(int)) {
-		look := func(seconds int) (a *answered) {
+		look := func(seconds int) *answered {
 			for range seconds {
 				began := time.Now()
-				a = read(t, l.Answer(-1))
+				l.Answer(-1)
 				if took := time.Since(began); took != 0 {
 					t.Fatalf("the answer took %v", took)
 				}
