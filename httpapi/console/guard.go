@@ -30,8 +30,7 @@ func ownPage(h *fasthttp.RequestHeader) error {
 		}
 	}
 	for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
-		scheme, host, found := strings.Cut(string(origin), "://")
-		if !found || scheme != "http" && scheme != "https" || !strings.EqualFold(host, string(h.Host())) {
+		if _, host, found := strings.Cut(string(origin), "://"); !found || !strings.EqualFold(host, string(h.Host())) {
 			return errOtherSite
 		}
 	}

@@ -107,19 +107,19 @@ func TestGuard_BoundsBodiesAndMethods(t *testing.T) {
 	f := newFixture(t)
 	b := f.signIn("admin")
 	for _, path := range []string{"search", "judge", "revocations", "sign-in"} {
-		r := b.want(413, "POST", path, `{"x":"`+strings.Repeat("x", maxBody)+`"}`)
+		r := b.want(413, "POST", path, `{"x":"`+strings.Repeat("x", 64<<10)+`"}`)
 		r.secured(t, path)
 		b.want(405, "PUT", path, "{}").secured(t, path)
 	}
-	b.want(200, "POST", "search", `{`+strings.Repeat(" ", maxBody-2)+`}`)
+	b.want(200, "POST", "search", `{`+strings.Repeat(" ", 64<<10-2)+`}`)
 	if r := b.want(405, "PATCH", "revocations", ""); r.header.Get("Allow") != "POST, GET" {
 		t.Errorf("Allow is %q", r.header.Get("Allow"))
 	}
 	for _, path := range []string{"", "nothing", "me/", "sessions/", "sessions/a/b", "Me"} {
 		b.want(404, "GET", path, "").secured(t, path)
 	}
-	// A client that waits for leave gets it, and is counted once.
-	b.want(200, "POST", "search", `{}`, "Expect", "100-continue")
+	// A client that waits for leave gets it, and its body is read.
+	b.want(400, "POST", "search", `{"query":{"limit":"many"}}`, "Expect", "100-continue")
 }
 
 // The rest of the admin listener is as it is without a console.
