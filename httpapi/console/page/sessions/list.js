@@ -64,8 +64,7 @@ export function sessionList(told) {
     table.hidden = rows.length === 0;
     node.classList.toggle("stale", rows.length > 0);
     fill(end);
-    fill(top, failure(error, { again, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
-    if (error.status === 0) addEventListener("sidecar-back", again, { once: true, signal });
+    fill(top, failure(error, { again, signal, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
     told({ total: null, timestamp: null, explain: error.body?.explain ?? null, error });
   }
 
@@ -76,8 +75,7 @@ export function sessionList(told) {
     const next = await page(from, running.signal);
     if (!next) return;
     if (next.error) {
-      fill(end, failure(next.error, { again: retry }));
-      if (next.error.status === 0) addEventListener("sidecar-back", retry, { once: true, signal: running.signal });
+      fill(end, failure(next.error, { again: retry, signal: running.signal }));
       return;
     }
     add(next);
