@@ -125,11 +125,12 @@ export function sessionList(told) {
     fill(end, Array.from({ length: rows.length ? 3 : 12 }, (_, i) => rowBones(55 + ((i * 17) % 35))));
   }
 
-  /** Takes a session out that has ended. */
+  /** Shows that a session has ended. @returns {boolean} whether that was not shown yet */
   function drop(id) {
     const at = rows.findIndex((r) => r.dataset.id === id);
-    if (at < 0) return;
+    if (at < 0 || rows[at].classList.contains("gone")) return false;
     rows[at].classList.add("gone");
+    return true;
   }
 
   return { node, run, drop, rows: () => rows, session: (id) => sessions.get(id), loadMore: more };
