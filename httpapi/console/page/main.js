@@ -13,7 +13,7 @@ import { signIn } from "./shell/signin.js";
 import { onTheme, switchTheme, theme } from "./shell/theme.js";
 import { mountHealth } from "./live/healthstrip.js";
 import { liveView } from "./live/live.js";
-import { findRunning } from "./revoke/running.js";
+import { anyRunning, findRunning } from "./revoke/running.js";
 import { sessionsView } from "./sessions/sessions.js";
 import { verifyView } from "./verify/verify.js";
 
@@ -25,9 +25,9 @@ let asksForKey = false; // whether the sign-in is on the screen
 on.reach = reach;
 on.signedOut = () => {
   if (asksForKey) return; // A late answer to what was asked before.
-  const before = me();
+  const why = me() && `Your sign-in has ended: it was not used for 30 minutes or is 12 hours old, the key was removed, or the sidecar was started again. ${anyRunning() ? "If it was started again, that has cut off the revocation that ran: sign in to see." : "Nothing was lost: you come back to where you were."}`;
   close();
-  askForKey(before ? "Your sign-in has ended: it was not used for 30 minutes or is 12 hours old, the key was removed, or the sidecar was started again. Nothing was lost: you come back to where you were." : null);
+  askForKey(why);
 };
 
 addKeys("Everywhere", [
