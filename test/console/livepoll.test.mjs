@@ -43,7 +43,7 @@ function picture(w) {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const noAnswer = () => Promise.reject(Object.assign(new Error("The sidecar does not answer."), { status: 0 }));
-const never = (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(Object.assign(new Error(), { name: "AbortError" }))));
+const never = (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 
 test("it asks each second for what came after the newest point", async () => {
   const w = world();

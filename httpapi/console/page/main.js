@@ -13,20 +13,21 @@ import { signIn } from "./shell/signin.js";
 import { onTheme, switchTheme, theme } from "./shell/theme.js";
 import { mountHealth } from "./live/healthstrip.js";
 import { liveView } from "./live/live.js";
-import { findRunning } from "./revoke/running.js";
+import { anyRunning, findRunning } from "./revoke/running.js";
 import { sessionsView } from "./sessions/sessions.js";
 import { verifyView } from "./verify/verify.js";
 
 const app = document.getElementById("app");
 const names = [["live", "Live"], ["sessions", "Sessions"], ["verify", "Verify"]];
 let unmountHealth = null;
+let asksForKey = false; // whether the sign-in is on the screen
 
 on.reach = reach;
 on.signedOut = () => {
-  const before = me();
-  if (!before && app.hasChildNodes()) return; // A late answer to what was asked before.
+  if (asksForKey) return; // A late answer to what was asked before.
+  const why = me() && `Your sign-in has ended: it was not used for 30 minutes or is 12 hours old, the key was removed, or the sidecar was started again. ${anyRunning() ? "If it was started again, that has cut off the revocation that ran: sign in to see." : "Nothing was lost: you come back to where you were."}`;
   close();
-  askForKey(before ? "Your sign-in has ended: it was not used for 30 minutes or is 12 hours old, the key was removed, or the sidecar was started again. Nothing was lost: you come back to where you were." : null);
+  askForKey(why);
 };
 
 addKeys("Everywhere", [
@@ -43,18 +44,19 @@ async function boot() {
     open(await call("GET", "me"));
   } catch (error) {
     if (error.status === 401) return;
-    fill(app, el("main", { class: "signin" }, failure(error, { again: boot })));
-    if (error.status === 0) addEventListener("sidecar-back", boot, { once: true });
+    fill(app, el("main", { class: "signin" }, failure(error, { again: boot, signal: new AbortController().signal })));
   }
 }
 
 /** @param {string|null} why */
 function askForKey(why) {
+  asksForKey = true;
   setTitle("Sign in");
   fill(app, signIn(why, open));
 }
 
 function open(answer) {
+  asksForKey = false;
   setMe(answer);
   const main = el("main", { id: "main", tabindex: "-1" });
   const links = names.map(([name, label]) => el("a", { href: `#/${name}` }, label));

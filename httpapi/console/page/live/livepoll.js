@@ -101,7 +101,7 @@ export class LivePoll {
     const began = this.#clock.now();
     const asking = new AbortController();
     this.#asking = asking;
-    const deadline = this.#clock.setTimeout(() => asking.abort(), timeout);
+    const deadline = this.#clock.setTimeout(() => asking.abort(new DOMException(`No answer within ${timeout / 1000} seconds.`, "TimeoutError")), timeout);
     const after = this.store.seq;
     let answer, failure;
     try {
@@ -148,7 +148,7 @@ export class LivePoll {
       return;
     }
     this.#failures++;
-    this.error = failure.name === "AbortError" ? `No answer within ${timeout / 1000} seconds.` : failure.message;
+    this.error = failure.message;
     this.#clock.clearTimeout(this.#ticker);
     this.#tick();
   }

@@ -1,6 +1,7 @@
 // The dialog that revokes: the count first, then it asks, then progress, then what became of it.
 
 import { call } from "../shell/api.js";
+import { Clock } from "../shell/clock.js";
 import { openDialog } from "../shell/dialog.js";
 import { el, fill } from "../shell/dom.js";
 import { count, me, onlyOrgs } from "../shell/me.js";
@@ -8,11 +9,18 @@ import { failure, notice } from "../shell/notice.js";
 import { safeText } from "../shell/text.js";
 import { factorNames, whose } from "../sessions/row.js";
 import { nameOf } from "../sessions/predicates.js";
-import { outcome } from "./outcome.js";
-import { begin, follow, keepInSight } from "./running.js";
+import { ended, outcome } from "./outcome.js";
+import { seen } from "./remembered.js";
+import { begin, begunSince, cutOff, follow, keepInSight } from "./running.js";
 
 /** From so many sessions on, the count has to be typed. */
 const typedAbove = 20;
+
+/** The count may take longer than other answers, in milliseconds. */
+const countingTakes = 35_000;
+
+/** By so much the page's idea of the sidecar's clock may be wrong, in milliseconds. */
+const clocksDiffer = 2000;
 
 /**
  * @typedef {object} Target
@@ -37,10 +45,11 @@ export function openRevoke(target) {
   }
 
   async function counting() {
+    fill(dialog.title, title(target));
     fill(dialog.body, el("p", { class: "row soft", "aria-busy": "true" }, "Counting what this would revoke…"), el("progress", { "aria-label": "Counting" }));
     fill(dialog.footer, cancel("Cancel"));
     try {
-      const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: open.signal });
+      const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: open.signal, wait: countingTakes });
       ask(Number(revoked));
     } catch (error) {
       if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
@@ -73,30 +82,79 @@ export function openRevoke(target) {
   }
 
   async function run(n) {
-    const bar = el("progress", { max: n, value: 0, "aria-label": "Revoked so far" });
-    const said = el("p", { class: "soft", "aria-live": "polite" }, "Starting…");
-    fill(dialog.body, el("p", { class: "figure" }, "Revoking…"), bar, said, el("p", { class: "soft small" }, "It goes on when this dialog or the page is closed."));
+    const about = { n, sessionId: target.session?.id };
+    const clicked = Clock.now();
+    const close = starting();
+    try {
+      await watch(await begin(body, about), n, close);
+    } catch (error) {
+      if (error.status === 0) unknown(clicked, about);
+      else if (!open.signal.aborted) stopped(failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+    }
+  }
+
+  function starting() {
+    fill(dialog.title, "Revoking…");
+    fill(dialog.body, el("p", { class: "soft" }, "Starting…"), el("progress", { "aria-label": "Starting" }));
     const close = cancel("Close");
     fill(dialog.footer, close);
     close.focus();
+    return close;
+  }
+
+  /** Follows one that has begun. */
+  async function watch(revocation, n, close) {
+    if (open.signal.aborted) return keepInSight(revocation);
+    under = revocation;
+    const bar = el("progress", { max: n, "aria-label": "Revoked so far" });
+    const said = el("p", { class: "soft", "aria-live": "polite" }, "It has begun.");
+    fill(dialog.body, bar, said, el("p", { class: "soft small" }, "It goes on when this dialog or the page is closed."));
     try {
-      under = await begin(body, { n, sessionId: target.session?.id });
-      if (open.signal.aborted) return keepInSight(under);
-      const done = await follow(under, progress, open.signal);
-      under = null;
+      const done = await follow(revocation, progress, open.signal);
+      seen(revocation.id);
+      fill(dialog.title, ended(done));
       fill(dialog.body, outcome(done));
       fill(dialog.footer, done.state === "failed" ? el("button", { type: "button", class: "button", onclick: counting }, "Go on…") : null, close);
       close.focus();
     } catch (error) {
       if (open.signal.aborted) return;
-      under = null;
-      fill(dialog.body, failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+      if (error.status !== 404) return stopped(failure(error));
+      seen(revocation.id);
+      stopped(notice("warn", "The revocation was cut off", cutOff), "Count again");
+    } finally {
+      if (!open.signal.aborted) under = null;
     }
 
     function progress(now) {
       bar.value = Math.min(n, Number(now.revoked));
       said.textContent = `${Number(now.revoked).toLocaleString("en")} of ${n.toLocaleString("en")}`;
     }
+  }
+
+  /** The answer to begin was lost, so it may run: this is looked for also when the dialog is closed. */
+  function unknown(clicked, about) {
+    stopped(notice("warn", "It is not known whether it has begun", "The sidecar did not answer. As soon as it does, this page looks whether the revocation runs. It does not begin it again."));
+    addEventListener("sidecar-back", lookFor, { once: true });
+
+    async function lookFor() {
+      try {
+        const found = await begunSince(clicked - clocksDiffer, about);
+        if (found) return watch(found, about.n, starting());
+        if (!open.signal.aborted) stopped(notice("warn", "It does not run", "The sidecar knows of no revocation that began then. If the sidecar was started again meanwhile, what was revoked stays so."), "Count again");
+      } catch (error) {
+        if (error.status === 0) unknown(clicked, about);
+        else if (!open.signal.aborted) stopped(failure(error), "Count again");
+      }
+    }
+  }
+
+  /** @param {string} [again] the text of the button that counts again, if there is to be one */
+  function stopped(said, again) {
+    fill(dialog.title, "Revocation");
+    fill(dialog.body, said);
+    const close = cancel("Close");
+    fill(dialog.footer, again ? el("button", { type: "button", class: "button", onclick: counting }, again) : null, close);
+    close.focus();
   }
 
   function cancel(text) {

@@ -1,43 +1,79 @@
-// Revocations under way. They run in the sidecar: after a reload of the page they are found again.
+// Revocations under way, and how they ended. They run in the sidecar: after a reload of the page they are found again.
 
 import { call } from "../shell/api.js";
 import { openDialog } from "../shell/dialog.js";
 import { el, fill } from "../shell/dom.js";
 import { count, may } from "../shell/me.js";
 import { timeNode } from "../shell/time.js";
-import { outcome } from "./outcome.js";
+import { ended, outcome } from "./outcome.js";
+import { begun, isDismissed, seen, unseen } from "./remembered.js";
 
 const every = 500;
+const followed = new Set(); // what is asked after at present
 let strip = null;
+
+/** Says what a 404 of a revocation means: the sidecar tells of each until an hour after its end. */
+export const cutOff = "The sidecar was started again: the revocation was cut off. What was revoked stays so; count again to continue.";
 
 /**
  * @typedef {{id: string, startedAt?: string, n?: number, sessionId?: string}} Revocation
- * n: how many sessions it is about; sessionId: the only one. After a reload neither is known.
+ * n: how many sessions it is about; sessionId: the only one. Neither need be known.
  */
 
 /** @param {object} body of the request @param {{n: number, sessionId?: string}} about @returns {Promise<Revocation>} */
 export async function begin(body, about) {
   const { id } = await call("POST", "revocations", body);
+  begun(id, about.n);
   return { id, ...about };
 }
 
 /**
+ * The newest revocation of this key that began at `since` or later, by the server's clock: for one who has lost the answer
+ * of begin. The request itself may still lie in the sidecar's queue, so it looks twice.
+ * @param {number} since in milliseconds since 1970
+ * @param {{n: number, sessionId?: string}} about
+ * @returns {Promise<Revocation|null>}
+ */
+export async function begunSince(since, about) {
+  for (const wait of [0, 2000]) {
+    await pause(wait);
+    const { revocations } = await call("GET", "revocations");
+    const found = revocations.find((r) => Date.parse(r.startedAt) >= since);
+    if (!found) continue;
+    begun(found.id, about.n);
+    return { id: found.id, ...about };
+  }
+  return null;
+}
+
+/** Whether the page follows a revocation. */
+export function anyRunning() {
+  return followed.size > 0;
+}
+
+/**
  * Asks how far it is until it has ended, then says so: the event "revocation-ended", with the ID of the only session
- * in `detail` or null.
+ * in `detail` if that was revoked, else null.
  * @param {Revocation} revocation
  * @param {(now: object) => void} progress
  * @param {AbortSignal} [signal] ends the asking, not the revocation
  * @returns {Promise<object>} how it ended
  */
 export async function follow(revocation, progress, signal) {
-  for (;;) {
-    const now = await patiently(revocation.id, signal);
-    if (now.state !== "running") {
-      dispatchEvent(new CustomEvent("revocation-ended", { detail: revocation.sessionId ?? null }));
-      return now;
+  const mark = {};
+  followed.add(mark);
+  try {
+    for (;;) {
+      const now = await patiently(revocation.id, signal);
+      if (now.state !== "running") {
+        dispatchEvent(new CustomEvent("revocation-ended", { detail: (now.state === "done" && revocation.sessionId) || null }));
+        return now;
+      }
+      progress(now);
+      await pause(every);
     }
-    progress(now);
-    await pause(every);
+  } finally {
+    followed.delete(mark);
   }
 }
 
@@ -53,32 +89,48 @@ async function patiently(id, signal) {
   }
 }
 
-/** Makes the place for revocations at the foot of node, and looks for those that were begun before the page was loaded. */
-export async function findRunning(node) {
+/**
+ * Makes the place for revocations at the foot of node, and looks for those that run, those that ended otherwise than they
+ * should in the last hour, and those of this browser whose end nobody has seen.
+ */
+export function findRunning(node) {
   if (!may("delete")) return;
-  strip = el("div", { id: "running", role: "region", "aria-label": "Revocations" });
-  node.append(strip);
-  try {
-    const { revocations } = await call("GET", "revocations");
-    revocations.filter((r) => r.state === "running").forEach(keepInSight);
-  } catch {
-    // The shell says what is wrong; there is nothing to show.
+  const place = el("div", { id: "running", role: "region", "aria-label": "Revocations" });
+  strip = place;
+  node.append(place);
+  new ResizeObserver(() => node.style.setProperty("--strip", `${place.offsetHeight && place.offsetHeight + 32}px`)).observe(place);
+  look();
+
+  async function look() {
+    if (!place.isConnected) return;
+    try {
+      const { revocations } = await call("GET", "revocations");
+      const mine = new Map(unseen().map((one) => [one.id, one]));
+      for (const { id } of mine.values()) if (!revocations.some((r) => r.id === id)) ending(item(), id, "A revocation was cut off", cutOff);
+      for (const r of revocations) {
+        if (r.state === "running") keepInSight({ ...r, n: mine.get(r.id)?.n });
+        else if (!isDismissed(r.id) && (mine.has(r.id) || isBad(r))) told(item(), r);
+      }
+    } catch (error) {
+      if (error.status === 0) addEventListener("sidecar-back", look, { once: true });
+    }
   }
 }
 
-/** Shows a revocation at the foot of the page until it has ended, and what became of it. @param {Revocation} revocation */
+function isBad({ state, answer }) {
+  return state === "failed" || Boolean(answer?.failed || answer?.unreplicated);
+}
+
+/** Shows a revocation at the foot of the page until somebody has seen how it ended. @param {Revocation} revocation */
 export async function keepInSight(revocation) {
   const said = el("span", { "aria-live": "polite" }, "");
   const bar = el("progress", { "aria-label": "Revoked so far", max: revocation.n });
-  const item = el("div", { class: "item" }, el("b", null, "A revocation is running"), revocation.startedAt ? el("span", { class: "soft" }, "begun ", timeNode(revocation.startedAt)) : null, bar, said);
-  strip.append(item);
+  const node = item(el("b", null, "A revocation is running"), revocation.startedAt ? el("span", { class: "soft" }, "begun ", timeNode(revocation.startedAt)) : null, bar, said);
   try {
-    const done = await follow(revocation, progress);
-    fill(item, el("b", null, done.state === "done" ? "The revocation is done" : "The revocation has failed"),
-      el("button", { type: "button", class: "button little", onclick: () => show(done) }, "What became of it"),
-      el("button", { type: "button", class: "button quiet little", onclick: () => item.remove() }, "Dismiss"));
-  } catch {
-    item.remove();
+    told(node, await follow(revocation, progress));
+  } catch (error) {
+    if (error.status === 401) node.remove(); // It is looked for again after the next sign-in.
+    else ending(node, revocation.id, error.status === 404 ? "A revocation was cut off" : "What became of a revocation is not known", error.status === 404 ? cutOff : error.message);
   }
 
   function progress(now) {
@@ -87,8 +139,27 @@ export async function keepInSight(revocation) {
   }
 }
 
+function item(...children) {
+  const node = el("div", { class: "item" }, children);
+  strip.append(node);
+  return node;
+}
+
+/** Says that it has ended, and leads to what became of it. */
+function told(node, done) {
+  ending(node, done.id, ended(done), el("button", { type: "button", class: "button little", onclick: () => show(done) }, "What became of it"));
+}
+
+function ending(node, id, title, rest) {
+  fill(node, el("b", null, title), el("span", null, rest), el("button", { type: "button", class: "button quiet little", onclick: dismiss }, "Dismiss"));
+  function dismiss() {
+    seen(id);
+    node.remove();
+  }
+}
+
 function show(done) {
-  const dialog = openDialog("Revocation");
+  const dialog = openDialog(ended(done));
   fill(dialog.body, outcome(done));
   fill(dialog.footer, el("button", { type: "button", class: "button", onclick: dialog.close }, "Close"));
 }

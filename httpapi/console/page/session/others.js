@@ -26,7 +26,7 @@ export async function others(node, session, predicates, signal) {
       rest.length ? el("ul", { class: "others" }, rest.map((other) => item(other, predicates))) : null,
       others > shown ? el("p", null, el("a", { href: href("sessions", null, new URLSearchParams({ user })) }, `All ${count(total, "session")} of this user`)) : null));
   } catch (error) {
-    if (!signal.aborted) fill(node, el("section", null, el("h3", null, "Other sessions of this user"), failure(error, { again: () => others(node, session, predicates, signal) })));
+    if (!signal.aborted) fill(node, el("section", null, el("h3", null, "Other sessions of this user"), failure(error, { again: () => others(node, session, predicates, signal), signal })));
   }
 }
 

@@ -20,6 +20,7 @@ import { timeline } from "./timeline.js";
 export function sessionPane(does) {
   let running = null;
   let shown = null;
+  let at = null; // the ID that is shown
   const head = el("div", { class: "head" });
   const state = el("div", { class: "state" });
   const verdict = el("div");
@@ -38,6 +39,7 @@ export function sessionPane(does) {
     running?.abort();
     running = new AbortController();
     const { signal } = running;
+    at = id;
     node.hidden = false;
     node.scrollTop = 0;
     fill(state);
@@ -52,26 +54,28 @@ export function sessionPane(does) {
       draw(id, session);
       others(rest, session, predicates, signal);
     } catch (error) {
-      if (!signal.aborted) lost(id, known, error);
+      if (!signal.aborted) lost(id, known, predicates, error, signal);
     }
   }
 
-  function lost(id, known, error) {
+  function lost(id, known, predicates, error, signal) {
+    const gone = error.status === 404;
+    if (known) draw(id, known, gone);
     shown = null;
-    if (error.status !== 404) fill(state, failure(error, { again: () => show(id, known, []) }));
+    if (!gone) fill(state, failure(error, { again: () => show(id, known, predicates), signal }));
     else fill(state, notice("warn", "This session is not there any more", known ? "It has ended or was revoked. Below is what the list had of it." : "It has ended or was revoked, or its ID is mistyped."));
     head.querySelector(".actions")?.remove();
     if (!known) for (const part of [body, rest, json]) fill(part);
   }
 
-  function draw(id, session) {
+  function draw(id, session, gone = false) {
     shown = session;
     fill(head, heading(id, session));
     if (!session) {
       fill(body, Array.from({ length: 8 }, (_, i) => el("p", null, el("span", { class: "bone", style: { width: `${40 + ((i * 23) % 50)}%` } }))));
       return;
     }
-    fill(body, timeline(session), device(session.userAgent), metadata(session.metadata));
+    fill(body, timeline(session, { gone }), device(session.userAgent), metadata(session.metadata));
     fill(json, raw(session));
   }
 
@@ -101,12 +105,18 @@ export function sessionPane(does) {
   }
 
   async function judge(id, signal) {
+    verdict.firstElementChild?.classList.add("stale");
     try {
       const answer = await call("POST", "judge", { id }, { signal });
-      if (!signal.aborted) fill(verdict, verdictCard(answer, "h3"));
+      if (!signal.aborted) fill(verdict, verdictCard(answer, "h3", () => judge(id, signal)));
     } catch (error) {
-      if (!signal.aborted) fill(verdict, failure(error, { again: () => judge(id, signal) }));
+      if (!signal.aborted) fill(verdict, failure(error, { again: () => judge(id, signal), signal }));
     }
+  }
+
+  /** Judges the session that is shown again. */
+  function judgeAgain() {
+    if (!node.hidden) judge(at, running.signal);
   }
 
   function clear() {
@@ -115,7 +125,7 @@ export function sessionPane(does) {
     node.hidden = true;
   }
 
-  return { node, show, clear, session: () => shown };
+  return { node, show, clear, judgeAgain, session: () => shown };
 }
 
 function idRow(term, value, link) {

@@ -3,18 +3,26 @@
 import { el, fill } from "../shell/dom.js";
 import { duration, eachSecond, timeNode } from "../shell/time.js";
 
-/** @param {object} session as in the API @returns {HTMLElement} */
-export function timeline(session) {
+/**
+ * @param {object} session as in the API
+ * @param {{gone?: boolean}} [options] gone: it is not there any more, and this is what was known of it
+ * @returns {HTMLElement}
+ */
+export function timeline(session, { gone = false } = {}) {
   const begin = Date.parse(session.creationDate);
   const end = Date.parse(session.expirationDate ?? "");
   const left = el("p", { class: "left-of-it" });
   const done = el("span", { class: "done" });
   const bar = el("div", { class: Number.isNaN(end) ? "life endless" : "life", "aria-hidden": "true" }, done);
   const now = el("li", { class: "now" }, el("span", { class: "what" }, "now"));
-  const node = el("section", { class: "timeline" }, el("h3", null, "Lifetime"), left, bar,
-    el("ol", null, events(session).map((event) => moment(event, begin)), now,
-      Number.isNaN(end) ? null : moment({ at: session.expirationDate, what: "ends" }, begin, "end")));
+  const node = el("section", { class: gone ? "timeline gone" : "timeline" }, el("h3", null, gone ? "What the list had" : "Lifetime"), left, bar,
+    el("ol", null, events(session).map((event) => moment(event, begin)), gone ? null : now,
+      gone || Number.isNaN(end) ? null : moment({ at: session.expirationDate, what: "ends" }, begin, "end")));
 
+  if (gone) {
+    left.append(Number.isNaN(end) ? "It had no end." : `It was to last ${duration(end - begin)}.`);
+    return node;
+  }
   eachSecond(left, (time) => {
     const over = time >= end;
     if (Number.isNaN(end)) fill(left, el("b", null, "Never ends"), el("span", { class: "soft" }, ` · ${duration(Math.max(0, time - begin))} old`));

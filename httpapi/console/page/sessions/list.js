@@ -64,8 +64,7 @@ export function sessionList(told) {
     table.hidden = rows.length === 0;
     node.classList.toggle("stale", rows.length > 0);
     fill(end);
-    fill(top, failure(error, { again, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
-    if (error.status === 0) addEventListener("sidecar-back", again, { once: true, signal });
+    fill(top, failure(error, { again, signal, advice: { 429: "Add a predicate that fewer sessions match. Explain shows what the search would have cost." } }));
     told({ total: null, timestamp: null, explain: error.body?.explain ?? null, error });
   }
 
@@ -76,8 +75,7 @@ export function sessionList(told) {
     const next = await page(from, running.signal);
     if (!next) return;
     if (next.error) {
-      fill(end, failure(next.error, { again: retry }));
-      if (next.error.status === 0) addEventListener("sidecar-back", retry, { once: true, signal: running.signal });
+      fill(end, failure(next.error, { again: retry, signal: running.signal }));
       return;
     }
     add(next);
@@ -127,11 +125,12 @@ export function sessionList(told) {
     fill(end, Array.from({ length: rows.length ? 3 : 12 }, (_, i) => rowBones(55 + ((i * 17) % 35))));
   }
 
-  /** Takes a session out that has ended. */
+  /** Shows that a session has ended. @returns {boolean} whether that was not shown yet */
   function drop(id) {
     const at = rows.findIndex((r) => r.dataset.id === id);
-    if (at < 0) return;
+    if (at < 0 || rows[at].classList.contains("gone")) return false;
     rows[at].classList.add("gone");
+    return true;
   }
 
   return { node, run, drop, rows: () => rows, session: (id) => sessions.get(id), loadMore: more };

@@ -23,9 +23,11 @@ export function sessionsView() {
   let explain = false;
   let open = null;
   let listY = 0;
+  let since = 0; // how many of those found were revoked one by one
 
   const box = searchBox((next) => go(href("sessions", open, params(next))));
   const found = el("p", { class: "found" });
+  const revokedSince = el("span", { class: "faint" });
   const explained = el("section", { class: "explain", "aria-label": "Explanation", hidden: true });
   const list = sessionList(tell);
   const pane = sessionPane({ close: closePane, revoke: revokeOne, revokeUser });
@@ -80,7 +82,9 @@ export function sessionsView() {
   }
 
   function tell({ total, timestamp, explain: said, error }) {
-    fill(found, error ? null : [el("b", null, total.toLocaleString("en")), total === 1 ? " session" : " sessions",
+    since = 0;
+    fill(revokedSince);
+    fill(found, error ? null : [el("b", null, total.toLocaleString("en")), total === 1 ? " session" : " sessions", revokedSince,
       el("span", { class: "faint" }, ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC`)]);
     if (revokeButton) revokeButton.disabled = !total;
     if (explain && (said || !error)) showExplain(explained, said);
@@ -101,6 +105,7 @@ export function sessionsView() {
 
   function again() {
     list.run({ predicates, explain });
+    pane.judgeAgain();
   }
 
   function turnExplain() {
@@ -128,10 +133,10 @@ export function sessionsView() {
     if (!predicates.some((p) => p.fault)) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) });
   }
 
-  /** A revocation has ended: of one session, or of many. @param {string|null} id */
+  /** A revocation has ended: it revoked one session, or perhaps many. @param {string|null} id */
   function ended(id) {
-    if (id !== null) list.drop(id);
-    else if (searched !== null) again();
+    if (id !== null && list.drop(id)) fill(revokedSince, ` · ${(++since).toLocaleString("en")} revoked since`);
+    if (id === null && searched !== null) list.run({ predicates, explain });
     if (open !== null && (id === null || id === open)) pane.show(open, list.session(open), predicates);
   }
 

@@ -11,6 +11,9 @@ export class ApiError extends Error {
   }
 }
 
+/** How long an answer may take, in milliseconds. */
+const patience = 10_000;
+
 /** What the shell wants to hear of. */
 export const on = {
   /** The sign-in has ended, or there never was one. @param {ApiError} error */
@@ -21,11 +24,12 @@ export const on = {
 
 /**
  * Asks, and returns the answer's JSON (null for 204). Throws an ApiError for every other status, and the
- * AbortError of `signal`. A 401 of any call but the sign-in takes the page to the sign-in.
+ * AbortError of `signal`. No answer within `wait` milliseconds, or a TimeoutError as the reason of `signal`, is an
+ * ApiError of status 0. A 401 of any call but the sign-in takes the page to the sign-in.
  * @param {"GET"|"POST"} method
  * @param {string} path below /console/api/, such as "search"
  * @param {object} [body]
- * @param {{signal?: AbortSignal}} [options]
+ * @param {{signal?: AbortSignal, wait?: number}} [options]
  */
 export async function call(method, path, body, options = {}) {
   const init = { method, headers: { "X-Console": "1" }, credentials: "same-origin", cache: "no-store", redirect: "error", signal: options.signal };
@@ -33,7 +37,7 @@ export async function call(method, path, body, options = {}) {
     init.headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body ?? {});
   }
-  const { response, text } = await send(`api/${path}`, init);
+  const { response, text } = await send(`api/${path}`, init, options.wait ?? patience);
   const answer = parse(text);
   Clock.hear(answer?.now ?? answer?.details?.timestamp ?? response.headers.get("Date"));
   if (response.ok) return answer;
@@ -42,16 +46,22 @@ export async function call(method, path, body, options = {}) {
   throw error;
 }
 
-async function send(url, init) {
+async function send(url, init, wait) {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(new DOMException(`No answer within ${wait / 1000} seconds.`, "TimeoutError")), wait);
+  const signal = init.signal ? AbortSignal.any([init.signal, deadline.signal]) : deadline.signal;
   try {
-    const response = await fetch(url, init);
+    const response = await fetch(url, { ...init, signal });
     const text = await response.text();
     on.reach(true);
     return { response, text };
   } catch (cause) {
-    if (init.signal?.aborted) throw cause;
+    const late = signal.aborted && signal.reason.name === "TimeoutError";
+    if (signal.aborted && !late) throw cause;
     on.reach(false);
-    throw new ApiError(0, "The sidecar does not answer.", null);
+    throw new ApiError(0, late ? signal.reason.message : "The sidecar does not answer.", null);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

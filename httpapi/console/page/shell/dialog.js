@@ -7,14 +7,15 @@ let made = 0;
 /**
  * @param {string} title
  * @param {{class?: string, closed?: () => void}} [options]
- * @returns {{node: HTMLDialogElement, body: HTMLElement, footer: HTMLElement, close: () => void}} fill body and footer
+ * @returns {{node: HTMLDialogElement, title: HTMLElement, body: HTMLElement, footer: HTMLElement, close: () => void}} fill title, body and footer
  */
 export function openDialog(title, options = {}) {
   const id = `dialog-${++made}`;
+  const heading = el("h2", { id }, title);
   const body = el("div", { class: "in" });
   const footer = el("footer");
   const node = el("dialog", { class: options.class, "aria-labelledby": id },
-    el("header", null, el("h2", { id }, title),
+    el("header", null, heading,
       el("button", { type: "button", class: "button quiet square push", "aria-label": "Close", onclick: close }, icon("close"))),
     body, footer);
   node.addEventListener("close", () => {
@@ -29,7 +30,7 @@ export function openDialog(title, options = {}) {
   function close() {
     node.close();
   }
-  return { node, body, footer, close };
+  return { node, title: heading, body, footer, close };
 }
 
 function inside(node, event) {

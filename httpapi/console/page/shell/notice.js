@@ -15,20 +15,32 @@ export function notice(kind, title, ...rest) {
 }
 
 /**
- * What went wrong with a call: its message as the sidecar says it, and what to do.
+ * What went wrong with a call: its message as the sidecar says it, and what to do. With a signal it tries again by itself
+ * as soon as the sidecar, or the store, is back, until the signal is aborted or the box has left the page.
  * @param {import("./api.js").ApiError} error
- * @param {{again?: () => void, advice?: Record<number, string>}} [options] advice: what to do, by status, in this place
+ * @param {{again?: () => void, signal?: AbortSignal, advice?: Record<number, string>}} [options] advice: what to do, by status, in this place
  */
-export function failure(error, options = {}) {
-  const { title, advice } = explain(error.status);
-  return notice("bad", title, error.status ? safeText(error.message) : null,
-    options.advice?.[error.status] ?? advice,
-    options.again && el("p", null, el("button", { type: "button", class: "button little", onclick: options.again }, icon("refresh"), "Try again")));
+export function failure(error, { again, signal, advice = {} } = {}) {
+  const { title, advice: general } = explain(error.status);
+  const back = again && signal && backs[error.status];
+  const node = notice("bad", title, error.status ? safeText(error.message) : null, advice[error.status] ?? general,
+    back ? "This page tries again by itself." : null,
+    again && el("p", null, el("button", { type: "button", class: "button little", onclick: retry }, icon("refresh"), "Try again")));
+  if (back) addEventListener(back, retry, { signal });
+  return node;
+
+  function retry() {
+    removeEventListener(back, retry);
+    if (node.isConnected) again();
+  }
 }
+
+/** The events after which a call that failed by this status may do better. */
+const backs = { 0: "sidecar-back", 503: "store-back" };
 
 function explain(status) {
   switch (status) {
-    case 0: return { title: "The sidecar does not answer", advice: "It may be starting again, or the port-forward has ended. This page tries again by itself." };
+    case 0: return { title: "The sidecar does not answer", advice: "It may be starting again, or the port-forward has ended." };
     case 400: return { title: "The sidecar does not take this request (400)", advice: "Change what the message names." };
     case 401: return { title: "Not signed in (401)", advice: "Sign in again." };
     case 403: return { title: "This key may not do that (403)", advice: "Sign in with a key that has the permission." };

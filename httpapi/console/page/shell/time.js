@@ -53,6 +53,7 @@ export function duration(span, precise = false) {
 /** "3h 12m ago", "in 4m". */
 export function relative(at, now, precise = false) {
   const span = Math.abs(at - now);
+  if (span < second) return at <= now ? "just now" : "in a moment";
   return at <= now ? `${duration(span, precise)} ago` : `in ${duration(span, precise)}`;
 }
 

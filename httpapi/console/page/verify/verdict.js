@@ -2,6 +2,7 @@
 
 import { el, icon } from "../shell/dom.js";
 import { safeText } from "../shell/text.js";
+import { asOf } from "./asof.js";
 
 /** What each reason means to a person, and what to do. */
 const reasons = {
@@ -21,16 +22,19 @@ const reasons = {
 /**
  * @param {object} verdict as the sidecar answers it
  * @param {"h2"|"h3"} heading
+ * @param {(() => void)|null} again judges anew, if that can be
  */
-export function verdictCard(verdict, heading) {
+export function verdictCard(verdict, heading, again) {
   const known = verdict.passes ? null : reasons[verdict.reason];
   const sayings = verdict.passes ? passing(verdict) : [detail(verdict), standing(verdict), known && el("p", { class: "soft" }, known)];
-  return el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
+  const card = el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
     el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
       el("div", null, el(heading, null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
       el("span", { class: "status" }, el("b", null, verdict.status), verdict.passes ? null : el("code", null, verdict.reason))),
     checks(verdict.checks ?? []),
     (verdict.policies ?? []).length ? el("ul", { class: "policies" }, verdict.policies.map(policy)) : null);
+  card.append(asOf(card, verdict, again));
+  return card;
 }
 
 function passing(verdict) {

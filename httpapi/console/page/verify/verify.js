@@ -13,10 +13,12 @@ import { credentialOf } from "./credential.js";
 import { verdictCard } from "./verdict.js";
 
 let focusInput = () => {};
+let judgeAgain = () => {};
 
 /** @returns {import("../shell/router.js").View} */
 export function verifyView() {
   let running = null;
+  let again = null; // judges anew what was judged by its ID
   const input = el("textarea", { id: "credential", class: "input mono", rows: "3", autocomplete: "off", autocapitalize: "off", autocorrect: "off", spellcheck: "false", "aria-describedby": "taken-as", oninput: guess, onkeydown: enter });
   const takenAs = el("p", { id: "taken-as", class: "hint", "aria-live": "polite" });
   const button = el("button", { type: "submit", class: "button main", disabled: true }, "Ask verify");
@@ -29,6 +31,7 @@ export function verifyView() {
   const node = el("section", { class: "verify" }, el("h1", { tabindex: "-1" }, "Would verify let it pass?"),
     el("p", { class: "soft lead" }, "Paste what the client sends: a session token, a JWT, or ZITADEL's login cookie. It is sent in a body, and kept nowhere."), form, result);
   focusInput = () => input.focus();
+  judgeAgain = () => again?.();
   intro();
 
   function intro() {
@@ -56,18 +59,21 @@ export function verifyView() {
     await judge(found);
   }
 
-  async function judge({ id, token }) {
+  /** @param {boolean} [keep] whether the last verdict stays until the next one is there */
+  async function judge({ id, token }, keep) {
     running?.abort();
     running = new AbortController();
     const { signal } = running;
-    fill(result, el("div", { class: "verdict waiting", "aria-busy": "true" }, el("span", { class: "bone", style: { width: "40%" } })));
+    again = id ? () => judge({ id }, true) : null;
+    if (keep) result.firstElementChild?.classList.add("stale");
+    else fill(result, el("div", { class: "verdict waiting", "aria-busy": "true" }, el("span", { class: "bone", style: { width: "40%" } })));
     try {
       const verdict = await call("POST", "judge", id ? { id } : { token }, { signal });
       if (signal.aborted) return;
-      fill(result, verdictCard(verdict, "h2"), about(verdict));
+      fill(result, verdictCard(verdict, "h2", again), about(verdict));
       announce(verdict.passes ? "Verify lets it pass" : `Verify refuses it: ${verdict.reason}`);
     } catch (error) {
-      if (!signal.aborted) fill(result, failure(error, id ? { again: () => judge({ id }) } : {}));
+      if (!signal.aborted) fill(result, failure(error, { again, signal }));
     }
   }
 
@@ -114,4 +120,8 @@ function line(term, value) {
   return [el("dt", null, term), el("dd", null, value)];
 }
 
-addKeys("Verify", [{ keys: "i", says: "To the field", run: () => focusInput(), when: () => shownView() === "verify" }]);
+const here = () => shownView() === "verify";
+addKeys("Verify", [
+  { keys: "i", says: "To the field", run: () => focusInput(), when: here },
+  { keys: ".", says: "Judge an ID again", run: () => judgeAgain(), when: here },
+]);
