@@ -20,6 +20,7 @@ import { verifyView } from "./verify/verify.js";
 const app = document.getElementById("app");
 const names = [["live", "Live"], ["sessions", "Sessions"], ["verify", "Verify"]];
 let unmountHealth = null;
+let forgetTheme = null;
 
 on.reach = reach;
 on.signedOut = () => {
@@ -82,6 +83,7 @@ function open(answer) {
 function close() {
   unmountHealth?.();
   unmountHealth = null;
+  forgetTheme?.();
   stop();
   setMe(null);
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
@@ -104,7 +106,7 @@ function themeButton() {
     fill(button, icon(theme() === "dark" ? "sun" : "moon"));
   };
   draw();
-  onTheme(draw);
+  forgetTheme = onTheme(draw);
   return button;
 }
 
