@@ -133,7 +133,7 @@ function idRow(term, value, link) {
 function usualHeight() {
   const policies = me().policies ?? [];
   const asked = policies.reduce((sum, policy) => sum + policy.asks.split(";").length, 0);
-  return 164 + 49 * policies.length + 24 * asked;
+  return 171 + 49 * policies.length + 24 * asked;
 }
 
 /** Keeps the place of a verdict, so that nothing below moves when it comes. */
