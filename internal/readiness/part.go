@@ -47,8 +47,9 @@ func (r *Readiness) Health(ctx context.Context) []Part {
 
 // parts are the lines of /readyz?verbose.
 func (s *State) parts(ctx context.Context) []Part {
+	server := s.redis(ctx)
 	all := []Part{
-		s.redis(ctx), s.master(), s.breaker(), s.Eviction.now.Load().part(s.Own), s.Rights.now.Load().part(s.Own), s.files(), s.nearCache(), s.replicas(),
+		server, s.master(), s.breaker(), s.Eviction.now.Load().part(s.Own), s.Rights.now.Load().part(s.Own), s.files(), s.nearCache(server.State == Bad), s.replicas(),
 	}
 	if s.ZITADEL != nil {
 		all = append(all, s.ZITADEL.parts(time.Now())...)
@@ -130,11 +131,14 @@ func (s *State) files() Part {
 	return Part{"files", Warn, says, "Mend the file that is named. Until then what it held before counts: a key that was taken out still works. No restart is needed, and it would fail."}
 }
 
-func (s *State) nearCache() Part {
+// nearCache has no advice of its own while Redis is away: without Redis there are no links to it.
+func (s *State) nearCache(away bool) Part {
 	n := s.Store.NearStats()
 	p := Part{"near cache", Good, n.State, ""}
 	switch {
 	case !n.On || n.State == "on":
+	case away, s.Own && !strings.HasPrefix(n.State, "off: "):
+		p.State, p.Do = Warn, "It comes back with Redis."
 	case s.Own:
 		p.State, p.Do = Warn, "Every read asks the server of this process. Use a real Redis for a near cache."
 	default:
@@ -165,7 +169,7 @@ func drift(a cache.AuditStats) Part {
 	case total > 0:
 		return Part{"drift", Warn, "the last audit has found " + strings.Join(kinds, ", "), "Run `cloakroom audit`, then `cloakroom audit --repair`. Ask who restored Redis from an old snapshot, or let it lose keys."}
 	case a.Passes == 0:
-		return Part{"drift", Good, "no audit has come to its end yet", ""}
+		return Part{"drift", Good, "nobody has looked yet: no audit has ended", ""}
 	}
 	return Part{"drift", Good, "none", ""}
 }

@@ -174,6 +174,11 @@ func TestHealth_RedisAway(t *testing.T) {
 	r.await("redis", Bad, "(--stale-if-error)")
 	r.await("breaker", Bad, "open: "+redis.Addr)
 	r.await("near cache", Warn, "no connection for invalidations")
+	for _, p := range r.Health(t.Context()) {
+		if p.Name == "near cache" && p.Do != "It comes back with Redis." {
+			t.Errorf("while Redis is away the near cache advises %q", p.Do)
+		}
+	}
 	redis.Restart()
 	for _, name := range []string{"redis", "breaker", "near cache"} {
 		r.await(name, Good, "")
@@ -268,6 +273,17 @@ func TestHealth_Drift(t *testing.T) {
 	}
 	r := startOn(t, server.URL(), func(c *cache.Config) { c.AuditEvery = 10 * time.Millisecond })
 	r.await("drift", Warn, "1 "+string(audit.EntryOrphan))
+}
+
+// That nothing was found is no news before somebody has looked.
+func TestHealth_DriftBeforeTheFirstAudit(t *testing.T) {
+	for passes, want := range map[uint64]string{0: "nobody has looked yet: no audit has ended", 1: "none"} {
+		p := drift(cache.AuditStats{Passes: passes})
+		checkAdvice(t, []Part{p})
+		if p.State != Good || p.Says != want {
+			t.Errorf("after %d audits: %+v", passes, p)
+		}
+	}
 }
 
 func TestHealth_SweepBacklog(t *testing.T) {

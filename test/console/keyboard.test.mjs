@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, rows, signIn, withPage } from "./world.mjs";
+import { eventually, narrow, rows, signIn, withPage } from "./world.mjs";
 
 test("an operator needs no mouse", () => withPage({}, async (page) => {
   await signIn(page, "admin", "#/live");
@@ -41,4 +41,46 @@ test("keys that are typed into a field are text", () => withPage({}, async (page
   await page.keyboard.type("rxj?");
   assert.equal(await page.getByRole("combobox").inputValue(), "rxj?");
   assert.equal(await page.getByRole("dialog").count(), 0);
+}));
+
+test("chips that are edited one after the other, and left, are as before", () => withPage({}, async (page) => {
+  await signIn(page, "admin", "#/sessions?user=user-03&agent=device-3");
+  const chips = page.locator(".chip .edit");
+  await chips.nth(1).waitFor();
+  const before = await chips.allTextContents();
+  await page.keyboard.press("/");
+  for (const key of ["Backspace", "Home", "Backspace"]) await page.keyboard.press(key);
+  assert.equal(await page.getByRole("combobox").inputValue(), "user:user-03");
+  assert.equal(await chips.count(), 1);
+  await page.getByRole("combobox").blur();
+  assert.deepEqual(await chips.allTextContents(), before);
+}));
+
+test("Escape closes the account before the session", () => withPage({}, async (page) => {
+  await signIn(page, "admin", "#/sessions?user=user-05");
+  await rows(page).first().locator("a.open").click();
+  const [pane, account] = [page.locator(".pane"), page.locator("#account-panel")];
+  await pane.waitFor();
+  await page.locator("#account").click();
+  await account.waitFor();
+  await page.keyboard.press("Escape");
+  await account.waitFor({ state: "hidden" });
+  assert.ok(await pane.isVisible());
+  await page.keyboard.press("Escape");
+  await pane.waitFor({ state: "hidden" });
+}));
+
+test("where an open session hides the list, j and k open the next one and the one before, and / goes back to the search", () => withPage({ viewport: narrow }, async (page) => {
+  await signIn(page, "admin", "#/sessions?user=user-05");
+  await rows(page).first().locator("a.open").click();
+  const pane = page.locator(".pane");
+  await pane.waitFor();
+  const ids = await rows(page).evaluateAll((all) => all.map((row) => row.dataset.id));
+  for (const [key, id] of [["j", ids[1]], ["j", ids[2]], ["k", ids[1]]]) {
+    await page.keyboard.press(key);
+    await eventually(async () => assert.ok(page.url().includes(`/${id}?`), page.url()), `${key} opens ${id}`);
+  }
+  await page.keyboard.press("/");
+  await pane.waitFor({ state: "hidden" });
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Search sessions");
 }));

@@ -70,6 +70,41 @@ test("a word alone is taken for a user", () => withPage({}, async (page) => {
   assert.ok(page.url().includes("user=user-04"), page.url());
 }));
 
+test("a session that is opened leaves the list as it is: explained, and as long", () => withPage({}, async (page) => {
+  await signIn(page, "admin", "#/sessions?explain=1");
+  await rows(page).nth(99).waitFor();
+  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+  await rows(page).nth(150).locator("a.open").click();
+  await page.locator(".pane .others a").first().waitFor();
+  assert.ok(page.url().includes("explain=1"), page.url());
+  assert.ok(await rows(page).count() >= 200);
+  assert.ok(await page.getByRole("region", { name: "Explanation" }).isVisible());
+  const links = await page.locator(".srow .narrow, .pane .others a").evaluateAll((all) => all.map((link) => link.hash));
+  assert.ok(links.length > 200);
+  assert.deepEqual(links.filter((hash) => !hash.includes("explain=1")), []);
+}));
+
+test("a link with a fault shows nothing that another search found, ends one under way, and revokes nothing", () => withPage({}, async (page) => {
+  const go = (hash) => page.evaluate((hash) => (location.hash = hash), hash);
+  await signIn(page, "admin", "#/sessions?user=user-03");
+  await rows(page).first().waitFor();
+  await page.route("**/api/search", () => {}); // The next one never ends.
+  const asked = page.waitForRequest("**/api/search");
+  await go("#/sessions?user=user-04");
+  await asked;
+  const ended = page.waitForEvent("requestfailed");
+  await go("#/sessions?user=user-04&created=yesterday");
+  await page.locator(".chip.bad").waitFor();
+  await ended;
+  assert.equal(await rows(page).count(), 0);
+  assert.equal(await page.locator(".found").textContent(), "");
+  assert.ok(await page.getByRole("button", { name: "Revoke all…" }).isDisabled());
+  await page.unroute("**/api/search");
+  await go("#/sessions?user=user-04");
+  await rows(page).first().waitFor();
+  assert.ok(await page.getByRole("button", { name: "Revoke all…" }).isEnabled());
+}));
+
 test("nothing found says so", () => withPage({}, async (page) => {
   await signIn(page, "admin", "#/sessions?user=nobody-at-all");
   await page.getByText("No session matches all of this").waitFor();

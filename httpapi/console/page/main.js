@@ -21,6 +21,7 @@ const app = document.getElementById("app");
 const names = [["live", "Live"], ["sessions", "Sessions"], ["verify", "Verify"]];
 let unmountHealth = null;
 let asksForKey = false; // whether the sign-in is on the screen
+let forgetTheme = null;
 
 on.reach = reach;
 on.signedOut = () => {
@@ -84,6 +85,7 @@ function open(answer) {
 function close() {
   unmountHealth?.();
   unmountHealth = null;
+  forgetTheme?.();
   stop();
   setMe(null);
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
@@ -106,7 +108,7 @@ function themeButton() {
     fill(button, icon(theme() === "dark" ? "sun" : "moon"));
   };
   draw();
-  onTheme(draw);
+  forgetTheme = onTheme(draw);
   return button;
 }
 

@@ -17,7 +17,7 @@ export class Health {
   #verdict = el("div", { class: "glance" }, this.#mark, el("div", null, this.#title, this.#text));
   #parts = el("ul", { class: "parts" });
   #process = el("dl", { class: "process" });
-  #shown = "";
+  #shown = new Map(); // lines by part
   #from = "";
 
   node = el("aside", { class: "health", "aria-label": "Health" }, this.#verdict, this.#parts, this.#process);
@@ -33,27 +33,53 @@ export class Health {
     write(this.#text, state === "old" ? `${age && `This picture is ${age} old. `}${reach}` : news(poll) || text);
     const { health, latest, startedAt } = poll.store;
     if (!latest) return;
-    const seen = JSON.stringify(health);
-    if (seen !== this.#shown) this.#list(health);
-    this.#shown = seen;
+    this.#list(health, Number(latest.drift?.passes ?? 0) === 0);
     if (startedAt !== this.#from) this.#describe(latest.build, startedAt);
     this.#from = startedAt;
   }
 
-  #list(health) {
+  /** Lines stay where they are and change only what has changed, so that advice can be read, selected and copied. */
+  #list(health, unaudited) {
+    for (const [part, line] of this.#shown) {
+      if (health.some((of) => of.part === part)) continue;
+      line.node.remove();
+      this.#shown.delete(part);
+    }
     const sorted = order.flatMap((state) => health.filter((part) => part.state === state));
-    fill(this.#parts, sorted.map(({ part, state, says, do: todo }) => el("li", { class: state },
-      icon(icons[state]),
-      el("div", null,
-        el("b", null, part, el("span", { class: "unseen" }, ` is ${state}: `)), " ",
-        el("span", { class: state === "good" ? "cut" : "wrap", title: state === "good" ? says : null }, says),
-        todo && el("p", { class: "do" }, withCode(todo))))));
+    sorted.forEach((part, i) => {
+      if (!this.#shown.has(part.part)) this.#shown.set(part.part, healthLine(part.part));
+      const { node, update } = this.#shown.get(part.part);
+      update(part, unaudited && part.part === "drift" ? "first" : part.state);
+      if (this.#parts.children[i] !== node) this.#parts.insertBefore(node, this.#parts.children[i] ?? null);
+    });
   }
 
   #describe(build, startedAt) {
     const row = (name, value) => value && [el("dt", null, name), el("dd", { class: "cut", title: typeof value === "string" ? value : null }, value)];
     fill(this.#process, row("Process", me().process), row("Started", timeNode(startedAt)), row("Version", build.version), row("Commit", build.commit), row("Go", build.go));
   }
+}
+
+/** The line of a part. @returns {{node: HTMLElement, update: (part: object, sign: string) => void}} sign: of `icons` */
+function healthLine(name) {
+  const mark = el("span", { class: "mark" });
+  const is = el("span", { class: "unseen" });
+  const text = el("span", { class: "says" });
+  const todo = el("p", { class: "do" });
+  const node = el("li", null, mark, el("div", null, el("b", null, name, is), " ", text, todo));
+  let before = {};
+  function update({ state, says, do: advice }, sign) {
+    if (sign !== before.sign) fill(mark, icon(icons[sign]));
+    if (state !== before.state) node.className = state;
+    if (advice !== before.advice) fill(todo, withCode(advice));
+    mark.dataset.sign = sign;
+    todo.hidden = !advice;
+    write(is, ` is ${state}: `);
+    write(text, says);
+    text.title = says;
+    before = { sign, state, advice };
+  }
+  return { node, update };
 }
 
 /** What stands between backticks is a command. */

@@ -41,9 +41,10 @@ export class Table {
     this.node = el("section", { class: "card figures" }, el("header", null, head), this.#scroller, this.#empty);
   }
 
-  /** @param {object[]} rows @param {string} unit what stands beside the title */
-  update(rows, unit) {
+  /** @param {object[]} rows @param {string} unit what stands beside the title @param {string} [empty] instead of that of the specification */
+  update(rows, unit, empty) {
     write(this.#unit, unit);
+    if (empty) write(this.#empty, empty);
     const gone = new Set(this.#rows.keys());
     for (const row of rows) {
       const key = this.#keyOf(row);

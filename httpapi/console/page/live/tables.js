@@ -55,7 +55,7 @@ export function tables() {
     ],
   });
   const audit = new Table({
-    title: "Drift", empty: "Nothing was found.", key: (row) => row.kind,
+    title: "Drift", empty: "", key: (row) => row.kind,
     columns: [
       { head: "Kind", class: "words", cell: (row) => row.kind, note: (row) => drift[row.kind], mark: () => "mono warn" },
       { head: "Found", number: true, cell: (row) => count(row.count), mark: () => "warn" },
@@ -80,7 +80,8 @@ export function tables() {
       routes.update(latest.routes);
       const { near: cache, redis, drift: found, inFlight, zitadel: behind } = latest;
       refused.update(latest.refusals.filter(happened).sort(byTotal), "by reason");
-      audit.update((found?.kinds ?? []).filter((kind) => Number(kind.count) > 0), Number(found?.passes) > 0 ? `by the last of ${count(found.passes)} audits; ${count(found.looked)} looked at` : "no audit has ended yet");
+      if (Number(found?.passes) > 0) audit.update(found.kinds.filter((kind) => Number(kind.count) > 0), `by the last of ${count(found.passes)} audits; ${count(found.looked)} looked at`, "Nothing was found.");
+      else audit.update([], "", "Nobody has looked yet: no audit has ended.");
       errors.update(redis.errors.filter(happened).sort(byTotal), `by class; ${count(redis.pool.busy)} of ${count(redis.pool.busy + redis.pool.idle)} connections are busy`);
       flights.update(inFlight, "by class");
       masters.update(cache.on ? cache.masters : [], cache.on && Number(cache.linksLost) > 0 ? `lost ${count(cache.linksLost)} times` : "");

@@ -2,7 +2,7 @@
 
 import { call } from "../shell/api.js";
 import { el, fill, icon } from "../shell/dom.js";
-import { may, onlyOrgs } from "../shell/me.js";
+import { may, me, onlyOrgs } from "../shell/me.js";
 import { failure, notice } from "../shell/notice.js";
 import { href } from "../shell/router.js";
 import { copyButton, longText, safeText } from "../shell/text.js";
@@ -15,7 +15,8 @@ import { raw } from "./raw.js";
 import { timeline } from "./timeline.js";
 
 /**
- * @param {{close: () => void, revoke: (session: object) => void, revokeUser: (user: object) => void}} does
+ * @param {{close: () => void, revoke: (session: object) => void, revokeUser: (user: object) => void, toHref: (id: string) => string}} does
+ * toHref: of another session, within the same search
  */
 export function sessionPane(does) {
   let running = null;
@@ -33,9 +34,8 @@ export function sessionPane(does) {
    * Shows a session: at once what the list has of it, then what the store has.
    * @param {string} id
    * @param {object|undefined} known
-   * @param {import("../sessions/predicates.js").Predicate[]} predicates
    */
-  async function show(id, known, predicates) {
+  async function show(id, known) {
     running?.abort();
     running = new AbortController();
     const { signal } = running;
@@ -43,28 +43,31 @@ export function sessionPane(does) {
     node.hidden = false;
     node.scrollTop = 0;
     fill(state);
-    fill(verdict, waiting());
+    fill(verdict, waiting(verdict.querySelector(".verdict")?.offsetHeight || usualHeight()));
     fill(rest);
     fill(json);
     draw(id, known ?? null);
-    judge(id, signal);
+    const stored = call("GET", `sessions/${encodeURIComponent(id)}`, undefined, { signal });
+    judge(id, signal, stored);
     try {
-      const { session } = await call("GET", `sessions/${encodeURIComponent(id)}`, undefined, { signal });
+      const { session } = await stored;
       if (signal.aborted) return;
       draw(id, session);
-      others(rest, session, predicates, signal);
+      others(rest, session, does.toHref, signal);
     } catch (error) {
-      if (!signal.aborted) lost(id, known, predicates, error, signal);
+      if (!signal.aborted) lost(id, known, error, signal);
     }
   }
 
-  function lost(id, known, predicates, error, signal) {
+  function lost(id, known, error, signal) {
     const gone = error.status === 404;
     if (known) draw(id, known, gone);
-    shown = null;
-    if (!gone) fill(state, failure(error, { again: () => show(id, known, predicates), signal }));
+    if (!gone) fill(state, failure(error, { again: () => show(id, known), signal }));
     else fill(state, notice("warn", "This session is not there any more", known ? "It has ended or was revoked. Below is what the list had of it." : "It has ended or was revoked, or its ID is mistyped."));
-    head.querySelector(".actions")?.remove();
+    if (gone) {
+      shown = null;
+      head.querySelector(".actions")?.remove();
+    }
     if (!known) for (const part of [body, rest, json]) fill(part);
   }
 
@@ -104,13 +107,15 @@ export function sessionPane(does) {
       user ? el("button", { type: "button", class: "button danger little", onclick: () => does.revokeUser(user) }, "Revoke all of this user…") : null);
   }
 
-  async function judge(id, signal) {
+  /** @param {Promise<object>} [stored] the call for the session: if both fail alike, one box says it */
+  async function judge(id, signal, stored = Promise.resolve()) {
     verdict.firstElementChild?.classList.add("stale");
     try {
       const answer = await call("POST", "judge", { id }, { signal });
       if (!signal.aborted) fill(verdict, verdictCard(answer, "h3", () => judge(id, signal)));
     } catch (error) {
-      if (!signal.aborted) fill(verdict, failure(error, { again: () => judge(id, signal), signal }));
+      const alike = await stored.then(() => false, ({ status }) => status === error.status);
+      if (!signal.aborted) fill(verdict, alike ? null : failure(error, { again: () => judge(id, signal), signal }));
     }
   }
 
@@ -134,6 +139,14 @@ function idRow(term, value, link) {
   return [el("dt", null, term), el("dd", null, link ? el("a", { href: link, title: "All sessions of this user" }, text) : text, copyButton(() => value, `Copy the ${term.toLowerCase()} ID`))];
 }
 
-function waiting() {
-  return el("div", { class: "verdict waiting", "aria-busy": "true" }, el("span", { class: "bone", style: { width: "45%" } }));
+/** About what a verdict takes, in pixels: three checks, then each policy with what it asks for. */
+function usualHeight() {
+  const policies = me().policies ?? [];
+  const asked = policies.reduce((sum, policy) => sum + policy.asks.split(";").length, 0);
+  return 171 + 49 * policies.length + 24 * asked;
+}
+
+/** Keeps the place of a verdict, so that nothing below moves when it comes. */
+function waiting(height) {
+  return el("div", { class: "verdict waiting", "aria-busy": "true", style: { "min-height": `${height}px` } }, el("span", { class: "bone", style: { width: "45%" } }));
 }

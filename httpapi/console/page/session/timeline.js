@@ -46,8 +46,8 @@ function events(session) {
 }
 
 function moment({ at, what, note }, begin, kind) {
-  const after = Date.parse(at) - begin;
+  const after = Math.round((Date.parse(at) - begin) / 1000) * 1000;
   return el("li", { class: kind }, el("span", { class: "what" }, what, note ? el("span", { class: "faint small" }, ` ${note}`) : null),
-    el("span", { class: "after faint small" }, kind !== "end" && after > 0 ? `+${after < 60_000 ? `${(after / 1000).toFixed(1)}s` : duration(after)}` : ""),
+    el("span", { class: "after faint small" }, kind !== "end" && after > 0 ? `+${duration(after, true)}` : ""),
     timeNode(at));
 }

@@ -13,8 +13,9 @@ const pageSize = 100;
 /**
  * @typedef {{total: number|null, timestamp: string|null, explain: object|null, error: Error|null}} Found
  * @param {(found: Found) => void} told of the first page of each search, and of its failure
+ * @param {(id: string|null, predicates: import("./predicates.js").Predicate[]) => string} toHref
  */
-export function sessionList(told) {
+export function sessionList(told, toHref) {
   let search = { predicates: [], explain: false };
   let running = null;
   let cursor = "";
@@ -55,6 +56,16 @@ export function sessionList(told) {
     add(first);
     announce(count(total, "session"));
     told({ total, timestamp: first.details.timestamp, explain: first.explain ?? null, error: null });
+  }
+
+  /** Gives up a search under way, and forgets what was found: it is not what is asked for now. */
+  function stop() {
+    running?.abort();
+    cursor = null;
+    clear();
+    table.hidden = true;
+    table.removeAttribute("aria-busy");
+    node.classList.remove("stale");
   }
 
   /** @param {boolean} keep whether what is on the page is still the last that is known of this search */
@@ -99,7 +110,7 @@ export function sessionList(told) {
   }
 
   function add(answer) {
-    const made = answer.sessions.map((session, i) => row(session, rows.length + i + 1, search.predicates));
+    const made = answer.sessions.map((session, i) => row(session, rows.length + i + 1, search.predicates, toHref));
     answer.sessions.forEach((session) => sessions.set(session.id, session));
     rows.push(...made);
     const group = el("div", { class: "sgroup", role: "rowgroup" }, made);
@@ -133,7 +144,7 @@ export function sessionList(told) {
     return true;
   }
 
-  return { node, run, drop, rows: () => rows, session: (id) => sessions.get(id), loadMore: more };
+  return { node, run, stop, drop, rows: () => rows, session: (id) => sessions.get(id), loadMore: more };
 }
 
 function nothing(predicates) {

@@ -1,10 +1,9 @@
 // One session as a row of the list.
 
 import { el } from "../shell/dom.js";
-import { href } from "../shell/router.js";
 import { cutText, escaped, safeText } from "../shell/text.js";
 import { timeNode } from "../shell/time.js";
-import { toParams, withOne } from "./predicates.js";
+import { withOne } from "./predicates.js";
 
 export const columns = ["User", "Factors", "Device", "Organization", "Created", "Expires", "ID"];
 
@@ -23,19 +22,20 @@ export function whose(session) {
  * @param {object} session as in the API
  * @param {number} index from 1
  * @param {import("./predicates.js").Predicate[]} predicates of the search, which links narrow
+ * @param {(id: string|null, predicates: object[]) => string} toHref
  */
-export function row(session, index, predicates) {
+export function row(session, index, predicates, toHref) {
   const user = session.factors?.user;
   const agent = session.userAgent ?? {};
-  const params = toParams(predicates);
+  const narrow = (kind, value, title) => narrower(toHref(null, withOne(predicates, { kind, value })), value, title);
   return el("div", { class: "srow", role: "row", "aria-rowindex": index + 1, dataset: { id: session.id } },
     cell("who",
-      el("a", { class: "open", href: href("sessions", session.id, params) }, whose(session) ? cutText(whose(session)) : el("span", { class: "faint" }, "no user yet")),
-      user ? narrow("user", user.id, predicates, "Only this user") : null),
+      el("a", { class: "open", href: toHref(session.id, predicates) }, whose(session) ? cutText(whose(session)) : el("span", { class: "faint" }, "no user yet")),
+      user ? narrow("user", user.id, "Only this user") : null),
     cell("factors", factorTags(session)),
     cell("device", agent.description ? cutText(agent.description) : el("span", { class: "faint" }, "unknown"),
       el("span", { class: "second" }, agent.ip ? safeText(agent.ip, { max: 45 }) : null, agent.ip && agent.fingerprintId ? " · " : null,
-        agent.fingerprintId ? narrow("device", agent.fingerprintId, predicates, "Only this device") : null)),
+        agent.fingerprintId ? narrow("device", agent.fingerprintId, "Only this device") : null)),
     cell("org", user?.organizationId ? cutText(user.organizationId, { class: "mono" }) : el("span", { class: "faint" }, "–")),
     cell("created", timeNode(session.creationDate)),
     cell("ends", timeNode(session.expirationDate, { missing: "never" })),
@@ -51,9 +51,8 @@ function factorTags(session) {
 }
 
 /** A value that narrows the search to the sessions that have it. */
-function narrow(kind, value, predicates, title) {
-  const to = href("sessions", null, toParams(withOne(predicates, { kind, value })));
-  return el("a", { class: "narrow", href: to, title: `${title}: ${escaped(value)}` }, safeText(value, { max: 60 }));
+function narrower(href, value, title) {
+  return el("a", { class: "narrow", href, title: `${title}: ${escaped(value)}` }, safeText(value, { max: 60 }));
 }
 
 function cell(name, ...children) {

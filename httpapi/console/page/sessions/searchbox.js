@@ -13,7 +13,7 @@ import { suggestions } from "./suggestions.js";
  */
 export function searchBox(changed) {
   let predicates = [];
-  let edited = null; // the predicate that went back into the field to be changed
+  let edited = null; // the predicate that went back into the field to be changed, and its place: {predicate, at}
 
   const chips = el("span", { class: "chips", role: "list", "aria-label": "What is searched for" });
   const input = el("input", {
@@ -58,9 +58,11 @@ export function searchBox(changed) {
   }
 
   function edit(at) {
-    edited = predicates[at];
-    input.value = typedOf(edited);
-    set(predicates.toSpliced(at, 1));
+    const predicate = predicates[at];
+    restore();
+    edited = { predicate, at: predicates.indexOf(predicate) };
+    input.value = typedOf(predicate);
+    set(predicates.toSpliced(edited.at, 1));
     input.focus();
     suggest();
   }
@@ -107,11 +109,25 @@ export function searchBox(changed) {
   /** Who leaves the field in the middle of a change has the predicate back as it was. */
   function leave() {
     list.hide();
+    restore();
+  }
+
+  function restore() {
     if (!edited) return;
-    const before = edited;
+    const { predicate, at } = edited;
+    stopEdit();
+    set(predicates.toSpliced(at, 0, predicate));
+  }
+
+  function stopEdit() {
+    if (edited) input.value = "";
     edited = null;
-    input.value = "";
-    set(withOne(predicates, before));
+  }
+
+  /** Another search: what was edited belongs to the one before. */
+  function show(next) {
+    stopEdit();
+    set(next);
   }
 
   function key(event) {
@@ -119,7 +135,7 @@ export function searchBox(changed) {
     if (event.key === "Enter") list.picked() ? list.pickIt() : enter();
     else if (event.key === "ArrowDown") list.move(1);
     else if (event.key === "ArrowUp") list.move(-1);
-    else if (event.key === "Tab" && list.picked()) list.pickIt();
+    else if (event.key === "Tab" && !event.shiftKey && list.picked()) list.pickIt();
     else if (event.key === "Escape") list.shown() && input.value !== "" ? list.hide() : input.blur();
     else if (event.key === "Backspace" && atStart && predicates.length) edit(predicates.length - 1);
     else if (event.key === "ArrowLeft" && atStart && predicates.length) focusChip(predicates.length - 1);
@@ -134,5 +150,5 @@ export function searchBox(changed) {
   }
 
   set([]);
-  return { node, set, focus: () => input.focus() };
+  return { node, set: show, focus: () => input.focus() };
 }

@@ -25,16 +25,16 @@ export function sessionsView() {
   let listY = 0;
   let since = 0; // how many of those found were revoked one by one
 
-  const box = searchBox((next) => go(href("sessions", open, params(next))));
+  const box = searchBox((next) => go(toHref(open, next)));
   const found = el("p", { class: "found" });
   const revokedSince = el("span", { class: "faint" });
   const explained = el("section", { class: "explain", "aria-label": "Explanation", hidden: true });
-  const list = sessionList(tell);
-  const pane = sessionPane({ close: closePane, revoke: revokeOne, revokeUser });
-  const steps = walk(list, { isOpen: () => open !== null && wide(), open: (id) => go(href("sessions", id, params(predicates)), { replace: open !== null }) });
+  const list = sessionList(tell, toHref);
+  const pane = sessionPane({ close: closePane, revoke: revokeOne, revokeUser, toHref: (id) => toHref(id, predicates) });
+  const steps = walk(list, { isOpen: () => open !== null, open: (id) => go(toHref(id, predicates), { replace: open !== null }) });
 
   const explainButton = mayExplain() ? toggle("Explain", "How the search was answered (e)", turnExplain) : null;
-  const datesButton = toggle("UTC dates", "Absolute or relative dates (d)", turnDates);
+  const datesButton = toggle("UTC dates", "Absolute or relative dates (d)", turnDates, isAbsolute());
   const revokeButton = may("delete") ? el("button", { type: "button", class: "button danger little", title: "Revoke all that match (x)", onclick: revokeMatching }, "Revoke all…") : null;
   const node = el("section", { class: "sessions", "aria-label": "Sessions" },
     el("h1", { class: "unseen" }, "Sessions"),
@@ -67,14 +67,26 @@ export function sessionsView() {
   function search() {
     explained.hidden = !explain;
     explainButton?.setAttribute("aria-pressed", explain);
-    if (predicates.some((p) => p.fault)) return;
     if (open === null || wide()) scrollTo(0, 0);
+    if (faulty()) return stop();
     list.run({ predicates, explain });
+  }
+
+  function faulty() {
+    return predicates.some((p) => p.fault);
+  }
+
+  /** The search has a fault, so nothing is shown that another one found, and nothing of it is revoked. */
+  function stop() {
+    list.stop();
+    fill(found);
+    explained.hidden = true;
+    if (revokeButton) revokeButton.disabled = true;
   }
 
   function showPane() {
     steps.mark(open);
-    if (open !== null) pane.show(open, list.session(open), predicates);
+    if (open !== null) pane.show(open, list.session(open));
     else pane.clear();
     if (!wide()) scrollTo(0, open !== null ? 0 : listY);
     if (!wide() && open !== null) pane.node.focus({ preventScroll: true });
@@ -85,7 +97,7 @@ export function sessionsView() {
     since = 0;
     fill(revokedSince);
     fill(found, error ? null : [el("b", null, total.toLocaleString("en")), total === 1 ? " session" : " sessions", revokedSince,
-      el("span", { class: "faint" }, ` · newest first · ${utc(Date.parse(timestamp)).slice(11)} UTC`)]);
+      el("span", { class: "faint" }, ` · newest first · as of ${utc(Date.parse(timestamp)).slice(11)} UTC`)]);
     if (revokeButton) revokeButton.disabled = !total;
     if (explain && (said || !error)) showExplain(explained, said);
     else explained.hidden = true;
@@ -103,8 +115,12 @@ export function sessionsView() {
     return made;
   }
 
+  function toHref(id, of) {
+    return href("sessions", id, params(of));
+  }
+
   function again() {
-    list.run({ predicates, explain });
+    if (!faulty()) list.run({ predicates, explain });
     pane.judgeAgain();
   }
 
@@ -118,7 +134,7 @@ export function sessionsView() {
   }
 
   function closePane() {
-    go(href("sessions", null, params(predicates)));
+    go(toHref(null, predicates));
   }
 
   function revokeOne(session) {
@@ -130,18 +146,24 @@ export function sessionsView() {
   }
 
   function revokeMatching() {
-    if (!predicates.some((p) => p.fault)) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) });
+    if (!faulty()) openRevoke({ kind: "search", predicates, queries: toQueries(predicates) });
   }
 
   /** A revocation has ended: it revoked one session, or perhaps many. @param {string|null} id */
   function ended(id) {
     if (id !== null && list.drop(id)) fill(revokedSince, ` · ${(++since).toLocaleString("en")} revoked since`);
     if (id === null && searched !== null) list.run({ predicates, explain });
-    if (open !== null && (id === null || id === open)) pane.show(open, list.session(open), predicates);
+    if (open !== null && (id === null || id === open)) pane.show(open, list.session(open));
+  }
+
+  /** Below the width of two columns an open session hides the search. */
+  function focus() {
+    if (open !== null && !wide()) closePane();
+    box.focus();
   }
 
   view = {
-    focus: box.focus, again, turnExplain, turnDates, revokeMatching, closePane, ended, walk: steps, isOpen: () => open !== null,
+    focus, again, turnExplain, turnDates, revokeMatching, closePane, ended, walk: steps, isOpen: () => open !== null,
     revoke: () => {
       const session = open !== null ? pane.session() : list.session(steps.at());
       if (session) revokeOne(session);
@@ -150,8 +172,8 @@ export function sessionsView() {
   return { node, show };
 }
 
-function toggle(text, title, onclick) {
-  return el("button", { type: "button", class: "button quiet little", title, "aria-pressed": "false", onclick }, text);
+function toggle(text, title, onclick, pressed = false) {
+  return el("button", { type: "button", class: "button quiet little", title, "aria-pressed": String(pressed), onclick }, text);
 }
 
 /** Whether a session opens beside the list. */

@@ -1,8 +1,8 @@
 // Walking through the rows by keys.
 
 /**
- * @param {{rows: () => HTMLElement[], loadMore: () => void}} list
- * @param {{isOpen: () => boolean, open: (id: string) => void}} of isOpen: whether a session is open beside the list, which then follows
+ * @param {{node: HTMLElement, rows: () => HTMLElement[], loadMore: () => void}} list
+ * @param {{isOpen: () => boolean, open: (id: string) => void}} of isOpen: whether a session is open, which then follows
  */
 export function walk(list, of) {
   let at = null;
@@ -39,11 +39,12 @@ export function walk(list, of) {
 
   /** Back from a session: its row has the focus again. */
   function focusAgain() {
-    list.rows().find((row) => row.dataset.id === at)?.querySelector(".open").focus({ preventScroll: true });
+    const row = list.rows().find((row) => row.dataset.id === at);
+    if (row) focus(row);
   }
 
-  document.addEventListener("focusin", (event) => {
-    const row = event.target.closest?.(".srow[data-id]");
+  list.node.addEventListener("focusin", (event) => {
+    const row = event.target.closest(".srow[data-id]");
     if (row) at = row.dataset.id;
   });
   return { by, mark, open, focusAgain, at: () => at };

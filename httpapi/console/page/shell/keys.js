@@ -1,4 +1,4 @@
-// What keys do. Nothing while something is typed, or while a dialog is open: that has keys of its own.
+// What keys do. Nothing while something is typed, or while a dialog or a menu is open: that has keys of its own.
 
 /** @typedef {{keys: string, says: string, run: (event: KeyboardEvent) => void, when?: () => boolean, given?: () => boolean}} Key
  * keys: "r", "u, Escape" for two that do the same, or "g s" for one after the other; when: whether it does something now;
@@ -20,7 +20,7 @@ export function allKeys() {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
-  if (typing(event.target) || document.querySelector("dialog[open]")) return;
+  if (typing(event.target) || document.querySelector("dialog[open], :popover-open")) return;
   const pressed = first ? `${first} ${event.key}` : event.key;
   first = null;
   clearTimeout(forget);

@@ -3,6 +3,7 @@
 import { el, icon } from "../shell/dom.js";
 import { safeText } from "../shell/text.js";
 import { asOf } from "./asof.js";
+import { shortened } from "../shell/time.js";
 
 /** What each reason means to a person, and what to do. */
 const reasons = {
@@ -56,7 +57,12 @@ function standing(verdict) {
 }
 
 function checks(all) {
-  return el("ul", { class: "checks" }, all.map((check) => el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name), el("span", { class: "soft" }, safeText(check.says ?? "")))));
+  return el("ul", { class: "checks" }, all.map((check) => (check.asks || check.has ? asked(check) : said(check))));
+}
+
+function said(check) {
+  const says = check.says || (check.name === "headers" && check.passes ? "its values fit into the headers X-Session-…" : "");
+  return el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name), el("span", { class: "soft" }, safeText(says)));
 }
 
 function policy(of) {
@@ -66,8 +72,9 @@ function policy(of) {
 }
 
 function asked(check) {
+  const { asks, has } = check.name === "max_age" ? { asks: shortened(check.asks), has: shortened(check.has) } : check;
   return el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name),
-    el("span", null, el("span", { class: "faint" }, "asks for "), safeText(check.asks || "–", { max: 200 }), el("span", { class: "faint" }, " · has "), safeText(check.has || "none", { max: 80 }),
+    el("span", null, el("span", { class: "faint" }, "asks for "), safeText(asks || "–", { max: 200 }), el("span", { class: "faint" }, " · has "), safeText(has || "none", { max: 80 }),
       check.says && !check.passes ? el("span", { class: "says" }, safeText(check.says)) : null));
 }
 
