@@ -44,7 +44,7 @@ func TestGuard_RefusesWhatOtherPagesSend(t *testing.T) {
 		headers []string
 	}{
 		{"no header", 403, []string{"X-Console", ""}},
-		{"another value", 403, []string{"X-Console", "2"}},
+		{"the header without the proof", 401, []string{"X-Console", "1"}},
 		{"another origin", 403, []string{"Origin", "https://evil.example"}},
 		{"an origin without a name", 403, []string{"Origin", "null"}},
 		{"another port of the same host", 403, []string{"Origin", "http://" + host + ":1"}},
@@ -135,7 +135,7 @@ func TestGuard_OtherPathsReadNoBody(t *testing.T) {
 
 func TestAnonymous_NeedsALoopbackHostAndNoSignIn(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Anonymous = true })
-	b := &browser{fixture: f}
+	b := f.browser()
 	me := decoded[map[string]any](t, b.want(200, "GET", "me", ""))
 	if me["name"] != "anonymous" || me["anonymous"] != true || me["endsAt"] != nil {
 		t.Errorf("got %v", me)
@@ -155,7 +155,7 @@ func TestConsole_BeforeTheStoreIsThere(t *testing.T) {
 	if r := f.send("GET", "/console/", ""); r.status != http.StatusOK || !strings.Contains(r.body, "<title>") {
 		t.Errorf("got %d %s", r.status, r.body)
 	}
-	b := &browser{fixture: f}
+	b := f.browser()
 	for _, path := range []string{"me", "live", "revocations"} {
 		r := b.want(503, "GET", path, "")
 		if !strings.Contains(r.body, "waiting for redis: it is away") || r.header.Get("Retry-After") == "" {

@@ -34,7 +34,10 @@ func permissionOf(g caller.Grant) permission {
 }
 
 // me answers GET me: who has signed in, and what the program is.
-func (c *Console) me(r *request, _ string) error {
+func (c *Console) me(r *request, _ string) error { return c.tell(r, "") }
+
+// tell answers who has signed in, and what the program is. proof is that of a session that has just begun, else "".
+func (c *Console) tell(r *request, proof string) error {
 	type may struct {
 		Read   permission `json:"read"`
 		Write  permission `json:"write"`
@@ -47,9 +50,10 @@ func (c *Console) me(r *request, _ string) error {
 		May         may        `json:"may"`
 		EndsAt      *time.Time `json:"endsAt"` // null: never
 		IdleSeconds int        `json:"idleSeconds"`
+		Proof       string     `json:"proof,omitempty"`
 		About
 	}{
-		Name: r.who.caller.Name, UserID: r.who.caller.UserID, Anonymous: c.config.Anonymous,
+		Proof: proof, Name: r.who.caller.Name, UserID: r.who.caller.UserID, Anonymous: c.config.Anonymous,
 		May:   may{permissionOf(r.who.caller.Read), permissionOf(r.who.caller.Write), permissionOf(r.who.caller.Delete)},
 		About: c.config.About,
 	}

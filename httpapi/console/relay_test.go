@@ -181,7 +181,7 @@ func TestI6_NoSecretIsLogged(t *testing.T) {
 	b.do("POST", "sign-out", `{}`)
 	logged := f.logs.String()
 	_, cookie, _ := strings.Cut(b.cookie, "=")
-	for what, secret := range map[string]string{"key": f.secret["admin"], "cookie": cookie, "token": token, "end of the token": token[len(token)-20:], "wrong key": wrong} {
+	for what, secret := range map[string]string{"key": f.secret["admin"], "cookie": cookie, "proof": b.proof, "token": token, "end of the token": token[len(token)-20:], "wrong key": wrong} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has the %s: %s", what, logged)
 		}

@@ -53,10 +53,11 @@ func (c *Console) signIn(r *request, _ string) error {
 	}
 	now := time.Now()
 	c.signIns.end(r.http.Request.Header.Cookie(c.cookie))
-	c.setCookie(r.http, c.signIns.begin(hash, now), secure)
+	cookie, proof := c.signIns.begin(hash, now)
+	c.setCookie(r.http, cookie, secure)
 	c.log.Info("console sign-in", "request_id", r.id, "caller", who.Name, "user_id", who.UserID)
 	r.who = &visitor{caller: who, key: hash, ends: now.Add(longest)}
-	return c.me(r, "")
+	return c.tell(r, proof)
 }
 
 // signOut answers POST sign-out: it ends the session of the console, if there is one.

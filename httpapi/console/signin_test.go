@@ -26,7 +26,7 @@ func TestSignIn_SaysWhoMayWhat(t *testing.T) {
 
 func TestSignIn_CookieIsKeptFromScriptsAndOtherSites(t *testing.T) {
 	f := newFixture(t)
-	b := &browser{fixture: f}
+	b := f.browser()
 	for secure, attributes := range map[string][]string{
 		"false": {"HttpOnly", "SameSite=Strict", "path=/console/"},
 		"true":  {"HttpOnly", "SameSite=Strict", "path=/console/", "secure"},
@@ -46,9 +46,29 @@ func TestSignIn_CookieIsKeptFromScriptsAndOtherSites(t *testing.T) {
 	}
 }
 
+// A server on another port of the host is sent the cookie by the browser: it opens nothing without the proof, which only the
+// console's own origin has.
+func TestSignIn_ACookieAloneIsNobody(t *testing.T) {
+	f := newFixture(t)
+	b, other := f.signIn("admin"), f.signIn("admin")
+	for _, proof := range []string{"1", b.proof[:len(b.proof)-1], b.proof + "A", strings.ToUpper(b.proof), other.proof, strings.TrimPrefix(b.cookie, f.console.cookie+"=")} {
+		for _, path := range []string{"me", "live", "revocations"} {
+			b.want(401, "GET", path, "", "X-Console", proof)
+		}
+		b.want(401, "POST", "search", `{}`, "X-Console", proof)
+		b.want(204, "POST", "sign-out", `{}`, "X-Console", proof) // which ends nothing
+	}
+	b.want(403, "GET", "me", "", "X-Console", "")
+	b.want(401, "GET", "me", "", "Cookie", other.cookie)
+	if r := b.want(200, "GET", "me", ""); strings.Contains(r.body, "proof") {
+		t.Errorf("the proof can be asked for: %s", r.body)
+	}
+	f.browser().want(401, "GET", "me", "", "X-Console", b.proof)
+}
+
 func TestSignIn_RefusesWrongKeys(t *testing.T) {
 	f := newFixture(t)
-	b := &browser{fixture: f}
+	b := f.browser()
 	for _, body := range []string{`{"key":"ck_wrong"}`, `{"key":""}`, `{}`, `{"key":"` + strings.ToUpper(f.secret["admin"]) + `"}`} {
 		r := b.want(401, "POST", "sign-in", body)
 		if r.header.Get("Set-Cookie") != "" {
@@ -70,7 +90,7 @@ func TestSignIn_RefusesWrongKeys(t *testing.T) {
 
 func TestSignIn_IsLimited(t *testing.T) {
 	f := newFixture(t)
-	b := &browser{fixture: f}
+	b := f.browser()
 	refused := 0
 	for range signInBurst + 10 { // more than a second's would take longer than these
 		if r := b.do("POST", "sign-in", `{"key":"ck_wrong"}`); r.status == http.StatusTooManyRequests {

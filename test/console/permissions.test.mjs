@@ -12,7 +12,7 @@ test("a key that only reads sees no revoke, and the sidecar refuses it all the s
   assert.equal(await page.getByRole("dialog").count(), 0);
   const before = await total({ userIdQuery: { id: "user-09" } });
   const counted = await page.evaluate(async () => {
-    const answer = await fetch("api/revocations", { method: "POST", headers: { "Content-Type": "application/json", "X-Console": "1" }, body: JSON.stringify({ queries: [{ userIdQuery: { id: "user-09" } }], dryRun: true }) });
+    const answer = await fetch("api/revocations", { method: "POST", headers: { "Content-Type": "application/json", "X-Console": localStorage.getItem("console.proof") }, body: JSON.stringify({ queries: [{ userIdQuery: { id: "user-09" } }], dryRun: true }) });
     return answer.json();
   });
   assert.equal(counted.revoked ?? "0", "0");
