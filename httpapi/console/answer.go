@@ -39,13 +39,16 @@ var routes = []route{
 func (c *Console) answer(r *request, fromHere bool) error {
 	path := string(r.http.Path())
 	byLink := opensPage(&r.http.Request.Header) && !strings.HasPrefix(path, apiPath)
-	if err := server.Guard(r.http, fromHere && !byLink); err != nil {
-		return err
-	}
-	if fromHere && byLink {
-		if err := server.ForHere(&r.http.Request.Header); err != nil {
-			return err
+	if fromHere {
+		if server.ForHere(&r.http.Request.Header) != nil {
+			return errNotHere
 		}
+		if !byLink && server.FromHere(&r.http.Request.Header) != nil {
+			return errOtherSite
+		}
+	}
+	if err := server.Guard(r.http, false); err != nil {
+		return err
 	}
 	if below, isAPI := strings.CutPrefix(path, apiPath); isAPI {
 		return c.call(r, below)
@@ -115,13 +118,15 @@ func find(method []byte, path string, answer *fasthttp.ResponseHeader) (*route, 
 	return nil, "", refusal.NoMethod
 }
 
-// visitor returns who has sent r, nil if nobody has signed in, or the API key has been taken away since.
+// visitor returns who has sent r, nil if nobody has signed in, the proof is not that of the cookie, or the API key has been
+// taken away since.
 func (c *Console) visitor(r *request, uses bool) *visitor {
 	if who := r.on.callers.Anonymous(); who != nil {
 		return &visitor{caller: who}
 	}
-	cookie := r.http.Request.Header.Cookie(c.cookie)
-	key, ends, found := c.signIns.find(cookie, time.Now(), uses)
+	h := &r.http.Request.Header
+	cookie := h.Cookie(c.cookie)
+	key, ends, found := c.signIns.find(cookie, h.Peek(headerConsole), time.Now(), uses)
 	if !found {
 		return nil
 	}
@@ -133,4 +138,4 @@ func (c *Console) visitor(r *request, uses bool) *visitor {
 	return &visitor{caller: who, key: key, ends: ends}
 }
 
-var errNotSignedIn = &refusal.Error{Code: refusal.Unauthorised, Text: "nobody has signed in, or the session of the console has ended"}
+var errNotSignedIn = &refusal.Error{Code: refusal.Unauthorised, Text: "nobody has signed in here, or the session of the console has ended; sign in again"}

@@ -12,16 +12,14 @@ import (
 // maxBody bounds the body of a request, in bytes.
 const maxBody = 64 << 10
 
-// Requests of the page have this header. A page of another site can send it only after a preflight, which nobody answers.
-const (
-	headerConsole = "X-Console"
-	consoleValue  = "1"
-)
+// headerConsole is on every request of the page: its value is the proof that the sign-in gave to it, or 1 where nobody has signed
+// in. A page of another site can send it only after a preflight, which nobody answers.
+const headerConsole = "X-Console"
 
-// ownPage refuses what the console's own page has not sent. Each check alone keeps other sites out of a browser that knows
-// it; a program that is no browser has no cookie that another has not given to it.
+// ownPage refuses a request that another page may have sent. Each check alone keeps other sites out of a browser that knows
+// it. A server on another port of the same host can have been sent the cookie, but not the proof.
 func ownPage(h *fasthttp.RequestHeader) error {
-	if string(h.Peek(headerConsole)) != consoleValue {
+	if len(h.Peek(headerConsole)) == 0 {
 		return errNoConsoleHeader
 	}
 	for _, site := range h.PeekAll("Sec-Fetch-Site") {
@@ -65,9 +63,10 @@ func (r *request) body() ([]byte, error) {
 	return body, err
 }
 
-// What is refused before anybody looks at it.
+// These refuse a request before its route is looked at.
 var (
-	errNoConsoleHeader = &refusal.Error{Code: refusal.Denied, Text: "a request to the console must have the header X-Console: 1"}
+	errNoConsoleHeader = &refusal.Error{Code: refusal.Denied, Text: "a request to the console must have the header X-Console: the proof that the sign-in answered, or 1 where nobody has signed in"}
+	errNotHere         = &refusal.Error{Code: refusal.Denied, Text: "on loopback the console is served by loopback names only: the Host must be localhost, 127.0.0.0/8 or [::1]; for a proxy on this machine set --admin-addr=unix:PATH"}
 	errOtherSite       = &refusal.Error{Code: refusal.Denied, Text: "only the console's own page may send this: Sec-Fetch-Site must be same-origin, and the Origin that of the Host"}
 	errContentType     = &refusal.Error{Code: refusal.Invalid, HTTP: fasthttp.StatusUnsupportedMediaType, Text: "the Content-Type must be application/json"}
 )

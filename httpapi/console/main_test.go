@@ -193,16 +193,22 @@ func (f *fixture) send(method, path, body string, headers ...string) reply {
 type browser struct {
 	*fixture
 	cookie string
+	// proof is what its sign-in was answered, "1" before.
+	proof string
 }
+
+// browser opens a page.
+func (f *fixture) browser() *browser { return &browser{fixture: f, proof: "1"} }
 
 // signIn opens a page and signs in with the key of that name.
 func (f *fixture) signIn(as string) *browser {
 	f.t.Helper()
-	b := &browser{fixture: f}
+	b := f.browser()
 	r := b.want(200, "POST", "sign-in", `{"key":"`+f.secret[as]+`"}`)
 	b.cookie, _, _ = strings.Cut(r.header.Get("Set-Cookie"), ";")
-	if b.cookie == "" {
-		f.t.Fatal("no cookie was set")
+	b.proof = decoded[struct{ Proof string }](f.t, r).Proof
+	if b.cookie == "" || b.proof == "" {
+		f.t.Fatalf("got %v %s", r.header, r.body)
 	}
 	return b
 }
@@ -210,7 +216,7 @@ func (f *fixture) signIn(as string) *browser {
 // do sends what the page sends, with further headers.
 func (b *browser) do(method, path, body string, headers ...string) reply {
 	b.t.Helper()
-	all := []string{"X-Console", "1", "Origin", "http://" + b.addr, "Sec-Fetch-Site", "same-origin", "Cookie", b.cookie}
+	all := []string{"X-Console", b.proof, "Origin", "http://" + b.addr, "Sec-Fetch-Site", "same-origin", "Cookie", b.cookie}
 	if method == "POST" {
 		all = append(all, "Content-Type", "application/json")
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
@@ -19,7 +20,7 @@ type About struct {
 	// StalenessSeconds is --near-cache-staleness, Replicas --revoke-wait-replicas.
 	StalenessSeconds float64 `json:"stalenessSeconds"`
 	Replicas         int     `json:"replicas"`
-	// Policies are those of verify.
+	// Policies are those of verify. Of which organizations they are, only a key that sees all sessions is told.
 	Policies []verify.Asked `json:"policies"`
 }
 
@@ -34,7 +35,10 @@ func permissionOf(g caller.Grant) permission {
 }
 
 // me answers GET me: who has signed in, and what the program is.
-func (c *Console) me(r *request, _ string) error {
+func (c *Console) me(r *request, _ string) error { return c.tell(r, "") }
+
+// tell answers who has signed in, and what the program is. proof is that of a session that has just begun, else "".
+func (c *Console) tell(r *request, proof string) error {
 	type may struct {
 		Read   permission `json:"read"`
 		Write  permission `json:"write"`
@@ -47,17 +51,33 @@ func (c *Console) me(r *request, _ string) error {
 		May         may        `json:"may"`
 		EndsAt      *time.Time `json:"endsAt"` // null: never
 		IdleSeconds int        `json:"idleSeconds"`
+		Proof       string     `json:"proof,omitempty"`
 		About
 	}{
-		Name: r.who.caller.Name, UserID: r.who.caller.UserID, Anonymous: c.config.Anonymous,
+		Proof: proof, Name: r.who.caller.Name, UserID: r.who.caller.UserID, Anonymous: c.config.Anonymous,
 		May:   may{permissionOf(r.who.caller.Read), permissionOf(r.who.caller.Write), permissionOf(r.who.caller.Delete)},
 		About: c.config.About,
+	}
+	if !r.who.caller.Read.All {
+		answer.Policies = withoutOrganizations(answer.Policies)
 	}
 	if !r.who.ends.IsZero() {
 		ends := r.who.ends.UTC().Truncate(time.Second)
 		answer.EndsAt, answer.IdleSeconds = &ends, int(idle.Seconds())
 	}
 	return writeJSON(r.http, fasthttp.StatusOK, answer)
+}
+
+// withoutOrganizations returns policies that do not name those they ask for, which come last.
+func withoutOrganizations(policies []verify.Asked) []verify.Asked {
+	all := make([]verify.Asked, 0, len(policies))
+	for _, p := range policies {
+		if others, _, found := strings.Cut(p.Asks, "organizations "); found {
+			p.Asks = others + "some organizations"
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // writeJSON makes v the answer.

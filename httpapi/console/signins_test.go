@@ -16,12 +16,18 @@ func keyOf(n int) (key [sha256.Size]byte) {
 func TestSignIns_EndIdleAndInAnyCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all signIns
+		proofs := map[string]string{}
 		is := func(cookie string, uses bool) bool {
-			_, _, found := all.find([]byte(cookie), time.Now(), uses)
+			_, _, found := all.find([]byte(cookie), []byte(proofs[cookie]), time.Now(), uses)
 			return found
 		}
+		begin := func(n int) string {
+			cookie, proof := all.begin(keyOf(n), time.Now())
+			proofs[cookie] = proof
+			return cookie
+		}
 		begun := time.Now()
-		unused, watched, used := all.begin(keyOf(1), begun), all.begin(keyOf(1), begun), all.begin(keyOf(1), begun)
+		unused, watched, used := begin(1), begin(1), begin(1)
 		for time.Since(begun) < longest-10*time.Minute {
 			if !is(used, true) {
 				t.Fatalf("a session in use ended after %v", time.Since(begun))
@@ -35,7 +41,7 @@ func TestSignIns_EndIdleAndInAnyCase(t *testing.T) {
 			t.Error("a session that nobody uses lasts")
 		}
 		<-time.After(time.Until(begun.Add(longest)) - 1)
-		_, ends, found := all.find([]byte(used), time.Now(), true)
+		_, ends, found := all.find([]byte(used), []byte(proofs[used]), time.Now(), true)
 		if !found || !ends.Equal(begun.Add(longest)) {
 			t.Errorf("got %v, %v", ends, found)
 		}
@@ -52,17 +58,20 @@ func TestSignIns_EndIdleAndInAnyCase(t *testing.T) {
 func TestSignIns_AreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all signIns
+		proofs := map[string]string{}
 		found := func(cookie string) bool {
-			_, _, is := all.find([]byte(cookie), time.Now(), false)
+			_, _, is := all.find([]byte(cookie), []byte(proofs[cookie]), time.Now(), false)
 			return is
 		}
 		begin := func(n int) string {
 			<-time.After(time.Millisecond)
-			return all.begin(keyOf(n), time.Now())
+			cookie, proof := all.begin(keyOf(n), time.Now())
+			proofs[cookie] = proof
+			return cookie
 		}
 		other, first, second := begin(0), begin(1), begin(1)
 		<-time.After(time.Millisecond)
-		all.find([]byte(first), time.Now(), true) // so that second is unused longest
+		all.find([]byte(first), []byte(proofs[first]), time.Now(), true) // so that second is unused longest
 		for range maxOfKey - 1 {
 			begin(1)
 		}

@@ -12,7 +12,7 @@ test("a key that only reads sees no revoke, and the sidecar refuses it all the s
   assert.equal(await page.getByRole("dialog").count(), 0);
   const before = await total({ userIdQuery: { id: "user-09" } });
   const counted = await page.evaluate(async () => {
-    const answer = await fetch("api/revocations", { method: "POST", headers: { "Content-Type": "application/json", "X-Console": "1" }, body: JSON.stringify({ queries: [{ userIdQuery: { id: "user-09" } }], dryRun: true }) });
+    const answer = await fetch("api/revocations", { method: "POST", headers: { "Content-Type": "application/json", "X-Console": localStorage.getItem("console.proof") }, body: JSON.stringify({ queries: [{ userIdQuery: { id: "user-09" } }], dryRun: true }) });
     return answer.json();
   });
   assert.equal(counted.revoked ?? "0", "0");
@@ -34,4 +34,12 @@ test("a key for one organization sees and ends the sessions of that one", () => 
   await dialog.getByLabel(/to confirm/).fill("30");
   await dialog.getByRole("button", { name: "Revoke 30 sessions" }).click();
   await saysTotal(page, 0);
+}));
+
+test("a key for one organization is not told how many sessions others have, and why", () => withPage({}, async (page) => {
+  await signIn(page, "org", "#/live");
+  await page.locator(".chart", { hasText: "Live sessions" }).getByText("This key does not see all sessions.").waitFor();
+  await page.locator(".expiries").getByText("This key does not see all sessions.").waitFor();
+  await page.goto(page.url().replace(/#.*/, "#/verify"));
+  await page.getByText("some organizations").waitFor();
 }));

@@ -21,12 +21,24 @@ test("a wrong key is refused, a right one signs in where one wanted to go", () =
   await page.locator(".chip", { hasText: "user-01" }).waitFor();
 }));
 
+// A server on another port of the host gets the cookie, and has no way to the proof.
+test("the cookie without the proof of this origin opens nothing", () => withPage({}, async (page, context) => {
+  await signIn(page);
+  const [cookie] = await context.cookies();
+  const answer = await context.request.get(`${world.console}api/me`, { headers: { "X-Console": "1", Cookie: `${cookie.name}=${cookie.value}` } });
+  assert.equal(answer.status(), 401);
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await page.getByLabel("API key").waitFor();
+}));
+
 test("signing out ends it", () => withPage({}, async (page, context) => {
   await signIn(page);
   const [cookie] = await context.cookies();
   await page.locator("#account").click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByLabel("API key").waitFor();
+  assert.equal(await page.evaluate(() => localStorage.getItem("console.proof")), null);
   await context.addCookies([cookie]);
   await page.reload();
   await page.getByLabel("API key").waitFor();

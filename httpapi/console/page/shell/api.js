@@ -1,6 +1,7 @@
 // Calls of the console's own API. Every one says that it comes from this page, so that no other page can make it.
 
 import { Clock } from "./clock.js";
+import { keepProof, proof } from "./proof.js";
 
 /** What went wrong: `status` is that of HTTP, 0 if the sidecar did not answer; `body` the answer, if it had JSON. */
 export class ApiError extends Error {
@@ -32,7 +33,7 @@ export const on = {
  * @param {{signal?: AbortSignal, wait?: number}} [options]
  */
 export async function call(method, path, body, options = {}) {
-  const init = { method, headers: { "X-Console": "1" }, credentials: "same-origin", cache: "no-store", redirect: "error", signal: options.signal };
+  const init = { method, headers: { "X-Console": path === "sign-in" ? "1" : proof() }, credentials: "same-origin", cache: "no-store", redirect: "error", signal: options.signal };
   if (method === "POST") {
     init.headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body ?? {});
@@ -40,6 +41,8 @@ export async function call(method, path, body, options = {}) {
   const { response, text } = await send(`api/${path}`, init, options.wait ?? patience);
   const answer = parse(text);
   Clock.hear(answer?.now ?? answer?.details?.timestamp ?? response.headers.get("Date"));
+  if (response.ok && path === "sign-in") keepProof(answer.proof);
+  if (response.ok && path === "sign-out") keepProof(null);
   if (response.ok) return answer;
   const error = new ApiError(response.status, answer?.message || `the sidecar answered ${response.status}`, answer);
   if (error.status === 401 && path !== "sign-in") on.signedOut(error);
