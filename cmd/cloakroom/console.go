@@ -42,11 +42,12 @@ func (s *sidecar) newConsole() {
 	})
 }
 
-// startConsole lets the console answer by api.
-func (s *sidecar) startConsole(api *httpapi.Server) {
-	if s.console != nil {
-		s.parts.Start("console", func(ctx context.Context) error { return s.console.Run(ctx, api) })
+// consoleOf lets the console answer by api; nil if it is off.
+func (s *sidecar) consoleOf(api *httpapi.Server) func(context.Context) error {
+	if s.console == nil {
+		return nil
 	}
+	return func(ctx context.Context) error { return s.console.Run(ctx, api, s.c.DrainTime()) }
 }
 
 // consoleURL is where a browser finds the console.

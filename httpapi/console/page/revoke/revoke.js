@@ -43,7 +43,7 @@ export function openRevoke(target) {
       const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: open.signal });
       ask(Number(revoked));
     } catch (error) {
-      if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
+      if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting }));
     }
   }
 
@@ -90,7 +90,7 @@ export function openRevoke(target) {
     } catch (error) {
       if (open.signal.aborted) return;
       under = null;
-      fill(dialog.body, failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+      fill(dialog.body, failure(error, { again: counting }));
     }
 
     function progress(now) {
