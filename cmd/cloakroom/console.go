@@ -29,7 +29,7 @@ func (s *sidecar) newConsole() {
 		Replicas: s.c.Store.RevokeWaitReplicas, Policies: s.c.API.Verify.Asked(),
 	}
 	watched := live.New(live.Config{
-		Gatherer: s.metrics, Health: s.ready.Health, Bound: bound, Logger: s.log,
+		Gatherer: s.metrics, Health: s.ready.Health, Lasts: httpapi.Lasts, Bound: bound, Logger: s.log,
 		Store: func() live.Store {
 			if store := s.ready.Store(); store != nil {
 				return store
