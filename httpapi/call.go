@@ -80,6 +80,9 @@ func (s *Server) handleCalls(base context.Context, r *route, f face) func(*fasth
 		c.http, c.route, c.console, c.start = ctx, r, console, time.Now()
 		if console != nil {
 			c.caller = console.Caller
+			if console.Context != nil {
+				base = console.Context
+			}
 		}
 		c.requestID = server.AppendRequestID(c.requestID, ctx)
 		ctx.Response.Header.SetContentType(contentTypeJSON)

@@ -32,6 +32,11 @@ type ConsoleCall struct {
 	Session string
 	// Body is the request's body, in JSON, of Search, Revoke and Judge. It is read until the call returns.
 	Body []byte
+	// Context ends the call; it comes from the base of ForConsole. nil: that base does.
+	Context context.Context
+	// Began is called, by the goroutine that called Revoke, when nothing of the request is refused and the revocation
+	// begins; nil is not called. It must not wait.
+	Began func()
 	// Progress is told now and then, by the goroutine that called Revoke, how many sessions have been
 	// revoked so far, or counted by a dry run; nil is told nothing. It must not wait.
 	Progress func(revoked uint64)

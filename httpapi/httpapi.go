@@ -66,7 +66,7 @@ type Config struct {
 	KeyRate caller.KeyRate
 	// MaxInFlight is how many reads, verifies among them, may be at work at a
 	// time; above that they are answered 503 at once. Writes have half of it,
-	// searches a quarter, imports and revocations a 64th, but at least 8, each
+	// searches a quarter, imports and revocations a 64th, but at least 12, each
 	// apart from the others. Default 1024.
 	MaxInFlight int
 	// TrustedProxies are believed about where a request came from; default
@@ -122,8 +122,8 @@ type Server struct {
 	verify   *verify.Endpoint
 	budgets  [classes]*server.Budget
 	shedTold server.OncePerSecond
-	// Imports, back-channel logouts and revocations have places of their own.
-	imports, logouts, revocations server.Budget
+	// Imports, back-channel logouts, revocations and their dry runs have places of their own.
+	imports, logouts, revocations, counts server.Budget
 	logoutCounts                  logoutCounts
 	permissions                   *forward.Permissions
 	events                        *webhook.Receiver // nil without Config.Event
@@ -202,7 +202,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: c.Logger, limits: defaultTimeouts,
-		imports: server.Budget{Limit: maxImports}, logouts: server.Budget{Limit: maxLogouts}, revocations: server.Budget{Limit: maxRevocations},
+		imports: server.Budget{Limit: maxImports}, logouts: server.Budget{Limit: maxLogouts}, revocations: server.Budget{Limit: maxRevocations}, counts: server.Budget{Limit: maxCounts},
 		largeEvents: server.Budget{Limit: webhook.Places},
 	}
 	s.limits.idleAtEnd = c.ShutdownIdle

@@ -351,6 +351,23 @@ func TestJudge_Upstream(t *testing.T) {
 	}
 }
 
+// Where verify accepts no session tokens, the verdict says so of a session and of its token, and names the setting.
+func TestJudge_TokensThatAreNotAccepted(t *testing.T) {
+	f := newFixture(t, withJudged("", func(s *setup) { s.config.Verify.Accepts = verify.AcceptJWTs }))
+	id, token := f.login(aliceVerified)
+	byID, byToken := f.verdict("id", id), f.agrees(token)
+	f.fitsTogether(&byID)
+	for _, v := range []verify.Verdict{byID, byToken} {
+		if v.Passes || v.Status != 401 || v.Reason != byToken.Reason ||
+			!slices.Contains(v.Checks, verify.Check{Name: "accepted", Says: "verify does not accept session tokens here: --verify-accept is jwt"}) {
+			t.Errorf("got %+v", v)
+		}
+	}
+	if byID.SessionID != session.ID(id) {
+		t.Errorf("the session is not shown: %+v", byID)
+	}
+}
+
 // What is not known is never "not found": the answer is 503. (I2)
 func TestI2_JudgeStoreAway(t *testing.T) {
 	f := newFixture(t, withJudged(""))

@@ -22,6 +22,8 @@ import (
 const (
 	// maxRevocations is how many revocations run at a time.
 	maxRevocations = 4
+	// maxCounts is how many dry runs do: a count that nobody waits for any more keeps no session from being revoked.
+	maxCounts = 4
 	// progressPause is how long after its last line the log tells how far one is.
 	progressPause = 5 * time.Second
 	// zitadelPause is how long a ZITADEL is left alone that did not do what it was asked.
@@ -53,10 +55,14 @@ type revokeRun struct {
 // Sessions that live in a ZITADEL are deleted there, and then here. If it refuses that for some, all others are
 // revoked, and the answer is 502: who looks at nothing but the status must not take it for done.
 func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke) error {
-	if !s.revocations.Enter() {
-		return &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time", maxRevocations)}
+	places, full := &s.revocations, errTooManyRevocations
+	if q.DryRun {
+		places, full = &s.counts, errTooManyCounts
 	}
-	defer s.revocations.Leave()
+	if !places.Enter() {
+		return full
+	}
+	defer places.Leave()
 	c.logged = append(c.logged, slog.String("which", whose(&q.Query)), slog.Int("except", len(q.Except)), slog.Bool("dry_run", q.DryRun))
 	may := c.caller.MayDelete
 	if !c.caller.Delete.All && len(c.caller.Delete.Orgs) == 0 {
@@ -74,6 +80,9 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	var err error
 	if run.zitadel, err = s.atZITADEL(run.what); err != nil {
 		return err
+	}
+	if c.console != nil && c.console.Began != nil {
+		c.console.Began()
 	}
 	ctx, ended, stop := server.UntilDrained(base)
 	defer stop()
@@ -107,6 +116,11 @@ func (s *Server) revokeSessions(base context.Context, c *call, q *request.Revoke
 	}
 	return c.end(http.StatusOK)
 }
+
+var (
+	errTooManyRevocations = &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d revocations may run at a time in this process, whichever keys began them; try again when one has ended", maxRevocations)}
+	errTooManyCounts      = &refusal.Error{Code: refusal.Exhausted, Text: fmt.Sprintf("at most %d dry runs of revocations may run at a time in this process, whichever keys began them; try again when one has ended", maxCounts)}
+)
 
 // atZITADEL is a revocation at the ZITADEL that the sessions live in, nil if there is none.
 func (s *Server) atZITADEL(what cache.Revocation) (*forward.Revocation, error) {

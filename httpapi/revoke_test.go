@@ -171,7 +171,14 @@ func TestRevokeAtOnce(t *testing.T) {
 	if r := f.want(http.StatusTooManyRequests, "admin", "POST", "/v2/sessions/revoke", `{"all":true}`); !strings.Contains(r.body, "at most 4 revocations may run at a time") {
 		t.Error(r.body)
 	}
+	f.want(http.StatusOK, "admin", "POST", "/v2/sessions/revoke", `{"all":true,"dryRun":true}`) // it has places of its own
 	f.server.revocations.Leave()
+	for range maxCounts {
+		f.server.counts.Enter()
+	}
+	if r := f.want(http.StatusTooManyRequests, "admin", "POST", "/v2/sessions/revoke", `{"all":true,"dryRun":true}`); !strings.Contains(r.body, "at most 4 dry runs of revocations may run at a time") {
+		t.Error(r.body)
+	}
 	f.revoke("admin", `{"all":true}`)
 }
 

@@ -80,6 +80,11 @@ func sessionService(version string, beta bool) []route {
 	return calls
 }
 
+// Lasts says whether requests to a route, by its name in metrics, take as long as their work or their body does.
+func Lasts(name string) bool {
+	return slices.ContainsFunc(routes, func(r route) bool { return (r.lasts || r.streams) && r.label() == name })
+}
+
 // byConnect returns r as a procedure of Connect.
 func (r route) byConnect(service string) route {
 	r.method, r.path, r.protocol = fasthttp.MethodPost, service+r.call, protocol.Connect

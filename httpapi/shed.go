@@ -31,7 +31,7 @@ const (
 	// defaultMaxInFlight is Config.MaxInFlight.
 	defaultMaxInFlight = 1024
 	// leastLong is the smallest budget of long requests; more than run at a time.
-	leastLong = maxImports + maxRevocations + 2
+	leastLong = maxImports + maxRevocations + maxCounts + 2
 )
 
 // budgetOf returns how many requests of a class may be at work, where reads have n.

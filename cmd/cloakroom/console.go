@@ -29,7 +29,7 @@ func (s *sidecar) newConsole() {
 		Replicas: s.c.Store.RevokeWaitReplicas, Policies: s.c.API.Verify.Asked(),
 	}
 	watched := live.New(live.Config{
-		Gatherer: s.metrics, Health: s.ready.Health, Bound: bound, Logger: s.log,
+		Gatherer: s.metrics, Health: s.ready.Health, Lasts: httpapi.Lasts, Bound: bound, Logger: s.log,
 		Store: func() live.Store {
 			if store := s.ready.Store(); store != nil {
 				return store
@@ -42,11 +42,12 @@ func (s *sidecar) newConsole() {
 	})
 }
 
-// startConsole lets the console answer by api.
-func (s *sidecar) startConsole(api *httpapi.Server) {
-	if s.console != nil {
-		s.parts.Start("console", func(ctx context.Context) error { return s.console.Run(ctx, api) })
+// consoleOf lets the console answer by api; nil if it is off.
+func (s *sidecar) consoleOf(api *httpapi.Server) func(context.Context) error {
+	if s.console == nil {
+		return nil
 	}
+	return func(ctx context.Context) error { return s.console.Run(ctx, api, s.c.DrainTime()) }
 }
 
 // consoleURL is where a browser finds the console.

@@ -165,7 +165,6 @@ func (s *sidecar) startParts(ctx context.Context, then func(context.Context, *si
 	}
 	s.sayIfMoved("http-addr", s.c.Listen.HTTP, s.listens.HTTP)
 	s.startAPI(api, store)
-	s.startConsole(api)
 	s.breakers.Arm()
 	evicts := readiness.NewEviction(b.Client, s.log)
 	evicts.Look(ctx)
@@ -258,7 +257,7 @@ func (s *sidecar) startAPI(api *httpapi.Server, store *cache.Store) {
 			}).Run(ctx, secured(s.listens.GRPC, s.c.GRPCTLS), s.c.DrainTime(), cut)
 		}
 	}
-	s.startListeners(run, runVerify, runGRPC)
+	s.startListeners(run, runVerify, runGRPC, s.consoleOf(api))
 	s.startReloads()
 }
 

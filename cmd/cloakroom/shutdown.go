@@ -17,15 +17,15 @@ func (s *sidecar) serveOn() error {
 	return s.parts.Pause(context.Background(), s.c.ShutdownDelay)
 }
 
-// startListeners lets the listeners of requests run as one part, so that they
-// drain at the same time.
-func (s *sidecar) startListeners(api, verify, grpc func(context.Context) error) {
+// startListeners lets the listeners of requests run as one part with the console, so that they
+// drain at the same time. What is nil is left out.
+func (s *sidecar) startListeners(api, verify, grpc, console func(context.Context) error) {
 	s.parts.Start("listeners", func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, l := range []struct {
 			name string
 			run  func(context.Context) error
-		}{{"API", api}, {"verify", verify}, {"gRPC", grpc}} {
+		}{{"API listener", api}, {"verify listener", verify}, {"gRPC listener", grpc}, {"console", console}} {
 			if l.run == nil {
 				continue
 			}
@@ -35,7 +35,7 @@ func (s *sidecar) startListeners(api, verify, grpc func(context.Context) error) 
 					err = parts.ErrEndedByItself
 				}
 				if err != nil {
-					return fmt.Errorf("%s listener: %w", l.name, err)
+					return fmt.Errorf("%s: %w", l.name, err)
 				}
 				return nil
 			})

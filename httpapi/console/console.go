@@ -21,6 +21,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/errgroup"
 )
 
 // Config configures a Console. Fields without a default are required.
@@ -48,6 +49,7 @@ type Console struct {
 	signIns signIns
 	failed  failures
 	jobs    jobs
+	counts  counts
 
 	mu sync.Mutex
 	on *attached // nil while there is nothing to ask
@@ -57,6 +59,8 @@ type Console struct {
 type attached struct {
 	callers *caller.Authenticator
 	calls   *httpapi.ConsoleCalls
+	// base ends calls and revocations under way.
+	base context.Context
 	// under are calls and revocations under way.
 	under sync.WaitGroup
 }
@@ -76,17 +80,23 @@ func New(c Config) *Console {
 	}
 }
 
-// Run samples the program, and lets the console ask api, until ctx ends. Then revocations under way end as those of a client do, and it returns nil
-// when everything that it has started has ended. (I7) It must not run twice at a time.
-func (c *Console) Run(ctx context.Context, api *httpapi.Server) error {
+// Run samples the program, and lets the console ask api, until ctx ends. Then revocations under way end as those of a
+// client do, and what still runs after the time drain is cut off. It returns nil when everything that it has started
+// has ended. (I7) It must not run twice at a time.
+func (c *Console) Run(ctx context.Context, api *httpapi.Server, drain time.Duration) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	on := &attached{callers: api.Callers, calls: api.ForConsole(server.WithDrain(base, ctx))}
+	on := &attached{callers: api.Callers, base: server.WithDrain(base, ctx)}
+	on.calls = api.ForConsole(on.base)
 	c.attach(on)
-	err := c.config.Live.Run(ctx)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.config.Live.Run(ctx) })
+	<-running.Done()
 	c.attach(nil)
+	timer := time.AfterFunc(drain, cut)
+	defer timer.Stop()
 	on.under.Wait()
-	return err
+	return group.Wait()
 }
 
 func (c *Console) attach(on *attached) {

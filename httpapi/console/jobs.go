@@ -10,15 +10,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 )
 
 const (
 	// kept is how long a revocation is known after its end.
 	kept = time.Hour
-	// maxRunning is how many run at a time; the API allows no more.
-	maxRunning = 4
 	// maxJobs is how many are known at a time, maxJobsOfKey how many of one API key.
 	maxJobs, maxJobsOfKey = 500, 50
 )
@@ -26,9 +22,8 @@ const (
 // jobs are revocations that run, or have ended, those that began first first. The zero value has none. It is safe for
 // concurrent use.
 type jobs struct {
-	mu      sync.Mutex
-	all     []*job
-	running int
+	mu  sync.Mutex
+	all []*job
 }
 
 // job is a revocation.
@@ -68,22 +63,18 @@ func (j *job) state() jobState {
 	return s
 }
 
-// begin notes that a revocation of key runs, or says that too many do.
-func (js *jobs) begin(key [sha256.Size]byte) (*job, error) {
+// begin notes that a revocation of key runs. The API bounds how many do.
+func (js *jobs) begin(key [sha256.Size]byte) *job {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	j := &job{id: hex.EncodeToString(random[:]), key: key, started: time.Now()}
 	js.mu.Lock()
 	defer js.mu.Unlock()
-	if js.running >= maxRunning {
-		return nil, errTooManyRevocations
-	}
 	js.forget()
 	js.makeRoom(maxJobsOfKey, func(other *job) bool { return other.key == key })
 	js.makeRoom(maxJobs, func(*job) bool { return true })
 	js.all = append(js.all, j)
-	js.running++
-	return j, nil
+	return j
 }
 
 // forget forgets what has ended too long ago.
@@ -102,8 +93,8 @@ func (js *jobs) makeRoom(most int, counts func(*job) bool) {
 			}
 		}
 	}
-	if n >= most {
-		js.all = slices.Delete(js.all, first, first+1) // fewer run than may be known
+	if n >= most && first >= 0 {
+		js.all = slices.Delete(js.all, first, first+1)
 	}
 }
 
@@ -112,7 +103,6 @@ func (js *jobs) end(j *job, status int, answer json.RawMessage) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	j.ended, j.status, j.answer = time.Now(), status, answer
-	js.running--
 }
 
 // find returns a job of key.
@@ -141,5 +131,3 @@ func (js *jobs) list(key [sha256.Size]byte) []jobState {
 	}
 	return of
 }
-
-var errTooManyRevocations = &refusal.Error{Code: refusal.Exhausted, Text: "at most " + strconv.Itoa(maxRunning) + " revocations may run at a time; try again when one has ended"}

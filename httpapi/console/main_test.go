@@ -63,7 +63,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	f := newUnready(t, change...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- f.console.Run(ctx, f.api) }()
+	go func() { ended <- f.console.Run(ctx, f.api, 10*time.Second) }()
 	var stopped atomic.Bool
 	f.stop = func() {
 		cancel()

@@ -1,12 +1,14 @@
 package console
 
 import (
+	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
 )
 
-// revoke answers POST revocations: a dry run at once, else with the ID of a job that goes on when the page is closed.
+// revoke answers POST revocations: a dry run with its count, what the API refuses as the API does, else with the ID of a
+// job that goes on when the page is closed.
 func (c *Console) revoke(r *request, _ string) error {
 	body, err := r.body()
 	if err != nil {
@@ -25,22 +27,33 @@ func (c *Console) revoke(r *request, _ string) error {
 		return err
 	}
 	if dryRun {
-		r.relay(r.on.calls.Revoke(r.asks(body)))
-		return nil
+		return c.count(r, body)
 	}
-	j, err := c.jobs.begin(r.who.key)
-	if err != nil {
-		return err
+	var j *job // nil until it begins
+	began, refused := make(chan string, 1), make(chan *httpapi.ConsoleAnswer, 1)
+	calls, asked, key := r.on.calls, r.asks(body), r.who.key
+	asked.Began = func() {
+		j = c.jobs.begin(key)
+		began <- j.id
 	}
-	calls, asked := r.on.calls, r.asks(body)
-	asked.Progress = j.revoked.Store
+	asked.Progress = func(revoked uint64) { j.revoked.Store(revoked) }
 	r.on.under.Go(func() {
 		answer := calls.Revoke(asked)
+		if j == nil {
+			refused <- answer
+			return
+		}
 		c.jobs.end(j, answer.Status, answer.Body)
 	})
-	return writeJSON(r.http, fasthttp.StatusAccepted, struct {
-		ID string `json:"id"`
-	}{j.id})
+	select {
+	case id := <-began:
+		return writeJSON(r.http, fasthttp.StatusAccepted, struct {
+			ID string `json:"id"`
+		}{id})
+	case answer := <-refused:
+		r.relay(answer)
+		return nil
+	}
 }
 
 // revocation answers GET revocations/{id}.

@@ -116,6 +116,10 @@ func (v *verification) judge(why reason, err error) *Verdict {
 	} else {
 		v.reason = why
 	}
+	accepted := v.acceptedCheck()
+	if found && !accepted.Passes {
+		v.reason = reasonNotFound // as verify answers a token that it does not accept
+	}
 	r := refusals[v.reason]
 	out := &Verdict{
 		Passes: v.reason.passes(), Status: r.status, Reason: r.name, Detail: r.detail, Now: dateText(now), By: v.by.String(),
@@ -125,7 +129,9 @@ func (v *verification) judge(why reason, err error) *Verdict {
 	case r.status == http.StatusServiceUnavailable:
 		return out
 	case !found:
-		out.Checks = v.unfound(why, err)
+		if out.Checks = v.unfound(why, err); why == reasonNotFound && !accepted.Passes {
+			out.Checks = []Check{accepted}
+		}
 		return out
 	}
 	s := v.stored
@@ -133,7 +139,7 @@ func (v *verification) judge(why reason, err error) *Verdict {
 	out.SessionID, out.UserID, out.OrganizationID = s.ID, s.UserID, s.OrgID
 	out.Factors = slices.AppendSeq([]string{}, v.proof.Factors.Names())
 	out.AuthTime, out.Expires = dateText(v.proof.AuthTime), dateText(v.expiration())
-	out.Checks = append(v.foundChecks(why), v.proofCheck(), headersCheck(s))
+	out.Checks = append(v.foundChecks(why), accepted, v.proofCheck(), headersCheck(s))
 	if v.s.config.Assertions != nil {
 		out.Checks = append(out.Checks, v.assertionCheck())
 	}
@@ -174,6 +180,19 @@ func (v *verification) unfound(why reason, err error) []Check {
 		return found("no session has this ID; a session that has expired is forgotten soon, a revoked one after 24 hours")
 	}
 	return found("no session has this token; it may have expired, or have been revoked more than 24 hours ago")
+}
+
+// acceptedCheck says whether verify accepts tokens of this kind, or by ID, the session's token in any form.
+func (v *verification) acceptedCheck() Check {
+	asked := [...]Accepts{
+		bySessionToken: AcceptSessions, byJWT: AcceptJWTs, byPair: AcceptPairs, byLoginCookie: AcceptLoginCookies,
+		byID: AcceptSessions | AcceptPairs | AcceptLoginCookies,
+	}[v.by]
+	c := Check{Name: "accepted", Passes: v.s.config.Accepts&asked != 0}
+	if !c.Passes {
+		c.Says = fmt.Sprintf("verify does not accept session tokens here: --verify-accept is %s", v.s.config.Accepts)
+	}
+	return c
 }
 
 // foundChecks say what was found, which why says.
@@ -225,7 +244,7 @@ func headersCheck(s *session.Stored) Check {
 
 // assertionCheck says whether there is an assertion of the session.
 func (v *verification) assertionCheck() Check {
-	c := Check{Name: "assertion", Passes: v.assert()}
+	c := Check{Name: "assertion", Passes: v.assertion != nil || v.assert()} // weigh may have made it
 	if !c.Passes {
 		c.Says = "what is to be asserted is too long"
 	}

@@ -28,10 +28,32 @@ const (
 // AcceptsForm is how it is written which tokens are accepted.
 const AcceptsForm = "session, jwt, id-token-pair and zitadel-cookie, or some of them with commas between"
 
+// acceptsNames are the names of the kinds of tokens.
+var acceptsNames = []struct {
+	kind Accepts
+	name string
+}{{AcceptSessions, "session"}, {AcceptJWTs, "jwt"}, {AcceptPairs, "id-token-pair"}, {AcceptLoginCookies, "zitadel-cookie"}}
+
+// String returns the list in AcceptsForm.
+func (a Accepts) String() string {
+	var names []string
+	for _, known := range acceptsNames {
+		if a&known.kind != 0 {
+			names = append(names, known.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 // ParseAccepts reads a list in AcceptsForm.
 func ParseAccepts(text string) (a Accepts, err error) {
 	for part := range strings.SplitSeq(text, ",") {
-		kind := map[string]Accepts{"session": AcceptSessions, "jwt": AcceptJWTs, "id-token-pair": AcceptPairs, "zitadel-cookie": AcceptLoginCookies}[strings.TrimSpace(part)]
+		var kind Accepts
+		for _, known := range acceptsNames {
+			if known.name == strings.TrimSpace(part) {
+				kind = known.kind
+			}
+		}
 		if kind == 0 || a&kind != 0 {
 			return 0, fmt.Errorf("must be %s", AcceptsForm)
 		}

@@ -112,7 +112,7 @@ func whileRunning(t *testing.T, p *program, test func(l *Live, pass func(seconds
 // appear, seconds in which nothing was sampled, samples that come too early.
 func TestSamples_RatesAddUpToTheCounters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, s := newProgram(t, false), newSamples()
+		p, s := newProgram(t, false), newSamples(nil)
 		want, got := map[string]float64{}, map[string]float64{}
 		at := time.Duration(0)
 		sample := func() {
@@ -251,7 +251,7 @@ func TestAnswer_IsShared(t *testing.T) {
 
 // Seconds that were not sampled are empty, and what happened in them counts in the next one, so that the time axis is right.
 func TestSamples_MissingSecondsAreEmpty(t *testing.T) {
-	p, s := newProgram(t, false), newSamples()
+	p, s := newProgram(t, false), newSamples(nil)
 	take := func(at time.Duration) {
 		families, err := p.registry.Gather()
 		if err != nil {

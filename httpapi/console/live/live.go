@@ -33,6 +33,9 @@ type Config struct {
 	Health func(context.Context) []readiness.Part
 	// Store returns what is served now, nil if nothing is.
 	Store func() Store
+	// Lasts says whether requests to a route take as long as their work does, so that their times say nothing of the
+	// program's speed; nil: none do.
+	Lasts func(route string) bool
 	// Bound is how long ago at most a change by another process may be unseen; 0 if there is no near cache.
 	Bound time.Duration
 	// Logger is told when metrics cannot be gathered; nil means slog.Default().
@@ -66,7 +69,7 @@ func New(c Config) *Live {
 		c.Logger = slog.Default()
 	}
 	now := time.Now()
-	return &Live{config: c, log: c.Logger, startedAt: now, now: now, health: newWatch(), expiries: newWatch(), samples: newSamples()}
+	return &Live{config: c, log: c.Logger, startedAt: now, now: now, health: newWatch(), expiries: newWatch(), samples: newSamples(c.Lasts)}
 }
 
 // Run samples the program, and looks at its health and its sessions while somebody asks for answers, until ctx ends. It returns

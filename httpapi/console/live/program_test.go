@@ -105,7 +105,7 @@ func start(t testing.TB, redis *redistest.Server) *sidecar {
 	rights.Look(t.Context())
 	evicts.Look(t.Context())
 	ready.Yes(readiness.State{Store: store, Master: b.Master, Breakers: breakers, Eviction: evicts, Rights: rights, Files: func() (string, bool) { return "in use as they are", true }})
-	l := live.New(live.Config{Gatherer: registry, Health: ready.Health, Store: func() live.Store { return ready.Store() }, Bound: time.Second, Logger: log})
+	l := live.New(live.Config{Gatherer: registry, Health: ready.Health, Lasts: httpapi.Lasts, Store: func() live.Store { return ready.Store() }, Bound: time.Second, Logger: log})
 	eventually.Holds(t, "the near cache is usable", func() bool { s := store.NearStats(); return s.Linked && s.ProofAge >= 0 })
 	return &sidecar{l, t, store, "http://" + ln.Addr().String(), registry}
 }
@@ -207,6 +207,28 @@ func (a *shown) last(t *testing.T, name string) float64 {
 		return 0
 	}
 	return *values[len(values)-1]
+}
+
+// An import and a revocation take as long as their work does: a long one is no slow API. Each has its row.
+func TestLive_RequestsThatLastAreNotInTheAPIsPercentiles(t *testing.T) {
+	t.Parallel()
+	s := start(t, redistest.Start(t))
+	s.sample()
+	s.ask(200, "POST", "/v2/sessions/revoke", `{"all":true}`)
+	s.ask(200, "POST", "/v2/sessions/import", "")
+	s.sample()
+	a := s.shown()
+	for _, p := range a.Series["api.p99"] {
+		if p != nil {
+			t.Errorf("api.p99 is %v", *p)
+		}
+	}
+	if len(a.Latest.Routes) != 2 || a.Latest.Routes[0].P50 == nil || a.Latest.Routes[1].P50 == nil {
+		t.Errorf("got %+v", a.Latest.Routes)
+	}
+	s.ask(200, "POST", "/v2/sessions/search", `{}`)
+	s.sample()
+	s.shown().last(t, "api.p99")
 }
 
 // What the real program counts, by the names and labels that its metrics really have, is in the answer; and when its Redis is

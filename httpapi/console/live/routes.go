@@ -16,9 +16,10 @@ const mostRoutes = 200
 type routes struct {
 	all    map[label]*route // by route and protocol
 	sorted []*route
+	lasts  func(route string) bool // Config.Lasts
 
 	statuses   [6]float64 // requests in the last sample, by the first digit of their status
-	apiTimes   histogram  // of all requests but verifies
+	apiTimes   histogram  // of all requests but verifies, and those that last
 	checkTimes histogram  // of verifies
 }
 
@@ -26,11 +27,12 @@ type routes struct {
 type route struct {
 	route, protocol string
 	codes           family // by HTTP status
+	lasts           bool
 	seen            observations
 	times           histogram
 }
 
-func newRoutes() routes { return routes{all: map[label]*route{}} }
+func newRoutes(lasts func(string) bool) routes { return routes{all: map[label]*route{}, lasts: lasts} }
 
 func (r *routes) begin(places []int) {
 	r.statuses = [6]float64{}
@@ -47,7 +49,7 @@ func (r *routes) of(m *dto.Metric) *route {
 	name := label{valueOf(m, "route"), valueOf(m, "protocol")}
 	one := r.all[name]
 	if one == nil && len(r.all) < mostRoutes {
-		one = &route{route: name[0], protocol: name[1], codes: family{}}
+		one = &route{route: name[0], protocol: name[1], codes: family{}, lasts: r.lasts != nil && r.lasts(name[0])}
 		r.all[name] = one
 		at, _ := slices.BinarySearchFunc(r.sorted, one, func(a, b *route) int {
 			return strings.Compare(a.route+"\x00"+a.protocol, b.route+"\x00"+b.protocol)
@@ -80,6 +82,9 @@ func (r *routes) takeDurations(m *dto.Metric, place int) {
 	case verify.Path:
 		r.checkTimes.add(one.seen.bounds, &observed, place)
 	default:
+		if one.lasts {
+			return
+		}
 		r.apiTimes.add(one.seen.bounds, &observed, place)
 	}
 }

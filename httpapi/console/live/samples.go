@@ -38,9 +38,9 @@ type samples struct {
 	near   near.Stats
 }
 
-func newSamples() samples {
+func newSamples(lasts func(route string) bool) samples {
 	s := samples{
-		seq: -1, routes: newRoutes(), verifies: family{}, errors: family{}, shed: family{}, calls: family{}, copies: family{},
+		seq: -1, routes: newRoutes(lasts), verifies: family{}, errors: family{}, shed: family{}, calls: family{}, copies: family{},
 		trips: map[string]*observations{}, upstreamCalls: map[string]*observations{}, gauges: map[string]map[string]float64{},
 	}
 	s.points.clear()

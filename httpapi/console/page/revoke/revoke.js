@@ -52,7 +52,7 @@ export function openRevoke(target) {
       const { revoked } = await call("POST", "revocations", { ...body, dryRun: true }, { signal: open.signal, wait: countingTakes });
       ask(Number(revoked));
     } catch (error) {
-      if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting, advice: { 429: "Others revoke right now. Wait some seconds, then try again." } }));
+      if (!open.signal.aborted) fill(dialog.body, failure(error, { again: counting }));
     }
   }
 

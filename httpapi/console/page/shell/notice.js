@@ -45,9 +45,11 @@ function explain(status) {
     case 401: return { title: "Not signed in (401)", advice: "Sign in again." };
     case 403: return { title: "This key may not do that (403)", advice: "Sign in with a key that has the permission." };
     case 404: return { title: "There is no such session (404)", advice: "It has ended, or its ID is mistyped." };
+    case 409: return { title: "Another request came first (409)", advice: "Look at the message, then try again." };
     case 429: return { title: "Refused as too much (429)", advice: "Wait some seconds, then try again." };
     case 502: return { title: "ZITADEL refused (502)", advice: "Look at the message, then try again." };
     case 503: return { title: "The sidecar cannot tell now (503)", advice: "Redis is away or late: nothing is known about any session until it is back. Live says more." };
+    case 504: return { title: "It took too long (504)", advice: "Ask for less, then try again." };
     default: return { title: `Something went wrong (${status})`, advice: "Look into the sidecar's log." };
   }
 }
