@@ -60,6 +60,9 @@ func (s *Server) audit(ctx context.Context, c *call, e *refusal.Error, err error
 	if !stranger {
 		attrs = append(attrs, slog.String("caller", c.caller.Name), slog.String("user_id", c.caller.UserID))
 	}
+	if c.console != nil {
+		attrs = append(attrs, c.console.From...)
+	}
 	if c.session != "" {
 		attrs = append(attrs, slog.String("session_id", string(c.session)))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -23,6 +24,8 @@ type ConsoleCall struct {
 	Caller *caller.Caller
 	// Remote is the address of the browser's connection.
 	Remote net.Addr
+	// From says where the browser is, as TrustedProxies.From does, for the log of writes; nil is not logged.
+	From []slog.Attr
 	// RequestID names the call in the log, if it is safe to repeat there; else, and if it is "", one is made.
 	RequestID string
 	// Session is the ID of the session that Get asks for. One that no session can have is not found.
@@ -118,11 +121,28 @@ func (s *Server) judge(ctx context.Context, c *call, q *request.Judge) error {
 	case v.Status == http.StatusServiceUnavailable:
 		return &refusal.Error{Code: refusal.Unavailable, Text: v.Detail}
 	case v.Of == nil && !c.caller.Read.All, v.Of != nil && !sees.Match(v.Of):
-		return errDenied
+		return errNothingToSee
+	}
+	if !c.caller.Read.All {
+		hideOrganizations(v)
 	}
 	body, err := json.Marshal(v)
 	c.http.SetBody(body)
 	return err
+}
+
+// errNothingToSee is the same whether there is such a session or not, so that it tells nobody which.
+var errNothingToSee = &refusal.Error{Code: refusal.Denied, Text: "nothing was found that this key may see; only a key with session.read for the whole instance is told why"}
+
+// hideOrganizations takes out of a verdict which organizations policies are for.
+func hideOrganizations(v *verify.Verdict) {
+	for _, p := range v.Policies {
+		for i := range p.Checks {
+			if p.Checks[i].Name == "organizations" {
+				p.Checks[i].Asks = "some organizations"
+			}
+		}
+	}
 }
 
 // to has answer answer q: as a request that has nothing but what q says, a method and headers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -11,15 +12,16 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
 )
 
-// asPage sends what the page of a console sends, with its cookie if there is one. It returns the answer, and the cookie
-// that was set, if one was.
-func asPage(t *testing.T, console, method, path, body, cookie string) (status int, answer, set string) {
+// asPage sends what the page of a console sends, with its cookie and its proof if it has signed in: "COOKIE PROOF". It returns
+// the answer, and those that it gives, if it does.
+func asPage(t *testing.T, console, method, path, body, signedIn string) (status int, answer, given string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, console+"api/"+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("X-Console", "1")
+	cookie, proof, _ := strings.Cut(signedIn, " ")
+	req.Header.Set("X-Console", cmp.Or(proof, "1"))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Cookie", cookie)
 	res, err := client.Do(req)
@@ -31,8 +33,12 @@ func asPage(t *testing.T, console, method, path, body, cookie string) (status in
 	if err := json.NewDecoder(res.Body).Decode(&text); err != nil {
 		t.Fatal(err)
 	}
-	set, _, _ = strings.Cut(res.Header.Get("Set-Cookie"), ";")
-	return res.StatusCode, string(text), set
+	var told struct{ Proof string }
+	if err := json.Unmarshal(text, &told); err != nil {
+		t.Fatal(err)
+	}
+	cookie, _, _ = strings.Cut(res.Header.Get("Set-Cookie"), ";")
+	return res.StatusCode, string(text), cookie + " " + told.Proof
 }
 
 func TestConsole_OfTheProgram(t *testing.T) {
@@ -54,7 +60,7 @@ func TestConsole_OfTheProgram(t *testing.T) {
 	if status, answer, _ := asPage(t, console, "GET", "me", "", ""); status != 401 {
 		t.Errorf("got %d %s", status, answer)
 	}
-	status, me, cookie := asPage(t, console, "POST", "sign-in", `{"key":"`+key+`"}`, "")
+	status, me, signedIn := asPage(t, console, "POST", "sign-in", `{"key":"`+key+`"}`, "")
 	for _, part := range []string{`"name":"on-call"`, `"stalenessSeconds":1,`, `"replicas":0,`, `"zitadel":false,`, `"policies":[{"name":"admin","asks":"factors totp","default":true}]`} {
 		if status != 200 || !strings.Contains(me, part) {
 			t.Errorf("got %d %s, without %s", status, me, part)
@@ -63,12 +69,12 @@ func TestConsole_OfTheProgram(t *testing.T) {
 	for path, part := range map[string]string{"me": `"name":"on-call"`, "live": `"part":"redis"`, "revocations": `{"revocations":[]}`} {
 		got := ""
 		for !strings.Contains(got, part) && !t.Failed() { // health is looked at once somebody has asked
-			if status, got, _ = asPage(t, console, "GET", path, "", cookie); status != 200 {
+			if status, got, _ = asPage(t, console, "GET", path, "", signedIn); status != 200 {
 				t.Errorf("%s: got %d %s", path, status, got)
 			}
 		}
 	}
-	if status, answer, _ := asPage(t, console, "POST", "search", `{}`, cookie); status != 200 || !strings.Contains(answer, `"totalResult":"0"`) {
+	if status, answer, _ := asPage(t, console, "POST", "search", `{}`, signedIn); status != 200 || !strings.Contains(answer, `"totalResult":"0"`) {
 		t.Errorf("got %d %s", status, answer)
 	}
 	if metrics := want(t, 200, "GET", admin+"/metrics", ""); !strings.Contains(metrics, `protocol="console",route="POST /v2/sessions/search"`) {
@@ -81,15 +87,16 @@ func TestConsole_OfTheProgram(t *testing.T) {
 	newKey(t, "--name=other", "--user-id=svc", "--permission=session.read", "--file="+file)
 	p.hangup <- nil
 	p.logged(t, "API keys reloaded", 1)
-	if status, answer, _ := asPage(t, console, "GET", "me", "", cookie); status != 401 {
+	if status, answer, _ := asPage(t, console, "GET", "me", "", signedIn); status != 401 {
 		t.Errorf("a key that was taken away is still signed in: %d %s", status, answer)
 	}
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+	cookie, proof, _ := strings.Cut(signedIn, " ")
 	_, value, _ := strings.Cut(cookie, "=")
-	if log := p.stderr.String(); strings.Contains(log, key) || strings.Contains(log, value) || !strings.Contains(log, `"msg":"console sign-in"`) {
-		t.Errorf("I6: the log has the key or the cookie, or no sign-in: %s", log)
+	if log := p.stderr.String(); strings.Contains(log, key) || strings.Contains(log, value) || strings.Contains(log, proof) || !strings.Contains(log, `"msg":"console sign-in"`) {
+		t.Errorf("I6: the log has the key, the cookie or the proof, or no sign-in: %s", log)
 	}
 }
 

@@ -50,8 +50,8 @@ type Console interface {
 // Admin is the listener for operators: /livez, /readyz, /metrics and, if
 // configured, the console and /debug/pprof/, without the program's arguments, which can hold
 // a password. Only the console asks for credentials, and only it reads bodies: only operators may reach the listener.
-// On loopback it serves no other host name, and no web page of another
-// site. Make it with New.
+// On loopback it serves no other host name, and nothing to a web page of another
+// site; a link from anywhere opens the console's page. Make it with New.
 type Admin struct {
 	config  Config
 	log     *slog.Logger

@@ -62,6 +62,11 @@ func (p *TrustedProxies) LogStranger(ctx context.Context, log *slog.Logger, http
 	if !log.Enabled(ctx, level) {
 		return
 	}
+	log.LogAttrs(ctx, level, message, append(p.From(http), attrs...)...)
+}
+
+// From returns the attributes that say where a request came from, as p believes it.
+func (p *TrustedProxies) From(http *fasthttp.RequestCtx) []slog.Attr {
 	all := make([]slog.Attr, 0, 8)
 	switch client, known := p.client(http.RemoteAddr(), http.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)); {
 	case known:
@@ -71,7 +76,7 @@ func (p *TrustedProxies) LogStranger(ctx context.Context, log *slog.Logger, http
 	default:
 		all = append(all, slog.String(ProxyKey, "unix"))
 	}
-	log.LogAttrs(ctx, level, message, append(all, attrs...)...)
+	return all
 }
 
 // ClientNet is the network that counts as the client of a request, as p believes it: that of the last trusted proxy if it does not say which client

@@ -39,13 +39,16 @@ var routes = []route{
 func (c *Console) answer(r *request, fromHere bool) error {
 	path := string(r.http.Path())
 	byLink := opensPage(&r.http.Request.Header) && !strings.HasPrefix(path, apiPath)
-	if err := server.Guard(r.http, fromHere && !byLink); err != nil {
-		return err
-	}
-	if fromHere && byLink {
-		if err := server.ForHere(&r.http.Request.Header); err != nil {
-			return err
+	if fromHere {
+		if server.ForHere(&r.http.Request.Header) != nil {
+			return errNotHere
 		}
+		if !byLink && server.FromHere(&r.http.Request.Header) != nil {
+			return errOtherSite
+		}
+	}
+	if err := server.Guard(r.http, false); err != nil {
+		return err
 	}
 	if below, isAPI := strings.CutPrefix(path, apiPath); isAPI {
 		return c.call(r, below)

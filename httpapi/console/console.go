@@ -21,7 +21,6 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/server"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/time/rate"
 )
 
 // Config configures a Console. Fields without a default are required.
@@ -47,7 +46,7 @@ type Console struct {
 	files   map[string]*file
 	cookie  string // its name
 	signIns signIns
-	tries   *rate.Limiter
+	failed  failures
 	jobs    jobs
 
 	mu sync.Mutex
@@ -62,11 +61,6 @@ type attached struct {
 	under sync.WaitGroup
 }
 
-const (
-	// signInBurst is how many attempts to sign in may come at once, and signInRate how many a second in the long run.
-	signInBurst, signInRate = 10, 1
-)
-
 // New returns a console that nobody is signed in to. It starts no goroutine, and until Run it answers 503, but for its page.
 func New(c Config) *Console {
 	if c.TrustedProxies == nil {
@@ -76,7 +70,7 @@ func New(c Config) *Console {
 		c.Logger = slog.Default()
 	}
 	return &Console{
-		config: c, log: c.Logger, files: embedded(), tries: rate.NewLimiter(signInRate, signInBurst),
+		config: c, log: c.Logger, files: embedded(),
 		// Browsers send a cookie to all ports of a host: those of two processes must not overwrite each other.
 		cookie: "cloakroom_console_" + strconv.FormatUint(uint64(rand.Uint32()), 10),
 	}
@@ -115,8 +109,10 @@ func (c *Console) enter(base context.Context) (*attached, error) {
 	ctx, cancel := context.WithTimeout(base, time.Second)
 	defer cancel()
 	text := "cloakroom is not ready"
-	if err := c.config.Ready(ctx); err != nil {
-		text += ": " + err.Error()
+	if c.config.Ready != nil {
+		if err := c.config.Ready(ctx); err != nil {
+			text += ": " + err.Error()
+		}
 	}
 	return nil, &refusal.Error{Code: refusal.Unavailable, Text: text}
 }
@@ -125,7 +121,7 @@ func (c *Console) enter(base context.Context) (*attached, error) {
 // refuses what server.FromHere does; without credentials that is refused on any listener.
 func (c *Console) Answer(base context.Context, http *fasthttp.RequestCtx, loopbackOnly bool) {
 	c.Secure(&http.Response.Header)
-	r := &request{http: http, base: base, id: string(server.AppendRequestID(nil, http))}
+	r := &request{http: http, base: base, id: string(server.AppendRequestID(nil, http)), from: c.config.TrustedProxies.From(http)}
 	switch err := c.answer(r, loopbackOnly || c.config.Anonymous); {
 	case err == server.ErrContinue:
 		server.Admit(http)
@@ -144,6 +140,8 @@ type request struct {
 	http *fasthttp.RequestCtx
 	base context.Context
 	id   string // for the log
+	// from says where the browser is, for the log.
+	from []slog.Attr
 	// bodyRead says that nothing of the body is left on the connection.
 	bodyRead bool
 	on       *attached

@@ -67,6 +67,7 @@ func (r *request) body() ([]byte, error) {
 // These refuse a request before its route is looked at.
 var (
 	errNoConsoleHeader = &refusal.Error{Code: refusal.Denied, Text: "a request to the console must have the header X-Console: the proof that the sign-in answered, or 1 where nobody has signed in"}
+	errNotHere         = &refusal.Error{Code: refusal.Denied, Text: "on loopback the console is served by loopback names only: the Host must be localhost, 127.0.0.0/8 or [::1]; for a proxy on this machine set --admin-addr=unix:PATH"}
 	errOtherSite       = &refusal.Error{Code: refusal.Denied, Text: "only the console's own page may send this: Sec-Fetch-Site must be same-origin, and the Origin that of the Host"}
 	errContentType     = &refusal.Error{Code: refusal.Invalid, HTTP: fasthttp.StatusUnsupportedMediaType, Text: "the Content-Type must be application/json"}
 )

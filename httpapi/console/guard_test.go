@@ -3,10 +3,15 @@ package console
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cloakroom-dev/cloakroom/httpapi/admin"
 )
 
 // securityHeaders are on every answer of the console.
@@ -133,6 +138,45 @@ func TestGuard_OtherPathsReadNoBody(t *testing.T) {
 	}
 }
 
+// A proxy with TLS on the same machine asks by the name that browsers know. On a loopback listener that is refused, with what
+// to do; on a unix socket it is served, also to a page that is told of no other name.
+func TestGuard_AProxyOnThisMachineComesByAUnixSocket(t *testing.T) {
+	f := newFixture(t)
+	named := []string{"Host", "console.example", "Origin", "https://console.example"}
+	for _, path := range []string{"/console/", "/console/api/me"} {
+		if r := f.send("GET", path, "", named...); r.status != 403 || !strings.Contains(r.body, "--admin-addr=unix:PATH") {
+			t.Errorf("%s: got %d %s", path, r.status, r.body)
+		}
+	}
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- admin.New(admin.Config{Console: f.console}).Run(ctx, ln, 10*time.Second) }()
+	over := f.client
+	f.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	b := f.browser()
+	if r := f.send("GET", "/console/", "", "Host", "console.example"); r.status != 200 {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
+	r := b.want(200, "POST", "sign-in", `{"key":"`+f.secret["admin"]+`","secure":true}`, named...)
+	b.cookie, _, _ = strings.Cut(r.header.Get("Set-Cookie"), ";")
+	b.proof = decoded[struct{ Proof string }](t, r).Proof
+	b.want(200, "GET", "me", "", named...)
+	b.want(403, "GET", "me", "", "Host", "console.example", "Origin", "https://evil.example")
+	f.client.CloseIdleConnections()
+	f.client = over
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 func TestAnonymous_NeedsALoopbackHostAndNoSignIn(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Anonymous = true })
 	b := f.browser()
@@ -164,4 +208,12 @@ func TestConsole_BeforeTheStoreIsThere(t *testing.T) {
 		r.secured(t, path)
 	}
 	b.want(503, "POST", "sign-in", `{"key":"`+f.secret["admin"]+`"}`)
+}
+
+// Without Ready there is nothing to say but that.
+func TestConsole_BeforeTheStoreIsThereWithoutReady(t *testing.T) {
+	f := newUnready(t, func(c *Config) { c.Ready = nil })
+	if r := f.browser().want(503, "GET", "me", ""); !strings.Contains(r.body, `"message":"cloakroom is not ready"`) {
+		t.Errorf("got %s", r.body)
+	}
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
@@ -19,7 +20,7 @@ type About struct {
 	// StalenessSeconds is --near-cache-staleness, Replicas --revoke-wait-replicas.
 	StalenessSeconds float64 `json:"stalenessSeconds"`
 	Replicas         int     `json:"replicas"`
-	// Policies are those of verify.
+	// Policies are those of verify. Of which organizations they are, only a key that sees all sessions is told.
 	Policies []verify.Asked `json:"policies"`
 }
 
@@ -57,11 +58,26 @@ func (c *Console) tell(r *request, proof string) error {
 		May:   may{permissionOf(r.who.caller.Read), permissionOf(r.who.caller.Write), permissionOf(r.who.caller.Delete)},
 		About: c.config.About,
 	}
+	if !r.who.caller.Read.All {
+		answer.Policies = withoutOrganizations(answer.Policies)
+	}
 	if !r.who.ends.IsZero() {
 		ends := r.who.ends.UTC().Truncate(time.Second)
 		answer.EndsAt, answer.IdleSeconds = &ends, int(idle.Seconds())
 	}
 	return writeJSON(r.http, fasthttp.StatusOK, answer)
+}
+
+// withoutOrganizations returns policies that do not name those they ask for, which come last.
+func withoutOrganizations(policies []verify.Asked) []verify.Asked {
+	all := make([]verify.Asked, 0, len(policies))
+	for _, p := range policies {
+		if others, _, found := strings.Cut(p.Asks, "organizations "); found {
+			p.Asks = others + "some organizations"
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // writeJSON makes v the answer.

@@ -10,7 +10,7 @@ import (
 
 // asks is what the API is asked on behalf of who has sent r.
 func (r *request) asks(body []byte) *httpapi.ConsoleCall {
-	return &httpapi.ConsoleCall{Caller: r.who.caller, Remote: r.http.RemoteAddr(), RequestID: r.id, Body: body}
+	return &httpapi.ConsoleCall{Caller: r.who.caller, Remote: r.http.RemoteAddr(), From: r.from, RequestID: r.id, Body: body}
 }
 
 // relay makes what the API has answered the answer.
@@ -42,13 +42,14 @@ func (c *Console) session(r *request, id string) error {
 // judge answers POST judge.
 func (c *Console) judge(r *request, _ string) error {
 	body, err := r.body()
+	defer clear(body) // it may have a token
 	if err == nil {
 		r.relay(r.on.calls.Judge(r.asks(body)))
 	}
 	return err
 }
 
-// live answers GET live: what has changed since the point that the page has.
+// live answers GET live: what has changed since the point that the page has. Who may not see all sessions is told less.
 func (c *Console) live(r *request, _ string) error {
 	after := int64(-1)
 	if args := r.http.QueryArgs(); args.Has("after") {
@@ -58,12 +59,13 @@ func (c *Console) live(r *request, _ string) error {
 		}
 		after = n
 	}
+	whole := r.who.caller.Read.All
 	r.http.Response.Header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
 	if r.http.Request.Header.HasAcceptEncoding("gzip") {
 		r.http.Response.Header.SetContentEncoding("gzip")
-		r.http.SetBody(c.config.Live.AnswerGzip(after))
+		r.http.SetBody(c.config.Live.AnswerGzip(after, whole))
 	} else {
-		r.http.SetBody(c.config.Live.Answer(after))
+		r.http.SetBody(c.config.Live.Answer(after, whole))
 	}
 	return nil
 }

@@ -61,6 +61,9 @@ func TestRelay_Judges(t *testing.T) {
 		t.Errorf("got %s", r.body)
 	}
 	b.want(403, "POST", "judge", `{"id":"`+theirs+`"}`).secured(t, "judge")
+	if one, none := b.do("POST", "judge", `{"id":"`+theirs+`"}`), b.do("POST", "judge", `{"id":"none"}`); one.body != none.body || !strings.Contains(one.body, "nothing was found that this key may see") {
+		t.Errorf("whether there is such a session shows: %s, %s", one.body, none.body)
+	}
 	b.want(400, "POST", "judge", `{}`)
 	b.want(401, "POST", "judge", `{"id":"`+id+`"}`, "Cookie", "")
 	f.proxy.Refuse(true)
@@ -99,12 +102,24 @@ func TestRelay_Live(t *testing.T) {
 		b.want(400, "GET", "live?after="+after, "")
 	}
 	b.want(401, "GET", "live", "", "Cookie", "")
+	// A key of one organization is not told of the others' sessions.
+	limited := f.signIn("org")
+	for _, path := range []string{"live", "live?after=0"} {
+		if r := limited.want(200, "GET", path, ""); !strings.Contains(r.body, `"sessions":null`) || strings.Contains(r.body, `"sessions":[`) || strings.Contains(r.body, "answers") {
+			t.Errorf("%s: %s", path, r.body)
+		}
+		if r := b.want(200, "GET", path, ""); !strings.Contains(r.body, `"sessions":{"known"`) || !strings.Contains(r.body, `"sessions":[`) {
+			t.Errorf("%s: %s", path, r.body)
+		}
+	}
 	// A page that only watches does not keep its session of the console alive.
 	used := func() (last time.Time) {
 		f.console.signIns.mu.Lock()
 		defer f.console.signIns.mu.Unlock()
 		for _, s := range f.console.signIns.all {
-			last = s.used
+			if s.used.After(last) {
+				last = s.used
+			}
 		}
 		return last
 	}
@@ -186,7 +201,7 @@ func TestI6_NoSecretIsLogged(t *testing.T) {
 			t.Errorf("the log has the %s: %s", what, logged)
 		}
 	}
-	for _, line := range []string{`msg="console sign-in" request_id=`, `msg="console sign-out" request_id=`, "caller=admin", "msg=write request_id="} {
+	for _, line := range []string{`msg="console sign-in" proxy=127.0.0.1 request_id=`, `msg="console sign-out" proxy=127.0.0.1 request_id=`, "caller=admin", "msg=write request_id="} {
 		if !strings.Contains(logged, line) {
 			t.Errorf("the log does not have %s: %s", line, logged)
 		}

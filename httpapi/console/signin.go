@@ -2,6 +2,7 @@ package console
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
@@ -37,11 +38,11 @@ func (c *Console) signIn(r *request, _ string) error {
 	if err != nil {
 		return err
 	}
-	if !c.tries.Allow() {
-		return errTooManyTries
-	}
 	who, hash := r.on.callers.ByKey([]byte(key))
 	if who == nil {
+		if !c.failed.allow(c.config.TrustedProxies.ClientNet(r.http), time.Now()) {
+			return errTooManyTries
+		}
 		level, message := slog.LevelInfo, "console sign-in refused"
 		if caller.Guess([]byte(key), true) {
 			level, message = slog.LevelWarn, caller.CredentialRefused
@@ -55,8 +56,8 @@ func (c *Console) signIn(r *request, _ string) error {
 	c.signIns.end(r.http.Request.Header.Cookie(c.cookie))
 	cookie, proof := c.signIns.begin(hash, now)
 	c.setCookie(r.http, cookie, secure)
-	c.log.Info("console sign-in", "request_id", r.id, "caller", who.Name, "user_id", who.UserID)
 	r.who = &visitor{caller: who, key: hash, ends: now.Add(longest)}
+	c.logVisit(r, "console sign-in", who)
 	return c.tell(r, proof)
 }
 
@@ -67,13 +68,19 @@ func (c *Console) signOut(r *request, _ string) error {
 	}
 	if who := c.visitor(r, true); who != nil && !c.config.Anonymous {
 		c.signIns.end(r.http.Request.Header.Cookie(c.cookie))
-		c.log.Info("console sign-out", "request_id", r.id, "caller", who.caller.Name, "user_id", who.caller.UserID)
+		c.logVisit(r, "console sign-out", who.caller)
 	}
 	c.setCookie(r.http, "", false)
 	r.http.Response.Header.SetNoDefaultContentType(true)
 	r.http.Response.Header.SetContentType("")
 	r.http.SetStatusCode(fasthttp.StatusNoContent)
 	return nil
+}
+
+// logVisit logs that somebody has signed in or out, and from where.
+func (c *Console) logVisit(r *request, message string, who *caller.Caller) {
+	c.log.LogAttrs(r.base, slog.LevelInfo, message, append(slices.Clone(r.from),
+		slog.String("request_id", r.id), slog.String("caller", who.Name), slog.String("user_id", who.UserID))...)
 }
 
 // setCookie gives the browser a cookie, or takes it away if value is "".
@@ -93,7 +100,7 @@ func (c *Console) setCookie(http *fasthttp.RequestCtx, value string, secure bool
 }
 
 var (
-	errNobodySignsIn = &refusal.Error{Code: refusal.Precondition, Text: "nobody signs in with --auth-anonymous"}
-	errTooManyTries  = &refusal.Error{Code: refusal.Exhausted, Text: "too many attempts to sign in; try again in a second", RetryAfter: 1}
+	errNobodySignsIn = &refusal.Error{Code: refusal.Precondition, Text: "nobody signs in with --auth-anonymous; load the page again"}
+	errTooManyTries  = &refusal.Error{Code: refusal.Exhausted, Text: "too many wrong keys were tried from this network; try again in a second", RetryAfter: 1}
 	errWrongKey      = &refusal.Error{Code: refusal.Unauthorised, Text: "invalid API key"}
 )

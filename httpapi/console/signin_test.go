@@ -8,19 +8,26 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/httpapi/caller"
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
+	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 )
 
 func TestSignIn_SaysWhoMayWhat(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
-		c.About.Policies, c.About.Replicas, c.About.StalenessSeconds = []verify.Asked{{Name: "admin", Asks: "factors totp", Default: true}}, 2, 0.5
+		c.About.Policies, c.About.Replicas, c.About.StalenessSeconds = []verify.Asked{
+			{Name: "admin", Asks: "factors totp", Default: true}, {Name: "both", Asks: "max_age 15m0s; organizations org-1, org-2"}, {Name: "ours", Asks: "organizations org-1"},
+		}, 2, 0.5
 	})
 	b := f.signIn("org")
 	want := `{"name":"org","userId":"svc-org","anonymous":false,"may":{"read":{"all":false,"orgs":["org-1"]},"write":{"all":false,"orgs":[]},"delete":{"all":false,"orgs":["org-1"]}},"endsAt":"…",` +
-		`"idleSeconds":1800,"version":"v1.2","process":"host-1","zitadel":false,"stalenessSeconds":0.5,"replicas":2,"policies":[{"name":"admin","asks":"factors totp","default":true}]}`
+		`"idleSeconds":1800,"version":"v1.2","process":"host-1","zitadel":false,"stalenessSeconds":0.5,"replicas":2,"policies":[{"name":"admin","asks":"factors totp","default":true},` +
+		`{"name":"both","asks":"max_age 15m0s; some organizations","default":false},{"name":"ours","asks":"some organizations","default":false}]}`
 	me := b.want(200, "GET", "me", "")
 	from, to := strings.Index(me.body, `"endsAt":"`)+10, strings.Index(me.body, `","idle`)
 	if got := me.body[:from] + "…" + me.body[to:]; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if all := f.signIn("reader").want(200, "GET", "me", "").body; !strings.Contains(all, `"max_age 15m0s; organizations org-1, org-2"`) {
+		t.Errorf("a key that sees all sessions is told %s", all)
 	}
 }
 
@@ -88,12 +95,16 @@ func TestSignIn_RefusesWrongKeys(t *testing.T) {
 	b.want(401, "POST", "search", `{}`, "Cookie", f.console.cookie+"="+strings.Repeat("A", 43))
 }
 
-func TestSignIn_IsLimited(t *testing.T) {
+// Wrong keys are limited, by the network they come from; a right key gets in meanwhile.
+func TestSignIn_LimitsWrongKeysAlone(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
+	guess := func(from string) reply {
+		return b.do("POST", "sign-in", `{"key":"ck_wrong"}`, "X-Forwarded-For", from)
+	}
 	refused := 0
-	for range signInBurst + 10 { // more than a second's would take longer than these
-		if r := b.do("POST", "sign-in", `{"key":"ck_wrong"}`); r.status == http.StatusTooManyRequests {
+	for range netBurst + 10 { // more than a second's would take longer than these
+		if r := guess("192.0.2.1"); r.status == http.StatusTooManyRequests {
 			refused++
 			if r.header.Get("Retry-After") != "1" {
 				t.Errorf("got %v", r.header)
@@ -102,6 +113,36 @@ func TestSignIn_IsLimited(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Error("any number of keys may be tried")
+	}
+	if r := guess("192.0.2.2"); r.status != http.StatusUnauthorized {
+		t.Errorf("another network is kept out: %d %s", r.status, r.body)
+	}
+	for range netBurst + 10 {
+		b.want(200, "POST", "sign-in", `{"key":"`+f.secret["admin"]+`"}`, "X-Forwarded-For", "192.0.2.1")
+	}
+}
+
+// With a key that several share, the log says from where each has come.
+func TestSignIn_TheLogHasTheClient(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("admin")
+	f.logIn("alice", "org-1")
+	from := []string{"X-Forwarded-For", "192.0.2.77"}
+	b.want(200, "POST", "sign-in", `{"key":"`+f.secret["reader"]+`"}`, from...)
+	b = f.signIn("admin")
+	b.want(202, "POST", "revocations", `{"all":true}`, from...)
+	eventually.Holds(t, "the revocation ends", func() bool {
+		return !strings.Contains(b.want(200, "GET", "revocations", "").body, "running")
+	})
+	b.want(204, "POST", "sign-out", `{}`, from...)
+	for _, message := range []string{"console sign-in", "console sign-out", "call=RevokeSessions"} {
+		found := false
+		for line := range strings.Lines(f.logs.String()) {
+			found = found || strings.Contains(line, message) && strings.Contains(line, "client=192.0.2.77 client_net=192.0.2.77/32")
+		}
+		if !found {
+			t.Errorf("no client is logged with %q: %s", message, f.logs)
+		}
 	}
 }
 

@@ -35,3 +35,11 @@ test("a key for one organization sees and ends the sessions of that one", () => 
   await dialog.getByRole("button", { name: "Revoke 30 sessions" }).click();
   await saysTotal(page, 0);
 }));
+
+test("a key for one organization is not told how many sessions others have, and why", () => withPage({}, async (page) => {
+  await signIn(page, "org", "#/live");
+  await page.locator(".chart", { hasText: "Live sessions" }).getByText("This key does not see all sessions.").waitFor();
+  await page.locator(".expiries").getByText("This key does not see all sessions.").waitFor();
+  await page.goto(page.url().replace(/#.*/, "#/verify"));
+  await page.getByText("some organizations").waitFor();
+}));

@@ -17,9 +17,14 @@ const mostNew = 30
 
 // answers are those that have been made of the last sample.
 type answers struct {
+	whole, limited variant
+	zip            *gzip.Writer // kept, for it takes most of a megabyte; nil before it is used
+}
+
+// variant is the answers for those who may see all sessions, or for all others.
+type variant struct {
 	latest []byte // what they have in common; nil before it is made
 	made   [mostNew + 2]answer
-	zip    *gzip.Writer // kept, for it takes most of a megabyte; nil before it is used
 }
 
 // answer is one in both forms; nil is not made yet.
@@ -30,24 +35,34 @@ func (a *answers) forget() { *a = answers{zip: a.zip} }
 // Answer returns, as JSON, what the program did after the second with that number, or all that is kept if after is negative. It may
 // begin earlier. All callers share it, so nobody may change it. It waits for nothing, and has Redis asked again if that was some
 // time ago.
-func (l *Live) Answer(after int64) []byte { return l.answer(after, false) }
+//
+// Only with whole, for somebody who may see all sessions, it has how many sessions and copies of them there are, the addresses
+// of Redis, and the texts of errors.
+func (l *Live) Answer(after int64, whole bool) []byte { return l.answer(after, whole, false) }
 
 // AnswerGzip is Answer, compressed.
-func (l *Live) AnswerGzip(after int64) []byte { return l.answer(after, true) }
+func (l *Live) AnswerGzip(after int64, whole bool) []byte { return l.answer(after, whole, true) }
 
-func (l *Live) answer(after int64, gzipped bool) []byte {
+func (l *Live) answer(after int64, whole, gzipped bool) []byte {
 	l.health.want()
 	l.expiries.want()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	points := min(l.samples.seq+1, kept)
-	a := &l.answers.made[mostNew+1] // with all points
+	of := &l.answers.limited
+	if whole {
+		of = &l.answers.whole
+	}
+	a := &of.made[mostNew+1] // with all points
 	if n := int64(l.samples.seq) - after; after >= 0 && n >= 0 && n <= mostNew && n < int64(points) {
 		points = int(n)
-		a = &l.answers.made[n]
+		a = &of.made[n]
 	}
 	if a.plain == nil {
-		a.plain = l.encode(points)
+		if of.latest == nil {
+			of.latest = l.encodeLatest(whole)
+		}
+		a.plain = l.encode(points, of.latest, whole)
 	}
 	if !gzipped {
 		return a.plain
@@ -58,14 +73,11 @@ func (l *Live) answer(after int64, gzipped bool) []byte {
 	return a.gzipped
 }
 
-// encode makes an answer with so many points.
-func (l *Live) encode(points int) []byte {
-	if l.answers.latest == nil {
-		l.answers.latest = l.encodeLatest()
-	}
+// encode makes an answer with so many points, and what it has in common with others.
+func (l *Live) encode(points int, latest []byte, whole bool) []byte {
 	s := &l.samples
 	from := s.seq - points + 1
-	to := make([]byte, 0, 256+points*int(seriesCount)*6+len(l.answers.latest))
+	to := make([]byte, 0, 256+points*int(seriesCount)*6+len(latest))
 	to = append(to, `{"now":`...)
 	to = appendTime(to, l.now)
 	to = append(to, `,"startedAt":`...)
@@ -77,7 +89,7 @@ func (l *Live) encode(points int) []byte {
 	to = append(to, `,"series":{`...)
 	separator := ""
 	for i, name := range seriesNames {
-		if !s.has(i) {
+		if !s.has(i) || !whole && countsSessions(i) {
 			continue
 		}
 		to = append(to, separator...)
@@ -94,7 +106,7 @@ func (l *Live) encode(points int) []byte {
 		separator = ","
 	}
 	to = append(to, '}')
-	return append(to, l.answers.latest...)
+	return append(to, latest...)
 }
 
 // partView is a part of the program.
@@ -106,16 +118,23 @@ type partView struct {
 }
 
 // encodeLatest makes the end of all answers of this sample.
-func (l *Live) encodeLatest() []byte {
+func (l *Live) encodeLatest(whole bool) []byte {
 	health := l.lastSeen.healthBy(time.Now())
 	views := make([]partView, 0, len(health))
 	for _, p := range health {
+		if !whole {
+			p.Says = plainly[p.State]
+		}
 		views = append(views, partView{p.Name, p.State, p.Says, p.Do})
+	}
+	shown := l.latest(health)
+	if !whole {
+		shown.limit()
 	}
 	text, err := json.Marshal(struct {
 		Latest *latest    `json:"latest"`
 		Health []partView `json:"health"`
-	}{l.latest(health), views})
+	}{shown, views})
 	if err != nil {
 		panic("BUG: " + err.Error()) // there is nothing that cannot be written
 	}

@@ -15,7 +15,7 @@ type latest struct {
 	Refusals []reasonView   `json:"refusals"`
 	Near     nearView       `json:"near"`
 	Redis    redisView      `json:"redis"`
-	Sessions sessionsView   `json:"sessions"`
+	Sessions *sessionsView  `json:"sessions"` // null for who may not see all sessions
 	Drift    driftView      `json:"drift"`
 	InFlight []inFlightView `json:"inFlight"`
 	ZITADEL  *zitadelView   `json:"zitadel"`
@@ -54,10 +54,10 @@ type masterView struct {
 }
 
 type kindView struct {
-	Kind    string `json:"kind"`
-	HitRate number `json:"hitRate"`
-	Entries int    `json:"entries"`
-	Bytes   uint64 `json:"bytes"`
+	Kind    string  `json:"kind"`
+	HitRate number  `json:"hitRate"`
+	Entries *int    `json:"entries"`
+	Bytes   *uint64 `json:"bytes"`
 }
 
 type redisView struct {
@@ -177,7 +177,7 @@ func (s *samples) nearView(bound time.Duration) nearView {
 	for _, k := range kinds {
 		hits, misses := s.copies[label{k.name, "hits"}], s.copies[label{k.name, "misses"}]
 		of := k.of(n)
-		v.Kinds = append(v.Kinds, kindView{k.name, number(hitRate(hits.inWindow(), misses.inWindow())), of.Entries, of.Bytes})
+		v.Kinds = append(v.Kinds, kindView{k.name, number(hitRate(hits.inWindow(), misses.inWindow())), &of.Entries, &of.Bytes})
 	}
 	return v
 }
@@ -201,9 +201,9 @@ func (s *samples) redisView(health []readiness.Part) redisView {
 }
 
 // sessions is what was seen last of the sessions.
-func (p *pictures) sessions() sessionsView {
+func (p *pictures) sessions() *sessionsView {
 	e := p.expiries
-	v := sessionsView{Known: e != nil, Error: p.fault}
+	v := &sessionsView{Known: e != nil, Error: p.fault}
 	if e == nil {
 		e = new(index.Expiries)
 	} else {

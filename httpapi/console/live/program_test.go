@@ -192,7 +192,7 @@ type shown struct {
 func (s *sidecar) shown() *shown {
 	s.t.Helper()
 	a := new(shown)
-	if err := json.Unmarshal(s.Answer(-1), a); err != nil {
+	if err := json.Unmarshal(s.Answer(-1, true), a); err != nil {
 		s.t.Fatal(err)
 	}
 	return a
@@ -331,7 +331,7 @@ func BenchmarkAnswer(b *testing.B) {
 	}
 	s.Look(b.Context())
 	s.sample()
-	for name, f := range map[string]func(int64) []byte{"plain": s.Answer, "gzip": s.AnswerGzip} {
+	for name, f := range map[string]func(int64, bool) []byte{"plain": s.Answer, "gzip": s.AnswerGzip} {
 		for _, points := range []int64{400, 1} {
 			b.Run(fmt.Sprintf("%s, %d points", name, min(points, 300)), func(b *testing.B) {
 				b.ReportAllocs()
@@ -340,7 +340,7 @@ func BenchmarkAnswer(b *testing.B) {
 					b.StopTimer()
 					s.sample()
 					b.StartTimer()
-					size = len(f(s.Seq() - points))
+					size = len(f(s.Seq()-points, true))
 				}
 				b.ReportMetric(float64(size), "bytes")
 			})
@@ -349,7 +349,7 @@ func BenchmarkAnswer(b *testing.B) {
 	b.Run("shared", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.AnswerGzip(-1)
+			s.AnswerGzip(-1, true)
 		}
 	})
 }

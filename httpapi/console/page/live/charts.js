@@ -3,6 +3,7 @@
 import { Clock } from "../shell/clock.js";
 import { relative } from "../shell/time.js";
 import { bytes, count, millis, percent, rate, seconds, short } from "./figures.js";
+import { notAll } from "./words.js";
 
 const dashed = [5, 3];
 const dotted = [1.5, 3];
@@ -32,9 +33,9 @@ export const charts = [
     ],
   },
   {
-    title: "Live sessions", unit: "", format: short, large: true, empty: () => "Not counted yet.",
-    figure: (store) => (store.latest.sessions.known ? count(store.latest.sessions.live) : "–"),
-    old: (store) => store.latest.sessions.known && store.latest.sessions.error !== "" && `as of ${ago(store, store.latest.sessions.at)}`,
+    title: "Live sessions", unit: "", format: short, large: true, empty: (store) => (store.latest.sessions ? "Not counted yet." : notAll),
+    figure: (store) => (store.latest.sessions?.known ? count(store.latest.sessions.live) : "–"),
+    old: (store) => store.latest.sessions?.known && store.latest.sessions.error !== "" && `as of ${ago(store, store.latest.sessions.at)}`,
     lines: [
       { series: "sessions", label: "live", colour: "--series-2", area: true, format: count },
       { series: "ended", label: "swept per s", colour: "--series-5", strip: true, format: rate },

@@ -4,6 +4,7 @@ import { Clock } from "../shell/clock.js";
 import { el, fill } from "../shell/dom.js";
 import { relative } from "../shell/time.js";
 import { count, short } from "./figures.js";
+import { notAll } from "./words.js";
 import { write } from "./write.js";
 
 export class Expiries {
@@ -17,8 +18,13 @@ export class Expiries {
     el("figcaption", null, el("h3", null, "Expiries ahead ", this.#unit)),
     this.#bars, this.#empty);
 
-  /** @param {object} sessions `latest.sessions` */
+  /** @param {object|null} sessions `latest.sessions` */
   update(sessions) {
+    if (!sessions) {
+      this.#bars.hidden = true;
+      write(this.#empty, notAll);
+      return;
+    }
     this.#empty.hidden = sessions.known;
     this.#bars.hidden = !sessions.known;
     const isOld = sessions.known && sessions.error !== "";

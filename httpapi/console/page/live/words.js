@@ -63,3 +63,6 @@ export const copies = {
   page: "pages of searches by user",
   end: "ends of logins that JWTs name",
 };
+
+/** Why there is no number of sessions. */
+export const notAll = "This key does not see all sessions.";

@@ -51,7 +51,7 @@ function said(error) {
   switch (error.status) {
     case 0: return ["The sidecar does not answer", "Is it running, and the port-forward up? Try again."];
     case 401: return ["No such key", "The sidecar has no key like this. Keys begin with ck_; it reads its keys file again when that changes."];
-    case 429: return ["Too many attempts", "Wait some seconds, then try again."];
+    case 429: return ["Too many wrong keys", "Wait some seconds, then try again."];
     default: return [`The sign-in failed (${error.status})`, error.message];
   }
 }
