@@ -406,6 +406,21 @@ func TestJudge_StaleIfError(t *testing.T) {
 	}
 }
 
+// A key of an organization is not told for which others a policy is.
+func TestJudge_HidesOrganizations(t *testing.T) {
+	f := newFixture(t, withJudged(""))
+	id, _ := f.login(aliceVerified)
+	console := f.server.ForConsole(t.Context())
+	body := `{"id":"` + id + `"}`
+	const named, hidden = `"name":"organizations","passes":true,"asks":"org-1`, `"name":"organizations","passes":true,"asks":"some organizations"`
+	if got := f.answers(http.StatusOK, console.Judge, "reader", "", body); !strings.Contains(got, named) || strings.Contains(got, hidden) {
+		t.Errorf("a key that sees all sessions is told %s", got)
+	}
+	if got := f.answers(http.StatusOK, console.Judge, "org", "", body); strings.Contains(got, named) || !strings.Contains(got, hidden) {
+		t.Errorf("a key of an organization is told %s", got)
+	}
+}
+
 // Who may not read a session hears nothing about it: not whether a token is good, nor whether there is such a session.
 func TestJudge_Permissions(t *testing.T) {
 	f := newFixture(t, withJudged(""))
@@ -425,7 +440,7 @@ func TestJudge_Permissions(t *testing.T) {
 			}
 			for _, body := range []string{`{"id":"` + id + `"}`, `{"token":"` + token + `"}`} {
 				got := f.answers(want, console.Judge, k.Name, "", body)
-				if want == http.StatusForbidden && got != `{"code":7,"message":"nothing was found that this key may see; only a key with session.read for the whole instance is told why","details":[]}` {
+				if want == http.StatusForbidden && got != `{"code":7,"message":"nothing was found that this key may see; only a key with session.read for the whole instance is told why"}` {
 					t.Errorf("%s, %s: %s", k.Name, body, got)
 				}
 			}
