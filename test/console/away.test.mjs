@@ -19,6 +19,7 @@ test("Redis goes away and comes back: each view says so, keeps its picture, and 
 
   await control("redis/start");
   await eventually(async () => assert.match(await health.innerText(), /well|good|fine/i), "all is well again");
-  await page.getByRole("button", { name: "Search again" }).click();
-  await eventually(async () => assert.equal(await rows(page).count(), found), "the sessions are there again");
+  await page.locator(".found", { hasText: "session" }).waitFor();
+  assert.equal(await page.locator(".notice.bad").count(), 0);
+  assert.equal(await rows(page).count(), found);
 }));
