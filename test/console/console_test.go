@@ -52,7 +52,7 @@ func TestConsole(t *testing.T) {
 	control := httptest.NewServer(w.control())
 	defer control.Close()
 	env := w.env(control.URL)
-	for _, of := range []string{"signin", "search", "session", "verify", "revoke", "permissions", "hostile", "keyboard", "accessible", "live", "away"} {
+	for _, of := range []string{"signin", "search", "session", "verify", "revoke", "permissions", "hostile", "keyboard", "accessible", "live", "recovery", "away"} {
 		t.Run(of, func(t *testing.T) { nodetest.Run(t, of, env, of+".test.mjs") })
 	}
 	log := w.program.Log(t)
@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, redis: redistest.Start(t), bin: bin, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t), keysFile: filepath.Join(dir, "keys.yaml"), keys: map[string]string{}, tokens: map[string]string{},
+		t: t, redis: redistest.Start(t, "appendonly yes"), bin: bin, api: redistest.FreeAddr(t), admin: redistest.FreeAddr(t), keysFile: filepath.Join(dir, "keys.yaml"), keys: map[string]string{}, tokens: map[string]string{},
 	}
 	for name, flags := range keyFlags {
 		w.keys[name] = programtest.NewKey(t, bin, w.keysFile, name, append([]string{"--user-id", "svc-" + name}, flags...)...)
