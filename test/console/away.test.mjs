@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { control, eventually, rows, signIn, withPage } from "./world.mjs";
+import { control, eventually, rows, saysTotal, signIn, withPage } from "./world.mjs";
 
 test("Redis goes away and comes back: each view says so, keeps its picture, and recovers by itself", () => withPage({ mayLog: /status of 503/ }, async (page) => {
   await signIn(page, "admin", "#/sessions?user=user-20");
@@ -37,4 +37,5 @@ test("Redis goes away and comes back: each view says so, keeps its picture, and 
   await pane.getByText(/Verify (lets it pass|refuses it)/).waitFor();
   await page.getByRole("button", { name: "Search again" }).click();
   await eventually(async () => assert.equal(await rows(page).count(), found), "the sessions are there again");
+  await saysTotal(page, found);
 }));
