@@ -76,6 +76,7 @@ func (s *Server) handle(base context.Context, r *route, f face) fasthttp.Request
 func (s *Server) handleCalls(base context.Context, r *route, f face) func(*fasthttp.RequestCtx, *ConsoleCall) {
 	counts := s.metrics.Of(r.label(), cmp.Or(f.protocol, r.protocol.String()))
 	return func(ctx *fasthttp.RequestCtx, console *ConsoleCall) {
+		base := base
 		c := calls.Get().(*call)
 		c.http, c.route, c.console, c.start = ctx, r, console, time.Now()
 		if console != nil {

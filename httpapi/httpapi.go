@@ -124,10 +124,10 @@ type Server struct {
 	shedTold server.OncePerSecond
 	// Imports, back-channel logouts, revocations and their dry runs have places of their own.
 	imports, logouts, revocations, counts server.Budget
-	logoutCounts                  logoutCounts
-	permissions                   *forward.Permissions
-	events                        *webhook.Receiver // nil without Config.Event
-	largeEvents                   server.Budget
+	logoutCounts                          logoutCounts
+	permissions                           *forward.Permissions
+	events                                *webhook.Receiver // nil without Config.Event
+	largeEvents                           server.Budget
 }
 
 // New checks c and returns a server without API keys and issuers. It starts no goroutine;

@@ -205,7 +205,7 @@ func TestShed_CostlySearches(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for n, want := range map[int][classes]int{
-		1:    {1, 1, 1, 1, 8},
+		1:    {1, 1, 1, 1, 12},
 		1024: {1024, 1024, 256, 512, 16},
 	} {
 		for c := classRead; c < classes; c++ {

@@ -177,10 +177,7 @@ func (w *world) env(control string) []string {
 // control lets the tests in JavaScript change the world.
 func (w *world) control() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /redis/stop", func(http.ResponseWriter, *http.Request) {
-		w.redis.Do("SAVE") // So that the sessions are there again after it has started.
-		w.redis.Stop()
-	})
+	mux.HandleFunc("POST /redis/stop", func(http.ResponseWriter, *http.Request) { w.redis.Stop() })
 	mux.HandleFunc("POST /redis/start", func(http.ResponseWriter, *http.Request) { w.redis.Restart() })
 	mux.HandleFunc("POST /keys/remove", func(out http.ResponseWriter, r *http.Request) {
 		if err := removeKey(w.keysFile, r.FormValue("name")); err != nil {

@@ -26,8 +26,9 @@ const reasons = {
  * @param {(() => void)|null} again judges anew, if that can be
  */
 export function verdictCard(verdict, heading, again) {
-  const known = verdict.passes ? null : reasons[verdict.reason];
-  const sayings = verdict.passes ? passing(verdict) : [detail(verdict), standing(verdict), known && el("p", { class: "soft" }, known)];
+  const notAccepted = verdict.checks?.find((check) => check.name === "accepted" && !check.passes);
+  const known = verdict.passes ? null : notAccepted ? `${capital(notAccepted.says)}.` : reasons[verdict.reason];
+  const sayings = verdict.passes ? passing(verdict) : [notAccepted ? null : detail(verdict), standing(verdict), known && el("p", { class: "soft" }, known)];
   const card = el("section", { class: `verdict ${verdict.passes ? "passes" : "refused"}`, "aria-label": "Verdict of verify" },
     el("header", null, el("span", { class: "sign" }, icon(verdict.passes ? "tick" : "close")),
       el("div", null, el(heading, null, verdict.passes ? "Verify lets it pass" : "Verify refuses it"), sayings),
