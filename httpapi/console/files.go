@@ -55,21 +55,21 @@ func embedded() map[string]*file {
 }
 
 func newFile(name, contentType string) *file {
-	made := func(body []byte, kind string) representation {
+	made := func(body []byte) representation {
 		hash := sha256.Sum256(body)
-		return representation{body, `"` + hex.EncodeToString(hash[:16]) + kind + `"`}
+		return representation{body, `"` + hex.EncodeToString(hash[:16]) + `"`}
 	}
 	f := &file{contentType: contentType}
 	f.plain = sync.OnceValue(func() representation {
 		body, _ := page.ReadFile(name)
-		return made(body, "")
+		return made(body)
 	})
 	f.zipped = sync.OnceValue(func() representation {
 		var b bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 		_, _ = w.Write(f.plain().body) // a buffer takes all
 		_ = w.Close()
-		return made(b.Bytes(), "-gzip")
+		return made(b.Bytes())
 	})
 	return f
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -131,10 +132,22 @@ func TestGuard_BoundsBodiesAndMethods(t *testing.T) {
 func TestGuard_OtherPathsReadNoBody(t *testing.T) {
 	f := newFixture(t)
 	for _, path := range []string{"/livez", "/readyz", "/consoles", "/"} {
-		r := f.send("POST", path, strings.Repeat("x", 1<<20))
+		r := f.send("POST", path, strings.Repeat("x", 16<<20))
 		if r.status != 405 || r.header.Get("Allow") != "GET, HEAD" || r.header.Get("Content-Security-Policy") != "" {
 			t.Errorf("%s: got %d %v", path, r.status, r.header)
 		}
+	}
+	// A body that never comes is not waited for.
+	conn, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 405 ") {
+		t.Errorf("got %s, %v", answer, err)
 	}
 }
 
