@@ -140,7 +140,7 @@ func (f *fixture) somebody(random *rand.Rand) string {
 	return strings.Join(factors, ",")
 }
 
-// Whatever a session has proven, whatever has become of it and whatever is asked for: the verdict is what verify answers.
+// The verdict is the answer of verify, for every session, fate and policy.
 func TestJudge_SaysWhatVerifyAnswers(t *testing.T) {
 	t.Parallel()
 	signer := asserting(t, testfile.SigningKey(t))
@@ -222,7 +222,7 @@ func TestJudge_SaysWhatVerifyAnswers(t *testing.T) {
 	}
 }
 
-// What a verdict says is missing is said in words that need no manual.
+// A verdict names each missing proof in words that need no manual.
 func TestJudge_SaysWhatIsMissing(t *testing.T) {
 	f := newFixture(t, withJudged("lax"))
 	now := f.now().Std()
@@ -368,7 +368,7 @@ func TestJudge_TokensThatAreNotAccepted(t *testing.T) {
 	}
 }
 
-// What is not known is never "not found": the answer is 503. (I2)
+// A session that cannot be looked up is never "not found": the answer is 503. (I2)
 func TestI2_JudgeStoreAway(t *testing.T) {
 	f := newFixture(t, withJudged(""))
 	id, token := f.login(aliceVerified)
@@ -421,7 +421,7 @@ func TestJudge_HidesOrganizations(t *testing.T) {
 	}
 }
 
-// Who may not read a session hears nothing about it: not whether a token is good, nor whether there is such a session.
+// A caller that may not read a session learns nothing about it: not whether a token is good, nor whether there is such a session.
 func TestJudge_Permissions(t *testing.T) {
 	f := newFixture(t, withJudged(""))
 	one, oneToken := f.login(aliceVerified)

@@ -68,7 +68,7 @@ func TestRevocations_TellWhatBecameOfThem(t *testing.T) {
 	b.want(404, "GET", "revocations/none", "")
 }
 
-// What the API refuses is refused at once, as the API does, and is no revocation.
+// A request that the API refuses is refused at once, with the API's answer, and begins no revocation.
 func TestRevocations_WhatIsRefusedNeverBegins(t *testing.T) {
 	f := newFixture(t)
 	keys := slices.Clone(testKeys)
@@ -145,7 +145,7 @@ func TestI7_RevocationsEndWithTheConsole(t *testing.T) {
 	b.want(503, "GET", "revocations/"+id, "")
 }
 
-// What does not end by itself ends when the drain is over, and Run with it. (I7)
+// Calls that do not end by themselves are cut off when the drain is over, and Run returns. (I7)
 func TestI7_WhatOutlastsTheDrainIsCutOff(t *testing.T) {
 	f := newUnready(t)
 	ctx, cancel := context.WithCancel(t.Context())

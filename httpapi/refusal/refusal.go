@@ -71,7 +71,7 @@ type Error struct {
 	Guessed bool
 }
 
-// What every listener answers where there is nothing to ask.
+// The answers of every listener to unknown paths and methods.
 var (
 	NoRoute  = &Error{Code: NotFound, Text: "Not Found"}
 	NoMethod = &Error{Code: Unimplemented, HTTP: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}

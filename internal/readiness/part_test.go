@@ -316,7 +316,7 @@ func TestHealth_ZITADEL(t *testing.T) {
 	}
 }
 
-// What has a deadline is kept to it: a Redis that hangs holds up nobody for longer than PingTimeout.
+// Deadlines hold: a Redis that hangs holds nobody up for longer than PingTimeout.
 func TestHealth_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)

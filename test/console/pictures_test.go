@@ -19,7 +19,7 @@ import (
 )
 
 // trafficTime is how long requests come before the pictures are taken, so that charts have something to show.
-const trafficTime = 75 * time.Second
+const trafficTime = 5 * time.Minute
 
 // The pictures in docs/ are taken: `make pictures`.
 func TestPictures(t *testing.T) {

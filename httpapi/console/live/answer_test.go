@@ -335,7 +335,7 @@ func TestAnswer_Routes(t *testing.T) {
 	})
 }
 
-// What was counted before the first sample is in the totals, and in no rate and no percentile.
+// Counts from before the first sample are in the totals, but in no rate and no percentile.
 func TestAnswer_WhatWasBeforeTheFirstSample(t *testing.T) {
 	p := newProgram(t, false)
 	p.http.Of("GET /a", "http").Answered(200, time.Second)
@@ -355,7 +355,7 @@ func TestAnswer_WhatWasBeforeTheFirstSample(t *testing.T) {
 	})
 }
 
-// What cannot have a value is left out: copies without a near cache, calls without a ZITADEL.
+// Series that cannot have a value are left out: copies without a near cache, calls without a ZITADEL.
 func TestAnswer_LeavesOutWhatIsNotThere(t *testing.T) {
 	all := slices.Sorted(slices.Values(seriesNames[:]))
 	for _, zitadel := range []bool{false, true} {

@@ -12,7 +12,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/readiness"
 )
 
-// Who may not see all sessions is not told how many there are, where Redis is, nor the texts of errors; all else is the same.
+// A key that may not see all sessions is not told how many there are, where Redis is, nor the texts of errors; all else is the same.
 func TestAnswer_OfTheWholeInstanceOnlyForThoseWhoSeeIt(t *testing.T) {
 	p := newProgram(t, false)
 	p.near = near.Stats{On: true, State: "on", Masters: []near.MasterStats{{Address: "10.9.8.7:6379", Linked: true}, {Address: "10.9.8.6:6379"}}}

@@ -19,7 +19,7 @@ func TestNumber_InJSON(t *testing.T) {
 	}
 }
 
-// Whatever a number is, it is JSON, and right to four digits.
+// Every number is valid JSON, and right to four digits.
 func TestNumber_IsRightToFourDigits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Float64().Draw(t, "n")

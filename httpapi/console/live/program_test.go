@@ -231,7 +231,7 @@ func TestLive_RequestsThatLastAreNotInTheAPIsPercentiles(t *testing.T) {
 	s.shown().last(t, "api.p99")
 }
 
-// What the real program counts, by the names and labels that its metrics really have, is in the answer; and when its Redis is
+// The answer has the counts of the real program, by the names and labels of its metrics; and when its Redis is
 // away, the last picture stays with the reason, until it is back.
 func TestLive_OfTheRealProgram(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,4 @@
-// What there is to say at one glance.
+// The state of the sidecar at one glance.
 
 import { duration } from "../shell/time.js";
 

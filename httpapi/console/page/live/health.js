@@ -82,7 +82,7 @@ function healthLine(name) {
   return { node, update };
 }
 
-/** What stands between backticks is a command. */
+/** Text between backticks is a command. */
 function withCode(text) {
   return text.split("`").map((part, i) => (i % 2 === 1 ? el("code", null, part) : part));
 }

@@ -35,7 +35,7 @@ export class LivePoll {
   /** @type {null | {what: "back"|"restarted", silence: number}} what has just happened; `silence`: how many milliseconds nothing came before */
   news = null;
 
-  /** What has come. */
+  /** Takes an answer. */
   store = new LiveStore();
 
   #ask;

@@ -1,4 +1,4 @@
-// What the page keeps of the answers of /console/api/live: the points of the last five minutes, and the newest picture.
+// Keeps the answers of /console/api/live: the points of the last five minutes, and the newest picture.
 
 /** How many points are kept: five minutes, one each second. */
 export const kept = 300;

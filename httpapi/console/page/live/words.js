@@ -1,4 +1,4 @@
-// What the words of the sidecar mean, for who does not know them by heart.
+// Explains the words of the sidecar.
 
 /** Why verify refuses: as in docs/verify.md. */
 export const refusals = {

@@ -1,4 +1,4 @@
-// What became of a revocation.
+// Shows how a revocation ended.
 
 import { el } from "../shell/dom.js";
 import { count, me } from "../shell/me.js";

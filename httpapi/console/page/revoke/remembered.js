@@ -1,4 +1,4 @@
-// What the browser remembers of revocations: those begun here whose end nobody has seen yet, and those that were dismissed.
+// Remembers revocations in the browser: those begun here whose end nobody has seen yet, and those that were dismissed.
 // It has their IDs and counts, nothing of the sessions.
 
 import { me } from "../shell/me.js";
@@ -46,7 +46,7 @@ function kept(storage, name) {
       try {
         list = JSON.parse(storage().getItem(name)) ?? list;
       } catch {
-        // What the page has is all there is.
+        // The page has all there is.
       }
       return list ?? [];
     },

@@ -186,7 +186,7 @@ function fact(term, value) {
   return [el("dt", null, term), el("dd", { class: "wrap" }, safeText(value, { max: 120 }))];
 }
 
-/** What the key is bound to, and what the sidecar promises. */
+/** The limits of the key, and the promise of the sidecar. */
 function scopeNote() {
   const orgs = onlyOrgs("delete");
   const { replicas } = me();

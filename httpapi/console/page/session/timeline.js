@@ -35,7 +35,7 @@ export function timeline(session, { gone = false } = {}) {
   return node;
 }
 
-/** What happened, oldest first. Things of the same moment stay in this order. */
+/** The events of a session, oldest first. Events of the same moment stay in this order. */
 function events(session) {
   const all = [{ at: session.creationDate, what: "created" }];
   for (const [name, factor] of Object.entries(session.factors ?? {})) {

@@ -12,7 +12,7 @@ export function factorNames(session) {
   return Object.keys(session.factors ?? {}).filter((name) => name !== "user");
 }
 
-/** What a person would call the session: login name, display name, or user ID. @returns {string|null} */
+/** The name that a person would give the session: login name, display name, or user ID. @returns {string|null} */
 export function whose(session) {
   const user = session.factors?.user;
   return user?.loginName || user?.displayName || user?.id || null;

@@ -99,7 +99,7 @@ export function searchBox(changed) {
     changed(predicates);
   }
 
-  /** What was edited and is empty now is gone. */
+  /** Removes the predicate that was edited and is empty now. */
   function drop() {
     edited = null;
     list.hide();

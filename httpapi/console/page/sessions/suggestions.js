@@ -1,4 +1,4 @@
-// What may be typed next in the search box: a list below it.
+// Suggestions below the search box: what can be typed next.
 
 import { el, fill } from "../shell/dom.js";
 import { safeText } from "../shell/text.js";

@@ -1,4 +1,4 @@
-// Who is signed in: a button with the key's name, which opens what it may do, and the sign-out.
+// The button with the name of the key: it opens the key's permissions and the sign-out.
 
 import { el, fill, icon } from "./dom.js";
 import { me, mayAll, onlyOrgs, rights } from "./me.js";

@@ -3,7 +3,7 @@
 import { Clock } from "./clock.js";
 import { keepProof, proof } from "./proof.js";
 
-/** What went wrong: `status` is that of HTTP, 0 if the sidecar did not answer; `body` the answer, if it had JSON. */
+/** An error of a call: `status` is that of HTTP, 0 if the sidecar did not answer; `body` the answer, if it had JSON. */
 export class ApiError extends Error {
   constructor(status, message, body) {
     super(message);
@@ -15,7 +15,7 @@ export class ApiError extends Error {
 /** How long an answer may take, in milliseconds. */
 const patience = 10_000;
 
-/** What the shell wants to hear of. */
+/** Callbacks of the shell. */
 export const on = {
   /** The sign-in has ended, or there never was one. @param {ApiError} error */
   signedOut(error) {},

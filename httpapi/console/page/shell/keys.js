@@ -1,4 +1,4 @@
-// What keys do. Nothing while something is typed, or while a dialog or a menu is open: that has keys of its own.
+// Keyboard shortcuts. They do nothing while something is typed, or while a dialog or a menu is open: that has keys of its own.
 
 /** @typedef {{keys: string, says: string, run: (event: KeyboardEvent) => void, when?: () => boolean, given?: () => boolean}} Key
  * keys: "r", "u, Escape" for two that do the same, or "g s" for one after the other; when: whether it does something now;

@@ -1,4 +1,4 @@
-// Who is signed in, and what that key may do.
+// The key that is signed in, and its permissions.
 
 /** The answer of /me, or null. */
 let signedIn = null;

@@ -1,4 +1,4 @@
-// What somebody pasted: a token, or the ID of a session.
+// Tells whether pasted text is a token or the ID of a session.
 
 const idForm = /^[A-Za-z0-9._~:-]{1,128}$/;
 const tokenForm = /^[^.]+\.[A-Za-z0-9_-]{43}$/;

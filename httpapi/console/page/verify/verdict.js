@@ -5,7 +5,7 @@ import { safeText } from "../shell/text.js";
 import { asOf } from "./asof.js";
 import { shortened } from "../shell/time.js";
 
-/** What each reason means to a person, and what to do. */
+/** The meaning of each reason to a person, and the advice. */
 const reasons = {
   missing: "There was no token. The gateway has to hand it on: --verify-credentials says where verify looks.",
   malformed: "The token has characters or a length that no token can have. Look whether it was cut, or a cookie was quoted.",
@@ -50,7 +50,7 @@ function detail(verdict) {
   return el("p", null, capital(verdict.detail), ".");
 }
 
-/** What the default policy misses, if it is that which refuses. */
+/** The unmet checks of the default policy, if that refuses. */
 function standing(verdict) {
   const missed = (verdict.policies ?? []).find((p) => p.default && !p.passes)?.checks?.filter((check) => !check.passes && check.says) ?? [];
   if (verdict.status !== 403 || !missed.length) return null;
