@@ -188,11 +188,23 @@ func (v *verification) acceptedCheck() Check {
 		bySessionToken: AcceptSessions, byJWT: AcceptJWTs, byPair: AcceptPairs, byLoginCookie: AcceptLoginCookies,
 		byID: AcceptSessions | AcceptPairs | AcceptLoginCookies,
 	}[v.by]
-	c := Check{Name: "accepted", Passes: v.s.config.Accepts&asked != 0}
+	c := Check{Name: "accepted", Passes: v.s.config.Accepts&asked != 0, Says: fmt.Sprintf("verify takes such tokens: --verify-accept is %s", v.s.config.Accepts)}
 	if !c.Passes {
 		c.Says = fmt.Sprintf("verify does not accept session tokens here: --verify-accept is %s", v.s.config.Accepts)
 	}
 	return c
+}
+
+// briefly returns d as text, 15m in place of 15m0s.
+func briefly(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // foundChecks say what was found, which why says.
@@ -276,7 +288,7 @@ func (p *Policy) checks(s *session.Stored, proof *session.Proof, now session.Tim
 				age = short
 			}
 			if c.Has = age.String(); !c.Passes {
-				c.Says = fmt.Sprintf("the last factor was verified %v ago, and %v are allowed", age, p.MaxAge)
+				c.Says = fmt.Sprintf("the last factor was verified %s ago; at most %s is allowed", briefly(age), briefly(p.MaxAge))
 			}
 		}
 		checks = append(checks, c)
