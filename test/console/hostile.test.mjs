@@ -13,6 +13,7 @@ for (const viewport of [wide, narrow]) {
       const pane = page.locator(".pane");
       await pane.getByText(id).first().waitFor();
       await pane.getByText(/Verify (lets it pass|refuses it)/).waitFor();
+      await pane.getByText(/other sessions? of this user/i).first().waitFor(); // by then the pane shows what is stored
       await pane.locator("details.raw summary").click();
       await inert(page);
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { api, narrow, rows, search, signIn, wide, withPage } from "./world.mjs";
+import { api, eventually, narrow, rows, search, signIn, wide, withPage } from "./world.mjs";
 
 for (const viewport of [wide, narrow]) {
   test(`a session opens with all that is known of it, ${viewport.width} wide`, () => withPage({ viewport }, async (page) => {
@@ -13,8 +13,9 @@ for (const viewport of [wide, narrow]) {
     await pane.getByText(/Verify (lets it pass|refuses it)/).waitFor();
     await pane.locator(".timeline, [class*=timeline]").first().waitFor();
     const { session } = await api("GET", `/v2/sessions/${id}`);
+    await pane.getByText(/other sessions? of this user/i).first().waitFor(); // by then the pane shows what is stored
     await pane.locator("details.raw summary").click();
-    assert.deepEqual(JSON.parse(await pane.locator("details.raw pre").textContent()), session);
+    await eventually(async () => assert.deepEqual(JSON.parse(await pane.locator("details.raw pre").textContent()), session), "the JSON is that of the API");
     await page.keyboard.press("u");
     await pane.waitFor({ state: "hidden" });
     assert.ok(page.url().endsWith("#/sessions?user=user-05"), page.url());
