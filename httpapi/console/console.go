@@ -1,5 +1,5 @@
-// Package console is the console for on-call engineers at /console/ on the admin listener: its page, who is signed in to
-// it, what it lets a page ask, and the revocations that go on when a page is closed. Look here for cookies, guards against
+// Package console serves the console for on-call engineers at /console/ on the admin listener: its page, its sign-ins, the
+// calls of a page, and the revocations that go on when a page is closed. Look here for cookies, guards against
 // other sites, and files; what a call may do and answers is decided by the API, which the console asks on behalf of the
 // API key that has signed in. The charts are in console/live, the page is in console/page.
 package console
@@ -65,7 +65,7 @@ type attached struct {
 	under sync.WaitGroup
 }
 
-// New returns a console that nobody is signed in to. It starts no goroutine, and until Run it answers 503, but for its page.
+// New returns a console without sign-ins. It starts no goroutine. Until Run it serves its page, and answers calls with 503.
 func New(c Config) *Console {
 	if c.TrustedProxies == nil {
 		c.TrustedProxies, _ = caller.ParseTrustedProxies(caller.DefaultTrustedProxies)

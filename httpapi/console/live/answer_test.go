@@ -5,22 +5,16 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache/near"
-	"github.com/cloakroom-dev/cloakroom/index"
-	"github.com/cloakroom-dev/cloakroom/internal/readiness"
-	"pgregory.net/rapid"
 )
 
 // answered is an answer as a page reads it.
@@ -108,69 +102,6 @@ func whileRunning(t *testing.T, p *program, test func(l *Live, pass func(seconds
 	})
 }
 
-// Rates times seconds are what the counters have counted since the first sample, whatever comes and however late: routes that
-// appear, seconds in which nothing was sampled, samples that come too early.
-func TestSamples_RatesAddUpToTheCounters(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p, s := newProgram(t, false), newSamples(nil)
-		want, got := map[string]float64{}, map[string]float64{}
-		at := time.Duration(0)
-		sample := func() {
-			t.Helper()
-			families, err := p.registry.Gather()
-			if err != nil {
-				t.Fatal(err)
-			}
-			last := s.last
-			if !s.take(at, families, &near.Stats{}, 1) {
-				return // what has happened counts the next time
-			}
-			for i, name := range seriesNames {
-				if rate := s.points[i][s.seq%kept]; !math.IsNaN(rate) {
-					got[name] += rate * (s.last - last).Seconds()
-				}
-			}
-		}
-		work := func() {
-			for range rapid.IntRange(0, 20).Draw(t, "requests") {
-				code := rapid.SampledFrom([]int{200, 201, 302, 401, 503}).Draw(t, "code")
-				p.http.Of(rapid.SampledFrom(manyRoutes(4)).Draw(t, "route"), "http").Answered(code, time.Millisecond)
-				want[fmt.Sprintf("requests.%dxx", code/100)]++
-			}
-			reason := rapid.SampledFrom(slices.Sorted(maps.Keys(series))).Draw(t, "reason")
-			p.verifies.WithLabelValues(reason).Add(3)
-			want[series[reason]] += 3
-			for range rapid.IntRange(0, 5).Draw(t, "trips") {
-				p.trips.WithLabelValues("pipeline").Observe(0.01)
-				p.commands.Add(2)
-				want["redis.trips"]++
-				want["redis.commands"] += 2
-			}
-		}
-		work()
-		sample()
-		clear(want) // of what was before the first sample nothing is known
-		for range rapid.IntRange(1, 30).Draw(t, "samples") {
-			work()
-			at += time.Duration(rapid.SampledFrom([]int{300, 1000, 1000, 1000, 1250, 3000, 12000}).Draw(t, "ms")) * time.Millisecond
-			sample()
-		}
-		at += every
-		sample()
-		for name, n := range want {
-			if math.Abs(got[name]-n) > 1e-6 {
-				t.Fatalf("%s: rates add up to %v, want %v", name, got[name], n)
-			}
-		}
-	})
-}
-
-// series is what each reason of a verify is drawn as.
-var series = map[string]string{
-	"good": "verify.passed", "stale": "verify.passed", "expired": "verify.refused", "predicate": "verify.refused", "too_large": "verify.refused",
-	"store_unavailable": "verify.unavailable", "probe_limit": "verify.unavailable",
-}
-
 // A page that polls gets each second once; one that is new, was away for long or comes from another process gets all.
 func TestAnswer_HasWhatIsNew(t *testing.T) {
 	p := newProgram(t, false)
@@ -247,44 +178,6 @@ func TestAnswer_IsShared(t *testing.T) {
 			t.Error("the answer of the last sample is kept")
 		}
 	})
-}
-
-// Seconds that were not sampled are empty, and what happened in them counts in the next one, so that the time axis is right.
-func TestSamples_MissingSecondsAreEmpty(t *testing.T) {
-	p, s := newProgram(t, false), newSamples(nil)
-	take := func(at time.Duration) {
-		families, err := p.registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.take(at, families, &near.Stats{}, 1)
-	}
-	get := p.http.Of("GET /a", "http")
-	take(0)
-	get.Answered(200, time.Millisecond)
-	take(time.Second)
-	for range 8 {
-		get.Answered(200, time.Millisecond)
-	}
-	take(5 * time.Second)
-	take(5300 * time.Millisecond) // too early
-	for second, want := range []float64{math.NaN(), 1, math.NaN(), math.NaN(), math.NaN(), 2, math.NaN()} {
-		if got := s.points[requests2xx][second]; got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
-			t.Errorf("second %d: %v, want %v", second, got, want)
-		}
-	}
-	if rate := s.rate(s.routes.sorted[0].codes[label{"200"}]); rate != 9.0/5 {
-		t.Errorf("the rate is %v, want %v", rate, 9.0/5)
-	}
-	take(1000 * time.Second) // longer than anything is kept
-	for second := range kept - 1 {
-		if got := s.points[requests2xx][(1000-kept+1+second)%kept]; !math.IsNaN(got) {
-			t.Errorf("second %d: %v", 1000-kept+1+second, got)
-		}
-	}
-	if got, c := s.points[requests2xx][1000%kept], s.routes.sorted[0].codes[label{"200"}]; got != 0 || c.inWindow() != 0 {
-		t.Errorf("after a long gap: %v requests, %v in the window", got, c.inWindow())
-	}
 }
 
 // Routes come when they are asked for, in order, with rates and percentiles of the last ten seconds and totals since the start; and
@@ -402,114 +295,5 @@ func TestAnswer_OddNumbers(t *testing.T) {
 				t.Errorf("no %s in %s", want, text)
 			}
 		}
-	})
-}
-
-// Redis is asked for sessions only while somebody looks, at most every five seconds, and never by who asks for an answer.
-func TestLive_CountsSessionsOnlyWhileSomebodyLooks(t *testing.T) {
-	p, asked := newProgram(t, false), 0
-	p.expiries = func(context.Context) (*index.Expiries, error) {
-		asked++
-		return &index.Expiries{Never: int64(asked)}, nil
-	}
-	whileRunning(t, p, func(l *Live, pass func(int)) {
-		pass(60)
-		if asked != 0 {
-			t.Fatalf("nobody looks, and Redis was asked %d times", asked)
-		}
-		for second := range 60 {
-			for range 10 { // pages
-				l.Answer(int64(60+second), true)
-			}
-			pass(1)
-		}
-		if asked < 10 || asked > 13 {
-			t.Errorf("in a minute of looking Redis was asked %d times, want every five seconds", asked)
-		}
-		last := asked
-		pass(60)
-		if asked > last+1 {
-			t.Errorf("nobody looks any more, and Redis was asked %d times", asked-last)
-		}
-		known := fmt.Sprint(asked)
-		a := read(t, l.Answer(-1, true))
-		drawn := a.Series["sessions"]
-		if drawn[55] != nil || drawn[115] == nil || drawn[180] != nil {
-			t.Errorf("sessions are drawn as %v, %v and %v, want only while they are known", value(drawn[55]), value(drawn[115]), value(drawn[180]))
-		}
-		if s := a.Latest.Sessions; !s.Known || s.Live != known || s.Never != s.Live {
-			t.Errorf("what was known last is gone: %+v", s)
-		}
-	})
-}
-
-// A Redis that hangs holds up no answer and no sample. What was known stays, with its date and the reason; then it goes on by itself.
-func TestLive_RedisHangs(t *testing.T) {
-	p := newProgram(t, false)
-	var hangs atomic.Bool
-	look := func(ctx context.Context) error {
-		if hangs.Load() {
-			<-ctx.Done()
-			return errors.New("redis says nothing: " + strings.Repeat("x", 2*mostFault))
-		}
-		return nil
-	}
-	p.expiries = func(ctx context.Context) (*index.Expiries, error) { return &index.Expiries{Never: 7}, look(ctx) }
-	p.health = func(ctx context.Context) []readiness.Part {
-		if err := look(ctx); err != nil {
-			return []readiness.Part{{Name: "redis", State: readiness.Bad, Says: "away", Do: "mend it"}}
-		}
-		return []readiness.Part{{Name: "redis", State: readiness.Good, Says: "answers"}}
-	}
-	whileRunning(t, p, func(l *Live, pass func(int)) {
-		look := func(seconds int) *answered {
-			for range seconds {
-				began := time.Now()
-				l.Answer(-1, true)
-				if took := time.Since(began); took != 0 {
-					t.Fatalf("the answer took %v", took)
-				}
-				pass(1)
-			}
-			return read(t, l.Answer(-1, true))
-		}
-		if a := look(1); len(a.Health) != 1 || a.Health[0].State != "good" || a.Latest.Redis.Away || a.Latest.Sessions.Live != "7" {
-			t.Errorf("while all is well: %+v", a.Latest)
-		}
-		hangs.Store(true)
-		a := look(30)
-		s := a.Latest.Sessions
-		if !a.Latest.Redis.Away || a.Health[0].Do != "mend it" || !strings.HasPrefix(s.Error, "redis says nothing") || len(s.Error) > mostFault {
-			t.Errorf("while Redis hangs: %+v, %+v", a.Health, a.Latest)
-		}
-		if age := a.Now.Sub(*s.At); s.Live != "7" || !s.Known || age < 25*time.Second {
-			t.Errorf("what was known is %+v, %v old", s, age)
-		}
-		if a.Seq != 31 || a.Series["redis.trips"][20] == nil {
-			t.Errorf("there are samples up to %d", a.Seq)
-		}
-		hangs.Store(false)
-		if a := look(10); a.Latest.Redis.Away || a.Latest.Sessions.Error != "" || a.Now.Sub(*a.Latest.Sessions.At) > 10*time.Second {
-			t.Errorf("when Redis is back: %+v", a.Latest)
-		}
-		pass(20)
-		if a := read(t, l.Answer(-1, true)); len(a.Health) != 0 {
-			t.Errorf("health that was seen 20 s ago is shown as that of now: %+v", a.Health)
-		}
-	})
-}
-
-// Run ends with its context, also while Redis is asked. (I7)
-func TestI7_RunEndsWithEverythingItStarted(t *testing.T) {
-	p := newProgram(t, false)
-	begun := make(chan struct{})
-	p.expiries = func(ctx context.Context) (*index.Expiries, error) {
-		close(begun)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	whileRunning(t, p, func(l *Live, _ func(int)) {
-		l.Answer(-1, true)
-		<-begun
 	})
 }

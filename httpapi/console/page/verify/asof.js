@@ -36,7 +36,7 @@ export function asOf(card, verdict, again) {
 }
 
 /** @returns {number} when the verdict may change by time alone, in milliseconds since 1970; Infinity if it does not */
-export function nextChange(verdict) {
+function nextChange(verdict) {
   const ages = (verdict.policies ?? []).flatMap((policy) => policy.checks ?? []).filter((check) => check.name === "max_age");
   const moments = [Date.parse(verdict.expires ?? ""), ...ages.map((check) => Date.parse(verdict.authTime ?? "") + milliseconds(check.asks))];
   return Math.min(...moments.filter((at) => at > Date.parse(verdict.now)));
