@@ -25,5 +25,8 @@ func Families() (names []string) {
 	return names
 }
 
+// Elapsed returns how many seconds the last sample is of.
+func (l *Live) Elapsed() float64 { return l.samples.elapsed[l.samples.place] }
+
 // Seq is the number of the last sample.
 func (l *Live) Seq() int64 { return int64(l.samples.seq) }
