@@ -16,6 +16,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/httpapi/verify"
 	"github.com/cloakroom-dev/cloakroom/internal/eventually"
 	"github.com/cloakroom-dev/cloakroom/internal/observed"
+	"github.com/cloakroom-dev/cloakroom/internal/oidc/oidctest"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 	"github.com/cloakroom-dev/cloakroom/internal/testfile"
 	"github.com/cloakroom-dev/cloakroom/internal/zitadeltest"
@@ -308,9 +309,11 @@ func TestJudge_JWTs(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	// An issuer that cannot be asked says nothing about its token. (I2)
+	// An issuer that cannot be asked about a key says nothing about its token. (I2)
 	f := newJWTFixture(t, "")
+	f.good(f.token(nil)) // its keys are known
 	f.issuer.Stop()
+	f.issuer.Rotate(oidctest.NewKey(t, "RS256"))
 	token := f.token(nil)
 	f.verifies(token, http.StatusServiceUnavailable, "issuer_unavailable")
 	if got := f.answers(http.StatusServiceUnavailable, f.server.ForConsole(t.Context()).Judge, "admin", "", `{"token":"`+token+`"}`); !strings.Contains(got, "the issuer of the token is unavailable") {
