@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/cache/ties"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 )
@@ -85,7 +85,7 @@ type upstream struct {
 	// ties is nil if no login is held against its session.
 	ties *ties.Ties
 	// wrong has the questions about tokens that were refused for good, by name: no token becomes right again.
-	wrong *otter.Cache[string, wrongToken]
+	wrong bounded.Cache[string, wrongToken]
 	*probes
 
 	asked, overtaken, notKept, unused atomic.Uint64
@@ -98,9 +98,7 @@ func newUpstream(u *Upstream, clock func() session.Time) *upstream {
 	base, stop := context.WithCancel(context.Background())
 	return &upstream{
 		Upstream: *u, name: hex.EncodeToString([]byte(newVersion())), base: base, stop: stop, probes: newProbes(u, clock),
-		wrong: otter.Must(&otter.Options[string, wrongToken]{
-			MaximumSize: mostWrong, Executor: func(task func()) { task() }, // I7
-		}),
+		wrong: bounded.InEntries[string, wrongToken](mostWrong),
 	}
 }
 

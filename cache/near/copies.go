@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 )
 
 // copies has the near cache's copies of one kind: sessions by ID, the session IDs
@@ -25,9 +25,9 @@ import (
 type copies[K comparable, V any] struct {
 	epochs *epochs
 	source *source // nil: ordinary connections
-	held   *otter.Cache[K, copyOf[V]]
+	held   bounded.Cache[K, copyOf[V]]
 	// absent are keys that a load found nothing for; nil if these are not held.
-	absent *otter.Cache[K, absence]
+	absent bounded.Cache[K, absence]
 	// keyOf returns the key of a value, an equal one that is a part of it, so
 	// that looking it up reads no other memory; nil takes an owned one.
 	keyOf func(V) K
@@ -73,22 +73,15 @@ type load[V any] struct {
 // newCopies returns copies that take up to maxBytes, as weigh tells them, and the absence of up to maxAbsent keys.
 func newCopies[K comparable, V any](e *epochs, maxBytes uint64, maxAbsent int, weigh func(K, V) uint32) *copies[K, V] {
 	s := &copies[K, V]{epochs: e, seed: maphash.MakeSeed()}
-	s.held = otter.Must(&otter.Options[K, copyOf[V]]{
-		MaximumWeight: maxBytes,
-		Weigher:       func(key K, c copyOf[V]) uint32 { return weigh(key, c.value) },
-		Executor:      runInline,
-	})
+	s.held = bounded.InBytes(maxBytes, func(key K, c copyOf[V]) uint32 { return weigh(key, c.value) })
 	if maxAbsent > 0 {
-		s.absent = otter.Must(&otter.Options[K, absence]{MaximumSize: maxAbsent, Executor: runInline})
+		s.absent = bounded.InEntries[K, absence](maxAbsent)
 	}
 	for i := range s.stripes {
 		s.stripes[i].loads = make(map[K]*load[V])
 	}
 	return s
 }
-
-// runInline lets the cache do its upkeep on the goroutine that calls it. (I7)
-func runInline(task func()) { task() }
 
 // get returns the copy of a key, if there is one of this epoch. Whether copies
 // may be used now is for the caller to ask, after it.

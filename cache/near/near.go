@@ -14,9 +14,9 @@ import (
 
 	"github.com/cloakroom-dev/cloakroom/index"
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 )
@@ -85,7 +85,7 @@ type Cache struct {
 	lists    *copies[string, *userList] // by user ID
 	tokens   *copies[session.TokenHash, session.ID]
 	ends     *copies[session.EndName, session.End]
-	pages    *otter.Cache[string, *keptPage] // by what was asked
+	pages    bounded.Cache[string, *keptPage] // by what was asked
 
 	flushes atomic.Uint64
 	// toldHeld counts the keys that Redis has told of and there was a copy of, toldOther the others.
@@ -131,7 +131,7 @@ func New(c Config) *Cache {
 	n.ends = newCopies(&n.epochs, part(ends), 0, weighEnd)
 	n.ends.own = ownEnd
 	n.sessions.source, n.lists.source, n.tokens.source, n.ends.source = &n.source, &n.source, &n.source, &n.source
-	n.pages = otter.Must(&otter.Options[string, *keptPage]{MaximumWeight: part(pageShare), Weigher: weighPage, Executor: runInline})
+	n.pages = bounded.InBytes(part(pageShare), weighPage)
 	return n
 }
 

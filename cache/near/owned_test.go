@@ -3,11 +3,13 @@ package near
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
 )
 
@@ -52,17 +54,17 @@ func TestNear_KeysAreOwned(t *testing.T) {
 		t.Fatalf("%v, %v", s, err)
 	}
 	held := 0
-	for id := range n.sessions.absent.Keys() {
+	for id := range all(n.sessions.absent) {
 		if held++; within(string(id), cookie) {
 			t.Errorf("unknown ID %s is the caller's", id)
 		}
 	}
-	for user, l := range n.lists.held.All() {
+	for user, l := range all(n.lists.held) {
 		if held++; within(user, cookie) || len(l.value.candidates) != 1 {
 			t.Errorf("user %s is the caller's", user)
 		}
 	}
-	for _, c := range n.tokens.held.All() {
+	for _, c := range all(n.tokens.held) {
 		if held++; within(string(c.value), read.Doc) {
 			t.Errorf("the ID of a token's session, %s, is a part of its document", c.value)
 		}
@@ -70,6 +72,11 @@ func TestNear_KeysAreOwned(t *testing.T) {
 	if held != 3 {
 		t.Errorf("%d are held", held)
 	}
+}
+
+// all are the entries of a cache.
+func all[K comparable, V any](c bounded.Cache[K, V]) iter.Seq2[K, V] {
+	return c.(interface{ All() iter.Seq2[K, V] }).All()
 }
 
 // answers is a connection that answers each question with these replies.

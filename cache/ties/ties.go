@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/internal/batch"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/keys"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/maypok86/otter/v2"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -49,7 +49,7 @@ type Ties struct {
 	Config
 	flights singleflight.Group
 	places  *semaphore.Weighted
-	absent  *otter.Cache[string, session.Time] // until when it counts
+	absent  bounded.Cache[string, session.Time] // until when it counts
 	// running are the flights under way; stop ends them. (I7)
 	running sync.WaitGroup
 	base    context.Context
@@ -58,9 +58,7 @@ type Ties struct {
 
 // New returns Ties. It starts nothing.
 func New(c Config) *Ties {
-	t := &Ties{Config: c, places: semaphore.NewWeighted(foundAtOnce), absent: otter.Must(&otter.Options[string, session.Time]{
-		MaximumSize: mostAbsent, Executor: func(task func()) { task() }, // I7
-	})}
+	t := &Ties{Config: c, places: semaphore.NewWeighted(foundAtOnce), absent: bounded.InEntries[string, session.Time](mostAbsent)}
 	t.base, t.stop = context.WithCancel(context.Background())
 	return t
 }

@@ -20,9 +20,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/maypok86/otter/v2"
 )
 
 const (
@@ -100,7 +100,7 @@ type Signer struct {
 // signing is signing with the keys of one moment. With others it begins with nothing made.
 type signing struct {
 	keys *Keys
-	made *otter.Cache[uint64, made]
+	made bounded.Cache[uint64, made]
 }
 
 // made is an assertion that may be answered again. It is found by a hash of its claims, and
@@ -127,11 +127,7 @@ func New(c Config, keys *Keys) (*Signer, error) {
 
 // SetKeys replaces the keys. No assertion of the ones before is answered from then on.
 func (s *Signer) SetKeys(keys *Keys) {
-	s.current.Store(&signing{keys, otter.Must(&otter.Options[uint64, made]{
-		MaximumWeight: maxMade,
-		Weigher:       func(_ uint64, m made) uint32 { return uint32(madeBytes + len(m.claims) + len(m.text)) },
-		Executor:      func(task func()) { task() }, // I7
-	})})
+	s.current.Store(&signing{keys, bounded.InBytes(maxMade, func(_ uint64, m made) uint32 { return uint32(madeBytes + len(m.claims) + len(m.text)) })})
 }
 
 // Keys are those in force.

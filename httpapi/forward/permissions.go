@@ -4,14 +4,14 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 )
 
 // Permissions remembers for a while which callers ZITADEL has shown which version of a session: a yes only, never a
 // no. It holds hashes. (I6) It is safe for concurrent use; nil remembers nothing.
 type Permissions struct {
 	age  time.Duration
-	held *otter.Cache[Question, yes]
+	held bounded.Cache[Question, yes]
 }
 
 // Question is the hash of what was asked, and by whom.
@@ -33,9 +33,7 @@ func NewPermissions(age time.Duration) *Permissions {
 	if age <= 0 {
 		return nil
 	}
-	return &Permissions{age: age, held: otter.Must(&otter.Options[Question, yes]{
-		MaximumSize: maxPermissions, Executor: func(task func()) { task() }, // I7
-	})}
+	return &Permissions{age: age, held: bounded.InEntries[Question, yes](maxPermissions)}
 }
 
 // Ask names a question: the value of the header Authorization, the session, and its token, "" if that was not shown.

@@ -21,8 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 	"github.com/cloakroom-dev/cloakroom/internal/session"
-	"github.com/maypok86/otter/v2"
 )
 
 // MaxTokenBytes is the longest token that is looked at.
@@ -123,7 +123,7 @@ type issuers struct {
 	asked bool
 	known results
 	// bearers are the JWTs that gateways have brought; nil if no issuer has verify.
-	bearers *otter.Cache[tokenHash, knownBearer]
+	bearers bounded.Cache[tokenHash, knownBearer]
 }
 
 // New returns a Verifier without issuers. It starts no goroutine; Run does the
@@ -146,7 +146,7 @@ func newIssuers(list []*issuer) *issuers {
 		s.byURL[i.URL] = i
 		s.asked = s.asked || i.Introspection != nil
 		if i.verify != nil && s.bearers == nil {
-			s.bearers = otter.Must(&otter.Options[tokenHash, knownBearer]{MaximumWeight: knownBearerBytes, Weigher: weighBearer, Executor: runInline})
+			s.bearers = bounded.InBytes(knownBearerBytes, weighBearer)
 		}
 	}
 	return s

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/cloakroom-dev/cloakroom/internal/bounded"
 )
 
 const (
@@ -37,20 +37,12 @@ type result struct {
 // results are the tokens that were found good, and the opaque ones that were
 // refused, which must not push out the others. Both are bounded.
 type results struct {
-	good    *otter.Cache[tokenHash, result]
-	refused *otter.Cache[tokenHash, time.Time]
+	good    bounded.Cache[tokenHash, result]
+	refused bounded.Cache[tokenHash, time.Time]
 }
 
-// runInline lets the caches do their upkeep on the goroutine that calls them. (I7)
-func runInline(task func()) { task() }
-
 func newResults() results {
-	return results{
-		good: otter.Must(&otter.Options[tokenHash, result]{
-			MaximumWeight: knownBytes, Weigher: weight, Executor: runInline,
-		}),
-		refused: otter.Must(&otter.Options[tokenHash, time.Time]{MaximumSize: maxRefused, Executor: runInline}),
-	}
+	return results{good: bounded.InBytes(knownBytes, weight), refused: bounded.InEntries[tokenHash, time.Time](maxRefused)}
 }
 
 // weight is about how many bytes a result takes.
