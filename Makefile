@@ -40,7 +40,7 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 # Vet is part of make lint. Without DWARF a binary is linked in a third of the time, and stacks are the same.
-TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m
+TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m -exec 'env --unset=GOGC'
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: those of the packages that use package sync, but not those that are for tests, and of the bench harness only the engine's.
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, rpc, which brings gRPC, and
@@ -113,12 +113,15 @@ chromium: ## Make sure that Chromium is installed, for test/console
 race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
 
+# Compilers take a third less time if they collect garbage rarely and write no DWARF. Tests run with the ordinary GOGC.
+SWIFT := GOGC=400 GOFLAGS='$(GOFLAGS) -gcflags=all=-dwarf=false'
+
 # The installations come one after the other: package managers lock. Then lint, which only computes, runs beside the tests, which often wait; it
 # compiles without the race detector what the first tests compile with it.
 .PHONY: check
 check: ## Do what CI does: lint, and all tests, those that need Node.js or a browser, too
 	@$(MAKE) --no-print-directory redis gateways postgres prometheus shells node chromium
-	@CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) --no-print-directory --jobs=2 --output-sync=line lint test FULL=1
+	@$(SWIFT) CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) --no-print-directory --jobs=2 --output-sync=line lint test FULL=1
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod
