@@ -40,7 +40,7 @@ build: ## Build bin/cloakroom
 	@CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/cloakroom ./cmd/cloakroom
 
 # Vet is part of make lint. Without DWARF a binary is linked in a third of the time, and stacks are the same.
-TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m -exec 'env --unset=GOGC'
+TEST := go test -vet=off -ldflags=-w -count=1 -shuffle=on -timeout 20m -exec 'env -u GOGC'
 # The race detector finds something where callers are concurrent, and is slow: it sees a share of each long test. Each package's tests
 # are a program of their own, which takes seconds to link: those of the packages that use package sync, but not those that are for tests, and of the bench harness only the engine's.
 # Those of cmd/cloakroom run most of it in processes of their own, without the detector: only make race has them, rpc, which brings gRPC, and

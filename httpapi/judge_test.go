@@ -240,10 +240,10 @@ func TestJudge_SaysWhatIsMissing(t *testing.T) {
 		{aliceVerified, "all", "factors", verify.Check{Asks: "password, totp", Has: "password", Says: "totp is missing"}},
 		{aliceFactor + `,"webAuthN":{}`, "all", "factors", verify.Check{Asks: "password, totp", Has: "webAuthN", Says: "password, totp are missing"}},
 		{aliceVerified + `,"totp":{"verifiedAt":"` + at(2*time.Minute) + `"}`, "all", "factors", verify.Check{Asks: "password, totp", Has: "password", Says: "totp is missing; totp counts only from its date on, which has not come"}},
-		{aliceFactor + `,"password":{"verifiedAt":"` + at(-2*time.Hour-3*time.Minute-4*time.Second-5*time.Microsecond) + `"}`, "recent", "max_age", verify.Check{Asks: "10m0s", Has: "2h3m4s", Says: "the last factor was verified 2h3m4s ago; at most 10m is allowed"}},
-		{aliceFactor + `,"password":{"verifiedAt":"` + at(-10*time.Minute-time.Microsecond) + `"}`, "recent", "max_age", verify.Check{Asks: "10m0s", Has: "10m0.000001s", Says: "the last factor was verified 10m0.000001s ago; at most 10m is allowed"}},
-		{aliceFactor + `,"password":{"verifiedAt":"` + at(30*time.Second) + `"}`, "recent", "max_age", verify.Check{Passes: true, Asks: "10m0s", Has: "0s"}},
-		{aliceVerified, "recent", "max_age", verify.Check{Asks: "10m0s", Says: "no factor says when it was verified"}},
+		{aliceFactor + `,"password":{"verifiedAt":"` + at(-2*time.Hour-3*time.Minute-4*time.Second-5*time.Microsecond) + `"}`, "recent", "max_age", verify.Check{Asks: "10m", Has: "2h3m4s", Says: "the last factor was verified 2h3m4s ago; at most 10m is allowed"}},
+		{aliceFactor + `,"password":{"verifiedAt":"` + at(-10*time.Minute-time.Microsecond) + `"}`, "recent", "max_age", verify.Check{Asks: "10m", Has: "10m0.000001s", Says: "the last factor was verified 10m0.000001s ago; at most 10m is allowed"}},
+		{aliceFactor + `,"password":{"verifiedAt":"` + at(30*time.Second) + `"}`, "recent", "max_age", verify.Check{Passes: true, Asks: "10m", Has: "0s"}},
+		{aliceVerified, "recent", "max_age", verify.Check{Asks: "10m", Says: "no factor says when it was verified"}},
 		{`"user":{"id":"u","organizationId":"org-3"},"password":{}`, "org", "organizations", verify.Check{Asks: "org-1, org-2", Has: "org-3", Says: "the user is of another organization"}},
 		{`"user":{"id":"u"},"password":{}`, "org", "organizations", verify.Check{Asks: "org-1, org-2", Says: "it is not known of which organization the user is"}},
 	} {
@@ -269,10 +269,10 @@ func TestJudge_SaysWhatIsMissing(t *testing.T) {
 		t.Errorf("a token with space around it: %+v", v)
 	}
 	got, want := f.server.config.Verify.Asked(), []verify.Asked{
-		{Name: "all", Asks: "factors password, totp; max_age 10m0s; organizations org-1"},
+		{Name: "all", Asks: "factors password, totp; max_age 10m; organizations org-1"},
 		{Name: "lax", Asks: "factors password", Default: true},
 		{Name: "org", Asks: "organizations org-1, org-2"},
-		{Name: "recent", Asks: "max_age 10m0s"},
+		{Name: "recent", Asks: "max_age 10m"},
 		{Name: "strict", Asks: "factors password, webAuthN"},
 	}
 	if !slices.Equal(got, want) {

@@ -14,19 +14,19 @@ import (
 func TestSignIn_SaysWhoMayWhat(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		c.About.Policies, c.About.Replicas, c.About.StalenessSeconds = []verify.Asked{
-			{Name: "admin", Asks: "factors totp", Default: true}, {Name: "both", Asks: "max_age 15m0s; organizations org-1, org-2"}, {Name: "ours", Asks: "organizations org-1"},
+			{Name: "admin", Asks: "factors totp", Default: true}, {Name: "both", Asks: "max_age 15m; organizations org-1, org-2"}, {Name: "ours", Asks: "organizations org-1"},
 		}, 2, 0.5
 	})
 	b := f.signIn("org")
 	want := `{"name":"org","userId":"svc-org","anonymous":false,"may":{"read":{"all":false,"orgs":["org-1"]},"write":{"all":false,"orgs":[]},"delete":{"all":false,"orgs":["org-1"]}},"endsAt":"…",` +
 		`"idleSeconds":1800,"version":"v1.2","process":"host-1","zitadel":false,"stalenessSeconds":0.5,"replicas":2,"policies":[{"name":"admin","asks":"factors totp","default":true},` +
-		`{"name":"both","asks":"max_age 15m0s; some organizations","default":false},{"name":"ours","asks":"some organizations","default":false}]}`
+		`{"name":"both","asks":"max_age 15m; some organizations","default":false},{"name":"ours","asks":"some organizations","default":false}]}`
 	me := b.want(200, "GET", "me", "")
 	from, to := strings.Index(me.body, `"endsAt":"`)+10, strings.Index(me.body, `","idle`)
 	if got := me.body[:from] + "…" + me.body[to:]; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if all := f.signIn("reader").want(200, "GET", "me", "").body; !strings.Contains(all, `"max_age 15m0s; organizations org-1, org-2"`) {
+	if all := f.signIn("reader").want(200, "GET", "me", "").body; !strings.Contains(all, `"max_age 15m; organizations org-1, org-2"`) {
 		t.Errorf("a key that sees all sessions is told %s", all)
 	}
 }

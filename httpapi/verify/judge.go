@@ -279,7 +279,7 @@ func (p *Policy) checks(s *session.Stored, proof *session.Proof, now session.Tim
 		checks = append(checks, c)
 	}
 	if p.MaxAge > 0 {
-		c := Check{Name: "max_age", Passes: p.isRecent(proof, func() session.Time { return now }), Asks: p.MaxAge.String()}
+		c := Check{Name: "max_age", Passes: p.isRecent(proof, func() session.Time { return now }), Asks: briefly(p.MaxAge)}
 		if proof.AuthTime == 0 {
 			c.Says = "no factor says when it was verified"
 		} else {
@@ -287,8 +287,8 @@ func (p *Policy) checks(s *session.Stored, proof *session.Proof, now session.Tim
 			if short := age.Truncate(time.Second); short != p.MaxAge { // else a fraction of a second is what is too much
 				age = short
 			}
-			if c.Has = age.String(); !c.Passes {
-				c.Says = fmt.Sprintf("the last factor was verified %s ago; at most %s is allowed", briefly(age), briefly(p.MaxAge))
+			if c.Has = briefly(age); !c.Passes {
+				c.Says = fmt.Sprintf("the last factor was verified %s ago; at most %s is allowed", c.Has, c.Asks)
 			}
 		}
 		checks = append(checks, c)
@@ -325,7 +325,7 @@ func dateText(t session.Time) string { return string(appendDate(nil, t)) }
 // Asked is a policy in a few words.
 type Asked struct {
 	Name string `json:"name"`
-	// Asks is what it asks for: "factors password, totp; max_age 15m0s; organizations 1, 2", or some of these.
+	// Asks is what it asks for: "factors password, totp; max_age 15m; organizations 1, 2", or some of these.
 	Asks string `json:"asks"`
 	// Default says that it holds for every request.
 	Default bool `json:"default"`

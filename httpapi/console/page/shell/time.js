@@ -50,11 +50,6 @@ export function duration(span, precise = false) {
   return `${s}s`;
 }
 
-/** The text with its durations as people write them: "15m" for Go's "15m0s". @param {string|undefined} text */
-export function shortened(text) {
-  return text?.replace(/\b((?:\d+h)?)(\d+m)0s\b/g, (_, hours, minutes) => hours + (hours && minutes === "0m" ? "" : minutes));
-}
-
 /** "3h 12m ago", "in 4m". */
 export function relative(at, now, precise = false) {
   const span = Math.abs(at - now);

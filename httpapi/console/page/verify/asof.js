@@ -42,7 +42,7 @@ function nextChange(verdict) {
   return Math.min(...moments.filter((at) => at > Date.parse(verdict.now)));
 }
 
-/** @param {string} duration as Go writes it, such as "15m0s" */
+/** @param {string} duration as Go writes it, such as "1h30m" */
 function milliseconds(duration) {
   return [...duration.matchAll(/([\d.]+)(h|ms|m|s)/g)].reduce((sum, [, n, unit]) => sum + Number(n) * units[unit], 0);
 }

@@ -3,7 +3,6 @@
 import { el, icon } from "../shell/dom.js";
 import { safeText } from "../shell/text.js";
 import { asOf } from "./asof.js";
-import { shortened } from "../shell/time.js";
 
 /** The meaning of each reason to a person, and the advice. */
 const reasons = {
@@ -72,11 +71,10 @@ function policy(of) {
     of.checks?.length ? el("ul", { class: "asks" }, of.checks.map(asked)) : null);
 }
 
-function asked(check) {
-  const { asks, has } = check.name === "max_age" ? { asks: shortened(check.asks), has: shortened(check.has) } : check;
-  return el("li", { class: check.passes ? "ok" : "no" }, mark(check.passes), el("b", null, check.name),
+function asked({ name, passes, asks, has, says }) {
+  return el("li", { class: passes ? "ok" : "no" }, mark(passes), el("b", null, name),
     el("span", null, el("span", { class: "faint" }, "asks for "), safeText(asks || "–", { max: 200 }), el("span", { class: "faint" }, " · has "), safeText(has || "none", { max: 80 }),
-      check.says && !check.passes ? el("span", { class: "says" }, safeText(check.says)) : null));
+      says && !passes ? el("span", { class: "says" }, safeText(says)) : null));
 }
 
 function mark(passes) {

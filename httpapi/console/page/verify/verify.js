@@ -7,7 +7,7 @@ import { me } from "../shell/me.js";
 import { failure } from "../shell/notice.js";
 import { href, setTitle, shownView } from "../shell/router.js";
 import { announce, cutText, safeText } from "../shell/text.js";
-import { shortened, timeNode } from "../shell/time.js";
+import { timeNode } from "../shell/time.js";
 import { factorNames, whose } from "../sessions/row.js";
 import { credentialOf } from "./credential.js";
 import { verdictCard } from "./verdict.js";
@@ -113,7 +113,7 @@ function policies() {
   if (!all.length) return el("p", { class: "soft" }, "This sidecar has no policies: a session passes that lives, and has a user and at least one other factor.");
   return el("section", { class: "card" }, el("header", null, el("h2", null, "What the policies ask for")),
     el("dl", { class: "facts in" }, all.map((policy) => [
-      el("dt", null, safeText(policy.name), policy.default ? el("span", { class: "tag accent" }, "default") : null), el("dd", null, safeText(shortened(policy.asks)))])));
+      el("dt", null, safeText(policy.name), policy.default ? el("span", { class: "tag accent" }, "default") : null), el("dd", null, safeText(policy.asks))])));
 }
 
 function line(term, value) {
