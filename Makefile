@@ -50,28 +50,25 @@ RACES = $$(grep -rlE --include='*.go' --exclude='*_test.go' '"sync(/atomic)?"|/e
 RACED = $$(echo $(RACES) | tr ' ' '\n' | grep -vE '^\./($(START))$$')
 
 # Tests with one caller after the other tell the race detector nothing, and these take it longest. make race has them.
-LONE := CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable|StoreAnswersAsTheModel|FirstPageOfACliff|Contract_|Explain_(AnswersAsSearch|EachMasterCounts|EveryWay)|SearchStats_Plans
+LONE := MemoryStaysBounded|AuditAgreesWithBruteForce|AuditFindsAndRepairs|UnusedCopiesAreRemoved|I10_|LimitIsIntroduced|WhatIsDocumentedHappens|SaysWhatVerifyAnswers|JWTsAsTheModel|RecordedZITADEL|Golden|CutAnywhere|ImportCut|ARightIsMissing|EveryKeyIsNeeded|DeepPages|PagesOverABacklog|ReadsInChunks|MiniredisAnswers|AnyByteDamaged|ConstantMemory|PermissionTable|StoreAnswersAsTheModel|FirstPageOfACliff|Contract_|Explain_(AnswersAsSearch|EachMasterCounts|EveryWay)|SearchStats_Plans
 
-# These run many processes each, whose gateways wait for 100 ms: two of them at a time would starve each other on a small machine.
-ALONE    := ./test/gateways ./test/torture
+# These run many processes each, whose gateways wait for 100 ms, or a browser: two of them at a time would starve each other, and
+# all others, on a small machine.
+ALONE    := ./test/console ./test/gateways ./test/torture
 # Those that take longest begin first, so that none is left over in the end, alone on the machine.
-TOGETHER  = ./test/console ./test/clients ./cache ./httpapi $$(go list ./... | grep -vE '/test/(gateways|torture)$$')
+TOGETHER  = ./test/clients ./cache ./httpapi ./cmd/cloakroom $$(go list ./... | grep -vE '/test/(console|gateways|torture)$$')
 
 # Built once for all packages that run the program.
 BUILT := go build -ldflags='-s -w' -o bin/tested/cloakroom ./cmd/cloakroom && CLOAKROOM_TEST_PROGRAM=$(CURDIR)/bin/tested/cloakroom
 
+SHARE := $(if $(FULL),,-short)
+
 .PHONY: test
-test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them, and a share with -race
+test: redis gateways postgres prometheus shells ## Run the tests, of the long ones a share; FULL=1: all of them
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "test/clients is left out: node or npm is not on PATH (make node installs them)"
 	@command -v node >/dev/null && command -v chromium >/dev/null || echo "test/console is left out: node or chromium is not on PATH (make node chromium installs them)"
-ifdef FULL
-	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
-	$(BUILT) $(TEST) $(TOGETHER)
-	$(BUILT) $(TEST) -p 1 $(ALONE)
-else
-	$(BUILT) $(TEST) -short $(TOGETHER)
-	$(BUILT) $(TEST) -short -p 1 $(ALONE)
-endif
+	$(BUILT) $(TEST) $(SHARE) $(TOGETHER)
+	$(BUILT) $(TEST) $(SHARE) -p 1 $(ALONE)
 
 .PHONY: redis
 redis: ## Make sure that a redis-server is installed
@@ -109,6 +106,10 @@ node: ## Make sure that Node.js and npm are installed, for test/clients and test
 chromium: ## Make sure that Chromium is installed, for test/console
 	@.ci/install-chromium
 
+.PHONY: race-share
+race-share: redis gateways ## Run a share of the tests that are in one process with the race detector
+	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race -short -skip '$(LONE)' $(RACED)
+
 .PHONY: race
 race: redis gateways ## Run all tests that are in one process with the race detector (needs a C compiler)
 	CLOAKROOM_TEST_OPS=$(RACE_OPS) $(TEST) -race $(RACES) ./cmd/cloakroom ./rpc
@@ -116,12 +117,14 @@ race: redis gateways ## Run all tests that are in one process with the race dete
 # Compilers take a third less time if they collect garbage rarely and write no DWARF. Tests run with the ordinary GOGC.
 SWIFT := GOGC=400 GOFLAGS='$(GOFLAGS) -gcflags=all=-dwarf=false'
 
-# The installations come one after the other: package managers lock. Then lint, which only computes, runs beside the tests, which often wait; it
-# compiles without the race detector what the first tests compile with it.
+# The installations come one after the other: package managers lock. Then lint, which only computes, runs beside a share of the tests with the
+# race detector, which often wait, and compiles what the tests without it need.
 .PHONY: check
-check: ## Do what CI does: lint, and all tests, those that need Node.js or a browser, too
+check: ## Do what CI does: lint, a share of the tests with -race, and make test, with what needs Node.js or a browser
 	@$(MAKE) --no-print-directory redis gateways postgres prometheus shells node chromium
-	@$(SWIFT) CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required $(MAKE) --no-print-directory --jobs=2 --output-sync=line lint test FULL=1
+	@$(SWIFT) CLOAKROOM_TEST_NODE=required CLOAKROOM_TEST_POSTGRES=required CLOAKROOM_TEST_SHELLS=required sh -ec '\
+		$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint race-share; \
+		$(MAKE) --no-print-directory test'
 
 .PHONY: lint
 lint: fmt-check vet staticcheck tidy-check ## Check format, vet, staticcheck and go.mod

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cloakroom-dev/cloakroom/bench/load"
+	"github.com/cloakroom-dev/cloakroom/bench/result"
 	"github.com/cloakroom-dev/cloakroom/bench/scenario"
 )
 
@@ -35,8 +36,13 @@ func TestServeGRPC(t *testing.T) {
 					t.Errorf("%s, %s, %d bytes: %v, %+v", library, name, size, err, a)
 				}
 				l := &load.Load{Target: e, Scenario: s, Connections: 8, Length: 200 * time.Millisecond, Timeout: time.Minute, Seed: 1}
-				if _, err := l.Run(t.Context()); err != nil || l.Live.Errors.Load() != 0 || l.Live.Answered.Load() < 100 {
-					t.Errorf("%s, %s: %v, %d answered, %d errors", library, name, err, l.Live.Answered.Load(), l.Live.Errors.Load())
+				o, err := l.Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var run result.Run
+				if err := o.Fill(&run); err != nil || run.Errors != 0 || run.Answered == 0 {
+					t.Errorf("%s, %s: %v, %d answered, %d errors: %s", library, name, err, run.Answered, run.Errors, run.FirstError)
 				}
 			}
 			stop()

@@ -17,6 +17,8 @@ const (
 	kept = time.Hour
 	// maxJobs is how many are known at a time, maxJobsOfKey how many of one API key.
 	maxJobs, maxJobsOfKey = 500, 50
+	// idBytes is how long the ID of a job is, which is written as hexadecimal digits.
+	idBytes = 16
 )
 
 // jobs are revocations that run, or have ended, those that began first first. The zero value has none. It is safe for
@@ -63,11 +65,22 @@ func (j *job) state() jobState {
 	return s
 }
 
-// begin notes that a revocation of key runs. The API bounds how many do.
-func (js *jobs) begin(key [sha256.Size]byte) *job {
-	var random [16]byte
+// newID returns an ID for a job.
+func newID() string {
+	var random [idBytes]byte
 	_, _ = rand.Read(random[:]) // never fails
-	j := &job{id: hex.EncodeToString(random[:]), key: key, started: time.Now()}
+	return hex.EncodeToString(random[:])
+}
+
+// isID says whether newID could return it.
+func isID(id string) bool {
+	raw, err := hex.DecodeString(id)
+	return err == nil && len(raw) == idBytes && id == hex.EncodeToString(raw)
+}
+
+// begin notes that a revocation of key runs. The API bounds how many do.
+func (js *jobs) begin(key [sha256.Size]byte, id string) *job {
+	j := &job{id: id, key: key, started: time.Now()}
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	js.forget()

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"fmt"
+
 	"github.com/cloakroom-dev/cloakroom/httpapi"
 	"github.com/cloakroom-dev/cloakroom/httpapi/refusal"
 	"github.com/cloakroom-dev/cloakroom/internal/protojson"
@@ -8,7 +10,8 @@ import (
 )
 
 // revoke answers POST revocations: a dry run with its count, what the API refuses as the API does, else with the ID of a
-// job that goes on when the page is closed.
+// job that goes on when the page is closed. The page may choose the ID by the header X-Revocation: then it can find out
+// whether the job has begun when the answer was lost.
 func (c *Console) revoke(r *request, _ string) error {
 	body, err := r.body()
 	if err != nil {
@@ -29,11 +32,15 @@ func (c *Console) revoke(r *request, _ string) error {
 	if dryRun {
 		return c.count(r, body)
 	}
+	id, err := c.idOfNew(r)
+	if err != nil {
+		return err
+	}
 	var j *job // nil until it begins
 	began, refused := make(chan string, 1), make(chan *httpapi.ConsoleAnswer, 1)
 	calls, asked, key := r.on.calls, r.asks(body), r.who.key
 	asked.Began = func() {
-		j = c.jobs.begin(key)
+		j = c.jobs.begin(key, id)
 		began <- j.id
 	}
 	asked.Progress = func(revoked uint64) { j.revoked.Store(revoked) }
@@ -54,6 +61,21 @@ func (c *Console) revoke(r *request, _ string) error {
 		r.relay(answer)
 		return nil
 	}
+}
+
+// idOfNew returns the ID that a revocation is to have.
+func (c *Console) idOfNew(r *request) (string, error) {
+	id := string(r.http.Request.Header.Peek("X-Revocation"))
+	if id == "" {
+		return newID(), nil
+	}
+	if !isID(id) {
+		return "", &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("the header X-Revocation must have %d hexadecimal digits, in lower case", 2*idBytes)}
+	}
+	if _, found := c.jobs.find(r.who.key, id); found {
+		return "", &refusal.Error{Code: refusal.Exists, Text: "this revocation has begun already; GET revocations/{id} says how far it is"}
+	}
+	return id, nil
 }
 
 // revocation answers GET revocations/{id}.

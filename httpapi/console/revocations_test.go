@@ -38,6 +38,34 @@ func (b *browser) revokes(body string) (s jobState) {
 	return s
 }
 
+// A page chooses the ID, so that it finds out what became of a request whose answer was lost.
+func TestRevocations_AreFoundByTheIDThatThePageChose(t *testing.T) {
+	f := newFixture(t)
+	b := f.signIn("admin")
+	f.logIn("alice", "org-1")
+	const id = "00112233445566778899aabbccddeeff"
+	b.want(404, "GET", "revocations/"+id, "")
+	b.want(200, "POST", "revocations", `{"all":true,"dryRun":true}`, "X-Revocation", id)
+	b.want(404, "GET", "revocations/"+id, "")
+	if r := b.want(202, "POST", "revocations", `{"all":true}`, "X-Revocation", id); r.body != `{"id":"`+id+`"}` {
+		t.Errorf("got %s", r.body)
+	}
+	eventually.Holds(t, "the revocation ends", func() bool { return b.state(id).State == "done" })
+	f.logIn("alice", "org-1")
+	b.want(409, "POST", "revocations", `{"all":true}`, "X-Revocation", id)
+	if s := b.revokes(`{"all":true}`); s.Revoked != "1" || s.ID == id {
+		t.Errorf("after one that was refused because of its ID: %+v", s)
+	}
+	for _, bad := range []string{"1", id + "00", strings.ToUpper(id), strings.Repeat("g", 32), "../" + id[3:]} {
+		if r := b.want(400, "POST", "revocations", `{"all":true}`, "X-Revocation", bad); !strings.Contains(r.body, "32 hexadecimal digits") {
+			t.Errorf("%s: got %s", bad, r.body)
+		}
+	}
+	other := f.signIn("second")
+	other.want(404, "GET", "revocations/"+id, "")
+	other.want(202, "POST", "revocations", `{"all":true}`, "X-Revocation", id) // each key has its own
+}
+
 func TestRevocations_TellWhatBecameOfThem(t *testing.T) {
 	f := newFixture(t)
 	b := f.signIn("admin")
@@ -203,7 +231,7 @@ func TestJobs_AreBoundedAndForgotten(t *testing.T) {
 		var all jobs
 		run := func(n int) *job {
 			<-time.After(time.Millisecond)
-			return all.begin(keyOf(n))
+			return all.begin(keyOf(n), newID())
 		}
 		running := run(1)
 		first := run(1)

@@ -1,6 +1,6 @@
 // Package testdepth says how much of a long test to do: all of it, or with "go test -short" a share.
 //
-// "make test" does the share; "make check", which CI runs, does all.
+// "make test", which CI runs, does the share; "make test FULL=1" does all.
 package testdepth
 
 import (

@@ -166,7 +166,7 @@ func (w *world) call(method, path, body string) string {
 func (w *world) env(control string) []string {
 	w.t.Helper()
 	text, err := json.Marshal(map[string]any{
-		"console": "http://" + w.admin + "/console/", "api": "http://" + w.api, "control": control, "keys": w.keys, "tokens": w.tokens, "sessions": sessions, "users": users, "hostile": len(hostile),
+		"console": "http://" + w.admin + "/console/", "api": "http://" + w.api, "control": control, "keys": w.keys, "tokens": w.tokens, "sessions": sessions, "users": users, "hostile": len(hostile), "short": testing.Short(),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -1,7 +1,6 @@
 // The dialog that revokes: the count first, then it asks, then progress, then what became of it.
 
 import { call } from "../shell/api.js";
-import { Clock } from "../shell/clock.js";
 import { openDialog } from "../shell/dialog.js";
 import { el, fill } from "../shell/dom.js";
 import { count, me, onlyOrgs } from "../shell/me.js";
@@ -11,16 +10,13 @@ import { factorNames, whose } from "../sessions/row.js";
 import { nameOf } from "../sessions/predicates.js";
 import { ended, outcome } from "./outcome.js";
 import { seen } from "./remembered.js";
-import { begin, begunSince, cutOff, follow, keepInSight } from "./running.js";
+import { begin, cutOff, follow, hasBegun, keepInSight, planned } from "./running.js";
 
 /** From so many sessions on, the count has to be typed. */
 const typedAbove = 20;
 
 /** The count may take longer than other answers, in milliseconds. */
 const countingTakes = 35_000;
-
-/** By so much the page's idea of the sidecar's clock may be wrong, in milliseconds. */
-const clocksDiffer = 2000;
 
 /**
  * @typedef {object} Target
@@ -82,13 +78,12 @@ export function openRevoke(target) {
   }
 
   async function run(n) {
-    const about = { n, sessionId: target.session?.id };
-    const clicked = Clock.now();
+    const revocation = planned({ n, sessionId: target.session?.id });
     const close = starting();
     try {
-      await watch(await begin(body, about), n, close);
+      await watch(await begin(revocation, body), close);
     } catch (error) {
-      if (error.status === 0) unknown(clicked, about);
+      if (error.status === 0) unknown(revocation);
       else if (!open.signal.aborted) stopped(failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
     }
   }
@@ -103,9 +98,10 @@ export function openRevoke(target) {
   }
 
   /** Follows one that has begun. */
-  async function watch(revocation, n, close) {
+  async function watch(revocation, close) {
     if (open.signal.aborted) return keepInSight(revocation);
     under = revocation;
+    const { n } = revocation;
     const bar = el("progress", { max: n, "aria-label": "Revoked so far" });
     const said = el("p", { class: "soft", "aria-live": "polite" }, "It has begun.");
     fill(dialog.body, bar, said, el("p", { class: "soft small" }, "It goes on when this dialog or the page is closed."));
@@ -132,17 +128,16 @@ export function openRevoke(target) {
   }
 
   /** The answer to begin was lost, so it may run: this is looked for also when the dialog is closed. */
-  function unknown(clicked, about) {
+  function unknown(revocation) {
     stopped(notice("warn", "It is not known whether it has begun", "The sidecar did not answer. As soon as it does, this page looks whether the revocation runs. It does not begin it again."));
     addEventListener("sidecar-back", lookFor, { once: true });
 
     async function lookFor() {
       try {
-        const found = await begunSince(clicked - clocksDiffer, about);
-        if (found) return watch(found, about.n, starting());
-        if (!open.signal.aborted) stopped(notice("warn", "It does not run", "The sidecar knows of no revocation that began then. If the sidecar was started again meanwhile, what was revoked stays so."), "Count again");
+        if (await hasBegun(revocation)) return watch(revocation, starting());
+        if (!open.signal.aborted) stopped(notice("warn", "It does not run", "The sidecar does not know of it. If the sidecar was started again meanwhile, what was revoked stays so."), "Count again");
       } catch (error) {
-        if (error.status === 0) unknown(clicked, about);
+        if (error.status === 0) unknown(revocation);
         else if (!open.signal.aborted) stopped(failure(error), "Count again");
       }
     }

@@ -20,30 +20,35 @@ export const cutOff = "The sidecar was started again: the revocation was cut off
  * n: how many sessions it is about; sessionId: the only one. Neither need be known.
  */
 
-/** @param {object} body of the request @param {{n: number, sessionId?: string}} about @returns {Promise<Revocation>} */
-export async function begin(body, about) {
-  const { id } = await call("POST", "revocations", body);
-  begun(id, about.n);
-  return { id, ...about };
+/** A revocation that may begin: its ID is new. @param {{n: number, sessionId?: string}} about @returns {Revocation} */
+export function planned(about) {
+  return { id: [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""), ...about };
+}
+
+/** @param {Revocation} revocation as planned @param {object} body of the request @returns {Promise<Revocation>} */
+export async function begin(revocation, body) {
+  const { id } = await call("POST", "revocations", body, { headers: { "X-Revocation": revocation.id } });
+  begun(id, revocation.n);
+  return { ...revocation, id };
 }
 
 /**
- * The newest revocation of this key that began at `since` or later, by the server's clock: for one who has lost the answer
- * of begin. The request itself may still lie in the sidecar's queue, so it looks twice.
- * @param {number} since in milliseconds since 1970
- * @param {{n: number, sessionId?: string}} about
- * @returns {Promise<Revocation|null>}
+ * Whether it has begun: for one who has lost the answer of begin. The request itself may still lie in the sidecar's
+ * queue, so it looks twice.
+ * @param {Revocation} revocation
  */
-export async function begunSince(since, about) {
+export async function hasBegun({ id, n }) {
   for (const wait of [0, 2000]) {
     await pause(wait);
-    const { revocations } = await call("GET", "revocations");
-    const found = revocations.find((r) => Date.parse(r.startedAt) >= since);
-    if (!found) continue;
-    begun(found.id, about.n);
-    return { id: found.id, ...about };
+    try {
+      await call("GET", `revocations/${id}`);
+      begun(id, n);
+      return true;
+    } catch (error) {
+      if (error.status !== 404) throw error;
+    }
   }
-  return null;
+  return false;
 }
 
 /** Whether the page follows a revocation. */

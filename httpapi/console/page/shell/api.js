@@ -30,10 +30,10 @@ export const on = {
  * @param {"GET"|"POST"} method
  * @param {string} path below /console/api/, such as "search"
  * @param {object} [body]
- * @param {{signal?: AbortSignal, wait?: number}} [options]
+ * @param {{signal?: AbortSignal, wait?: number, headers?: object}} [options]
  */
 export async function call(method, path, body, options = {}) {
-  const init = { method, headers: { "X-Console": path === "sign-in" ? "1" : proof() }, credentials: "same-origin", cache: "no-store", redirect: "error", signal: options.signal };
+  const init = { method, headers: { "X-Console": path === "sign-in" ? "1" : proof(), ...options.headers }, credentials: "same-origin", cache: "no-store", redirect: "error", signal: options.signal };
   if (method === "POST") {
     init.headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body ?? {});
