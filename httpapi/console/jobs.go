@@ -26,6 +26,14 @@ const (
 type jobs struct {
 	mu  sync.Mutex
 	all []*job
+	// asked are those that the API is asked for, and has neither begun nor refused yet.
+	asked map[jobName]struct{}
+}
+
+// jobName is what a job is found by: each API key has IDs of its own.
+type jobName struct {
+	key [sha256.Size]byte
+	id  string
 }
 
 // job is a revocation.
@@ -78,11 +86,36 @@ func isID(id string) bool {
 	return err == nil && len(raw) == idBytes && id == hex.EncodeToString(raw)
 }
 
-// begin notes that a revocation of key runs. The API bounds how many do.
-func (js *jobs) begin(key [sha256.Size]byte, id string) *job {
-	j := &job{id: id, key: key, started: time.Now()}
+// ask notes that the API is about to be asked for a job, unless there is one of that name: then it returns false. It is
+// followed by begin or refused.
+func (js *jobs) ask(name jobName) bool {
 	js.mu.Lock()
 	defer js.mu.Unlock()
+	js.forget()
+	if _, is := js.asked[name]; is || slices.ContainsFunc(js.all, func(j *job) bool { return j.key == name.key && j.id == name.id }) {
+		return false
+	}
+	if js.asked == nil {
+		js.asked = map[jobName]struct{}{}
+	}
+	js.asked[name] = struct{}{}
+	return true
+}
+
+// refused notes that the API has not begun a job.
+func (js *jobs) refused(name jobName) {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	delete(js.asked, name)
+}
+
+// begin notes that a revocation of key runs. The API bounds how many do.
+func (js *jobs) begin(name jobName) *job {
+	key := name.key
+	j := &job{id: name.id, key: key, started: time.Now()}
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	delete(js.asked, name)
 	js.forget()
 	js.makeRoom(maxJobsOfKey, func(other *job) bool { return other.key == key })
 	js.makeRoom(maxJobs, func(*job) bool { return true })

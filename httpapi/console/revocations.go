@@ -32,21 +32,25 @@ func (c *Console) revoke(r *request, _ string) error {
 	if dryRun {
 		return c.count(r, body)
 	}
-	id, err := c.idOfNew(r)
+	name, err := nameOfNew(r)
 	if err != nil {
 		return err
 	}
+	if !c.jobs.ask(name) {
+		return errBegun
+	}
 	var j *job // nil until it begins
 	began, refused := make(chan string, 1), make(chan *httpapi.ConsoleAnswer, 1)
-	calls, asked, key := r.on.calls, r.asks(body), r.who.key
+	calls, asked := r.on.calls, r.asks(body)
 	asked.Began = func() {
-		j = c.jobs.begin(key, id)
+		j = c.jobs.begin(name)
 		began <- j.id
 	}
 	asked.Progress = func(revoked uint64) { j.revoked.Store(revoked) }
 	r.on.under.Go(func() {
 		answer := calls.Revoke(asked)
 		if j == nil {
+			c.jobs.refused(name)
 			refused <- answer
 			return
 		}
@@ -63,19 +67,16 @@ func (c *Console) revoke(r *request, _ string) error {
 	}
 }
 
-// idOfNew returns the ID that a revocation is to have.
-func (c *Console) idOfNew(r *request) (string, error) {
-	id := string(r.http.Request.Header.Peek("X-Revocation"))
-	if id == "" {
-		return newID(), nil
+// nameOfNew returns the name that a revocation is to have.
+func nameOfNew(r *request) (jobName, error) {
+	name := jobName{r.who.key, string(r.http.Request.Header.Peek("X-Revocation"))}
+	if name.id == "" {
+		name.id = newID()
 	}
-	if !isID(id) {
-		return "", &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("the header X-Revocation must have %d hexadecimal digits, in lower case", 2*idBytes)}
+	if !isID(name.id) {
+		return name, &refusal.Error{Code: refusal.Invalid, Text: fmt.Sprintf("the header X-Revocation must have %d hexadecimal digits, in lower case", 2*idBytes)}
 	}
-	if _, found := c.jobs.find(r.who.key, id); found {
-		return "", &refusal.Error{Code: refusal.Exists, Text: "this revocation has begun already; GET revocations/{id} says how far it is"}
-	}
-	return id, nil
+	return name, nil
 }
 
 // revocation answers GET revocations/{id}.
@@ -94,4 +95,7 @@ func (c *Console) revocations(r *request, _ string) error {
 	}{c.jobs.list(r.who.key)})
 }
 
-var errNoRevocation = &refusal.Error{Code: refusal.NotFound, Text: "there is no such revocation: it has ended more than an hour ago, or another API key has begun it"}
+var (
+	errBegun        = &refusal.Error{Code: refusal.Exists, Text: "the revocation with this ID has begun already, or is about to"}
+	errNoRevocation = &refusal.Error{Code: refusal.NotFound, Text: "there is no such revocation: it has not begun, has ended more than an hour ago, was begun with another API key, or before the sidecar was started again"}
+)

@@ -61,6 +61,26 @@ func TestRevocations_AreFoundByTheIDThatThePageChose(t *testing.T) {
 			t.Errorf("%s: got %s", bad, r.body)
 		}
 	}
+	const twice = "ffeeddccbbaa99887766554433221100"
+	statuses := make(chan int, 8)
+	for range cap(statuses) {
+		go func() { statuses <- b.do("POST", "revocations", `{"all":true}`, "X-Revocation", twice).status }()
+	}
+	var begun, refused int
+	for range cap(statuses) {
+		switch <-statuses {
+		case 202:
+			begun++
+		case 409:
+			refused++
+		}
+	}
+	if begun != 1 || refused != cap(statuses)-1 {
+		t.Errorf("of %d requests with one ID %d have begun it, and %d were refused", cap(statuses), begun, refused)
+	}
+	eventually.Holds(t, "that revocation ends", func() bool { return b.state(twice).State == "done" })
+	b.want(400, "POST", "revocations", `{"queries":7}`, "X-Revocation", strings.Repeat("0", 32)) // refused by the API,
+	b.want(202, "POST", "revocations", `{"all":true}`, "X-Revocation", strings.Repeat("0", 32))  // so it may begin
 	other := f.signIn("second")
 	other.want(404, "GET", "revocations/"+id, "")
 	other.want(202, "POST", "revocations", `{"all":true}`, "X-Revocation", id) // each key has its own
@@ -231,7 +251,7 @@ func TestJobs_AreBoundedAndForgotten(t *testing.T) {
 		var all jobs
 		run := func(n int) *job {
 			<-time.After(time.Millisecond)
-			return all.begin(keyOf(n), newID())
+			return all.begin(jobName{keyOf(n), newID()})
 		}
 		running := run(1)
 		first := run(1)

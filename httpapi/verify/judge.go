@@ -195,7 +195,7 @@ func (v *verification) acceptedCheck() Check {
 	return c
 }
 
-// briefly returns d as text, 15m in place of 15m0s.
+// briefly returns d as text for a page, 15m in place of 15m0s.
 func briefly(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

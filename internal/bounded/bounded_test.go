@@ -67,12 +67,13 @@ func TestCache_SetAndInvalidate(t *testing.T) {
 // A cache that nobody calls costs nothing, and has nothing to stop. (I7)
 func TestI7_CacheStartsNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
-	c := bounded.InEntries[int, int](100)
-	for i := range 10_000 {
-		c.Set(i, i)
-		c.GetIfPresent(i)
-		if n := runtime.NumGoroutine(); n > before {
-			t.Fatalf("%d goroutines, %d before", n, before)
+	for _, c := range []bounded.Cache[int, int]{bounded.InEntries[int, int](100), bounded.InBytes(800, func(int, int) uint32 { return 8 })} {
+		for i := range 10_000 {
+			c.Set(i, i)
+			c.GetIfPresent(i)
+			if n := runtime.NumGoroutine(); n > before {
+				t.Fatalf("%d goroutines, %d before", n, before)
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/cloakroom-dev/cloakroom/internal/nodetest"
 	"github.com/cloakroom-dev/cloakroom/internal/programtest"
 	"github.com/cloakroom-dev/cloakroom/internal/redistest"
+	"github.com/cloakroom-dev/cloakroom/internal/testdepth"
 )
 
 // sessions is how many ordinary sessions there are, of users users.
@@ -165,8 +166,9 @@ func (w *world) call(method, path, body string) string {
 // env is what the tests in JavaScript know of the world.
 func (w *world) env(control string) []string {
 	w.t.Helper()
+	isDone := testdepth.OneIn(w.t, 2) // of the looks of a view
 	text, err := json.Marshal(map[string]any{
-		"console": "http://" + w.admin + "/console/", "api": "http://" + w.api, "control": control, "keys": w.keys, "tokens": w.tokens, "sessions": sessions, "users": users, "hostile": len(hostile), "short": testing.Short(),
+		"console": "http://" + w.admin + "/console/", "api": "http://" + w.api, "control": control, "keys": w.keys, "tokens": w.tokens, "sessions": sessions, "users": users, "hostile": len(hostile), "turns": []bool{isDone(0), isDone(1)},
 	})
 	if err != nil {
 		w.t.Fatal(err)

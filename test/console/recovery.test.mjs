@@ -70,10 +70,40 @@ test("a revocation that never arrived is not begun by the page", () => withPage(
   await page.route("**/api/revocations", (route) => (begins(route) && ++began ? route.abort() : route.continue()));
   await askToRevoke(page);
   const dialog = page.getByRole("dialog");
-  await dialog.getByText("It does not run").waitFor();
+  await dialog.getByText("The sidecar does not know of it").waitFor();
   assert.deepEqual([began, await total(ofUser("unheard"))], [1, 2]);
   await dialog.getByRole("button", { name: "Count again" }).click();
   await dialog.getByText("This cannot be undone").waitFor();
+}));
+
+test("a proxy's error does not say that a revocation has not begun", () => withPage({ mayLog: /status of 502/ }, async (page) => {
+  await store("proxied", 2);
+  let began = 0;
+  await signIn(page, "admin", "#/sessions?user=proxied");
+  await page.route("**/api/revocations", async (route) => {
+    if (!begins(route)) return route.continue();
+    began++;
+    await route.fetch();
+    await route.fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" });
+  });
+  await askToRevoke(page);
+  await page.getByRole("dialog").getByText("2 sessions revoked").waitFor();
+  assert.deepEqual([began, await total(ofUser("proxied"))], [1, 0]);
+}));
+
+test("a revocation whose answer never came is not forgotten when the page is loaded again", () => withPage(broken, async (page) => {
+  await store("reloaded", 2);
+  await signIn(page, "admin", "#/sessions?user=reloaded");
+  await page.route("**/api/revocations", (route) => (begins(route) ? route.abort() : route.continue()));
+  await page.route("**/api/me", (route) => route.abort()); // The sidecar stays away.
+  await askToRevoke(page);
+  await page.getByRole("dialog").getByText("It is not known whether it has begun").waitFor();
+  await page.unrouteAll();
+  await page.reload();
+  const strip = page.getByRole("region", { name: "Revocations" });
+  await strip.getByText("The sidecar does not know of a revocation").waitFor();
+  await strip.getByRole("button", { name: "Dismiss" }).click();
+  assert.equal(await total(ofUser("reloaded")), 2);
 }));
 
 test("a revocation that a restart cut off says so, in the dialog and at the foot of the page", () => withPage(broken, async (page) => {
@@ -81,7 +111,7 @@ test("a revocation that a restart cut off says so, in the dialog and at the foot
   await signIn(page, "admin", "#/sessions?user=cut");
   let gone = false;
   await page.route("**/api/revocations", (route) => route[begins(route) ? "fulfill" : "continue"](begins(route) ? json({ id: "cut" }, 202) : {}));
-  await page.route("**/api/revocations/cut", (route) => route.fulfill(gone ? json({ code: 5, message: "no such revocation" }, 404) : json({ id: "cut", state: "running", revoked: "0", startedAt: new Date().toISOString() })));
+  await page.route("**/api/revocations/*", (route) => route.fulfill(gone ? json({ code: 5, message: "no such revocation" }, 404) : json({ id: "cut", state: "running", revoked: "0", startedAt: new Date().toISOString() })));
   const dialog = page.getByRole("dialog");
   const strip = page.getByRole("region", { name: "Revocations" });
   await askToRevoke(page);
@@ -100,7 +130,7 @@ test("a sign-in that ends while a revocation runs does not say that nothing was 
   await store("parted", 1);
   await signIn(page, "admin", "#/sessions?user=parted");
   await page.route("**/api/revocations", (route) => route[begins(route) ? "fulfill" : "continue"](begins(route) ? json({ id: "parted" }, 202) : {}));
-  await page.route("**/api/revocations/parted", (route) => route.fulfill(json({ id: "parted", state: "running", revoked: "0", startedAt: new Date().toISOString() })));
+  await page.route("**/api/revocations/*", (route) => route.fulfill(json({ id: "parted", state: "running", revoked: "0", startedAt: new Date().toISOString() })));
   await askToRevoke(page);
   await page.getByRole("dialog").getByText("0 of 1").waitFor();
   await context.clearCookies();

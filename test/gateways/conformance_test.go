@@ -28,21 +28,51 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	})
-	if t.Failed() || testing.Short() { // the table has all gateways
+	if t.Failed() {
 		return
 	}
 	var rows []string
 	for _, c := range conformances {
 		rows = append(rows, c.name)
 	}
-	tied(t, "conformance", table(rows, cells))
+	if testing.Short() { // then not every gateway ran
+		_, documented, _ := markedPart(t, "conformance")
+		for key, cell := range cellsOf(documented) {
+			if ran, did := cells[key]; did && ran != cell {
+				t.Errorf("%s: %s ran, %s has %s", key, ran, document, cell)
+			}
+		}
+	} else {
+		tied(t, "conformance", table(rows, cells))
+	}
 	for _, row := range rows {
 		for _, g := range withGRPC[len(gateways):] {
-			if cell := cells[g.Name()+row]; cell != cells[envoy{}.Name()+row] {
+			cell, did := cells[g.Name()+row]
+			if http, also := cells[envoy{}.Name()+row]; did && also && cell != http {
 				t.Errorf("%s: %s: %s, and %s over HTTP", g.Name(), row, cell, cells[envoy{}.Name()+row])
 			}
 		}
 	}
+}
+
+// cellsOf returns the cells of a table, by the gateway's name and the row's.
+func cellsOf(table string) map[string]string {
+	cells := map[string]string{}
+	var columns []string
+	for line := range strings.Lines(table) {
+		parts := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range parts {
+			parts[i] = strings.TrimSpace(parts[i])
+		}
+		if columns == nil {
+			columns = parts
+			continue
+		}
+		for i, cell := range parts[1:] {
+			cells[columns[i+1]+parts[0]] = cell
+		}
+	}
+	return cells
 }
 
 // table returns a table with a column for each gateway. cells has them by the gateway's name and the row's.
@@ -159,15 +189,8 @@ const document = "../../docs/gateways.md"
 // tied compares the part of docs/gateways.md between two comments with the name to want; with -update it writes it.
 func tied(t *testing.T, name, want string) {
 	t.Helper()
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(text), "<!-- "+name+" -->\n")
-	got, after, ok2 := strings.Cut(rest, "<!-- /"+name+" -->\n")
+	before, got, after := markedPart(t, name)
 	switch {
-	case !ok1 || !ok2:
-		t.Fatalf("%s has no part between <!-- %s --> and <!-- /%s -->", document, name, name)
 	case got == want:
 	case *update:
 		text := before + "<!-- " + name + " -->\n" + want + "<!-- /" + name + " -->\n" + after
@@ -177,4 +200,19 @@ func tied(t *testing.T, name, want string) {
 	default:
 		t.Errorf("%s is not what ran (go test ./test/gateways -update writes it):\n%s", document, want)
 	}
+}
+
+// markedPart returns the part of the document that is marked by name, and what is before and after it.
+func markedPart(t *testing.T, name string) (before, part, after string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(text), "<!-- "+name+" -->\n")
+	part, after, ok2 := strings.Cut(rest, "<!-- /"+name+" -->\n")
+	if !ok1 || !ok2 {
+		t.Fatalf("%s has no part between <!-- %s --> and <!-- /%s -->", document, name, name)
+	}
+	return before, part, after
 }

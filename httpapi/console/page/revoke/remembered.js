@@ -8,14 +8,31 @@ const longest = 50;
 /** For so long after its end the sidecar tells of a revocation, in milliseconds. */
 const toldFor = 3_600_000;
 
-/** @typedef {{id: string, n?: number, who: string, at: number}} Begun at: when, by the browser's clock */
+/**
+ * @typedef {{id: string, n?: number, who: string, at: number, asked?: boolean}} Begun
+ * at: when, by the browser's clock; asked: the sidecar was asked for it, and it is not known whether it has begun
+ */
 
 const unseenOnes = kept(() => localStorage, "console.revocations.unseen");
 const dismissedOnes = kept(() => sessionStorage, "console.revocations.dismissed");
 
-/** @param {string} id @param {number} n how many sessions it is about */
+/** The sidecar is about to be asked for one. @param {string} id @param {number} n how many sessions it is about */
+export function asked(id, n) {
+  note({ id, n, asked: true });
+}
+
+/** It has begun. @param {string} id @param {number} n how many sessions it is about */
 export function begun(id, n) {
-  unseenOnes.set([...unseenOnes.get(), { id, n, who: who(), at: Date.now() }]);
+  note({ id, n });
+}
+
+/** It has not begun, and somebody knows. @param {string} id */
+export function notBegun(id) {
+  unseenOnes.set(unseenOnes.get().filter((one) => one.id !== id));
+}
+
+function note(one) {
+  unseenOnes.set([...unseenOnes.get().filter((other) => other.id !== one.id), { ...one, who: who(), at: Date.now() }]);
 }
 
 /** Somebody has seen how it ended. @param {string} id */
@@ -29,7 +46,7 @@ export function isDismissed(id) {
   return dismissedOnes.get().includes(id);
 }
 
-/** Those begun here by who is signed in, within the hour, whose end nobody has seen. @returns {Begun[]} */
+/** Those asked for or begun here by who is signed in, within the hour, whose end nobody has seen. @returns {Begun[]} */
 export function unseen() {
   return unseenOnes.get().filter((one) => one.who === who() && Date.now() - one.at < toldFor);
 }

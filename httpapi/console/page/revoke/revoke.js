@@ -9,8 +9,8 @@ import { safeText } from "../shell/text.js";
 import { factorNames, whose } from "../sessions/row.js";
 import { nameOf } from "../sessions/predicates.js";
 import { ended, outcome } from "./outcome.js";
-import { seen } from "./remembered.js";
-import { begin, cutOff, follow, hasBegun, keepInSight, planned } from "./running.js";
+import { notBegun, seen } from "./remembered.js";
+import { begin, cutOff, follow, hasBegun, keepInSight, mayHaveBegun, notKnown, planned, tellNotKnown } from "./running.js";
 
 /** From so many sessions on, the count has to be typed. */
 const typedAbove = 20;
@@ -81,11 +81,13 @@ export function openRevoke(target) {
     const revocation = planned({ n, sessionId: target.session?.id });
     const close = starting();
     try {
-      await watch(await begin(revocation, body), close);
+      await begin(revocation, body);
     } catch (error) {
-      if (error.status === 0) unknown(revocation);
+      if (mayHaveBegun(error)) unknown(revocation, error.status !== 0);
       else if (!open.signal.aborted) stopped(failure(error, { again: counting, advice: { 429: "Four revocations may run at a time. Wait until one has ended, then try again." } }));
+      return;
     }
+    watch(revocation, close);
   }
 
   function starting() {
@@ -128,16 +130,20 @@ export function openRevoke(target) {
   }
 
   /** The answer to begin was lost, so it may run: this is looked for also when the dialog is closed. */
-  function unknown(revocation) {
-    stopped(notice("warn", "It is not known whether it has begun", "The sidecar did not answer. As soon as it does, this page looks whether the revocation runs. It does not begin it again."));
-    addEventListener("sidecar-back", lookFor, { once: true });
+  function unknown(revocation, reachable) {
+    if (!open.signal.aborted) stopped(notice("warn", "It is not known whether it has begun", "The answer was lost. As soon as the sidecar answers, this page looks whether the revocation runs. It does not begin it again."));
+    if (reachable) lookFor();
+    else addEventListener("sidecar-back", lookFor, { once: true });
 
     async function lookFor() {
       try {
         if (await hasBegun(revocation)) return watch(revocation, starting());
-        if (!open.signal.aborted) stopped(notice("warn", "It does not run", "The sidecar does not know of it. If the sidecar was started again meanwhile, what was revoked stays so."), "Count again");
+        if (open.signal.aborted) return tellNotKnown(revocation);
+        notBegun(revocation.id);
+        stopped(notice("warn", "The sidecar does not know of it", notKnown), "Count again");
       } catch (error) {
-        if (error.status === 0) unknown(revocation);
+        if (error.status === 0) unknown(revocation, false);
+        else if (error.status === 503) setTimeout(lookFor, 2000);
         else if (!open.signal.aborted) stopped(failure(error), "Count again");
       }
     }

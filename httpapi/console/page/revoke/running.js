@@ -6,7 +6,7 @@ import { el, fill } from "../shell/dom.js";
 import { count, may } from "../shell/me.js";
 import { timeNode } from "../shell/time.js";
 import { ended, outcome } from "./outcome.js";
-import { begun, isDismissed, seen, unseen } from "./remembered.js";
+import { asked, begun, isDismissed, notBegun, seen, unseen } from "./remembered.js";
 
 const every = 500;
 const followed = new Set(); // what is asked after at present
@@ -25,11 +25,29 @@ export function planned(about) {
   return { id: [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""), ...about };
 }
 
-/** @param {Revocation} revocation as planned @param {object} body of the request @returns {Promise<Revocation>} */
-export async function begin(revocation, body) {
-  const { id } = await call("POST", "revocations", body, { headers: { "X-Revocation": revocation.id } });
-  begun(id, revocation.n);
-  return { ...revocation, id };
+/** Throws if it has not begun, or if that is not known. @param {Revocation} revocation as planned @param {object} body of the request */
+export async function begin({ id, n }, body) {
+  asked(id, n); // Should the answer be lost, and the page too, the next one finds it.
+  try {
+    await call("POST", "revocations", body, { headers: { "X-Revocation": id } });
+    begun(id, n);
+  } catch (error) {
+    if (!mayHaveBegun(error)) notBegun(id);
+    throw error;
+  }
+}
+
+/** Whether an error of begin leaves open whether it has begun: no answer, one of a proxy, or one to a request that came twice. */
+export function mayHaveBegun({ status, body }) {
+  return status === 0 || status === 409 || body?.code === undefined;
+}
+
+/** What it means that the sidecar does not know of one that it was asked for. */
+export const notKnown = "It has not begun, or was cut off when the sidecar was started again; then what was revoked stays so. If something between holds the request, it may still begin. Count again before you go on.";
+
+/** Tells of one that the sidecar was asked for, and does not know, at the foot of the page. @param {Revocation} revocation */
+export function tellNotKnown({ id }) {
+  ending(item(), id, "The sidecar does not know of a revocation", notKnown);
 }
 
 /**
@@ -51,9 +69,9 @@ export async function hasBegun({ id, n }) {
   return false;
 }
 
-/** Whether the page follows a revocation. */
+/** Whether the page follows a revocation, or does not know whether one has begun. */
 export function anyRunning() {
-  return followed.size > 0;
+  return followed.size > 0 || unseen().some((one) => one.asked);
 }
 
 /**
@@ -111,7 +129,11 @@ export function findRunning(node) {
     try {
       const { revocations } = await call("GET", "revocations");
       const mine = new Map(unseen().map((one) => [one.id, one]));
-      for (const { id } of mine.values()) if (!revocations.some((r) => r.id === id)) ending(item(), id, "A revocation was cut off", cutOff);
+      for (const one of mine.values()) {
+        if (revocations.some((r) => r.id === one.id)) continue;
+        if (one.asked) tellNotKnown(one);
+        else ending(item(), one.id, "A revocation was cut off", cutOff);
+      }
       for (const r of revocations) {
         if (r.state === "running") keepInSight({ ...r, n: mine.get(r.id)?.n });
         else if (!isDismissed(r.id) && (mine.has(r.id) || isBad(r))) told(item(), r);
