@@ -41,7 +41,7 @@ func TestServeGRPC(t *testing.T) {
 					t.Fatal(err)
 				}
 				var run result.Run
-				if err := o.Fill(&run); err != nil || run.Errors != 0 || run.Answered < 8 {
+				if err := o.Fill(&run); err != nil || run.Errors != 0 || run.Answered < uint64(l.Connections) {
 					t.Errorf("%s, %s: %v, %d answered, %d errors: %s", library, name, err, run.Answered, run.Errors, run.FirstError)
 				}
 			}

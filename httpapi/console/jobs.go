@@ -38,8 +38,7 @@ type jobName struct {
 
 // job is a revocation.
 type job struct {
-	id      string
-	key     [sha256.Size]byte // of whom it is
+	jobName
 	started time.Time
 	// revoked is how many sessions it has revoked so far.
 	revoked atomic.Uint64
@@ -92,7 +91,7 @@ func (js *jobs) ask(name jobName) bool {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	js.forget()
-	if _, is := js.asked[name]; is || slices.ContainsFunc(js.all, func(j *job) bool { return j.key == name.key && j.id == name.id }) {
+	if _, is := js.asked[name]; is || slices.ContainsFunc(js.all, func(j *job) bool { return j.jobName == name }) {
 		return false
 	}
 	if js.asked == nil {
@@ -111,13 +110,12 @@ func (js *jobs) refused(name jobName) {
 
 // begin notes that a revocation of key runs. The API bounds how many do.
 func (js *jobs) begin(name jobName) *job {
-	key := name.key
-	j := &job{id: name.id, key: key, started: time.Now()}
+	j := &job{jobName: name, started: time.Now()}
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	delete(js.asked, name)
 	js.forget()
-	js.makeRoom(maxJobsOfKey, func(other *job) bool { return other.key == key })
+	js.makeRoom(maxJobsOfKey, func(other *job) bool { return other.key == name.key })
 	js.makeRoom(maxJobs, func(*job) bool { return true })
 	js.all = append(js.all, j)
 	return j
@@ -151,13 +149,13 @@ func (js *jobs) end(j *job, status int, answer json.RawMessage) {
 	j.ended, j.status, j.answer = time.Now(), status, answer
 }
 
-// find returns a job of key.
-func (js *jobs) find(key [sha256.Size]byte, id string) (jobState, bool) {
+// find returns the job of a name.
+func (js *jobs) find(name jobName) (jobState, bool) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	js.forget()
 	for _, j := range js.all {
-		if j.id == id && j.key == key {
+		if j.jobName == name {
 			return j.state(), true
 		}
 	}

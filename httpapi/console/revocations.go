@@ -81,7 +81,7 @@ func nameOfNew(r *request) (jobName, error) {
 
 // revocation answers GET revocations/{id}.
 func (c *Console) revocation(r *request, id string) error {
-	j, found := c.jobs.find(r.who.key, id)
+	j, found := c.jobs.find(jobName{r.who.key, id})
 	if !found {
 		return errNoRevocation
 	}

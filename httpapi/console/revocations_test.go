@@ -186,7 +186,7 @@ func TestI7_RevocationsEndWithTheConsole(t *testing.T) {
 	id := b.stalled()
 	_, hash := f.api.Callers.ByKey([]byte(f.secret["admin"]))
 	f.stop()
-	s, found := f.console.jobs.find(hash, id) // at once: it has ended
+	s, found := f.console.jobs.find(jobName{hash, id}) // at once: it has ended
 	if !found || s.State != "failed" || s.Status != http.StatusServiceUnavailable || !strings.Contains(string(s.Answer), "the server ends; 0 sessions were revoked; to send the request again is to go on") {
 		t.Errorf("got %+v %s", s, s.Answer)
 	}
@@ -263,7 +263,7 @@ func TestJobs_AreBoundedAndForgotten(t *testing.T) {
 		if len(of) != maxJobsOfKey || of[maxJobsOfKey-1].ID != running.id {
 			t.Errorf("got %d, the oldest %+v", len(of), of[len(of)-1])
 		}
-		if _, found := all.find(keyOf(1), first.id); found {
+		if _, found := all.find(jobName{keyOf(1), first.id}); found {
 			t.Error("the first that ended is known")
 		}
 		for n := 2; len(all.all) < maxJobs; n++ {

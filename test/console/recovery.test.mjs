@@ -20,6 +20,19 @@ async function askToRevoke(page) {
 }
 
 const begins = (route) => route.request().method() === "POST" && !route.request().postDataJSON().dryRun;
+
+/** Lets revocations begin, and gives the page another answer. Returns how many have begun. */
+async function loseAnswer(page, answer) {
+  let began = 0;
+  await page.route("**/api/revocations", async (route) => {
+    if (!begins(route)) return route.continue();
+    began++;
+    await route.fetch();
+    await answer(route);
+  });
+  return () => began;
+}
+
 const json = (body, status = 200) => ({ status, contentType: "application/json", body: JSON.stringify(body) });
 
 test("a sidecar that hangs is given up after 10 seconds, and the page says so", () => withPage(broken, async (page) => {
@@ -48,19 +61,13 @@ test("a page that is loaded while the sidecar is away asks for the key as soon a
 
 test("a revocation whose answer is lost is found again, and not begun twice", () => withPage(broken, async (page) => {
   await store("lost", 2);
-  let began = 0;
   await signIn(page, "admin", "#/sessions?user=lost");
-  await page.route("**/api/revocations", async (route) => {
-    if (!begins(route)) return route.continue();
-    began++;
-    await route.fetch();
-    await route.abort();
-  });
+  const began = await loseAnswer(page, (route) => route.abort());
   await askToRevoke(page);
   const dialog = page.getByRole("dialog");
   await dialog.getByText("It is not known whether it has begun").waitFor();
   await dialog.getByText("2 sessions revoked").waitFor();
-  assert.deepEqual([began, await total(ofUser("lost"))], [1, 0]);
+  assert.deepEqual([began(), await total(ofUser("lost"))], [1, 0]);
 }));
 
 test("a revocation that never arrived is not begun by the page", () => withPage(broken, async (page) => {
@@ -78,17 +85,11 @@ test("a revocation that never arrived is not begun by the page", () => withPage(
 
 test("a proxy's error does not say that a revocation has not begun", () => withPage({ mayLog: /status of 502/ }, async (page) => {
   await store("proxied", 2);
-  let began = 0;
   await signIn(page, "admin", "#/sessions?user=proxied");
-  await page.route("**/api/revocations", async (route) => {
-    if (!begins(route)) return route.continue();
-    began++;
-    await route.fetch();
-    await route.fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" });
-  });
+  const began = await loseAnswer(page, (route) => route.fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" }));
   await askToRevoke(page);
   await page.getByRole("dialog").getByText("2 sessions revoked").waitFor();
-  assert.deepEqual([began, await total(ofUser("proxied"))], [1, 0]);
+  assert.deepEqual([began(), await total(ofUser("proxied"))], [1, 0]);
 }));
 
 test("a revocation whose answer never came is not forgotten when the page is loaded again", () => withPage(broken, async (page) => {
